@@ -1,0 +1,1 @@
+"""Starting, running, mirroring and showing tasks; knows no task type."""

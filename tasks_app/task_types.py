@@ -1,0 +1,107 @@
+"""Task types: what a kind of long-running work must offer, and the registry that knows them by name.
+
+Owns the interface between the engine and the work. Must not know queues, workers or any concrete type.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+from rest_framework import serializers
+
+from tasks_app.errors import UnknownTaskType
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One slice of one task: what the runner asks a task type to do in one transaction."""
+
+    task_id: uuid.UUID
+    params: Mapping[str, Any]  # validated when the task was started; keys as in the API ({"numRecords": 100})
+    start: int  # records that earlier chunks have committed
+    limit: int  # do at most this many records
+    total: int | None  # all records of the task; None: unknown until it is done
+    state: Mapping[str, Any]  # what the last committed chunk returned as its state; {} at first
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """What a task type did in one chunk; the runner adds it to the checkpoint in the same transaction."""
+
+    done: int  # records of this chunk
+    counts: Mapping[str, int]  # rows by name, e.g. {"users": 100}; the runner adds them up
+    state: Mapping[str, Any] = field(default_factory=dict)  # kept with the checkpoint; JSON
+    finished: bool | None = None  # None: finished when start + done >= total
+
+
+class TaskType:
+    """A registered kind of long-running work.
+
+    Subclass it, name it, implement `run_chunk`, and decorate it with `register`. The runner opens the
+    transaction, so all that `run_chunk` writes to the default database commits together with the task's
+    checkpoint, or not at all. A chunk may run twice (when a worker died before its commit), so what it does
+    outside of the transaction must bear repeating.
+    """
+
+    name: ClassVar[str]
+    params_serializer: ClassVar[type[serializers.Serializer[Any]]]  # validates the request's `params`
+    count_names: ClassVar[tuple[str, ...]] = ()  # keys of `insertedRecords`, 0 from the start
+    first_limit: ClassVar[int] = 500  # records of the first chunk; then adapted to CHUNK_SECONDS
+    max_limit: ClassVar[int] = 20_000  # records of a chunk at most
+    shareable: ClassVar[bool] = False  # may small tasks of this type share one transaction?
+
+    def total(self, params: Mapping[str, Any]) -> int | None:
+        """Tell how many records the task has; None when only the end will tell. Runs in the request: no SQL."""
+        return None
+
+    def prepare_chunks(self, chunks: Sequence[Chunk]) -> Any:
+        """Do what needs no transaction (make data, reserve ids); its result is handed to `run_chunks`."""
+        return None
+
+    def run_chunks(self, chunks: Sequence[Chunk], prepared: Any) -> list[ChunkResult]:
+        """Do one chunk of each given task, in the transaction that the runner opened; results in order."""
+        return [self.run_chunk(chunk) for chunk in chunks]
+
+    def run_chunk(self, chunk: Chunk) -> ChunkResult:
+        """Do one chunk. Any exception rolls it back and counts as a failed attempt of the task."""
+        raise NotImplementedError(f"{type(self).__name__} must implement run_chunk or run_chunks")
+
+
+_registry: dict[str, TaskType] = {}
+TaskTypeClass = TypeVar("TaskTypeClass", bound=type[TaskType])
+
+
+def register(task_type_class: TaskTypeClass) -> TaskTypeClass:
+    """Make a task type known under its name. A class decorator; modules `task_types` are imported at start-up.
+
+    Raises ValueError when another class holds the name.
+    """
+    name = task_type_class.name
+    known = _registry.get(name)
+    if known is not None and type(known).__qualname__ != task_type_class.__qualname__:
+        raise ValueError(f"task type {name!r} is registered twice: {type(known)} and {task_type_class}")
+    _registry[name] = task_type_class()
+    return task_type_class
+
+
+def unregister(name: str) -> None:
+    """Forget a task type (for tests that register their own)."""
+    _registry.pop(name, None)
+
+
+def get_task_type(name: str) -> TaskType:
+    """Return the task type of that name, or raise UnknownTaskType that lists the known ones."""
+    try:
+        return _registry[name]
+    except (KeyError, TypeError):
+        raise UnknownTaskType(name=name, known=sorted(_registry)) from None
+
+
+def list_task_types() -> list[TaskType]:
+    """Return all registered task types, by name."""
+    return [_registry[name] for name in sorted(_registry)]
+
+
