@@ -1,0 +1,202 @@
+"""The stream of snapshots: their shape, how they are written on a pipeline, read from a cursor and trimmed.
+
+Owns the Redis stream `longtasks:events`. Must not know SQL, RQ or who writes and reads the snapshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from redis import Redis
+
+STREAM_KEY: Final = "longtasks:events"
+START: Final = "0-0"  # the cursor before the first entry
+
+QUEUED: Final = "queued"
+STARTED: Final = "started"
+SCHEDULED: Final = "scheduled"
+DEFERRED: Final = "deferred"
+FINISHED: Final = "finished"
+FAILED: Final = "failed"
+CANCELED: Final = "canceled"
+STOPPED: Final = "stopped"
+STATUSES: Final = (QUEUED, STARTED, SCHEDULED, DEFERRED, FINISHED, FAILED, CANCELED, STOPPED)
+ENDED: Final = frozenset({FINISHED, FAILED, CANCELED, STOPPED})
+
+PROGRESS: Final = "progress"  # the cause of a snapshot that tells counts only, no change of status
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The whole state of a task at a change, as one entry of the stream.
+
+    Applying the newest one of a task is enough, applying one twice does no harm, a missed one is healed by the
+    next. In JSON a field that has its default is left out, and of a field that stands twice the last one counts:
+    so the Lua scripts change a snapshot by appending to it.
+    """
+
+    id: str  # UUIDv7 in its 36-character form; also the RQ job's id
+    name: str  # the task type
+    created_at: datetime  # when the request was accepted
+    params: dict[str, Any] = field(default_factory=dict)  # validated
+    priority: str = "low"  # the queue: high or low
+    status: str = QUEUED  # RQ's words
+    description: str = ""
+    owner: str = ""  # who started it; "" where the API is open
+    counts: dict[str, int] = field(default_factory=dict)  # committed rows by table
+    done: int = 0  # committed records
+    total: int | None = None  # None: not known beforehand
+    attempts: int = 0  # runs begun, resuming not counted: 0 before the first
+    error: str | None = None  # of the last failed attempt: traceback or reason
+    worker: str = ""  # who runs it, or ran it last
+    epoch: int = 0  # of the checkpoint's claim; a lower one is from a worker that was taken over
+    started_at: datetime | None = None  # first begin; kept when the task is resumed
+    ended_at: datetime | None = None
+    next_attempt_at: datetime | None = None  # while scheduled
+    request_id: str = ""  # of the request that started it
+    callback_url: str = ""
+    cancel_requested: bool = False
+    cause: str = ""  # why this snapshot was written: start, take, progress, yield, rescue, retry, …
+    actor: str = ""  # who caused it, when it was a person or a client
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+
+_NAMES: Final = tuple(f.name for f in fields(Snapshot))
+_OPTIONAL: Final = tuple(name for name in _NAMES if name not in ("id", "name", "created_at"))
+_TIMES: Final = ("created_at", "started_at", "ended_at", "next_attempt_at")
+_DEFAULTS: Final[dict[str, Any]] = {
+    "params": {},
+    "priority": "low",
+    "status": QUEUED,
+    "counts": {},
+    "done": 0,
+    "total": None,
+    "attempts": 0,
+    "error": None,
+    "epoch": 0,
+    "started_at": None,
+    "ended_at": None,
+    "next_attempt_at": None,
+    "cancel_requested": False,
+}
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Return the snapshot as compact JSON, defaults left out; times in UTC with a Z."""
+    data: dict[str, Any] = {"id": snapshot.id, "name": snapshot.name, "created_at": snapshot.created_at}
+    for name in _OPTIONAL:
+        value = getattr(snapshot, name)
+        if value != _DEFAULTS.get(name, ""):
+            data[name] = value
+    return orjson.dumps(data, option=orjson.OPT_UTC_Z)
+
+
+def decode(data: bytes | str) -> Snapshot:
+    """Return the snapshot of its JSON. Names it does not know are left out: a newer version may have written it.
+
+    Raises ValueError on anything that is no snapshot.
+    """
+    values = orjson.loads(data)
+    for name in _TIMES:
+        if values.get(name):
+            values[name] = datetime.fromisoformat(values[name])
+    try:
+        return Snapshot(**values)
+    except TypeError:
+        known = {name: value for name, value in values.items() if name in _NAMES}
+        try:
+            return Snapshot(**known)
+        except TypeError as error:
+            raise ValueError(f"not a snapshot: {error}") from None
+
+
+def supersedes(new: Snapshot, old: Snapshot) -> bool:
+    """Tell whether `new`, later in the stream than `old`, is to be believed.
+
+    A lower epoch comes from a worker that was taken over; an end is undone by an explicit retry only, and
+    that raises the epoch.
+    """
+    if new.epoch != old.epoch:
+        return new.epoch > old.epoch
+    return new.ended or not old.ended
+
+
+def append(pipeline: Redis[Any], snapshot: Snapshot) -> None:
+    """Write a snapshot to the stream, on the pipeline that writes the change it tells of."""
+    pipeline.xadd(STREAM_KEY, {"s": encode(snapshot)})
+
+
+def read(
+    connection: Redis[Any], *, after: str, count: int, block_ms: int | None = None
+) -> list[tuple[str, Snapshot]]:
+    """Return up to `count` snapshots after the cursor `after`, oldest first, with their stream ids.
+
+    With `block_ms` it waits that long for the first one. An entry that is no snapshot is passed over.
+    """
+    answer: Any = connection.xread({STREAM_KEY: after}, count=count, block=block_ms)
+    if not answer:
+        return []
+    # RESP2 answers with a list of pairs, RESP3 with a mapping to a list of lists.
+    entries: Iterable[Any]
+    if isinstance(answer, dict):
+        entries = next(iter(answer.values()))
+        if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], (list, tuple)):
+            entries = entries[0]
+    else:
+        entries = answer[0][1]
+    snapshots = []
+    for entry_id, entry in entries:
+        try:
+            snapshots.append((_text(entry_id), decode(entry[b"s"] if b"s" in entry else entry["s"])))
+        except (KeyError, ValueError, TypeError):
+            continue
+    return snapshots
+
+
+def trim(connection: Redis[Any], *, through: str) -> None:
+    """Delete all entries up to and with the cursor `through`."""
+    milliseconds, _, sequence = through.partition("-")
+    connection.xtrim(STREAM_KEY, minid=f"{milliseconds}-{int(sequence or 0) + 1}", approximate=False)
+
+
+def get_last_id(connection: Redis[Any]) -> str:
+    """Return the id that the stream gave out last, or `0-0` for a stream that is new (or was flushed)."""
+    try:
+        info: Any = connection.xinfo_stream(STREAM_KEY)
+    except Exception as error:  # redis.ResponseError: no such key
+        if "no such key" in str(error).lower():
+            return START
+        raise
+    return _text(info["last-generated-id"])
+
+
+def get_oldest_at(connection: Redis[Any]) -> datetime | None:
+    """Return when the oldest unread snapshot was written, by Redis's clock; None when all are read."""
+    entries: Any = connection.xrange(STREAM_KEY, count=1)
+    return get_time_of(_text(entries[0][0])) if entries else None
+
+
+def get_time_of(entry_id: str) -> datetime:
+    """Return the time that a stream id holds (millisecond resolution, Redis's clock)."""
+    return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, tz=UTC)
+
+
+def is_older(first: str, second: str) -> bool:
+    """Tell whether the stream id `first` comes before `second`."""
+    return _parts(first) < _parts(second)
+
+
+def _parts(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,174 @@
+"""The tables of tasks: TaskCheckpoint (write side), TaskRecord and TaskEvent (read side), and two small ones.
+
+Owns columns and indexes. Must not hold behaviour: writing is done by runner, commands and mirror, reading by
+queries.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from tasks_app import events
+
+
+class Status(models.TextChoices):
+    """RQ's own words."""
+
+    QUEUED = events.QUEUED, _("queued")
+    STARTED = events.STARTED, _("started")
+    SCHEDULED = events.SCHEDULED, _("scheduled")
+    DEFERRED = events.DEFERRED, _("deferred")
+    FINISHED = events.FINISHED, _("finished")
+    FAILED = events.FAILED, _("failed")
+    CANCELED = events.CANCELED, _("canceled")
+    STOPPED = events.STOPPED, _("stopped")
+
+
+class Priority(models.TextChoices):
+    HIGH = "high", _("high")
+    LOW = "low", _("low")
+
+
+class TaskCheckpoint(models.Model):
+    """How far a task has committed, and who may go on. The truth about how a task ended.
+
+    Inserted by the first claim of a worker (or by a cancel that comes before it); every chunk's transaction
+    updates it. All times are the database's own.
+    """
+
+    task_id = models.UUIDField(primary_key=True)
+    # Raised by every claim and every explicit retry. Who holds a lower one may not write any more.
+    epoch = models.PositiveIntegerField(default=0)
+    # Committed records and rows. Written by the runner, in the transaction that wrote the rows.
+    done = models.PositiveBigIntegerField(default=0)
+    counts = models.JSONField(default=dict)
+    # What the task type's last committed chunk returned as its state.
+    state = models.JSONField(default=dict)
+    # The worker of the last claim; kept when it lets go.
+    worker = models.CharField(max_length=120, default="")
+    # Until when the claim holds without a commit. Null: nobody claims it. Renewed by every chunk.
+    lease_until = models.DateTimeField(null=True)
+    # Failed attempts. An attempt that fails adds one; an explicit retry begins anew.
+    failures = models.PositiveIntegerField(default=0)
+    # Workers that died (or fell silent) in a row without committing a chunk. A committed chunk sets 0.
+    crashes = models.PositiveIntegerField(default=0)
+    # Set by cancel while a worker holds a claim; the worker's next chunk finds it and ends the task.
+    cancel_requested = models.BooleanField(default=False)
+    # How the task ended; empty until then. Written once by runner or cancel; emptied by an explicit retry only.
+    outcome = models.CharField(max_length=10, default="", choices=[("", "")] + Status.choices)
+    # Of the last failed attempt.
+    error = models.TextField(default="")
+    # First claim; end.
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    # Set by every write.
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # rescue: claims that have run out (outcome = '' and lease_until < now)
+            models.Index(fields=["outcome", "lease_until"], name="checkpoint_outcome_lease"),
+            # rescue: ends that the read side has not seen yet
+            models.Index(fields=["updated_at"], name="checkpoint_updated"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} {self.done} {self.outcome}"
+
+
+class TaskRecord(models.Model):
+    """The read side of a task: its newest snapshot. Written by the mirror only."""
+
+    # UUIDv7: newest last, so paging by id is paging by time of creation.
+    id = models.UUIDField(_("id"), primary_key=True)
+    # From the request; never change.
+    name = models.CharField(_("type"), max_length=64)
+    description = models.CharField(_("description"), max_length=255, default="", blank=True)
+    params = models.JSONField(_("parameters"), default=dict, blank=True)
+    owner = models.CharField(_("owner"), max_length=64, default="", blank=True)
+    request_id = models.CharField(_("request id"), max_length=64, default="", blank=True)
+    callback_url = models.CharField(_("callback URL"), max_length=500, default="", blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    # The queue it waits in. Changed by an operator's change of priority.
+    priority = models.CharField(_("priority"), max_length=8, choices=Priority.choices)
+    # From the newest snapshot.
+    status = models.CharField(_("status"), max_length=12, choices=Status.choices)
+    done = models.PositiveBigIntegerField(_("done"), default=0)
+    total = models.PositiveBigIntegerField(_("total"), null=True)
+    counts = models.JSONField(_("counts"), default=dict, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    error = models.TextField(_("error"), null=True)
+    worker = models.CharField(_("worker"), max_length=120, default="", blank=True)
+    epoch = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(_("started at"), null=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True)
+    cancel_requested = models.BooleanField(_("cancel requested"), default=False)
+    # When the newest snapshot was written (Redis's clock). Set by the mirror.
+    updated_at = models.DateTimeField(_("updated at"))
+
+    class Meta:
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        # Each list filter with the id behind it: a page is a range of the index, newest first, never a sort.
+        indexes = [
+            models.Index(fields=["status", "id"], name="record_status"),
+            models.Index(fields=["name", "id"], name="record_name"),
+            models.Index(fields=["priority", "id"], name="record_priority"),
+            models.Index(fields=["owner", "id"], name="record_owner"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.id}"
+
+
+class TaskEvent(models.Model):
+    """One change of a task, for its history. Written by the mirror only."""
+
+    task_id = models.UUIDField()
+    # The status after the change, and why it came: start, take, yield, rescue, retry, …
+    status = models.CharField(_("status"), max_length=12, choices=Status.choices)
+    cause = models.CharField(_("cause"), max_length=24, default="", blank=True)
+    # When the snapshot was written (Redis's clock).
+    at = models.DateTimeField(_("at"))
+    worker = models.CharField(_("worker"), max_length=120, default="", blank=True)
+    actor = models.CharField(_("actor"), max_length=64, default="", blank=True)
+    attempt = models.PositiveIntegerField(_("attempt"), default=0)
+    done = models.PositiveBigIntegerField(_("done"), default=0)
+    error = models.TextField(_("error"), null=True)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = [models.Index(fields=["task_id", "id"], name="event_task")]
+
+    def __str__(self) -> str:
+        return f"{self.at} {self.status} {self.cause}"
+
+
+class MirrorCursor(models.Model):
+    """How far the mirror has read the stream: one row, locked while a mirror works."""
+
+    name = models.CharField(primary_key=True, max_length=32)
+    stream_id = models.CharField(max_length=64, default=events.START)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.stream_id}"
+
+
+class QueueState(models.Model):
+    """Whether a queue is paused, since when, by whom and why: durable; Redis holds a copy for the workers."""
+
+    name = models.CharField(_("queue"), primary_key=True, max_length=32)
+    paused_at = models.DateTimeField(_("paused at"), null=True)
+    paused_by = models.CharField(_("paused by"), max_length=64, default="", blank=True)
+    reason = models.CharField(_("reason"), max_length=255, default="", blank=True)
+
+    class Meta:
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
+
+    def __str__(self) -> str:
+        return self.name
