@@ -1,0 +1,1 @@
+"""The Django project: URLs, WSGI entry, web server configuration."""

@@ -1,0 +1,160 @@
+"""Settings that every environment shares. Reads no variable itself: env.py does."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django.utils.translation import gettext_lazy as _
+
+from settings.database import database_settings
+from settings.env import ROOT, Longtasks, load
+
+_loaded = load()
+_process = _loaded.process
+LONGTASKS: Longtasks = _loaded.longtasks
+
+BASE_DIR = ROOT
+DATA_DIR = ROOT / _process.data_dir
+if not (_process.database_url and LONGTASKS.redis_url):
+    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+DEBUG = _process.debug
+SECRET_KEY = _process.secret_key
+ALLOWED_HOSTS = list(_process.allowed_hosts)
+WORKERS = _process.workers
+PORT = _process.port
+
+INSTALLED_APPS = [
+    "unfold",  # before the admin, whose templates it replaces
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_rq",
+    "tasks_app.apps.TasksAppConfig",
+    "catalog.apps.CatalogConfig",
+]
+
+# The Admin… ones step aside outside /admin/: the API has no session, and POST /tasks costs no SQL.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "longtasks.middleware.AdminSessionMiddleware",
+    "longtasks.middleware.AdminLocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "longtasks.middleware.AdminCsrfMiddleware",
+    "longtasks.middleware.AdminAuthenticationMiddleware",
+    "longtasks.middleware.AdminMessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "longtasks.urls"
+WSGI_APPLICATION = "longtasks.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": database_settings(
+        url=_process.database_url, data_dir=DATA_DIR, local_infile=LONGTASKS.bulk_writer
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
+
+STATIC_URL = "/static/"
+# Files are served from the packages themselves: no collectstatic before the first start.
+WHITENOISE_USE_FINDERS = True
+
+# The largest body that any view takes; the API's own, smaller limits are checked in its parsers.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+
+
+def _with_timeouts(url: str) -> str:
+    """The URL with socket timeouts in its query, the only form in which django-rq hands them on."""
+    address, _mark, query = url.partition("?")
+    seconds = f"{LONGTASKS.redis_timeout_seconds:g}"
+    timeouts = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+    return f"{address}?{urlencode(timeouts | dict(parse_qsl(query)))}"
+
+
+REDIS_URL = _with_timeouts(LONGTASKS.redis_url or f"unix://{DATA_DIR / 'valkey.sock'}")
+RQ_QUEUES = {
+    name: {
+        "URL": REDIS_URL,
+        "SERIALIZER": "rq.serializers.JSONSerializer",  # never pickle: Redis may be written by others
+        "DEFAULT_TIMEOUT": LONGTASKS.job_timeout_seconds,
+        "DEFAULT_RESULT_TTL": LONGTASKS.result_ttl_seconds,
+    }
+    for name in ("high", "low")
+}
+RQ = {
+    "JOB_CLASS": "tasks_app.queue.TaskJob",
+    "WORKER_CLASS": "tasks_app.worker.TaskWorker",
+    "COMMIT_MODE": "auto",
+    "DEFAULT_RESULT_TTL": LONGTASKS.result_ttl_seconds,
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.rendering.OrjsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["tasks_app.api.rendering.OrjsonParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "UNAUTHENTICATED_USER": None,
+    "EXCEPTION_HANDLER": "tasks_app.api.errors.problem_response",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "TEST_REQUEST_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "longtasks",
+    "DESCRIPTION": "Long-running tasks that survive whatever dies.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": _process.log_level},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        # A client's mistake is told to the client; a line for each would let anyone fill the log.
+        "django.request": {"level": "ERROR"},
+        # RQ writes several lines a job.
+        "rq.worker": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,244 @@
+"""The one place that reads environment variables: names, types, defaults, bounds and meanings.
+
+Must not build Django settings (base.py does); it only turns text into checked, typed values.
+A wrong value ends the start with one line that names the variable, the value and what is accepted.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+DEVELOPMENT_SECRET_KEY = "only-for-development-and-refused-in-production"
+TRUE_WORDS = ("1", "true", "yes", "on")
+FALSE_WORDS = ("0", "false", "no", "off", "")
+
+
+def variable(
+    default: Any,
+    meaning: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    schemes: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field that is filled from the environment variable of its name in upper case."""
+    metadata = {
+        "meaning": meaning,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "schemes": schemes,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Longtasks:
+    """What tasks_app and catalog read as `settings.LONGTASKS`."""
+
+    redis_url: str = variable(
+        "",
+        "Redis to use; empty: the embedded Valkey in DATA_DIR",
+        schemes=("redis", "rediss", "unix"),
+    )
+    lease_seconds: float = variable(8.0, "how long a claim lives without a commit", minimum=0.1)
+    chunk_seconds: float = variable(0.25, "the duration a chunk aims at", minimum=0.01, maximum=60)
+    rescue_seconds: float = variable(2.0, "pause between two rescues", minimum=0.05)
+    mirror_batch: int = variable(2000, "snapshots per mirror transaction", minimum=1)
+    batch_tasks: int = variable(200, "small tasks that may share a chunk", minimum=1)
+    batch_records: int = variable(1000, "records that a shared chunk holds at most", minimum=1)
+    low_share: float = variable(
+        0.1,
+        "share of a worker's time kept for low while high never ends",
+        minimum=0,
+        maximum=1,
+    )
+    retry_attempts: int = variable(5, "attempts before a task is failed", minimum=1)
+    retry_first_seconds: float = variable(
+        1.0, "first pause between attempts; doubles, with jitter", minimum=0
+    )
+    retry_max_seconds: float = variable(300.0, "longest pause between attempts", minimum=0)
+    job_timeout_seconds: int = variable(
+        60, "longest time between two commits of a task", minimum=1
+    )
+    result_ttl_seconds: int = variable(300, "how long Redis keeps an ended job", minimum=0)
+    failure_ttl_seconds: int = variable(86400, "how long Redis keeps a failed job", minimum=0)
+    queue_bound: int = variable(
+        1_000_000, "waiting tasks per queue before requests get 503", minimum=1
+    )
+    queue_reserve: float = variable(
+        0.1, "part of the bound that only high may use", minimum=0, maximum=1
+    )
+    redis_timeout_seconds: float = variable(
+        1.5, "a Redis call of web gives up after this", minimum=0.05
+    )
+    pause_ms: int = variable(0, "artificial pause after every chunk", minimum=0)
+    bulk_writer: bool = variable(
+        False, "write with LOAD DATA LOCAL INFILE instead of the ORM (MySQL/MariaDB only)"
+    )
+    crash_points: str = variable(
+        "", "tests only: name=N kills the process at the Nth passing of that point"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """How the processes run: what base.py and longtasks/gunicorn.py read."""
+
+    debug: bool = variable(False, "Django's error pages; refused in production")
+    secret_key: str = variable(
+        DEVELOPMENT_SECRET_KEY, "signs sessions; production wants 50 characters or more of its own"
+    )
+    allowed_hosts: tuple[str, ...] = variable(
+        (), "host names to answer for, by comma; development answers for localhost by itself"
+    )
+    database_url: str = variable(
+        "",
+        "mysql://user:password@host:3306/name, ?unix_socket=/path for a socket;"
+        " empty: SQLite in DATA_DIR",
+        schemes=("mysql", "mariadb", "sqlite"),
+    )
+    data_dir: Path = variable(
+        Path(".data"), "where the embedded SQLite and Valkey live; relative to the project root"
+    )
+    log_level: str = variable(
+        "INFO", "the least serious message to log", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )
+    bind: str = variable("127.0.0.1", "address that web listens on; 0.0.0.0 for every network")
+    port: int = variable(3000, "port that web listens on", minimum=1, maximum=65535)
+    web_workers: int = variable(2, "processes of web", minimum=1, maximum=256)
+    web_threads: int = variable(4, "threads per process of web", minimum=1, maximum=256)
+    workers: int = variable(2, "worker processes that run tasks", minimum=1, maximum=1024)
+    https_only: bool = variable(
+        True, "production: redirect to https and send cookies over it alone"
+    )
+    forwarded_allow_ips: str = variable(
+        "127.0.0.1,::1", "proxies whose X-Forwarded-Proto header is believed, by comma"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One line of the table of variables (and of .env.example)."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Every variable, checked."""
+
+    longtasks: Longtasks
+    process: Process
+
+
+def load(*, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Read the environment, and below it the file ENV_FILE (default `.env` in the project root)."""
+    if environment is None:
+        env_file = os.environ.get("ENV_FILE", ".env")
+        if env_file and (ROOT / env_file).is_file():
+            environ.Env.read_env(str(ROOT / env_file))
+        environment = os.environ
+    return Loaded(
+        longtasks=Longtasks(**_values(Longtasks, environment)),
+        process=Process(**_values(Process, environment)),
+    )
+
+
+def list_variables() -> list[Variable]:
+    """The table of variables, in the order of the dataclasses."""
+    return [
+        Variable(
+            name=field.name.upper(),
+            type=_type_name(field),
+            default=_as_text(field.default),
+            meaning=field.metadata["meaning"],
+        )
+        for field in (*dataclasses.fields(Process), *dataclasses.fields(Longtasks))
+    ]
+
+
+def _values(owner: type[Longtasks] | type[Process], environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        field.name: _parse(field, environment[field.name.upper()].strip())
+        for field in dataclasses.fields(owner)
+        if field.name.upper() in environment
+    }
+
+
+def _parse(field: dataclasses.Field[Any], text: str) -> Any:
+    kind = _type_name(field)
+    if kind in ("int", "float"):
+        return _parse_number(field, text, int if kind == "int" else float)
+    if kind == "bool":
+        if text.lower() not in TRUE_WORDS + FALSE_WORDS:
+            raise _refusal(field, text, "1, true, yes, on or 0, false, no, off")
+        return text.lower() in TRUE_WORDS
+    if kind == "list":
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind == "path":
+        if not text:
+            raise _refusal(field, text, "a directory")
+        return Path(text)
+    choices = field.metadata["choices"]
+    if choices and text.upper() not in choices:
+        raise _refusal(field, text, " or ".join(choices))
+    schemes = field.metadata["schemes"]
+    if schemes and text and text.partition("://")[0] not in schemes:
+        # The rest of a URL may hold a password: only what stands before :// is repeated.
+        shown = f"{text.partition('://')[0]}://…" if "://" in text else "(no scheme)"
+        raise _refusal(field, shown, f"empty or a URL with {_listed(f'{s}://' for s in schemes)}")
+    return text.upper() if choices else text
+
+
+def _parse_number(field: dataclasses.Field[Any], text: str, kind: type[int] | type[float]) -> float:
+    minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
+    accepted = "a whole number" if kind is int else "a number"
+    if minimum is not None and maximum is not None:
+        accepted += f" from {minimum} to {maximum}"
+    elif minimum is not None:
+        accepted += f", {minimum} or more"
+    try:
+        number = kind(text)
+    except ValueError:
+        raise _refusal(field, text, accepted) from None
+    too_small = minimum is not None and number < minimum
+    too_big = maximum is not None and number > maximum
+    if not math.isfinite(number) or too_small or too_big:
+        raise _refusal(field, text, accepted)
+    return number
+
+
+def _refusal(field: dataclasses.Field[Any], text: str, accepted: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{field.name.upper()}={text!r} is refused: give {accepted}.")
+
+
+def _listed(words: Iterable[str]) -> str:
+    return " or ".join(words)
+
+
+def _type_name(field: dataclasses.Field[Any]) -> str:
+    kinds = {bool: "bool", int: "int", float: "float", str: "str", Path: "path", tuple: "list"}
+    return next(name for kind, name in kinds.items() if isinstance(field.default, kind))
+
+
+def _as_text(default: Any) -> str:
+    if isinstance(default, bool):
+        return "1" if default else "0"
+    if isinstance(default, float):
+        return f"{default:g}"
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return str(default)
