@@ -1,0 +1,29 @@
+"""Hands out blocks of primary keys. The three tables share one sequence, so a record's rows share one id.
+
+Owns the table catalog_idblock. A block is reserved in a short transaction of its own, before the one that
+uses it: a block that is never used leaves a gap, which does no harm, and no worker waits for another's rows.
+"""
+
+from __future__ import annotations
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import F
+
+from catalog.models import IdBlock
+
+SEQUENCE = "records"
+
+
+def reserve_ids(*, count: int, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Reserve `count` consecutive ids and return the first. No one else ever gets them.
+
+    Raises ValueError for a count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"can't reserve {count} ids: ask for at least 1")
+    blocks = IdBlock.objects.using(using)
+    with transaction.atomic(using=using):
+        # The update comes first: it takes the row's lock, so what is read after it can't move.
+        while not blocks.filter(name=SEQUENCE).update(next_id=F("next_id") + count):
+            blocks.bulk_create([IdBlock(name=SEQUENCE, next_id=1)], ignore_conflicts=True)
+        return blocks.values_list("next_id", flat=True).get(name=SEQUENCE) - count

@@ -1,0 +1,108 @@
+"""The tables that tasks fill: users, products and order items. Every row names the task that made it.
+
+Rows come from tasks and commands only, with ids from `catalog.ids`; nothing here may ask the database for one.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext_lazy as _
+
+
+class AssignedIdField(models.BigIntegerField):
+    """A bigint primary key that is given, never generated: MySQL returns no ids from a bulk insert."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        # SQLite stores a row under its primary key only when the type reads exactly "integer";
+        # "bigint" would cost a second index.
+        return "integer" if connection.vendor == "sqlite" else super().db_type(connection)
+
+
+class TaskRow(models.Model):
+    """What every row has: its id, and which record of which task it belongs to."""
+
+    id = AssignedIdField(_("id"), primary_key=True)
+    task_id = models.UUIDField(_("task"), help_text=_("The task or run that made the row."))
+    position = models.PositiveIntegerField(_("position"), help_text=_("The record within the task, from 0."))
+
+    class Meta:
+        abstract = True
+
+
+class User(TaskRow):
+    """A customer."""
+
+    first_name = models.CharField(_("first name"), max_length=60)
+    last_name = models.CharField(_("last name"), max_length=60)
+    email = models.EmailField(_("e-mail"), max_length=160)
+    phone = models.CharField(_("phone"), max_length=32)
+    city = models.CharField(_("city"), max_length=80)
+    birth_date = models.DateField(_("birth date"))
+    created_at = models.DateTimeField(_("created"))
+
+    class Meta:
+        db_table = "users"
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        indexes = [models.Index(fields=["task_id", "position"], name="users_task_position")]
+
+    def __str__(self) -> str:
+        return f"{self.first_name} {self.last_name}"
+
+
+class Product(TaskRow):
+    """Something to buy."""
+
+    sku = models.CharField(_("SKU"), max_length=40)
+    name = models.CharField(_("name"), max_length=120)
+    category = models.CharField(_("category"), max_length=40)
+    price = models.DecimalField(_("price"), max_digits=10, decimal_places=2)
+    stock = models.PositiveIntegerField(_("stock"))
+    created_at = models.DateTimeField(_("created"))
+
+    class Meta:
+        db_table = "products"
+        verbose_name = _("product")
+        verbose_name_plural = _("products")
+        indexes = [models.Index(fields=["task_id", "position"], name="products_task_position")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OrderItem(TaskRow):
+    """A user's order of a product. The price is the one at the time of the order."""
+
+    # The foreign keys live in the database, which refuses to orphan a row. Were it Django that cascaded or
+    # protected, deleting a range of users would first load each one.
+    user = models.ForeignKey(User, models.DO_NOTHING, verbose_name=_("user"), related_name="order_items")
+    product = models.ForeignKey(Product, models.DO_NOTHING, verbose_name=_("product"), related_name="order_items")
+    quantity = models.PositiveSmallIntegerField(_("quantity"))
+    unit_price = models.DecimalField(_("unit price"), max_digits=10, decimal_places=2)
+    total = models.DecimalField(_("total"), max_digits=12, decimal_places=2)
+    ordered_at = models.DateTimeField(_("ordered"))
+
+    class Meta:
+        db_table = "order_items"
+        verbose_name = _("order item")
+        verbose_name_plural = _("order items")
+        indexes = [models.Index(fields=["task_id", "position"], name="order_items_task_position")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × product {self.product_id}"
+
+
+class IdBlock(models.Model):
+    """The next free id. One row; `catalog.ids` moves it on, a block at a time."""
+
+    name = models.CharField(_("name"), max_length=40, primary_key=True)
+    next_id = models.BigIntegerField(_("next id"))
+
+    class Meta:
+        db_table = "catalog_idblock"
+        verbose_name = _("id block")
+        verbose_name_plural = _("id blocks")
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.next_id}"

@@ -1,0 +1,8 @@
+"""The task types of the catalog, one class a file. Importing this package registers them all."""
+
+from __future__ import annotations
+
+from catalog.task_types.purge import PurgeTask
+from catalog.task_types.upload import UploadTask
+
+__all__ = ["PurgeTask", "UploadTask"]

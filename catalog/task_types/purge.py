@@ -1,0 +1,40 @@
+"""The task type `purge`: deletes all rows that an upload made."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from rest_framework import serializers
+
+from catalog.models import OrderItem, Product, User
+from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
+
+
+class PurgeParams(serializers.Serializer[Any]):
+    taskId = serializers.UUIDField()
+
+    def validate_taskId(self, value: uuid.UUID) -> str:
+        return str(value)  # parameters travel as JSON
+
+
+@register
+class PurgeTask(TaskType):
+    """Order items go first: they refer to the others. What is gone is gone, so any chunk bears repeating."""
+
+    name = "purge"
+    params_serializer = PurgeParams
+    count_names = ("deleted_order_items", "deleted_products", "deleted_users")
+
+    def run_chunk(self, chunk: Chunk) -> ChunkResult:
+        counts = dict.fromkeys(self.count_names, 0)
+        left = chunk.limit
+        for name, model in zip(self.count_names, (OrderItem, Product, User), strict=True):
+            rows = model.objects.filter(task_id=chunk.params["taskId"]).order_by("position")
+            first_kept = rows.values_list("position", flat=True)[left:].first()
+            if first_kept is not None:
+                rows = rows.filter(position__lt=first_kept)
+            counts[name], _ = rows.order_by().delete()
+            left -= counts[name]
+        done = sum(counts.values())
+        return ChunkResult(done, counts, finished=done < chunk.limit)

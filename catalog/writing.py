@@ -1,0 +1,87 @@
+"""Writes records of the catalog into its three tables, in the transaction that the caller opened.
+
+Picks one of two writers, which insert the same rows: the ORM's bulk_create (every database) or
+LOAD DATA LOCAL INFILE (setting `bulk_writer`, MySQL and MariaDB). Must not commit and must not choose ids.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
+
+from catalog.fake_data import Pools, Rows, draw_pools, make_rows
+from catalog.load_data import load_rows, text_pools
+from catalog.models import OrderItem, Product, User
+
+INSERT_RECORDS = 500  # records of one INSERT a table: some 100 KB, far below any max_allowed_packet
+LOAD_RECORDS = 10_000  # records of one LOAD DATA a table: some 1.5 MB in memory
+
+MODELS = (User, Product, OrderItem)  # parents first
+
+
+class Slice(NamedTuple):
+    """Consecutive records of one task: start…stop-1. Record 0 of the task has the id `first_id`."""
+
+    task_id: uuid.UUID
+    first_id: int
+    start: int
+    stop: int
+
+
+def write_records(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) -> None:
+    """Insert the rows of all slices into users, products and order items."""
+    write = write_with_load_data if settings.LONGTASKS.bulk_writer else write_with_orm
+    write(slices=slices, using=using)
+
+
+def write_with_orm(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) -> None:
+    """Insert the rows with bulk_create."""
+    pools = draw_pools()
+    for batch in _batches(slices, size=INSERT_RECORDS):
+        for model, rows in zip(MODELS, _rows_of(batch, pools, as_text=False), strict=True):
+            model.objects.using(using).bulk_create([model(*row) for row in rows])
+
+
+def write_with_load_data(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) -> None:
+    """Insert the rows with LOAD DATA LOCAL INFILE. Raises when the server took one in any other form."""
+    pools = text_pools()
+    for batch in _batches(slices, size=LOAD_RECORDS):
+        for model, rows in zip(MODELS, _rows_of(batch, pools, as_text=True), strict=True):
+            load_rows(model=model, rows=rows, using=using)
+
+
+def _rows_of(batch: Iterable[Slice], pools: Pools, *, as_text: bool) -> Rows:
+    all_rows = Rows([], [], [])
+    for task_id, first_id, start, stop in batch:
+        made = make_rows(
+            task_id=task_id,
+            first_id=first_id,
+            start=start,
+            stop=stop,
+            pools=pools,
+            task_value=task_id.hex if as_text else task_id,
+        )
+        for rows, more in zip(all_rows, made, strict=True):
+            rows += more
+    return all_rows
+
+
+def _batches(slices: Iterable[Slice], *, size: int) -> Iterator[list[Slice]]:
+    """Cut and pool slices so that each batch holds `size` records, the last one the rest."""
+    batch: list[Slice] = []
+    free = size
+    for task_id, first_id, start, stop in slices:
+        while start < stop:
+            cut = min(stop, start + free)
+            batch.append(Slice(task_id, first_id, start, cut))
+            free -= cut - start
+            start = cut
+            if not free:
+                yield batch
+                batch, free = [], size
+    if batch:
+        yield batch
