@@ -1,15 +1,36 @@
-"""gunicorn's configuration for `web`: `gunicorn -c longtasks/gunicorn.py longtasks.wsgi`."""
+"""gunicorn's configuration for `web`: `gunicorn -c longtasks/gunicorn.py longtasks.wsgi`.
 
-from settings.env import load
+Must not import Django or the project: what the parent imports, its children get on HUP, and new code would not be.
+"""
 
-_process = load().process
+import json
+import os
+import subprocess
+import sys
 
-bind = f"{_process.bind}:{_process.port}"
-workers = _process.web_workers
+
+def _read_process_variables() -> dict[str, str]:
+    """Asked of a process of its own, at each start and HUP; a wrong value ends the start with its one line."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "settings"],
+        env={"DJANGO_SETTINGS_MODULE": "settings.development"} | os.environ,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if asked.returncode:
+        sys.exit(asked.returncode)
+    variables: dict[str, str] = json.loads(asked.stdout)
+    return variables
+
+
+_variables = _read_process_variables()
+
+bind = f"{_variables['bind']}:{_variables['port']}"
+workers = int(_variables["web_workers"])
 worker_class = "gthread"
-threads = _process.web_threads
+threads = int(_variables["web_threads"])
 backlog = 2048
-# Each worker opens its own connections, and HUP loads the new code.
+# Each worker opens its own connections and, on HUP, loads the new code.
 preload_app = False
 
 # ?wait= holds a request for up to 20 s; on HUP and TERM such a request may end before its worker does.
@@ -22,11 +43,11 @@ http_parser = "auto"
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
-forwarded_allow_ips = _process.forwarded_allow_ips
+forwarded_allow_ips = _variables["forwarded_allow_ips"]
 
 accesslog = None
 errorlog = "-"
-loglevel = _process.log_level.lower()
+loglevel = _variables["log_level"].lower()
 proc_name = "longtasks-web"
 # No second way in beside the signals.
 control_socket_disable = True

@@ -6,7 +6,9 @@ from settings.base import *  # noqa: F403
 from settings.base import ALLOWED_HOSTS, DEBUG, LONGTASKS, SECRET_KEY, _process
 from settings.env import DEVELOPMENT_SECRET_KEY
 
+# What `check --deploy` wants (security.W009).
 SECRET_KEY_LENGTH = 50
+SECRET_KEY_VARIETY = 5
 
 if DEBUG:
     raise ImproperlyConfigured("DEBUG='1' is refused in production: it shows internals. Unset it.")
@@ -14,11 +16,12 @@ if SECRET_KEY == DEVELOPMENT_SECRET_KEY:
     raise ImproperlyConfigured(
         f"SECRET_KEY is not set: production wants {SECRET_KEY_LENGTH} random characters or more."
     )
-if len(SECRET_KEY) < SECRET_KEY_LENGTH:
-    raise ImproperlyConfigured(
-        f"SECRET_KEY has {len(SECRET_KEY)} characters:"
-        f" production wants {SECRET_KEY_LENGTH} random characters or more."
-    )
+for found, what in ((len(SECRET_KEY), "characters"), (len(set(SECRET_KEY)), "different characters")):
+    wanted = SECRET_KEY_LENGTH if what == "characters" else SECRET_KEY_VARIETY
+    if found < wanted:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY has {found} {what}: production wants {wanted} or more, at random."
+        )
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS='' is refused in production: name the hosts, by comma.")
 if LONGTASKS.crash_points:

@@ -1,0 +1,16 @@
+"""`python -m settings`: the checked process variables as JSON, or one line on stderr that says what is wrong."""
+
+import dataclasses
+import json
+import sys
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from settings.env import load
+
+try:
+    _ = settings.SECRET_KEY  # loads DJANGO_SETTINGS_MODULE, which may refuse
+    sys.stdout.write(json.dumps(dataclasses.asdict(load().process), default=str))
+except ImproperlyConfigured as error:
+    sys.exit(f"longtasks: {error}")

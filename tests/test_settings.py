@@ -1,0 +1,165 @@
+"""The table of variables: complete in .env.example, refused when wrong, strict in production."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from settings.database import database_settings
+from settings.env import ROOT, Longtasks, Process, list_variables, load
+
+GOOD_PRODUCTION = {
+    "SECRET_KEY": "s3cr-" * 12,
+    "ALLOWED_HOSTS": "longtasks.example.com",
+    "DATABASE_URL": "sqlite:////nowhere/longtasks.sqlite3",
+    "REDIS_URL": "redis://localhost:6379/0",
+}
+
+
+def import_settings(module: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`manage.py` with nothing but these variables: ends with the settings' refusal or 0."""
+    return subprocess.run(
+        [sys.executable, "manage.py", "diffsettings", "--output", "unified"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": module, "ENV_FILE": "", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_env_example_equals_the_table() -> None:
+    blocks = (ROOT / ".env.example").read_text().strip().split("\n\n")[1:]
+    table = [
+        f"# {variable.meaning} ({variable.type})\n{variable.name}={variable.default}"
+        for variable in list_variables()
+    ]
+    assert blocks == table
+
+
+def test_the_example_file_gives_the_defaults() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    pairs = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert load(environment=pairs) == load(environment={})
+
+
+def test_defaults_hold_the_types_they_declare() -> None:
+    loaded = load(environment={})
+    assert loaded.longtasks == Longtasks()
+    assert loaded.process == Process()
+    for variable in list_variables():
+        assert variable.type in {"int", "float", "bool", "str", "path", "list"}, variable
+
+
+def test_values_are_read() -> None:
+    loaded = load(
+        environment={
+            "LEASE_SECONDS": " 1.5 ",
+            "BULK_WRITER": "Yes",
+            "ALLOWED_HOSTS": "a.example, b.example,",
+            "LOG_LEVEL": "debug",
+            "DATA_DIR": "/srv/longtasks",
+            "PORT": "8080",
+        }
+    )
+    assert loaded.longtasks.lease_seconds == 1.5
+    assert loaded.longtasks.bulk_writer is True
+    assert loaded.process.allowed_hosts == ("a.example", "b.example")
+    assert loaded.process.log_level == "DEBUG"
+    assert loaded.process.data_dir == Path("/srv/longtasks")
+    assert loaded.process.port == 8080
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("LEASE_SECONDS", "soon", "a number, 0.1 or more"),
+        ("LEASE_SECONDS", "", "a number, 0.1 or more"),
+        ("LEASE_SECONDS", "0", "a number, 0.1 or more"),
+        ("LEASE_SECONDS", "inf", "a number, 0.1 or more"),
+        ("LOW_SHARE", "nan", "a number from 0 to 1"),
+        ("LOW_SHARE", "1.1", "a number from 0 to 1"),
+        ("PORT", "65536", "a whole number from 1 to 65535"),
+        ("MIRROR_BATCH", "2.5", "a whole number, 1 or more"),
+        ("DEBUG", "maybe", "1, true, yes, on or 0, false, no, off"),
+        ("LOG_LEVEL", "LOUD", "DEBUG or INFO or WARNING or ERROR"),
+        ("DATA_DIR", "", "a directory"),
+    ],
+)
+def test_a_wrong_value_is_refused(name: str, value: str, accepted: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(environment={name: value})
+    assert str(refusal.value) == f"{name}={value!r} is refused: give {accepted}."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "http://user:hidden@host"),
+        ("REDIS_URL", "hidden"),
+        ("DATABASE_URL", "postgres://user:hidden@host/name"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_its_password(name: str, value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}=.* is refused: give empty or a URL with") as refusal:
+        load(environment={name: value})
+    assert "hidden" not in str(refusal.value)
+
+
+def test_a_wrong_value_ends_the_start_with_one_line() -> None:
+    ended = import_settings("settings.development", {"LEASE_SECONDS": "soon"})
+    assert ended.returncode == 1
+    assert ended.stderr == "manage.py: LEASE_SECONDS='soon' is refused: give a number, 0.1 or more.\n"
+
+
+def test_production_starts_with_good_values() -> None:
+    ended = import_settings("settings.production", GOOD_PRODUCTION)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"DEBUG": "1"}, "DEBUG='1'"),
+        ({"SECRET_KEY": None}, "SECRET_KEY is not set"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY has 5 characters"),
+        ({"SECRET_KEY": "a" * 60}, "SECRET_KEY has 1 different characters"),
+        ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS=''"),
+        ({"CRASH_POINTS": "after_commit=1"}, "CRASH_POINTS='after_commit=1'"),
+    ],
+)
+def test_production_refuses(changes: dict[str, str | None], named: str) -> None:
+    environment = {name: value for name, value in (GOOD_PRODUCTION | changes).items() if value is not None}
+    ended = import_settings("settings.production", environment)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"manage.py: {named}")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_mysql_url_with_a_socket_and_own_options() -> None:
+    config = database_settings(
+        url="mariadb://user:p%40ss@/longtasks?unix_socket=/run/my.sock&read_timeout=60",
+        data_dir=Path("/nowhere"),
+        local_infile=False,
+    )
+    assert config["ENGINE"] == "django.db.backends.mysql"
+    assert (config["NAME"], config["USER"], config["PASSWORD"]) == ("longtasks", "user", "p@ss")
+    assert config["OPTIONS"]["unix_socket"] == "/run/my.sock"
+    assert config["OPTIONS"]["read_timeout"] == 60
+    assert config["OPTIONS"]["connect_timeout"] == 2
+    assert "local_infile" not in config["OPTIONS"]
+
+
+def test_local_infile_only_for_the_bulk_writer() -> None:
+    config = database_settings(url="mysql://localhost/x", data_dir=Path("/nowhere"), local_infile=True)
+    assert config["OPTIONS"]["local_infile"] is True
+
+
+def test_empty_database_url_means_sqlite_in_data_dir() -> None:
+    config = database_settings(url="", data_dir=Path("/srv/longtasks data"), local_infile=False)
+    assert config["ENGINE"] == "django.db.backends.sqlite3"
+    assert config["NAME"] == "/srv/longtasks data/longtasks.sqlite3"
+    assert config["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
