@@ -1,0 +1,186 @@
+"""What answers say: the serializers of tasks, events, queues and problems. The API's contract for output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final
+
+from django.utils.functional import cached_property
+from rest_framework import serializers
+
+from tasks_app.api.serializers import PRIORITIES
+from tasks_app.events import STATUSES, Snapshot
+
+_ERROR_CHARACTERS: Final = 500
+
+
+class LeanSerializer(serializers.Serializer[Any]):
+    """A serializer for output that leaves plain values to orjson, which writes datetimes and UUIDs itself.
+
+    One shared instance serves all threads: it is filled once and then only read.
+    """
+
+    @cached_property
+    def _plan(self) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]:
+        plain = {name: field.source for name, field in self.fields.items() if field.source != "*"}
+        # A second source keeps attrgetter's answer a tuple when there is one field only.
+        getter = attrgetter(*plain.values(), next(iter(plain.values())))
+        own = tuple((name, field) for name, field in self.fields.items() if field.source == "*")
+        return tuple(plain), getter, own
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        names, getter, own = self._plan
+        data = dict(zip(names, getter(instance), strict=False))
+        for name, field in own:
+            data[name] = field.to_representation(instance)
+        return data
+
+
+class ProgressSerializer(LeanSerializer):
+    """How far a task has come, in committed records."""
+
+    done = serializers.IntegerField(min_value=0)
+    total = serializers.IntegerField(min_value=0, allow_null=True, help_text="null: only the end will tell.")
+
+
+class TaskSerializer(LeanSerializer):
+    """A task."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField(help_text="The task type.")
+    description = serializers.CharField(allow_blank=True)
+    params = serializers.DictField(help_text="As they were read, with defaults.")
+    priority = serializers.ChoiceField(choices=PRIORITIES)
+    status = serializers.ChoiceField(choices=STATUSES)
+    insertedRecords = serializers.DictField(
+        source="counts", child=serializers.IntegerField(min_value=0), help_text="Committed rows by table."
+    )
+    progress = ProgressSerializer(source="*")
+    attempts = serializers.IntegerField(min_value=0)
+    error = serializers.SerializerMethodField(help_text="Why the last attempt failed.")
+    createdAt = serializers.DateTimeField(source="created_at")
+    startedAt = serializers.DateTimeField(source="started_at", allow_null=True)
+    endedAt = serializers.DateTimeField(source="ended_at", allow_null=True)
+    nextAttemptAt = serializers.DateTimeField(
+        source="next_attempt_at", allow_null=True, help_text="While `scheduled`: when the next attempt begins."
+    )
+
+    def get_error(self, instance: Snapshot) -> str | None:
+        return summarize_error(instance.error)
+
+
+class StartedTaskSerializer(TaskSerializer):
+    """A task, in the answer to a POST."""
+
+    success = serializers.BooleanField(default=True)
+
+
+class BulkAnswerSerializer(serializers.Serializer[Any]):
+    """The started tasks, in the order of the request."""
+
+    success = serializers.BooleanField()
+    tasks = TaskSerializer(many=True)
+
+
+class PageSerializer(serializers.Serializer[Any]):
+    """A page of tasks, newest first."""
+
+    tasks = TaskSerializer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Where the next page is; null on the last.")
+
+
+class EventSerializer(LeanSerializer):
+    """One change of a task."""
+
+    at = serializers.DateTimeField()
+    status = serializers.ChoiceField(choices=STATUSES)
+    cause = serializers.CharField(allow_blank=True, help_text="start, take, progress, yield, rescue, retry, …")
+    worker = serializers.CharField(allow_blank=True)
+    actor = serializers.CharField(allow_blank=True)
+    attempt = serializers.IntegerField(min_value=0)
+    done = serializers.IntegerField(min_value=0)
+    error = serializers.SerializerMethodField()
+
+    def get_error(self, instance: Any) -> str | None:
+        return summarize_error(instance.error)
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    """The history of a task, oldest first."""
+
+    events = EventSerializer(many=True)
+
+
+class QueueSerializer(LeanSerializer):
+    """A queue."""
+
+    name = serializers.CharField()
+    depth = serializers.IntegerField(min_value=0, help_text="Waiting tasks.")
+    started = serializers.IntegerField(min_value=0, help_text="Running tasks.")
+    oldestWaitSeconds = serializers.FloatField(
+        source="oldest_wait_seconds", allow_null=True, help_text="How long its oldest task has been waiting."
+    )
+    workers = serializers.IntegerField(min_value=0, help_text="Workers alive.")
+    pausedAt = serializers.DateTimeField(source="paused_at", allow_null=True)
+    pausedBy = serializers.CharField(source="paused_by", allow_blank=True)
+    reason = serializers.CharField(allow_blank=True, help_text="Why it is paused.")
+
+
+class QueuesSerializer(serializers.Serializer[Any]):
+    """All queues, in the order in which workers serve them."""
+
+    queues = QueueSerializer(many=True)
+
+
+class HealthSerializer(serializers.Serializer[Any]):
+    """That the service is well; otherwise the answer is a problem."""
+
+    status = serializers.ChoiceField(choices=("ok",))
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    """What is wrong with one field."""
+
+    field = serializers.CharField(help_text="Its path, `params.numRecords`; `body` for the whole.")
+    message = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """A problem (RFC 9457)."""
+
+    type = serializers.CharField(help_text="A stable URN to decide by, or about:blank.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = FieldErrorSerializer(many=True, required=False, help_text="With status 400: every wrong field.")
+
+
+_task, _event, _queue = TaskSerializer(), EventSerializer(), QueueSerializer()
+
+
+def task_data(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a task as GET shows it."""
+    return _task.to_representation(snapshot)
+
+
+def started_data(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a task as a POST answers with it."""
+    return {"success": True, **_task.to_representation(snapshot)}
+
+
+def event_data(event: Any) -> dict[str, Any]:
+    """Return one event of a task's history."""
+    return _event.to_representation(event)
+
+
+def queue_data(queue: Any) -> dict[str, Any]:
+    """Return one queue."""
+    return _queue.to_representation(queue)
+
+
+def summarize_error(error: str | None) -> str | None:
+    """Return the last line of a traceback, what went wrong: where in the code is for the admin only."""
+    if not error:
+        return None
+    return error.rstrip().rpartition("\n")[2].strip()[:_ERROR_CHARACTERS]

@@ -1,0 +1,314 @@
+"""What OpenAPI says of each operation: codes, headers, errors, examples. One decorator per endpoint.
+
+Owns words for readers. Must not change behaviour: what the endpoints take and answer, the serializers say.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+
+from tasks_app.api import answers, serializers
+
+_TASK_ID: Final = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
+_TASK: Final[dict[str, Any]] = {
+    "id": _TASK_ID,
+    "name": "upload",
+    "description": "user upload",
+    "params": {"numRecords": 100},
+    "priority": "low",
+    "status": "queued",
+    "insertedRecords": {"users": 0, "products": 0, "order_items": 0},
+    "progress": {"done": 0, "total": 100},
+    "attempts": 0,
+    "error": None,
+    "createdAt": "2026-01-31T12:00:00.000000Z",
+    "startedAt": None,
+    "endedAt": None,
+    "nextAttemptAt": None,
+}
+_FINISHED: Final = {
+    **_TASK,
+    "status": "finished",
+    "insertedRecords": {"users": 100, "products": 100, "order_items": 100},
+    "progress": {"done": 100, "total": 100},
+    "attempts": 1,
+    "startedAt": "2026-01-31T12:00:00.100000Z",
+    "endedAt": "2026-01-31T12:00:00.350000Z",
+}
+_STARTED: Final = {"success": True, **_TASK}
+_EVENT: Final = {
+    "at": "2026-01-31T12:00:00.100000Z",
+    "status": "started",
+    "cause": "take",
+    "worker": "worker-1",
+    "actor": "",
+    "attempt": 1,
+    "done": 0,
+    "error": None,
+}
+_QUEUE: Final = {
+    "name": "high",
+    "depth": 3,
+    "started": 1,
+    "oldestWaitSeconds": 0.4,
+    "workers": 2,
+    "pausedAt": None,
+    "pausedBy": "",
+    "reason": "",
+}
+
+# status: (what it means here, type, detail, errors)
+_PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = {
+    400: (
+        "Something in the request is wrong; `errors` names every field. Nothing was done.",
+        "urn:longtasks:problem:invalid",
+        "Wrong: params.numRecords. Nothing was done.",
+        [{"field": "params.numRecords", "message": "Ensure this value is greater than or equal to 1."}],
+    ),
+    404: ("No such thing, or not yours.", "urn:longtasks:problem:unknown-task", "There is no task 'x'.", None),
+    406: ("The client does not take JSON.", "about:blank", "This API answers with application/json only.", None),
+    409: (
+        "The task's status does not allow it.",
+        "urn:longtasks:problem:task-ended",
+        f"Task {_TASK_ID} is finished: it can't be canceled.",
+        None,
+    ),
+    411: (
+        "The body came in chunks, without a Content-Length.",
+        "about:blank",
+        "Send the body with a Content-Length, not in chunks.",
+        None,
+    ),
+    413: ("The body is too large.", "about:blank", "The body may hold 65536 bytes at most. Send a smaller one.", None),
+    415: ("The body is not JSON by its Content-Type.", "about:blank", 'Unsupported media type "text/plain" in request.', None),
+    422: (
+        "The Idempotency-Key was used with another body.",
+        "urn:longtasks:problem:idempotency-mismatch",
+        "This Idempotency-Key was used with a different body. Use a new key for a new task.",
+        None,
+    ),
+    503: (
+        "A queue is full, or a store does not answer. Retry-After says when to try again.",
+        "urn:longtasks:problem:queue-full",
+        "Queue low is full: 1000000 tasks wait, 1000000 may. Try again later.",
+        None,
+    ),
+}
+_TITLES: Final = {
+    400: "Bad Request",
+    404: "Not Found",
+    406: "Not Acceptable",
+    409: "Conflict",
+    411: "Length Required",
+    413: "Request Entity Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Entity",
+    503: "Service Unavailable",
+}
+_BODY: Final = (411, 413, 415)
+
+
+def _problems(*statuses: int) -> dict[Any, OpenApiResponse]:
+    responses: dict[Any, OpenApiResponse] = {}
+    for status in statuses:
+        meaning, kind, detail, errors = _PROBLEMS[status]
+        value: dict[str, Any] = {"type": kind, "title": _TITLES[status], "status": status, "detail": detail}
+        if errors is not None:
+            value["errors"] = errors
+        example = OpenApiExample(_TITLES[status], value=value, response_only=True, status_codes=[str(status)])
+        responses[(status, "application/problem+json")] = OpenApiResponse(
+            answers.ProblemSerializer, description=meaning, examples=[example]
+        )
+    return responses
+
+
+def _ok(serializer: Any, description: str, value: Any, status: int = 200) -> OpenApiResponse:
+    example = OpenApiExample(description, value=value, response_only=True, status_codes=[str(status)])
+    return OpenApiResponse(serializer, description=description, examples=[example])
+
+
+def _answers_with(name: str, description: str, *statuses: int, kind: Any = str) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, response=list(statuses))
+
+
+def _takes(name: str, description: str, **schema: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, {"type": "string", **schema}, OpenApiParameter.HEADER, description=description)
+
+
+_REQUEST_ID: Final = [
+    _takes("X-Request-ID", "Taken over into answer, logs and task when it is sane, else made.", maxLength=64),
+    OpenApiParameter("X-Request-ID", str, OpenApiParameter.HEADER, description="The request's id.", response=True),
+]
+_KEY: Final = [
+    _takes(
+        "Idempotency-Key",
+        "The same key with the same body answers with the first answer, for 24 h.",
+        minLength=1,
+        maxLength=255,
+        pattern="^[!-~]+$",
+    ),
+    _answers_with("Idempotency-Replayed", "`true` when this is the answer to an earlier request.", 201),
+]
+_RETRY_AFTER: Final = _answers_with("Retry-After", "Seconds until it makes sense to ask again.", 503, kind=int)
+_LOCATION: Final = _answers_with("Location", "Where the task is.", 201, 202)
+_ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The task's id.")
+_QUEUE_NAME: Final = OpenApiParameter(
+    "name", str, OpenApiParameter.PATH, enum=list(serializers.PRIORITIES), description="The queue."
+)
+
+
+def _operation(name: str, tag: str, summary: str, *, parameters: list[Any], **kwargs: Any) -> Any:
+    return extend_schema(
+        operation_id=name, tags=[tag], summary=summary, parameters=[*parameters, *_REQUEST_ID], auth=[], **kwargs
+    )
+
+
+start = _operation(
+    "startTask",
+    "tasks",
+    "Start a task",
+    description="Accepts the task and answers at once; a worker runs it later.",
+    parameters=[*_KEY, _LOCATION, _RETRY_AFTER],
+    request={"application/json": serializers.NewTaskSerializer},
+    examples=[
+        OpenApiExample(
+            "upload",
+            value={"name": "upload", "description": "user upload", "params": {"numRecords": 100}, "priority": "low"},
+            request_only=True,
+        )
+    ],
+    responses={
+        201: _ok(answers.StartedTaskSerializer, "Accepted.", _STARTED, 201),
+        **_problems(400, 406, *_BODY, 422, 503),
+    },
+)
+bulk = _operation(
+    "startTasks",
+    "tasks",
+    "Start many tasks",
+    description="Up to 1,000 tasks, all or none, in a body of 4 MiB at most.",
+    parameters=[*_KEY, _RETRY_AFTER],
+    request={"application/json": serializers.BulkSerializer},
+    examples=[OpenApiExample("two", value={"tasks": [{"name": "upload"}, {"name": "upload"}]}, request_only=True)],
+    responses={
+        201: _ok(answers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [_TASK]}, 201),
+        **_problems(400, 406, *_BODY, 422, 503),
+    },
+)
+list_ = _operation(
+    "listTasks",
+    "tasks",
+    "List tasks, newest first",
+    parameters=[serializers.ListQuerySerializer, _RETRY_AFTER],
+    responses={
+        200: _ok(answers.PageSerializer, "A page.", {"tasks": [_FINISHED], "next": None}),
+        **_problems(400, 406, 503),
+    },
+)
+show = _operation(
+    "showTask",
+    "tasks",
+    "Show a task",
+    description="With `wait` it answers as soon as the task ends, or after that time; sooner when too many wait.",
+    parameters=[
+        serializers.WaitQuerySerializer,
+        _ID,
+        _takes("Prefer", "`wait=S`: as the query parameter, which wins."),
+        _takes("If-None-Match", "The ETag of an earlier answer."),
+        _answers_with("ETag", "Names this very answer.", 200, 304),
+        _answers_with("Preference-Applied", "Says that `Prefer: wait` was heard.", 200, 304),
+        _answers_with("Retry-After", "Seconds until it makes sense to ask again; not on an ended task.", 200, 304, 503, kind=int),
+    ],
+    responses={
+        200: _ok(answers.TaskSerializer, "The task.", _FINISHED),
+        304: OpenApiResponse(description="Nothing has changed since the answer that If-None-Match names."),
+        **_problems(400, 404, 406, 503),
+    },
+)
+cancel = _operation(
+    "cancelTask",
+    "tasks",
+    "Cancel a task",
+    description="What the task has committed stays; the running chunk is rolled back.",
+    parameters=[_ID, _RETRY_AFTER],
+    request=None,
+    responses={
+        200: _ok(answers.StartedTaskSerializer, "It has stopped.", {**_STARTED, "status": "canceled"}),
+        202: _ok(answers.StartedTaskSerializer, "It is stopping.", {**_STARTED, "status": "started"}, 202),
+        **_problems(404, 406, 409, 503),
+    },
+)
+retry = _operation(
+    "retryTask",
+    "tasks",
+    "Retry a failed, stopped or canceled task",
+    description="It goes on from its checkpoint: nothing is inserted twice.",
+    parameters=[_ID, _LOCATION, _RETRY_AFTER],
+    request=None,
+    responses={
+        202: _ok(answers.StartedTaskSerializer, "It is queued again.", _STARTED, 202),
+        **_problems(404, 406, 409, 503),
+    },
+)
+history = _operation(
+    "listTaskEvents",
+    "tasks",
+    "Show a task's history",
+    parameters=[_ID, _RETRY_AFTER],
+    responses={
+        200: _ok(answers.HistorySerializer, "Every change, oldest first.", {"events": [_EVENT]}),
+        **_problems(400, 404, 406, 503),
+    },
+)
+queues = _operation(
+    "listQueues",
+    "queues",
+    "Show all queues",
+    parameters=[_RETRY_AFTER],
+    responses={
+        200: _ok(answers.QueuesSerializer, "The queues.", {"queues": [_QUEUE]}),
+        **_problems(400, 406, 503),
+    },
+)
+pause = _operation(
+    "pauseQueue",
+    "queues",
+    "Pause a queue",
+    description="Workers leave it at their next chunk; tasks are still accepted. Survives restarts.",
+    parameters=[_QUEUE_NAME, _RETRY_AFTER],
+    request={"application/json": serializers.PauseSerializer},
+    responses={
+        200: _ok(
+            answers.QueueSerializer,
+            "It is paused.",
+            {**_QUEUE, "pausedAt": "2026-01-31T12:00:00.000000Z", "pausedBy": "api", "reason": "maintenance"},
+        ),
+        **_problems(400, 404, 406, *_BODY, 503),
+    },
+)
+resume = _operation(
+    "resumeQueue",
+    "queues",
+    "Resume a queue",
+    parameters=[_QUEUE_NAME, _RETRY_AFTER],
+    request=None,
+    responses={200: _ok(answers.QueueSerializer, "It is served.", _QUEUE), **_problems(404, 406, 503)},
+)
+live = _operation(
+    "isLive",
+    "health",
+    "Tell whether the process answers",
+    parameters=[],
+    responses={200: _ok(answers.HealthSerializer, "It does.", {"status": "ok"}), **_problems(406)},
+)
+ready = _operation(
+    "isReady",
+    "health",
+    "Tell whether queue and database answer",
+    parameters=[_RETRY_AFTER],
+    responses={200: _ok(answers.HealthSerializer, "They do.", {"status": "ok"}), **_problems(406, 503)},
+)
+schema = extend_schema(exclude=True)

@@ -1,0 +1,40 @@
+"""The API's description: OpenAPI 3.1 at /schema, Swagger UI at /docs from the installed sidecar, no CDN."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.request import Request
+
+from tasks_app.api import describe
+from tasks_app.api.lean import LeanViewSet
+from tasks_app.api.rendering import to_json
+
+_TYPE = "application/vnd.oai.openapi+json;version=3.1"
+
+
+class SchemaViewSet(LeanViewSet):
+    """The OpenAPI description."""
+
+    @describe.schema
+    def retrieve(self, request: Request) -> HttpResponse:
+        return HttpResponse(_get_schema(), content_type=_TYPE)
+
+
+@cache
+def _get_schema() -> bytes:
+    """Generate the description once per process: it does not change while code and task types do not."""
+    generator: Any = SchemaGenerator()
+    return to_json(generator.get_schema(request=None, public=True))
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    """Swagger UI; its script is a request of its own, so a Content-Security-Policy may forbid inline ones."""
+
+    url_name = "schema"
+    permission_classes = ()
+    authentication_classes = ()

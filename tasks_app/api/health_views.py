@@ -1,0 +1,25 @@
+"""Health for load balancers and supervisors: `live` says the process answers, `ready` that its stores do."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from tasks_app import queries
+from tasks_app.api import describe
+from tasks_app.api.lean import LeanViewSet
+from tasks_app.api.rendering import answer
+
+
+class HealthViewSet(LeanViewSet):
+    """Whether the service is well."""
+
+    @describe.live
+    def live(self, request: Request) -> HttpResponse:
+        return answer({"status": "ok"})
+
+    @describe.ready
+    def ready(self, request: Request) -> HttpResponse:
+        # Asks Redis and the database; whichever is away answers with its 503.
+        queries.list_queues()
+        return answer({"status": "ok"})

@@ -1,0 +1,64 @@
+"""The base of all viewsets: DRF's dispatch with what is the same for every request made once.
+
+Owns no behaviour of its own beyond that; uses DRF's extension points only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.http import HttpResponse
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.viewsets import ViewSet
+
+from tasks_app.api.access import Caller, identify
+from tasks_app.api.negotiation import JsonNegotiation
+from tasks_app.api.rendering import DEFAULT_BODY_BYTES, LengthRequired, OrjsonParser, OrjsonRenderer
+
+# None of them keeps state, so one of each serves all threads.
+_PARSERS: tuple[BaseParser, ...] = (OrjsonParser(),)
+_RENDERERS: tuple[BaseRenderer, ...] = (OrjsonRenderer(),)
+_NEGOTIATOR = JsonNegotiation()
+
+
+class LeanViewSet(ViewSet):
+    """A viewset without per-request policy objects; `self.caller` says who calls."""
+
+    renderer_classes = (OrjsonRenderer,)
+    parser_classes = (OrjsonParser,)
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    metadata_class = None
+    versioning_class = None
+    max_body_bytes: ClassVar[int] = DEFAULT_BODY_BYTES
+    caller: Caller
+
+    def get_parsers(self) -> Sequence[BaseParser]:  # type: ignore[override]
+        return _PARSERS
+
+    def get_renderers(self) -> Sequence[BaseRenderer]:  # type: ignore[override]
+        return _RENDERERS
+
+    def get_content_negotiator(self) -> JsonNegotiation:
+        return _NEGOTIATOR
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        # DRF computes Allow for every answer; errors.py adds it to the 405s, which must have it.
+        return {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Negotiate, then tell who calls: all that has to happen before the handler."""
+        self.format_kwarg = None
+        request.accepted_renderer, request.accepted_media_type = _NEGOTIATOR.select_renderer(request, _RENDERERS)
+        request.version = request.versioning_scheme = None
+        self.caller = identify(request)
+        if "HTTP_TRANSFER_ENCODING" in request.META and "CONTENT_LENGTH" not in request.META:
+            raise LengthRequired
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})

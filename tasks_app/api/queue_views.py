@@ -1,0 +1,38 @@
+"""The queues' endpoints: show, pause, resume."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from tasks_app import commands, queries
+from tasks_app.api import describe
+from tasks_app.api.answers import queue_data
+from tasks_app.api.lean import LeanViewSet
+from tasks_app.api.rendering import answer
+from tasks_app.api.serializers import NoQuerySerializer, PauseSerializer, read_query
+from tasks_app.api.strict import get_reader
+
+
+class QueueViewSet(LeanViewSet):
+    """Show, pause and resume queues."""
+
+    @describe.queues
+    def list(self, request: Request) -> HttpResponse:
+        read_query(request.query_params, NoQuerySerializer)
+        return answer({"queues": [queue_data(queue) for queue in queries.list_queues()]})
+
+    @describe.pause
+    def pause(self, request: Request, name: str) -> HttpResponse:
+        reason = get_reader(PauseSerializer).read(request.data)["reason"]
+        commands.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
+        return answer(_get_queue(name))
+
+    @describe.resume
+    def resume(self, request: Request, name: str) -> HttpResponse:
+        commands.resume_queue(queue=name, actor=self.caller.actor)
+        return answer(_get_queue(name))
+
+
+def _get_queue(name: str) -> dict[str, object]:
+    return next(queue_data(queue) for queue in queries.list_queues() if queue.name == name)

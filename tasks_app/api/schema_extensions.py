@@ -1,0 +1,62 @@
+"""What drf-spectacular can't read from the serializers: strict objects, and params by task type.
+
+Imported by the application's start (through the routes); used when the schema is generated, never in a request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.plumbing import ResolvedComponent
+
+from tasks_app.task_types import list_task_types
+
+
+class StrictObject(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Says that unknown fields are refused."""
+
+    target_class = "tasks_app.api.serializers.PauseSerializer"
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**schema, "additionalProperties": False}
+
+
+class StrictBulk(StrictObject):  # type: ignore[no-untyped-call]
+    target_class = "tasks_app.api.serializers.BulkSerializer"
+
+
+class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Describes a new task as one of the registered task types, each with its own params."""
+
+    target_class = "tasks_app.api.serializers.NewTaskSerializer"
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        base: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        kinds = []
+        for task_type in list_task_types():
+            params = task_type.params_serializer()
+            params_schema = auto_schema._map_serializer(params, "request", bypass_extensions=True)
+            component = ResolvedComponent(
+                name=f"{task_type.name.title()}Params",
+                type=ResolvedComponent.SCHEMA,
+                object=task_type.params_serializer,
+                schema={**params_schema, "additionalProperties": False},
+            )
+            auto_schema.registry.register_on_missing(component)
+            properties = {
+                **base["properties"],
+                "name": {"type": "string", "const": task_type.name, "description": "The task type."},
+                "params": component.ref,
+            }
+            kinds.append(
+                {
+                    "type": "object",
+                    "title": task_type.name,
+                    "properties": properties,
+                    "required": ["name", "params"] if params_schema.get("required") else ["name"],
+                    "additionalProperties": False,
+                }
+            )
+        return {"oneOf": kinds}

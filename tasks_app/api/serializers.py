@@ -1,0 +1,187 @@
+"""What requests may say: bodies, query parameters and headers. The API's contract for input."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+
+from tasks_app.api.strict import get_reader
+from tasks_app.commands import NewTask
+from tasks_app.errors import UnknownTaskType
+from tasks_app.events import STATUSES
+from tasks_app.task_types import get_task_type
+
+PRIORITIES: Final = ("high", "low")
+BULK_TASKS: Final = 1000
+PAGE_TASKS: Final = 200
+WAIT_SECONDS: Final = 60
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
+
+
+class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
+    """A JSON object, handed on as it is: the task type's own serializer reads it."""
+
+    default_error_messages = {"invalid": "Must be an object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if type(data) is not dict:
+            self.fail("invalid")
+        return data  # type: ignore[no-any-return]
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value
+
+
+class NewTaskSerializer(serializers.Serializer[NewTask]):
+    """A task to start. Only `name` is required; which `params` there are, the task type says."""
+
+    name = serializers.CharField(max_length=64, trim_whitespace=False, help_text="The task type.")
+    description = serializers.CharField(
+        required=False, allow_blank=True, max_length=255, trim_whitespace=False, help_text="Free text, shown with the task."
+    )
+    params = ParamsField(required=False, help_text="The task type's parameters.")
+    priority = serializers.ChoiceField(
+        choices=PRIORITIES, required=False, help_text="Workers take `high` before `low`. Default: `low`."
+    )
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Read the fields and, with the task type's serializer, the params; report the errors of both at once."""
+        try:
+            value: dict[str, Any] = super().to_internal_value(data)
+            wrong: dict[str, Any] = {}
+        except ValidationError as error:
+            value, wrong = {}, dict(error.detail)  # type: ignore[arg-type]
+        if "name" not in wrong and "params" not in wrong:
+            try:
+                value["params"] = read_params(name=data["name"], params=data.get("params", {}))
+            except UnknownTaskType as error:
+                wrong["name"] = [ErrorDetail(str(error)[:400], code="unknown")]
+            except ValidationError as error:
+                wrong["params"] = error.detail
+        if wrong:
+            raise ValidationError(wrong)
+        return value
+
+
+def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the validated params of a task type, or raise UnknownTaskType or ValidationError."""
+    return get_reader(get_task_type(name).params_serializer).read(params)
+
+
+def read_new_task(data: Any) -> NewTask:
+    """Return the task that a body of POST /tasks asks for."""
+    return NewTask(**get_reader(NewTaskSerializer).read(data))
+
+
+class BulkSerializer(serializers.Serializer[Any]):
+    """Many tasks to start at once: all or none."""
+
+    tasks = serializers.ListField(
+        child=NewTaskSerializer(), min_length=1, max_length=BULK_TASKS, help_text="In the order of the answer."
+    )
+
+
+def read_bulk(data: Any) -> list[NewTask]:
+    """Return the tasks that a body of POST /tasks/bulk asks for.
+
+    Reads the items itself: so an item's errors carry its index, and its reading is as strict as that of one task.
+    """
+    if type(data) is not dict:
+        raise ValidationError(["The body must be a JSON object."])
+    wrong: dict[str, Any] = {name[:64]: ["Unknown field. Known: tasks."] for name in data if name != "tasks"}
+    items = data.get("tasks")
+    tasks: list[NewTask] = []
+    if type(items) is not list or not 1 <= len(items) <= BULK_TASKS:
+        wrong["tasks"] = [f"Must be a list of 1 to {BULK_TASKS} tasks."]
+    else:
+        wrong_items: dict[str, Any] = {}
+        for index, item in enumerate(items):
+            try:
+                if type(item) is not dict:
+                    raise ValidationError(["Must be an object."])
+                tasks.append(read_new_task(item))
+            except ValidationError as error:
+                wrong_items[str(index)] = error.detail
+        if wrong_items:
+            wrong["tasks"] = wrong_items
+    if wrong:
+        raise ValidationError(wrong)
+    return tasks
+
+
+class PauseSerializer(serializers.Serializer[Any]):
+    """Why a queue is paused."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=255, default="", help_text="Shown to all.")
+
+
+class ListQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of GET /tasks."""
+
+    status = serializers.ChoiceField(choices=STATUSES, required=False, help_text="Only tasks of this status.")
+    name = serializers.CharField(required=False, max_length=64, help_text="Only tasks of this type.")
+    priority = serializers.ChoiceField(choices=PRIORITIES, required=False, help_text="Only tasks of this priority.")
+    createdAfter = serializers.DateTimeField(required=False, help_text="Only tasks created at this time or later.")
+    createdBefore = serializers.DateTimeField(required=False, help_text="Only tasks created before this time.")
+    cursor = serializers.CharField(required=False, max_length=200, help_text="From `next` of the page before.")
+    limit = serializers.IntegerField(
+        required=False, min_value=1, max_value=PAGE_TASKS, default=50, help_text="Tasks on a page."
+    )
+
+
+class WaitQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of GET /tasks/{id}."""
+
+    wait = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=WAIT_SECONDS,
+        help_text="Answer as soon as the task ends, after this many seconds at the latest.",
+    )
+
+
+class NoQuerySerializer(serializers.Serializer[Any]):
+    """No query parameter at all."""
+
+
+def read_query(query: Any, serializer_class: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """Return the validated query parameters, or raise ValidationError for an unknown, wrong or repeated one."""
+    if not query:
+        return get_reader(serializer_class).serializer.run_validation({})  # type: ignore[no-any-return]
+    serializer = get_reader(serializer_class).serializer
+    wrong: dict[str, Any] = {}
+    for name, values in query.lists():
+        if name not in serializer.fields:
+            known = ", ".join(serializer.fields) or "none"
+            wrong[name[:64]] = [f"Unknown query parameter. Known: {known}."]
+        elif len(values) > 1:
+            wrong[name] = ["Given more than once."]
+    try:
+        value: dict[str, Any] = serializer.run_validation(query.dict())
+    except ValidationError as error:
+        raise ValidationError({**error.detail, **wrong}) from None  # type: ignore[dict-item]
+    if wrong:
+        raise ValidationError(wrong)
+    return value
+
+
+def read_idempotency_key(meta: dict[str, Any]) -> str:
+    """Return the Idempotency-Key header, empty without one; raise ValidationError for an unusable one."""
+    key: str | None = meta.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return ""
+    if not _KEY.match(key):
+        raise ValidationError({"Idempotency-Key": ["Must be 1 to 255 visible ASCII characters."]})
+    return key
+
+
+def read_preferred_wait(meta: dict[str, Any]) -> float | None:
+    """Return the seconds of `Prefer: wait=S`; None without it. A preference that is no number is passed over."""
+    for preference in meta.get("HTTP_PREFER", "").split(","):
+        name, _, value = preference.partition("=")
+        if name.strip().lower() == "wait" and value.strip().isdecimal():
+            return float(min(int(value.strip()[:6]), WAIT_SECONDS))
+    return None

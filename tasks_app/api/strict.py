@@ -1,0 +1,97 @@
+"""Strict reading with DRF serializers: no unknown field, no coercion of JSON types, one shared instance.
+
+Owns what DRF is lenient about. Must not know any concrete serializer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+_FIELD_NAME_CHARACTERS: Final = 64
+
+# JSON's types by DRF's fields, the special before the general; fields of other kinds are not checked.
+_JSON_TYPES: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...], str], ...]] = (
+    (serializers.BooleanField, (bool,), "true or false"),
+    (serializers.IntegerField, (int,), "an integer"),
+    (serializers.FloatField, (int, float), "a number"),
+    (serializers.DecimalField, (int, float, str), "a number"),
+    (serializers.MultipleChoiceField, (list,), "a list"),
+    (serializers.ListField, (list,), "a list"),
+    (serializers.DictField, (dict,), "an object"),
+    (serializers.Serializer, (dict,), "an object"),
+    (serializers.CharField, (str,), "a string"),
+    (serializers.ChoiceField, (str,), "a string"),
+    (serializers.UUIDField, (str,), "a string"),
+    (serializers.DateTimeField, (str,), "a string"),
+    (serializers.DateField, (str,), "a string"),
+)
+
+
+class StrictReader:
+    """Reads data with one serializer instance that all threads share.
+
+    DRF deep-copies all fields for every new serializer, which costs more than the validation itself.
+    `run_validation` keeps no state on the instance, so one is enough; what it makes lazily is made here.
+    """
+
+    def __init__(self, serializer: serializers.Serializer[Any]) -> None:
+        self.serializer = serializer
+        self.types: dict[str, tuple[tuple[type, ...], str]] = {}
+        self.children: dict[str, StrictReader] = {}
+        _ = serializer.validators
+        for name, field in serializer.fields.items():
+            if field.read_only:
+                continue
+            _ = field.validators
+            for kind, types, words in _JSON_TYPES:
+                if isinstance(field, kind):
+                    self.types[name] = (types, words)
+                    break
+            else:
+                self.types[name] = ((), "")
+            if isinstance(field, serializers.Serializer):
+                self.children[name] = StrictReader(field)
+
+    def read(self, data: Any) -> dict[str, Any]:
+        """Return the validated data, or raise DRF's ValidationError that names every wrong field."""
+        if type(data) is not dict:
+            raise ValidationError(["The body must be a JSON object."])
+        wrong = self.find_wrong_shapes(data)
+        try:
+            value: dict[str, Any] = self.serializer.run_validation(data)
+        except ValidationError as error:
+            if wrong and isinstance(error.detail, dict):
+                raise ValidationError({**error.detail, **wrong}) from None
+            raise
+        if wrong:
+            raise ValidationError(wrong)
+        return value
+
+    def find_wrong_shapes(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what DRF would let pass: unknown fields, and values of another JSON type."""
+        wrong: dict[str, Any] = {}
+        for name, value in data.items():
+            expected = self.types.get(name)
+            if expected is None:
+                wrong[name[:_FIELD_NAME_CHARACTERS]] = [f"Unknown field. Known: {', '.join(self.types) or 'none'}."]
+                continue
+            types, words = expected
+            kind = type(value)
+            if types and kind not in types and value is not None:
+                # 100.0 is an integer in JSON Schema.
+                if not (kind is float and types == (int,) and value.is_integer()):
+                    wrong[name] = [f"Must be {words}."]
+            elif name in self.children and kind is dict and (inner := self.children[name].find_wrong_shapes(value)):
+                wrong[name] = inner
+        return wrong
+
+
+@cache
+def get_reader(serializer_class: type[serializers.Serializer[Any]]) -> StrictReader:
+    """Return the shared reader of a serializer class."""
+    return StrictReader(serializer_class())

@@ -1,0 +1,41 @@
+"""The API's routes. A trailing slash is taken as if it were not there: no redirect, which would lose a POST's body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.urls.resolvers import RoutePattern, URLPattern
+
+from tasks_app.api.docs_views import DocsView, SchemaViewSet
+from tasks_app.api.health_views import HealthViewSet
+from tasks_app.api.queue_views import QueueViewSet
+from tasks_app.api.views import BulkViewSet, TaskViewSet
+
+
+class OptionalSlashPattern(RoutePattern):
+    """A route that matches with and without one trailing slash."""
+
+    def match(self, path: str) -> Any:
+        return super().match(path.removesuffix("/"))
+
+
+def route(address: str, view: Callable[..., Any], name: str) -> URLPattern:
+    return URLPattern(OptionalSlashPattern(address, name=name, is_endpoint=True), view, None, name)
+
+
+urlpatterns = [
+    route("tasks", TaskViewSet.as_view({"post": "create", "get": "list"}), "tasks"),
+    route("tasks/bulk", BulkViewSet.as_view({"post": "create"}), "tasks-bulk"),
+    route("tasks/<str:id>", TaskViewSet.as_view({"get": "retrieve"}), "task"),
+    route("tasks/<str:id>/cancel", TaskViewSet.as_view({"post": "cancel"}), "task-cancel"),
+    route("tasks/<str:id>/retry", TaskViewSet.as_view({"post": "retry"}), "task-retry"),
+    route("tasks/<str:id>/events", TaskViewSet.as_view({"get": "events"}), "task-events"),
+    route("queues", QueueViewSet.as_view({"get": "list"}), "queues"),
+    route("queues/<str:name>/pause", QueueViewSet.as_view({"post": "pause"}), "queue-pause"),
+    route("queues/<str:name>/resume", QueueViewSet.as_view({"post": "resume"}), "queue-resume"),
+    route("health/live", HealthViewSet.as_view({"get": "live"}), "health-live"),
+    route("health/ready", HealthViewSet.as_view({"get": "ready"}), "health-ready"),
+    route("schema", SchemaViewSet.as_view({"get": "retrieve"}), "schema"),
+    route("docs", DocsView.as_view(), "docs"),
+]

@@ -1,0 +1,144 @@
+"""The tasks' endpoints: parse, call one command or query, answer. No rule of the domain lives here."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.utils.http import parse_etags
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from tasks_app import commands, queries
+from tasks_app.api import describe
+from tasks_app.api.answers import event_data, started_data, task_data
+from tasks_app.api.lean import LeanViewSet
+from tasks_app.api.rendering import JSON, answer, to_json
+from tasks_app.api.request_ids import get_request_id
+from tasks_app.api.serializers import (
+    ListQuerySerializer,
+    NoQuerySerializer,
+    WaitQuerySerializer,
+    read_bulk,
+    read_idempotency_key,
+    read_new_task,
+    read_preferred_wait,
+    read_query,
+)
+from tasks_app.api.waiting import wait_for_end
+from tasks_app.events import CANCELED, STOPPED, Snapshot
+
+_POLL_SECONDS: Final = 1  # Retry-After of an unfinished task
+_BULK_BODY_BYTES: Final = 4 * 1024 * 1024
+
+
+class TaskViewSet(LeanViewSet):
+    """Start, list, show, cancel and retry tasks."""
+
+    @describe.start
+    def create(self, request: Request) -> HttpResponse:
+        started = commands.start_task(
+            task=read_new_task(request.data),
+            owner=self.caller.owner,
+            request_id=get_request_id(request._request),
+            idempotency_key=read_idempotency_key(request.META),
+        )
+        snapshot = started.snapshot
+        headers = {"Location": f"/tasks/{snapshot.id}"}
+        if started.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return answer(started_data(snapshot), status=201, headers=headers)
+
+    @describe.list_
+    def list(self, request: Request) -> HttpResponse:
+        query = read_query(request.query_params, ListQuerySerializer)
+        try:
+            page = queries.list_tasks(
+                owner=self.caller.sees_owner,
+                status=query.get("status"),
+                name=query.get("name"),
+                priority=query.get("priority"),
+                created_after=query.get("createdAfter"),
+                created_before=query.get("createdBefore"),
+                cursor=query.get("cursor", ""),
+                limit=query["limit"],
+            )
+        except ValueError as error:
+            raise ValidationError({"cursor": ["Is not a cursor that this API gave out."]}) from error
+        following = None
+        if page.next_cursor:
+            following = "/tasks?" + urlencode({**request.query_params.dict(), "cursor": page.next_cursor})
+        return answer({"tasks": [task_data(task) for task in page.tasks], "next": following})
+
+    @describe.show
+    def retrieve(self, request: Request, id: str) -> HttpResponse:
+        query = read_query(request.query_params, WaitQuerySerializer)
+        owner = self.caller.sees_owner
+        preferred_seconds = read_preferred_wait(request.META) if "wait" not in query else None
+        seconds = query.get("wait", preferred_seconds) or 0
+        snapshot = wait_for_end(read=lambda: queries.get_task(task_id=id, owner=owner), seconds=seconds)
+        response = answer_if_changed(request, task_data(snapshot))
+        if not snapshot.ended:
+            response["Retry-After"] = str(poll_after_seconds(snapshot))
+        if preferred_seconds is not None:
+            response["Preference-Applied"] = f"wait={preferred_seconds:.0f}"
+        return response
+
+    @describe.cancel
+    def cancel(self, request: Request, id: str) -> HttpResponse:
+        snapshot = commands.cancel_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
+        stopped = snapshot.status in (CANCELED, STOPPED)
+        return answer(started_data(snapshot), status=200 if stopped else 202)
+
+    @describe.retry
+    def retry(self, request: Request, id: str) -> HttpResponse:
+        snapshot = commands.retry_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
+        return answer(started_data(snapshot), status=202, headers={"Location": f"/tasks/{snapshot.id}"})
+
+    @describe.history
+    def events(self, request: Request, id: str) -> HttpResponse:
+        read_query(request.query_params, NoQuerySerializer)
+        events = queries.list_events(task_id=id, owner=self.caller.sees_owner)
+        return answer({"events": [event_data(event) for event in events]})
+
+
+class BulkViewSet(LeanViewSet):
+    """Start many tasks at once."""
+
+    max_body_bytes = _BULK_BODY_BYTES
+
+    @describe.bulk
+    def create(self, request: Request) -> HttpResponse:
+        started = commands.start_tasks(
+            tasks=read_bulk(request.data),
+            owner=self.caller.owner,
+            request_id=get_request_id(request._request),
+            idempotency_key=read_idempotency_key(request.META),
+        )
+        headers = {"Idempotency-Replayed": "true"} if started.replayed else None
+        body = {"success": True, "tasks": [task_data(snapshot) for snapshot in started.snapshots]}
+        return answer(body, status=201, headers=headers)
+
+
+def answer_if_changed(request: Request, data: Any) -> HttpResponse:
+    """Return 304 when the client's If-None-Match names these very bytes, else 200 with their ETag."""
+    body = to_json(data)
+    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    known = request.META.get("HTTP_IF_NONE_MATCH")
+    if known is not None:
+        # Weak comparison, as RFC 9110 asks for If-None-Match.
+        tags = [tag.removeprefix("W/") for tag in parse_etags(known)]
+        if "*" in tags or etag in tags:
+            return HttpResponse(status=304, headers=headers)
+    return HttpResponse(body, headers=headers, content_type=JSON)
+
+
+def poll_after_seconds(snapshot: Snapshot) -> int:
+    """Tell when to ask again: in a second, or when the task's next attempt begins."""
+    if snapshot.next_attempt_at is None:
+        return _POLL_SECONDS
+    return max(_POLL_SECONDS, round((snapshot.next_attempt_at - datetime.now(UTC)).total_seconds()))
