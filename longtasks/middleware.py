@@ -1,4 +1,4 @@
-"""Django's session, locale, CSRF, login and message middleware, for the admin's pages only.
+"""Django's middleware, kept to the pages that need it: session, locale, CSRF, login and messages to the admin.
 
 The API keeps no session; its requests pass through these without work and without SQL.
 """
@@ -9,6 +9,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
@@ -43,9 +44,7 @@ class AdminLocaleMiddleware(AdminOnly, LocaleMiddleware):
 class AdminCsrfMiddleware(AdminOnly, CsrfViewMiddleware):
     """CSRF tokens."""
 
-    def process_view(
-        self, request: HttpRequest, callback: Any, callback_args: Any, callback_kwargs: Any
-    ) -> Any:
+    def process_view(self, request: HttpRequest, callback: Any, callback_args: Any, callback_kwargs: Any) -> Any:
         if request.path_info.startswith(ADMIN_PREFIX):
             return super().process_view(request, callback, callback_args, callback_kwargs)
         return None
@@ -57,3 +56,13 @@ class AdminAuthenticationMiddleware(AdminOnly, AuthenticationMiddleware):
 
 class AdminMessageMiddleware(AdminOnly, MessageMiddleware):
     """One-time messages."""
+
+
+class HostAndLengthMiddleware(CommonMiddleware):
+    """Refuses unknown hosts and sets Content-Length; adds a missing slash in the admin only.
+
+    The API takes both forms, and looking up each of its addresses twice would be for nothing.
+    """
+
+    def should_redirect_with_slash(self, request: HttpRequest) -> bool:
+        return request.path_info.startswith(ADMIN_PREFIX) and super().should_redirect_with_slash(request)

@@ -1,13 +1,17 @@
-"""All addresses: the API, its description, the admin. The trailing slash is optional in the API."""
+"""All addresses: the admin, then the API with its description."""
 
 from django.contrib import admin
-from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from tasks_app.api.errors import handler400, handler403, handler404, handler500, unknown_route
+
+__all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
 urlpatterns = [
     path("admin/i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
-    re_path(r"^schema/?$", SpectacularAPIView.as_view(), name="schema"),
-    re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("tasks_app.api.urls")),
+    path("<path:address>", lambda request, address: unknown_route(request)),
 ]

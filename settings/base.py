@@ -40,11 +40,12 @@ INSTALLED_APPS = [
 
 # The Admin… ones step aside outside /admin/: the API has no session, and POST /tasks costs no SQL.
 MIDDLEWARE = [
+    "tasks_app.api.request_ids.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "longtasks.middleware.AdminSessionMiddleware",
     "longtasks.middleware.AdminLocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "longtasks.middleware.HostAndLengthMiddleware",
     "longtasks.middleware.AdminCsrfMiddleware",
     "longtasks.middleware.AdminAuthenticationMiddleware",
     "longtasks.middleware.AdminMessageMiddleware",
@@ -78,9 +79,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": database_settings(
-        url=_process.database_url, data_dir=DATA_DIR, local_infile=LONGTASKS.bulk_writer
-    )
+    "default": database_settings(url=_process.database_url, data_dir=DATA_DIR, local_infile=LONGTASKS.bulk_writer)
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -148,12 +147,19 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s"}},
+    "filters": {
+        # What a client is told (400, 404, 503 …) needs no line each, which would let anyone fill the log.
+        "crashes": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: record.exc_info is not None,
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": _process.log_level},
     "loggers": {
-        "django": {"handlers": [], "propagate": True},
-        # A client's mistake is told to the client; a line for each would let anyone fill the log.
-        "django.request": {"level": "ERROR"},
+        # Django's own handlers are silent without DEBUG.
+        "django": {"handlers": [], "level": _process.log_level},
+        "django.request": {"filters": ["crashes"]},
         # RQ writes several lines a job.
         "rq.worker": {"level": "WARNING"},
     },

@@ -17,9 +17,7 @@ SQLITE_OPTIONS = {
 MYSQL_OPTIONS = {
     "charset": "utf8mb4",
     "isolation_level": "read committed",
-    "init_command": (
-        "SET time_zone = '+00:00', innodb_lock_wait_timeout = 5, sql_mode = 'STRICT_TRANS_TABLES'"
-    ),
+    "init_command": ("SET time_zone = '+00:00', innodb_lock_wait_timeout = 5, sql_mode = 'STRICT_TRANS_TABLES'"),
     "connect_timeout": 2,
     "read_timeout": 30,
     "write_timeout": 30,

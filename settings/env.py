@@ -63,31 +63,17 @@ class Longtasks:
         maximum=1,
     )
     retry_attempts: int = variable(5, "attempts before a task is failed", minimum=1)
-    retry_first_seconds: float = variable(
-        1.0, "first pause between attempts; doubles, with jitter", minimum=0
-    )
+    retry_first_seconds: float = variable(1.0, "first pause between attempts; doubles, with jitter", minimum=0)
     retry_max_seconds: float = variable(300.0, "longest pause between attempts", minimum=0)
-    job_timeout_seconds: int = variable(
-        60, "longest time between two commits of a task", minimum=1
-    )
+    job_timeout_seconds: int = variable(60, "longest time between two commits of a task", minimum=1)
     result_ttl_seconds: int = variable(300, "how long Redis keeps an ended job", minimum=0)
     failure_ttl_seconds: int = variable(86400, "how long Redis keeps a failed job", minimum=0)
-    queue_bound: int = variable(
-        1_000_000, "waiting tasks per queue before requests get 503", minimum=1
-    )
-    queue_reserve: float = variable(
-        0.1, "part of the bound that only high may use", minimum=0, maximum=1
-    )
-    redis_timeout_seconds: float = variable(
-        1.5, "a Redis call of web gives up after this", minimum=0.05
-    )
+    queue_bound: int = variable(1_000_000, "waiting tasks per queue before requests get 503", minimum=1)
+    queue_reserve: float = variable(0.1, "part of the bound that only high may use", minimum=0, maximum=1)
+    redis_timeout_seconds: float = variable(1.5, "a Redis call of web gives up after this", minimum=0.05)
     pause_ms: int = variable(0, "artificial pause after every chunk", minimum=0)
-    bulk_writer: bool = variable(
-        False, "write with LOAD DATA LOCAL INFILE instead of the ORM (MySQL/MariaDB only)"
-    )
-    crash_points: str = variable(
-        "", "tests only: name=N kills the process at the Nth passing of that point"
-    )
+    bulk_writer: bool = variable(False, "write with LOAD DATA LOCAL INFILE instead of the ORM (MySQL/MariaDB only)")
+    crash_points: str = variable("", "tests only: name=N kills the process at the Nth passing of that point")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,27 +89,18 @@ class Process:
     )
     database_url: str = variable(
         "",
-        "mysql://user:password@host:3306/name, ?unix_socket=/path for a socket;"
-        " empty: SQLite in DATA_DIR",
+        "mysql://user:password@host:3306/name, ?unix_socket=/path for a socket; empty: SQLite in DATA_DIR",
         schemes=("mysql", "mariadb", "sqlite"),
     )
-    data_dir: Path = variable(
-        Path(".data"), "where the embedded SQLite and Valkey live; relative to the project root"
-    )
-    log_level: str = variable(
-        "INFO", "the least serious message to log", choices=("DEBUG", "INFO", "WARNING", "ERROR")
-    )
+    data_dir: Path = variable(Path(".data"), "where the embedded SQLite and Valkey live; relative to the project root")
+    log_level: str = variable("INFO", "the least serious message to log", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     bind: str = variable("127.0.0.1", "address that web listens on; 0.0.0.0 for every network")
     port: int = variable(3000, "port that web listens on", minimum=1, maximum=65535)
     web_workers: int = variable(2, "processes of web", minimum=1, maximum=256)
     web_threads: int = variable(4, "threads per process of web", minimum=1, maximum=256)
     workers: int = variable(2, "worker processes that run tasks", minimum=1, maximum=1024)
-    https_only: bool = variable(
-        True, "production: redirect to https and send cookies over it alone"
-    )
-    forwarded_allow_ips: str = variable(
-        "127.0.0.1,::1", "proxies whose X-Forwarded-Proto header is believed, by comma"
-    )
+    https_only: bool = variable(True, "production: redirect to https and send cookies over it alone")
+    forwarded_allow_ips: str = variable("127.0.0.1,::1", "proxies whose X-Forwarded-Proto header is believed, by comma")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from django.core.exceptions import ImproperlyConfigured
 
-from settings.base import *  # noqa: F403
+from settings.base import *
 from settings.base import ALLOWED_HOSTS, DEBUG, LONGTASKS, SECRET_KEY, _process
 from settings.env import DEVELOPMENT_SECRET_KEY
 
@@ -19,15 +19,11 @@ if SECRET_KEY == DEVELOPMENT_SECRET_KEY:
 for found, what in ((len(SECRET_KEY), "characters"), (len(set(SECRET_KEY)), "different characters")):
     wanted = SECRET_KEY_LENGTH if what == "characters" else SECRET_KEY_VARIETY
     if found < wanted:
-        raise ImproperlyConfigured(
-            f"SECRET_KEY has {found} {what}: production wants {wanted} or more, at random."
-        )
+        raise ImproperlyConfigured(f"SECRET_KEY has {found} {what}: production wants {wanted} or more, at random.")
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS='' is refused in production: name the hosts, by comma.")
 if LONGTASKS.crash_points:
-    raise ImproperlyConfigured(
-        f"CRASH_POINTS={LONGTASKS.crash_points!r} is refused in production: unset it."
-    )
+    raise ImproperlyConfigured(f"CRASH_POINTS={LONGTASKS.crash_points!r} is refused in production: unset it.")
 
 SECURE_SSL_REDIRECT = _process.https_only
 # Probes and scrapers come from inside, by plain HTTP.

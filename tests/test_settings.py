@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+
 from settings.database import database_settings
 from settings.env import ROOT, Longtasks, Process, list_variables, load
 
@@ -34,8 +35,7 @@ def import_settings(module: str, environment: dict[str, str]) -> subprocess.Comp
 def test_env_example_equals_the_table() -> None:
     blocks = (ROOT / ".env.example").read_text().strip().split("\n\n")[1:]
     table = [
-        f"# {variable.meaning} ({variable.type})\n{variable.name}={variable.default}"
-        for variable in list_variables()
+        f"# {variable.meaning} ({variable.type})\n{variable.name}={variable.default}" for variable in list_variables()
     ]
     assert blocks == table
 
