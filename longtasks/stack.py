@@ -1,0 +1,284 @@
+"""Owns the running stack: embedded Valkey where no REDIS_URL is given, migrations, then the processes of the Procfile.
+
+`manage.py up` and `manage.py demo` run it. It starts, watches, restarts and stops processes; it knows nothing of tasks.
+"""
+
+import contextlib
+import http.client
+import itertools
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
+
+import redis
+from honcho.colour import get_colours
+from honcho.environ import parse_procfile
+from honcho.printer import Message, Printer
+
+from longtasks import child_process
+from longtasks.embedded import EmbeddedError, EmbeddedValkey
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+READY_SECONDS = 60
+STOP_SECONDS = 10
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
+RESTART_FIRST_SECONDS, RESTART_MAX_SECONDS = 0.5, 10.0
+
+
+class StackError(Exception):
+    """The stack cannot run; the message is one line for the person in front of it."""
+
+
+@dataclass(slots=True)
+class _Running:
+    name: str
+    command: str
+    colour: str
+    process: subprocess.Popen[bytes]
+    started_at: float
+    restart_pause_seconds: float = RESTART_FIRST_SECONDS
+    restart_at: float | None = None
+    unfinished_line: bytes = b""
+
+
+def read_procfile() -> dict[str, str]:
+    return dict(parse_procfile((PROJECT_DIR / "Procfile").read_text()).processes)
+
+
+def procfile_command(command: str) -> list[str]:
+    """A Procfile line as a command: the shell fills in $WORKERS, and `exec` makes the pid ours to signal."""
+    return ["/bin/sh", "-c", f"exec {command}"]
+
+
+def process_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with this Python's scripts first on PATH: `gunicorn` and `python` must be those that run us."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """`with Stack(…) as stack:` runs everything; leaving the block stops everything."""
+
+    def __init__(
+        self, *, environment: Mapping[str, str], port: int, workers: int, data_dir: Path, redis_url: str, output: TextIO
+    ) -> None:
+        self.port = port
+        bind = environment.get("BIND") or "127.0.0.1"
+        self._bind = bind
+        self.host = "127.0.0.1" if bind in EVERY_ADDRESS else bind
+        self._mark = uuid.uuid4().hex
+        self._embedded = None if redis_url else EmbeddedValkey(data_dir=data_dir)
+        self._redis_url = redis_url
+        self._environment = process_environment(environment) | {
+            "PORT": str(port),
+            "WORKERS": str(workers),
+            "DATA_DIR": str(data_dir),
+            child_process.MARK: self._mark,
+        }
+        self._printer = Printer(output)
+        self._colours: Iterator[str] = get_colours()
+        self._running: dict[str, _Running] = {}
+        self._selector = selectors.DefaultSelector()
+
+    @property
+    def address(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def redis_url(self) -> str:
+        return self._redis_url or (self._embedded.url if self._embedded else "")
+
+    def __enter__(self) -> "Stack":
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._refuse_used_port()
+        Path(self._environment["DATA_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._embedded:
+            try:
+                self._embedded.start(mark=self._mark)
+            except EmbeddedError as error:
+                raise StackError(str(error)) from error
+        else:
+            self._require_redis()
+        self._environment["REDIS_URL"] = self.redis_url
+        self._migrate()
+        processes = read_procfile()
+        self._printer.width = max(map(len, processes))
+        for name, command in processes.items():
+            self._start_process(name=name, command=command, colour=next(self._colours))
+        self._wait_until_ready()
+
+    def run(self) -> None:
+        """Watch and restart for ever; an interrupt ends it."""
+        while True:
+            self.watch(seconds=0.5)
+
+    def watch(self, *, seconds: float) -> None:
+        """Pass on output for `seconds`, and start again what has ended."""
+        self._pump(seconds=seconds)
+        for running in self._running.values():
+            status = running.process.poll()
+            if status is None:
+                continue
+            now = time.monotonic()
+            if running.restart_at is None:
+                if now - running.started_at > 60:
+                    running.restart_pause_seconds = RESTART_FIRST_SECONDS
+                running.restart_at = now + running.restart_pause_seconds
+                self._say(running, f"ended with status {status}; starts again in {running.restart_pause_seconds:g} s")
+                running.restart_pause_seconds = min(running.restart_pause_seconds * 2, RESTART_MAX_SECONDS)
+            elif now >= running.restart_at:
+                running.restart_at, running.started_at, running.process = None, now, self._spawn(running.command)
+                self._follow(running)
+
+    def stop(self) -> None:
+        """Gracefully, then by force; at the end nothing that this stack started is left."""
+        try:
+            processes = [running.process for running in self._running.values()]
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+            deadline = time.monotonic() + STOP_SECONDS
+            while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+                self._pump(seconds=0.05)
+            for process in processes:
+                child_process.stop(process=process, grace_seconds=0)
+            self._pump(seconds=0)
+            if self._embedded:
+                self._embedded.stop()
+        finally:
+            child_process.kill_marked(mark=self._mark)
+            self._running.clear()
+
+    def _refuse_used_port(self) -> None:
+        family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._bind, self.port))
+            except OSError as error:
+                raise StackError(
+                    f"port {self.port} is not free ({error.strerror}): stop what listens there, or set another PORT"
+                ) from error
+
+    def _require_redis(self) -> None:
+        if urlsplit(self._redis_url).scheme not in {"redis", "rediss", "unix"}:
+            return  # Sentinels: only the workers know how to ask them
+        try:
+            with redis.Redis.from_url(self._redis_url, socket_connect_timeout=5, socket_timeout=5) as client:
+                client.ping()
+        except (redis.RedisError, OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise StackError(
+                f"Redis at {without_password(self._redis_url)} cannot be reached ({reason}): check REDIS_URL"
+            ) from error
+
+    def _migrate(self) -> None:
+        result = subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--noinput", "--verbosity", "0"],
+            env=self._environment,
+            cwd=PROJECT_DIR,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            lines = result.stdout.strip().splitlines() or [f"migrate ended with status {result.returncode}"]
+            raise StackError(f"the database cannot be used ({lines[-1]}): check DATABASE_URL")
+
+    def _spawn(self, command: str) -> subprocess.Popen[bytes]:
+        return child_process.spawn(
+            command=procfile_command(command),
+            environment=self._environment,
+            output=subprocess.PIPE,
+            directory=PROJECT_DIR,
+        )
+
+    def _start_process(self, *, name: str, command: str, colour: str) -> None:
+        running = _Running(name, command, colour, self._spawn(command), time.monotonic())
+        self._running[name] = running
+        self._follow(running)
+
+    def _follow(self, running: _Running) -> None:
+        pipe = running.process.stdout
+        assert pipe
+        os.set_blocking(pipe.fileno(), False)
+        self._selector.register(pipe, selectors.EVENT_READ, running)
+
+    def _pump(self, *, seconds: float) -> None:
+        """Print what the processes write, for `seconds`."""
+        deadline = time.monotonic() + seconds
+        for turn in itertools.count():
+            left = deadline - time.monotonic()
+            if turn and left <= 0:
+                return
+            if not self._selector.get_map():
+                time.sleep(max(left, 0))
+                continue
+            for key, _ in self._selector.select(timeout=max(left, 0)):
+                self._read(running=key.data, descriptor=key.fd)
+
+    def _read(self, *, running: _Running, descriptor: int) -> None:
+        written = os.read(descriptor, 65536)
+        *lines, running.unfinished_line = (running.unfinished_line + written).split(b"\n")
+        if not written:
+            lines, running.unfinished_line = [running.unfinished_line], b""
+            self._selector.unregister(descriptor)
+        for line in lines:
+            self._say(running, line.decode(errors="replace"))
+
+    def _say(self, running: _Running, text: str) -> None:
+        self._printer.write(Message("line", text, datetime.now().astimezone(), running.name, running.colour))
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_live():
+            self._pump(seconds=0.1)
+            for running in self._running.values():
+                if running.process.poll() is not None:
+                    self._pump(seconds=0.1)
+                    raise StackError(f"{running.name} ended with status {running.process.poll()} while starting")
+            if time.monotonic() > deadline:
+                raise StackError(f"web does not answer at {self.address} after {READY_SECONDS} s")
+
+    def _is_live(self) -> bool:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=2)
+        try:
+            connection.request("GET", "/health/live")
+            return connection.getresponse().status < 500
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
