@@ -1,0 +1,1 @@
+"""The tests mirror the source; tests/acceptance drives real processes on real servers."""

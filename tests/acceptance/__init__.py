@@ -1,0 +1,1 @@
+"""Promises to users, checked on the real processes of the Procfile from outside."""

@@ -1,0 +1,139 @@
+"""`manage.py demo` and `manage.py up` as a person meets them: exit codes, words, and what they leave behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import pytest
+
+from longtasks import child_process
+from longtasks.stack import PROJECT_DIR, free_port
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Generator[dict[str, str], None, None]:
+    """The embedded default on a private directory; whatever a command leaves running fails the test and is killed."""
+    mark = uuid.uuid4().hex
+    inherited = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
+    yield inherited | {
+        "DJANGO_SETTINGS_MODULE": "settings.development",
+        "ENV_FILE": "",
+        "DATA_DIR": str(tmp_path / "data"),
+        "TMPDIR": str(tmp_path),
+        "PORT": str(free_port()),
+        "ORIGIN": mark,
+    }
+    left = _pids_of(mark)
+    child_process.signal_pids(pids=left, signal_number=signal.SIGKILL)
+    assert left == [], "processes were left running"
+
+
+def _pids_of(origin: str) -> list[int]:
+    needle = f"ORIGIN={origin}".encode()
+    pids = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if needle in (entry / "environ").read_bytes().split(b"\0"):
+                pids.append(int(entry.name))
+        except OSError:
+            continue
+    return pids
+
+
+def run(*arguments: str, environment: Mapping[str, str], seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        env=dict(environment),
+        cwd=PROJECT_DIR,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def test_demo_counts_what_it_asked_for_and_leaves_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+    result = run("demo", "--records", "5000", "--high-records", "200", environment=environment)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Equal: 5,200 records, 15,600 rows." in result.stdout
+    assert re.search(r"upload \(low\).* 5,000 of 5,000 .* finished", result.stdout)
+    assert re.search(r"upload \(high\).* 200 of 200 .* finished", result.stdout)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("longtasks-demo-")] == []
+
+
+def test_demo_never_touches_the_database_of_the_user(environment: dict[str, str], tmp_path: Path) -> None:
+    users_database = tmp_path / "mine.sqlite3"
+
+    result = run(
+        *("demo", "--records", "100", "--high-records", "10"),
+        environment=environment | {"DATABASE_URL": f"sqlite:///{users_database}", "REDIS_URL": "redis://127.0.0.1:1/0"},
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert not users_database.exists()
+
+
+def test_up_refuses_a_used_port(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        result = run("up", environment=environment | {"PORT": str(port)})
+
+    assert result.returncode == 1
+    assert f"port {port} is not free" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("REDIS_URL", "redis://:secret-word@127.0.0.1:1/0"),
+        ("DATABASE_URL", "mysql://root:secret-word@127.0.0.1:1/none"),
+    ],
+)
+def test_up_names_a_server_that_cannot_be_reached(environment: dict[str, str], variable: str, url: str) -> None:
+    if variable == "DATABASE_URL":
+        pytest.importorskip("MySQLdb")
+    result = run("up", environment=environment | {variable: url})
+
+    assert result.returncode == 1
+    assert variable in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert "secret-word" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_up_serves_until_it_is_stopped_and_leaves_nothing(
+    environment: dict[str, str], signal_number: signal.Signals
+) -> None:
+    with tempfile.TemporaryFile() as output:
+        process = child_process.spawn(
+            command=[sys.executable, "manage.py", "up"], environment=environment, output=output, directory=PROJECT_DIR
+        )
+
+        def printed() -> str:
+            output.seek(0)
+            return output.read().decode()
+
+        assert child_process.wait_until(
+            lambda: "longtasks is up" in printed() or process.poll() is not None, deadline_seconds=60
+        )
+        assert process.poll() is None, printed()
+        assert f"http://127.0.0.1:{environment['PORT']}" in printed()
+        with socket.create_connection(("127.0.0.1", int(environment["PORT"])), timeout=5):
+            pass
+
+        process.send_signal(signal_number)
+
+        status = process.wait(timeout=30)
+        assert status == (-signal.SIGKILL if signal_number == signal.SIGKILL else 0), printed()
+    # After kill -9 nobody is left to wait for the others: they end by themselves.
+    assert child_process.wait_until(lambda: not _pids_of(environment["ORIGIN"]), deadline_seconds=15)

@@ -1,0 +1,65 @@
+"""Starts the test servers before Django's settings read DATABASE_URL and REDIS_URL, and removes them at the end.
+
+It is loaded by `-p tests.plugin`: a conftest.py comes too late, pytest-django has read the settings by then.
+"""
+
+import atexit
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Generator, Sequence
+
+import pytest
+
+from tests.servers import Database, RedisServer, Server, ServerError, create_servers
+
+DATABASE_NAME = "longtasks"
+servers_key = pytest.StashKey[tuple[Database, RedisServer]]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, None, None]:
+    # A terminated run cleans up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    servers = create_servers()
+    early_config.stash[servers_key] = servers
+    data_dir = tempfile.mkdtemp(prefix="longtasks-data-")
+    atexit.register(_remove, servers, data_dir)
+    database, redis_server = servers
+    os.environ |= {
+        "ENV_FILE": "",
+        "DATA_DIR": data_dir,
+        "DATABASE_URL": database.url(DATABASE_NAME),
+        "REDIS_URL": redis_server.url(),
+    }
+    options = parser.parse_known_args(args)
+    if not (options.help or options.version or options.collectonly):
+        try:
+            for server in servers:
+                server.start()
+        except ServerError as error:
+            raise pytest.UsageError(str(error)) from error
+    return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return "servers: " + ", ".join(server.name for server in config.stash[servers_key])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for server in config.stash.get(servers_key, ()):
+        server.remove()
+
+
+def _remove(servers: Sequence[Server], data_dir: str) -> None:
+    """For the runs that end before pytest_unconfigure."""
+    for server in servers:
+        server.remove()
+    shutil.rmtree(data_dir, ignore_errors=True)
