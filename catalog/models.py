@@ -9,6 +9,8 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext_lazy as _
 
+from catalog.bulk_insert import BulkInsertQuerySet
+
 
 class AssignedIdField(models.BigIntegerField):
     """A bigint primary key that is given, never generated: MySQL returns no ids from a bulk insert."""
@@ -25,6 +27,8 @@ class TaskRow(models.Model):
     id = AssignedIdField(_("id"), primary_key=True)
     task_id = models.UUIDField(_("task"), help_text=_("The task or run that made the row."))
     position = models.PositiveIntegerField(_("position"), help_text=_("The record within the task, from 0."))
+
+    objects = BulkInsertQuerySet.as_manager()
 
     class Meta:
         abstract = True

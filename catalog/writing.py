@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
@@ -17,7 +17,7 @@ from catalog.fake_data import Pools, Rows, draw_pools, make_rows
 from catalog.load_data import load_rows, text_pools
 from catalog.models import OrderItem, Product, User
 
-INSERT_RECORDS = 500  # records of one INSERT a table: some 100 KB, far below any max_allowed_packet
+INSERT_RECORDS = 1000  # records of one INSERT a table: some 200 KB, far below any max_allowed_packet
 LOAD_RECORDS = 10_000  # records of one LOAD DATA a table: some 1.5 MB in memory
 
 MODELS = (User, Product, OrderItem)  # parents first
