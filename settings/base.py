@@ -115,11 +115,13 @@ RQ_QUEUES = {
     for name in ("high", "low")
 }
 RQ = {
-    "JOB_CLASS": "tasks_app.queue.TaskJob",
+    "JOB_CLASS": "tasks_app.job.TaskJob",
     "WORKER_CLASS": "tasks_app.worker.TaskWorker",
     "COMMIT_MODE": "auto",
     "DEFAULT_RESULT_TTL": LONGTASKS.result_ttl_seconds,
 }
+# What jobs other than tasks may call, by dotted path: whoever can write to Redis can name any function.
+RQ_ALLOWED_FUNCTIONS: frozenset[str] = frozenset()
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.rendering.OrjsonRenderer"],

@@ -1,0 +1,134 @@
+"""The project's frame: middleware kept to the admin, addresses, and files that must agree with each other."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import translation
+
+from settings.env import ROOT
+
+PIN = re.compile(r"^[A-Za-z0-9_.-]+==[^\s=]+( --hash=sha256:[0-9a-f]{64})?$")
+
+
+def read_pins(name: str) -> dict[str, str]:
+    """The packages of one requirements file, without what it includes."""
+    lines = (ROOT / name).read_text().splitlines()
+    wanted = [line for line in lines if line and not line.startswith(("#", "-r "))]
+    assert all(PIN.match(line) for line in wanted), wanted
+    return dict(line.split(" ")[0].split("==") for line in wanted)
+
+
+def test_every_requirement_is_pinned_exactly() -> None:
+    names = ("requirements.txt", "requirements-embedded.txt", "requirements-dev.txt", "requirements-load.txt")
+    assert all(read_pins(name) for name in names)
+
+
+def test_the_installed_packages_are_the_pinned_ones() -> None:
+    pins = read_pins("requirements-embedded.txt") | read_pins("requirements-dev.txt")
+    assert {name: version(name) for name in pins} == pins
+
+
+def test_the_embedded_runtime_needs_no_mysql_driver() -> None:
+    assert "mysqlclient" not in read_pins("requirements-embedded.txt")
+    assert set(read_pins("requirements.txt")) == {"mysqlclient"}
+
+
+def test_procfile_names_the_three_processes() -> None:
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["web", "worker", "mirror"]
+
+
+def test_rq_classes_can_be_imported_and_never_pickle() -> None:
+    from django_rq.jobs import get_job_class
+    from django_rq.workers import get_worker_class
+
+    job_class, worker_class = get_job_class(), get_worker_class()
+    assert f"{job_class.__module__}.{job_class.__name__}" == settings.RQ["JOB_CLASS"]
+    assert f"{worker_class.__module__}.{worker_class.__name__}" == settings.RQ["WORKER_CLASS"]
+    assert {queue["SERIALIZER"] for queue in settings.RQ_QUEUES.values()} == {"rq.serializers.JSONSerializer"}
+
+
+def test_redis_calls_have_a_deadline() -> None:
+    seconds = f"{settings.LONGTASKS.redis_timeout_seconds:g}"
+    for queue in settings.RQ_QUEUES.values():
+        assert f"socket_timeout={seconds}" in queue["URL"]
+        assert f"socket_connect_timeout={seconds}" in queue["URL"]
+
+
+@pytest.mark.django_db
+def test_the_admin_keeps_a_session_and_the_browsers_language() -> None:
+    answer = Client().get("/admin/login/", headers={"accept-language": "es"})
+    assert answer.status_code == 200
+    assert answer.headers["Content-Language"] == "es"
+    assert "csrftoken" in answer.cookies
+
+
+@pytest.mark.django_db
+def test_the_admins_language_does_not_stay_with_the_thread() -> None:
+    Client().get("/admin/login/", headers={"accept-language": "es"})
+    assert translation.get_language() == "en"
+
+
+def test_the_api_has_no_session_and_costs_no_sql() -> None:
+    # No django_db mark: pytest-django fails the test at the first query.
+    answer = Client().get("/health/live", headers={"accept-language": "es", "cookie": "sessionid=abc"})
+    assert answer.status_code == 200
+    assert not answer.cookies
+    assert "Vary" not in answer.headers
+    assert not hasattr(answer.wsgi_request, "session")
+    assert not hasattr(answer.wsgi_request, "user")
+
+
+def test_the_admin_without_slash_leads_to_the_admin() -> None:
+    answer = Client().get("/admin")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/nothing/here/", "/tasks/x/y"])
+def test_an_unknown_address_is_a_problem(path: str) -> None:
+    answer = Client().get(path)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+
+
+def test_an_unknown_host_is_refused() -> None:
+    assert Client(headers={"host": "elsewhere.example"}).get("/health/live").status_code == 400
+
+
+def test_gunicorn_takes_its_configuration() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", "longtasks/gunicorn.py", "--print-config", "longtasks.wsgi"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    lines = {
+        line.split("=", 1)[0].strip(): line.split("=", 1)[1].strip()
+        for line in shown.stdout.splitlines()
+        if "=" in line
+    }
+    assert (lines["bind"], lines["worker_class"], lines["preload_app"]) == ("['127.0.0.1:3000']", "gthread", "False")
+    assert lines["accesslog"] == "None"
+
+
+def test_gunicorns_parent_stays_free_of_the_project() -> None:
+    code = (
+        "import runpy, sys; runpy.run_path('longtasks/gunicorn.py');"
+        "print([name for name in sys.modules if name.split('.')[0] in ('django', 'settings', 'tasks_app')])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_make_help_lists_every_target_of_the_readers() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    listed = set(re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE))
+    assert listed >= {"help", "demo", "up", "manage", "test", "test-embedded", "check"}
