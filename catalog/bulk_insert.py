@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 AnyModel = TypeVar("AnyModel", bound=models.Model)
+BATCH_ROWS: Final = 1000  # rows of one INSERT: some 200 KB here, far below any max_allowed_packet
 
 
 class BulkInsertQuerySet(models.QuerySet[AnyModel]):
@@ -29,25 +30,36 @@ class BulkInsertQuerySet(models.QuerySet[AnyModel]):
         **options: Any,
     ) -> list[Any]:
         if on_conflict is not None:
-            return super()._batched_insert(objs, fields, batch_size, on_conflict=on_conflict, **options)
+            return super()._batched_insert(  # type: ignore[misc, no-any-return]
+                objs, fields, batch_size, on_conflict=on_conflict, **options
+            )
         connection = connections[self.db]
-        quote = connection.ops.quote_name
-        insert = (
-            f"INSERT INTO {quote(self.model._meta.db_table)} "
-            f"({', '.join(quote(field.column) for field in fields)}) VALUES "
-        )
-        one_row = f"({', '.join(['%s'] * len(fields))})"
-        size = batch_size or len(objs)
+        size = batch_size or BATCH_ROWS
+        get_values = attrgetter(*[field.attname for field in fields])
         for start in range(0, len(objs), size):
-            values = zip(*map(attrgetter(*[field.attname for field in fields]), objs[start : start + size]))
-            columns = [_prepare(field, column, connection) for field, column in zip(fields, values, strict=True)]
-            with connection.cursor() as cursor:
-                if connection.vendor == "mysql":
-                    literals = chain.from_iterable(zip(*[_literals(column, connection) for column in columns]))
-                    cursor.execute(insert + ",".join([one_row] * len(columns[0])) % tuple(literals))
-                else:
-                    cursor.executemany(insert + one_row, list(zip(*columns, strict=True)))
+            columns = zip(*map(get_values, objs[start : start + size]), strict=True)
+            prepared = [_prepare(field, column, connection) for field, column in zip(fields, columns, strict=True)]
+            _insert(connection, table=self.model._meta.db_table, fields=fields, columns=prepared)
         return []
+
+
+def _insert(
+    connection: BaseDatabaseWrapper,
+    *,
+    table: str,
+    fields: Sequence[models.Field[Any, Any]],
+    columns: Sequence[Sequence[Any]],
+) -> None:
+    quote = connection.ops.quote_name
+    names = ", ".join([quote(field.column or "") for field in fields])
+    insert = f"INSERT INTO {quote(table)} ({names}) VALUES "
+    row = f"({', '.join(['%s'] * len(fields))})"
+    with connection.cursor() as cursor:
+        if connection.vendor == "mysql":
+            literals = zip(*[_literals(column, connection) for column in columns], strict=True)
+            cursor.execute(insert + ",".join([row] * len(columns[0])) % tuple(chain.from_iterable(literals)))
+        else:
+            cursor.executemany(insert + row, list(zip(*columns, strict=True)))
 
 
 def _prepare(field: models.Field[Any, Any], column: Sequence[Any], connection: BaseDatabaseWrapper) -> Sequence[Any]:

@@ -39,7 +39,7 @@ def load_rows(*, model: type[models.Model], rows: Sequence[Row], using: str) -> 
         raise ImproperlyConfigured(
             f"BULK_WRITER is on, but the database is {connection.vendor}: LOAD DATA needs MySQL or MariaDB."
         )
-    columns = [field.column for field in model._meta.concrete_fields]
+    columns = [field.column or "" for field in model._meta.concrete_fields]
     line = "\t".join(["%s"] * len(columns)) + "\n"
     text = line * len(rows) % tuple(chain.from_iterable(rows))
     quote = connection.ops.quote_name

@@ -5,6 +5,8 @@ Rows come from tasks and commands only, with ids from `catalog.ids`; nothing her
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext_lazy as _
@@ -95,6 +97,10 @@ class OrderItem(TaskRow):
 
     def __str__(self) -> str:
         return f"{self.quantity} × product {self.product_id}"
+
+
+MODELS: Final[tuple[type[User | Product | OrderItem], ...]] = (User, Product, OrderItem)
+"""The tables that tasks fill; parents first."""
 
 
 class IdBlock(models.Model):

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 
 from catalog.fake_data import Pools, Rows, draw_pools, make_rows
 from catalog.load_data import load_rows, text_pools
-from catalog.models import OrderItem, Product, User
+from catalog.models import MODELS
 
-INSERT_RECORDS = 1000  # records of one INSERT a table: some 200 KB, far below any max_allowed_packet
-LOAD_RECORDS = 10_000  # records of one LOAD DATA a table: some 1.5 MB in memory
-
-MODELS = (User, Product, OrderItem)  # parents first
+INSERT_RECORDS: Final = 1000  # records of one INSERT a table: some 200 KB, far below any max_allowed_packet
+LOAD_RECORDS: Final = 10_000  # records of one LOAD DATA a table: some 1.5 MB in memory
 
 
 class Slice(NamedTuple):
@@ -43,7 +41,8 @@ def write_with_orm(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) ->
     pools = draw_pools()
     for batch in _batches(slices, size=INSERT_RECORDS):
         for model, rows in zip(MODELS, _rows_of(batch, pools, as_text=False), strict=True):
-            model.objects.using(using).bulk_create([model(*row) for row in rows])
+            instances = [model(*row) for row in rows]
+            model._default_manager.using(using).bulk_create(instances)
 
 
 def write_with_load_data(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) -> None:

@@ -1,8 +1,9 @@
 """The tables of the catalog and the counter of ids."""
 
-import catalog.models
 import django.db.models.deletion
 from django.db import migrations, models
+
+import catalog.models
 
 
 class Migration(migrations.Migration):
