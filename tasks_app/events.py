@@ -60,6 +60,7 @@ class Snapshot:
     request_id: str = ""  # of the request that started it
     callback_url: str = ""
     cancel_requested: bool = False
+    weight: int = 0  # records it counts for where small tasks share a chunk; 0: it runs alone
     cause: str = ""  # why this snapshot was written: start, take, progress, yield, rescue, retry, …
     actor: str = ""  # who caused it, when it was a person or a client
 
@@ -81,6 +82,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "attempts": 0,
     "error": None,
     "epoch": 0,
+    "weight": 0,
     "started_at": None,
     "ended_at": None,
     "next_attempt_at": None,

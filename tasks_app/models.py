@@ -51,8 +51,9 @@ class TaskCheckpoint(models.Model):
     lease_until = models.DateTimeField(null=True)
     # Failed attempts. An attempt that fails adds one; an explicit retry begins anew.
     failures = models.PositiveIntegerField(default=0)
-    # Workers that died (or fell silent) in a row without committing a chunk. A committed chunk sets 0.
-    crashes = models.PositiveIntegerField(default=0)
+    # `done` when the last claim began. Still the same when the claim runs out: the worker died (or fell silent)
+    # without committing a chunk, and that is a failed attempt.
+    claimed_done = models.PositiveBigIntegerField(default=0)
     # Set by cancel while a worker holds a claim; the worker's next chunk finds it and ends the task.
     cancel_requested = models.BooleanField(default=False)
     # How the task ended; empty until then. Written once by runner or cancel; emptied by an explicit retry only.

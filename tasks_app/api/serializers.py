@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
@@ -21,6 +22,7 @@ WAIT_SECONDS: Final = 60
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {}})
 class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
     """A JSON object, handed on as it is: the task type's own serializer reads it."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.urls.resolvers import RoutePattern, URLPattern
 
+from tasks_app.api import schema_extensions  # noqa: F401  (registers itself with drf-spectacular)
 from tasks_app.api.docs_views import DocsView, SchemaViewSet
 from tasks_app.api.health_views import HealthViewSet
 from tasks_app.api.queue_views import QueueViewSet

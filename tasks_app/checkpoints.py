@@ -1,0 +1,342 @@
+"""The checkpoint of a task in the database: claiming it, advancing it with a chunk, letting go, ending.
+
+Owns every write of TaskCheckpoint. Each is one short statement or transaction, judged by the database's clock,
+and changes nothing for a worker whose epoch has passed. Must not know Redis.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import IntegrityError, models, transaction
+from django.db.models import DateTimeField, ExpressionWrapper, F, Value
+from django.db.models.functions import Now
+
+from tasks_app import events
+from tasks_app.models import TaskCheckpoint
+
+RETRYABLE: Final = (events.FAILED, events.STOPPED, events.CANCELED)
+SILENT_WORKER: Final = (
+    "The worker that ran this task died or fell silent {failures} times in a row without committing a chunk "
+    "(killed, out of memory, a crash of the interpreter, or a chunk longer than LEASE_SECONDS)."
+)
+
+
+class Fenced(Exception):
+    """Another worker holds the task, or it has ended: this one's work must not count."""
+
+
+class CancelRequested(Exception):
+    """The task shall be canceled: its running chunk is rolled back."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """A worker's right to go on with a task, and how far the task has come."""
+
+    task_id: uuid.UUID
+    epoch: int
+    worker: str
+    done: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    failures: int = 0
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a task can't be claimed: it has ended (`checkpoint.outcome`), or a live claim of another holds it."""
+
+    checkpoint: TaskCheckpoint
+
+
+def claim(*, task_id: uuid.UUID, worker: str) -> Claim | Refusal:
+    """Claim a task for `worker` for LEASE_SECONDS; its epoch rises, so whoever held it before is fenced.
+
+    A claim that ran out without a committed chunk is counted as a failed attempt here (or by `expire`); the one
+    that reaches RETRY_ATTEMPTS ends the task as failed. Raises errors of the database only.
+    """
+    while True:
+        with transaction.atomic():
+            row = _lock(task_id)
+            if row is None:
+                try:
+                    with transaction.atomic():
+                        TaskCheckpoint.objects.create(
+                            task_id=task_id,
+                            epoch=1,
+                            worker=worker,
+                            lease_until=_lease_end(),
+                            started_at=Now(),
+                            updated_at=Now(),
+                        )
+                except IntegrityError:
+                    continue  # somebody else came first: look again
+                return Claim(task_id=task_id, epoch=1, worker=worker)
+            if row.outcome:
+                return Refusal(row)
+            if row.lease_until is not None:
+                if not row.has_run_out:  # type: ignore[attr-defined]
+                    return Refusal(row)
+                if _count_silence(row):
+                    return Refusal(row)
+            row.epoch += 1
+            TaskCheckpoint.objects.filter(task_id=task_id).update(
+                epoch=row.epoch,
+                worker=worker,
+                lease_until=_lease_end(),
+                claimed_done=F("done"),
+                started_at=row.started_at or Now(),
+                updated_at=Now(),
+            )
+            return Claim(
+                task_id=task_id,
+                epoch=row.epoch,
+                worker=worker,
+                done=row.done,
+                counts=row.counts,
+                state=row.state,
+                failures=row.failures,
+            )
+
+
+def advance(
+    held: Claim, *, done: int, counts: Mapping[str, int], state: Mapping[str, Any], finished: bool
+) -> None:
+    """Move the checkpoint on by a chunk, inside the chunk's transaction; renews the lease, or ends the task.
+
+    Only where the checkpoint still is where this worker left it: a chunk whose commit was answered by a broken
+    connection can be tried again without counting twice. `held` is changed by `confirm`, after the commit.
+    Raises Fenced or CancelRequested, and the transaction must be rolled back then.
+    """
+    changes: dict[str, Any] = {
+        "done": held.done + done,
+        "counts": add_counts(held.counts, counts),
+        "state": dict(state),
+        "lease_until": None if finished else _lease_end(),
+        "updated_at": Now(),
+    }
+    if finished:
+        changes |= {"outcome": events.FINISHED, "ended_at": Now()}
+    changed = (
+        _held(held)
+        .filter(done=held.done, cancel_requested=False)
+        .update(**changes)
+    )
+    if not changed:
+        row = TaskCheckpoint.objects.filter(task_id=held.task_id).first()
+        if row is not None and row.epoch == held.epoch and not row.outcome and row.cancel_requested:
+            raise CancelRequested
+        raise Fenced
+
+
+def insert_finished(rows: Iterable[tuple[uuid.UUID, int, Mapping[str, int]]], *, worker: str) -> None:
+    """Insert the checkpoints of small tasks that one shared chunk does from begin to end: (task, done, counts).
+
+    The primary key is the fence: raises IntegrityError when any of the tasks has a checkpoint already.
+    """
+    now = Now()
+    TaskCheckpoint.objects.bulk_create(
+        [
+            TaskCheckpoint(
+                task_id=task_id,
+                epoch=1,
+                done=done,
+                counts=dict(counts),
+                worker=worker,
+                outcome=events.FINISHED,
+                started_at=now,
+                ended_at=now,
+                updated_at=now,
+            )
+            for task_id, done, counts in rows
+        ]
+    )
+
+
+def renew(held: Claim) -> bool:
+    """Renew the lease while the worker waits for something else than the database. False: fenced."""
+    return bool(_held(held).update(lease_until=_lease_end()))
+
+
+def release(held: Claim) -> bool:
+    """Let go of a task that is not done, without an attempt. False: fenced, nothing was changed."""
+    return bool(_held(held).update(lease_until=None, updated_at=Now()))
+
+
+def fail_attempt(held: Claim, *, error: str, final: bool) -> bool:
+    """Note a failed attempt; `final` ends the task as failed. False: fenced, nothing was changed."""
+    changes: dict[str, Any] = {
+        "failures": F("failures") + 1,
+        "error": error,
+        "lease_until": None,
+        "updated_at": Now(),
+    }
+    if final:
+        changes |= {"outcome": events.FAILED, "ended_at": Now()}
+    return bool(_held(held).update(**changes))
+
+
+def end(held: Claim, *, outcome: str) -> bool:
+    """End a task that this worker holds as canceled or stopped. False: fenced, nothing was changed."""
+    return bool(_held(held).update(outcome=outcome, ended_at=Now(), lease_until=None, updated_at=Now()))
+
+
+def expire(*, task_id: uuid.UUID) -> TaskCheckpoint | None:
+    """Take a claim back that has run out, so that the task can be enqueued again. None: there is none (any more).
+
+    Returns the row as it is then: with an outcome where that was the last attempt.
+    """
+    with transaction.atomic():
+        row = _lock(task_id, skip_locked=True)
+        if row is None or row.outcome or row.lease_until is None or not row.has_run_out:  # type: ignore[attr-defined]
+            return None
+        if not _count_silence(row):
+            row.epoch += 1
+            row.lease_until = None
+            TaskCheckpoint.objects.filter(task_id=task_id).update(
+                epoch=row.epoch, lease_until=None, updated_at=Now()
+            )
+        return row
+
+
+def request_cancel(*, task_id: uuid.UUID) -> TaskCheckpoint:
+    """Cancel a task: at once where nobody holds it, else by asking its worker. Returns the row as it is then.
+
+    A task that has no checkpoint yet gets one that is canceled, so that it can never be claimed.
+    A row that had ended before is returned as it was.
+    """
+    while True:
+        with transaction.atomic():
+            row = _lock(task_id)
+            if row is None:
+                try:
+                    with transaction.atomic():
+                        return TaskCheckpoint.objects.create(
+                            task_id=task_id, epoch=1, outcome=events.CANCELED, ended_at=Now(), updated_at=Now()
+                        )
+                except IntegrityError:
+                    continue
+            if row.outcome:
+                return row
+            if row.lease_until is not None and not row.has_run_out:  # type: ignore[attr-defined]
+                row.cancel_requested = True
+                TaskCheckpoint.objects.filter(task_id=task_id).update(cancel_requested=True, updated_at=Now())
+                return row
+            row.outcome = events.CANCELED
+            row.epoch += 1
+            TaskCheckpoint.objects.filter(task_id=task_id).update(
+                outcome=events.CANCELED,
+                epoch=row.epoch,
+                cancel_requested=True,
+                lease_until=None,
+                ended_at=Now(),
+                updated_at=Now(),
+            )
+            return row
+
+
+def reopen(*, task_id: uuid.UUID) -> tuple[TaskCheckpoint | None, bool]:
+    """Undo the end of a failed, stopped or canceled task, for an explicit retry: attempts begin anew, rows stay.
+
+    Returns the row as it is then, and whether it was reopened now.
+    """
+    with transaction.atomic():
+        row = _lock(task_id)
+        if row is None or row.outcome not in RETRYABLE:
+            return row, False
+        row.epoch += 1
+        row.outcome = ""
+        row.failures = 0
+        TaskCheckpoint.objects.filter(task_id=task_id).update(
+            epoch=row.epoch,
+            outcome="",
+            failures=0,
+            cancel_requested=False,
+            error="",
+            ended_at=None,
+            lease_until=None,
+            updated_at=Now(),
+        )
+        return row, True
+
+
+def get_checkpoints(task_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
+    """Return the checkpoints of these tasks, each with `has_run_out`: whether its lease is over."""
+    return {row.task_id: row for row in _with_clock().filter(task_id__in=list(task_ids))}
+
+
+def list_run_out(*, limit: int) -> list[uuid.UUID]:
+    """Return tasks whose claim has run out, longest ago first."""
+    return list(
+        TaskCheckpoint.objects.filter(outcome="", lease_until__lt=Now())
+        .order_by("lease_until")
+        .values_list("task_id", flat=True)[:limit]
+    )
+
+
+def list_left_open(*, older_than_seconds: float, limit: int) -> list[TaskCheckpoint]:
+    """Return checkpoints that nobody claims and that have not ended, unchanged for a while."""
+    age = ExpressionWrapper(Now() - Value(timedelta(seconds=older_than_seconds)), output_field=DateTimeField())
+    rows = TaskCheckpoint.objects.filter(outcome="", lease_until=None, updated_at__lt=age)
+    return list(rows.order_by("-updated_at")[:limit])
+
+
+def add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    """Return the sum of two mappings of counts."""
+    total = dict(counts)
+    for name, number in more.items():
+        total[name] = total.get(name, 0) + number
+    return total
+
+
+def _held(held: Claim) -> models.QuerySet[TaskCheckpoint]:
+    return TaskCheckpoint.objects.filter(task_id=held.task_id, epoch=held.epoch, outcome="")
+
+
+def _with_clock() -> models.QuerySet[TaskCheckpoint]:
+    return TaskCheckpoint.objects.annotate(
+        has_run_out=models.Case(
+            models.When(lease_until__lt=Now(), then=Value(True)),
+            default=Value(False),
+            output_field=models.BooleanField(),
+        )
+    )
+
+
+def _lock(task_id: uuid.UUID, *, skip_locked: bool = False) -> TaskCheckpoint | None:
+    rows = _with_clock().filter(task_id=task_id)
+    skip = skip_locked and transaction.get_connection().features.has_select_for_update_skip_locked
+    return rows.select_for_update(skip_locked=skip).first()
+
+
+def _count_silence(row: TaskCheckpoint) -> bool:
+    """Count a claim that ran out; True when that ended the task. The caller holds the row's lock."""
+    if row.done > row.claimed_done:
+        return False  # it got somewhere: whatever killed the worker was not this task's first step
+    row.failures += 1
+    row.error = SILENT_WORKER.format(failures=row.failures)
+    changes: dict[str, Any] = {"failures": row.failures, "error": row.error}
+    if row.failures >= settings.LONGTASKS.retry_attempts:
+        row.outcome = events.FAILED
+        row.epoch += 1
+        changes |= {
+            "outcome": row.outcome,
+            "epoch": row.epoch,
+            "lease_until": None,
+            "ended_at": Now(),
+            "updated_at": Now(),
+        }
+    TaskCheckpoint.objects.filter(task_id=row.task_id).update(**changes)
+    return bool(row.outcome)
+
+
+def _lease_end() -> ExpressionWrapper:
+    lease = timedelta(seconds=settings.LONGTASKS.lease_seconds)
+    return ExpressionWrapper(Now() + Value(lease), output_field=DateTimeField())

@@ -1,0 +1,134 @@
+"""One transaction of work: what task types write, together with the checkpoints, and how long a chunk should be.
+
+Owns the transaction. Must not know Redis; raises what went wrong and leaves judging it to the runner.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.conf import settings
+from django.db import transaction
+
+from tasks_app import checkpoints, crash_points
+from tasks_app.checkpoints import Claim
+from tasks_app.events import Snapshot
+from tasks_app.task_types import Chunk, ChunkResult, TaskType, get_task_type
+
+
+class ChunkSize:
+    """How many records the next chunk may have, so that it takes about CHUNK_SECONDS."""
+
+    def __init__(self, task_type: TaskType, *, careful: bool) -> None:
+        self._max = task_type.max_limit
+        # A task whose worker died begins again with little, in case it was too much at once.
+        self.limit = 1 if careful else min(task_type.first_limit, task_type.max_limit)
+
+    def adapt(self, *, done: int, seconds: float) -> None:
+        """Adapt to a chunk of `done` records that took `seconds`: at most twice or half as many the next time."""
+        if done <= 0 or seconds <= 0:
+            return
+        aim = done * settings.LONGTASKS.chunk_seconds / seconds
+        self.limit = int(max(1, min(self._max, self.limit * 2, max(self.limit / 2, aim))))
+
+
+def run_chunk(held: Claim, snapshot: Snapshot, *, limit: int) -> tuple[ChunkResult, bool]:
+    """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
+    the last one; `held` stands where the database stands afterwards.
+
+    Raises Fenced, CancelRequested, errors of the database, and whatever the task type raises: nothing is
+    committed then, except where the connection broke at the commit (`checkpoints.advance` tells on the next try).
+    """
+    task_type = get_task_type(snapshot.name)
+    chunk = Chunk(
+        task_id=held.task_id,
+        params=snapshot.params,
+        start=held.done,
+        limit=limit if snapshot.total is None else min(limit, max(0, snapshot.total - held.done)),
+        total=snapshot.total,
+        state=held.state,
+    )
+    prepared = task_type.prepare_chunks([chunk])
+    with transaction.atomic():
+        [result] = task_type.run_chunks([chunk], prepared)
+        finished = is_finished(result, chunk)
+        checkpoints.advance(
+            held, done=result.done, counts=result.counts, state=result.state, finished=finished
+        )
+        crash_points.reach(crash_points.BEFORE_CHUNK_COMMIT)
+    crash_points.reach(crash_points.AFTER_CHUNK_COMMIT)
+    held.done += result.done
+    held.counts = checkpoints.add_counts(held.counts, result.counts)
+    held.state = dict(result.state)
+    held.ended = finished
+    return result, finished
+
+
+@dataclass(slots=True)
+class SmallTask:
+    """A task that fits into one chunk, and what became of it."""
+
+    snapshot: Snapshot
+    task_id: uuid.UUID
+    result: ChunkResult | None = None
+
+
+def run_shared_chunk(tasks: Sequence[SmallTask], *, worker: str) -> None:
+    """Run small tasks from begin to end in one transaction, with their complete checkpoints; sets their results.
+
+    Raises IntegrityError when one of them has a checkpoint already, NotWhole when one was not done at once, errors
+    of the database, and whatever a task type raises: nothing is committed then, for none of them.
+    """
+    ordered = sorted(tasks, key=lambda task: task.snapshot.name)
+    prepared = []
+    for name, group in groupby(ordered, key=lambda task: task.snapshot.name):
+        members = list(group)
+        task_type = get_task_type(name)
+        chunks = [
+            Chunk(
+                task_id=task.task_id,
+                params=task.snapshot.params,
+                start=0,
+                limit=task.snapshot.total or 0,
+                total=task.snapshot.total,
+                state={},
+            )
+            for task in members
+        ]
+        prepared.append((task_type, members, chunks, task_type.prepare_chunks(chunks)))
+    results: list[tuple[SmallTask, ChunkResult]] = []
+    with transaction.atomic():
+        for task_type, members, chunks, ready in prepared:
+            for task, chunk, result in zip(
+                members, chunks, task_type.run_chunks(chunks, ready), strict=True
+            ):
+                if not is_finished(result, chunk):
+                    raise NotWhole(task.snapshot.id)
+                results.append((task, result))
+        checkpoints.insert_finished(
+            ((task.task_id, result.done, result.counts) for task, result in results), worker=worker
+        )
+        crash_points.reach(crash_points.BEFORE_CHUNK_COMMIT)
+    crash_points.reach(crash_points.AFTER_CHUNK_COMMIT)
+    for task, result in results:
+        task.result = result
+
+
+class NotWhole(Exception):
+    """A small task was not done in the one chunk that it was given."""
+
+
+def is_finished(result: ChunkResult, chunk: Chunk) -> bool:
+    """Tell whether that chunk was the task's last one. Raises ValueError on a result that can't be."""
+    if result.done < 0 or result.done > chunk.limit:
+        raise ValueError(f"a chunk of at most {chunk.limit} records says it did {result.done}")
+    if result.finished is not None:
+        return result.finished
+    if chunk.total is None:
+        raise ValueError("a task type without a total must say `finished` in every ChunkResult")
+    if result.done == 0 and chunk.limit > 0:
+        raise ValueError("a chunk did nothing and did not say that the task is finished")
+    return chunk.start + result.done >= chunk.total

@@ -1,0 +1,251 @@
+"""The write side: starting, canceling and retrying tasks, pausing queues. API, admin and CLI all call these.
+
+Owns what such an ask means. Must not know HTTP, nor read the read side but to find a task. Starting touches Redis
+only; everything else is decided in the database first, and Redis is told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from django.dispatch import receiver
+from uuid_utils import uuid7
+
+from tasks_app import checkpoints, events, job, moves, queue
+from tasks_app.errors import (
+    IdempotencyMismatch,
+    TaskEnded,
+    TaskNotEnded,
+    UnknownTask,
+)
+from tasks_app.events import Snapshot
+from tasks_app.infrastructure import mapped_errors
+from tasks_app.models import QueueState, TaskRecord
+from tasks_app.moves import Move
+from tasks_app.records import to_snapshot
+from tasks_app.runner import end_of
+from tasks_app.task_types import get_task_type
+
+IDEMPOTENCY_SECONDS: Final = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What is asked for: a task of a type, its params validated by the type's serializer."""
+
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+    description: str = ""
+    priority: str = queue.LOW
+    callback_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTask:
+    """An accepted task; `replayed` when an earlier request with the same key had started it."""
+
+    snapshot: Snapshot
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTasks:
+    """Accepted tasks, in the order in which they were asked for."""
+
+    snapshots: list[Snapshot]
+    replayed: bool = False
+
+
+def start_task(
+    *, task: NewTask, owner: str = "", request_id: str = "", idempotency_key: str = ""
+) -> StartedTask:
+    """Accept one task: one round trip to Redis, no SQL. See `start_tasks`."""
+    started = start_tasks(tasks=[task], owner=owner, request_id=request_id, idempotency_key=idempotency_key)
+    return StartedTask(started.snapshots[0], started.replayed)
+
+
+def start_tasks(
+    *, tasks: Sequence[NewTask], owner: str = "", request_id: str = "", idempotency_key: str = ""
+) -> StartedTasks:
+    """Accept tasks, all or none, in one round trip to Redis and without SQL.
+
+    With `idempotency_key` the same key, owner and tasks give the first answer again for 24 hours.
+    Raises UnknownTaskType, QueueFull (nothing was enqueued), IdempotencyMismatch (the same) and QueueUnavailable.
+    """
+    now = datetime.now(UTC)
+    snapshots = [
+        _new_snapshot(task, task_id=str(uuid7()), created_at=now, owner=owner, request_id=request_id)
+        for task in tasks
+    ]
+    replay = queue.enqueue_tasks(
+        snapshots,
+        idempotency_key=_redis_key(owner, idempotency_key) if idempotency_key else "",
+        fingerprint=_fingerprint(tasks) if idempotency_key else "",
+        key_ttl_seconds=IDEMPOTENCY_SECONDS,
+    )
+    if replay is None:
+        return StartedTasks(snapshots)
+    if not replay.same_body or len(replay.task_ids) != len(tasks):
+        raise IdempotencyMismatch(idempotency_key)
+    first_answer = [
+        _new_snapshot(task, task_id=task_id, created_at=replay.created_at, owner=owner, request_id=request_id)
+        for task, task_id in zip(tasks, replay.task_ids, strict=True)
+    ]
+    return StartedTasks(first_answer, replayed=True)
+
+
+def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None) -> Snapshot:
+    """Cancel a task. Rows committed by then stay and are counted; it never comes back but by an explicit retry.
+
+    Returns its snapshot: `canceled` when that is done, else a worker runs it and ends it at its next chunk.
+    With `owner` only a task of theirs. Raises UnknownTask, TaskEnded, StoreUnavailable, QueueUnavailable.
+    """
+    with mapped_errors():
+        snapshot = _find(task_id, owner)
+        row = checkpoints.request_cancel(task_id=uuid.UUID(snapshot.id))
+        if row.outcome and row.outcome != events.CANCELED:
+            raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be canceled")
+        if row.outcome:
+            if snapshot.status != events.CANCELED:
+                snapshot = replace(end_of(snapshot, row), cause="cancel", actor=actor)
+                _move(Move(snapshot, "anywhere", "ended"))
+            return snapshot
+        asked = replace(
+            snapshot,
+            status=events.STARTED,
+            epoch=row.epoch,
+            done=row.done,
+            counts=row.counts,
+            cancel_requested=True,
+            cause="cancel",
+            actor=actor,
+        )
+        _move(Move(asked, "here", "stay"))
+        return asked
+
+
+def retry_task(*, task_id: str, actor: str = "", owner: str | None = None) -> Snapshot:
+    """Enqueue a failed, stopped or canceled task again: from its checkpoint, its attempts counted anew.
+
+    Raises UnknownTask, TaskEnded (it has finished), TaskNotEnded, StoreUnavailable, QueueUnavailable.
+    """
+    with mapped_errors():
+        snapshot = _find(task_id, owner)
+        row, reopened = checkpoints.reopen(task_id=uuid.UUID(snapshot.id))
+        if not reopened:
+            if row is not None and row.outcome:
+                raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be retried")
+            raise TaskNotEnded(task_id=snapshot.id, status=snapshot.status)
+        assert row is not None
+        snapshot = replace(
+            snapshot,
+            status=events.QUEUED,
+            epoch=row.epoch,
+            done=row.done,
+            counts=row.counts,
+            attempts=0,
+            error=None,
+            ended_at=None,
+            next_attempt_at=None,
+            cancel_requested=False,
+            cause="retry",
+            actor=actor,
+        )
+        _move(Move(snapshot, "ended", "back", failures=0))
+        return snapshot
+
+
+def pause_queue(*, queue: str, actor: str, reason: str = "") -> None:
+    """Pause a queue, durably: workers take nothing from it and leave its tasks at their next chunk.
+
+    Raises UnknownQueue, StoreUnavailable, QueueUnavailable (the pause holds, and workers hear of it by rescue).
+    """
+    _set_pause(queue, paused_at=datetime.now(UTC), paused_by=actor[:64], reason=reason[:255])
+
+
+def resume_queue(*, queue: str, actor: str) -> None:
+    """Let workers take tasks from a paused queue again. Raises as `pause_queue` does."""
+    _set_pause(queue, paused_at=None, paused_by="", reason="")
+
+
+def _set_pause(name: str, **values: Any) -> None:
+    queue.check_queue(name)
+    with mapped_errors():
+        QueueState.objects.update_or_create(name=name, defaults=values)
+        queue.write_pause(name, paused=values["paused_at"] is not None)
+
+
+def _new_snapshot(
+    task: NewTask, *, task_id: str, created_at: datetime, owner: str, request_id: str
+) -> Snapshot:
+    task_type = get_task_type(task.name)
+    total = task_type.total(task.params)
+    return Snapshot(
+        id=task_id,
+        name=task.name,
+        created_at=created_at,
+        params=task.params,
+        priority=queue.check_queue(task.priority),
+        description=task.description,
+        owner=owner,
+        counts=dict.fromkeys(task_type.count_names, 0),
+        total=total,
+        request_id=request_id,
+        callback_url=task.callback_url,
+        weight=total if task_type.shareable and total else 0,
+        cause="start",
+        actor=owner,
+    )
+
+
+def _find(task_id: str, owner: str | None) -> Snapshot:
+    """Return the newest known snapshot of a task, from its job or its record; raise UnknownTask."""
+    try:
+        key = uuid.UUID(task_id)
+    except (ValueError, AttributeError, TypeError):
+        raise UnknownTask(task_id) from None
+    snapshot = queue.get_snapshot(str(key))
+    if snapshot is None:
+        record = TaskRecord.objects.filter(pk=key).first()
+        if record is None:
+            raise UnknownTask(task_id)
+        snapshot = to_snapshot(record)
+    if owner is not None and snapshot.owner != owner:
+        raise UnknownTask(task_id)
+    return snapshot
+
+
+def _move(move: Move) -> None:
+    with queue.mapped_errors():
+        moves.move_tasks(queue.get_connection(), [move])
+
+
+def _redis_key(owner: str, idempotency_key: str) -> str:
+    digest = hashlib.sha256(f"{owner}\0{idempotency_key}".encode()).hexdigest()[:32]
+    return f"longtasks:idempotency:{digest}"
+
+
+def _fingerprint(tasks: Sequence[NewTask]) -> str:
+    data = [[t.name, t.params, t.description, t.priority, t.callback_url] for t in tasks]
+    return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]
+
+
+# What people ask of a job through RQ's own tools and django-rq's pages.
+
+
+@receiver(job.cancel_asked)
+def _cancel_job(sender: object, task_id: str, **_: object) -> None:
+    cancel_task(task_id=task_id, actor="rq")
+
+
+@receiver(job.retry_asked)
+def _retry_job(sender: object, task_id: str, **_: object) -> None:
+    retry_task(task_id=task_id, actor="rq")
+
+

@@ -1,0 +1,36 @@
+"""Named lines at which a test may kill the process, to prove what survives there. Does nothing otherwise.
+
+`CRASH_POINTS="after_chunk_commit=3"` sends SIGKILL to the own process at the third passing of that line.
+Production settings refuse the variable.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from typing import Final
+
+from django.conf import settings
+
+AFTER_TAKE: Final = "after_take"  # popped and marked started in Redis, nothing claimed in the database
+BEFORE_CHUNK_COMMIT: Final = "before_chunk_commit"  # rows and checkpoint written, not committed
+AFTER_CHUNK_COMMIT: Final = "after_chunk_commit"  # committed, Redis not told
+BEFORE_END: Final = "before_end"  # the last chunk is committed, the job is not finished
+IN_RESCUE: Final = "in_rescue"  # the claim is taken back in the database, the job is not in its queue
+IN_MIRROR: Final = "in_mirror"  # records written, cursor and transaction not committed
+NAMES: Final = (AFTER_TAKE, BEFORE_CHUNK_COMMIT, AFTER_CHUNK_COMMIT, BEFORE_END, IN_RESCUE, IN_MIRROR)
+
+_passed: Counter[str] = Counter()
+
+
+def reach(name: str) -> None:
+    """Pass the point `name`; kill this process if a test asked for it."""
+    wanted = settings.LONGTASKS.crash_points
+    if not wanted:
+        return
+    _passed[name] += 1
+    for part in wanted.split(","):
+        point, _, passing = part.strip().partition("=")
+        if point == name and _passed[name] == int(passing or 1):
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,41 @@
+-- Accept tasks: each one's RQ job, its place in its queue and its snapshot in the stream, all or nothing.
+-- KEYS: 1 the stream  2 the idempotency key, or ''
+-- ARGV: 1 value of the idempotency key  2 its seconds to live, then 9 for each task:
+--       queue, bound of that queue, id, snapshot, data, created_at, timeout, description, weight
+-- Returns {'ok'} | {'replay', value} | {'full', queue, waiting, bound, drained a second}
+local STRIDE = 9
+local stream, idempotency = KEYS[1], KEYS[2]
+
+if idempotency ~= '' then
+  local value = redis.call('GET', idempotency)
+  if value then return {'replay', value} end
+end
+
+local wanted, bounds = {}, {}
+for i = 3, #ARGV, STRIDE do
+  wanted[ARGV[i]] = (wanted[ARGV[i]] or 0) + 1
+  bounds[ARGV[i]] = tonumber(ARGV[i + 1])
+end
+for queue, count in pairs(wanted) do
+  local waiting = redis.call('LLEN', 'rq:queue:' .. queue)
+  if waiting + count > bounds[queue] then
+    return {'full', queue, waiting, bounds[queue], redis.call('GET', 'longtasks:drain:' .. queue) or '0'}
+  end
+end
+
+for i = 3, #ARGV, STRIDE do
+  local queue, id = ARGV[i], ARGV[i + 2]
+  local job = 'rq:job:' .. id
+  -- A client library may send a script again when the connection broke before the answer came.
+  if redis.call('EXISTS', job) == 0 then
+    redis.call('HSET', job, 'status', 'queued', 'origin', queue, 'data', ARGV[i + 4],
+      'created_at', ARGV[i + 5], 'enqueued_at', ARGV[i + 5], 'timeout', ARGV[i + 6],
+      'description', ARGV[i + 7], 'w', ARGV[i + 8], 's', ARGV[i + 3])
+    redis.call('RPUSH', 'rq:queue:' .. queue, id)
+    redis.call('XADD', stream, '*', 's', ARGV[i + 3])
+  end
+end
+if idempotency ~= '' then
+  redis.call('SET', idempotency, ARGV[1], 'EX', ARGV[2])
+end
+return {'ok'}

@@ -1,0 +1,119 @@
+-- Move tasks: from where each is, to where it belongs now, its status and its snapshot written in the same step.
+-- KEYS: 1 the stream
+-- ARGV: 1 now, RFC 3339, then 17 for each task:
+--   1 id  2 queue  3 from  4 worker (from wip)  5 epoch  6 to  7 score  8 seconds to live  9 snapshot  10 status
+--   11 failures or ''  12 solo: '1', '' (leave as it is)  13 data  14 created_at  15 timeout  16 description  17 weight
+-- from: wip (the registry of started jobs, under that worker) | scheduled | lost (nowhere) | anywhere | ended
+-- to: front | back | urgent (front, and a busy worker makes way) | yield (front, behind urgent ones) | scheduled
+--     | ended | stay
+-- Returns 1 or 0 for each task; 0: it was not where it should be, or the worker was taken over.
+local STRIDE = 17
+local stream, now = KEYS[1], ARGV[1]
+local QUEUES = {'high', 'low'}
+local REGISTRY = {finished = 'rq:finished:', failed = 'rq:failed:', stopped = 'rq:failed:', canceled = 'rq:canceled:'}
+local answer = {}
+
+local function remove_started(id, test_only)
+  local found = false
+  for _, queue in ipairs(QUEUES) do
+    for _, member in ipairs(redis.call('ZRANGE', 'rq:wip:' .. queue, 0, -1)) do
+      if string.sub(member, 1, #id + 1) == id .. ':' then
+        found = true
+        if not test_only then redis.call('ZREM', 'rq:wip:' .. queue, member) end
+      end
+    end
+  end
+  return found
+end
+
+local function is_placed(id)
+  for _, queue in ipairs(QUEUES) do
+    if redis.call('LPOS', 'rq:queue:' .. queue, id) then return true end
+    if redis.call('ZSCORE', 'rq:scheduled:' .. queue, id) then return true end
+  end
+  return remove_started(id, true)
+end
+
+local function leave(from, queue, id, worker, to)
+  if from == 'wip' then
+    local was = redis.call('ZREM', 'rq:wip:' .. queue, id .. ':' .. worker)
+    -- The end of a task is decided in the database; whether its worker still stands in the registry is not asked.
+    return was == 1 or to == 'ended'
+  elseif from == 'scheduled' then
+    return redis.call('ZREM', 'rq:scheduled:' .. queue, id) == 1
+  elseif from == 'lost' then
+    return not is_placed(id)
+  elseif from == 'anywhere' then
+    for _, name in ipairs(QUEUES) do
+      redis.call('LREM', 'rq:queue:' .. name, 0, id)
+      redis.call('SREM', 'longtasks:urgent:' .. name, id)
+      redis.call('ZREM', 'rq:scheduled:' .. name, id)
+    end
+    remove_started(id, false)
+    return true
+  elseif from == 'ended' then
+    for _, prefix in pairs(REGISTRY) do
+      for _, name in ipairs(QUEUES) do redis.call('ZREM', prefix .. name, id) end
+    end
+    return not is_placed(id)
+  end
+  return true
+end
+
+for i = 2, #ARGV, STRIDE do
+  local id, queue, from, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local epoch, to, score, ttl = tonumber(ARGV[i + 4]), ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7])
+  local snapshot, status = ARGV[i + 8], ARGV[i + 9]
+  local job, list = 'rq:job:' .. id, 'rq:queue:' .. queue
+  local newest = tonumber(redis.call('HGET', job, 'epoch') or '0')
+  local moved = 0
+  if to == 'ended' and newest == epoch and redis.call('HGET', job, 'status') == status then
+    -- Told before, by the worker or by a rescue.
+    leave(from, queue, id, worker, to)
+    moved = 1
+  elseif to == 'stay' and newest == epoch and REGISTRY[redis.call('HGET', job, 'status') or ''] then
+    moved = 0  -- it has ended meanwhile
+  elseif newest <= epoch and (to == 'stay' or leave(from, queue, id, worker, to)) then
+    moved = 1
+    if to == 'stay' or to == 'ended' then
+      -- A job that Redis lost (FLUSHALL) is not made again half: its snapshot is all that is needed.
+      if redis.call('EXISTS', job) == 1 then
+        redis.call('HSET', job, 'status', status, 's', snapshot, 'epoch', epoch)
+        if to == 'ended' then
+          redis.call('HSET', job, 'ended_at', now)
+          redis.call('HDEL', job, 'solo', 'failures')
+          if ttl > 0 then
+            redis.call('EXPIRE', job, ttl)
+            redis.call('ZADD', REGISTRY[status] .. queue, score, id)
+          else
+            redis.call('DEL', job)
+          end
+        end
+      end
+    else
+      redis.call('HSET', job, 'status', status, 's', snapshot, 'epoch', epoch, 'origin', queue, 'enqueued_at', now,
+        'data', ARGV[i + 12], 'created_at', ARGV[i + 13], 'timeout', ARGV[i + 14], 'description', ARGV[i + 15],
+        'w', ARGV[i + 16])
+      redis.call('PERSIST', job)
+      if ARGV[i + 10] ~= '' then redis.call('HSET', job, 'failures', ARGV[i + 10]) end
+      if ARGV[i + 11] == '1' then redis.call('HSET', job, 'solo', '1') end
+      if to == 'front' or to == 'urgent' then
+        redis.call('LPUSH', list, id)
+        if to == 'urgent' then redis.call('SADD', 'longtasks:urgent:' .. queue, id) end
+      elseif to == 'yield' then
+        local urgent = redis.call('SCARD', 'longtasks:urgent:' .. queue)
+        local first = urgent > 0 and redis.call('LPOP', list, urgent) or {}
+        redis.call('LPUSH', list, id)
+        for k = #(first or {}), 1, -1 do redis.call('LPUSH', list, first[k]) end
+      elseif to == 'back' then
+        redis.call('RPUSH', list, id)
+      elseif to == 'scheduled' then
+        redis.call('ZADD', 'rq:scheduled:' .. queue, score, id)
+      end
+      redis.call('SADD', 'rq:queues', list)
+    end
+    redis.call('XADD', stream, '*', 's', snapshot)
+  end
+  answer[#answer + 1] = moved
+end
+return answer

@@ -1,0 +1,73 @@
+"""`manage.py mirror`: the process that mirrors the stream, puts due tasks back and rescues what was left behind."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from types import FrameType
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import close_old_connections
+
+from tasks_app import queue
+from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error, limit_silence
+from tasks_app.mirror import Mirror
+from tasks_app.rescue import Rescue
+
+logger = logging.getLogger(__name__)
+BLOCK_MS: Final = 250
+DUE_SECONDS: Final = 0.5
+GATHER_SECONDS: Final = 0.02  # lets a few snapshots come together: a transaction for each would cost an fsync each
+
+
+class Command(BaseCommand):
+    help = "Mirror the tasks' snapshots into the database, and rescue tasks. Run one or more."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="apply what there is, rescue once, and end")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.should_stop = False
+        signal.signal(signal.SIGTERM, self.request_stop)
+        signal.signal(signal.SIGINT, self.request_stop)
+        limit_silence(settings.LONGTASKS.lease_seconds + 2)
+        connection = queue.get_connection()
+        self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
+        self.rescued_at = self.due_at = 0.0
+        patience = Patience(should_stop=lambda: self.should_stop)
+        while not self.should_stop:
+            try:
+                close_old_connections()
+                self.work()
+                patience = Patience(should_stop=lambda: self.should_stop)
+                if options["once"]:
+                    return
+            except GaveUp:
+                return
+            except Exception as error:
+                if not is_infrastructure_error(error):
+                    raise
+                logger.warning("mirror waits for the infrastructure: %s", error)
+                try:
+                    patience.wait()
+                except GaveUp:
+                    return
+
+    def work(self) -> None:
+        """Apply snapshots, and do what is due besides; wait a little where there is nothing to apply."""
+        if self.mirror.wait(block_ms=BLOCK_MS):
+            if self.mirror.step() < settings.LONGTASKS.mirror_batch // 4:
+                time.sleep(GATHER_SECONDS)
+        now = time.monotonic()
+        if now - self.due_at >= DUE_SECONDS:
+            self.due_at = now
+            self.rescue.enqueue_due()
+        if now - self.rescued_at >= settings.LONGTASKS.rescue_seconds:
+            self.rescued_at = now
+            self.rescue.run()
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.should_stop = True

@@ -1,0 +1,123 @@
+"""`manage.py workers NUM`: NUM worker processes under one parent that starts a new one for each that dies."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import FrameType
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tasks_app import queue
+
+logger = logging.getLogger(__name__)
+PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+POLL_SECONDS: Final = 0.1
+SHORT_LIFE_SECONDS: Final = 5.0  # a child that dies sooner than this is started again after a pause
+LONGEST_PAUSE_SECONDS: Final = 5.0
+GRACE_SECONDS: Final = 10.0
+
+
+class Command(BaseCommand):
+    help = "Run NUM worker processes; the parent starts a new one for each that dies. Ends them on SIGTERM."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("num", type=int, help="how many worker processes")
+        parser.add_argument("--pause-ms", type=int, default=0, help="artificial pause after every chunk")
+        parser.add_argument("--queues", default=",".join(queue.QUEUES), help="queues to serve, in order, by comma")
+        parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["num"] < 1:
+            raise CommandError(f"NUM is {options['num']}: give 1 or more.")
+        names = [queue.check_queue(name.strip()) for name in options["queues"].split(",")]
+        self.command = [sys.executable, sys.argv[0], "rqworker", *names, "--verbosity", "0"]
+        if options["burst"]:
+            self.command.append("--burst")
+        # A worker shows no pages: DEBUG would only make it keep every statement in memory.
+        self.environment = os.environ | {"DEBUG": "0"}
+        if options["pause_ms"]:
+            self.environment["PAUSE_MS"] = str(options["pause_ms"])
+        self.should_stop = False
+        signal.signal(signal.SIGTERM, self.request_stop)
+        signal.signal(signal.SIGINT, self.request_stop)
+        self.children = [Child(self) for _ in range(options["num"])]
+        self.supervise(burst=options["burst"])
+
+    def supervise(self, *, burst: bool) -> None:
+        while not self.should_stop:
+            for child in self.children:
+                child.watch(restart=not burst)
+            if burst and all(child.ended for child in self.children):
+                return
+            time.sleep(POLL_SECONDS)
+        for child in self.children:
+            child.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
+        for child in self.children:
+            child.wait(deadline)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.should_stop = True
+
+
+class Child:
+    """One worker process and those that follow when it dies."""
+
+    def __init__(self, command: Command) -> None:
+        self._command = command
+        self._pause_seconds = 0.0
+        self._start_at = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self.ended = False
+        self.start()
+
+    def start(self) -> None:
+        self._started_at = time.monotonic()
+        self._process = subprocess.Popen(
+            self._command.command,
+            env=self._command.environment,
+            start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
+            preexec_fn=_end_with_parent,
+        )
+
+    def watch(self, *, restart: bool) -> None:
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return
+            self._process = None
+            if not restart:
+                self.ended = True
+                return
+            lived_seconds = time.monotonic() - self._started_at
+            longer = min(LONGEST_PAUSE_SECONDS, max(0.25, self._pause_seconds * 2))
+            self._pause_seconds = longer if lived_seconds < SHORT_LIFE_SECONDS else 0.0
+            self._start_at = time.monotonic() + self._pause_seconds
+            logger.warning("a worker ended (%s): a new one starts in %.2f s", code, self._pause_seconds)
+        if restart and time.monotonic() >= self._start_at:
+            self.start()
+
+    def terminate(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+
+    def wait(self, deadline: float) -> None:
+        if self._process is None:
+            return
+        try:
+            self._process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent dies (kill -9 included): no worker runs on unseen."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,129 @@
+"""The mirror: from the stream of snapshots to TaskRecord and TaskEvent, the cursor in the same transaction.
+
+Owns the read side's rows: nobody else writes them. Must not decide anything about tasks. Any number of mirrors may
+run: the cursor's row is locked while one works.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from django.db import connection as database
+from django.db import transaction
+
+from tasks_app import crash_points, events, queue
+from tasks_app.events import Snapshot
+from tasks_app.models import MirrorCursor, TaskEvent, TaskRecord
+from tasks_app.records import COLUMNS, to_record
+
+CURSOR: Final = "events"
+RATE_SECONDS: Final = 1.0
+
+
+class Mirror:
+    """Reads the stream from where the database says, and writes what it tells."""
+
+    def __init__(self, *, connection: redis.Redis[Any]) -> None:
+        self._redis = connection
+        self._seen = events.START  # where the last transaction left the cursor; only to wait at
+        self._ended = dict.fromkeys(queue.QUEUES, 0)
+        self._rates = dict.fromkeys(queue.QUEUES, 0.0)
+        self._rated_at = time.monotonic()
+
+    def wait(self, *, block_ms: int) -> bool:
+        """Wait until the stream has something to read; False when it stayed silent."""
+        return bool(events.read(self._redis, after=self._seen, count=1, block_ms=block_ms))
+
+    def step(self) -> int:
+        """Apply the next snapshots, MIRROR_BATCH at most, and trim them. Returns how many were read."""
+        with transaction.atomic():
+            cursor = self._lock_cursor()
+            entries = events.read(self._redis, after=cursor.stream_id, count=settings.LONGTASKS.mirror_batch)
+            if not entries and events.is_older(events.get_last_id(self._redis), cursor.stream_id):
+                # A new stream whose ids begin lower: Redis was flushed, and its clock is behind the old one's.
+                entries = events.read(self._redis, after=events.START, count=settings.LONGTASKS.mirror_batch)
+                cursor.stream_id = events.START
+                cursor.save()
+            if entries:
+                self._apply(entries)
+                cursor.stream_id = entries[-1][0]
+                cursor.save()
+            crash_points.reach(crash_points.IN_MIRROR)
+        self._seen = cursor.stream_id
+        if entries:
+            events.trim(self._redis, through=cursor.stream_id)
+        self._keep_rates()
+        return len(entries)
+
+    def _lock_cursor(self) -> MirrorCursor:
+        cursor, _ = MirrorCursor.objects.select_for_update().get_or_create(name=CURSOR)
+        return cursor
+
+    def _apply(self, entries: Sequence[tuple[str, Snapshot]]) -> None:
+        ids = {snapshot.id for _, snapshot in entries}
+        newest: dict[str, Snapshot] = {
+            str(task_id): Snapshot(id="", name="", created_at=events.get_time_of("0"), epoch=epoch, status=status)
+            for task_id, epoch, status in TaskRecord.objects.filter(pk__in=ids).values_list("id", "epoch", "status")
+        }
+        times: dict[str, str] = {}
+        history = []
+        for entry_id, snapshot in entries:
+            known = newest.get(snapshot.id)
+            if known is not None and not events.supersedes(snapshot, known):
+                continue
+            newest[snapshot.id] = snapshot
+            times[snapshot.id] = entry_id
+            if snapshot.cause != events.PROGRESS:
+                history.append(_to_event(entry_id, snapshot))
+            if snapshot.ended and (known is None or not known.ended):
+                self._ended[snapshot.priority] = self._ended.get(snapshot.priority, 0) + 1
+        TaskRecord.objects.bulk_create(
+            [
+                to_record(newest[task_id], updated_at=events.get_time_of(entry_id))
+                for task_id, entry_id in times.items()
+            ],
+            update_conflicts=True,
+            update_fields=COLUMNS,
+            unique_fields=["id"] if database.features.supports_update_conflicts_with_target else None,
+        )
+        TaskEvent.objects.bulk_create(history)
+
+    def _keep_rates(self) -> None:
+        """Keep how many tasks end in a second, by queue, for the Retry-After of a full one."""
+        elapsed = time.monotonic() - self._rated_at
+        if elapsed < RATE_SECONDS:
+            return
+        for name in queue.QUEUES:
+            rate = self._ended.get(name, 0) / elapsed
+            self._rates[name] = rate if not self._rates[name] else 0.7 * self._rates[name] + 0.3 * rate
+            if self._rates[name] >= 0.01:
+                self._redis.set(queue.drain_key(name), f"{self._rates[name]:.2f}", ex=60)
+            self._ended[name] = 0
+        self._rated_at = time.monotonic()
+
+
+def get_lag_seconds(connection: redis.Redis[Any]) -> float:
+    """Return the age of the oldest snapshot that no mirror has applied yet, in seconds; 0 when all are."""
+    oldest_at = events.get_oldest_at(connection)
+    if oldest_at is None:
+        return 0.0
+    seconds, microseconds = connection.time()
+    return max(0.0, seconds + microseconds / 1e6 - oldest_at.timestamp())
+
+
+def _to_event(entry_id: str, snapshot: Snapshot) -> TaskEvent:
+    return TaskEvent(
+        task_id=snapshot.id,
+        status=snapshot.status,
+        cause=snapshot.cause[:24],
+        at=events.get_time_of(entry_id),
+        worker=snapshot.worker,
+        actor=snapshot.actor,
+        attempt=snapshot.attempts,
+        done=snapshot.done,
+        error=snapshot.error,
+    )

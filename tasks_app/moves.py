@@ -1,0 +1,114 @@
+"""How a task changes its place in Redis: taken by a worker, moved on, put back, ended.
+
+Owns the two scripts that do it, each atomic with the task's status and snapshot. Must not know SQL; whether a move
+is right has been decided in the database before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import redis
+from django.conf import settings
+from rq.utils import utcformat
+
+from tasks_app import events, queue
+from tasks_app.events import Snapshot
+
+_take: Final = queue.Script("take")
+_move: Final = queue.Script("move")
+
+From = Literal["wip", "scheduled", "lost", "anywhere", "ended", "here"]
+To = Literal["front", "back", "urgent", "yield", "scheduled", "ended", "stay"]
+
+
+@dataclass(slots=True)
+class Taken:
+    """A job that a worker has just taken from its queue."""
+
+    queue: str
+    task_id: str
+    snapshot: Snapshot | None  # None: a job of another function, or one that Redis has lost
+    failures: int  # failed attempts before this one
+    solo: bool  # it was in a worker that died: it shares no chunk until it has run
+
+
+@dataclass(slots=True)
+class Move:
+    """One task's move; `snapshot` is its state afterwards."""
+
+    snapshot: Snapshot
+    source: From
+    target: To
+    worker: str = ""  # the one under whom it is started; for source "wip"
+    run_at: datetime | None = None  # for target "scheduled"
+    failures: int | None = None  # None: leave as it is
+    solo: bool = False
+
+
+def take_tasks(
+    connection: redis.Redis[Any], *, worker: str, queues: Sequence[str], max_tasks: int, max_records: int
+) -> tuple[list[Taken], str]:
+    """Take one task, or many small ones, from the first queue that has any and is not paused.
+
+    Each is `started` from then on, noted under `worker` in RQ's registry of started jobs, its snapshot written.
+    Returns what was taken and, when nothing was, the last id of the stream: what comes after it may be a new task.
+    """
+    now = utcformat(datetime.now(UTC))
+    last_id, *rows = _take(connection, (events.STREAM_KEY,), (worker, now, max_tasks, max_records, *queues))
+    taken = [
+        Taken(
+            queue=name.decode(),
+            task_id=task_id.decode(),
+            snapshot=events.decode(snapshot) if snapshot else None,
+            failures=int(failures),
+            solo=bool(solo),
+        )
+        for name, task_id, snapshot, failures, solo in rows
+    ]
+    return taken, last_id.decode()
+
+
+def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool]:
+    """Move tasks, in one round trip. False for one that was not where it should be, or that a newer epoch holds."""
+    if not moves:
+        return []
+    now = datetime.now(UTC)
+    args: list[Any] = [utcformat(now)]
+    for move in moves:
+        snapshot = move.snapshot
+        ttl_seconds = _ttl_seconds(snapshot.status)
+        if move.target == "scheduled":
+            assert move.run_at is not None
+            score = move.run_at.timestamp()
+        else:
+            score = (now + timedelta(seconds=ttl_seconds)).timestamp()
+        args += (
+            snapshot.id,
+            snapshot.priority,
+            move.source,
+            move.worker,
+            snapshot.epoch,
+            move.target,
+            int(score) if move.target != "scheduled" else score,
+            ttl_seconds,
+            events.encode(snapshot),
+            snapshot.status,
+            "" if move.failures is None else move.failures,
+            "1" if move.solo else "",
+            queue.JOB_DATA,
+            utcformat(snapshot.created_at),
+            settings.LONGTASKS.job_timeout_seconds,
+            snapshot.description,
+            snapshot.weight,
+        )
+    return [bool(moved) for moved in _move(connection, (events.STREAM_KEY,), args)]
+
+
+def _ttl_seconds(status: str) -> int:
+    longtasks = settings.LONGTASKS
+    return longtasks.failure_ttl_seconds if status in (events.FAILED, events.STOPPED) else longtasks.result_ttl_seconds
+

@@ -1,0 +1,200 @@
+"""The read side: tasks, their history, the queues. Reads TaskRecord, and Redis where the mirror has not come by.
+
+Must not write anything, nor use RQ's registries' `count`, which runs clean-ups.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rq.utils import str_to_date
+
+from tasks_app import events, queue
+from tasks_app.errors import UnknownTask
+from tasks_app.events import Snapshot
+from tasks_app.infrastructure import mapped_errors
+from tasks_app.models import QueueState, TaskEvent, TaskRecord
+from tasks_app.records import to_snapshot
+
+PAGE_TASKS: Final = 50
+HISTORY_EVENTS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some tasks, newest first, and the cursor of the next page ("" on the last one)."""
+
+    tasks: list[Snapshot]
+    next_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker as it last told of itself."""
+
+    name: str
+    state: str
+    task_id: str
+    queues: list[str]
+    beaten_at: datetime | None
+    began_at: datetime | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """A queue at this moment."""
+
+    name: str
+    depth: int  # tasks that wait
+    started: int
+    scheduled: int
+    oldest_wait_seconds: float | None  # None: nobody waits
+    ended_per_second: float  # over the last seconds
+    paused_at: datetime | None
+    paused_by: str
+    reason: str
+    workers: list[WorkerView] = field(default_factory=list)
+
+
+def get_task(*, task_id: str, owner: str | None = None) -> Snapshot:
+    """Return a task: from its record, or from its job where the mirror has not come by yet.
+
+    With `owner` only a task of theirs. Raises UnknownTask (a malformed id is one), StoreUnavailable,
+    QueueUnavailable.
+    """
+    key = _parse_id(task_id)
+    with mapped_errors():
+        record = TaskRecord.objects.filter(pk=key).first()
+    snapshot = to_snapshot(record) if record is not None else queue.get_snapshot(str(key))
+    if snapshot is None or (owner is not None and snapshot.owner != owner):
+        raise UnknownTask(task_id)
+    return snapshot
+
+
+def list_tasks(
+    *,
+    owner: str | None = None,
+    status: str | None = None,
+    name: str | None = None,
+    priority: str | None = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+    cursor: str = "",
+    limit: int = PAGE_TASKS,
+) -> TaskPage:
+    """Return a page of tasks, newest first. Ids are ordered by time, so every page is a range of an index.
+
+    Times of creation are compared to the millisecond. Raises ValueError on a cursor that is none.
+    """
+    rows = TaskRecord.objects.all()
+    for column, value in (("owner", owner), ("status", status), ("name", name), ("priority", priority)):
+        if value is not None:
+            rows = rows.filter(**{column: value})
+    if created_after is not None:
+        rows = rows.filter(pk__gte=get_lowest_id(created_after))
+    if created_before is not None:
+        rows = rows.filter(pk__lt=get_lowest_id(created_before))
+    if cursor:
+        rows = rows.filter(pk__lt=uuid.UUID(cursor))
+    with mapped_errors():
+        records = list(rows.order_by("-pk")[: limit + 1])
+    more = len(records) > limit
+    tasks = [to_snapshot(record) for record in records[:limit]]
+    return TaskPage(tasks=tasks, next_cursor=uuid.UUID(tasks[-1].id).hex if more else "")
+
+
+def list_events(*, task_id: str, owner: str | None = None) -> list[TaskEvent]:
+    """Return the history of a task, oldest first, HISTORY_EVENTS at most. Raises as `get_task` does."""
+    task = get_task(task_id=task_id, owner=owner)
+    with mapped_errors():
+        return list(TaskEvent.objects.filter(task_id=task.id).order_by("pk")[:HISTORY_EVENTS])
+
+
+def list_queues() -> list[QueueView]:
+    """Return the queues, each with its workers. One query and two round trips to Redis."""
+    with mapped_errors():
+        states = {state.name: state for state in QueueState.objects.all()}
+    with queue.mapped_errors():
+        connection = queue.get_connection()
+        pipeline = connection.pipeline(transaction=False)
+        for name in queue.QUEUES:
+            pipeline.llen(queue.queue_key(name))
+            pipeline.zcard(f"rq:wip:{name}")
+            pipeline.zcard(f"rq:scheduled:{name}")
+            pipeline.lindex(queue.queue_key(name), 0)
+            pipeline.get(queue.drain_key(name))
+        pipeline.smembers("rq:workers")
+        *numbers, worker_keys = pipeline.execute()
+        for key in sorted(worker_keys):
+            pipeline.hgetall(key)
+        for oldest in numbers[3::5]:
+            pipeline.hget(queue.job_key(oldest.decode() if oldest else "-"), "s")
+        answers = pipeline.execute()
+    workers = [
+        view
+        for key, data in zip(sorted(worker_keys), answers, strict=False)
+        if (view := _to_worker(key.decode().removeprefix("rq:worker:"), data)) is not None
+    ]
+    heads = answers[len(worker_keys) :]
+    views = []
+    for index, name in enumerate(queue.QUEUES):
+        depth, started, scheduled, _, rate = numbers[index * 5 : index * 5 + 5]
+        state = states.get(name) or QueueState(name=name)
+        views.append(
+            QueueView(
+                name=name,
+                depth=depth,
+                started=started,
+                scheduled=scheduled,
+                oldest_wait_seconds=_age_seconds(heads[index]) if depth else None,
+                ended_per_second=float(rate or 0),
+                paused_at=state.paused_at,
+                paused_by=state.paused_by,
+                reason=state.reason,
+                workers=[worker for worker in workers if name in worker.queues],
+            )
+        )
+    return views
+
+
+def get_lowest_id(moment: datetime) -> uuid.UUID:
+    """Return the lowest UUIDv7 of a time: ids of tasks created from then on are not below it."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62))
+
+
+def _parse_id(task_id: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(task_id)
+    except (ValueError, AttributeError, TypeError):
+        raise UnknownTask(task_id) from None
+
+
+def _to_worker(name: str, data: dict[bytes, bytes]) -> WorkerView | None:
+    if not data or b"death" in data or b"queues" not in data:
+        return None
+    text = {key.decode(): value.decode() for key, value in data.items()}
+    return WorkerView(
+        name=name,
+        state=text.get("state", "?"),
+        task_id=text.get("task", ""),
+        queues=text["queues"].split(","),
+        beaten_at=_to_time(text.get("last_heartbeat")),
+        began_at=_to_time(text.get("birth")),
+        rows=int(text.get("rows") or 0),
+    )
+
+
+def _to_time(text: str | None) -> datetime | None:
+    moment: Any = str_to_date(text.encode()) if text else None
+    return moment if isinstance(moment, datetime) else None
+
+
+def _age_seconds(data: bytes | None) -> float:
+    if not data:
+        return 0.0
+    return max(0.0, (datetime.now(UTC) - events.decode(data).created_at).total_seconds())

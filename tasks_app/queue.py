@@ -1,0 +1,208 @@
+"""The adapter over django-rq: the connection, the names of the keys, and the atomic enqueue with admission.
+
+Owns how an accepted task gets into Redis: one script, one round trip. Must not know SQL, task types or HTTP.
+How a task changes its place afterwards stands in `moves`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import django_rq
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq.utils import utcformat
+
+from tasks_app import events
+from tasks_app.errors import QueueFull, QueueUnavailable, UnknownQueue
+from tasks_app.events import Snapshot
+
+HIGH: Final = "high"
+LOW: Final = "low"
+QUEUES: Final = (HIGH, LOW)  # in the order in which workers serve them
+
+# The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.
+RUN_TASK: Final = "tasks_app.worker.run_task"
+JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
+
+AWAY: Final = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.BusyLoadingError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
+
+
+class Script:
+    """A Lua script of the folder `lua/`, called by its hash; sent again where Redis has forgotten it."""
+
+    def __init__(self, name: str) -> None:
+        self.source = (Path(__file__).parent / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, connection: redis.Redis[Any], keys: Sequence[str], args: Sequence[Any]) -> Any:
+        try:
+            return connection.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+        except redis.exceptions.NoScriptError:
+            return connection.execute_command("EVAL", self.source, len(keys), *keys, *args)
+
+
+_enqueue: Final = Script("enqueue")
+
+
+def get_connection() -> redis.Redis[Any]:
+    """Return this process's connection to Redis (a pool, safe for threads and after a fork).
+
+    It gives up after REDIS_TIMEOUT_SECONDS and never sends a command twice by itself.
+    """
+    config = settings.RQ_QUEUES[HIGH]
+    return _connect(config.get("URL", ""), settings.LONGTASKS.redis_timeout_seconds)
+
+
+@lru_cache(maxsize=4)
+def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
+    if not url:  # Sentinels: django-rq knows how to find the primary
+        return django_rq.get_connection(HIGH)
+    return redis.Redis.from_url(
+        url.partition("?")[0],
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Turn the errors of a Redis that is away, hung, loading or read-only into QueueUnavailable."""
+    try:
+        yield
+    except AWAY as error:
+        raise QueueUnavailable(type(error).__name__) from error
+
+
+def queue_key(queue: str) -> str:
+    return f"rq:queue:{queue}"
+
+
+def job_key(task_id: str) -> str:
+    return f"rq:job:{task_id}"
+
+
+def paused_key(queue: str) -> str:
+    return f"longtasks:paused:{queue}"
+
+
+def drain_key(queue: str) -> str:
+    """Key of the tasks that the queue's workers end in a second, kept by the mirror, for Retry-After."""
+    return f"longtasks:drain:{queue}"
+
+
+def check_queue(queue: str) -> str:
+    """Return the queue's name, or raise UnknownQueue."""
+    if queue not in QUEUES:
+        raise UnknownQueue(queue, QUEUES)
+    return queue
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The tasks that an earlier request with the same idempotency key and body had started."""
+
+    task_ids: tuple[str, ...]
+    created_at: datetime
+    same_body: bool
+
+
+def enqueue_tasks(
+    snapshots: Sequence[Snapshot], *, idempotency_key: str = "", fingerprint: str = "", key_ttl_seconds: int = 86_400
+) -> Replay | None:
+    """Accept tasks: all of them or none, in one round trip to Redis.
+
+    Writes each task's RQ job, its queue entry and its snapshot; with `idempotency_key` (already made unique per
+    owner) also the key's memory of them. Returns None when they were accepted, or a Replay where the key is known.
+    Raises QueueFull (nothing was written) and QueueUnavailable (whether it was written is not known).
+    """
+    first = snapshots[0]
+    value = ""
+    if idempotency_key:
+        value = "|".join((fingerprint, first.created_at.isoformat(), *(s.id for s in snapshots)))
+    bounds = get_bounds()
+    args: list[Any] = [value, key_ttl_seconds]
+    for snapshot in snapshots:
+        args += (
+            snapshot.priority,
+            bounds[snapshot.priority],
+            snapshot.id,
+            events.encode(snapshot),
+            JOB_DATA,
+            utcformat(snapshot.created_at),
+            settings.LONGTASKS.job_timeout_seconds,
+            snapshot.description,
+            snapshot.weight,
+        )
+    with mapped_errors():
+        answer = _enqueue(get_connection(), (events.STREAM_KEY, idempotency_key), args)
+    word = answer[0]
+    if word == b"ok":
+        return None
+    if word == b"replay":
+        known_fingerprint, created_at, *task_ids = answer[1].decode().split("|")
+        return Replay(tuple(task_ids), datetime.fromisoformat(created_at), known_fingerprint == fingerprint)
+    _, queue, waiting, bound, drained = answer
+    raise QueueFull(
+        queue=queue.decode(),
+        waiting=waiting,
+        bound=bound,
+        retry_after_seconds=get_retry_after_seconds(excess=waiting + len(snapshots) - bound, drained=float(drained)),
+    )
+
+
+def get_bounds() -> Mapping[str, int]:
+    """Return how many tasks may wait in each queue; `high` has what QUEUE_RESERVE keeps from `low`."""
+    bound = settings.LONGTASKS.queue_bound
+    return {HIGH: bound, LOW: max(1, int(bound * (1 - settings.LONGTASKS.queue_reserve)))}
+
+
+def get_retry_after_seconds(*, excess: int, drained: float) -> int:
+    """Return when there will be room: the excess over the rate at which tasks end; 1 to 300 seconds."""
+    if drained <= 0:
+        return 30
+    return max(1, min(300, math.ceil(excess / drained)))
+
+
+def get_snapshot(task_id: str) -> Snapshot | None:
+    """Return the snapshot that the task's RQ job holds; None where Redis does not know the task."""
+    with mapped_errors():
+        data: Any = get_connection().hget(job_key(task_id), "s")
+    return events.decode(data) if data else None
+
+
+def get_snapshots(task_ids: Sequence[str]) -> list[Snapshot | None]:
+    """Return the snapshots that the tasks' RQ jobs hold, in order, in one round trip."""
+    with mapped_errors():
+        pipeline = get_connection().pipeline(transaction=False)
+        for task_id in task_ids:
+            pipeline.hget(job_key(task_id), "s")
+        return [events.decode(data) if data else None for data in pipeline.execute()]
+
+
+def write_pause(queue: str, *, paused: bool) -> None:
+    """Tell the workers that a queue is paused, or no longer. The durable word is QueueState."""
+    with mapped_errors():
+        if paused:
+            get_connection().set(paused_key(queue), utcformat(datetime.now(UTC)))
+        else:
+            get_connection().delete(paused_key(queue))

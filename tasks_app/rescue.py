@@ -1,0 +1,279 @@
+"""Rescue: puts back what dead workers, a flushed Redis or a broken step have left behind.
+
+Owns the comparison of the three places where a task stands: checkpoint (the truth), RQ's keys, TaskRecord. Any
+number of rescues may run at once: each step is won by one, through a row's lock or inside a script.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from rq.utils import str_to_date
+
+from tasks_app import checkpoints, crash_points, events, moves, queue
+from tasks_app.events import Snapshot
+from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
+from tasks_app.moves import Move
+from tasks_app.records import to_snapshot
+from tasks_app.runner import end_of, get_pause_seconds
+
+logger = logging.getLogger(__name__)
+
+ALIVE_KEY: Final = "longtasks:alive"  # gone when Redis was flushed
+SETTLED_SECONDS: Final = 5.0  # how old a record must be before it is compared: the mirror may be behind
+PAGE: Final = 500
+OPEN: Final = (events.QUEUED, events.STARTED, events.SCHEDULED, events.DEFERRED)
+
+
+class Rescue:
+    """One pass after the other over what may have been left behind."""
+
+    def __init__(self, *, connection: redis.Redis[Any]) -> None:
+        self._redis = connection
+        self._swept_to = uuid.UUID(int=0)
+        self.counts: Counter[str] = Counter()  # since this process began, by kind
+
+    def run(self) -> None:
+        """Do one pass. Raises errors of the infrastructure; the next pass goes on from there."""
+        if not self._redis.exists(ALIVE_KEY):
+            logger.warning("Redis is new or was flushed: all open tasks are compared")
+            self._publish_pauses()
+            while self._sweep():
+                pass
+            self._redis.set(ALIVE_KEY, datetime.now(UTC).isoformat())
+        self.take_back_expired()
+        self.put_back_started()
+        self.put_back_reopened()
+        self._sweep()
+        self._clean()
+
+    # --- scheduled tasks whose time has come
+
+    def enqueue_due(self) -> int:
+        """Put scheduled tasks back into their queues whose next attempt is due. Returns how many."""
+        moved = 0
+        for name in queue.QUEUES:
+            due = self._redis.zrangebyscore(f"rq:scheduled:{name}", 0, time.time(), start=0, num=PAGE)
+            batch = [
+                Move(
+                    replace(snapshot, status=events.QUEUED, next_attempt_at=None, cause="due", actor=""),
+                    "scheduled",
+                    "front",
+                )
+                for snapshot in queue.get_snapshots([task_id.decode() for task_id in due])
+                if snapshot is not None
+            ]
+            moved += sum(moves.move_tasks(self._redis, batch))
+        return moved
+
+    # --- claims that ran out
+
+    def take_back_expired(self) -> None:
+        """Take claims back whose lease is over, and enqueue their tasks, ahead of all others."""
+        for task_id in checkpoints.list_run_out(limit=PAGE):
+            row = checkpoints.expire(task_id=task_id)
+            if row is None:
+                continue
+            crash_points.reach(crash_points.IN_RESCUE)
+            self._place(row, source="anywhere")
+
+    # --- started, as Redis says, by a worker that is dead
+
+    def put_back_started(self) -> None:
+        """Put tasks back that a dead worker had taken but not claimed, or let go of in the database only."""
+        members = [
+            (name, *member.decode().partition(":")[::2])
+            for name in queue.QUEUES
+            for member in self._redis.zrange(f"rq:wip:{name}", 0, -1)
+        ]
+        if not members:
+            return
+        alive = self._get_living({worker for _, _, worker in members})
+        orphans = [(name, task_id, worker) for name, task_id, worker in members if worker not in alive]
+        known = checkpoints.get_checkpoints(_uuids(task_id for _, task_id, _ in orphans))
+        for name, task_id, worker in orphans:
+            key = _uuid(task_id)
+            row = known.get(key) if key else None
+            if row is not None:
+                if row.outcome or row.lease_until is None:
+                    self._place(row, source="wip", worker=worker)
+                elif row.worker != worker:  # another has it: this is only what the dead one left
+                    self._redis.zrem(f"rq:wip:{name}", f"{task_id}:{worker}")
+                continue
+            snapshot = self._find(key) if key else None
+            if snapshot is None:
+                self._put_back_foreign(name, task_id, worker)
+                continue
+            self._move(
+                Move(_waiting(snapshot, cause="rescue"), "wip", "urgent", worker=worker, solo=True), kind="started"
+            )
+
+    def _put_back_foreign(self, name: str, job_id: str, worker: str) -> None:
+        if self._redis.zrem(f"rq:wip:{name}", f"{job_id}:{worker}") and self._redis.exists(queue.job_key(job_id)):
+            self._redis.lpush(queue.queue_key(name), job_id)
+
+    # --- reopened, but never enqueued
+
+    def put_back_reopened(self) -> None:
+        """Enqueue tasks that a retry has reopened in the database, where it died before it told Redis."""
+        rows = checkpoints.list_left_open(older_than_seconds=SETTLED_SECONDS, limit=PAGE)
+        ended = {
+            record.id: record
+            for record in TaskRecord.objects.filter(pk__in=[row.task_id for row in rows], status__in=events.ENDED)
+        }
+        for row in rows:
+            record = ended.get(row.task_id)
+            if record is not None and record.epoch < row.epoch:
+                self._place(row, source="ended")
+
+    # --- the sweep: records against Redis
+
+    def _sweep(self) -> bool:
+        """Compare the next page of open records with Redis. False when it was the last page of the round."""
+        records = list(
+            TaskRecord.objects.filter(
+                pk__gt=self._swept_to,
+                status__in=OPEN,
+                updated_at__lt=datetime.now(UTC) - timedelta(seconds=SETTLED_SECONDS),
+            ).order_by("pk")[:PAGE]
+        )
+        self._swept_to = records[-1].id if len(records) == PAGE else uuid.UUID(int=0)
+        if records:
+            self._compare(records)
+        return len(records) == PAGE
+
+    def _compare(self, records: Sequence[TaskRecord]) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for record in records:
+            task_id = str(record.id)
+            pipeline.hmget(queue.job_key(task_id), "status", "s")
+            pipeline.zscore(f"rq:scheduled:{record.priority}", task_id)
+        answers = pipeline.execute()
+        placed = self._list_placed()
+        suspects = []
+        for record, (status, data), scheduled in zip(records, answers[::2], answers[1::2], strict=True):
+            word = status.decode() if status else ""
+            if word in events.ENDED and data:
+                # It has ended and the mirror has not heard: its snapshot was lost, so it is told again.
+                if (snapshot := events.decode(data)).status in events.ENDED:
+                    events.append(self._redis, snapshot)
+                    self.counts["told_again"] += 1
+            elif scheduled is None and str(record.id) not in placed:
+                suspects.append(record)
+        known = checkpoints.get_checkpoints([record.id for record in suspects])
+        for record in suspects:
+            row = known.get(record.id)
+            snapshot = to_snapshot(record)
+            if row is not None:
+                if row.outcome or row.lease_until is None:
+                    self._place(row, source="lost", snapshot=snapshot)
+                continue  # claimed, and the claim is watched by its lease
+            self._move(Move(_waiting(snapshot, cause="rescue"), "lost", "front"), kind="lost")
+
+    def _list_placed(self) -> set[str]:
+        """Return the tasks that wait in a queue or stand as started."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in queue.QUEUES:
+            pipeline.lrange(queue.queue_key(name), 0, -1)
+            pipeline.zrange(f"rq:wip:{name}", 0, -1)
+        return {entry.decode().partition(":")[0] for answer in pipeline.execute() for entry in answer}
+
+    # --- moving
+
+    def _place(
+        self, row: TaskCheckpoint, *, source: moves.From, worker: str = "", snapshot: Snapshot | None = None
+    ) -> None:
+        """Put a task where its checkpoint says it belongs: ended, waiting for its next attempt, or in its queue."""
+        snapshot = snapshot or self._find(row.task_id)
+        if snapshot is None:
+            return  # neither Redis nor the read side knows it: the row of a task that was pruned
+        if row.outcome:
+            self._move(Move(end_of(snapshot, row), source, "ended", worker=worker), kind="ended")
+            return
+        waiting = replace(
+            _waiting(snapshot, cause="rescue"),
+            done=row.done,
+            counts=row.counts,
+            epoch=row.epoch,
+            error=row.error or None,
+        )
+        if row.failures > 1 and row.done == row.claimed_done:
+            run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(row.failures))
+            waiting = replace(waiting, status=events.SCHEDULED, next_attempt_at=run_at)
+            move = Move(waiting, source, "scheduled", worker=worker, run_at=run_at, failures=row.failures, solo=True)
+        else:
+            move = Move(waiting, source, "urgent", worker=worker, failures=row.failures, solo=row.failures > 0)
+        self._move(move, kind="expired")
+
+    def _move(self, move: Move, *, kind: str) -> None:
+        [moved] = moves.move_tasks(self._redis, [move])
+        if moved:
+            self.counts[kind] += 1
+            logger.warning("rescued task %s (%s): %s", move.snapshot.id, kind, move.snapshot.status)
+
+    def _find(self, task_id: uuid.UUID) -> Snapshot | None:
+        data: Any = self._redis.hget(queue.job_key(str(task_id)), "s")
+        if data:
+            return events.decode(data)
+        record = TaskRecord.objects.filter(pk=task_id).first()
+        return to_snapshot(record) if record else None
+
+    def _get_living(self, workers: Iterable[str]) -> set[str]:
+        """Return those of the workers that gave a sign of life within LEASE_SECONDS."""
+        names = list(workers)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.time()
+        for name in names:
+            pipeline.hmget(f"rq:worker:{name}", "last_heartbeat", "death")
+        (seconds, _), *answers = pipeline.execute()
+        return {
+            name
+            for name, (beaten, death) in zip(names, answers, strict=True)
+            if beaten and not death and seconds - str_to_date(beaten).timestamp() < settings.LONGTASKS.lease_seconds
+        }
+
+    # --- housekeeping
+
+    def _publish_pauses(self) -> None:
+        for state in QueueState.objects.exclude(paused_at=None):
+            queue.write_pause(state.name, paused=True)
+
+    def _clean(self) -> None:
+        """Drop what has run out from RQ's registries of ended jobs, and workers that are gone."""
+        now = time.time()
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in queue.QUEUES:
+            for kind in ("finished", "failed", "canceled"):
+                pipeline.zremrangebyscore(f"rq:{kind}:{name}", 0, now)
+        pipeline.smembers("rq:workers")
+        keys = pipeline.execute()[-1]
+        for key in keys:
+            if not self._redis.exists(key):
+                pipeline.srem("rq:workers", key)
+                for name in queue.QUEUES:
+                    pipeline.srem(f"rq:workers:{name}", key)
+        pipeline.execute()
+
+
+def _waiting(snapshot: Snapshot, *, cause: str) -> Snapshot:
+    return replace(snapshot, status=events.QUEUED, ended_at=None, next_attempt_at=None, cause=cause, actor="")
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _uuids(texts: Iterable[str]) -> list[uuid.UUID]:
+    return [found for text in texts if (found := _uuid(text)) is not None]

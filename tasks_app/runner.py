@@ -1,0 +1,362 @@
+"""The chunk engine: takes claimed work from chunk to chunk, and tells Redis after the database has decided.
+
+Owns the life of a task in a worker: claim, run, commit with the checkpoint, look up, go on or make way. Must not
+know how jobs are popped (worker) nor what the chunks do (task types).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from django.db import IntegrityError, close_old_connections, reset_queries
+
+from tasks_app import checkpoints, chunks, crash_points, events, moves
+from tasks_app.checkpoints import CancelRequested, Claim, Fenced, Refusal
+from tasks_app.chunks import ChunkSize, NotWhole, SmallTask
+from tasks_app.events import Snapshot
+from tasks_app.infrastructure import Patience, is_infrastructure_error
+from tasks_app.models import TaskCheckpoint
+from tasks_app.moves import Move, Taken
+from tasks_app.task_types import get_task_type
+
+logger = logging.getLogger(__name__)
+ERROR_CHARACTERS: Final = 20_000  # of a traceback, its end
+
+
+class Verdict(Enum):
+    """What a worker does after a chunk, having looked up."""
+
+    GO_ON = "go on"
+    YIELD = "yield"  # something more urgent waits
+    STOP = "stop"  # the worker shall end, or the queue is paused
+    ABORT = "abort"  # this task shall be stopped (RQ's stop command)
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What the runner asks its worker, between chunks."""
+
+    look_up: Callable[[Taken], Verdict]
+    should_stop: Callable[[], bool]
+    while_waiting: Callable[[], None]
+
+
+class Runner:
+    """Runs tasks that a worker has taken. One per worker process; not for threads."""
+
+    def __init__(self, *, connection: redis.Redis[Any], worker: str, outlook: Outlook) -> None:
+        self._redis = connection
+        self._worker = worker
+        self._outlook = outlook
+        self.rows = 0  # committed in this process, for the worker's own statistics
+
+    def run(self, taken: Sequence[Taken]) -> None:
+        """Run what was taken to its end, or as far as the worker may. Raises GaveUp when asked to stop meanwhile."""
+        close_old_connections()  # a connection that the server closed while the worker was idle is not used again
+        alone = list(taken)
+        if len(taken) > 1 or (taken[0].snapshot and taken[0].snapshot.weight and not taken[0].solo):
+            alone = self._run_shared(taken)
+        for position, task in enumerate(alone):
+            if position and self._outlook.should_stop():
+                self._put_back(alone[position:])
+                return
+            self._run_alone(task)
+
+    # --- one task, many chunks
+
+    def _run_alone(self, taken: Taken) -> None:
+        assert taken.snapshot is not None
+        snapshot = taken.snapshot
+        held = self._persist(lambda: checkpoints.claim(task_id=uuid.UUID(snapshot.id), worker=self._worker))
+        if isinstance(held, Refusal):
+            self._drop(taken, held.checkpoint)
+            return
+        snapshot.epoch, snapshot.worker = held.epoch, self._worker
+        try:
+            task_type = get_task_type(snapshot.name)
+        except Exception as error:
+            self._fail(held, taken, error)
+            return
+        size = ChunkSize(task_type, careful=taken.solo or held.failures > 0)
+        patience = self._patience(held)
+        while True:
+            began = time.monotonic()
+            try:
+                with self._time_limit(snapshot):
+                    result, finished = chunks.run_chunk(held, snapshot, limit=size.limit)
+            except Fenced:
+                # Taken over by another, ended, or: our own commit went through and its answer was lost.
+                verdict = self._resolve(held, taken)
+                if verdict is None:
+                    return
+                finished = verdict
+            except CancelRequested:
+                if self._persist(lambda: checkpoints.end(held, outcome=events.CANCELED), held=held):
+                    self._tell_end(held, taken, status=events.CANCELED)
+                else:
+                    self._let_go(taken)
+                return
+            except Exception as error:
+                if is_infrastructure_error(error):
+                    logger.warning("task %s: infrastructure, trying again: %s", snapshot.id, error)
+                    patience.wait()
+                    continue
+                self._fail(held, taken, error)
+                return
+            else:
+                self.rows += sum(result.counts.values())
+                size.adapt(done=result.done, seconds=time.monotonic() - began)
+            patience = self._patience(held)
+            if settings.DEBUG:
+                reset_queries()
+            if finished:
+                crash_points.reach(crash_points.BEFORE_END)
+                self._tell_end(held, taken, status=events.FINISHED)
+                return
+            if settings.LONGTASKS.pause_ms:
+                time.sleep(settings.LONGTASKS.pause_ms / 1000)
+            if not self._go_on(held, taken):
+                return
+
+    def _go_on(self, held: Claim, taken: Taken) -> bool:
+        """Tell of the progress, look up, and make way where that is asked. False: the task was let go."""
+        snapshot = self._stand(held, taken, cause=events.PROGRESS)
+        verdict = self._persist(
+            lambda: (
+                moves.move_tasks(self._redis, [Move(snapshot, "here", "stay")]),
+                self._outlook.look_up(taken),
+            )[1],
+            held=held,
+        )
+        if verdict is Verdict.GO_ON:
+            return True
+        if verdict is Verdict.ABORT:
+            if self._persist(lambda: checkpoints.end(held, outcome=events.STOPPED), held=held):
+                self._tell_end(held, taken, status=events.STOPPED)
+            else:
+                self._let_go(taken)
+            return False
+        if not self._persist(lambda: checkpoints.release(held), held=held):
+            self._let_go(taken)
+            return False
+        back = replace(self._stand(held, taken, cause=verdict.value), status=events.QUEUED)
+        target: moves.To = "yield" if verdict is Verdict.YIELD else "front"
+        self._persist(lambda: moves.move_tasks(self._redis, [Move(back, "wip", target, worker=self._worker)]))
+        return False
+
+    def _resolve(self, held: Claim, taken: Taken) -> bool | None:
+        """Find out why the checkpoint was not where this worker left it. None: it is another's, or cancel ended it.
+
+        True or False: a commit of this worker had gone through unseen; whether that was the task's last chunk.
+        """
+        row = self._persist(lambda: TaskCheckpoint.objects.filter(task_id=held.task_id).first(), held=held)
+        if row is not None and row.epoch == held.epoch and row.worker == self._worker:
+            if row.outcome == events.FINISHED or (not row.outcome and row.done > held.done):
+                held.done, held.counts, held.state = row.done, row.counts, row.state
+                return bool(row.outcome)
+        if row is not None and row.outcome:
+            self._drop(taken, row)
+        else:
+            self._let_go(taken)
+        return None
+
+    def _fail(self, held: Claim, taken: Taken, error: BaseException) -> None:
+        """Note a failed attempt: the next one is scheduled, with growing pauses, or the task has failed."""
+        longtasks = settings.LONGTASKS
+        text = "".join(traceback.format_exception(error))[-ERROR_CHARACTERS:]
+        failures = held.failures + 1
+        final = failures >= longtasks.retry_attempts
+        logger.warning("task %s: attempt %d failed: %r", held.task_id, failures, error)
+        if not self._persist(lambda: checkpoints.fail_attempt(held, error=text, final=final), held=held):
+            self._let_go(taken)
+            return
+        if final:
+            self._tell_end(held, taken, status=events.FAILED, error=text)
+            return
+        run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(failures))
+        snapshot = replace(
+            self._stand(held, taken, cause="attempt_failed"),
+            status=events.SCHEDULED,
+            error=text,
+            next_attempt_at=run_at,
+        )
+        move = Move(snapshot, "wip", "scheduled", worker=self._worker, run_at=run_at, failures=failures)
+        self._persist(lambda: moves.move_tasks(self._redis, [move]))
+
+    # --- many small tasks, one chunk
+
+    def _run_shared(self, taken: Sequence[Taken]) -> list[Taken]:
+        """Run small tasks in one chunk; return those that must be run alone."""
+        small = {
+            uuid.UUID(task.task_id): (task, SmallTask(task.snapshot, uuid.UUID(task.task_id)))
+            for task in taken
+            if task.snapshot is not None
+        }
+        alone: list[Taken] = []
+        patience = self._patience(None)
+        while small:
+            try:
+                known = checkpoints.get_checkpoints(small)
+                for task_id, row in known.items():
+                    task, member = small.pop(task_id)
+                    if row.outcome == events.FINISHED and row.epoch == 1 and row.worker == self._worker:
+                        # Our own commit, whose answer was lost.
+                        self._finish_small([(task, row.done, row.counts)])
+                    else:
+                        alone.append(task)
+                if small:
+                    chunks.run_shared_chunk([member for _, member in small.values()], worker=self._worker)
+                    break
+            except IntegrityError:
+                patience.wait()  # another worker or a cancel came first for one of them: the next look tells which
+            except NotWhole:
+                return alone + [task for task, _ in small.values()]
+            except Exception as error:
+                if not is_infrastructure_error(error):
+                    logger.warning("%d small tasks run alone, since one of them failed: %r", len(small), error)
+                    return alone + [task for task, _ in small.values()]
+                logger.warning("%d small tasks: infrastructure, trying again: %s", len(small), error)
+                patience.wait()
+        if settings.DEBUG:
+            reset_queries()
+        done = [
+            (task, member.result.done, member.result.counts) for task, member in small.values() if member.result
+        ]
+        if done:
+            self.rows += sum(sum(counts.values()) for _, _, counts in done)
+            crash_points.reach(crash_points.BEFORE_END)
+            self._finish_small(done)
+        return alone
+
+    def _finish_small(self, done: Sequence[tuple[Taken, int, Any]]) -> None:
+        now = datetime.now(UTC)
+        batch = []
+        for task, records, counts in done:
+            assert task.snapshot is not None
+            snapshot = replace(
+                task.snapshot,
+                status=events.FINISHED,
+                cause="end",
+                actor="",
+                done=records,
+                counts=dict(counts),
+                epoch=max(1, task.snapshot.epoch),
+                ended_at=now,
+                error=None,
+            )
+            batch.append(Move(snapshot, "wip", "ended", worker=self._worker))
+        self._persist(lambda: moves.move_tasks(self._redis, batch))
+
+    # --- telling Redis
+
+    def _tell_end(self, held: Claim, taken: Taken, *, status: str, error: str | None = None) -> None:
+        snapshot = replace(
+            self._stand(held, taken, cause="end"), status=status, error=error, ended_at=datetime.now(UTC)
+        )
+        self._persist(lambda: moves.move_tasks(self._redis, [Move(snapshot, "wip", "ended", worker=self._worker)]))
+
+    def _drop(self, taken: Taken, row: TaskCheckpoint) -> None:
+        """Let go of a task that can't be claimed; where it has ended, tell how."""
+        assert taken.snapshot is not None
+        if not row.outcome:
+            self._let_go(taken)
+            return
+        snapshot = end_of(taken.snapshot, row)
+        self._persist(lambda: moves.move_tasks(self._redis, [Move(snapshot, "wip", "ended", worker=self._worker)]))
+
+    def _let_go(self, taken: Taken) -> None:
+        member = f"{taken.task_id}:{self._worker}"
+        self._persist(lambda: self._redis.zrem(f"rq:wip:{taken.queue}", member))
+
+    def _put_back(self, taken: Sequence[Taken]) -> None:
+        """Give tasks back that were taken but not begun, in their old order."""
+        batch = [
+            Move(
+                replace(task.snapshot, status=events.QUEUED, cause=Verdict.STOP.value, actor=""),
+                "wip",
+                "front",
+                worker=self._worker,
+            )
+            for task in reversed(taken)
+            if task.snapshot is not None
+        ]
+        self._persist(lambda: moves.move_tasks(self._redis, batch))
+
+    def _stand(self, held: Claim, taken: Taken, *, cause: str) -> Snapshot:
+        assert taken.snapshot is not None
+        return replace(
+            taken.snapshot,
+            status=events.STARTED,
+            worker=self._worker,
+            epoch=held.epoch,
+            done=held.done,
+            counts=held.counts,
+            cause=cause,
+            actor="",
+        )
+
+    # --- patience
+
+    def _persist(self, step: Callable[[], Any], held: Claim | None = None) -> Any:
+        """Do a step again until the infrastructure lets it. Every step bears repeating."""
+        patience = self._patience(held)
+        while True:
+            try:
+                return step()
+            except Exception as error:
+                if not is_infrastructure_error(error):
+                    raise
+                logger.warning("infrastructure, trying again: %s", error)
+                patience.wait()
+
+    def _patience(self, held: Claim | None) -> Patience:
+        def while_waiting() -> None:
+            self._outlook.while_waiting()
+            if held is not None and not held.ended:
+                try:
+                    checkpoints.renew(held)
+                except Exception as error:
+                    if not is_infrastructure_error(error):
+                        raise
+
+        return Patience(should_stop=self._outlook.should_stop, while_waiting=while_waiting)
+
+    def _time_limit(self, snapshot: Snapshot) -> Any:
+        from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+
+        seconds = settings.LONGTASKS.job_timeout_seconds
+        return UnixSignalDeathPenalty(seconds, JobTimeoutException, job_id=snapshot.id)
+
+
+def get_pause_seconds(failures: int) -> float:
+    """Return the pause before the next attempt: doubling from RETRY_FIRST_SECONDS, with ±20 % jitter."""
+    longtasks = settings.LONGTASKS
+    pause = min(longtasks.retry_max_seconds, longtasks.retry_first_seconds * 2 ** (failures - 1))
+    return pause * random.uniform(0.8, 1.2)
+
+
+def end_of(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
+    """Return the snapshot of a task as its checkpoint says it ended."""
+    return replace(
+        snapshot,
+        status=row.outcome,
+        done=row.done,
+        counts=row.counts,
+        epoch=row.epoch,
+        error=row.error or None,
+        ended_at=row.ended_at if isinstance(row.ended_at, datetime) else datetime.now(UTC),
+        next_attempt_at=None,
+        cause="end",
+        actor="",
+    )

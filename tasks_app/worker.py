@@ -1,0 +1,318 @@
+"""The RQ worker class around the runner: takes jobs from the queues, keeps its heartbeat, obeys signals.
+
+Owns the loop of a worker process. It runs in one process, without a fork for each job: a task that takes its
+process with it is found by its lease. Must not know how a task is run (runner).
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import time
+import uuid
+from datetime import UTC, datetime
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import connections
+from rq import worker_registration
+from rq.job import Job
+from rq.logutils import setup_loghandlers
+from rq.queue import Queue
+from rq.worker import SimpleWorker
+from rq.worker.base import DequeueStrategy, WorkerStatus
+from uuid_utils import uuid4
+
+from tasks_app import crash_points, events, moves, queue
+from tasks_app.infrastructure import REDIS_ERRORS, GaveUp, Patience, is_infrastructure_error, limit_silence
+from tasks_app.models import TaskRecord
+from tasks_app.moves import Taken
+from tasks_app.records import to_snapshot
+from tasks_app.runner import Outlook, Runner, Verdict
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS: Final = 1.0
+# How long Redis keeps a worker that fell silent; RQ's own 420 s would show the dead for minutes.
+WORKER_TTL_SECONDS: Final = 60
+IDLE_BLOCK_MS: Final = 500
+
+
+def run_task() -> None:
+    """What the jobs of tasks name as their function. TaskWorker runs them itself, in chunks."""
+    raise RuntimeError(
+        "Jobs of tasks are run by tasks_app.worker.TaskWorker only: start workers with `manage.py workers` or "
+        "`manage.py rqworker high low`, with RQ['WORKER_CLASS'] as in settings/base.py."
+    )
+
+
+class TaskWorker(SimpleWorker):
+    """An RQ worker that runs tasks in chunks, many small tasks at once, and makes way for urgent ones."""
+
+    log_job_description = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["name"] = kwargs.get("name") or f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
+        super().__init__(*args, **kwargs)
+        self.worker_ttl = WORKER_TTL_SECONDS
+        self._redis = queue.get_connection()
+        self._runner = Runner(
+            connection=self._redis,
+            worker=self.name,
+            outlook=Outlook(
+                look_up=self._look_up, should_stop=lambda: self._stop_requested, while_waiting=self._beat_quietly
+            ),
+        )
+        self._beaten_at = 0.0
+        self._stop_task_id = ""  # of RQ's stop-job command
+        self._busy_with = ""
+        self._high_seconds = 0.0  # spent on high since low had its turn
+        self._uncertain = False  # a take was not answered: tasks may stand under this worker's name
+
+    # --- the loop
+
+    def work(
+        self,
+        burst: bool = False,
+        logging_level: str | None = None,
+        date_format: str = "%H:%M:%S",
+        log_format: str = "%(message)s",
+        max_jobs: int | None = None,
+        max_idle_time: int | None = None,
+        with_scheduler: bool = False,
+        dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
+    ) -> bool:
+        """Run jobs until asked to stop; with `burst` until the queues are empty. True: there was one at least.
+
+        Takes RQ's arguments. Scheduled tasks are put back by the mirror process, so `with_scheduler` is not needed.
+        """
+        if logging_level:
+            setup_loghandlers(logging_level, date_format, log_format, name="rq.worker")
+        self._install_signal_handlers()
+        limit_silence(settings.LONGTASKS.lease_seconds + 2)
+        completed, idle_since = 0, time.monotonic()
+        try:
+            self._persist(self._begin)
+            while not self._stop_requested:
+                taken, last_id = self._persist(self._take)
+                if taken:
+                    crash_points.reach(crash_points.AFTER_TAKE)
+                    self._run(taken)
+                    completed += len(taken)
+                    idle_since = time.monotonic()
+                elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
+                    break
+                else:
+                    self._persist(lambda last_id=last_id: self._wait_for_news(last_id))
+                if max_jobs is not None and completed >= max_jobs:
+                    break
+        except GaveUp:
+            logger.warning("worker %s ends while the infrastructure is away", self.name)
+        finally:
+            try:
+                self.teardown()
+            except REDIS_ERRORS as error:
+                logger.warning("worker %s could not say good-bye: %s", self.name, error)
+            connections.close_all()
+        return bool(completed)
+
+    def _begin(self) -> None:
+        if self.birth_date is None:
+            self.register_birth()
+            self.subscribe()
+        self.set_state(WorkerStatus.STARTED)
+
+    def _take(self) -> tuple[list[Taken], str]:
+        self._beat()
+        if self._uncertain:
+            self._give_back_strays()
+        self._uncertain = True
+        longtasks = settings.LONGTASKS
+        taken = moves.take_tasks(
+            self._redis,
+            worker=self.name,
+            queues=self._queues_in_order(),
+            max_tasks=longtasks.batch_tasks,
+            max_records=longtasks.batch_records,
+        )
+        self._uncertain = False
+        return taken
+
+    def _give_back_strays(self) -> None:
+        """Put tasks back that a take had given to this worker when the connection broke before it knew."""
+        for name in queue.QUEUES:
+            suffix = f":{self.name}"
+            members = [member.decode() for member in self._redis.zrange(f"rq:wip:{name}", 0, -1)]
+            for member in (member for member in members if member.endswith(suffix)):
+                task_id = member.removesuffix(suffix)
+                snapshot = self._find(task_id)
+                if snapshot is None:
+                    self._redis.zrem(f"rq:wip:{name}", member)
+                    continue
+                snapshot.status, snapshot.cause = events.QUEUED, "yield"
+                moves.move_tasks(self._redis, [moves.Move(snapshot, "wip", "front", worker=self.name)])
+
+    def _wait_for_news(self, last_id: str) -> None:
+        """Wait for the stream to grow: a new task always shows there. Nothing is popped, so nothing can be lost."""
+        if self.get_state() != WorkerStatus.IDLE:
+            self.set_state(WorkerStatus.IDLE)
+        block_ms = min(IDLE_BLOCK_MS, int(settings.LONGTASKS.redis_timeout_seconds * 500))
+        self._redis.xread({events.STREAM_KEY: last_id}, count=1, block=block_ms)
+
+    def _queues_in_order(self) -> list[str]:
+        """The queues as given, high first; low first when its share of this worker's time is due."""
+        names = self.queue_names()
+        share = settings.LONGTASKS.low_share
+        due_seconds = settings.LONGTASKS.chunk_seconds * (1 - share) / share if share > 0 else float("inf")
+        if queue.HIGH in names and queue.LOW in names and self._high_seconds >= due_seconds:
+            return sorted(names, key=lambda name: name == queue.HIGH)
+        return names
+
+    # --- running
+
+    def _run(self, taken: list[Taken]) -> None:
+        began = time.monotonic()
+        self._busy_with = taken[0].task_id
+        if taken[0].snapshot is None:
+            self._run_without_snapshot(taken[0])
+        else:
+            self._runner.run(taken)
+        self._busy_with = ""
+        if taken[0].queue == queue.HIGH:
+            self._high_seconds += time.monotonic() - began
+        else:
+            self._high_seconds = 0.0
+
+    def _run_without_snapshot(self, taken: Taken) -> None:
+        """Run a task that Redis had lost but for its queue entry, or the job of another function."""
+        taken.snapshot = self._persist(lambda: self._find(taken.task_id))
+        if taken.snapshot is not None:
+            self._runner.run([taken])
+            return
+        member = f"{taken.task_id}:{self.name}"
+        rq_queue = next(q for q in self.queues if q.name == taken.queue)
+        try:
+            job = self.job_class.fetch(taken.task_id, connection=self.connection, serializer=self.serializer)
+        except Exception as error:
+            logger.warning("job %s is passed over: %r", taken.task_id, error)
+        else:
+            self._run_foreign(job, rq_queue)
+        self._persist(lambda: self._redis.zrem(f"rq:wip:{taken.queue}", member))
+
+    def _run_foreign(self, job: Job, rq_queue: Queue) -> None:
+        if job.func_name in settings.RQ_ALLOWED_FUNCTIONS:
+            super().execute_job(job, rq_queue)
+            return
+        job.ended_at = datetime.now(UTC)
+        self.handle_job_failure(
+            job,
+            rq_queue,
+            exc_string=f"The function {job.func_name!r} is not in RQ_ALLOWED_FUNCTIONS (settings/base.py): not run.",
+        )
+
+    def _find(self, task_id: str) -> events.Snapshot | None:
+        data: Any = self._redis.hget(queue.job_key(task_id), "s")
+        if data:
+            return events.decode(data)
+        try:
+            record = TaskRecord.objects.filter(pk=uuid.UUID(task_id)).first()
+        except ValueError:
+            return None  # no UUID: the job of another function
+        return to_snapshot(record) if record else None
+
+    # --- between chunks
+
+    def _look_up(self, taken: Taken) -> Verdict:
+        """Look up after a chunk: shall this task stop, or make way?"""
+        self._beat()
+        if self._stop_requested:
+            return Verdict.STOP
+        if self._stop_task_id == taken.task_id:
+            self._stop_task_id = ""
+            return Verdict.ABORT
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.exists(queue.paused_key(taken.queue))
+        pipeline.scard(f"longtasks:urgent:{taken.queue}")
+        pipeline.llen(queue.queue_key(queue.HIGH))
+        pipeline.exists(queue.paused_key(queue.HIGH))
+        paused, urgent, high_waiting, high_paused = pipeline.execute()
+        if paused:
+            return Verdict.STOP
+        if urgent:
+            return Verdict.YIELD
+        serves_high = queue.HIGH in self.queue_names()
+        if taken.queue == queue.LOW and serves_high and high_waiting and not high_paused:
+            return Verdict.YIELD
+        return Verdict.GO_ON
+
+    def _beat(self) -> None:
+        """Tell Redis that this worker lives, what it is and what it runs; once a second at most.
+
+        Everything is written each time, so a FLUSHALL is mended within a second.
+        """
+        now = time.monotonic()
+        if now - self._beaten_at < HEARTBEAT_SECONDS:
+            return
+        state = WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE
+        self._state = state
+        self.last_heartbeat = datetime.now(UTC)
+        pipeline = self._redis.pipeline(transaction=False)
+        worker_registration.register(self, pipeline)
+        mapping = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
+        pipeline.hset(self.key, mapping=mapping)
+        pipeline.expire(self.key, self.worker_ttl)
+        pipeline.execute()
+        self._beaten_at = now
+
+    def _beat_quietly(self) -> None:
+        try:
+            self._beat()
+        except REDIS_ERRORS as error:
+            logger.debug("no heartbeat: %s", error)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """RQ's heartbeat, with this worker's own time to live."""
+        super().heartbeat(timeout or self.worker_ttl, pipeline)
+
+    def _persist(self, step: Callable[[], Any]) -> Any:
+        """Do a step again until the infrastructure lets it."""
+        patience = Patience(should_stop=lambda: self._stop_requested)
+        while True:
+            try:
+                return step()
+            except Exception as error:
+                if not is_infrastructure_error(error):
+                    raise
+                logger.warning("worker %s waits for the infrastructure: %s", self.name, error)
+                patience.wait()
+
+    # --- signals and commands
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop after the running chunk: the task goes back to the front of its queue, with its checkpoint.
+
+        Sets a flag only: RQ's own handler talks to Redis, or raises in the middle of a step.
+        """
+        self._stop_requested = True
+        self._shutdown_requested_date = datetime.now(UTC)
+
+    def _install_signal_handlers(self) -> None:
+        signal.signal(signal.SIGINT, self.request_stop)
+        signal.signal(signal.SIGTERM, self.request_stop)
+
+    def handle_payload(self, message: Any) -> None:
+        """Obey RQ's commands. `stop-job` ends the running task at its next chunk, as stopped."""
+        from rq.command import parse_payload
+
+        payload = parse_payload(message)
+        if payload["command"] in ("stop-job", "stop-execution"):
+            self._stop_task_id = payload["job_id"]
+        else:
+            super().handle_payload(message)
+
+    def serialize(self) -> dict[str, Any]:
+        return {name: "" if value is None else value for name, value in super().serialize().items()}
+
