@@ -108,6 +108,7 @@ class EmbeddedValkey:
             *("--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
             *("--dir", str(self.data_dir), "--save", "", "--appendonly", "yes", "--appendfsync", "always"),
             *("--hash-max-listpack-value", "512", "--daemonize", "no", "--logfile", ""),
+            *("--set-proc-title", "no"),  # a title is written over the environment, and over our mark in it
         ]
 
     def _answers(self) -> bool:

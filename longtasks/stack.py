@@ -87,14 +87,14 @@ class Stack:
         bind = environment.get("BIND") or "127.0.0.1"
         self._bind = bind
         self.host = "127.0.0.1" if bind in EVERY_ADDRESS else bind
-        self._mark = uuid.uuid4().hex
+        self.mark = uuid.uuid4().hex
         self._embedded = None if redis_url else EmbeddedValkey(data_dir=data_dir)
         self._redis_url = redis_url
         self._environment = process_environment(environment) | {
             "PORT": str(port),
             "WORKERS": str(workers),
             "DATA_DIR": str(data_dir),
-            child_process.MARK: self._mark,
+            child_process.MARK: self.mark,
         }
         self._printer = Printer(output)
         self._colours: Iterator[str] = get_colours()
@@ -125,7 +125,7 @@ class Stack:
         Path(self._environment["DATA_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._embedded:
             try:
-                self._embedded.start(mark=self._mark)
+                self._embedded.start(mark=self.mark)
             except EmbeddedError as error:
                 raise StackError(str(error)) from error
         else:
@@ -177,7 +177,7 @@ class Stack:
             if self._embedded:
                 self._embedded.stop()
         finally:
-            child_process.kill_marked(mark=self._mark)
+            child_process.kill_marked(mark=self.mark)
             self._running.clear()
 
     def _refuse_used_port(self) -> None:
@@ -215,8 +215,9 @@ class Stack:
             check=False,
         )
         if result.returncode:
-            lines = result.stdout.strip().splitlines() or [f"migrate ended with status {result.returncode}"]
-            raise StackError(f"the database cannot be used ({lines[-1]}): check DATABASE_URL")
+            lines = result.stdout.strip().splitlines() or [f"status {result.returncode}"]
+            advice = "check DATABASE_URL" if "OperationalError" in lines[-1] else "`manage.py migrate` tells more"
+            raise StackError(f"the database cannot be used ({lines[-1]}): {advice}")
 
     def _spawn(self, command: str) -> subprocess.Popen[bytes]:
         return child_process.spawn(

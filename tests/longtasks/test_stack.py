@@ -1,0 +1,86 @@
+"""The stack runner, with small programs in place of the Procfile's processes."""
+
+import io
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import redis as redis_package
+
+from longtasks import child_process
+from longtasks import stack as stack_module
+from longtasks.stack import Stack, StackError, free_port, without_password
+
+WEB = f"{sys.executable} -m http.server --bind 127.0.0.1 $PORT"
+WAIT = f"{sys.executable} -c 'import signal; print(\"waiting\"); signal.pause()'"
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def stack(tmp_path: Path, output: io.StringIO) -> Generator[Stack, None, None]:
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}"}
+    stack = Stack(environment=environment, port=free_port(), workers=1, data_dir=tmp_path, redis_url="", output=output)
+    yield stack
+    stack.stop()
+
+
+def use_procfile(monkeypatch: pytest.MonkeyPatch, **processes: str) -> None:
+    monkeypatch.setattr(stack_module, "read_procfile", lambda: processes)
+
+
+def watch_until(stack: Stack, output: io.StringIO, text: str) -> None:
+    def found() -> bool:
+        stack.watch(seconds=0.05)
+        return text in output.getvalue()
+
+    assert child_process.wait_until(found, deadline_seconds=20), output.getvalue()
+
+
+def test_it_serves_passes_on_output_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO, tmp_path: Path
+) -> None:
+    use_procfile(monkeypatch, web=WEB, worker=WAIT)
+    with stack:
+        with redis_package.Redis.from_url(stack.redis_url) as client:
+            assert client.ping()
+        watch_until(stack, output, "worker | waiting")
+        pids = child_process.marked_pids(mark=stack.mark)
+        assert len(pids) == 3  # web, worker, Valkey
+    assert child_process.marked_pids(mark=stack.mark) == []
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert (tmp_path / "db.sqlite3").exists(), "it has not migrated"
+
+
+def test_a_process_that_ends_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO, tmp_path: Path
+) -> None:
+    once = tmp_path / "once"
+    use_procfile(
+        monkeypatch, web=WEB, worker=f"/bin/sh -c 'test -e {once} && exec sleep 60; touch {once}; sleep 2; exit 3'"
+    )
+    with stack:
+        watch_until(stack, output, "ended with status 3; starts again")
+
+        def has_started_again() -> bool:
+            stack.watch(seconds=0.05)
+            return len(child_process.marked_pids(mark=stack.mark)) == 3  # web, worker, Valkey
+
+        assert child_process.wait_until(has_started_again, deadline_seconds=20), output.getvalue()
+
+
+def test_a_process_that_ends_while_starting_stops_all(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> None:
+    use_procfile(monkeypatch, web=WAIT, worker="/bin/sh -c 'exit 4'")
+    with pytest.raises(StackError, match="worker ended with status 4 while starting"):
+        stack.__enter__()
+    assert child_process.marked_pids(mark=stack.mark) == []
+
+
+def test_urls_are_shown_without_user_and_password() -> None:
+    assert without_password("redis://user:secret@host:6379/0") == "redis://host:6379/0"
+    assert without_password("unix:///run/valkey.sock?db=0") == "unix:///run/valkey.sock"
