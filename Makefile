@@ -10,6 +10,9 @@ PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 database_url := $(or $(DATABASE_URL),$(shell sed -n "s/^[[:space:]]*DATABASE_URL=[\"']\{0,1\}//p" .env 2>/dev/null))
 runtime := $(if $(filter mysql:% mariadb:%,$(database_url)),.venv/.full,.venv/.embedded)
 
+# A data directory that lives as long as one command.
+in_data_dir = data_dir=$$(mktemp -d) && trap 'rm -rf "$$data_dir"' EXIT && DATA_DIR="$$data_dir"
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,18 +37,33 @@ test: debian-packages .venv/.dev .venv/.full ## all tests on a MariaDB and a Red
 test-embedded: .venv/.dev ## the same tests on SQLite and Valkey
 	@LONGTASKS_TEST_STACK=embedded DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(ARGS)
 
-.PHONY: check
-check: .venv/.dev ## lint, types, import contracts, migrations, production settings
+.PHONY: check check-style check-types check-imports check-migrations check-deploy
+check: check-style check-types check-imports check-migrations check-deploy ## style, types, import contracts, migrations, production settings
+# Whatever the developer has set: the checks look at the project alone.
+check-%: export ENV_FILE =
+check-%: export DATABASE_URL =
+check-%: export REDIS_URL =
+
+check-style: .venv/.dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+check-types: .venv/.dev
 	.venv/bin/mypy
+
+check-imports: .venv/.dev
 	.venv/bin/lint-imports
-	@data_dir=$$(mktemp -d) && trap 'rm -rf "$$data_dir"' EXIT && set -ex && \
-	export DATA_DIR="$$data_dir" ENV_FILE= DATABASE_URL= REDIS_URL= && \
-	.venv/bin/python manage.py makemigrations --check --dry-run --settings settings.test && \
-	SECRET_KEY=$$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
-	ALLOWED_HOSTS=longtasks.example.com DEBUG=0 CRASH_POINTS= HTTPS_ONLY=1 \
-	.venv/bin/python manage.py check --deploy --fail-level WARNING --settings settings.production
+
+check-migrations: .venv/.dev
+	@$(in_data_dir) .venv/bin/python manage.py makemigrations --check --dry-run --settings settings.test
+
+check-deploy: export DEBUG =
+check-deploy: export CRASH_POINTS =
+check-deploy: export HTTPS_ONLY = 1
+check-deploy: export ALLOWED_HOSTS = longtasks.example.com
+check-deploy: .venv/.dev
+	@export SECRET_KEY=$$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(50))'); \
+	$(in_data_dir) .venv/bin/python manage.py check --deploy --fail-level WARNING --settings settings.production
 
 .PHONY: format
 format: .venv/.dev ## let ruff format and fix what it can

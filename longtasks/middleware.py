@@ -1,4 +1,4 @@
-"""Django's middleware, kept to the pages that need it: session, locale, CSRF, login and messages to the admin.
+"""Django's middleware, kept to the pages that need it: session, locale, login and messages to the admin.
 
 The API keeps no session; its requests pass through these without work and without SQL.
 """
@@ -10,7 +10,6 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.common import CommonMiddleware
-from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 from django.utils.deprecation import MiddlewareMixin
@@ -39,15 +38,6 @@ class AdminLocaleMiddleware(AdminOnly, LocaleMiddleware):
         # The language belongs to the thread: without this the thread's next API answer would speak it.
         translation.deactivate()
         return response
-
-
-class AdminCsrfMiddleware(AdminOnly, CsrfViewMiddleware):
-    """CSRF tokens."""
-
-    def process_view(self, request: HttpRequest, callback: Any, callback_args: Any, callback_kwargs: Any) -> Any:
-        if request.path_info.startswith(ADMIN_PREFIX):
-            return super().process_view(request, callback, callback_args, callback_kwargs)
-        return None
 
 
 class AdminAuthenticationMiddleware(AdminOnly, AuthenticationMiddleware):

@@ -46,7 +46,7 @@ MIDDLEWARE = [
     "longtasks.middleware.AdminSessionMiddleware",
     "longtasks.middleware.AdminLocaleMiddleware",
     "longtasks.middleware.HostAndLengthMiddleware",
-    "longtasks.middleware.AdminCsrfMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "longtasks.middleware.AdminAuthenticationMiddleware",
     "longtasks.middleware.AdminMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -143,6 +143,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks_app.events.STATUSES"},
 }
 
 LOGGING = {
