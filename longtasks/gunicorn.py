@@ -33,7 +33,7 @@ backlog = 2048
 # Each worker opens its own connections and, on HUP, loads the new code.
 preload_app = False
 
-# ?wait= holds a request for up to 20 s; on HUP and TERM such a request may end before its worker does.
+# ?wait= holds a request for up to 20 s; HUP and TERM wait for it before its worker ends.
 timeout = 60
 graceful_timeout = 30
 keepalive = 75
