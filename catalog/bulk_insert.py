@@ -19,7 +19,7 @@ BATCH_ROWS: Final = 1000  # rows of one INSERT: some 200 KB here, far below any 
 
 
 class BulkInsertQuerySet(models.QuerySet[AnyModel]):
-    """For models with assigned primary keys, whose values are plain values and no expressions."""
+    """For models with assigned primary keys, whose values are plain, hashable values and no expressions."""
 
     def _batched_insert(  # what bulk_create calls to insert its instances
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
@@ -39,10 +39,10 @@ def write_records(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) -> 
 def write_with_orm(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) -> None:
     """Insert the rows with bulk_create."""
     pools = draw_pools()
+    model: Any
     for batch in _batches(slices, size=INSERT_RECORDS):
         for model, rows in zip(MODELS, _rows_of(batch, pools, as_text=False), strict=True):
-            instances = [model(*row) for row in rows]
-            model._default_manager.using(using).bulk_create(instances)
+            model.objects.using(using).bulk_create([model(*row) for row in rows])
 
 
 def write_with_load_data(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) -> None:

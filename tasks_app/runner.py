@@ -65,7 +65,7 @@ class Runner:
         """Run what was taken to its end, or as far as the worker may. Raises GaveUp when asked to stop meanwhile."""
         close_old_connections()  # a connection that the server closed while the worker was idle is not used again
         alone = list(taken)
-        if len(taken) > 1 or (taken[0].snapshot and taken[0].snapshot.weight and not taken[0].solo):
+        if len(taken) > 1 or _is_small(taken[0]):
             alone = self._run_shared(taken)
         for position, task in enumerate(alone):
             if position and self._outlook.should_stop():
@@ -337,6 +337,11 @@ class Runner:
 
         seconds = settings.LONGTASKS.job_timeout_seconds
         return UnixSignalDeathPenalty(seconds, JobTimeoutException, job_id=snapshot.id)
+
+
+def _is_small(taken: Taken) -> bool:
+    weight = taken.snapshot.weight if taken.snapshot else 0
+    return not taken.solo and 0 < weight <= settings.LONGTASKS.batch_records
 
 
 def get_pause_seconds(failures: int) -> float:

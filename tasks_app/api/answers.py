@@ -119,12 +119,17 @@ class QueueSerializer(LeanSerializer):
     depth = serializers.IntegerField(min_value=0, help_text="Waiting tasks.")
     started = serializers.IntegerField(min_value=0, help_text="Running tasks.")
     oldestWaitSeconds = serializers.FloatField(
-        source="oldest_wait_seconds", allow_null=True, help_text="How long its oldest task has been waiting."
+        source="oldest_wait_seconds", allow_null=True, help_text="How long the task at its head has been waiting."
     )
-    workers = serializers.IntegerField(min_value=0, help_text="Workers alive.")
+    scheduled = serializers.IntegerField(min_value=0, help_text="Tasks that wait for their next attempt.")
+    endedPerSecond = serializers.FloatField(source="ended_per_second", help_text="Over the last seconds.")
+    workers = serializers.SerializerMethodField(help_text="Workers alive that serve it.")
     pausedAt = serializers.DateTimeField(source="paused_at", allow_null=True)
     pausedBy = serializers.CharField(source="paused_by", allow_blank=True)
     reason = serializers.CharField(allow_blank=True, help_text="Why it is paused.")
+
+    def get_workers(self, instance: Any) -> int:
+        return len(instance.workers)
 
 
 class QueuesSerializer(serializers.Serializer[Any]):

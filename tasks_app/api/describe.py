@@ -54,6 +54,8 @@ _QUEUE: Final = {
     "depth": 3,
     "started": 1,
     "oldestWaitSeconds": 0.4,
+    "scheduled": 0,
+    "endedPerSecond": 12.5,
     "workers": 2,
     "pausedAt": None,
     "pausedBy": "",
@@ -83,7 +85,12 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] =
         None,
     ),
     413: ("The body is too large.", "about:blank", "The body may hold 65536 bytes at most. Send a smaller one.", None),
-    415: ("The body is not JSON by its Content-Type.", "about:blank", 'Unsupported media type "text/plain" in request.', None),
+    415: (
+        "The body is not JSON by its Content-Type.",
+        "about:blank",
+        'Unsupported media type "text/plain" in request.',
+        None,
+    ),
     422: (
         "The Idempotency-Key was used with another body.",
         "urn:longtasks:problem:idempotency-mismatch",
@@ -220,7 +227,9 @@ show = _operation(
         _takes("If-None-Match", "The ETag of an earlier answer."),
         _answers_with("ETag", "Names this very answer.", 200, 304),
         _answers_with("Preference-Applied", "Says that `Prefer: wait` was heard.", 200, 304),
-        _answers_with("Retry-After", "Seconds until it makes sense to ask again; not on an ended task.", 200, 304, 503, kind=int),
+        _answers_with(
+            "Retry-After", "Seconds until it makes sense to ask again; not on an ended task.", 200, 304, 503, kind=int
+        ),
     ],
     responses={
         200: _ok(answers.TaskSerializer, "The task.", _FINISHED),

@@ -28,7 +28,12 @@ class JsonNegotiation(BaseContentNegotiation):
         self, request: Any, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         accept = request.META.get("HTTP_ACCEPT")
-        if accept is None or accept == "*/*" or accept == "application/json" or accepts_json(accept[:_HEADER_CHARACTERS]):
+        if (
+            accept is None
+            or accept == "*/*"
+            or accept == "application/json"
+            or accepts_json(accept[:_HEADER_CHARACTERS])
+        ):
             return renderers[0], renderers[0].media_type
         raise NotAcceptable("This API answers with application/json only.")
 

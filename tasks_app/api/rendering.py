@@ -65,9 +65,7 @@ class OrjsonParser(BaseParser):
 
     media_type = JSON
 
-    def parse(
-        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> Any:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         context = parser_context or {}
         limit_bytes: int = getattr(context.get("view"), "max_body_bytes", DEFAULT_BODY_BYTES)
         body = read_body(stream, limit_bytes=limit_bytes)

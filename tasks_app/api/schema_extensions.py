@@ -59,4 +59,5 @@ class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
                     "additionalProperties": False,
                 }
             )
-        return {"oneOf": kinds}
+        # `required` stands outside too: from it drf-spectacular concludes that there must be a body.
+        return {"required": ["name"], "oneOf": kinds}

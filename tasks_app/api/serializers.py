@@ -42,7 +42,11 @@ class NewTaskSerializer(serializers.Serializer[NewTask]):
 
     name = serializers.CharField(max_length=64, trim_whitespace=False, help_text="The task type.")
     description = serializers.CharField(
-        required=False, allow_blank=True, max_length=255, trim_whitespace=False, help_text="Free text, shown with the task."
+        required=False,
+        allow_blank=True,
+        max_length=255,
+        trim_whitespace=False,
+        help_text="Free text, shown with the task.",
     )
     params = ParamsField(required=False, help_text="The task type's parameters.")
     priority = serializers.ChoiceField(
@@ -117,7 +121,9 @@ def read_bulk(data: Any) -> list[NewTask]:
 class PauseSerializer(serializers.Serializer[Any]):
     """Why a queue is paused."""
 
-    reason = serializers.CharField(required=False, allow_blank=True, max_length=255, default="", help_text="Shown to all.")
+    reason = serializers.CharField(
+        required=False, allow_blank=True, max_length=255, default="", help_text="Shown to all."
+    )
 
 
 class ListQuerySerializer(serializers.Serializer[Any]):

@@ -67,6 +67,8 @@ class TaskViewSet(LeanViewSet):
                 limit=query["limit"],
             )
         except ValueError as error:
+            if "cursor" not in query:
+                raise
             raise ValidationError({"cursor": ["Is not a cursor that this API gave out."]}) from error
         following = None
         if page.next_cursor:

@@ -6,8 +6,8 @@ import time
 import uuid
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand
 from django.db import transaction
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         run_id = uuid.uuid4()
         first_id = reserve_ids(count=records)
         began = time.monotonic()
-        with _progress(total=records) if self.stdout.isatty() else nullcontext(lambda done: None) as show:
+        with self._progress(total=records) as show:
             for start in range(0, records, TRANSACTION_RECORDS):
                 stop = min(start + TRANSACTION_RECORDS, records)
                 with transaction.atomic():
@@ -46,12 +46,16 @@ class Command(BaseCommand):
         rate = len(MODELS) * records / seconds
         self.stdout.write(f"Inserted {rows} in {seconds:.1f} s, {rate:,.0f} rows/s (task {run_id}).")
 
+    @contextmanager
+    def _progress(self, *, total: int) -> Generator[Callable[[int], None], None, None]:
+        """Show a bar where there is a terminal to show it on."""
+        if not self.stdout.isatty():
+            yield lambda done: None
+            return
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn, Progress
 
-@contextmanager
-def _progress(*, total: int) -> Generator[Callable[[int], None], None, None]:
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeRemainingColumn
-
-    columns = (SpinnerColumn(), *Progress.get_default_columns()[:3], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("records", total=total)
-        yield lambda done: progress.update(bar, completed=done)
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+        with Progress(*columns, console=Console(file=cast("TextIO", self.stdout))) as progress:
+            bar = progress.add_task("records", total=total)
+            yield lambda done: progress.update(bar, completed=done)
