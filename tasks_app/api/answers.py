@@ -23,7 +23,7 @@ class LeanSerializer(serializers.Serializer[Any]):
 
     @cached_property
     def _plan(self) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]:
-        plain = {name: field.source for name, field in self.fields.items() if field.source != "*"}
+        plain = {name: str(field.source) for name, field in self.fields.items() if field.source != "*"}
         # A second source keeps attrgetter's answer a tuple when there is one field only.
         getter = attrgetter(*plain.values(), next(iter(plain.values())))
         own = tuple((name, field) for name, field in self.fields.items() if field.source == "*")
@@ -158,7 +158,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    errors = FieldErrorSerializer(many=True, required=False, help_text="With status 400: every wrong field.")
+    errors = FieldErrorSerializer(  # type: ignore[assignment]
+        many=True, required=False, help_text="With status 400: every wrong field."
+    )
 
 
 _task, _event, _queue = TaskSerializer(), EventSerializer(), QueueSerializer()

@@ -289,6 +289,7 @@ pause = _operation(
     description="Workers leave it at their next chunk; tasks are still accepted. Survives restarts.",
     parameters=[_QUEUE_NAME, _RETRY_AFTER],
     request={"application/json": serializers.PauseSerializer},
+    examples=[OpenApiExample("why", value={"reason": "maintenance"}, request_only=True)],
     responses={
         200: _ok(
             answers.QueueSerializer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -26,7 +26,7 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
     """A JSON object, handed on as it is: the task type's own serializer reads it."""
 
-    default_error_messages = {"invalid": "Must be an object."}
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": "Must be an object."}
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if type(data) is not dict:

@@ -9,6 +9,7 @@ from django.urls.resolvers import RoutePattern, URLPattern
 
 from tasks_app.api import schema_extensions  # noqa: F401  (registers itself with drf-spectacular)
 from tasks_app.api.docs_views import DocsView, SchemaViewSet
+from tasks_app.api.errors import unknown_route
 from tasks_app.api.health_views import HealthViewSet
 from tasks_app.api.queue_views import QueueViewSet
 from tasks_app.api.views import BulkViewSet, TaskViewSet
@@ -39,4 +40,5 @@ urlpatterns = [
     route("health/ready", HealthViewSet.as_view({"get": "ready"}), "health-ready"),
     route("schema", SchemaViewSet.as_view({"get": "retrieve"}), "schema"),
     route("docs", DocsView.as_view(), "docs"),
+    route("", unknown_route, "root"),
 ]

@@ -1,0 +1,109 @@
+"""The description agrees with what the API does, and is served without a CDN."""
+
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import get_resolver
+
+from tests.api.conftest import Post
+
+
+@pytest.fixture
+def schema(client: Client) -> dict[str, Any]:
+    response = client.get("/schema")
+    assert response.status_code == 200
+    assert "openapi+json" in response["Content-Type"]
+    return response.json()
+
+
+def validate(schema: dict[str, Any], component: str, data: Any) -> None:
+    document = {"$ref": f"#/components/schemas/{component}", "components": schema["components"]}
+    jsonschema.Draft202012Validator(document).validate(data)
+
+
+def test_it_is_valid_and_raises_no_warning(tmp_path: Any) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
+
+
+def test_it_is_openapi_3_1_and_covers_every_route(schema: dict[str, Any]) -> None:
+    assert schema["openapi"].startswith("3.1")
+    routes = {f"/{pattern.pattern}" for resolver in get_resolver().url_patterns if str(resolver.pattern) == ""
+              for pattern in resolver.url_patterns}  # fmt: skip
+    described = {path.replace("{", "<str:").replace("}", ">") for path in schema["paths"]}
+    assert routes - described == {"/", "/schema", "/docs"}
+    assert described <= routes
+
+
+def test_every_operation_describes_codes_headers_and_examples(schema: dict[str, Any]) -> None:
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations) >= 12
+    for operation in operations:
+        assert operation["summary"]
+        for code, response in operation["responses"].items():
+            assert response["description"], (operation["operationId"], code)
+            assert "X-Request-ID" in response["headers"]
+            if code == "304":
+                continue
+            ((media_type, content),) = response["content"].items()
+            assert content["examples"]
+            assert media_type == ("application/json" if code < "400" else "application/problem+json")
+            if code == "503":
+                assert "Retry-After" in response["headers"]
+
+
+def test_every_example_fits_its_schema(schema: dict[str, Any]) -> None:
+    checked = 0
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for part in [operation.get("requestBody", {}), *operation["responses"].values()]:
+                for content in part.get("content", {}).values():
+                    for example in content["examples"].values():
+                        document = {**content["schema"], "components": schema["components"]}
+                        jsonschema.Draft202012Validator(document).validate(example["value"])
+                        checked += 1
+    assert checked > 50
+
+
+@pytest.mark.django_db
+def test_real_answers_fit_it(schema: dict[str, Any], client: Client, post: Post, mirror: Any) -> None:
+    started = post("/tasks", {"name": "upload"}).json()
+    validate(schema, "StartedTask", started)
+    mirror()
+    validate(schema, "Task", client.get(f"/tasks/{started['id']}").json())
+    validate(schema, "Page", client.get("/tasks").json())
+    validate(schema, "History", client.get(f"/tasks/{started['id']}/events").json())
+    validate(schema, "Queues", client.get("/queues").json())
+    validate(schema, "BulkAnswer", post("/tasks/bulk", {"tasks": [{"name": "upload"}]}).json())
+    validate(schema, "Problem", post("/tasks", {}).json())
+
+
+@pytest.mark.parametrize(
+    ("body", "good"),
+    [
+        ({"name": "upload"}, True), ({"name": "upload", "params": {"numRecords": 1}}, True), ({"name": "purge"}, False),
+        ({"name": "upload", "params": {"taskId": "x"}}, False), ({"name": "x"}, False), ({"name": "upload", "more": 1}, False),
+        ({"name": "upload", "params": {"numRecords": "1"}}, False), ({"name": "upload", "params": {"numRecords": 0}}, False),
+    ],
+)  # fmt: skip
+def test_it_takes_what_the_api_takes(schema: dict[str, Any], post: Post, body: Any, good: bool) -> None:
+    document = {"$ref": "#/components/schemas/NewTask", "components": schema["components"]}
+    assert jsonschema.Draft202012Validator(document).is_valid(body) is good
+    assert (post("/tasks", body).status_code == 201) is good
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/"])
+def test_docs_come_from_this_host_alone(client: Client, path: str) -> None:
+    response = client.get(path, headers={"Accept": "text/html"})
+    assert response.status_code == 200
+    page = response.content.decode()
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert sources
+    assert not [source for source in sources if source.startswith(("http:", "https:", "//"))]
+    assert client.get("/docs?script=").status_code == 200
+    for source in sources:
+        if source.startswith("/static/"):
+            assert client.get(source).status_code == 200
