@@ -106,9 +106,7 @@ def claim(*, task_id: uuid.UUID, worker: str) -> Claim | Refusal:
             )
 
 
-def advance(
-    held: Claim, *, done: int, counts: Mapping[str, int], state: Mapping[str, Any], finished: bool
-) -> None:
+def advance(held: Claim, *, done: int, counts: Mapping[str, int], state: Mapping[str, Any], finished: bool) -> None:
     """Move the checkpoint on by a chunk, inside the chunk's transaction; renews the lease, or ends the task.
 
     Only where the checkpoint still is where this worker left it: a chunk whose commit was answered by a broken
@@ -124,11 +122,7 @@ def advance(
     }
     if finished:
         changes |= {"outcome": events.FINISHED, "ended_at": Now()}
-    changed = (
-        _held(held)
-        .filter(done=held.done, cancel_requested=False)
-        .update(**changes)
-    )
+    changed = _held(held).filter(done=held.done, cancel_requested=False).update(**changes)
     if not changed:
         row = TaskCheckpoint.objects.filter(task_id=held.task_id).first()
         if row is not None and row.epoch == held.epoch and not row.outcome and row.cancel_requested:
@@ -200,9 +194,7 @@ def expire(*, task_id: uuid.UUID) -> TaskCheckpoint | None:
         if not _count_silence(row):
             row.epoch += 1
             row.lease_until = None
-            TaskCheckpoint.objects.filter(task_id=task_id).update(
-                epoch=row.epoch, lease_until=None, updated_at=Now()
-            )
+            TaskCheckpoint.objects.filter(task_id=task_id).update(epoch=row.epoch, lease_until=None, updated_at=Now())
         return row
 
 

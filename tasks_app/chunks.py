@@ -55,9 +55,7 @@ def run_chunk(held: Claim, snapshot: Snapshot, *, limit: int) -> tuple[ChunkResu
     with transaction.atomic():
         [result] = task_type.run_chunks([chunk], prepared)
         finished = is_finished(result, chunk)
-        checkpoints.advance(
-            held, done=result.done, counts=result.counts, state=result.state, finished=finished
-        )
+        checkpoints.advance(held, done=result.done, counts=result.counts, state=result.state, finished=finished)
         crash_points.reach(crash_points.BEFORE_CHUNK_COMMIT)
     crash_points.reach(crash_points.AFTER_CHUNK_COMMIT)
     held.done += result.done
@@ -102,9 +100,7 @@ def run_shared_chunk(tasks: Sequence[SmallTask], *, worker: str) -> None:
     results: list[tuple[SmallTask, ChunkResult]] = []
     with transaction.atomic():
         for task_type, members, chunks, ready in prepared:
-            for task, chunk, result in zip(
-                members, chunks, task_type.run_chunks(chunks, ready), strict=True
-            ):
+            for task, chunk, result in zip(members, chunks, task_type.run_chunks(chunks, ready), strict=True):
                 if not is_finished(result, chunk):
                     raise NotWhole(task.snapshot.id)
                 results.append((task, result))

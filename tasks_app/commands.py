@@ -62,9 +62,7 @@ class StartedTasks:
     replayed: bool = False
 
 
-def start_task(
-    *, task: NewTask, owner: str = "", request_id: str = "", idempotency_key: str = ""
-) -> StartedTask:
+def start_task(*, task: NewTask, owner: str = "", request_id: str = "", idempotency_key: str = "") -> StartedTask:
     """Accept one task: one round trip to Redis, no SQL. See `start_tasks`."""
     started = start_tasks(tasks=[task], owner=owner, request_id=request_id, idempotency_key=idempotency_key)
     return StartedTask(started.snapshots[0], started.replayed)
@@ -80,8 +78,7 @@ def start_tasks(
     """
     now = datetime.now(UTC)
     snapshots = [
-        _new_snapshot(task, task_id=str(uuid7()), created_at=now, owner=owner, request_id=request_id)
-        for task in tasks
+        _new_snapshot(task, task_id=str(uuid7()), created_at=now, owner=owner, request_id=request_id) for task in tasks
     ]
     replay = queue.enqueue_tasks(
         snapshots,
@@ -181,9 +178,7 @@ def _set_pause(name: str, **values: Any) -> None:
         queue.write_pause(name, paused=values["paused_at"] is not None)
 
 
-def _new_snapshot(
-    task: NewTask, *, task_id: str, created_at: datetime, owner: str, request_id: str
-) -> Snapshot:
+def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, owner: str, request_id: str) -> Snapshot:
     task_type = get_task_type(task.name)
     total = task_type.total(task.params)
     return Snapshot(
@@ -247,5 +242,3 @@ def _cancel_job(sender: object, task_id: str, **_: object) -> None:
 @receiver(job.retry_asked)
 def _retry_job(sender: object, task_id: str, **_: object) -> None:
     retry_task(task_id=task_id, actor="rq")
-
-

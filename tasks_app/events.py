@@ -5,7 +5,6 @@ Owns the Redis stream `longtasks:events`. Must not know SQL, RQ or who writes an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -135,9 +134,7 @@ def append(pipeline: Redis[Any], snapshot: Snapshot) -> None:
     pipeline.xadd(STREAM_KEY, {"s": encode(snapshot)})
 
 
-def read(
-    connection: Redis[Any], *, after: str, count: int, block_ms: int | None = None
-) -> list[tuple[str, Snapshot]]:
+def read(connection: Redis[Any], *, after: str, count: int, block_ms: int | None = None) -> list[tuple[str, Snapshot]]:
     """Return up to `count` snapshots after the cursor `after`, oldest first, with their stream ids.
 
     With `block_ms` it waits that long for the first one. An entry that is no snapshot is passed over.
@@ -146,7 +143,7 @@ def read(
     if not answer:
         return []
     # RESP2 answers with a list of pairs, RESP3 with a mapping to a list of lists.
-    entries: Iterable[Any]
+    entries: Any
     if isinstance(answer, dict):
         entries = next(iter(answer.values()))
         if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], (list, tuple)):

@@ -111,4 +111,3 @@ def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool
 def _ttl_seconds(status: str) -> int:
     longtasks = settings.LONGTASKS
     return longtasks.failure_ttl_seconds if status in (events.FAILED, events.STOPPED) else longtasks.result_ttl_seconds
-

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
 import django_rq
 import redis
@@ -75,8 +76,11 @@ def get_connection() -> redis.Redis[Any]:
 def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
     if not url:  # Sentinels: django-rq knows how to find the primary
         return django_rq.get_connection(HIGH)
+    address, _, query = url.partition("?")
+    # What stands in the URL would win over the arguments below.
+    kept = [(name, value) for name, value in parse_qsl(query) if not name.startswith("socket_")]
     return redis.Redis.from_url(
-        url.partition("?")[0],
+        f"{address}?{urlencode(kept)}" if kept else address,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),

@@ -62,7 +62,7 @@ class Rescue:
         """Put scheduled tasks back into their queues whose next attempt is due. Returns how many."""
         moved = 0
         for name in queue.QUEUES:
-            due = self._redis.zrangebyscore(f"rq:scheduled:{name}", 0, time.time(), start=0, num=PAGE)
+            due: Any = self._redis.zrangebyscore(f"rq:scheduled:{name}", 0, time.time(), start=0, num=PAGE)
             batch = [
                 Move(
                     replace(snapshot, status=events.QUEUED, next_attempt_at=None, cause="due", actor=""),
@@ -90,11 +90,10 @@ class Rescue:
 
     def put_back_started(self) -> None:
         """Put tasks back that a dead worker had taken but not claimed, or let go of in the database only."""
-        members = [
-            (name, *member.decode().partition(":")[::2])
-            for name in queue.QUEUES
-            for member in self._redis.zrange(f"rq:wip:{name}", 0, -1)
-        ]
+        members = []
+        for name in queue.QUEUES:
+            started: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
+            members += [(name, *member.decode().partition(":")[::2]) for member in started]
         if not members:
             return
         alive = self._get_living({worker for _, _, worker in members})

@@ -209,7 +209,7 @@ class Runner:
             try:
                 known = checkpoints.get_checkpoints(small)
                 for task_id, row in known.items():
-                    task, member = small.pop(task_id)
+                    task, _ = small.pop(task_id)
                     if row.outcome == events.FINISHED and row.epoch == 1 and row.worker == self._worker:
                         # Our own commit, whose answer was lost.
                         self._finish_small([(task, row.done, row.counts)])
@@ -230,9 +230,7 @@ class Runner:
                 patience.wait()
         if settings.DEBUG:
             reset_queries()
-        done = [
-            (task, member.result.done, member.result.counts) for task, member in small.values() if member.result
-        ]
+        done = [(task, member.result.done, member.result.counts) for task, member in small.values() if member.result]
         if done:
             self.rows += sum(sum(counts.values()) for _, _, counts in done)
             crash_points.reach(crash_points.BEFORE_END)

@@ -103,5 +103,3 @@ def get_task_type(name: str) -> TaskType:
 def list_task_types() -> list[TaskType]:
     """Return all registered task types, by name."""
     return [_registry[name] for name in sorted(_registry)]
-
-

@@ -11,8 +11,9 @@ import signal
 import socket
 import time
 import uuid
-from datetime import UTC, datetime
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -106,7 +107,7 @@ class TaskWorker(SimpleWorker):
                 elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
                     break
                 else:
-                    self._persist(lambda last_id=last_id: self._wait_for_news(last_id))
+                    self._persist(partial(self._wait_for_news, last_id))
                 if max_jobs is not None and completed >= max_jobs:
                     break
         except GaveUp:
@@ -145,8 +146,8 @@ class TaskWorker(SimpleWorker):
         """Put tasks back that a take had given to this worker when the connection broke before it knew."""
         for name in queue.QUEUES:
             suffix = f":{self.name}"
-            members = [member.decode() for member in self._redis.zrange(f"rq:wip:{name}", 0, -1)]
-            for member in (member for member in members if member.endswith(suffix)):
+            members: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
+            for member in (member for raw in members if (member := raw.decode()).endswith(suffix)):
                 task_id = member.removesuffix(suffix)
                 snapshot = self._find(task_id)
                 if snapshot is None:
@@ -261,7 +262,7 @@ class TaskWorker(SimpleWorker):
         self.last_heartbeat = datetime.now(UTC)
         pipeline = self._redis.pipeline(transaction=False)
         worker_registration.register(self, pipeline)
-        mapping = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
+        mapping: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
         pipeline.hset(self.key, mapping=mapping)
         pipeline.expire(self.key, self.worker_ttl)
         pipeline.execute()
@@ -315,4 +316,3 @@ class TaskWorker(SimpleWorker):
 
     def serialize(self) -> dict[str, Any]:
         return {name: "" if value is None else value for name, value in super().serialize().items()}
-

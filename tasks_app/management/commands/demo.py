@@ -71,6 +71,10 @@ class Command(BaseCommand):
                 shutil.rmtree(directory, ignore_errors=True)
         if differences:
             raise CommandError("The demo found differences: " + "; ".join(differences))
+        low, high = tasks
+        if high["endedAt"] < low["endedAt"]:
+            ahead_seconds = _seconds(high["endedAt"], low["endedAt"])
+            self.stdout.write(f"The high task came later and ended {ahead_seconds:.1f} s before the low one.")
         self.stdout.write(f"Equal: {records + high_records:,} records, {3 * (records + high_records):,} rows.")
 
 
@@ -95,7 +99,7 @@ def _run(*, stack: Stack, console: Console, records: int, high_records: int) -> 
             low = _get(stack, low)
             if high:
                 high = _get(stack, high)
-            elif low["progress"]["done"] or low["status"] in ENDED:
+            elif low["status"] != "queued":
                 high = _start(stack, records=high_records, priority="high")
             show([task for task in (low, high) if task])
             if high and low["status"] in ENDED and high["status"] in ENDED:

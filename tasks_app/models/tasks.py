@@ -1,4 +1,4 @@
-"""The tables of tasks: TaskCheckpoint (write side), TaskRecord and TaskEvent (read side), and two small ones.
+"""The tables of tasks: TaskCheckpoint (write side), TaskRecord and TaskEvent (read side).
 
 Owns columns and indexes. Must not hold behaviour: writing is done by runner, commands and mirror, reading by
 queries.
@@ -57,7 +57,7 @@ class TaskCheckpoint(models.Model):
     # Set by cancel while a worker holds a claim; the worker's next chunk finds it and ends the task.
     cancel_requested = models.BooleanField(default=False)
     # How the task ended; empty until then. Written once by runner or cancel; emptied by an explicit retry only.
-    outcome = models.CharField(max_length=10, default="", choices=[("", "")] + Status.choices)
+    outcome = models.CharField(max_length=10, default="", choices=[("", ""), *Status.choices])
     # Of the last failed attempt.
     error = models.TextField(default="")
     # First claim; end.
@@ -146,30 +146,3 @@ class TaskEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at} {self.status} {self.cause}"
-
-
-class MirrorCursor(models.Model):
-    """How far the mirror has read the stream: one row, locked while a mirror works."""
-
-    name = models.CharField(primary_key=True, max_length=32)
-    stream_id = models.CharField(max_length=64, default=events.START)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    def __str__(self) -> str:
-        return f"{self.name} at {self.stream_id}"
-
-
-class QueueState(models.Model):
-    """Whether a queue is paused, since when, by whom and why: durable; Redis holds a copy for the workers."""
-
-    name = models.CharField(_("queue"), primary_key=True, max_length=32)
-    paused_at = models.DateTimeField(_("paused at"), null=True)
-    paused_by = models.CharField(_("paused by"), max_length=64, default="", blank=True)
-    reason = models.CharField(_("reason"), max_length=255, default="", blank=True)
-
-    class Meta:
-        verbose_name = _("queue")
-        verbose_name_plural = _("queues")
-
-    def __str__(self) -> str:
-        return self.name
