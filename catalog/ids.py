@@ -25,8 +25,10 @@ def reserve_ids(*, count: int, using: str = DEFAULT_DB_ALIAS) -> int:
     if count < 1:
         raise ValueError(f"can't reserve {count} ids: ask for at least 1")
     blocks = IdBlock.objects.using(using).filter(name=SEQUENCE)
-    with transaction.atomic(using=using, durable=True):
-        # The update comes first: it takes the row's lock, so what is read after it can't move.
-        while not blocks.update(next_id=F("next_id") + count):
-            blocks.bulk_create([IdBlock(name=SEQUENCE, next_id=FIRST_ID)], ignore_conflicts=True)
-        return blocks.values_list("next_id", flat=True).get() - count
+    while True:
+        with transaction.atomic(using=using, durable=True):
+            # The update comes first: it takes the row's lock, so what is read after it can't move.
+            if blocks.update(next_id=F("next_id") + count):
+                return blocks.values_list("next_id", flat=True).get() - count
+        # On its own, or two that come first at the same time would deadlock.
+        blocks.bulk_create([IdBlock(name=SEQUENCE, next_id=FIRST_ID)], ignore_conflicts=True)
