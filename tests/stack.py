@@ -115,12 +115,13 @@ class ProcfileStack:
     def roles(self) -> list[str]:
         return list(self._commands)
 
-    def start_role(self, role: str) -> None:
+    def start_role(self, role: str, *, command: str = "") -> None:
+        """Start what the Procfile says of a role, or `command` under a name of its own."""
         if self.is_running(role):
             return
         with self.log_path(role).open("ab") as log:
             self._processes[role] = child_process.spawn(
-                command=procfile_command(self._commands[role]),
+                command=procfile_command(command or self._commands[role]),
                 environment=self.environment | {ROLE: role},
                 output=log,
                 directory=PROJECT_DIR,

@@ -1,12 +1,14 @@
 """The original's scripts under their new names: init.sql, test_context.sql, generateFakeData, workerServer."""
 
-import subprocess
+import statistics
+from collections.abc import Callable, Generator
 from datetime import datetime
 
-from longtasks import child_process
-from longtasks.stack import PROJECT_DIR
-from tests.conftest import MakeStack
+import pytest
+
 from tests.stack import TABLES, ProcfileStack
+
+StartWorkers = Callable[[str], str]
 
 
 def table_counts(stack: ProcfileStack) -> dict[str, int]:
@@ -22,17 +24,15 @@ def test_init_sql_is_the_migrations(stack: ProcfileStack) -> None:
     assert set(table_counts(stack)) == set(TABLES)
 
 
-def test_load_test_context_loads_a_small_data_set_that_is_always_the_same(make_stack: MakeStack) -> None:
-    stack = make_stack()
-    stack.manage("load_test_context")
-    first = {table: stack.sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES}
-    assert all(0 < len(rows) <= 1_000 for rows in first.values())
+def test_load_test_context_loads_a_small_set_once(stack: ProcfileStack) -> None:
+    before = table_counts(stack)
 
     stack.manage("load_test_context")
+    once = table_counts(stack)
+    stack.manage("load_test_context")
 
-    assert {table: len(stack.sql(f"SELECT * FROM {table}")) for table in TABLES} == {
-        table: len(rows) for table, rows in first.items()
-    }
+    assert all(0 < count <= 1_000 for count in grown(before, once).values())
+    assert table_counts(stack) == once
 
 
 def test_generate_fake_data_fills_the_tables(stack: ProcfileStack) -> None:
@@ -43,49 +43,67 @@ def test_generate_fake_data_fills_the_tables(stack: ProcfileStack) -> None:
     assert grown(before, table_counts(stack)) == dict.fromkeys(TABLES, 1234)
 
 
-def test_workers_starts_num_processes_and_replaces_a_dead_one(make_stack: MakeStack) -> None:
-    stack = make_stack(workers=3)
-    stack.wait_for(lambda: len(stack.child_pids("worker")) == 3, deadline_seconds=30, what="three workers run")
-    parent = stack.parent_pid("worker")
+@pytest.fixture
+def start_workers(stack: ProcfileStack) -> Generator[StartWorkers, None, None]:
+    """`workers NUM [--pause-ms MS]` in place of the stack's own; returns the role it has."""
+    role = "workers-command"
+    stack.stop_role("worker")
 
-    dead = stack.kill_child("worker")
+    def start(arguments: str) -> str:
+        stack.start_role(role, command=f"python manage.py workers {arguments}")
+        return role
+
+    yield start
+    if stack.is_running(role):
+        stack.stop_role(role)
+
+
+def test_workers_starts_num_processes_and_replaces_a_dead_one(
+    stack: ProcfileStack, start_workers: StartWorkers
+) -> None:
+    role = start_workers("3")
+    stack.wait_for(lambda: len(stack.child_pids(role)) == 3, deadline_seconds=30, what="three workers run")
+    parent = stack.parent_pid(role)
+
+    dead = stack.kill_child(role)
 
     stack.wait_for(
-        lambda: len(stack.child_pids("worker")) == 3 and dead not in stack.child_pids("worker"),
+        lambda: len(stack.child_pids(role)) == 3 and dead not in stack.child_pids(role),
         deadline_seconds=15,
-        what=f"another worker for {dead}: {stack.child_pids('worker')}",
+        what=lambda: f"another worker for {dead}: {stack.child_pids(role)}",
     )
-    assert stack.parent_pid("worker") == parent
-    task_id = stack.start_upload(records=10)
-    assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"
+    assert stack.parent_pid(role) == parent
+    assert stack.wait_for_end(stack.start_upload(records=10), deadline_seconds=30)["status"] == "finished"
 
 
-def test_workers_pauses_ms_after_every_chunk(make_stack: MakeStack) -> None:
-    stack = make_stack()
-    stack.stop_role("worker")
-    paused = child_process.spawn(
-        command=["python", "manage.py", "workers", "1", "--pause-ms", "1500"],
-        environment=stack.environment,
-        output=subprocess.DEVNULL,
-        directory=PROJECT_DIR,
-    )
-    try:
-        # More than a first chunk holds: there is at least one pause before the end.
-        task = stack.wait_for_end(stack.start_upload(records=5_000), deadline_seconds=60)
-    finally:
-        child_process.stop(process=paused, grace_seconds=20)
+def test_workers_pauses_ms_after_every_chunk(stack: ProcfileStack, start_workers: StartWorkers) -> None:
+    start_workers("1 --pause-ms 1500")
+
+    # More than a first chunk holds, and than small tasks may share: there is a pause before the end.
+    task = stack.wait_for_end(stack.start_upload(records=1_500), deadline_seconds=60)
 
     assert task["status"] == "finished"
     ran = datetime.fromisoformat(task["endedAt"]) - datetime.fromisoformat(task["startedAt"])
     assert ran.total_seconds() >= 1.5
 
 
-def test_workers_stop_within_two_seconds_and_leave_nothing(make_stack: MakeStack) -> None:
-    stack = make_stack(workers=2)
+def test_workers_stop_within_two_seconds_and_leave_nothing(stack: ProcfileStack, start_workers: StartWorkers) -> None:
     task_id = stack.start_upload(records=1_000_000)
-    stack.wait_for(lambda: stack.task(task_id)["progress"]["done"], deadline_seconds=30, what="the task runs")
+    stop_seconds = []
+    for _ in range(3):
+        done = stack.task(task_id)["progress"]["done"]
+        role = start_workers("2")
+        stack.wait_for(
+            lambda done=done: stack.task(task_id)["progress"]["done"] > done,
+            deadline_seconds=30,
+            what="the task goes on where it was",
+        )
 
-    stopped_after_seconds = stack.stop_role("worker")
+        stop_seconds.append(stack.stop_role(role))
 
-    assert stopped_after_seconds < 2
-    assert stack.pids("worker") == []
+        assert stack.pids(role) == []
+        stack.wait_for(lambda: stack.task(task_id)["status"] == "queued", deadline_seconds=10, what="it waits again")
+    assert stack.task(task_id)["attempts"] <= 1, "a stop is no failed attempt"
+    assert statistics.median(stop_seconds) < 2, stop_seconds
+    stack.post(f"/tasks/{task_id}/cancel")
+    assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "canceled"
