@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,14 +55,43 @@ class Script:
         self.source = (Path(__file__).parent / "lua" / f"{name}.lua").read_text(encoding="utf-8")
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, connection: redis.Redis[Any], keys: Sequence[str], args: Sequence[Any]) -> Any:
+    def __call__(self, connection: redis.Redis[Any] | Line, keys: Sequence[str], args: Sequence[Any]) -> Any:
         try:
             return connection.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
         except redis.exceptions.NoScriptError:
             return connection.execute_command("EVAL", self.source, len(keys), *keys, *args)
 
 
+class Line(threading.local):
+    """A connection that each thread keeps for itself, for the two calls that a request is measured by.
+
+    A redis.Redis borrows a connection for each command, with locks, hooks and retries around it: 70 µs, and 25 on
+    the bare one. No command is ever sent twice.
+    """
+
+    _connection: Any = None
+    _pool: Any = None
+
+    def execute_command(self, *words: Any) -> Any:
+        pool = get_connection().connection_pool
+        connection = self._connection
+        if connection is None or self._pool is not pool:
+            connection = self._connection = pool.get_connection()
+            self._pool, self._pid = pool, os.getpid()
+        try:
+            # Something to read before anything was asked: the server has closed the connection meanwhile.
+            if self._pid != os.getpid() or connection.can_read(timeout=0):
+                connection.disconnect()
+                self._pid = os.getpid()
+            connection.send_command(*words)
+            return connection.read_response()
+        except AWAY:
+            connection.disconnect()
+            raise
+
+
 _enqueue: Final = Script("enqueue")
+_line: Final = Line()
 
 
 def get_connection() -> redis.Redis[Any]:
@@ -158,7 +189,7 @@ def enqueue_tasks(
             snapshot.weight,
         )
     with mapped_errors():
-        answer = _enqueue(get_connection(), (events.STREAM_KEY, idempotency_key), args)
+        answer = _enqueue(_line, (events.STREAM_KEY, idempotency_key), args)
     word = answer[0]
     if word == b"ok":
         return None
@@ -190,7 +221,7 @@ def get_retry_after_seconds(*, excess: int, drained: float) -> int:
 def get_snapshot(task_id: str) -> Snapshot | None:
     """Return the snapshot that the task's RQ job holds; None where Redis does not know the task."""
     with mapped_errors():
-        data: Any = get_connection().hget(job_key(task_id), "s")
+        data = _line.execute_command("HGET", job_key(task_id), "s")
     return events.decode(data) if data else None
 
 
