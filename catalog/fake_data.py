@@ -48,10 +48,10 @@ class Pools:
     last_names: list[tuple[str, str]]  # 512
     cities: list[str]  # 128
     phones: list[str]  # 1024
-    birth_dates: list[Any]  # 1024
+    birth_dates: list[Any]  # 512
     goods: list[tuple[str, str, str]]  # 256: name, category, start of the SKU
-    prices: list[Any]  # 512
-    totals: list[Any]  # 2048: prices × quantity 1…4; the total of price p and quantity q is at 4p + q - 1
+    prices: list[Any]  # 128
+    totals: list[Any]  # 512: prices × quantity 1…4; the total of price p and quantity q is at 4p + q - 1
     moments: list[Any]  # 256
 
     def converted(self, convert: Callable[[Any], Any]) -> Pools:
@@ -73,13 +73,13 @@ def draw_pools() -> Pools:
     things.seed_instance(SEED)
 
     goods = [(noun, category) for category, nouns in CATALOG.items() for noun in nouns]
-    prices = [Decimal(_mix(i) % 50_000 + 99).scaleb(-2) for i in range(512)]
+    prices = [Decimal(_mix(i) % 50_000 + 99).scaleb(-2) for i in range(128)]
     return Pools(
         first_names=[(name, _mail_part(name)) for name in (people.first_name() for _ in range(512))],
         last_names=[(name, _mail_part(name)) for name in (people.last_name() for _ in range(512))],
         cities=[people.city() for _ in range(128)],
         phones=[people.phone_number() for _ in range(1024)],
-        birth_dates=[date(1940, 1, 1) + timedelta(days=_mix(i) % 23_000) for i in range(1024)],
+        birth_dates=[date(1940, 1, 1) + timedelta(days=_mix(i) % 23_000) for i in range(512)],
         goods=[
             (f"{things.safe_color_name().title()} {noun}", category, category[:3].upper())
             for noun, category in goods * 8
@@ -113,12 +113,12 @@ def make_rows(*, task_id: uuid.UUID, first_id: int, start: int, stop: int, pools
         first_name, first_mail = first_names[low & 511]
         last_name, last_mail = last_names[low >> 9 & 511]
         name, category, code = goods[high & 255]
-        price, quantity = high >> 8 & 511, high >> 17 & 3
+        price, quantity = high >> 8 & 127, high >> 17 & 3
         moment = moments[high >> 19 & 255]
         add_user((
             row_id, task_value, position, first_name, last_name,
             f"{first_mail}.{last_mail}.{tag}.{position}@example.com",
-            phones[low >> 18 & 1023], cities[high >> 4 & 127], birth_dates[high >> 11 & 1023], moment,
+            phones[low >> 18 & 1023], cities[high >> 4 & 127], birth_dates[high >> 11 & 511], moment,
         ))  # fmt: skip
         add_product((
             row_id, task_value, position, f"{code}-{tag}-{position}", name, category,

@@ -17,7 +17,7 @@ from catalog.fake_data import Pools, Rows, draw_pools, make_rows
 from catalog.load_data import load_rows, text_pools
 from catalog.models import MODELS
 
-INSERT_RECORDS: Final = 1000  # records of one INSERT a table: some 200 KB, far below any max_allowed_packet
+INSERT_RECORDS: Final = 2000  # records of one INSERT a table: some 400 KB, far below any max_allowed_packet
 LOAD_RECORDS: Final = 10_000  # records of one LOAD DATA a table: some 1.5 MB in memory
 
 
