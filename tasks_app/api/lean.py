@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -22,6 +23,7 @@ from tasks_app.api.rendering import DEFAULT_BODY_BYTES, LengthRequired, OrjsonPa
 _PARSERS: tuple[BaseParser, ...] = (OrjsonParser(),)
 _RENDERERS: tuple[BaseRenderer, ...] = (OrjsonRenderer(),)
 _NEGOTIATOR = JsonNegotiation()
+_SHOWN_CHARACTERS = 64  # of a client's words in an error
 
 
 class LeanViewSet(ViewSet):
@@ -59,6 +61,17 @@ class LeanViewSet(ViewSet):
         self.caller = identify(request)
         if "HTTP_TRANSFER_ENCODING" in request.META and "CONTENT_LENGTH" not in request.META:
             raise LengthRequired
+
+    def read_body(self, request: Request) -> Any:
+        """Return the body's JSON, {} without one: what `request.data` gives, without its detour through forms."""
+        meta = request.META
+        if not int(meta.get("CONTENT_LENGTH") or 0):
+            return {}
+        content_type: str = meta.get("CONTENT_TYPE", "")
+        parser = _NEGOTIATOR.select_parser(request, _PARSERS)
+        if parser is None:
+            raise UnsupportedMediaType(content_type[:_SHOWN_CHARACTERS])
+        return parser.parse(request._request, content_type, {"view": self})
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})

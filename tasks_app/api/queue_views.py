@@ -24,7 +24,7 @@ class QueueViewSet(LeanViewSet):
 
     @describe.pause
     def pause(self, request: Request, name: str) -> HttpResponse:
-        reason = get_reader(PauseSerializer).read(request.data)["reason"]
+        reason = get_reader(PauseSerializer).read(self.read_body(request))["reason"]
         commands.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
         return answer(_get_queue(name))
 

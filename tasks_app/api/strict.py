@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 _FIELD_NAME_CHARACTERS: Final = 64
 
@@ -47,7 +48,12 @@ class StrictReader:
         for name, field in serializer.fields.items():
             if field.read_only:
                 continue
-            _ = field.validators
+            # Walks every character in Python; neither orjson nor a query string lets a surrogate through.
+            field.validators = [
+                validator
+                for validator in field.validators
+                if not isinstance(validator, ProhibitSurrogateCharactersValidator)
+            ]
             for kind, types, words in _JSON_TYPES:
                 if isinstance(field, kind):
                     self.types[name] = (types, words)

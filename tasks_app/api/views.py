@@ -41,7 +41,7 @@ class TaskViewSet(LeanViewSet):
     @describe.start
     def create(self, request: Request) -> HttpResponse:
         started = commands.start_task(
-            task=read_new_task(request.data),
+            task=read_new_task(self.read_body(request)),
             owner=self.caller.owner,
             request_id=get_request_id(request._request),
             idempotency_key=read_idempotency_key(request.META),
@@ -115,7 +115,7 @@ class BulkViewSet(LeanViewSet):
     @describe.bulk
     def create(self, request: Request) -> HttpResponse:
         started = commands.start_tasks(
-            tasks=read_bulk(request.data),
+            tasks=read_bulk(self.read_body(request)),
             owner=self.caller.owner,
             request_id=get_request_id(request._request),
             idempotency_key=read_idempotency_key(request.META),
