@@ -24,7 +24,7 @@ def read_pins(name: str) -> dict[str, str]:
 
 
 def test_every_requirement_is_pinned_exactly() -> None:
-    names = ("requirements.txt", "requirements-embedded.txt", "requirements-dev.txt", "requirements-load.txt")
+    names = ("requirements.txt", "requirements-embedded.txt", "requirements-dev.txt", "requirements-load.txt", "requirements-tracing.txt")
     assert all(read_pins(name) for name in names)
 
 
