@@ -11,7 +11,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext_lazy as _
 
-from catalog.bulk_insert import BulkInsertQuerySet
+from tasks_app.bulk_insert import BulkInsertQuerySet
 
 
 class AssignedIdField(models.BigIntegerField):

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import redis
 from django.conf import settings
-from django.db import connection as database
 from django.db import transaction
 
 from tasks_app import crash_points, events, queue
+from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
 from tasks_app.models import MirrorCursor, TaskEvent, TaskRecord
-from tasks_app.records import COLUMNS, to_record
+from tasks_app.records import ids_of, save_records, times_of
 
 CURSOR: Final = "events"
 RATE_SECONDS: Final = 1.0
@@ -78,19 +78,12 @@ class Mirror:
             newest[snapshot.id] = snapshot
             times[snapshot.id] = entry_id
             if snapshot.cause != events.PROGRESS:
-                history.append(_to_event(entry_id, snapshot))
+                history.append((entry_id, snapshot))
             if snapshot.ended and (known is None or not known.ended):
                 self._ended[snapshot.priority] = self._ended.get(snapshot.priority, 0) + 1
-        TaskRecord.objects.bulk_create(
-            [
-                to_record(newest[task_id], updated_at=events.get_time_of(entry_id))
-                for task_id, entry_id in times.items()
-            ],
-            update_conflicts=True,
-            update_fields=COLUMNS,
-            unique_fields=["id"] if database.features.supports_update_conflicts_with_target else None,
-        )
-        TaskEvent.objects.bulk_create(history)
+        if times:
+            save_records([newest[task_id] for task_id in times], [events.get_time_of(at) for at in times.values()])
+        _save_history(history)
 
     def _keep_rates(self) -> None:
         """Keep how many tasks end in a second, by queue, for the Retry-After of a full one."""
@@ -115,15 +108,22 @@ def get_lag_seconds(connection: redis.Redis[Any]) -> float:
     return max(0.0, seconds + microseconds / 1e6 - oldest_at.timestamp())
 
 
-def _to_event(entry_id: str, snapshot: Snapshot) -> TaskEvent:
-    return TaskEvent(
-        task_id=snapshot.id,
-        status=snapshot.status,
-        cause=snapshot.cause[:24],
-        at=events.get_time_of(entry_id),
-        worker=snapshot.worker,
-        actor=snapshot.actor,
-        attempt=snapshot.attempts,
-        done=snapshot.done,
-        error=snapshot.error,
+def _save_history(history: Sequence[tuple[str, Snapshot]]) -> None:
+    """Insert the events of snapshots that changed more than a count."""
+    if not history:
+        return
+    snapshots = [snapshot for _, snapshot in history]
+    insert_columns(
+        TaskEvent,
+        {
+            "task_id": ids_of([snapshot.id for snapshot in snapshots]),
+            "status": [snapshot.status for snapshot in snapshots],
+            "cause": [snapshot.cause[:24] for snapshot in snapshots],
+            "at": times_of([events.get_time_of(entry_id) for entry_id, _ in history]),
+            "worker": [snapshot.worker for snapshot in snapshots],
+            "actor": [snapshot.actor for snapshot in snapshots],
+            "attempt": [snapshot.attempts for snapshot in snapshots],
+            "done": [snapshot.done for snapshot in snapshots],
+            "error": [snapshot.error for snapshot in snapshots],
+        },
     )

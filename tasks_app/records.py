@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
+import orjson
+from django.db import connections, router
+
+from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
 from tasks_app.models import TaskRecord
 
@@ -33,13 +38,34 @@ _SAME: Final = (
     "cancel_requested",
 )
 COLUMNS: Final = (*_SAME, "updated_at")
+_JSON: Final = frozenset({"params", "counts"})
+_TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at"})
 
 
-def to_record(snapshot: Snapshot, *, updated_at: datetime) -> TaskRecord:
-    """Return the row of a snapshot, unsaved."""
-    return TaskRecord(
-        id=uuid.UUID(snapshot.id), updated_at=updated_at, **{name: getattr(snapshot, name) for name in _SAME}
-    )
+def save_records(snapshots: Sequence[Snapshot], updated_at: Sequence[datetime]) -> None:
+    """Insert the rows of snapshots, or bring those up to date that are there. The mirror's writing, made for speed."""
+    columns: dict[str, Sequence[Any]] = {"id": ids_of([snapshot.id for snapshot in snapshots])}
+    for name in _SAME:
+        values = list(map(attrgetter(name), snapshots))
+        if name in _JSON:
+            values = [orjson.dumps(value).decode() for value in values]
+        elif name in _TIMES:
+            values = times_of(values)
+        columns[name] = values
+    columns["updated_at"] = times_of(updated_at)
+    insert_columns(TaskRecord, columns, update=COLUMNS)
+
+
+def ids_of(ids: Sequence[str]) -> list[str]:
+    """Return ids in the form in which this database's UUID columns take text."""
+    if connections[router.db_for_write(TaskRecord)].features.has_native_uuid_field:
+        return list(ids)
+    return [task_id.replace("-", "") for task_id in ids]
+
+
+def times_of(times: Sequence[datetime | None]) -> list[str | None]:
+    """Return UTC times in the form in which MySQL and SQLite take them as text."""
+    return [None if time is None else time.replace(tzinfo=None).isoformat(" ") for time in times]
 
 
 def to_snapshot(record: TaskRecord) -> Snapshot:

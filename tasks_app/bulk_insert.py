@@ -6,14 +6,16 @@ value again. Here each object in a column is prepared once. Knows no particular 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from operator import attrgetter
+from types import NoneType
 from typing import Any, Final, TypeVar
 
-from django.db import connections, models
+from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.constants import OnConflict
 
 AnyModel = TypeVar("AnyModel", bound=models.Model)
 Fields = Sequence["models.Field[Any, Any]"]
@@ -37,28 +39,59 @@ class BulkInsertQuerySet(models.QuerySet[AnyModel]):
                 objs, fields, batch_size, on_conflict=on_conflict, **options
             )
         connection = connections[self.db]
-        insert = _insert_as_sql if connection.vendor == "mysql" else _insert_with_parameters
         size = batch_size or BATCH_ROWS
         get_values = attrgetter(*[field.attname for field in fields])
         for start in range(0, len(objs), size):
             columns = zip(*map(get_values, objs[start : start + size]), strict=True)
-            insert(connection, self.model._meta.db_table, fields, list(columns))
+            _insert(connection, self.model._meta.db_table, fields, list(columns), "")
         return []
 
 
-def _insert_with_parameters(connection: BaseDatabaseWrapper, table: str, fields: Fields, columns: Columns) -> None:
+def insert_columns(
+    model: type[models.Model], columns: Mapping[str, Sequence[Any]], *, update: Sequence[str] = ()
+) -> None:
+    """Insert rows that are given as columns by attribute name, all of the same length: no instance is made.
+
+    With `update` a row whose primary key is there already gets these columns instead. Text is handed to the driver
+    as it is; any other value is prepared by its field. Up to BATCH_ROWS rows a statement.
+    """
+    by_name = {field.attname: field for field in model._meta.concrete_fields}
+    fields = [by_name[name] for name in columns]
+    connection = connections[router.db_for_write(model)]
+    suffix = ""
+    if update:
+        suffix = connection.ops.on_conflict_suffix_sql(
+            fields,
+            OnConflict.UPDATE,
+            [by_name[name].column for name in update],
+            [model._meta.pk.column] if connection.features.supports_update_conflicts_with_target else [],
+        )
+    rows = len(next(iter(columns.values())))
+    for start in range(0, rows, BATCH_ROWS):
+        part = [values[start : start + BATCH_ROWS] for values in columns.values()]
+        _insert(connection, model._meta.db_table, fields, part, suffix)
+
+
+def _insert(connection: BaseDatabaseWrapper, table: str, fields: Fields, columns: Columns, suffix: str) -> None:
+    insert = _insert_as_sql if connection.vendor == "mysql" else _insert_with_parameters
+    insert(connection, table, fields, columns, suffix)
+
+
+def _insert_with_parameters(
+    connection: BaseDatabaseWrapper, table: str, fields: Fields, columns: Columns, suffix: str
+) -> None:
     """For SQLite, whose driver prepares a statement once and takes rows fast."""
     prepared = [
-        column if _types(column) <= {int, str} else _convert(column, partial(_prepare, connection, field))
+        column if _types(column) <= {int, str, NoneType} else _convert(column, partial(_prepare, connection, field))
         for field, column in zip(fields, columns, strict=True)
     ]
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"{_insert_into(connection, table, fields)} {_row(fields)}", list(zip(*prepared, strict=True))
+            f"{_insert_into(connection, table, fields)} {_row(fields)} {suffix}", list(zip(*prepared, strict=True))
         )
 
 
-def _insert_as_sql(connection: BaseDatabaseWrapper, table: str, fields: Fields, columns: Columns) -> None:
+def _insert_as_sql(connection: BaseDatabaseWrapper, table: str, fields: Fields, columns: Columns, suffix: str) -> None:
     """For MySQL, whose driver writes values into the statement's text, and takes its time over each."""
 
     def literal(value: Any) -> str:
@@ -73,12 +106,14 @@ def _insert_as_sql(connection: BaseDatabaseWrapper, table: str, fields: Fields, 
         if types == {int}:
             literals.append(column)
         else:
-            literals.append(_convert(column, literal if types == {str} else partial(prepared_literal, field)))
+            plain = types <= {int, str, NoneType}
+            literals.append(_convert(column, literal if plain else partial(prepared_literal, field)))
     rows = ",".join([_row(fields)] * len(columns[0]))
     with connection.cursor() as cursor:
         cursor.execute(
             f"{_insert_into(connection, table, fields)} "
             + rows % tuple(chain.from_iterable(zip(*literals, strict=True)))
+            + f" {suffix}"
         )
 
 
