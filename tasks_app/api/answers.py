@@ -23,11 +23,12 @@ class LeanSerializer(serializers.Serializer[Any]):
 
     @cached_property
     def _plan(self) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]:
-        plain = {name: str(field.source) for name, field in self.fields.items() if field.source != "*"}
-        # A second source keeps attrgetter's answer a tuple when there is one field only.
-        getter = attrgetter(*plain.values(), next(iter(plain.values())))
+        plain = [field.source for field in self.fields.values() if field.source != "*"]
+        # A field made of the whole instance gets a placeholder, to keep its place in the order.
+        sources = [plain[0] if field.source == "*" else field.source for field in self.fields.values()]
         own = tuple((name, field) for name, field in self.fields.items() if field.source == "*")
-        return tuple(plain), getter, own
+        # A second source keeps attrgetter's answer a tuple when there is one field only.
+        return tuple(self.fields), attrgetter(*map(str, sources), str(plain[0])), own
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         names, getter, own = self._plan

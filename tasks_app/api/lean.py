@@ -71,7 +71,7 @@ class LeanViewSet(ViewSet):
         parser = _NEGOTIATOR.select_parser(request, _PARSERS)
         if parser is None:
             raise UnsupportedMediaType(content_type[:_SHOWN_CHARACTERS])
-        return parser.parse(request._request, content_type, {"view": self})
+        return parser.parse(request._request, content_type, {"view": self})  # type: ignore[arg-type]
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})

@@ -11,6 +11,7 @@ from tasks_app.api import schema_extensions  # noqa: F401  (registers itself wit
 from tasks_app.api.docs_views import DocsView, SchemaViewSet
 from tasks_app.api.errors import unknown_route
 from tasks_app.api.health_views import HealthViewSet
+from tasks_app.api.metrics_views import metrics
 from tasks_app.api.queue_views import QueueViewSet
 from tasks_app.api.views import BulkViewSet, TaskViewSet
 
@@ -38,6 +39,7 @@ urlpatterns = [
     route("queues/<str:name>/resume", QueueViewSet.as_view({"post": "resume"}), "queue-resume"),
     route("health/live", HealthViewSet.as_view({"get": "live"}), "health-live"),
     route("health/ready", HealthViewSet.as_view({"get": "ready"}), "health-ready"),
+    route("metrics", metrics, "metrics"),
     route("schema", SchemaViewSet.as_view({"get": "retrieve"}), "schema"),
     route("docs", DocsView.as_view(), "docs"),
     route("", unknown_route, "root"),

@@ -1,0 +1,33 @@
+"""`/metrics` for Prometheus: the requests of all of web's processes, and the state of queues and tasks."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from tasks_app.metrics import TaskCollector
+
+_tasks: Final = TaskCollector()
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer in Prometheus's text format."""
+    return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
+
+
+def render() -> bytes:
+    """Return all metrics as text."""
+    tasks = CollectorRegistry(auto_describe=False)
+    tasks.register(_tasks)
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        requests = CollectorRegistry(auto_describe=False)
+        MultiProcessCollector(requests)
+    else:
+        requests = REGISTRY  # one process: runserver, tests
+    return generate_latest(requests) + generate_latest(tasks)
