@@ -14,19 +14,21 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
+from django.db import transaction
 from django.dispatch import receiver
 from uuid_utils import uuid7
 
-from tasks_app import checkpoints, events, job, moves, queue
+from tasks_app import audit, checkpoints, events, job, moves, queue
 from tasks_app.errors import (
     IdempotencyMismatch,
     TaskEnded,
     TaskNotEnded,
+    TaskNotWaiting,
     UnknownTask,
 )
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
-from tasks_app.models import QueueState, TaskRecord
+from tasks_app.models import AuditEntry, QueueState, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of
@@ -62,17 +64,27 @@ class StartedTasks:
     replayed: bool = False
 
 
-def start_task(*, task: NewTask, owner: str = "", request_id: str = "", idempotency_key: str = "") -> StartedTask:
+def start_task(
+    *, task: NewTask, owner: str = "", request_id: str = "", idempotency_key: str = "", source: str = audit.API
+) -> StartedTask:
     """Accept one task: one round trip to Redis, no SQL. See `start_tasks`."""
-    started = start_tasks(tasks=[task], owner=owner, request_id=request_id, idempotency_key=idempotency_key)
+    started = start_tasks(
+        tasks=[task], owner=owner, request_id=request_id, idempotency_key=idempotency_key, source=source
+    )
     return StartedTask(started.snapshots[0], started.replayed)
 
 
 def start_tasks(
-    *, tasks: Sequence[NewTask], owner: str = "", request_id: str = "", idempotency_key: str = ""
+    *,
+    tasks: Sequence[NewTask],
+    owner: str = "",
+    request_id: str = "",
+    idempotency_key: str = "",
+    source: str = audit.API,
 ) -> StartedTasks:
     """Accept tasks, all or none, in one round trip to Redis and without SQL.
 
+    Any other `source` than the API is noted in the audit; the API's starts are told by their own events.
     With `idempotency_key` the same key, owner and tasks give the first answer again for 24 hours.
     Raises UnknownTaskType, QueueFull (nothing was enqueued), IdempotencyMismatch (the same) and QueueUnavailable.
     """
@@ -87,6 +99,14 @@ def start_tasks(
         key_ttl_seconds=IDEMPOTENCY_SECONDS,
     )
     if replay is None:
+        if source != audit.API:
+            with mapped_errors():
+                audit.record(
+                    action=AuditEntry.Action.START,
+                    source=source,
+                    actor=owner,
+                    task_ids=[snapshot.id for snapshot in snapshots],
+                )
         return StartedTasks(snapshots)
     if not replay.same_body or len(replay.task_ids) != len(tasks):
         raise IdempotencyMismatch(idempotency_key)
@@ -97,7 +117,7 @@ def start_tasks(
     return StartedTasks(first_answer, replayed=True)
 
 
-def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None) -> Snapshot:
+def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit.API) -> Snapshot:
     """Cancel a task. Rows committed by then stay and are counted; it never comes back but by an explicit retry.
 
     Returns its snapshot: `canceled` when that is done, else a worker runs it and ends it at its next chunk.
@@ -105,9 +125,12 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None) -> S
     """
     with mapped_errors():
         snapshot = _find(task_id, owner)
-        row = checkpoints.request_cancel(task_id=uuid.UUID(snapshot.id))
-        if row.outcome and row.outcome != events.CANCELED:
-            raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be canceled")
+        with transaction.atomic():
+            row = checkpoints.request_cancel(task_id=uuid.UUID(snapshot.id))
+            if row.outcome and row.outcome != events.CANCELED:
+                raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be canceled")
+            if snapshot.status != events.CANCELED:
+                audit.record(action=AuditEntry.Action.CANCEL, source=source, actor=actor, task_ids=[snapshot.id])
         if row.outcome:
             if snapshot.status != events.CANCELED:
                 snapshot = replace(end_of(snapshot, row), cause="cancel", actor=actor)
@@ -127,14 +150,17 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None) -> S
         return asked
 
 
-def retry_task(*, task_id: str, actor: str = "", owner: str | None = None) -> Snapshot:
+def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit.API) -> Snapshot:
     """Enqueue a failed, stopped or canceled task again: from its checkpoint, its attempts counted anew.
 
     Raises UnknownTask, TaskEnded (it has finished), TaskNotEnded, StoreUnavailable, QueueUnavailable.
     """
     with mapped_errors():
         snapshot = _find(task_id, owner)
-        row, reopened = checkpoints.reopen(task_id=uuid.UUID(snapshot.id))
+        with transaction.atomic():
+            row, reopened = checkpoints.reopen(task_id=uuid.UUID(snapshot.id))
+            if reopened:
+                audit.record(action=AuditEntry.Action.RETRY, source=source, actor=actor, task_ids=[snapshot.id])
         if not reopened:
             if row is not None and row.outcome:
                 raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be retried")
@@ -158,23 +184,60 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None) -> Sn
         return snapshot
 
 
-def pause_queue(*, queue: str, actor: str, reason: str = "") -> None:
+def change_priority(
+    *, task_id: str, priority: str, actor: str = "", owner: str | None = None, source: str = audit.API
+) -> Snapshot:
+    """Put a waiting task at the back of the other queue; a scheduled one will go there when its time comes.
+
+    A running task keeps its queue: it has a worker already. Does nothing where the task is of that priority.
+    Raises UnknownTask, UnknownQueue, TaskNotWaiting, StoreUnavailable, QueueUnavailable.
+    """
+    queue.check_queue(priority)
+    with mapped_errors():
+        snapshot = _find(task_id, owner)
+        if snapshot.priority == priority:
+            return snapshot
+        move = priority_move(snapshot, priority=priority, actor=actor)
+        if move is None or not _move(move):
+            raise TaskNotWaiting(task_id=snapshot.id, status=snapshot.status)
+        detail = f"{snapshot.priority} → {priority}"
+        audit.record(
+            action=AuditEntry.Action.PRIORITY, source=source, actor=actor, task_ids=[snapshot.id], detail=detail
+        )
+        return move.snapshot
+
+
+def priority_move(snapshot: Snapshot, *, priority: str, actor: str) -> Move | None:
+    """Return the move to the other queue, or None for a task that does not wait."""
+    changed = replace(snapshot, priority=priority, cause="priority", actor=actor)
+    if snapshot.status == events.QUEUED:
+        return Move(changed, "waiting", "back")
+    if snapshot.status == events.SCHEDULED and snapshot.next_attempt_at is not None:
+        return Move(changed, "delayed", "scheduled", run_at=snapshot.next_attempt_at)
+    return None
+
+
+def pause_queue(*, queue: str, actor: str, reason: str = "", source: str = audit.API) -> None:
     """Pause a queue, durably: workers take nothing from it and leave its tasks at their next chunk.
 
     Raises UnknownQueue, StoreUnavailable, QueueUnavailable (the pause holds, and workers hear of it by rescue).
     """
-    _set_pause(queue, paused_at=datetime.now(UTC), paused_by=actor[:64], reason=reason[:255])
+    who = {"source": source, "actor": actor}
+    _set_pause(queue, who, paused_at=datetime.now(UTC), paused_by=actor[:64], reason=reason[:255])
 
 
-def resume_queue(*, queue: str, actor: str) -> None:
+def resume_queue(*, queue: str, actor: str, source: str = audit.API) -> None:
     """Let workers take tasks from a paused queue again. Raises as `pause_queue` does."""
-    _set_pause(queue, paused_at=None, paused_by="", reason="")
+    _set_pause(queue, {"source": source, "actor": actor}, paused_at=None, paused_by="", reason="")
 
 
-def _set_pause(name: str, **values: Any) -> None:
+def _set_pause(name: str, who: dict[str, str], **values: Any) -> None:
     queue.check_queue(name)
     with mapped_errors():
-        QueueState.objects.update_or_create(name=name, defaults=values)
+        action = AuditEntry.Action.PAUSE if values["paused_at"] else AuditEntry.Action.RESUME
+        with transaction.atomic():
+            QueueState.objects.update_or_create(name=name, defaults=values)
+            audit.record(action=action, queue=name, detail=values["reason"], **who)
         queue.write_pause(name, paused=values["paused_at"] is not None)
 
 
@@ -216,9 +279,9 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
     return snapshot
 
 
-def _move(move: Move) -> None:
+def _move(move: Move) -> bool:
     with queue.mapped_errors():
-        moves.move_tasks(queue.get_connection(), [move])
+        return moves.move_tasks(queue.get_connection(), [move])[0]
 
 
 def _redis_key(owner: str, idempotency_key: str) -> str:
@@ -236,9 +299,9 @@ def _fingerprint(tasks: Sequence[NewTask]) -> str:
 
 @receiver(job.cancel_asked)
 def _cancel_job(sender: object, task_id: str, **_: object) -> None:
-    cancel_task(task_id=task_id, actor="rq")
+    cancel_task(task_id=task_id, actor="rq", source=audit.RQ)
 
 
 @receiver(job.retry_asked)
 def _retry_job(sender: object, task_id: str, **_: object) -> None:
-    retry_task(task_id=task_id, actor="rq")
+    retry_task(task_id=task_id, actor="rq", source=audit.RQ)

@@ -45,6 +45,14 @@ class TaskNotEnded(LongtasksError):
         super().__init__(f"Task {task_id} is {status}: only a failed, stopped or canceled task can be retried.")
 
 
+class TaskNotWaiting(LongtasksError):
+    """The task waits in no queue, so it can't change to another."""
+
+    def __init__(self, *, task_id: str, status: str) -> None:
+        self.task_id, self.status = task_id, status
+        super().__init__(f"Task {task_id} is {status}: only a queued or scheduled task can change its priority.")
+
+
 class QueueFull(LongtasksError):
     """Admission refused: as many tasks wait as the queue's bound allows. Nothing was enqueued."""
 

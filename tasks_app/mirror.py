@@ -17,6 +17,7 @@ from django.db import transaction
 from tasks_app import crash_points, events, queue
 from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
+from tasks_app.minutes import Rollup
 from tasks_app.models import MirrorCursor, TaskEvent, TaskRecord
 from tasks_app.records import ids_of, save_records, times_of
 
@@ -71,16 +72,19 @@ class Mirror:
         }
         times: dict[str, str] = {}
         history = []
+        rollup = Rollup()
         for entry_id, snapshot in entries:
             known = newest.get(snapshot.id)
             if known is not None and not events.supersedes(snapshot, known):
                 continue
+            rollup.add(entry_id, snapshot, known)
             newest[snapshot.id] = snapshot
             times[snapshot.id] = entry_id
             if snapshot.cause != events.PROGRESS:
                 history.append((entry_id, snapshot))
             if snapshot.ended and (known is None or not known.ended):
                 self._ended[snapshot.priority] = self._ended.get(snapshot.priority, 0) + 1
+        rollup.save()
         if times:
             save_records([newest[task_id] for task_id in times], [events.get_time_of(at) for at in times.values()])
         _save_history(history)

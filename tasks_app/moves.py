@@ -21,7 +21,7 @@ from tasks_app.events import Snapshot
 _take: Final = queue.Script("take")
 _move: Final = queue.Script("move")
 
-From = Literal["wip", "scheduled", "lost", "anywhere", "ended", "here"]
+From = Literal["wip", "scheduled", "lost", "anywhere", "ended", "here", "waiting", "delayed"]
 To = Literal["front", "back", "urgent", "yield", "scheduled", "ended", "stay"]
 
 

@@ -4,6 +4,7 @@
 --   1 id  2 queue  3 from  4 worker (from wip)  5 epoch  6 to  7 score  8 seconds to live  9 snapshot  10 status
 --   11 failures or ''  12 solo: '1', '' (leave as it is)  13 data  14 created_at  15 timeout  16 description  17 weight
 -- from: wip (the registry of started jobs, under that worker) | scheduled | lost (nowhere) | anywhere | ended
+--       | waiting (in either queue) | delayed (scheduled, for either queue)
 -- to: front | back | urgent (front, and a busy worker makes way) | yield (front, behind urgent ones) | scheduled
 --     | ended | stay
 -- Returns 1 or 0 for each task; 0: it was not where it should be, or the worker was taken over.
@@ -41,6 +42,16 @@ local function leave(from, queue, id, worker, to)
     return was == 1 or to == 'ended'
   elseif from == 'scheduled' then
     return redis.call('ZREM', 'rq:scheduled:' .. queue, id) == 1
+  elseif from == 'waiting' then
+    for _, name in ipairs(QUEUES) do
+      if redis.call('LREM', 'rq:queue:' .. name, 1, id) == 1 then
+        redis.call('SREM', 'longtasks:urgent:' .. name, id)
+        return true
+      end
+    end
+    return false
+  elseif from == 'delayed' then
+    return redis.call('ZREM', 'rq:scheduled:high', id) + redis.call('ZREM', 'rq:scheduled:low', id) > 0
   elseif from == 'lost' then
     return not is_placed(id)
   elseif from == 'anywhere' then

@@ -1,14 +1,18 @@
 """The tables. One module per noun; no behaviour."""
 
+from tasks_app.models.audit import AuditEntry
+from tasks_app.models.minutes import TaskMinute
 from tasks_app.models.state import MirrorCursor, QueueState
 from tasks_app.models.tasks import Priority, Status, TaskCheckpoint, TaskEvent, TaskRecord
 
 __all__ = [
+    "AuditEntry",
     "MirrorCursor",
     "Priority",
     "QueueState",
     "Status",
     "TaskCheckpoint",
     "TaskEvent",
+    "TaskMinute",
     "TaskRecord",
 ]

@@ -112,6 +112,11 @@ class TaskRecord(models.Model):
     class Meta:
         verbose_name = _("task")
         verbose_name_plural = _("tasks")
+        # To see: view_taskrecord, Django's own.
+        permissions = [
+            ("operate_tasks", _("Can start, cancel and retry tasks and change their priority")),
+            ("administer_tasks", _("Can pause and resume queues and use RQ's own pages")),
+        ]
         # Each list filter with the id behind it: a page is a range of the index, newest first, never a sort.
         indexes = [
             models.Index(fields=["status", "id"], name="record_status"),

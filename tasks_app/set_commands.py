@@ -1,0 +1,150 @@
+"""The write side for many tasks at once: cancel, retry, change priority as set operations.
+
+Owns the sets only; what an ask means for one task stands in `commands`. A set is a page of a list: SET_TASKS at most.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from django.db import transaction
+
+from tasks_app import audit, checkpoint_sets, events, moves, queue
+from tasks_app.commands import priority_move
+from tasks_app.events import Snapshot
+from tasks_app.infrastructure import mapped_errors
+from tasks_app.models import AuditEntry, TaskRecord
+from tasks_app.moves import Move
+from tasks_app.records import to_snapshot
+from tasks_app.runner import end_of
+
+SET_TASKS: Final = 1000
+# Each move may look through a whole queue, and Redis serves nobody else meanwhile.
+MOVES_AT_ONCE: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SetResult:
+    """Which tasks were changed, and how many were left alone, by their status ("unknown": there is no such task)."""
+
+    changed: list[str] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)
+
+
+def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API) -> SetResult:
+    """Cancel tasks, as `commands.cancel_task` does each. Raises StoreUnavailable, QueueUnavailable."""
+    with mapped_errors():
+        snapshots, left = _find(task_ids)
+        with transaction.atomic():
+            before, rows = checkpoint_sets.request_cancels(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
+            ended = [str(key) for key, outcome in before.items() if outcome]
+            changed = [task_id for task_id in snapshots if task_id not in ended]
+            _note(AuditEntry.Action.CANCEL, changed, actor=actor, source=source)
+        todo = []
+        for task_id in changed:
+            row, snapshot = rows[uuid.UUID(task_id)], snapshots[task_id]
+            if row.outcome:
+                todo.append(
+                    Move(replace(end_of(snapshot, row), cause="cancel", actor=actor), "anywhere", "ended")
+                )  # fmt: skip
+            else:
+                asked = replace(
+                    snapshot,
+                    status=events.STARTED,
+                    epoch=row.epoch,
+                    done=row.done,
+                    counts=row.counts,
+                    cancel_requested=True,
+                    cause="cancel",
+                    actor=actor,
+                )
+                todo.append(Move(asked, "here", "stay"))
+        _move(todo)
+        left.update(before[uuid.UUID(task_id)] for task_id in ended)
+        return SetResult(changed, left)
+
+
+def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API) -> SetResult:
+    """Enqueue ended tasks again, as `commands.retry_task` does each. Raises StoreUnavailable, QueueUnavailable."""
+    with mapped_errors():
+        snapshots, left = _find(task_ids)
+        with transaction.atomic():
+            rows = checkpoint_sets.reopen(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
+            changed = [str(key) for key in rows]
+            _note(AuditEntry.Action.RETRY, changed, actor=actor, source=source)
+        todo = []
+        for task_id in changed:
+            row = rows[uuid.UUID(task_id)]
+            again = replace(
+                snapshots[task_id],
+                status=events.QUEUED,
+                epoch=row.epoch,
+                done=row.done,
+                counts=row.counts,
+                attempts=0,
+                error=None,
+                ended_at=None,
+                next_attempt_at=None,
+                cancel_requested=False,
+                cause="retry",
+                actor=actor,
+            )
+            todo.append(Move(again, "ended", "back", failures=0))
+        _move(todo)
+        left.update(snapshot.status for task_id, snapshot in snapshots.items() if task_id not in changed)
+        return SetResult(changed, left)
+
+
+def change_priorities(
+    *, task_ids: Sequence[str], priority: str, actor: str, source: str = audit.API
+) -> SetResult:  # fmt: skip
+    """Move waiting tasks to the other queue, as `commands.change_priority` does each; in the order of the ids.
+
+    Raises UnknownQueue, StoreUnavailable, QueueUnavailable.
+    """
+    queue.check_queue(priority)
+    with mapped_errors():
+        snapshots, left = _find(sorted(task_ids))
+        todo = []
+        for snapshot in snapshots.values():
+            move = priority_move(snapshot, priority=priority, actor=actor) if snapshot.priority != priority else None
+            if move is None:
+                left[snapshot.status] += 1
+            else:
+                todo.append(move)
+        moved = _move(todo)
+        changed = [move.snapshot.id for move, done in zip(todo, moved, strict=True) if done]
+        left.update(move.snapshot.status for move, done in zip(todo, moved, strict=True) if not done)
+        _note(AuditEntry.Action.PRIORITY, changed, actor=actor, source=source, detail=f"→ {priority}")
+        return SetResult(changed, left)
+
+
+def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
+    """Return the newest known snapshots: one round trip to Redis, one query for those that it has forgotten."""
+    wanted = list(dict.fromkeys(str(uuid.UUID(task_id)) for task_id in task_ids))
+    if len(wanted) > SET_TASKS:
+        raise ValueError(f"{len(wanted)} tasks at once: {SET_TASKS} at most")
+    found = dict(zip(wanted, queue.get_snapshots(wanted), strict=True))
+    forgotten = [task_id for task_id, snapshot in found.items() if snapshot is None]
+    records = {str(record.id): record for record in TaskRecord.objects.filter(pk__in=forgotten)}
+    for task_id in forgotten:
+        found[task_id] = to_snapshot(records[task_id]) if task_id in records else None
+    snapshots = {task_id: snapshot for task_id, snapshot in found.items() if snapshot is not None}
+    return snapshots, Counter({"unknown": missing} if (missing := len(wanted) - len(snapshots)) else {})
+
+
+def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str, detail: str = "") -> None:
+    if task_ids:
+        audit.record(action=action, source=source, actor=actor, task_ids=task_ids, detail=detail)
+
+
+def _move(todo: Sequence[Move]) -> list[bool]:
+    moved: list[bool] = []
+    with queue.mapped_errors():
+        for start in range(0, len(todo), MOVES_AT_ONCE):
+            moved += moves.move_tasks(queue.get_connection(), todo[start : start + MOVES_AT_ONCE])
+    return moved

@@ -1,0 +1,53 @@
+"""What the admin's tests share: people with permissions, tasks, and a mirror that has read everything."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from tasks_app import commands, moves, queue
+from tasks_app.commands import NewTask
+from tasks_app.mirror import Mirror
+
+MakeClient = Callable[..., Client]
+VIEW, OPERATE, ADMINISTER = "view_taskrecord", "operate_tasks", "administer_tasks"
+
+
+def run_mirror() -> None:
+    """Let the mirror read all that the stream holds."""
+    reader = Mirror(connection=queue.get_connection())
+    while reader.step():
+        pass
+
+
+def start(**values: Any) -> str:
+    """Start a task and let the mirror see it; returns its id."""
+    params = values.pop("params", {"numRecords": 3})
+    task_id = commands.start_task(task=NewTask("upload", params, **values)).snapshot.id
+    run_mirror()
+    return task_id
+
+
+def take(*, worker: str = "w1") -> list[str]:
+    """A worker takes what waits, without running it."""
+    taken, _ = moves.take_tasks(
+        queue.get_connection(), worker=worker, queues=queue.QUEUES, max_tasks=100, max_records=1000
+    )
+    run_mirror()
+    return [task.task_id for task in taken]
+
+
+@pytest.fixture
+def make_client(db: None) -> MakeClient:
+    """`make_client(VIEW, OPERATE)`: a browser in which a member of the staff with these permissions is logged in."""
+
+    def make(*permissions: str, name: str = "olga") -> Client:
+        user = User.objects.create_user(name, password="secret", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make
