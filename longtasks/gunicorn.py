@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 
 def _read_process_variables() -> dict[str, str]:
@@ -48,6 +50,35 @@ forwarded_allow_ips = _variables["forwarded_allow_ips"]
 accesslog = None
 errorlog = "-"
 loglevel = _variables["log_level"].lower()
+# The parent's lines (boot, HUP, a worker that died) look as all others. Its formatter is from when it started.
+logconfig_dict = {
+    "formatters": {"longtasks": {"()": f"longtasks.logs.{_variables['log_format'].capitalize()}Formatter"}},
+    "handlers": {"longtasks": {"class": "logging.StreamHandler", "formatter": "longtasks"}},
+    "loggers": {"gunicorn.error": {"level": _variables["log_level"], "handlers": ["longtasks"], "propagate": False}},
+    "root": {"level": _variables["log_level"], "handlers": ["longtasks"]},
+}
 proc_name = "longtasks-web"
 # No second way in beside the signals.
 control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Give the processes the directory in which they share what they count of requests; empty at a start.
+
+    Not called on HUP: what was counted goes on.
+    """
+    named = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    root = Path(__file__).resolve().parent.parent
+    directory = Path(named) if named else root / _variables["data_dir"] / "metrics" / f"web-{_variables['port']}"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if "GUNICORN_PID" not in os.environ:  # USR2: the old parent's processes still count there
+        for path in directory.glob("*.db"):
+            path.unlink(missing_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Keep what the ended process counted, and drop what only a living one can say."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)

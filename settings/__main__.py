@@ -11,6 +11,7 @@ from settings.env import load
 
 try:
     _ = settings.SECRET_KEY  # loads DJANGO_SETTINGS_MODULE, which may refuse
-    sys.stdout.write(json.dumps(dataclasses.asdict(load().process), default=str))
+    variables = dataclasses.asdict(load().process) | {"log_format": settings.LOG_FORMAT}
+    sys.stdout.write(json.dumps(variables, default=str))
 except ImproperlyConfigured as error:
     sys.exit(f"longtasks: {error}")

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
 # The Admin… ones step aside outside /admin/: the API has no session, and POST /tasks costs no SQL.
 MIDDLEWARE = [
     "tasks_app.api.request_ids.RequestIdMiddleware",
+    "tasks_app.api.request_metrics.RequestMetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "longtasks.middleware.AdminSessionMiddleware",
@@ -51,6 +52,9 @@ MIDDLEWARE = [
     "longtasks.middleware.AdminMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+if LONGTASKS.tracing:
+    MIDDLEWARE.insert(1, "tasks_app.tracing.TracingMiddleware")
 
 ROOT_URLCONF = "longtasks.urls"
 WSGI_APPLICATION = "longtasks.wsgi.application"
@@ -146,10 +150,14 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks_app.events.STATUSES"},
 }
 
-LOGGING = {
+LOG_FORMAT = "TEXT" if _process.log_format == "AUTO" else _process.log_format
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s"}},
+    "formatters": {
+        "text": {"()": "longtasks.logs.TextFormatter"},
+        "json": {"()": "longtasks.logs.JsonFormatter"},
+    },
     "filters": {
         # What a client is told (400, 404, 503 …) needs no line each, which would let anyone fill the log.
         "crashes": {
@@ -157,7 +165,7 @@ LOGGING = {
             "callback": lambda record: record.exc_info is not None,
         }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT.lower()}},
     "root": {"handlers": ["console"], "level": _process.log_level},
     "loggers": {
         # Django's own handlers are silent without DEBUG.

@@ -3,7 +3,7 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from settings.base import *
-from settings.base import ALLOWED_HOSTS, DEBUG, LONGTASKS, SECRET_KEY, _process
+from settings.base import ALLOWED_HOSTS, DEBUG, LOGGING, LONGTASKS, SECRET_KEY, _process
 from settings.env import DEVELOPMENT_SECRET_KEY
 
 # What `check --deploy` wants (security.W009).
@@ -24,6 +24,10 @@ if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS='' is refused in production: name the hosts, by comma.")
 if LONGTASKS.crash_points:
     raise ImproperlyConfigured(f"CRASH_POINTS={LONGTASKS.crash_points!r} is refused in production: unset it.")
+
+if _process.log_format == "AUTO":
+    LOG_FORMAT = "JSON"
+    LOGGING["handlers"]["console"]["formatter"] = "json"
 
 SECURE_SSL_REDIRECT = _process.https_only
 # Probes and scrapers come from inside, by plain HTTP.

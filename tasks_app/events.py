@@ -62,6 +62,7 @@ class Snapshot:
     weight: int = 0  # records it counts for where small tasks share a chunk; 0: it runs alone
     cause: str = ""  # why this snapshot was written: start, take, progress, yield, rescue, retry, …
     actor: str = ""  # who caused it, when it was a person or a client
+    trace: str = ""  # W3C traceparent of the request that started it, where TRACING is on
 
     @property
     def ended(self) -> bool:

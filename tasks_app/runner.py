@@ -21,7 +21,7 @@ import redis
 from django.conf import settings
 from django.db import IntegrityError, close_old_connections, reset_queries
 
-from tasks_app import checkpoints, chunks, crash_points, events, moves
+from tasks_app import checkpoints, chunks, crash_points, events, log_context, moves, tracing
 from tasks_app.checkpoints import CancelRequested, Claim, Fenced, Refusal
 from tasks_app.chunks import ChunkSize, NotWhole, SmallTask
 from tasks_app.events import Snapshot
@@ -71,7 +71,10 @@ class Runner:
             if position and self._outlook.should_stop():
                 self._put_back(alone[position:])
                 return
+            request_id = task.snapshot.request_id if task.snapshot else ""
+            log_context.begin_task(task=task.task_id, request=request_id)
             self._run_alone(task)
+            log_context.begin_task(task="", request="")
 
     # --- one task, many chunks
 
@@ -92,8 +95,10 @@ class Runner:
         patience = self._patience(held)
         while True:
             began = time.monotonic()
+            log_context.chunk.set(f"{held.done}+{size.limit}")
+            span = tracing.chunk_span(snapshot, start=held.done, limit=size.limit, worker=self._worker)
             try:
-                with self._time_limit(snapshot):
+                with span, self._time_limit(snapshot):
                     result, finished = chunks.run_chunk(held, snapshot, limit=size.limit)
             except Fenced:
                 # Taken over by another, ended, or: our own commit went through and its answer was lost.
@@ -216,7 +221,10 @@ class Runner:
                     else:
                         alone.append(task)
                 if small:
-                    chunks.run_shared_chunk([member for _, member in small.values()], worker=self._worker)
+                    with tracing.shared_chunk_span(
+                        (member.snapshot for _, member in small.values()), worker=self._worker
+                    ):
+                        chunks.run_shared_chunk([member for _, member in small.values()], worker=self._worker)
                     break
             except IntegrityError:
                 patience.wait()  # another worker or a cancel came first for one of them: the next look tells which

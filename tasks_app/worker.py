@@ -27,7 +27,7 @@ from rq.worker import SimpleWorker
 from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
-from tasks_app import crash_points, events, moves, queue
+from tasks_app import crash_points, events, log_context, moves, queue
 from tasks_app.infrastructure import REDIS_ERRORS, GaveUp, Patience, is_infrastructure_error, limit_silence
 from tasks_app.models import TaskRecord
 from tasks_app.moves import Taken
@@ -59,6 +59,7 @@ class TaskWorker(SimpleWorker):
         kwargs["name"] = kwargs.get("name") or f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
         super().__init__(*args, **kwargs)
         self.worker_ttl = WORKER_TTL_SECONDS
+        log_context.worker.set(self.name)
         self._redis = queue.get_connection()
         self._runner = Runner(
             connection=self._redis,

@@ -10,6 +10,8 @@ import uuid_utils
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from tasks_app import log_context
+
 # What may stand in a log line and in TaskRecord.request_id (64 characters).
 _SANE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 
@@ -25,6 +27,7 @@ class RequestIdMiddleware:
         if not _SANE.match(request_id):
             request_id = uuid_utils.uuid7().hex
         request.request_id = request_id  # type: ignore[attr-defined]
+        log_context.request_id.set(request_id)
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response

@@ -1,0 +1,126 @@
+"""What Prometheus scrapes: the state of queues, workers and mirror at this moment, and the totals over all tasks.
+
+Owns the names of these metrics. Every process that serves /metrics answers the same: it all comes from Redis, in a
+few round trips, without scans and without RQ's registries' `count` (which runs clean-ups). A store that is away shows
+as `longtasks_up 0`, and what it would have told is left out. Requests are counted in `tasks_app.api.request_metrics`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from tasks_app import mirror, queries, queue, task_counters
+from tasks_app.errors import LongtasksError
+from tasks_app.infrastructure import REDIS_ERRORS
+
+_COUNTERS: Final = (
+    ("accepted", "tasks_accepted", "Tasks accepted.", ("queue", "type")),
+    ("ended", "tasks_ended", "Tasks ended, by how.", ("queue", "type", "status")),
+    ("rows", "rows_committed", "Rows that tasks have committed.", ("type", "table")),
+    ("preempted", "tasks_preempted", "Times a task made way for a more urgent one.", ("queue", "type")),
+    ("rescued", "tasks_rescued", "Tasks put back after a worker died or Redis lost them.", ("queue", "type")),
+    ("attempts_failed", "attempts_failed", "Failed attempts that will be tried again.", ("queue", "type")),
+    ("retried", "tasks_retried", "Explicit retries of ended tasks.", ("queue", "type")),
+)
+_HISTOGRAMS: Final = (
+    ("wait", "task_wait_seconds", "From acceptance to the first beginning."),
+    ("run", "task_run_seconds", "From the first beginning to the end, waits in between included."),
+)
+
+
+class TaskCollector(Collector):
+    """Asks at each scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        redis_up = database_up = True
+        try:
+            yield from _totals()
+            yield from _redis_state()
+        except (*REDIS_ERRORS, LongtasksError):
+            redis_up = False
+        if redis_up:
+            try:
+                yield from _queue_state()
+            except LongtasksError:
+                database_up = False
+        else:
+            database_up = _is_database_up()
+        up = GaugeMetricFamily("longtasks_up", "Whether a store answers.", labels=("store",))
+        up.add_metric(("redis",), float(redis_up))
+        up.add_metric(("database",), float(database_up))
+        yield up
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # so that registering asks no server
+
+
+def _totals() -> Iterator[Metric]:
+    totals = task_counters.read_totals(queue.get_connection())
+    for kind, name, meaning, labels in _COUNTERS:
+        counter = CounterMetricFamily(f"longtasks_{name}", meaning, labels=labels)
+        for values, total in totals.counts(kind):
+            counter.add_metric(values, total)
+        yield counter
+    for kind, name, meaning in _HISTOGRAMS:
+        histogram = HistogramMetricFamily(f"longtasks_{name}", meaning, labels=("queue", "type"))
+        for values, buckets, seconds in totals.histograms(kind):
+            histogram.add_metric(values, buckets, seconds)
+        yield histogram
+
+
+def _redis_state() -> Iterator[Metric]:
+    connection = queue.get_connection()
+    yield _gauge("mirror_lag_seconds", "Age of the oldest snapshot not mirrored.", mirror.get_lag_seconds(connection))
+    memory: Any = connection.info("memory")
+    yield _gauge("redis_memory_bytes", "Memory that Redis uses.", memory["used_memory"])
+    yield _gauge("redis_memory_limit_bytes", "Redis's maxmemory; 0: none.", memory["maxmemory"])
+
+
+def _queue_state() -> Iterator[Metric]:
+    views = queries.list_queues()
+    bounds = queue.get_bounds()
+    for name, meaning, value in (
+        ("queue_depth", "Tasks that wait.", lambda view: view.depth),
+        ("queue_bound", "Waiting tasks from which on requests get 503.", lambda view: bounds[view.name]),
+        ("queue_started", "Tasks that run.", lambda view: view.started),
+        ("queue_scheduled", "Tasks that wait for their next attempt.", lambda view: view.scheduled),
+        ("queue_oldest_wait_seconds", "Wait of the task at the head.", lambda view: view.oldest_wait_seconds or 0.0),
+        ("queue_paused", "1 while the queue is paused.", lambda view: float(view.paused_at is not None)),
+    ):
+        gauge = GaugeMetricFamily(f"longtasks_{name}", meaning, labels=("queue",))
+        for view in views:
+            gauge.add_metric((view.name,), value(view))
+        yield gauge
+    # Those that gave a sign of life within a lease; Redis shows the others for a while longer.
+    now = time.time()
+    states = {
+        worker.name: worker.state
+        for view in views
+        for worker in view.workers
+        if worker.beaten_at is not None and now - worker.beaten_at.timestamp() < settings.LONGTASKS.lease_seconds
+    }
+    workers = GaugeMetricFamily("longtasks_workers", "Workers alive, by state.", labels=("state",))
+    for state in ("busy", "idle"):
+        workers.add_metric((state,), sum(1 for each in states.values() if (each == "busy") == (state == "busy")))
+    yield workers
+
+
+def _is_database_up() -> bool:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"longtasks_{name}", meaning, value=value)
