@@ -17,7 +17,7 @@ from tasks_app.errors import UnknownTask
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.models import QueueState, TaskEvent, TaskRecord
-from tasks_app.records import to_snapshot
+from tasks_app.records import read_snapshot, to_snapshot
 
 PAGE_TASKS: Final = 50
 HISTORY_EVENTS: Final = 1000
@@ -68,8 +68,9 @@ def get_task(*, task_id: str, owner: str | None = None) -> Snapshot:
     """
     key = _parse_id(task_id)
     with mapped_errors():
-        record = TaskRecord.objects.filter(pk=key).first()
-    snapshot = to_snapshot(record) if record is not None else queue.get_snapshot(str(key))
+        snapshot = read_snapshot(key)
+    if snapshot is None:
+        snapshot = queue.get_snapshot(str(key))
     if snapshot is None or (owner is not None and snapshot.owner != owner):
         raise UnknownTask(task_id)
     return snapshot

@@ -1,0 +1,66 @@
+"""A snapshot survives the way through its row, by whichever road it is written or read."""
+
+import dataclasses
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from uuid_utils import uuid7
+
+from tasks_app import events
+from tasks_app.events import Snapshot
+from tasks_app.models import TaskRecord
+from tasks_app.records import read_snapshot, save_records, to_snapshot
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
+
+
+def make_snapshot(**changes: object) -> Snapshot:
+    plain = Snapshot(id=str(uuid7()), name="upload", created_at=NOW)
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+FULL = {
+    "params": {"numRecords": 3, "note": "ñ'\"\\ 100 %s"},
+    "priority": "high",
+    "status": events.SCHEDULED,
+    "description": "it's 50 % \\ \"done\" – día",
+    "owner": "me",
+    "counts": {"users": 3},
+    "done": 3,
+    "total": 10_000_000,
+    "attempts": 2,
+    "error": "Traceback\n  'x' \\n %",
+    "worker": "w-1",
+    "epoch": 7,
+    "started_at": NOW.replace(microsecond=0),
+    "ended_at": NOW + timedelta(seconds=1),
+    "next_attempt_at": NOW,
+    "request_id": "r",
+    "callback_url": "https://example.org/x?y=%20",
+    "cancel_requested": True,
+}
+
+
+@pytest.mark.parametrize("changes", [{}, FULL], ids=["defaults", "every field"])
+def test_a_snapshot_comes_back_equal_from_both_readers(changes):
+    snapshot = make_snapshot(**changes)
+    save_records([snapshot], [NOW])
+    assert read_snapshot(uuid.UUID(snapshot.id)) == snapshot
+    assert to_snapshot(TaskRecord.objects.get(pk=snapshot.id)) == snapshot
+
+
+def test_saving_again_brings_every_column_up_to_date():
+    snapshot = make_snapshot()
+    save_records([snapshot], [NOW])
+    changed = dataclasses.replace(snapshot, **{k: v for k, v in FULL.items()})
+    save_records([changed, other := make_snapshot()], [NOW + timedelta(seconds=5), NOW])
+    assert read_snapshot(uuid.UUID(snapshot.id)) == changed
+    assert read_snapshot(uuid.UUID(other.id)) == other
+    assert TaskRecord.objects.get(pk=snapshot.id).updated_at == NOW + timedelta(seconds=5)
+    assert TaskRecord.objects.count() == 2
+
+
+def test_a_row_that_is_not_there_is_none():
+    assert read_snapshot(uuid.uuid4()) is None
