@@ -9,7 +9,7 @@ from tests.conftest import MakeStack
 from tests.stack import TABLES, ProcfileStack
 
 # The bound that the user set is for 1,000,000 records; `make test` may be asked for fewer.
-MEMORY_RECORDS = int(os.environ.get("LONGTASKS_MEMORY_RECORDS", "200000"))
+MEMORY_RECORDS = int(os.environ.get("LONGTASKS_MEMORY_RECORDS", "100000"))
 MEMORY_GROWTH_MIB = 50
 
 
