@@ -5,6 +5,7 @@ Owns AuditEntry. Commands record what they have carried out; starts through the 
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tasks_app.models import AuditEntry, TaskRecord
+
+logger = logging.getLogger("longtasks.audit")
 
 API: Final = "api"
 ADMIN: Final = "admin"
@@ -32,6 +35,8 @@ def record(
     *, action: str, source: str, actor: str, task_ids: Sequence[str] = (), queue: str = "", detail: str = ""
 ) -> None:
     """Note what was done: one entry for each task, or one for the queue. One statement."""
+    what = {"source": source, "actor": actor, "action": action, "queue": queue, "tasks": " ".join(task_ids[:20])}
+    logger.info("%s by %s", action, actor or source, extra={name: value for name, value in what.items() if value})
     now = datetime.now(UTC)
     AuditEntry.objects.bulk_create(
         [

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.dispatch import receiver
 from uuid_utils import uuid7
 
-from tasks_app import audit, checkpoints, events, job, moves, queue
+from tasks_app import audit, checkpoints, events, job, moves, queue, tracing
 from tasks_app.errors import (
     IdempotencyMismatch,
     TaskEnded,
@@ -258,6 +258,7 @@ def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, owner: s
         callback_url=task.callback_url,
         weight=total if task_type.shareable and total else 0,
         cause="start",
+        trace=tracing.get_traceparent(),
         actor=owner,
     )
 

@@ -20,6 +20,7 @@ from tasks_app.events import Snapshot
 from tasks_app.minutes import Rollup
 from tasks_app.models import MirrorCursor, TaskEvent, TaskRecord
 from tasks_app.records import ids_of, save_records, times_of
+from tasks_app.task_counters import Tally
 
 CURSOR: Final = "events"
 RATE_SECONDS: Final = 1.0
@@ -41,6 +42,7 @@ class Mirror:
 
     def step(self) -> int:
         """Apply the next snapshots, MIRROR_BATCH at most, and trim them. Returns how many were read."""
+        tally = Tally()
         with transaction.atomic():
             cursor = self._lock_cursor()
             entries = events.read(self._redis, after=cursor.stream_id, count=settings.LONGTASKS.mirror_batch)
@@ -50,13 +52,14 @@ class Mirror:
                 cursor.stream_id = events.START
                 cursor.save()
             if entries:
-                self._apply(entries)
+                self._apply(entries, tally)
                 cursor.stream_id = entries[-1][0]
                 cursor.save()
             crash_points.reach(crash_points.IN_MIRROR)
         self._seen = cursor.stream_id
         if entries:
             events.trim(self._redis, through=cursor.stream_id)
+            tally.save(self._redis)
         self._keep_rates()
         return len(entries)
 
@@ -64,11 +67,15 @@ class Mirror:
         cursor, _ = MirrorCursor.objects.select_for_update().get_or_create(name=CURSOR)
         return cursor
 
-    def _apply(self, entries: Sequence[tuple[str, Snapshot]]) -> None:
+    def _apply(self, entries: Sequence[tuple[str, Snapshot]], tally: Tally) -> None:
         ids = {snapshot.id for _, snapshot in entries}
         newest: dict[str, Snapshot] = {
-            str(task_id): Snapshot(id="", name="", created_at=events.get_time_of("0"), epoch=epoch, status=status)
-            for task_id, epoch, status in TaskRecord.objects.filter(pk__in=ids).values_list("id", "epoch", "status")
+            str(task_id): Snapshot(
+                id="", name="", created_at=events.get_time_of("0"), epoch=epoch, status=status, counts=counts
+            )
+            for task_id, epoch, status, counts in TaskRecord.objects.filter(pk__in=ids).values_list(
+                "id", "epoch", "status", "counts"
+            )
         }
         times: dict[str, str] = {}
         history = []
@@ -78,6 +85,7 @@ class Mirror:
             if known is not None and not events.supersedes(snapshot, known):
                 continue
             rollup.add(entry_id, snapshot, known)
+            tally.add(snapshot, known)
             newest[snapshot.id] = snapshot
             times[snapshot.id] = entry_id
             if snapshot.cause != events.PROGRESS:
