@@ -1,0 +1,1 @@
+"""Load tests with k6 and Artillery's language; see README.md. No part of the running system."""

@@ -1,0 +1,42 @@
+// Owns the numbers a run takes from the environment, and the limits that keep every run short and countable.
+
+const LIMITS = {
+  seconds: 4 * 3600,
+  rate: 20000,
+  vus: 5000,
+  arrivals: 20000000,
+};
+
+export function numberFromEnvironment({ name, fallback, most, least = 1 }) {
+  const text = __ENV[name];
+  const value = text === undefined || text === '' ? fallback : Number(text);
+  return requireWithin({ name, value, most, least });
+}
+
+export function secondsFromEnvironment({ name = 'DURATION', fallback }) {
+  return numberFromEnvironment({ name, fallback, most: LIMITS.seconds });
+}
+
+export function rateFromEnvironment({ name = 'RATE', fallback }) {
+  return numberFromEnvironment({ name, fallback, most: LIMITS.rate });
+}
+
+export function requireWithin({ name, value, most, least = 1 }) {
+  if (!Number.isFinite(value) || value < least || value > most) {
+    throw new Error(`${name} is ${value}: give a number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+export function requireBoundedRun({ seconds, arrivals }) {
+  requireWithin({ name: 'the length of the run in seconds', value: seconds, most: LIMITS.seconds, least: 0 });
+  requireWithin({ name: 'the number of arrivals', value: arrivals, most: LIMITS.arrivals });
+}
+
+// How many virtual users hold a rate while requests take a quarter of a second: far beyond the 40 ms that are the goal,
+// so that a short stall makes requests late, not lost, and a system beyond its limit still shows as dropped iterations.
+export function virtualUsers({ rate, seconds = 0.25 }) {
+  const fallback = Math.min(Math.ceil(rate * seconds) + 5, LIMITS.vus);
+  const preAllocatedVUs = numberFromEnvironment({ name: 'VUS', fallback, most: LIMITS.vus });
+  return { preAllocatedVUs, maxVUs: Math.min(preAllocatedVUs * 2, LIMITS.vus) };
+}
