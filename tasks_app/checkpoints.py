@@ -24,8 +24,8 @@ from tasks_app.models import TaskCheckpoint
 
 RETRYABLE: Final = (events.FAILED, events.STOPPED, events.CANCELED)
 SILENT_WORKER: Final = (
-    "The worker that ran this task died or fell silent {failures} times in a row without committing a chunk "
-    "(killed, out of memory, a crash of the interpreter, or a chunk longer than LEASE_SECONDS)."
+    "The worker that ran this task died or fell silent before it could commit a chunk (killed, out of memory, a "
+    "crash of the interpreter, or a chunk longer than LEASE_SECONDS): attempt {failures} of {attempts}."
 )
 
 
@@ -50,6 +50,16 @@ class Claim:
     failures: int = 0
     ended: bool = False
 
+    def stands_at(self, row: TaskCheckpoint) -> bool:
+        """Tell whether the claim holds, or held until its own last chunk."""
+        return row.epoch == self.epoch and row.worker == self.worker and row.outcome in ("", events.FINISHED)
+
+    def catch_up(self, row: TaskCheckpoint) -> bool:
+        """Take over how far the row has come. Returns whether the task is finished."""
+        self.done, self.counts, self.state = row.done, row.counts, row.state
+        self.ended = bool(row.outcome)
+        return self.ended
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -62,7 +72,8 @@ def claim(*, task_id: uuid.UUID, worker: str) -> Claim | Refusal:
     """Claim a task for `worker` for LEASE_SECONDS; its epoch rises, so whoever held it before is fenced.
 
     A claim that ran out without a committed chunk is counted as a failed attempt here (or by `expire`); the one
-    that reaches RETRY_ATTEMPTS ends the task as failed. Raises errors of the database only.
+    that reaches RETRY_ATTEMPTS ends the task as failed. A live claim of `worker` itself is one whose answer was
+    lost. Ends a task whose cancel no worker has obeyed. Raises errors of the database only.
     """
     while True:
         with transaction.atomic():
@@ -83,11 +94,14 @@ def claim(*, task_id: uuid.UUID, worker: str) -> Claim | Refusal:
                 return Claim(task_id=task_id, epoch=1, worker=worker)
             if row.outcome:
                 return Refusal(row)
-            if row.lease_until is not None:
+            if row.lease_until is not None and row.worker != worker:
                 if not row.has_run_out:  # type: ignore[attr-defined]
                     return Refusal(row)
-                if _count_silence(row):
+                if not row.cancel_requested and _count_silence(row):
                     return Refusal(row)
+            if row.cancel_requested:
+                _end_canceled(row)
+                return Refusal(row)
             row.epoch += 1
             TaskCheckpoint.objects.filter(task_id=task_id).update(
                 epoch=row.epoch,
@@ -160,22 +174,31 @@ def renew(held: Claim) -> bool:
     return bool(_held(held).update(lease_until=_lease_end()))
 
 
+def read(held: Claim) -> TaskCheckpoint | None:
+    """Return the checkpoint as it is once every transaction that had changed it has ended.
+
+    Takes the row's lock for that: the server may still be at a commit whose connection has broken.
+    """
+    with transaction.atomic():
+        return _lock(held.task_id)
+
+
 def release(held: Claim) -> bool:
-    """Let go of a task that is not done, without an attempt. False: fenced, nothing was changed."""
-    return bool(_held(held).update(lease_until=None, updated_at=Now()))
+    """Let go of a task that is not done, without an attempt. False: fenced or to be canceled, nothing was changed."""
+    return bool(_held(held).filter(cancel_requested=False).update(lease_until=None, updated_at=Now()))
 
 
 def fail_attempt(held: Claim, *, error: str, final: bool) -> bool:
-    """Note a failed attempt; `final` ends the task as failed. False: fenced, nothing was changed."""
+    """Note a failed attempt; `final` ends the task as failed. False: fenced or to be canceled, nothing was changed."""
     changes: dict[str, Any] = {
-        "failures": F("failures") + 1,
+        "failures": held.failures + 1,  # not F() + 1: the statement bears repeating
         "error": error,
         "lease_until": None,
         "updated_at": Now(),
     }
     if final:
         changes |= {"outcome": events.FAILED, "ended_at": Now()}
-    return bool(_held(held).update(**changes))
+    return bool(_held(held).filter(cancel_requested=False).update(**changes))
 
 
 def end(held: Claim, *, outcome: str) -> bool:
@@ -183,16 +206,22 @@ def end(held: Claim, *, outcome: str) -> bool:
     return bool(_held(held).update(outcome=outcome, ended_at=Now(), lease_until=None, updated_at=Now()))
 
 
-def expire(*, task_id: uuid.UUID) -> TaskCheckpoint | None:
+def expire(*, task_id: uuid.UUID, dead_worker: str = "", is_attempt: bool = True) -> TaskCheckpoint | None:
     """Take a claim back that has run out, so that the task can be enqueued again. None: there is none (any more).
 
-    Returns the row as it is then: with an outcome where that was the last attempt.
+    A claim of `dead_worker`, whose death is certain, is taken back before its lease is over. Without `is_attempt` it
+    costs the task none. Returns the row as it is then: with an outcome where that was the last attempt, or where a
+    cancel waited for that worker.
     """
     with transaction.atomic():
         row = _lock(task_id, skip_locked=True)
-        if row is None or row.outcome or row.lease_until is None or not row.has_run_out:  # type: ignore[attr-defined]
+        if row is None or row.outcome or row.lease_until is None:
             return None
-        if not _count_silence(row):
+        if not row.has_run_out and (not dead_worker or row.worker != dead_worker):  # type: ignore[attr-defined]
+            return None
+        if row.cancel_requested:
+            _end_canceled(row)
+        elif not (is_attempt and _count_silence(row)):
             row.epoch += 1
             row.lease_until = None
             TaskCheckpoint.objects.filter(task_id=task_id).update(epoch=row.epoch, lease_until=None, updated_at=Now())
@@ -222,16 +251,7 @@ def request_cancel(*, task_id: uuid.UUID) -> TaskCheckpoint:
                 row.cancel_requested = True
                 TaskCheckpoint.objects.filter(task_id=task_id).update(cancel_requested=True, updated_at=Now())
                 return row
-            row.outcome = events.CANCELED
-            row.epoch += 1
-            TaskCheckpoint.objects.filter(task_id=task_id).update(
-                outcome=events.CANCELED,
-                epoch=row.epoch,
-                cancel_requested=True,
-                lease_until=None,
-                ended_at=Now(),
-                updated_at=Now(),
-            )
+            _end_canceled(row)
             return row
 
 
@@ -309,12 +329,26 @@ def _lock(task_id: uuid.UUID, *, skip_locked: bool = False) -> TaskCheckpoint | 
     return rows.select_for_update(skip_locked=skip).first()
 
 
+def _end_canceled(row: TaskCheckpoint) -> None:
+    """End a task as canceled that no living worker holds. The caller holds the row's lock."""
+    row.outcome = events.CANCELED
+    row.epoch += 1
+    TaskCheckpoint.objects.filter(task_id=row.task_id).update(
+        outcome=row.outcome,
+        epoch=row.epoch,
+        cancel_requested=True,
+        lease_until=None,
+        ended_at=Now(),
+        updated_at=Now(),
+    )
+
+
 def _count_silence(row: TaskCheckpoint) -> bool:
     """Count a claim that ran out; True when that ended the task. The caller holds the row's lock."""
     if row.done > row.claimed_done:
         return False  # it got somewhere: whatever killed the worker was not this task's first step
     row.failures += 1
-    row.error = SILENT_WORKER.format(failures=row.failures)
+    row.error = SILENT_WORKER.format(failures=row.failures, attempts=settings.LONGTASKS.retry_attempts)
     changes: dict[str, Any] = {"failures": row.failures, "error": row.error}
     if row.failures >= settings.LONGTASKS.retry_attempts:
         row.outcome = events.FAILED

@@ -104,8 +104,8 @@ class Patience:
 
     def wait(self) -> None:
         """Wait a little. Raises GaveUp when the process shall stop. Closes database connections that broke."""
-        if self._tries >= 3 and self._should_stop():
-            raise GaveUp
+        if self._tries >= 1 and self._should_stop():
+            raise GaveUp  # after a second try: a deadlock is soon over
         for connection in connections.all(initialized_only=True):
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()

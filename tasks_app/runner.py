@@ -25,7 +25,7 @@ from tasks_app import checkpoints, chunks, crash_points, events, log_context, mo
 from tasks_app.checkpoints import CancelRequested, Claim, Fenced, Refusal
 from tasks_app.chunks import ChunkSize, NotWhole, SmallTask
 from tasks_app.events import Snapshot
-from tasks_app.infrastructure import Patience, is_infrastructure_error
+from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error
 from tasks_app.models import TaskCheckpoint
 from tasks_app.moves import Move, Taken
 from tasks_app.task_types import get_task_type
@@ -68,7 +68,7 @@ class Runner:
         if len(taken) > 1 or _is_small(taken[0]):
             alone = self._run_shared(taken)
         for position, task in enumerate(alone):
-            if position and self._outlook.should_stop():
+            if position and self._must_make_way(task):
                 self._put_back(alone[position:])
                 return
             request_id = task.snapshot.request_id if task.snapshot else ""
@@ -91,7 +91,16 @@ class Runner:
         except Exception as error:
             self._fail(held, taken, error)
             return
-        size = ChunkSize(task_type, careful=taken.solo or held.failures > 0)
+        try:
+            self._run_chunks(held, taken, ChunkSize(task_type, careful=taken.solo or held.failures > 0))
+        except GaveUp:
+            self._release_quietly(held)
+            raise
+
+    def _run_chunks(self, held: Claim, taken: Taken, size: ChunkSize) -> None:
+        """Run chunks until the task has ended or is let go."""
+        assert taken.snapshot is not None
+        snapshot = taken.snapshot
         patience = self._patience(held)
         while True:
             began = time.monotonic()
@@ -100,25 +109,23 @@ class Runner:
             try:
                 with span, self._time_limit(snapshot):
                     result, finished = chunks.run_chunk(held, snapshot, limit=size.limit)
-            except Fenced:
-                # Taken over by another, ended, or: our own commit went through and its answer was lost.
-                verdict = self._resolve(held, taken)
-                if verdict is None:
-                    return
-                finished = verdict
-            except CancelRequested:
-                if self._persist(lambda: checkpoints.end(held, outcome=events.CANCELED), held=held):
-                    self._tell_end(held, taken, status=events.CANCELED)
-                else:
-                    self._let_go(taken)
+            except (Fenced, CancelRequested):
+                self._leave(held, taken)
                 return
             except Exception as error:
-                if is_infrastructure_error(error):
-                    logger.warning("task %s: infrastructure, trying again: %s", snapshot.id, error)
-                    patience.wait()
+                if not is_infrastructure_error(error):
+                    self._fail(held, taken, error)
+                    return
+                logger.warning("task %s: infrastructure, trying again: %s", snapshot.id, error)
+                patience.wait()
+                # It may have broken after the commit, whose answer was lost: to run the chunk again would be to guess.
+                row = self._persist(lambda: checkpoints.read(held), held=held)
+                if row is None or not held.stands_at(row):
+                    self._leave(held, taken)
+                    return
+                finished = held.catch_up(row)
+                if not finished:
                     continue
-                self._fail(held, taken, error)
-                return
             else:
                 self.rows += sum(result.counts.values())
                 size.adapt(done=result.done, seconds=time.monotonic() - began)
@@ -147,34 +154,44 @@ class Runner:
         if verdict is Verdict.GO_ON:
             return True
         if verdict is Verdict.ABORT:
-            if self._persist(lambda: checkpoints.end(held, outcome=events.STOPPED), held=held):
-                self._tell_end(held, taken, status=events.STOPPED)
-            else:
-                self._let_go(taken)
+            self._end(held, taken, status=events.STOPPED)
             return False
         if not self._persist(lambda: checkpoints.release(held), held=held):
-            self._let_go(taken)
+            self._leave(held, taken)
             return False
         back = replace(self._stand(held, taken, cause=verdict.value), status=events.QUEUED)
         target: moves.To = "yield" if verdict is Verdict.YIELD else "front"
-        self._persist(lambda: moves.move_tasks(self._redis, [Move(back, "wip", target, worker=self._worker)]))
+        [moved] = self._persist(lambda: moves.move_tasks(self._redis, [Move(back, "wip", target, worker=self._worker)]))
+        if not moved:  # Redis was flushed: unless a rescue has enqueued it, nobody knows that it waits
+            self._persist(lambda: moves.move_tasks(self._redis, [Move(back, "lost", target)]))
         return False
 
-    def _resolve(self, held: Claim, taken: Taken) -> bool | None:
-        """Find out why the checkpoint was not where this worker left it. None: it is another's, or cancel ended it.
+    def _end(self, held: Claim, taken: Taken, *, status: str) -> None:
+        """End a held task as canceled or stopped."""
+        if self._persist(lambda: checkpoints.end(held, outcome=status), held=held):
+            self._tell_end(held, taken, status=status)
+        else:
+            self._leave(held, taken)
 
-        True or False: a commit of this worker had gone through unseen; whether that was the task's last chunk.
-        """
-        row = self._persist(lambda: TaskCheckpoint.objects.filter(task_id=held.task_id).first(), held=held)
-        if row is not None and row.epoch == held.epoch and row.worker == self._worker:
-            if row.outcome == events.FINISHED or (not row.outcome and row.done > held.done):
-                held.done, held.counts, held.state = row.done, row.counts, row.state
-                return bool(row.outcome)
-        if row is not None and row.outcome:
+    def _leave(self, held: Claim, taken: Taken) -> None:
+        """Let go of a task whose checkpoint refused a step: it is another's, has ended, or shall be canceled."""
+        row = self._persist(lambda: checkpoints.read(held), held=held)
+        if row is not None and row.cancel_requested and row.epoch == held.epoch and not row.outcome:
+            held.catch_up(row)
+            self._end(held, taken, status=events.CANCELED)
+        elif row is not None and row.outcome:
             self._drop(taken, row)
         else:
             self._let_go(taken)
-        return None
+
+    def _release_quietly(self, held: Claim) -> None:
+        """Let go of a task while the worker gives up: that it was asked to stop is no failed attempt."""
+        try:
+            checkpoints.release(held)
+        except Exception as error:
+            if not is_infrastructure_error(error):
+                raise
+            logger.warning("task %s: its claim could not be released: %s", held.task_id, error)
 
     def _fail(self, held: Claim, taken: Taken, error: BaseException) -> None:
         """Note a failed attempt: the next one is scheduled, with growing pauses, or the task has failed."""
@@ -184,7 +201,7 @@ class Runner:
         final = failures >= longtasks.retry_attempts
         logger.warning("task %s: attempt %d failed: %r", held.task_id, failures, error)
         if not self._persist(lambda: checkpoints.fail_attempt(held, error=text, final=final), held=held):
-            self._let_go(taken)
+            self._leave(held, taken)
             return
         if final:
             self._tell_end(held, taken, status=events.FAILED, error=text)
@@ -285,14 +302,21 @@ class Runner:
         member = f"{taken.task_id}:{self._worker}"
         self._persist(lambda: self._redis.zrem(f"rq:wip:{taken.queue}", member))
 
+    def _must_make_way(self, taken: Taken) -> bool:
+        """Look up before a task is begun of which many were taken."""
+        if self._outlook.should_stop():
+            return True
+        return self._persist(lambda: self._outlook.look_up(taken)) in (Verdict.STOP, Verdict.YIELD)
+
     def _put_back(self, taken: Sequence[Taken]) -> None:
-        """Give tasks back that were taken but not begun, in their old order."""
+        """Give tasks back that were taken but not begun, in their old order; one of them may be bad company."""
         batch = [
             Move(
                 replace(task.snapshot, status=events.QUEUED, cause=Verdict.STOP.value, actor=""),
                 "wip",
                 "front",
                 worker=self._worker,
+                solo=True,
             )
             for task in reversed(taken)
             if task.snapshot is not None
