@@ -56,6 +56,9 @@ class Longtasks:
     mirror_batch: int = variable(2000, "snapshots per mirror transaction", minimum=1)
     batch_tasks: int = variable(200, "small tasks that may share a chunk", minimum=1)
     batch_records: int = variable(1000, "records that a shared chunk holds at most", minimum=1)
+    shard_records: int = variable(
+        100_000, "a task of more records is split into shards of so many, for several workers; 0: never", minimum=0
+    )
     low_share: float = variable(
         0.1,
         "share of a worker's time kept for low while high never ends",
@@ -73,7 +76,9 @@ class Longtasks:
     redis_timeout_seconds: float = variable(1.5, "a Redis call of web gives up after this", minimum=0.05)
     ready_lag_seconds: float = variable(60.0, "/health/ready says no when the mirror is further behind", minimum=1)
     prune_after_days: float = variable(30.0, "age at which the scheduled prune deletes ended tasks", minimum=0)
-    tracing: bool = variable(False, "send OpenTelemetry spans; OTEL_… variables say where; see requirements-tracing.txt")
+    tracing: bool = variable(
+        False, "send OpenTelemetry spans; OTEL_… variables say where; see requirements-tracing.txt"
+    )
     pause_ms: int = variable(0, "artificial pause after every chunk", minimum=0)
     bulk_writer: bool = variable(False, "write with LOAD DATA LOCAL INFILE instead of the ORM (MySQL/MariaDB only)")
     crash_points: str = variable("", "tests only: name=N kills the process at the Nth passing of that point")

@@ -13,7 +13,7 @@ from itertools import groupby
 from django.conf import settings
 from django.db import transaction
 
-from tasks_app import checkpoints, crash_points
+from tasks_app import checkpoints, crash_points, shards
 from tasks_app.checkpoints import Claim
 from tasks_app.events import Snapshot
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, get_task_type
@@ -39,16 +39,16 @@ def run_chunk(held: Claim, snapshot: Snapshot, *, limit: int) -> tuple[ChunkResu
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
     the last one; `held` stands where the database stands afterwards.
 
-    Raises Fenced, CancelRequested, errors of the database, and whatever the task type raises: nothing is
+    Raises Fenced, CancelRequested, ParentGone (of a shard), errors of the database, and whatever the task type raises: nothing is
     committed then, except where the connection broke at the commit (`checkpoints.advance` tells on the next try).
     """
     task_type = get_task_type(snapshot.name)
     chunk = Chunk(
-        task_id=held.task_id,
+        task_id=uuid.UUID(snapshot.parent) if snapshot.parent else held.task_id,
         params=snapshot.params,
-        start=held.done,
+        start=snapshot.first + held.done,
         limit=limit if snapshot.total is None else min(limit, max(0, snapshot.total - held.done)),
-        total=snapshot.total,
+        total=None if snapshot.total is None else snapshot.first + snapshot.total,
         state=held.state,
     )
     prepared = task_type.prepare_chunks([chunk])
@@ -56,6 +56,8 @@ def run_chunk(held: Claim, snapshot: Snapshot, *, limit: int) -> tuple[ChunkResu
         [result] = task_type.run_chunks([chunk], prepared)
         finished = is_finished(result, chunk)
         checkpoints.advance(held, done=result.done, counts=result.counts, state=result.state, finished=finished)
+        if snapshot.parent:
+            shards.advance_parent(snapshot, result)
         crash_points.reach(crash_points.BEFORE_CHUNK_COMMIT)
     crash_points.reach(crash_points.AFTER_CHUNK_COMMIT)
     held.done += result.done

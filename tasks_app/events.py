@@ -60,6 +60,10 @@ class Snapshot:
     callback_url: str = ""
     cancel_requested: bool = False
     weight: int = 0  # records it counts for where small tasks share a chunk; 0: it runs alone
+    parent: str = ""  # of a shard: the task that it is a part of
+    parent_epoch: int = 0  # of a shard: the parent's epoch when it was split; another one ends the shard
+    parent_total: int = 0  # of a shard: all records of the parent
+    first: int = 0  # of a shard: its first record within the parent
     cause: str = ""  # why this snapshot was written: start, take, progress, yield, rescue, retry, …
     actor: str = ""  # who caused it, when it was a person or a client
     trace: str = ""  # W3C traceparent of the request that started it, where TRACING is on
@@ -83,6 +87,9 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "error": None,
     "epoch": 0,
     "weight": 0,
+    "parent_epoch": 0,
+    "parent_total": 0,
+    "first": 0,
     "started_at": None,
     "ended_at": None,
     "next_attempt_at": None,
@@ -123,11 +130,13 @@ def supersedes(new: Snapshot, old: Snapshot) -> bool:
     """Tell whether `new`, later in the stream than `old`, is to be believed.
 
     A lower epoch comes from a worker that was taken over; an end is undone by an explicit retry only, and
-    that raises the epoch.
+    that raises the epoch. Two workers that run shards of one task may tell of its progress in the wrong order.
     """
     if new.epoch != old.epoch:
         return new.epoch > old.epoch
-    return new.ended or not old.ended
+    if new.ended or old.ended:
+        return not old.ended
+    return new.done >= old.done
 
 
 def append(pipeline: Redis[Any], snapshot: Snapshot) -> None:

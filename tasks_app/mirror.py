@@ -68,13 +68,14 @@ class Mirror:
         return cursor
 
     def _apply(self, entries: Sequence[tuple[str, Snapshot]], tally: Tally) -> None:
+        entries = [(entry_id, snapshot) for entry_id, snapshot in entries if not snapshot.parent]  # outside, one task
         ids = {snapshot.id for _, snapshot in entries}
         newest: dict[str, Snapshot] = {
             str(task_id): Snapshot(
-                id="", name="", created_at=events.get_time_of("0"), epoch=epoch, status=status, counts=counts
+                id="", name="", created_at=events.get_time_of("0"), epoch=epoch, status=status, counts=counts, done=done
             )
-            for task_id, epoch, status, counts in TaskRecord.objects.filter(pk__in=ids).values_list(
-                "id", "epoch", "status", "counts"
+            for task_id, epoch, status, counts, done in TaskRecord.objects.filter(pk__in=ids).values_list(
+                "id", "epoch", "status", "counts", "done"
             )
         }
         times: dict[str, str] = {}

@@ -22,7 +22,7 @@ _take: Final = queue.Script("take")
 _move: Final = queue.Script("move")
 
 From = Literal["wip", "scheduled", "lost", "anywhere", "ended", "here", "waiting", "delayed"]
-To = Literal["front", "back", "urgent", "yield", "scheduled", "ended", "stay"]
+To = Literal["front", "back", "urgent", "yield", "split", "scheduled", "ended", "stay"]
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool
     args: list[Any] = [utcformat(now)]
     for move in moves:
         snapshot = move.snapshot
-        ttl_seconds = _ttl_seconds(snapshot.status)
+        ttl_seconds = 0 if snapshot.parent else _ttl_seconds(snapshot.status)  # nobody asks for a shard that is done
         if move.target == "scheduled":
             assert move.run_at is not None
             score = move.run_at.timestamp()

@@ -19,8 +19,9 @@ import redis
 from django.conf import settings
 from rq.utils import str_to_date
 
-from tasks_app import checkpoints, crash_points, events, moves, queue
+from tasks_app import checkpoints, crash_points, events, moves, queue, shards
 from tasks_app.events import Snapshot
+from tasks_app.lookup import find_snapshot
 from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
@@ -108,7 +109,7 @@ class Rescue:
                 elif row.worker != worker:  # another has it: this is only what the dead one left
                     self._redis.zrem(f"rq:wip:{name}", f"{task_id}:{worker}")
                 continue
-            snapshot = self._find(key) if key else None
+            snapshot = find_snapshot(self._redis, key) if key else None
             if snapshot is None:
                 self._put_back_foreign(name, task_id, worker)
                 continue
@@ -184,6 +185,7 @@ class Rescue:
         for name in queue.QUEUES:
             pipeline.lrange(queue.queue_key(name), 0, -1)
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
+        pipeline.smembers("longtasks:split")
         return {entry.decode().partition(":")[0] for answer in pipeline.execute() for entry in answer}
 
     # --- moving
@@ -192,10 +194,12 @@ class Rescue:
         self, row: TaskCheckpoint, *, source: moves.From, worker: str = "", snapshot: Snapshot | None = None
     ) -> None:
         """Put a task where its checkpoint says it belongs: ended, waiting for its next attempt, or in its queue."""
-        snapshot = snapshot or self._find(row.task_id)
+        snapshot = snapshot or find_snapshot(self._redis, row.task_id)
         if snapshot is None:
             return  # neither Redis nor the read side knows it: the row of a task that was pruned
         if row.outcome:
+            if snapshot.parent and row.outcome == events.FAILED:
+                self._end_parent(snapshot, row)
             self._move(Move(end_of(snapshot, row), source, "ended", worker=worker), kind="ended")
             return
         waiting = replace(
@@ -213,18 +217,18 @@ class Rescue:
             move = Move(waiting, source, "urgent", worker=worker, failures=row.failures, solo=row.failures > 0)
         self._move(move, kind="expired")
 
+    def _end_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
+        """End the task of a shard that took its workers with it too often."""
+        shards.end_parent(shard, outcome=events.FAILED, error=row.error)
+        ended, parent = shards.read_parent(shard), find_snapshot(self._redis, shard.parent)
+        if ended is not None and ended.outcome and parent is not None:
+            self._move(Move(end_of(parent, ended), "anywhere", "ended"), kind="ended")
+
     def _move(self, move: Move, *, kind: str) -> None:
         [moved] = moves.move_tasks(self._redis, [move])
         if moved:
             self.counts[kind] += 1
             logger.warning("rescued task %s (%s): %s", move.snapshot.id, kind, move.snapshot.status)
-
-    def _find(self, task_id: uuid.UUID) -> Snapshot | None:
-        data: Any = self._redis.hget(queue.job_key(str(task_id)), "s")
-        if data:
-            return events.decode(data)
-        record = TaskRecord.objects.filter(pk=task_id).first()
-        return to_snapshot(record) if record else None
 
     def _get_living(self, workers: Iterable[str]) -> set[str]:
         """Return those of the workers that gave a sign of life within LEASE_SECONDS."""

@@ -21,13 +21,15 @@ import redis
 from django.conf import settings
 from django.db import IntegrityError, close_old_connections, reset_queries
 
-from tasks_app import checkpoints, chunks, crash_points, events, log_context, moves, tracing
+from tasks_app import checkpoints, chunks, crash_points, events, log_context, moves, shards, tracing
 from tasks_app.checkpoints import CancelRequested, Claim, Fenced, Refusal
 from tasks_app.chunks import ChunkSize, NotWhole, SmallTask
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error
+from tasks_app.lookup import find_snapshot
 from tasks_app.models import TaskCheckpoint
 from tasks_app.moves import Move, Taken
+from tasks_app.shards import ParentGone
 from tasks_app.task_types import get_task_type
 
 logger = logging.getLogger(__name__)
@@ -92,10 +94,29 @@ class Runner:
             self._fail(held, taken, error)
             return
         try:
+            if self._persist(lambda: shards.must_split(snapshot), held=held):
+                self._split(held, taken)
+                return
             self._run_chunks(held, taken, ChunkSize(task_type, careful=taken.solo or held.failures > 0))
         except GaveUp:
             self._release_quietly(held)
             raise
+
+    def _split(self, held: Claim, taken: Taken) -> None:
+        """Put a big task's shards into its place: they are the next in its queue."""
+        assert taken.snapshot is not None
+        snapshot = taken.snapshot
+        try:
+            parts, are_new = self._persist(lambda: shards.split(held, snapshot), held=held)
+        except Fenced:
+            self._leave(held, taken)
+            return
+        except Exception as error:
+            self._fail(held, taken, error)
+            return
+        batch = [Move(part, "here" if are_new else "anywhere", "front") for part in reversed(parts)]
+        batch.append(Move(self._stand(held, taken, cause="split"), "wip", "split", worker=self._worker))
+        self._persist(lambda: moves.move_tasks(self._redis, batch))
 
     def _run_chunks(self, held: Claim, taken: Taken, size: ChunkSize) -> None:
         """Run chunks until the task has ended or is let go."""
@@ -111,6 +132,9 @@ class Runner:
                     result, finished = chunks.run_chunk(held, snapshot, limit=size.limit)
             except (Fenced, CancelRequested):
                 self._leave(held, taken)
+                return
+            except ParentGone:
+                self._end(held, taken, status=events.CANCELED)
                 return
             except Exception as error:
                 if not is_infrastructure_error(error):
@@ -146,7 +170,7 @@ class Runner:
         snapshot = self._stand(held, taken, cause=events.PROGRESS)
         verdict = self._persist(
             lambda: (
-                moves.move_tasks(self._redis, [Move(snapshot, "here", "stay")]),
+                moves.move_tasks(self._redis, [Move(snapshot, "here", "stay"), *self._stand_of_parent(taken)]),
                 self._outlook.look_up(taken),
             )[1],
             held=held,
@@ -168,6 +192,9 @@ class Runner:
 
     def _end(self, held: Claim, taken: Taken, *, status: str) -> None:
         """End a held task as canceled or stopped."""
+        if taken.snapshot and taken.snapshot.parent and status == events.STOPPED:
+            shard = taken.snapshot
+            self._persist(lambda: shards.end_parent(shard, outcome=status), held=held)
         if self._persist(lambda: checkpoints.end(held, outcome=status), held=held):
             self._tell_end(held, taken, status=status)
         else:
@@ -204,6 +231,9 @@ class Runner:
             self._leave(held, taken)
             return
         if final:
+            if taken.snapshot and taken.snapshot.parent:
+                shard = taken.snapshot
+                self._persist(lambda: shards.end_parent(shard, outcome=events.FAILED, error=text))
             self._tell_end(held, taken, status=events.FAILED, error=text)
             return
         run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(failures))
@@ -287,7 +317,22 @@ class Runner:
         snapshot = replace(
             self._stand(held, taken, cause="end"), status=status, error=error, ended_at=datetime.now(UTC)
         )
-        self._persist(lambda: moves.move_tasks(self._redis, [Move(snapshot, "wip", "ended", worker=self._worker)]))
+        end = Move(snapshot, "wip", "ended", worker=self._worker)
+        self._persist(lambda: moves.move_tasks(self._redis, [end, *self._stand_of_parent(taken)]))
+
+    def _stand_of_parent(self, taken: Taken) -> list[Move]:
+        """Return the move that tells how the task of a shard stands, as its checkpoint says: how far, or ended."""
+        shard = taken.snapshot
+        if shard is None or not shard.parent:
+            return []
+        row = shards.read_parent(shard)
+        parent = find_snapshot(self._redis, shard.parent)
+        if row is None or parent is None:
+            return []
+        if row.outcome:
+            return [Move(end_of(parent, row), "anywhere", "ended")]
+        stand = replace(parent, status=events.STARTED, epoch=row.epoch, done=row.done, counts=row.counts)
+        return [Move(replace(stand, cause=events.PROGRESS, actor=""), "here", "stay")]
 
     def _drop(self, taken: Taken, row: TaskCheckpoint) -> None:
         """Let go of a task that can't be claimed; where it has ended, tell how."""

@@ -52,10 +52,16 @@ class TaskType:
     first_limit: ClassVar[int] = 500  # records of the first chunk; then adapted to CHUNK_SECONDS
     max_limit: ClassVar[int] = 20_000  # records of a chunk at most
     shareable: ClassVar[bool] = False  # may small tasks of this type share one transaction?
+    splittable: ClassVar[bool] = False  # may a big task be split into ranges that run at the same time?
+    undoes: ClassVar[str] = ""  # the parameter that names a task whose rows this type deletes
 
     def total(self, params: Mapping[str, Any]) -> int | None:
         """Tell how many records the task has; None when only the end will tell. Runs in the request: no SQL."""
         return None
+
+    def prepare_split(self, *, task_id: uuid.UUID, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the state with which each shard of a task begins. Runs once a task, outside of a transaction."""
+        return {}
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> Any:
         """Do what needs no transaction (make data, reserve ids); its result is handed to `run_chunks`."""
@@ -68,6 +74,10 @@ class TaskType:
     def run_chunk(self, chunk: Chunk) -> ChunkResult:
         """Do one chunk. Any exception rolls it back and counts as a failed attempt of the task."""
         raise NotImplementedError(f"{type(self).__name__} must implement run_chunk or run_chunks")
+
+    def count_rows(self, task_id: uuid.UUID) -> Mapping[str, int] | None:
+        """Count the rows that a task has in the tables, by the names of `counts`; None where that can't be told."""
+        return None
 
 
 _registry: dict[str, TaskType] = {}

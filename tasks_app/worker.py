@@ -10,7 +10,6 @@ import logging
 import signal
 import socket
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -29,9 +28,8 @@ from uuid_utils import uuid4
 
 from tasks_app import crash_points, events, log_context, moves, queue
 from tasks_app.infrastructure import REDIS_ERRORS, GaveUp, Patience, is_infrastructure_error, limit_silence
-from tasks_app.models import TaskRecord
+from tasks_app.lookup import find_snapshot
 from tasks_app.moves import Taken
-from tasks_app.records import to_snapshot
 from tasks_app.runner import Outlook, Runner, Verdict
 
 logger = logging.getLogger(__name__)
@@ -150,7 +148,7 @@ class TaskWorker(SimpleWorker):
             members: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
             for member in (member for raw in members if (member := raw.decode()).endswith(suffix)):
                 task_id = member.removesuffix(suffix)
-                snapshot = self._find(task_id)
+                snapshot = find_snapshot(self._redis, task_id)
                 if snapshot is None:
                     self._redis.zrem(f"rq:wip:{name}", member)
                     continue
@@ -190,7 +188,7 @@ class TaskWorker(SimpleWorker):
 
     def _run_without_snapshot(self, taken: Taken) -> None:
         """Run a task that Redis had lost but for its queue entry, or the job of another function."""
-        taken.snapshot = self._persist(lambda: self._find(taken.task_id))
+        taken.snapshot = self._persist(lambda: find_snapshot(self._redis, taken.task_id))
         if taken.snapshot is not None:
             self._runner.run([taken])
             return
@@ -214,16 +212,6 @@ class TaskWorker(SimpleWorker):
             rq_queue,
             exc_string=f"The function {job.func_name!r} is not in RQ_ALLOWED_FUNCTIONS (settings/base.py): not run.",
         )
-
-    def _find(self, task_id: str) -> events.Snapshot | None:
-        data: Any = self._redis.hget(queue.job_key(task_id), "s")
-        if data:
-            return events.decode(data)
-        try:
-            record = TaskRecord.objects.filter(pk=uuid.UUID(task_id)).first()
-        except ValueError:
-            return None  # no UUID: the job of another function
-        return to_snapshot(record) if record else None
 
     # --- between chunks
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rest_framework import serializers
 
 from catalog.ids import reserve_ids
+from catalog.models import MODELS
 from catalog.writing import Slice, write_records
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
 
@@ -24,9 +26,13 @@ class UploadTask(TaskType):
     params_serializer = UploadParams
     count_names = ("users", "products", "order_items")
     shareable = True
+    splittable = True
 
     def total(self, params: Mapping[str, Any]) -> int:
         return params["numRecords"]
+
+    def prepare_split(self, *, task_id: uuid.UUID, params: Mapping[str, Any]) -> dict[str, int]:
+        return {"firstId": reserve_ids(count=params["numRecords"])}
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> list[int]:
         """Return the id of record 0 for each chunk's task: from its state, or from one block for all new ones."""
@@ -47,3 +53,10 @@ class UploadTask(TaskType):
             results.append(ChunkResult(done, dict.fromkeys(self.count_names, done), {"firstId": first_id}))
         write_records(slices=slices)
         return results
+
+    def count_rows(self, task_id: uuid.UUID) -> dict[str, int]:
+        """Count by task, which each table has an index for."""
+        return {
+            name: model.objects.filter(task_id=task_id).count()
+            for name, model in zip(self.count_names, MODELS, strict=True)
+        }

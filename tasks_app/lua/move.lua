@@ -6,7 +6,7 @@
 -- from: wip (the registry of started jobs, under that worker) | scheduled | lost (nowhere) | anywhere | ended
 --       | waiting (in either queue) | delayed (scheduled, for either queue)
 -- to: front | back | urgent (front, and a busy worker makes way) | yield (front, behind urgent ones) | scheduled
---     | ended | stay
+--     | split (its shards run in its place) | ended | stay
 -- Returns 1 or 0 for each task; 0: it was not where it should be, or the worker was taken over.
 local STRIDE = 17
 local stream, now = KEYS[1], ARGV[1]
@@ -32,7 +32,7 @@ local function is_placed(id)
     if redis.call('LPOS', 'rq:queue:' .. queue, id) then return true end
     if redis.call('ZSCORE', 'rq:scheduled:' .. queue, id) then return true end
   end
-  return remove_started(id, true)
+  return redis.call('SISMEMBER', 'longtasks:split', id) == 1 or remove_started(id, true)
 end
 
 local function leave(from, queue, id, worker, to)
@@ -60,6 +60,7 @@ local function leave(from, queue, id, worker, to)
       redis.call('SREM', 'longtasks:urgent:' .. name, id)
       redis.call('ZREM', 'rq:scheduled:' .. name, id)
     end
+    redis.call('SREM', 'longtasks:split', id)
     remove_started(id, false)
     return true
   elseif from == 'ended' then
@@ -93,6 +94,7 @@ for i = 2, #ARGV, STRIDE do
         if to == 'ended' then
           redis.call('HSET', job, 'ended_at', now)
           redis.call('HDEL', job, 'solo', 'failures')
+          redis.call('SREM', 'longtasks:split', id)
           if ttl > 0 then
             redis.call('EXPIRE', job, ttl)
             redis.call('ZADD', REGISTRY[status] .. queue, score, id)
@@ -118,6 +120,8 @@ for i = 2, #ARGV, STRIDE do
         for k = #(first or {}), 1, -1 do redis.call('LPUSH', list, first[k]) end
       elseif to == 'back' then
         redis.call('RPUSH', list, id)
+      elseif to == 'split' then
+        redis.call('SADD', 'longtasks:split', id)
       elseif to == 'scheduled' then
         redis.call('ZADD', 'rq:scheduled:' .. queue, score, id)
       end

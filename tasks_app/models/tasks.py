@@ -63,6 +63,12 @@ class TaskCheckpoint(models.Model):
     # First claim; end.
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # Of a big task that was split: into how many shards. 0: it was not.
+    shards = models.PositiveIntegerField(default=0)
+    # Of a shard: the task that it is a part of, and the records from `first` on, `size` of them.
+    parent_id = models.UUIDField(null=True)
+    first = models.PositiveBigIntegerField(default=0)
+    size = models.PositiveBigIntegerField(default=0)
     # Set by every write.
     updated_at = models.DateTimeField()
 
@@ -70,6 +76,8 @@ class TaskCheckpoint(models.Model):
         indexes = [
             # rescue: claims that have run out (outcome = '' and lease_until < now)
             models.Index(fields=["outcome", "lease_until"], name="checkpoint_outcome_lease"),
+            # the shards of a task
+            models.Index(fields=["parent_id"], name="checkpoint_parent"),
             # rescue: ends that the read side has not seen yet
             models.Index(fields=["updated_at"], name="checkpoint_updated"),
         ]

@@ -1,0 +1,24 @@
+"""Finds the newest known snapshot of a task: its job's in Redis, else its record's. For those who write."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import redis
+
+from tasks_app import events, queue
+from tasks_app.events import Snapshot
+from tasks_app.records import read_snapshot
+
+
+def find_snapshot(connection: redis.Redis[Any], task_id: uuid.UUID | str) -> Snapshot | None:
+    """Return a task's snapshot from its job or from its record; None where neither is, or for what is no task's id."""
+    data: Any = connection.hget(queue.job_key(str(task_id)), "s")
+    if data:
+        return events.decode(data)
+    try:
+        key = task_id if isinstance(task_id, uuid.UUID) else uuid.UUID(task_id)
+    except ValueError:
+        return None  # the job of another function
+    return read_snapshot(key)

@@ -1,0 +1,210 @@
+"""A big task runs as shards on several workers, and is one task outside: exact counts, one end, cancel and retry."""
+
+import dataclasses
+import uuid
+from collections import Counter
+
+import pytest
+from django.conf import settings
+from django.test import override_settings
+
+from catalog.models import MODELS
+from tasks_app import commands, events, moves, queries, queue
+from tasks_app.commands import NewTask
+from tasks_app.mirror import Mirror
+from tasks_app.models import TaskCheckpoint, TaskRecord
+from tasks_app.rescue import Rescue
+from tasks_app.runner import Outlook, Runner, Verdict
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def small_shards():
+    small = dataclasses.replace(settings.LONGTASKS, shard_records=300, batch_records=100, rescue_seconds=0.1)
+    with override_settings(LONGTASKS=small):
+        yield
+
+
+class Bench:
+    """Two workers' runners in one process, driven by hand."""
+
+    def __init__(self) -> None:
+        self.redis = queue.get_connection()
+        self.mirror, self.rescue = Mirror(connection=self.redis), Rescue(connection=self.redis)
+        self.after_chunk = lambda taken: Verdict.GO_ON
+
+    def runner(self, worker: str) -> Runner:
+        outlook = Outlook(
+            look_up=lambda taken: self.after_chunk(taken), should_stop=lambda: False, while_waiting=lambda: None
+        )
+        return Runner(connection=self.redis, worker=worker, outlook=outlook)
+
+    def take(self, worker: str) -> list[moves.Taken]:
+        return moves.take_tasks(self.redis, worker=worker, queues=queue.QUEUES, max_tasks=10, max_records=100)[0]
+
+    def run_next(self, worker: str) -> bool:
+        taken = self.take(worker)
+        if taken:
+            self.runner(worker).run(taken)
+        return bool(taken)
+
+    def drain(self) -> int:
+        steps = 0
+        while self.run_next("one" if steps % 2 else "two"):
+            steps += 1
+        self.apply()
+        return steps
+
+    def apply(self) -> None:
+        while self.mirror.step():
+            pass
+
+
+@pytest.fixture
+def bench(redis):
+    return Bench()
+
+
+def start(records: int) -> str:
+    return commands.start_task(task=NewTask(name="upload", params={"numRecords": records})).snapshot.id
+
+
+def positions(task_id: str) -> list[list[int]]:
+    return [sorted(model.objects.filter(task_id=task_id).values_list("position", flat=True)) for model in MODELS]
+
+
+def test_a_big_task_ends_with_exactly_its_rows(bench):
+    task_id = start(1000)
+    assert bench.drain() == 1 + 4  # the split, and four shards of 300, 300, 300 and 100
+    record = TaskRecord.objects.get(pk=task_id)
+    assert (record.status, record.done, record.counts) == (
+        events.FINISHED,
+        1000,
+        {"users": 1000, "products": 1000, "order_items": 1000},
+    )
+    assert positions(task_id) == [list(range(1000))] * 3
+    assert TaskRecord.objects.count() == 1
+    causes = Counter(event.status for event in queries.list_events(task_id=task_id))
+    assert causes[events.FINISHED] == 1
+    assert bench.redis.keys("rq:job:*") == [f"rq:job:{task_id}".encode()]
+    assert bench.redis.smembers("longtasks:split") == set()
+
+
+def test_a_task_of_as_many_records_as_a_shard_is_not_split(bench):
+    task_id = start(300)
+    bench.drain()
+    assert not TaskCheckpoint.objects.exclude(parent_id=None).exists()
+    assert TaskRecord.objects.get(pk=task_id).done == 300
+
+
+def test_shards_run_at_the_same_time_on_two_workers(bench):
+    task_id = start(600)
+    bench.run_next("one")
+    first, second = bench.take("one"), bench.take("two")
+    assert first and second and first[0].task_id != second[0].task_id
+    bench.runner("two").run(second)
+    bench.runner("one").run(first)
+    bench.apply()
+    assert TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert positions(task_id) == [list(range(600))] * 3
+
+
+def test_cancel_between_shards_keeps_what_is_committed_and_nothing_comes_after(bench):
+    task_id = start(900)
+    bench.run_next("one")
+    bench.run_next("one")
+    snapshot = commands.cancel_task(task_id=task_id)
+    assert snapshot.status == events.CANCELED and snapshot.done == 300
+    bench.drain()
+    record = TaskRecord.objects.get(pk=task_id)
+    assert (record.status, record.done) == (events.CANCELED, 300)
+    assert positions(task_id) == [list(range(300))] * 3
+    assert bench.redis.keys("rq:wip:*") == [] and bench.redis.keys("rq:queue:*") == []
+
+
+def test_a_canceled_task_that_is_retried_ends_exact(bench):
+    task_id = start(900)
+    bench.run_next("one")
+    bench.run_next("one")
+    commands.cancel_task(task_id=task_id)
+    bench.drain()
+    commands.retry_task(task_id=task_id)
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert positions(task_id) == [list(range(900))] * 3
+
+
+def test_a_shard_that_runs_while_its_task_is_canceled_and_retried_counts_once(bench):
+    task_id = start(600)
+    bench.run_next("one")
+    running = bench.take("one")
+    commands.cancel_task(task_id=task_id)
+    commands.retry_task(task_id=task_id)
+    bench.run_next("two")  # splits again: the running shard is fenced
+    bench.runner("one").run(running)
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert positions(task_id) == [list(range(600))] * 3
+
+
+def test_everything_that_redis_forgets_between_shards_is_found_again(bench):
+    task_id = start(900)
+    bench.run_next("one")
+    bench.run_next("one")
+    bench.apply()
+    bench.redis.flushall()
+    TaskRecord.objects.update(updated_at="2020-01-01T00:00:00Z")
+    bench.rescue.run()
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert positions(task_id) == [list(range(900))] * 3
+
+
+def test_a_waiting_split_task_is_not_rescued(bench):
+    task_id = start(900)
+    bench.run_next("one")
+    bench.apply()
+    TaskRecord.objects.update(updated_at="2020-01-01T00:00:00Z")
+    bench.rescue.run()
+    bench.rescue.run()
+    assert not bench.rescue.counts
+    assert bench.redis.llen("rq:queue:low") == 3
+    assert queries.get_task(task_id=task_id).status == events.STARTED
+
+
+def test_a_shard_that_fails_for_good_fails_its_task_and_the_rest_of_it(bench, monkeypatch):
+    from catalog.task_types import upload
+
+    real = upload.write_records
+
+    def fail_in_the_second_shard(*, slices):
+        if any(part.start >= 300 for part in slices):
+            raise ValueError("planted")
+        real(slices=slices)
+
+    monkeypatch.setattr(upload, "write_records", fail_in_the_second_shard)
+    once = dataclasses.replace(settings.LONGTASKS, retry_attempts=1)
+    with override_settings(LONGTASKS=once):
+        task_id = start(900)
+        bench.drain()
+    record = TaskRecord.objects.get(pk=task_id)
+    assert (record.status, record.done) == (events.FAILED, 300)
+    assert "planted" in record.error
+    assert positions(task_id) == [list(range(300))] * 3
+    monkeypatch.setattr(upload, "write_records", real)
+    commands.retry_task(task_id=task_id)
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert positions(task_id) == [list(range(900))] * 3
+
+
+def test_the_checkpoint_of_a_shard_and_of_its_task_commit_together(bench):
+    task_id = start(600)
+    bench.run_next("one")
+    bench.after_chunk = lambda taken: Verdict.YIELD
+    for _ in range(3):
+        bench.run_next("one")
+        parent = TaskCheckpoint.objects.get(pk=uuid.UUID(task_id))
+        shards = TaskCheckpoint.objects.filter(parent_id=parent.task_id)
+        assert parent.done == sum(shard.done for shard in shards) == len(positions(task_id)[0])
