@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.utils.translation import gettext_lazy as _
 
+from settings.admin import UNFOLD as UNFOLD
 from settings.database import database_settings
 from settings.env import ROOT, Longtasks, load
 

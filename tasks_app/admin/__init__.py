@@ -1,0 +1,12 @@
+"""The task dashboard in Django's admin: overview, tasks, start form, audit, and RQ's own pages beside it.
+
+Shows what queries tell and changes things through commands only. Must not write a row itself.
+"""
+
+from django.contrib import admin
+
+from tasks_app.admin import people, rq_pages, task_admin
+
+__all__ = ["people", "rq_pages", "task_admin"]
+
+admin.site.index_template = "tasks_app/overview.html"

@@ -1,0 +1,62 @@
+"""The audit as a page: who did what, when, through what."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django import forms
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
+
+from tasks_app import audit
+from tasks_app.admin.live import render_page
+from tasks_app.admin.permissions import can_view, requires
+from tasks_app.models import AuditEntry
+
+ANY: Final = [("", gettext_lazy("any"))]
+
+
+class AuditFilterForm(forms.Form):
+    """The audit's filters, from the address."""
+
+    actor = forms.CharField(label=gettext_lazy("Who"), required=False, max_length=64)
+    action = forms.ChoiceField(
+        label=gettext_lazy("What"), required=False, choices=[*ANY, *AuditEntry.Action.choices]
+    )  # fmt: skip
+    source = forms.ChoiceField(
+        label=gettext_lazy("Through"), required=False, choices=[*ANY, *AuditEntry.Source.choices]
+    )  # fmt: skip
+
+
+@requires(can_view)
+def audit_page(request: HttpRequest) -> HttpResponse:
+    """Show a page of the audit."""
+    form = AuditFilterForm(request.GET, auto_id="filter-%s")
+    form.is_valid()
+    values = form.cleaned_data
+    cursor = request.GET.get("cursor", "")
+    try:
+        page = audit.list_page(
+            actor=values.get("actor", ""),
+            action=values.get("action", ""),
+            source=values.get("source", ""),
+            cursor=cursor,
+        )
+    except ValueError:
+        return HttpResponseRedirect(reverse("admin:tasks_app_auditentry_changelist"))
+    parameters = request.GET.copy()
+    parameters.pop("cursor", None)
+    newest = parameters.urlencode()
+    parameters["cursor"] = page.next_cursor
+    context = {
+        "title": gettext("Audit"),
+        "form": form,
+        "is_filtered": any(values.values()),
+        "entries": page.entries,
+        "cursor": cursor,
+        "newest_query": newest,
+        "next_query": parameters.urlencode() if page.next_cursor else "",
+        "is_fullwidth": "1",
+    }
+    return render_page(request, "tasks_app/audit.html", context)

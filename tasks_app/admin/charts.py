@@ -1,0 +1,126 @@
+"""The overview's charts: from minute roll-ups to the coordinates of an inline SVG. No colour, no words of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.utils.translation import gettext as _
+
+from tasks_app.minutes import MinuteView, quantile_seconds
+from tasks_app.templatetags.task_display import compact, duration
+
+WIDTH: Final = 600
+HEIGHT: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve: its name, its class in the style sheet, its path, and its last value in words."""
+
+    label: str
+    kind: str
+    path: str
+    area: str
+    latest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    title: str
+    lines: list[Line]
+    top: str  # the value at the upper edge, in words
+    first_at: datetime
+    middle_at: datetime
+    last_at: datetime
+
+
+def make_charts(views: Sequence[MinuteView]) -> list[Chart]:
+    """Return the four charts of the overview, over the minutes that are over (the running one would seem a fall)."""
+    done = views[:-1]
+    return [
+        _chart(_("Tasks per second"), done, {"": [view.ended / 60 for view in done]}, in_seconds=False),
+        _chart(_("Rows per second"), done, {"": [view.rows / 60 for view in done]}, in_seconds=False),
+        _chart(_("Waiting time"), done, _quantiles([view.waits for view in done]), in_seconds=True),
+        _chart(_("Running time"), done, _quantiles([view.runs for view in done]), in_seconds=True),
+    ]
+
+
+def _quantiles(sketches: Sequence[dict[str, int]]) -> dict[str, list[float | None]]:
+    return {
+        "p50": [quantile_seconds(sketch, 0.5) for sketch in sketches],
+        "p95": [quantile_seconds(sketch, 0.95) for sketch in sketches],
+    }
+
+
+def _chart(
+    title: str, views: Sequence[MinuteView], curves: Mapping[str, Sequence[float | None]], *, in_seconds: bool
+) -> Chart:
+    say = duration if in_seconds else compact
+    top = _round_up(max((value for curve in curves.values() for value in curve if value is not None), default=0))
+    lines = []
+    for name, curve in curves.items():
+        known = [value for value in curve if value is not None]
+        path = _path(curve, top)
+        lines.append(
+            Line(
+                label=name,
+                kind=name or "single",
+                path=path,
+                area=_area(curve, top) if not name else "",
+                latest=say(known[-1]) if known else "–",
+            )
+        )
+    return Chart(
+        title=title,
+        lines=lines,
+        top=say(top),
+        first_at=views[0].minute,
+        middle_at=views[len(views) // 2].minute,
+        last_at=views[-1].minute,
+    )
+
+
+def _path(curve: Sequence[float | None], top: float) -> str:
+    """Return the `d` of a path: a gap where there is no value, a dot where one stands alone."""
+    parts: list[str] = []
+    pen_down = False
+    for index, value in enumerate(curve):
+        if value is None:
+            pen_down = False
+            continue
+        x, y = _x(index, curve), _y(value, top)
+        if pen_down:
+            parts.append(f"L{x:.1f} {y:.1f}")
+        else:
+            parts.append(f"M{x:.1f} {y:.1f}h0.01")
+        pen_down = True
+    return "".join(parts)
+
+
+def _area(curve: Sequence[float | None], top: float) -> str:
+    points = "".join(f"L{_x(index, curve):.1f} {_y(value or 0, top):.1f}" for index, value in enumerate(curve))
+    return f"M0 {HEIGHT}{points}L{WIDTH} {HEIGHT}Z"
+
+
+def _x(index: int, curve: Sequence[object]) -> float:
+    return index * WIDTH / max(1, len(curve) - 1)
+
+
+def _y(value: float, top: float) -> float:
+    return HEIGHT - (HEIGHT - 4) * value / top
+
+
+def _round_up(value: float) -> float:
+    """Return the next 1, 2 or 5 times a power of ten."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** (len(str(int(value))) - 1) if value >= 1 else 0.001
+    while power < value:
+        for step in (1, 2, 5):
+            if value <= step * power:
+                return step * power
+        power *= 10
+    return power

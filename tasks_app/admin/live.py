@@ -1,0 +1,26 @@
+"""Live parts of pages: the same templates, rendered again and sent as JSON, which live.js puts into the page.
+
+A part is one HTML element with an id. Must not know what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+
+
+def answer_parts(request: HttpRequest, parts: Mapping[str, tuple[str, Mapping[str, Any]]]) -> JsonResponse:
+    """Return {"parts": {element id: HTML}}; `parts` names each element's template and context."""
+    html = {name: render_to_string(template, dict(context), request) for name, (template, context) in parts.items()}
+    return JsonResponse({"parts": html}, headers={"Cache-Control": "no-store"})
+
+
+def render_page(request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
+    """Return a page of the admin with its frame around it."""
+    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    return TemplateResponse(request, template, {**admin.site.each_context(request), **context}, status=status)

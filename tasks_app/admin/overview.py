@@ -1,0 +1,95 @@
+"""The admin's index: what waits, runs and fails now, the last hour in charts, the workers and the queues.
+
+Owns what the overview shows and its live answer. Reads queues from Redis and the past from minute roll-ups; never
+scans tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+
+from tasks_app import minutes, queries, queue
+from tasks_app.admin.charts import make_charts
+from tasks_app.admin.live import answer_parts
+from tasks_app.admin.permissions import can_administer, can_operate, can_view, requires
+from tasks_app.errors import QueueUnavailable
+from tasks_app.events import Snapshot
+from tasks_app.mirror import get_lag_seconds
+from tasks_app.queries import QueueView, WorkerView
+
+CHART_MINUTES: Final = 61
+# A queue whose oldest task waits longer, with none of its tasks running, is shown as stalled.
+STALLED_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    view: QueueView
+    is_stalled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    view: WorkerView
+    task: Snapshot | None
+
+
+def add_overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what the overview shows to the index's context (UNFOLD's DASHBOARD_CALLBACK)."""
+    if not can_view(request):
+        return context
+    return context | collect(request) | {"charts": collect_charts()}
+
+
+@requires(can_view)
+def overview_live(request: HttpRequest) -> HttpResponse:
+    """Answer with the overview's parts; the charts too when a minute has gone by since the reader's."""
+    context = collect(request)
+    parts: dict[str, tuple[str, dict[str, Any]]] = {
+        name: (f"tasks_app/overview_{name.removeprefix('overview-')}.html", context)
+        for name in ("overview-numbers", "overview-queues", "overview-workers")
+    }
+    if request.GET.get("minute") != context["minute"]:
+        parts["overview-charts"] = ("tasks_app/overview_charts.html", context | {"charts": collect_charts()})
+    return answer_parts(request, parts)
+
+
+def collect(request: HttpRequest) -> dict[str, Any]:
+    """Return the numbers, queues and workers of this moment."""
+    now = datetime.now(UTC)
+    context: dict[str, Any] = {
+        "today": minutes.count_since(now.replace(hour=0, minute=0, second=0, microsecond=0)),
+        "minute": now.strftime("%H%M"),
+        "can_operate": can_operate(request),
+        "can_administer": can_administer(request),
+    }
+    try:
+        views = queries.list_queues()
+        workers = {worker.name: worker for view in views for worker in view.workers}
+        running = [worker.task_id for worker in workers.values() if worker.task_id]
+        tasks = dict(zip(running, queue.get_snapshots(running), strict=True)) if running else {}
+        with queue.mapped_errors():
+            lag_seconds = get_lag_seconds(queue.get_connection())
+    except QueueUnavailable as error:
+        return context | {"unavailable": str(error)}
+    return context | {
+        "queues": [QueueRow(view, _is_stalled(view)) for view in views],
+        "workers": [WorkerRow(worker, tasks.get(worker.task_id)) for worker in workers.values()],
+        "waiting": sum(view.depth for view in views),
+        "running": sum(view.started for view in views),
+        "scheduled": sum(view.scheduled for view in views),
+        "lag_seconds": lag_seconds,
+    }
+
+
+def collect_charts() -> list[Any]:
+    return make_charts(minutes.list_last(minutes=CHART_MINUTES))
+
+
+def _is_stalled(view: QueueView) -> bool:
+    waits = view.oldest_wait_seconds or 0.0
+    return bool(view.depth) and waits > STALLED_SECONDS and not view.started and not view.ended_per_second

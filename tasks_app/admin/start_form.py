@@ -1,0 +1,152 @@
+"""The form that starts a task: made out of the task type's own serializer, which also validates it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext, gettext_lazy
+from rest_framework import serializers
+
+from tasks_app import audit, commands, queries
+from tasks_app.admin.live import render_page
+from tasks_app.admin.permissions import can_operate, get_actor, requires
+from tasks_app.admin.task_page import page_address
+from tasks_app.errors import LongtasksError, UnknownTask, UnknownTaskType
+from tasks_app.models import Priority
+from tasks_app.task_types import TaskType, get_task_type, list_task_types
+
+PREFIX: Final = "params-"
+Make = Callable[..., forms.Field]
+
+
+def _number(field: Any, options: dict[str, Any], kind: Make = forms.IntegerField) -> forms.Field:
+    return kind(min_value=field.min_value, max_value=field.max_value, **options)
+
+
+# How DRF's fields are shown, the special before the general; any other one is asked for as JSON.
+_FIELDS: Final[tuple[tuple[type[serializers.Field], Callable[[Any, dict[str, Any]], forms.Field]], ...]] = (
+    (serializers.BooleanField, lambda field, options: forms.BooleanField(**options | {"required": False})),
+    (serializers.IntegerField, _number),
+    (serializers.FloatField, lambda field, options: _number(field, options, forms.FloatField)),
+    (serializers.DecimalField, lambda field, options: _number(field, options, forms.DecimalField)),
+    (
+        serializers.MultipleChoiceField,
+        lambda field, options: forms.MultipleChoiceField(choices=list(field.choices.items()), **options),
+    ),
+    (
+        serializers.ChoiceField,
+        lambda field, options: forms.ChoiceField(choices=list(field.choices.items()), **options),
+    ),
+    (serializers.UUIDField, lambda field, options: forms.CharField(**options)),
+    (serializers.CharField, lambda field, options: forms.CharField(max_length=field.max_length, **options)),
+)
+
+
+class StartForm(forms.Form):
+    """Description and priority, and the parameters of one task type."""
+
+    description = forms.CharField(label=gettext_lazy("Description"), required=False, max_length=255)
+    priority = forms.ChoiceField(
+        label=gettext_lazy("Priority"), choices=Priority.choices, initial=Priority.LOW, widget=forms.RadioSelect
+    )
+
+    def __init__(self, task_type: TaskType, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.task_type = task_type
+        self.serializer_fields = {
+            name: field for name, field in task_type.params_serializer().fields.items() if not field.read_only
+        }
+        for name, field in self.serializer_fields.items():
+            self.fields[PREFIX + name] = _make_field(field)
+
+    def clean(self) -> dict[str, Any]:
+        """Let the task type's serializer judge the parameters; its errors go to the fields they name."""
+        values = super().clean() or {}
+        if any(name.startswith(PREFIX) for name in self.errors):
+            return values
+        params = {
+            name: values[PREFIX + name]
+            for name, field in self.serializer_fields.items()
+            # Left empty: the serializer has a default, or says what is missing.
+            if values.get(PREFIX + name) not in (None, "") or isinstance(field, serializers.BooleanField)
+        }
+        serializer = self.task_type.params_serializer(data=params)
+        if not serializer.is_valid():
+            for name, errors in serializer.errors.items():
+                known = PREFIX + name if PREFIX + name in self.fields else None
+                self.add_error(known, [str(error) for error in errors])
+        else:
+            values["params"] = dict(serializer.validated_data)
+        return values
+
+    def to_task(self) -> commands.NewTask:
+        values = self.cleaned_data
+        return commands.NewTask(
+            name=self.task_type.name,
+            params=values["params"],
+            description=values["description"],
+            priority=values["priority"],
+        )
+
+
+@requires(can_operate)
+def start_page(request: HttpRequest) -> HttpResponse:
+    """Show the form of a task type, and start the task that it asks for."""
+    task_types = list_task_types()
+    name = request.POST.get("type") or request.GET.get("type") or task_types[0].name
+    try:
+        task_type = get_task_type(name)
+    except UnknownTaskType:
+        task_type = task_types[0]
+    if request.method == "POST":
+        form = StartForm(task_type, request.POST)
+        if form.is_valid():
+            try:
+                started = commands.start_task(task=form.to_task(), owner=get_actor(request), source=audit.ADMIN)
+            except LongtasksError as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, gettext("The task is accepted."))
+                return HttpResponseRedirect(page_address(started.snapshot.id))
+    else:
+        form = StartForm(task_type, initial=_get_initial(request.GET))
+    context = {"title": gettext("Start a task"), "form": form, "task_type": task_type, "task_types": task_types}
+    return render_page(request, "tasks_app/start.html", context, status=200 if not form.errors else 422)
+
+
+def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the task that `from` names, where there is one."""
+    try:
+        task = queries.get_task(task_id=query.get("from", ""))
+    except UnknownTask:
+        return {}
+    return {
+        "description": task.description,
+        "priority": task.priority,
+        **{PREFIX + name: value for name, value in task.params.items()},
+    }
+
+
+def _make_field(field: Any) -> forms.Field:
+    default = field.get_initial() if field.default is serializers.empty else field.default
+    options: dict[str, Any] = {
+        "label": field.label or field.field_name,
+        "help_text": field.help_text or _say_bounds(field),
+        "required": field.required,
+        "initial": default() if callable(default) else default,
+    }
+    for kind, make in _FIELDS:
+        if isinstance(field, kind):
+            return make(field, options)
+    return forms.JSONField(**options)
+
+
+def _say_bounds(field: Any) -> str:
+    low, high = getattr(field, "min_value", None), getattr(field, "max_value", None)
+    if low is None or high is None:
+        return ""
+    return gettext("From %(low)s to %(high)s.") % {"low": f"{low:,}", "high": f"{high:,}"}

@@ -1,0 +1,184 @@
+"""The list of tasks: filters, search, pages by key, rows that move, and what can be done with those that are ticked."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+
+from tasks_app import audit, set_commands
+from tasks_app.admin.live import answer_parts, render_page
+from tasks_app.admin.permissions import can_operate, can_view, get_actor, requires
+from tasks_app.errors import LongtasksError
+from tasks_app.models import Priority, Status, TaskRecord
+from tasks_app.set_commands import SetResult
+from tasks_app.task_search import PAGE_TASKS, WINDOW_TASKS, TaskFilter, find_tasks
+from tasks_app.task_types import list_task_types
+from tasks_app.templatetags.task_display import status_label
+
+ANY: Final = [("", gettext_lazy("any"))]
+_ACTIONS: Final = {
+    "cancel": gettext_lazy("Cancel"),
+    "retry": gettext_lazy("Retry"),
+    "high": gettext_lazy("Priority high"),
+    "low": gettext_lazy("Priority low"),
+}
+_ROWS_LIVE: Final = PAGE_TASKS
+
+
+class DateTimeInput(forms.DateTimeInput):
+    """The browser's own picker, which needs no script; times are UTC."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class FilterForm(forms.Form):
+    """The list's filters, from the address."""
+
+    q = forms.CharField(label=gettext_lazy("Search"), required=False, max_length=100)
+    status = forms.ChoiceField(label=gettext_lazy("Status"), required=False, choices=[*ANY, *Status.choices])
+    name = forms.ChoiceField(label=gettext_lazy("Type"), required=False)
+    priority = forms.ChoiceField(label=gettext_lazy("Queue"), required=False, choices=[*ANY, *Priority.choices])
+    owner = forms.CharField(label=gettext_lazy("Owner"), required=False, max_length=64)
+    after = forms.DateTimeField(
+        label=gettext_lazy("Created from (UTC)"),
+        required=False,
+        widget=DateTimeInput(),
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+    )
+    before = forms.DateTimeField(
+        label=gettext_lazy("Created before (UTC)"),
+        required=False,
+        widget=DateTimeInput(),
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+    )
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data, auto_id="filter-%s")
+        names = [(task_type.name, task_type.name) for task_type in list_task_types()]
+        self.fields["name"].choices = [*ANY, *names]  # type: ignore[attr-defined]
+        self.fields["q"].widget.attrs["placeholder"] = gettext("id or description")
+        self.fields["q"].widget.attrs["type"] = "search"
+
+    def read(self) -> TaskFilter:
+        """Return what to look for; a wrong value looks for nothing in particular and is shown at its field."""
+        self.is_valid()
+        values = self.cleaned_data
+        return TaskFilter(
+            status=values.get("status", ""),
+            name=values.get("name", ""),
+            priority=values.get("priority", ""),
+            owner=values.get("owner", ""),
+            created_after=values.get("after"),
+            created_before=values.get("before"),
+            text=values.get("q", ""),
+        )
+
+
+@requires(can_view)
+def task_list(request: HttpRequest) -> HttpResponse:
+    """Show a page of tasks."""
+    form = FilterForm(request.GET)
+    wanted = form.read()
+    cursor = request.GET.get("cursor", "")
+    try:
+        found = find_tasks(wanted=wanted, cursor=cursor)
+    except ValueError:
+        return HttpResponseRedirect(reverse("admin:tasks_app_taskrecord_changelist"))
+    parameters = request.GET.copy()
+    parameters.pop("cursor", None)
+    newest = parameters.urlencode()
+    parameters["cursor"] = found.next_cursor
+    context = {
+        "title": gettext("Tasks"),
+        "form": form,
+        "is_filtered": any(form.cleaned_data.values()),
+        "tasks": found.records,
+        "next_query": parameters.urlencode() if found.next_cursor else "",
+        "newest_query": newest,
+        "is_window": found.is_window,
+        "window": WINDOW_TASKS,
+        "cursor": cursor,
+        "actions": _ACTIONS,
+        "can_operate": can_operate(request),
+        "here": request.get_full_path(),
+        "is_fullwidth": "1",
+    }
+    return render_page(request, "tasks_app/task_list.html", context)
+
+
+@requires(can_view)
+def rows_live(request: HttpRequest) -> HttpResponse:
+    """Answer with the rows of the given tasks as they are now."""
+    keys = []
+    for text in request.GET.get("ids", "").split(",")[:_ROWS_LIVE]:
+        try:
+            keys.append(uuid.UUID(text))
+        except ValueError:
+            continue
+    records = TaskRecord.objects.filter(pk__in=keys).defer("error", "params", "callback_url")
+    operate = can_operate(request)
+    return answer_parts(
+        request,
+        {
+            f"task-{record.pk}": ("tasks_app/task_row.html", {"task": record, "can_operate": operate})
+            for record in records
+        },
+    )
+
+
+@require_POST
+@requires(can_operate)
+def change_many(request: HttpRequest) -> HttpResponse:
+    """Do what was asked with the ticked tasks, as one set."""
+    action, task_ids = request.POST.get("action", ""), request.POST.getlist("task")
+    back = HttpResponseRedirect(safe_next(request))
+    if action not in _ACTIONS or not task_ids:
+        messages.warning(request, gettext("Nothing was done: tick tasks first."))
+        return back
+    try:
+        result = _change(action, task_ids, actor=get_actor(request))
+    except ValueError:
+        messages.error(request, gettext("Nothing was done: these are no ids of tasks, or too many."))
+    except LongtasksError as error:
+        messages.error(request, str(error))
+    else:
+        _tell(request, result)
+    return back
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Return where the reader came from within this site, or the list."""
+    target = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+        return target
+    return reverse("admin:tasks_app_taskrecord_changelist")
+
+
+def _change(action: str, task_ids: list[str], *, actor: str) -> SetResult:
+    if action == "cancel":
+        return set_commands.cancel_tasks(task_ids=task_ids, actor=actor, source=audit.ADMIN)
+    if action == "retry":
+        return set_commands.retry_tasks(task_ids=task_ids, actor=actor, source=audit.ADMIN)
+    return set_commands.change_priorities(task_ids=task_ids, priority=action, actor=actor, source=audit.ADMIN)
+
+
+def _tell(request: HttpRequest, result: SetResult) -> None:
+    if result.changed:
+        number = len(result.changed)
+        messages.success(
+            request, ngettext("%(number)d task changed.", "%(number)d tasks changed.", number) % {"number": number}
+        )
+    if result.left:
+        left = ", ".join(f"{number} {status_label(status)}" for status, number in sorted(result.left.items()))
+        messages.warning(request, gettext("Left as they are: %(left)s.") % {"left": left})

@@ -1,0 +1,189 @@
+"""The page of one task: all that is known of it, its history, and the buttons that change it. Otherwise read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.apps import apps
+from django.contrib import admin, messages
+from django.core.exceptions import FieldDoesNotExist
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST
+
+from tasks_app import audit, checkpoints, commands, events, queries, queue
+from tasks_app.admin.live import answer_parts, render_page
+from tasks_app.admin.permissions import can_operate, can_view, get_actor, requires
+from tasks_app.errors import LongtasksError, QueueUnavailable, UnknownTask
+from tasks_app.events import Snapshot
+
+_LIVE_PARTS: Final = ("head", "facts", "timeline", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a running task goes on, since its worker took it."""
+
+    records_per_second: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CountLink:
+    name: str
+    number: int
+    address: str  # where its rows are listed; "" where nobody lists them
+
+
+@requires(can_view)
+def task_page(request: HttpRequest, task_id: str) -> HttpResponse:
+    """Show a task."""
+    context = _collect(request, task_id)
+    task = context["task"]
+    context["title"] = f"{task.name} {task.description}".strip()
+    return render_page(request, "tasks_app/task_page.html", context)
+
+
+@requires(can_view)
+def task_live(request: HttpRequest, task_id: str) -> HttpResponse:
+    """Answer with the parts of the page that change."""
+    context = _collect(request, task_id)
+    return answer_parts(request, {f"task-{name}": (f"tasks_app/task_{name}.html", context) for name in _LIVE_PARTS})
+
+
+@require_POST
+@requires(can_operate)
+def cancel(request: HttpRequest, task_id: str) -> HttpResponse:
+    """Cancel the task."""
+    try:
+        snapshot = commands.cancel_task(task_id=task_id, actor=get_actor(request), source=audit.ADMIN)
+    except LongtasksError as error:
+        return _refused(request, task_id, error)
+    if snapshot.ended:
+        messages.success(request, gettext("The task is canceled."))
+    else:
+        messages.success(request, gettext("The task ends after its running chunk."))
+    return HttpResponseRedirect(page_address(task_id))
+
+
+@require_POST
+@requires(can_operate)
+def retry(request: HttpRequest, task_id: str) -> HttpResponse:
+    """Retry the task from its checkpoint."""
+    try:
+        commands.retry_task(task_id=task_id, actor=get_actor(request), source=audit.ADMIN)
+    except LongtasksError as error:
+        return _refused(request, task_id, error)
+    messages.success(request, gettext("The task waits for a worker again, from where it was."))
+    return HttpResponseRedirect(page_address(task_id))
+
+
+@require_POST
+@requires(can_operate)
+def change_priority(request: HttpRequest, task_id: str) -> HttpResponse:
+    """Put the task into the other queue."""
+    try:
+        commands.change_priority(
+            task_id=task_id,
+            priority=request.POST.get("priority", ""),
+            actor=get_actor(request),
+            source=audit.ADMIN,
+        )
+    except LongtasksError as error:
+        return _refused(request, task_id, error)
+    messages.success(request, gettext("The task waits in the other queue now."))
+    return HttpResponseRedirect(page_address(task_id))
+
+
+@require_POST
+@requires(can_operate)
+def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
+    """Start a new task with the same parameters."""
+    try:
+        task = queries.get_task(task_id=task_id)
+        started = commands.start_task(
+            task=commands.NewTask(
+                name=task.name,
+                params=task.params,
+                description=task.description,
+                priority=task.priority,
+                callback_url=task.callback_url,
+            ),
+            owner=get_actor(request),
+            source=audit.ADMIN,
+        )
+    except LongtasksError as error:
+        return _refused(request, task_id, error)
+    messages.success(request, gettext("This is the new task, with the same parameters."))
+    return HttpResponseRedirect(page_address(started.snapshot.id))
+
+
+def page_address(task_id: str) -> str:
+    return reverse("admin:tasks_app_taskrecord_change", args=[task_id])
+
+
+def _refused(request: HttpRequest, task_id: str, error: LongtasksError) -> HttpResponse:
+    if isinstance(error, UnknownTask):
+        raise Http404(str(error)) from error
+    messages.error(request, str(error))
+    return HttpResponseRedirect(page_address(task_id))
+
+
+def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
+    try:
+        task = queries.get_task(task_id=task_id)
+        history = queries.list_events(task_id=task_id)
+    except UnknownTask as error:
+        raise Http404(str(error)) from error
+    return {
+        "task": task,
+        "history": history,
+        "pace": _get_pace(task, history),
+        "counts": [CountLink(name, number, _rows_address(name, task.id)) for name, number in task.counts.items()],
+        "rq_address": _rq_address(task),
+        "api_address": f"/tasks/{task.id}",
+        "can_operate": can_operate(request),
+        "can_cancel": not task.ended and not task.cancel_requested,
+        "can_retry": task.status in checkpoints.RETRYABLE,
+        "other_priority": queue.LOW if task.priority == queue.HIGH else queue.HIGH,
+        "can_move": task.status in (events.QUEUED, events.SCHEDULED),
+    }
+
+
+def _get_pace(task: Snapshot, history: list[Any]) -> Pace | None:
+    """Measure since the last take: pauses before it and the worker before do not count."""
+    taken = next((event for event in reversed(history) if event.cause == "take"), None)
+    if task.status != events.STARTED or taken is None:
+        return None
+    seconds = (datetime.now(UTC) - taken.at).total_seconds()
+    rate = (task.done - taken.done) / seconds if seconds > 0 else 0.0
+    if rate <= 0:
+        return None
+    return Pace(rate, (task.total - task.done) / rate if task.total else None)
+
+
+def _rows_address(table: str, task_id: str) -> str:
+    """Return the admin's list of the rows that a task wrote into a table; "" where the admin shows none."""
+    for model in apps.get_models():
+        if model._meta.db_table != table or not admin.site.is_registered(model):
+            continue
+        try:
+            model._meta.get_field("task_id")
+        except FieldDoesNotExist:
+            continue
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        return f"{address}?task={task_id}"
+    return ""
+
+
+def _rq_address(task: Snapshot) -> str:
+    """Return RQ's page of the job; "" where Redis keeps it no longer."""
+    try:
+        if queue.get_snapshot(task.id) is None:
+            return ""
+        return reverse("admin:django_rq_job_detail", args=[queue.QUEUES.index(task.priority), task.id])
+    except (NoReverseMatch, QueueUnavailable):
+        return ""

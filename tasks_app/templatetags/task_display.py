@@ -1,0 +1,140 @@
+"""Template filters: durations, big numbers and statuses in words."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from tasks_app import events
+from tasks_app.models import Status
+
+register = template.Library()
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Say a duration in two units at most; a dash where there is none."""
+    if seconds is None:
+        return "–"
+    if seconds < 0.9995:
+        return _("%(number)s ms") % {"number": max(0, round(seconds * 1000))}
+    if seconds < 9.95:
+        return _("%(number)s s") % {"number": number_format(round(seconds, 1), 1)}
+    whole = round(seconds)
+    if whole < 60:
+        return _("%(number)s s") % {"number": whole}
+    if whole < 3600:
+        return _("%(minutes)s min %(seconds)s s") % {"minutes": whole // 60, "seconds": whole % 60}
+    if whole < 86_400:
+        return _("%(hours)s h %(minutes)s min") % {"hours": whole // 3600, "minutes": whole % 3600 // 60}
+    return _("%(days)s d %(hours)s h") % {"days": whole // 86_400, "hours": whole % 86_400 // 3600}
+
+
+@register.filter
+def compact(number: float | None) -> str:
+    """Say a number with its thousands, small ones with what they have behind the point."""
+    if number is None:
+        return "–"
+    if 0 < number < 10 and number != int(number):
+        return number_format(round(number, 2 if number < 1 else 1))
+    return number_format(round(number), 0, use_l10n=True, force_grouping=True)
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """Say how long ago a time is."""
+    if moment is None:
+        return "–"
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    if seconds < 1:
+        return pgettext("time", "now")
+    return _("%(duration)s ago") % {"duration": _coarse(seconds)}
+
+
+@register.filter
+def status_label(status: str) -> str:
+    """Say a status in the reader's language."""
+    return str(dict(Status.choices).get(status, status))
+
+
+@register.filter
+def wait_seconds(task: Any) -> float | None:
+    """How long a task waited for its first begin, or has been waiting for it."""
+    if task.started_at is not None:
+        return max(0.0, (task.started_at - task.created_at).total_seconds())
+    return max(0.0, ((task.ended_at or datetime.now(UTC)) - task.created_at).total_seconds())
+
+
+@register.filter
+def run_seconds(task: Any) -> float | None:
+    """How long a task ran, or has been running; None before its first begin."""
+    if task.started_at is None:
+        return None
+    return max(0.0, ((task.ended_at or datetime.now(UTC)) - task.started_at).total_seconds())
+
+
+@register.filter
+def percent(task: Any) -> int | None:
+    """How much of a task is done; None where its total is unknown."""
+    if task.status == events.FINISHED:
+        return 100
+    if not task.total:
+        return None
+    return min(100, int(100 * task.done / task.total))
+
+
+@register.filter
+def is_ended(task: Any) -> bool:
+    return task.status in events.ENDED
+
+
+@register.filter
+def pretty_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@register.filter
+def count_label(name: str) -> str:
+    """Say the name of a count: a table's words, where it is one."""
+    return str(_(name.replace("_", " ")))
+
+
+def _coarse(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 60:
+        return _("%(number)s s") % {"number": whole}
+    if whole < 3600:
+        return _("%(number)s min") % {"number": whole // 60}
+    if whole < 86_400:
+        return _("%(number)s h") % {"number": whole // 3600}
+    return _("%(number)s d") % {"number": whole // 86_400}
+
+
+@register.filter
+def count_sum(counts: dict[str, int]) -> int:
+    return sum(counts.values())
+
+
+@register.filter
+def cause_label(cause: str) -> str:
+    """Say why a task changed; a cause that is not known here as it is."""
+    return {
+        "start": _("accepted"),
+        "take": _("taken by a worker"),
+        "yield": _("made way"),
+        "stop": _("its worker stopped"),
+        "due": _("its pause is over"),
+        "rescue": _("put back by rescue"),
+        "retry": _("retried"),
+        "cancel": _("cancel asked"),
+        "priority": _("priority changed"),
+        "attempt_failed": _("the attempt failed"),
+        "end": _("ended"),
+        "rq": _("changed with RQ's tools"),
+    }.get(cause, cause)
