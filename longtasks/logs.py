@@ -8,37 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tasks_app.log_context import get_context
+from tasks_app.redaction import hide_secrets
 
-HIDDEN: Final = "***"
-_SECRETS: Final = (
-    # user:password@ in a URL
-    (re.compile(r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]+(?=@)", re.IGNORECASE), rf"\g<keep>{HIDDEN}"),
-    # Authorization: Bearer …, Basic …
-    (re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE), rf"\g<keep>{HIDDEN}"),
-    # password=…, 'token': '…', SECRET_KEY='…', sessionid=…
-    (
-        re.compile(
-            r"""(?P<keep>\b[\w-]*(?:password|passwd|secret|token|api[_-]?key|sessionid|csrftoken|cookie)[\w-]*["']?"""
-            r"""\s*[=:]\s*["']?)[^\s"',;&)}\]]+""",
-            re.IGNORECASE,
-        ),
-        rf"\g<keep>{HIDDEN}",
-    ),
-)
 # What a LogRecord has anyway; anything else came as `extra`.
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def hide_secrets(text: str) -> str:
-    """Return the text with passwords, tokens and keys replaced by ***."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

@@ -21,6 +21,8 @@ DEBUG = _process.debug
 SECRET_KEY = _process.secret_key
 ALLOWED_HOSTS = list(_process.allowed_hosts)
 WORKERS = _process.workers
+WEB_WORKERS = _process.web_workers
+WEB_THREADS = _process.web_threads
 PORT = _process.port
 
 INSTALLED_APPS = [
@@ -126,7 +128,7 @@ RQ = {
     "DEFAULT_RESULT_TTL": LONGTASKS.result_ttl_seconds,
 }
 # What jobs other than tasks may call, by dotted path: whoever can write to Redis can name any function.
-RQ_ALLOWED_FUNCTIONS: frozenset[str] = frozenset()
+RQ_ALLOWED_FUNCTIONS: frozenset[str] = frozenset({"tasks_app.pruning.run_scheduled"})
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.rendering.OrjsonRenderer"],

@@ -24,6 +24,7 @@ class PurgeTask(TaskType):
 
     name = "purge"
     params_serializer = PurgeParams
+    undoes = "taskId"
     count_names = ("deleted_order_items", "deleted_products", "deleted_users")
 
     def run_chunk(self, chunk: Chunk) -> ChunkResult:

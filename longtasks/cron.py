@@ -1,0 +1,20 @@
+"""What runs on a schedule, by RQ's cron: `manage.py rqcron longtasks.cron`. One such process, anywhere, is enough.
+
+Owns the times. Each function is in RQ_ALLOWED_FUNCTIONS, short, and goes on where the last run ended.
+"""
+
+from functools import partial
+from typing import Any
+
+from rq import cron
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+
+from tasks_app.pruning import run_scheduled
+from tasks_app.queue import LOW
+
+# RQ's cron would write its jobs with pickle, whatever the queue's settings say; workers here read JSON only.
+_rq_cron: Any = cron
+_rq_cron.Queue = partial(Queue, serializer=JSONSerializer)
+
+cron.register(run_scheduled, LOW, cron="*/10 * * * *", job_timeout=30, name="prune")

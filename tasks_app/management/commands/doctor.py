@@ -1,0 +1,35 @@
+"""`manage.py doctor`: says what is wrong with this installation and how to mend it. doctor.py looks; this prints."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from tasks_app.doctor import FAULT, OK, WARNING, examine
+
+_MARKS: Final = {OK: "ok     ", WARNING: "WARNING", FAULT: "FAULT  "}
+
+
+class Command(BaseCommand):
+    help = "Examine settings, Redis, database, processes and clocks. Exit codes: 0 no fault, 1 faults."
+    requires_system_checks = ()  # it shall speak where they would end the start
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+    def handle(self, *args: Any, json: bool, **options: Any) -> None:
+        findings = examine()
+        faults = sum(finding.level == FAULT for finding in findings)
+        if json:
+            self.stdout.write(json_module.dumps({"faults": faults, "findings": [each.as_json() for each in findings]}))
+        else:
+            for finding in findings:
+                self.stdout.write(f"{_MARKS[finding.level]} {finding.check}: {finding.found}")
+                if finding.mend:
+                    self.stdout.write(f"        mend: {finding.mend}")
+            self.stdout.write(f"{faults} faults." if faults else "No faults.")
+        if faults:
+            sys.exit(1)

@@ -1,0 +1,66 @@
+"""`manage.py prune --older-than 30d`: deletes tasks that ended long ago. Words and exit codes; pruning.py does it."""
+
+from __future__ import annotations
+
+import json as json_module
+import re
+import time
+from argparse import ArgumentTypeError
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tasks_app import pruning
+from tasks_app.errors import LongtasksError
+from tasks_app.infrastructure import is_infrastructure_error
+
+AWAY: Final = 6
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Command(BaseCommand):
+    help = (
+        "Delete records, history, checkpoints and jobs of tasks that ended long ago. The rows they wrote stay (task "
+        "type purge). Exit codes: 0 done, 2 wrong arguments, 6 Redis or the database went away: run it again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--older-than", type=_duration, required=True, metavar="30d", help="age: s, m, h, d or w")
+        parser.add_argument("--chunk", type=int, default=pruning.CHUNK_TASKS, help="tasks looked at in a transaction")
+        parser.add_argument("--pause-ms", type=int, default=0, help="pause between two transactions")
+        parser.add_argument("--dry-run", action="store_true", help="count only")
+        parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["chunk"] < 1:
+            raise CommandError(f"--chunk is {options['chunk']}: give 1 or more.", returncode=2)
+        pruned = pruning.Pruned()
+        before = datetime.now(UTC) - options["older_than"]
+        try:
+            for so_far in pruning.prune(ended_before=before, chunk_tasks=options["chunk"], dry_run=options["dry_run"]):
+                pruned = so_far
+                if options["pause_ms"]:
+                    time.sleep(options["pause_ms"] / 1000)
+        except KeyboardInterrupt:
+            self.stderr.write("Stopped; what is deleted is deleted, the next run goes on.")
+        except Exception as error:
+            if not isinstance(error, LongtasksError) and not is_infrastructure_error(error):
+                raise
+            raise CommandError(f"{error} Deleted {pruned.tasks} tasks so far.", returncode=AWAY) from error
+        if options["json"]:
+            self.stdout.write(json_module.dumps(asdict(pruned) | {"dryRun": options["dry_run"]}))
+            return
+        verb = "Would delete" if options["dry_run"] else "Deleted"
+        self.stdout.write(
+            f"{verb} {pruned.tasks:,} tasks that ended before {before:%Y-%m-%d %H:%M} UTC: {pruned.events:,} events, "
+            f"{pruned.checkpoints:,} checkpoints, {pruned.jobs:,} jobs."
+        )
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
+    if not match:
+        raise ArgumentTypeError(f"{text!r} is no duration: give a number and s, m, h, d or w, such as 30d")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})

@@ -1,0 +1,41 @@
+"""`manage.py queue pause|resume NAME`: as the API's, with the user's name in the audit."""
+
+from __future__ import annotations
+
+import getpass
+import json as json_module
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tasks_app import audit, commands
+from tasks_app.errors import LongtasksError
+from tasks_app.queue import QUEUES
+
+AWAY: Final = 6
+
+
+class Command(BaseCommand):
+    help = "Pause or resume a queue. Exit codes: 0 done, 2 wrong arguments, 6 Redis or the database does not answer."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("ask", choices=("pause", "resume"))
+        parser.add_argument("name", choices=QUEUES)
+        parser.add_argument("--reason", default="", help="shown to whoever wonders why it is paused")
+        parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+    def handle(self, *args: Any, ask: str, name: str, reason: str, json: bool, **options: Any) -> None:
+        try:
+            actor = getpass.getuser()
+        except (KeyError, OSError):
+            actor = "cli"
+        try:
+            if ask == "pause":
+                commands.pause_queue(queue=name, actor=actor, reason=reason, source=audit.CLI)
+            else:
+                commands.resume_queue(queue=name, actor=actor, source=audit.CLI)
+        except LongtasksError as error:
+            raise CommandError(str(error), returncode=AWAY) from error
+        paused = ask == "pause"
+        words = f"Queue {name} is {'paused: running tasks stop at their next chunk' if paused else 'open again'}."
+        self.stdout.write(json_module.dumps({"name": name, "paused": paused}) if json else words)

@@ -1,0 +1,260 @@
+"""`manage.py task …`: start, watch, list, cancel, retry and verify tasks, as the API does. Words and exit codes only."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import time
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Iterable
+from typing import Any, Final, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rest_framework.exceptions import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tasks_app import audit, commands, errors, events, queries, queue, verification
+from tasks_app.api.answers import task_data
+from tasks_app.api.rendering import to_json
+from tasks_app.api.serializers import read_new_task
+from tasks_app.events import Snapshot
+from tasks_app.task_types import list_task_types
+
+WRONG, ENDED_BADLY, UNKNOWN, CONFLICT, AWAY, DIFFERENT = 2, 3, 4, 5, 6, 7
+EXIT_CODES: Final = """exit codes:
+  0  done; with --wait or --watch: the task has finished
+  2  wrong arguments or parameters
+  3  with --wait or --watch: the task has failed, or was canceled or stopped
+  4  no such task
+  5  its status does not allow that
+  6  Redis or the database does not answer, or the queue is full: try again
+  7  verify: something differs
+"""
+POLL_SECONDS: Final = 0.2
+
+
+class Command(BaseCommand):
+    help = "Start, watch, list, cancel, retry and verify tasks."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.formatter_class, parser.epilog = RawDescriptionHelpFormatter, EXIT_CODES
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        asks = parser.add_subparsers(dest="ask", required=True, metavar="start|status|list|cancel|retry|verify")
+        start = asks.add_parser("start", help="start a task", epilog=EXIT_CODES)
+        start.formatter_class = RawDescriptionHelpFormatter
+        start.add_argument("name", help="the task type: " + ", ".join(each.name for each in list_task_types()))
+        start.add_argument("--records", type=int, metavar="N", help="short for --params '{\"numRecords\": N}'")
+        start.add_argument("--params", type=_json_object, default={}, metavar="JSON", help="the type's parameters")
+        start.add_argument("--description", default="")
+        start.add_argument("--priority", choices=queue.QUEUES, default=queue.LOW)
+        start.add_argument("--wait", action="store_true", help="show its progress until it ends")
+        status = asks.add_parser("status", help="show a task")
+        status.add_argument("id")
+        status.add_argument("--watch", action="store_true", help="show its progress until it ends")
+        listing = asks.add_parser("list", help="list tasks, newest first")
+        listing.add_argument("--status", choices=events.STATUSES)
+        listing.add_argument("--name", help="the task type")
+        listing.add_argument("--priority", choices=queue.QUEUES)
+        listing.add_argument("--limit", type=int, default=20, help="how many at most (20)")
+        for ask, text in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
+            asks.add_parser(ask, help=text).add_argument("id")
+        verify = asks.add_parser("verify", help="count a task's rows against its record and its checkpoint")
+        which = verify.add_mutually_exclusive_group(required=True)
+        which.add_argument("id", nargs="?")
+        which.add_argument("--all", action="store_true", help="every task that has a record")
+        for each in asks.choices.values():
+            each.add_argument("--json", action="store_true", help="JSON on standard output, as the API gives it")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.json: bool = options["json"]
+        self.console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+        try:
+            getattr(self, f"do_{options['ask']}")(options)
+        except ValidationError as error:
+            _fail(WRONG, "; ".join(_lines_of(error.detail)))
+        except errors.UnknownTaskType as error:
+            _fail(WRONG, str(error))
+        except errors.UnknownTask as error:
+            _fail(UNKNOWN, str(error))
+        except (errors.TaskEnded, errors.TaskNotEnded) as error:
+            _fail(CONFLICT, str(error))
+        except errors.LongtasksError as error:
+            _fail(AWAY, str(error))
+        except KeyboardInterrupt:
+            _fail(130, "stopped watching; the task goes on")
+
+    def do_start(self, options: dict[str, Any]) -> None:
+        params = options["params"] | ({} if options["records"] is None else {"numRecords": options["records"]})
+        body = {"name": options["name"], "priority": options["priority"], "params": params}
+        if options["description"]:
+            body["description"] = options["description"]
+        started = commands.start_task(task=read_new_task(body), owner="", source=audit.CLI)
+        if options["wait"]:
+            self.watch(started.snapshot)
+        else:
+            self.show(started.snapshot)
+
+    def do_status(self, options: dict[str, Any]) -> None:
+        snapshot = queries.get_task(task_id=options["id"])
+        if options["watch"]:
+            self.watch(snapshot)
+        else:
+            self.show(snapshot)
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        if options["limit"] < 1:
+            _fail(WRONG, f"--limit is {options['limit']}: give 1 or more")
+        filters = {name: options[name] for name in ("status", "name", "priority")}
+        tasks: list[Snapshot] = []
+        cursor = ""
+        while len(tasks) < options["limit"]:
+            page = queries.list_tasks(**filters, cursor=cursor, limit=min(500, options["limit"] - len(tasks)))
+            tasks += page.tasks
+            cursor = page.next_cursor
+            if not cursor:
+                break
+        if self.json:
+            self.print_json({"tasks": [task_data(task) for task in tasks]})
+            return
+        table = Table("id", "type", "priority", "status", "done", "total", "attempts", "created (UTC)", box=None)
+        for task in tasks:
+            created = f"{task.created_at:%Y-%m-%d %H:%M:%S}"
+            numbers = (f"{task.done:,}", "?" if task.total is None else f"{task.total:,}", str(task.attempts))
+            table.add_row(task.id, task.name, task.priority, task.status, *numbers, created)
+        self.console.print(table)
+
+    def do_cancel(self, options: dict[str, Any]) -> None:
+        self.show(commands.cancel_task(task_id=options["id"], actor=_actor(), source=audit.CLI))
+
+    def do_retry(self, options: dict[str, Any]) -> None:
+        self.show(commands.retry_task(task_id=options["id"], actor=_actor(), source=audit.CLI))
+
+    def do_verify(self, options: dict[str, Any]) -> None:
+        found = verification.verify_all() if options["all"] else [verification.verify_task(task_id=options["id"])]
+        counts: dict[str, int] = {}
+        for verdict in found:
+            counts[verdict.verdict] = counts.get(verdict.verdict, 0) + 1
+            if self.json:
+                self.print_json(_verdict_data(verdict))
+            elif verdict.differences:
+                self.stdout.write(
+                    f"{verdict.task_id} {verdict.name} {verdict.status}: {'; '.join(verdict.differences)}"
+                )
+            elif not options["all"]:
+                rows = ", ".join(f"{number:,} {name}" for name, number in (verdict.rows or {}).items())
+                self.stdout.write(
+                    f"{verdict.task_id} {verdict.name} {verdict.status}: {verdict.verdict}. {rows}".strip()
+                )
+        if options["all"] and not self.json:
+            summary = ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items())) or "no tasks"
+            self.stdout.write(f"Verified: {summary}.")
+        if counts.get(verification.DIFFERENT):
+            sys.exit(DIFFERENT)
+
+    # --- showing
+
+    def show(self, snapshot: Snapshot) -> None:
+        if self.json:
+            self.print_json(task_data(snapshot))
+            return
+        counts = ", ".join(f"{number:,} {name}" for name, number in snapshot.counts.items())
+        total = "?" if snapshot.total is None else f"{snapshot.total:,}"
+        self.stdout.write(f"{snapshot.id} {snapshot.name} ({snapshot.priority}) {snapshot.status}")
+        self.stdout.write(
+            f"  {snapshot.done:,} of {total} records; {counts or 'no rows'}; attempts {snapshot.attempts}"
+        )
+        if snapshot.error:
+            self.stdout.write(f"  {snapshot.error.rstrip().rpartition(chr(10))[2]}")
+
+    def watch(self, snapshot: Snapshot) -> None:
+        """Show progress until the end: a bar on a terminal, else a line at each change of status."""
+        show = self._watch_lines if self.json or not sys.stdout.isatty() else self._watch_bar
+        if show(snapshot).status != events.FINISHED:
+            sys.exit(ENDED_BADLY)
+
+    def _watch_bar(self, snapshot: Snapshot) -> Snapshot:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console) as progress:
+            bar = progress.add_task(snapshot.name, total=snapshot.total)
+            for now in _follow(snapshot):
+                words = f"{now.name} {now.status}"
+                progress.update(bar, completed=now.done, total=now.total, description=words)
+        self.show(now)
+        return now
+
+    def _watch_lines(self, snapshot: Snapshot) -> Snapshot:
+        shown = ""
+        for now in _follow(snapshot):
+            if now.status != shown:
+                self.show(now)
+                shown = now.status
+        return now
+
+    def print_json(self, data: Any) -> None:
+        self.stdout.write(to_json(data).decode())
+
+
+def _follow(snapshot: Snapshot) -> Iterable[Snapshot]:
+    """Yield the task's state until it has ended. Stores that are away for a moment are waited for."""
+    yield snapshot
+    while not snapshot.ended:
+        time.sleep(POLL_SECONDS)
+        try:
+            snapshot = queries.get_task(task_id=snapshot.id)
+        except (errors.QueueUnavailable, errors.StoreUnavailable):
+            continue
+        yield snapshot
+
+
+def _verdict_data(verdict: verification.Verdict) -> dict[str, Any]:
+    return {
+        "id": verdict.task_id,
+        "name": verdict.name,
+        "status": verdict.status,
+        "verdict": verdict.verdict,
+        "record": verdict.record,
+        "checkpoint": verdict.checkpoint,
+        "rows": verdict.rows,
+        "differences": verdict.differences,
+    }
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ArgumentTypeError(f"{text[:40]!r} is no JSON object")
+    return value
+
+
+def _lines_of(detail: Any, path: str = "") -> list[str]:
+    if isinstance(detail, dict):
+        return [line for name, each in detail.items() for line in _lines_of(each, f"{path}.{name}".lstrip("."))]
+    if isinstance(detail, list):
+        return [line for each in detail for line in _lines_of(each, path)]
+    return [f"{path}: {detail}" if path else str(detail)]
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "cli"
+
+
+def _fail(code: int, words: str) -> NoReturn:
+    raise CommandError(words, returncode=code)

@@ -1,0 +1,112 @@
+"""`manage.py task`, `queues` and `queue` as scripts meet them: words, JSON and exit codes, on real processes."""
+
+import json
+
+import pytest
+
+from tests.conftest import MakeStack
+from tests.stack import TABLES, ProcfileStack
+
+NOBODY = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
+
+
+def test_start_wait_tells_the_end_and_verify_counts_the_rows(stack: ProcfileStack) -> None:
+    done = stack.run_manage("task", "start", "upload", "--records", "321", "--priority", "high", "--wait", "--json")
+    assert done.returncode == 0, done.stdout
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[-1]["status"] == "finished"
+    assert lines[-1]["insertedRecords"] == dict.fromkeys(TABLES, 321)
+    task_id = lines[-1]["id"]
+
+    verdict = json.loads(stack.manage("task", "verify", task_id, "--json"))
+    assert verdict["verdict"] == "equal"
+    assert verdict["rows"] == verdict["checkpoint"] == verdict["record"] == dict.fromkeys(TABLES, 321)
+    assert "321 users" in stack.manage("task", "status", task_id)
+    assert json.loads(stack.manage("task", "status", task_id, "--json")) == stack.task(task_id)
+    listed = json.loads(stack.manage("task", "list", "--name", "upload", "--priority", "high", "--json"))["tasks"]
+    assert task_id in [task["id"] for task in listed]
+    assert task_id in stack.manage("task", "list", "--limit", "500")
+
+
+def test_verify_names_a_lost_row_and_a_row_too_many(stack: ProcfileStack) -> None:
+    lost = stack.start_upload(records=20)
+    double = stack.start_upload(records=20)
+    for task_id in (lost, double):
+        stack.wait_for_end(task_id, deadline_seconds=30)
+    stack.sql("DELETE FROM order_items WHERE task_id = %s AND position = 3", lost.replace("-", ""))
+    stack.sql(
+        "INSERT INTO users SELECT id + 5000000000, task_id, position, first_name, last_name, email, phone, city,"
+        " birth_date, created_at FROM users WHERE task_id = %s AND position = 3",
+        double.replace("-", ""),
+    )
+
+    one = stack.run_manage("task", "verify", lost)
+    assert (one.returncode, "order_items: the checkpoint says 20, the tables 19" in one.stdout) == (7, True), one.stdout
+    everything = stack.run_manage("task", "verify", "--all")
+    assert everything.returncode == 7
+    assert f"{double} upload finished: users: the checkpoint says 20, the tables 21" in everything.stdout
+    assert "2 different" in everything.stdout
+
+    stack.sql("DELETE FROM users WHERE id > 5000000000")
+    stack.sql("DELETE FROM order_items WHERE task_id = %s", lost.replace("-", ""))
+    purge = stack.manage("task", "start", "purge", "--params", json.dumps({"taskId": lost}), "--wait")
+    assert "finished" in purge
+    after = stack.run_manage("task", "verify", lost)
+    assert (after.returncode, "purged" in after.stdout) == (0, True), after.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("start", "nothing"), 2, "Unknown task type 'nothing'"),
+        (("start", "upload", "--records", "0"), 2, "numRecords"),
+        (("start", "upload", "--params", '{"speed": 1}'), 2, "speed"),
+        (("start", "upload", "--params", "[1]"), 2, "is no JSON object"),
+        (("status", NOBODY), 4, "There is no task"),
+        (("cancel", "x"), 4, "There is no task"),
+        (("verify", NOBODY), 4, "There is no task"),
+        (("list", "--limit", "0"), 2, "give 1 or more"),
+    ],
+)
+def test_exit_codes(stack: ProcfileStack, arguments: tuple[str, ...], code: int, words: str) -> None:
+    result = stack.run_manage("task", *arguments)
+    assert (result.returncode, words in result.stdout) == (code, True), result.stdout
+
+
+def test_a_finished_task_can_neither_be_canceled_nor_retried(stack: ProcfileStack) -> None:
+    task_id = stack.start_upload(records=1)
+    stack.wait_for_end(task_id, deadline_seconds=30)
+    for ask in ("cancel", "retry"):
+        result = stack.run_manage("task", ask, task_id)
+        assert (result.returncode, "is finished" in result.stdout) == (5, True), result.stdout
+
+
+def test_cancel_retry_and_a_paused_queue(make_stack: MakeStack) -> None:
+    stack = make_stack(workers=1)
+    assert "paused" in stack.manage("queue", "pause", "low", "--reason", "stock taking")
+    queues = {each["name"]: each for each in json.loads(stack.manage("queues", "--json"))["queues"]}
+    assert queues["low"]["reason"] == "stock taking"
+    assert queues["low"]["pausedAt"]
+    assert "paused by" in stack.manage("queues")
+    task_id = json.loads(stack.manage("task", "start", "upload", "--json"))["id"]
+    assert json.loads(stack.manage("task", "cancel", task_id, "--json"))["status"] == "canceled"
+    watched = stack.run_manage("task", "status", task_id, "--watch")
+    assert (watched.returncode, "canceled" in watched.stdout) == (3, True), watched.stdout
+    stack.manage("task", "retry", task_id)
+    stack.manage("queue", "resume", "low")
+    assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"
+    assert stack.run_manage("queue", "pause", "middle").returncode == 2
+    # Every ask of a person is in the audit.
+    actions = [row[0] for row in stack.sql("SELECT action FROM tasks_app_auditentry ORDER BY id")]
+    assert actions == ["pause", "start", "cancel", "retry", "resume"]
+
+
+def test_a_store_that_is_away_has_its_own_exit_code(stack: ProcfileStack) -> None:
+    away = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    stack.environment, kept = stack.environment | away, stack.environment
+    try:
+        results = [stack.run_manage(*words) for words in (("task", "start", "upload"), ("queues",))]
+    finally:
+        stack.environment = kept
+    for result in results:
+        assert (result.returncode, "does not answer" in result.stdout) == (6, True), result.stdout
