@@ -24,6 +24,9 @@ WORKERS = _process.workers
 WEB_WORKERS = _process.web_workers
 WEB_THREADS = _process.web_threads
 PORT = _process.port
+BIND = _process.bind
+STREAM_PORT = _process.stream_port
+API_OPEN = _process.api_open == "1"
 
 INSTALLED_APPS = [
     "unfold",  # before the admin, whose templates it replaces
@@ -146,6 +149,16 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Long-running tasks that survive whatever dies.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API token, made by `manage.py token create`. It sees the tasks of its own owner; with "
+                "scope `admin` all. On a developer's machine the API is open and takes requests without one.",
+            }
+        }
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

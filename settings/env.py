@@ -74,6 +74,14 @@ class Longtasks:
     queue_bound: int = variable(1_000_000, "waiting tasks per queue before requests get 503", minimum=1)
     queue_reserve: float = variable(0.1, "part of the bound that only high may use", minimum=0, maximum=1)
     redis_timeout_seconds: float = variable(1.5, "a Redis call of web gives up after this", minimum=0.05)
+    rate_limit_per_minute: int = variable(0, "requests of one token in a minute before it gets 429; 0: any", minimum=0)
+    metrics_open: bool = variable(False, "answer /metrics without a token, for scrapers inside the network")
+    webhook_secret: str = variable("", "signs webhooks; 32 characters or more; empty: callbackUrl is refused")
+    webhook_allow_private: bool = variable(False, "let callbackUrl name hosts on private networks and this machine")
+    webhook_timeout_seconds: float = variable(10.0, "a webhook's receiver must have answered by then", minimum=0.1)
+    webhook_attempts: int = variable(10, "deliveries tried of a webhook before it is given up", minimum=1)
+    webhook_first_seconds: float = variable(5.0, "first pause between two tries; doubles, with jitter", minimum=0)
+    webhook_max_seconds: float = variable(3600.0, "longest pause between two tries of a webhook", minimum=0)
     ready_lag_seconds: float = variable(60.0, "/health/ready says no when the mirror is further behind", minimum=1)
     prune_after_days: float = variable(30.0, "age at which the scheduled prune deletes ended tasks", minimum=0)
     tracing: bool = variable(
@@ -107,6 +115,12 @@ class Process:
     )
     bind: str = variable("127.0.0.1", "address that web listens on; 0.0.0.0 for every network")
     port: int = variable(3000, "port that web listens on", minimum=1, maximum=65535)
+    api_open: str = variable(
+        "AUTO",
+        "1: anyone may call; refused in production; AUTO: in development on loopback",
+        choices=("AUTO", "1", "0"),
+    )
+    stream_port: int = variable(3001, "port of the live stream, on the same address", minimum=1, maximum=65535)
     web_workers: int = variable(2, "processes of web", minimum=1, maximum=256)
     web_threads: int = variable(4, "threads per process of web", minimum=1, maximum=256)
     workers: int = variable(2, "worker processes that run tasks", minimum=1, maximum=1024)

@@ -3,12 +3,13 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from settings.base import *
-from settings.base import ALLOWED_HOSTS, DEBUG, LOGGING, LONGTASKS, SECRET_KEY, _process
+from settings.base import ALLOWED_HOSTS, API_OPEN, DEBUG, LOGGING, LONGTASKS, SECRET_KEY, _process
 from settings.env import DEVELOPMENT_SECRET_KEY
 
 # What `check --deploy` wants (security.W009).
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_VARIETY = 5
+WEBHOOK_SECRET_LENGTH = 32
 
 if DEBUG:
     raise ImproperlyConfigured("DEBUG='1' is refused in production: it shows internals. Unset it.")
@@ -22,6 +23,12 @@ for found, what in ((len(SECRET_KEY), "characters"), (len(set(SECRET_KEY)), "dif
         raise ImproperlyConfigured(f"SECRET_KEY has {found} {what}: production wants {wanted} or more, at random.")
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS='' is refused in production: name the hosts, by comma.")
+if API_OPEN:
+    raise ImproperlyConfigured("API_OPEN='1' is refused in production: make tokens with `manage.py token create`.")
+if 0 < len(LONGTASKS.webhook_secret) < WEBHOOK_SECRET_LENGTH:
+    raise ImproperlyConfigured(
+        f"WEBHOOK_SECRET has {len(LONGTASKS.webhook_secret)} characters: production wants {WEBHOOK_SECRET_LENGTH} or more."
+    )
 if LONGTASKS.crash_points:
     raise ImproperlyConfigured(f"CRASH_POINTS={LONGTASKS.crash_points!r} is refused in production: unset it.")
 

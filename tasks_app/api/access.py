@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from django.conf import settings
+from rest_framework.exceptions import APIException, PermissionDenied, Throttled
+
+from tasks_app import tokens
+from tasks_app.api import rates
+from tasks_app.tokens import ADMIN, SCOPES
+
+ANYBODY: Final = ""  # what a view needs that is open to all
+_RANKS: Final = {scope: rank for rank, scope in enumerate(SCOPES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +27,39 @@ class Caller:
 
 
 OPEN: Final = Caller(owner="", sees_owner=None, actor="api")
+NOBODY: Final = Caller(owner="", sees_owner="", actor="")
 
 
-def identify(request: Any) -> Caller:
-    """Tell who makes the request, or raise one of DRF's NotAuthenticated, PermissionDenied, Throttled."""
-    return OPEN
+class Unauthorized(APIException):
+    """No token, or none that is valid: unknown, revoked and expired ones are not told apart."""
+
+    status_code = 401
+    default_detail = "Send a valid API token: Authorization: Bearer …"
+    default_code = "unauthorized"
+    auth_header = 'Bearer realm="longtasks"'
+
+
+def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
+    """Tell who makes the request with these headers, or raise Unauthorized, PermissionDenied or Throttled.
+
+    `needs` is the scope that it takes, or ANYBODY.
+    """
+    if needs == ANYBODY:
+        return NOBODY
+    header: str | None = meta.get("HTTP_AUTHORIZATION")
+    if header is None:
+        if settings.API_OPEN:
+            return OPEN
+        raise Unauthorized
+    scheme, _, secret = header.partition(" ")
+    bearer = tokens.known.find(secret.strip()) if scheme.lower() == "bearer" else None
+    if bearer is None:
+        raise Unauthorized
+    limit = settings.LONGTASKS.rate_limit_per_minute
+    if limit and (wait_seconds := rates.take(slot=bearer.token_id, per_minute=limit)):
+        raise Throttled(wait=wait_seconds)
+    if _RANKS[bearer.scope] < _RANKS[needs]:
+        raise PermissionDenied(f"This takes a token of scope {needs}; yours is of scope {bearer.scope}.")
+    return Caller(
+        owner=bearer.owner, sees_owner=None if bearer.scope == ADMIN else bearer.owner, actor=bearer.owner or "api"
+    )

@@ -11,6 +11,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from tasks_app.api import answers, serializers
+from tasks_app.api.access import ANYBODY
+from tasks_app.tokens import ADMIN, READ, WRITE
 
 _TASK_ID: Final = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 _TASK: Final[dict[str, Any]] = {
@@ -70,6 +72,18 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] =
         "Wrong: params.numRecords. Nothing was done.",
         [{"field": "params.numRecords", "message": "Ensure this value is greater than or equal to 1."}],
     ),
+    401: (
+        "No valid token: none, an unknown, a revoked or an expired one.",
+        "about:blank",
+        "Send a valid API token: Authorization: Bearer …",
+        None,
+    ),
+    403: (
+        "The token's scope does not reach so far.",
+        "about:blank",
+        "This takes a token of scope write; yours is of scope read.",
+        None,
+    ),
     404: ("No such thing, or not yours.", "urn:longtasks:problem:unknown-task", "There is no task 'x'.", None),
     406: ("The client does not take JSON.", "about:blank", "This API answers with application/json only.", None),
     409: (
@@ -97,6 +111,12 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] =
         "This Idempotency-Key was used with a different body. Use a new key for a new task.",
         None,
     ),
+    429: (
+        "The token has called more often than it may.",
+        "about:blank",
+        "Request was throttled. Expected available in 3 seconds.",
+        None,
+    ),
     503: (
         "A queue is full, or a store does not answer. Retry-After says when to try again.",
         "urn:longtasks:problem:queue-full",
@@ -106,6 +126,8 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] =
 }
 _TITLES: Final = {
     400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     406: "Not Acceptable",
     409: "Conflict",
@@ -113,6 +135,7 @@ _TITLES: Final = {
     413: "Request Entity Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Entity",
+    429: "Too Many Requests",
     503: "Service Unavailable",
 }
 _BODY: Final = (411, 413, 415)
@@ -159,7 +182,8 @@ _KEY: Final = [
     ),
     _answers_with("Idempotency-Replayed", "`true` when this is the answer to an earlier request.", 201),
 ]
-_RETRY_AFTER: Final = _answers_with("Retry-After", "Seconds until it makes sense to ask again.", 503, kind=int)
+_RETRY_AFTER: Final = _answers_with("Retry-After", "Seconds until it makes sense to ask again.", 429, 503, kind=int)
+_CHALLENGE: Final = _answers_with("WWW-Authenticate", "That a bearer token is wanted.", 401)
 _LOCATION: Final = _answers_with("Location", "Where the task is.", 201, 202)
 _ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The task's id.")
 _QUEUE_NAME: Final = OpenApiParameter(
@@ -167,9 +191,29 @@ _QUEUE_NAME: Final = OpenApiParameter(
 )
 
 
-def _operation(name: str, tag: str, summary: str, *, parameters: list[Any], **kwargs: Any) -> Any:
+def _operation(
+    name: str,
+    tag: str,
+    summary: str,
+    *,
+    parameters: list[Any],
+    responses: dict[Any, Any],
+    needs: str = READ,
+    **kwargs: Any,
+) -> Any:
+    """Describe an operation that takes a token of the scope `needs`, or ANYBODY."""
+    if needs != ANYBODY:
+        refusals = (401, 429) if needs == READ else (401, 403, 429)
+        responses = {**responses, **_problems(*refusals)}
+        parameters = [*parameters, _CHALLENGE]
     return extend_schema(
-        operation_id=name, tags=[tag], summary=summary, parameters=[*parameters, *_REQUEST_ID], auth=[], **kwargs
+        operation_id=name,
+        tags=[tag],
+        summary=summary,
+        parameters=[*parameters, *_REQUEST_ID],
+        responses=responses,
+        auth=[] if needs == ANYBODY else [{"bearer": []}],
+        **kwargs,
     )
 
 
@@ -177,6 +221,7 @@ start = _operation(
     "startTask",
     "tasks",
     "Start a task",
+    needs=WRITE,
     description="Accepts the task and answers at once; a worker runs it later.",
     parameters=[*_KEY, _LOCATION, _RETRY_AFTER],
     request={"application/json": serializers.NewTaskSerializer},
@@ -196,6 +241,7 @@ bulk = _operation(
     "startTasks",
     "tasks",
     "Start many tasks",
+    needs=WRITE,
     description="Up to 1,000 tasks, all or none, in a body of 4 MiB at most.",
     parameters=[*_KEY, _RETRY_AFTER],
     request={"application/json": serializers.BulkSerializer},
@@ -228,7 +274,13 @@ show = _operation(
         _answers_with("ETag", "Names this very answer.", 200, 304),
         _answers_with("Preference-Applied", "Says that `Prefer: wait` was heard.", 200, 304),
         _answers_with(
-            "Retry-After", "Seconds until it makes sense to ask again; not on an ended task.", 200, 304, 503, kind=int
+            "Retry-After",
+            "Seconds until it makes sense to ask again; not on an ended task.",
+            200,
+            304,
+            429,
+            503,
+            kind=int,
         ),
     ],
     responses={
@@ -241,6 +293,7 @@ cancel = _operation(
     "cancelTask",
     "tasks",
     "Cancel a task",
+    needs=WRITE,
     description="What the task has committed stays; the running chunk is rolled back.",
     parameters=[_ID, _RETRY_AFTER],
     request=None,
@@ -254,6 +307,7 @@ retry = _operation(
     "retryTask",
     "tasks",
     "Retry a failed, stopped or canceled task",
+    needs=WRITE,
     description="It goes on from its checkpoint: nothing is inserted twice.",
     parameters=[_ID, _LOCATION, _RETRY_AFTER],
     request=None,
@@ -286,6 +340,7 @@ pause = _operation(
     "pauseQueue",
     "queues",
     "Pause a queue",
+    needs=ADMIN,
     description="Workers leave it at their next chunk; tasks are still accepted. Survives restarts.",
     parameters=[_QUEUE_NAME, _RETRY_AFTER],
     request={"application/json": serializers.PauseSerializer},
@@ -303,6 +358,7 @@ resume = _operation(
     "resumeQueue",
     "queues",
     "Resume a queue",
+    needs=ADMIN,
     parameters=[_QUEUE_NAME, _RETRY_AFTER],
     request=None,
     responses={200: _ok(answers.QueueSerializer, "It is served.", _QUEUE), **_problems(404, 406, 503)},
@@ -311,6 +367,7 @@ live = _operation(
     "isLive",
     "health",
     "Tell whether the process answers",
+    needs=ANYBODY,
     parameters=[],
     responses={200: _ok(answers.HealthSerializer, "It does.", {"status": "ok"}), **_problems(406)},
 )
@@ -318,6 +375,7 @@ ready = _operation(
     "isReady",
     "health",
     "Tell whether queue and database answer",
+    needs=ANYBODY,
     parameters=[_RETRY_AFTER],
     responses={200: _ok(answers.HealthSerializer, "They do.", {"status": "ok"}), **_problems(406, 503)},
 )

@@ -11,6 +11,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
 from tasks_app.api import describe
+from tasks_app.api.access import ANYBODY
 from tasks_app.api.lean import LeanViewSet
 from tasks_app.api.rendering import to_json
 
@@ -18,7 +19,9 @@ _TYPE = "application/vnd.oai.openapi+json;version=3.1"
 
 
 class SchemaViewSet(LeanViewSet):
-    """The OpenAPI description."""
+    """The OpenAPI description. Open: it tells what the source does, and nothing of any task."""
+
+    needs_to_read = needs_to_write = ANYBODY
 
     @describe.schema
     def retrieve(self, request: Request) -> HttpResponse:

@@ -7,12 +7,15 @@ from rest_framework.request import Request
 
 from tasks_app import queries
 from tasks_app.api import describe
+from tasks_app.api.access import ANYBODY
 from tasks_app.api.lean import LeanViewSet
 from tasks_app.api.rendering import answer
 
 
 class HealthViewSet(LeanViewSet):
-    """Whether the service is well."""
+    """Whether the service is well. Open: load balancers send no token, and it says no more than yes or no."""
+
+    needs_to_read = needs_to_write = ANYBODY
 
     @describe.live
     def live(self, request: Request) -> HttpResponse:

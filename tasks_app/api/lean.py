@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
@@ -18,6 +19,7 @@ from rest_framework.viewsets import ViewSet
 from tasks_app.api.access import Caller, identify
 from tasks_app.api.negotiation import JsonNegotiation
 from tasks_app.api.rendering import DEFAULT_BODY_BYTES, LengthRequired, OrjsonParser, OrjsonRenderer
+from tasks_app.tokens import READ, WRITE
 
 # None of them keeps state, so one of each serves all threads.
 _PARSERS: tuple[BaseParser, ...] = (OrjsonParser(),)
@@ -37,6 +39,8 @@ class LeanViewSet(ViewSet):
     metadata_class = None
     versioning_class = None
     max_body_bytes: ClassVar[int] = DEFAULT_BODY_BYTES
+    needs_to_read: ClassVar[str] = READ
+    needs_to_write: ClassVar[str] = WRITE
     caller: Caller
 
     def get_parsers(self) -> Sequence[BaseParser]:  # type: ignore[override]
@@ -58,7 +62,9 @@ class LeanViewSet(ViewSet):
         self.format_kwarg = None
         request.accepted_renderer, request.accepted_media_type = _NEGOTIATOR.select_renderer(request, _RENDERERS)
         request.version = request.versioning_scheme = None
-        self.caller = identify(request)
+        # Before the method is looked at: who may not call learns nothing of what there is.
+        needs = self.needs_to_read if request.method in SAFE_METHODS else self.needs_to_write
+        self.caller = identify(request._request.META, needs=needs)
         if "HTTP_TRANSFER_ENCODING" in request.META and "CONTENT_LENGTH" not in request.META:
             raise LengthRequired
 

@@ -5,19 +5,30 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from rest_framework.exceptions import APIException
 
+from tasks_app.api.access import identify
+from tasks_app.api.errors import problem_response
+from tasks_app.errors import LongtasksError
 from tasks_app.metrics import TaskCollector
+from tasks_app.tokens import READ
 
 _tasks: Final = TaskCollector()
 
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer in Prometheus's text format."""
+    """Answer in Prometheus's text format whoever sends a token, or anyone with METRICS_OPEN."""
+    if not settings.LONGTASKS.metrics_open:
+        try:
+            identify(request.META, needs=READ)
+        except (APIException, LongtasksError) as error:
+            return problem_response(error, {})
     return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
 
 

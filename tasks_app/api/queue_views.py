@@ -12,10 +12,13 @@ from tasks_app.api.lean import LeanViewSet
 from tasks_app.api.rendering import answer
 from tasks_app.api.serializers import NoQuerySerializer, PauseSerializer, read_query
 from tasks_app.api.strict import get_reader
+from tasks_app.tokens import ADMIN
 
 
 class QueueViewSet(LeanViewSet):
-    """Show, pause and resume queues."""
+    """Show queues to whoever may read; pause and resume them, which concerns all owners, for administrators."""
+
+    needs_to_write = ADMIN
 
     @describe.queues
     def list(self, request: Request) -> HttpResponse:

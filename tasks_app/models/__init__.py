@@ -4,8 +4,11 @@ from tasks_app.models.audit import AuditEntry
 from tasks_app.models.minutes import TaskMinute
 from tasks_app.models.state import MirrorCursor, QueueState
 from tasks_app.models.tasks import Priority, Status, TaskCheckpoint, TaskEvent, TaskRecord
+from tasks_app.models.tokens import ApiToken
+from tasks_app.models.webhooks import WebhookDelivery
 
 __all__ = [
+    "ApiToken",
     "AuditEntry",
     "MirrorCursor",
     "Priority",
@@ -15,4 +18,5 @@ __all__ = [
     "TaskEvent",
     "TaskMinute",
     "TaskRecord",
+    "WebhookDelivery",
 ]

@@ -1,0 +1,38 @@
+"""The API's tokens: who may call, in whose name, how far. Only a digest of the secret is here."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class ApiToken(models.Model):
+    """A token of the API. Made and revoked by `manage.py token` and the admin, through tasks_app.tokens."""
+
+    class Scope(models.TextChoices):
+        # Each may do what those before it may.
+        READ = "read", _("read")
+        WRITE = "write", _("read and write")
+        ADMIN = "admin", _("everything, of all owners")
+
+    # Whose tasks it starts and sees. Several tokens of one owner see the same tasks.
+    owner = models.CharField(_("owner"), max_length=64)
+    scope = models.CharField(_("scope"), max_length=8, choices=Scope.choices)
+    note = models.CharField(_("note"), max_length=255, default="", blank=True)
+    # SHA-256 of the whole token: 256 random bits need no slower hash.
+    digest = models.CharField(max_length=64, unique=True)
+    # Its first characters, to tell it from others.
+    prefix = models.CharField(_("begins with"), max_length=12)
+    created_at = models.DateTimeField(_("created at"))
+    created_by = models.CharField(_("created by"), max_length=64, default="", blank=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True)
+    # To the minute or so: written aside, not by each request.
+    last_used_at = models.DateTimeField(_("last used at"), null=True)
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… ({self.owner}, {self.scope})"

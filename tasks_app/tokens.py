@@ -1,0 +1,180 @@
+"""The API's tokens: making, revoking, and telling whose a token is without SQL on the path of a request.
+
+Owns ApiToken. Each process keeps all valid digests in memory and reads them again every half minute at the most,
+so a revocation holds everywhere within a minute; a token that it does not know makes it look at once, but no
+oftener than once a second, whatever anyone sends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Q
+
+from tasks_app.errors import StoreUnavailable
+from tasks_app.models import ApiToken
+
+logger = logging.getLogger(__name__)
+
+PREFIX: Final = "lt_"
+SHOWN_CHARACTERS: Final = 10
+READ: Final = ApiToken.Scope.READ.value
+WRITE: Final = ApiToken.Scope.WRITE.value
+ADMIN: Final = ApiToken.Scope.ADMIN.value
+SCOPES: Final = (READ, WRITE, ADMIN)  # each may do what those before it may
+
+FRESH_SECONDS: Final = 30.0  # one thread reads anew, the others go on with what they have
+OLD_SECONDS: Final = 55.0  # all wait for what the database says now
+LOOK_AGAIN_SECONDS: Final = 1.0  # between two readings because of unknown tokens
+FAILED_SECONDS: Final = 5.0  # until the database is asked again after it did not answer
+USED_SECONDS: Final = 60.0  # what "last used" is rounded to
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """What a valid token says of who sends it."""
+
+    token_id: int
+    owner: str
+    scope: str
+    expires_at: float | None  # seconds since the epoch
+
+
+def create_token(
+    *, owner: str, scope: str, created_by: str = "", note: str = "", lifetime: timedelta | None = None
+) -> tuple[ApiToken, str]:
+    """Make a token; returns its row and the secret itself, which is shown once and stored nowhere."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    now = datetime.now(UTC)
+    token = ApiToken.objects.create(
+        owner=owner,
+        scope=ApiToken.Scope(scope),
+        note=note,
+        digest=digest_of(secret),
+        prefix=secret[:SHOWN_CHARACTERS],
+        created_at=now,
+        created_by=created_by[:64],
+        expires_at=now + lifetime if lifetime is not None else None,
+    )
+    logger.info("token %s… of %s made, scope %s", token.prefix, owner, scope, extra={"actor": created_by})
+    return token, secret
+
+
+def revoke_token(*, token_id: int, actor: str = "") -> ApiToken:
+    """Revoke a token: no process takes it any more a minute later. Raises ApiToken.DoesNotExist."""
+    with transaction.atomic():
+        token = ApiToken.objects.select_for_update().get(pk=token_id)
+        if token.revoked_at is None:
+            token.revoked_at = datetime.now(UTC)
+            token.save(update_fields=["revoked_at"])
+            logger.info("token %s… of %s revoked", token.prefix, token.owner, extra={"actor": actor})
+    return token
+
+
+def digest_of(secret: str) -> str:
+    """Return what is stored of a token."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class KnownTokens:
+    """All valid tokens by digest, in this process's memory.
+
+    What is compared with the table are digests, so how long a comparison takes tells nothing of a token.
+    """
+
+    def __init__(self) -> None:
+        self._bearers: dict[str, Bearer] = {}
+        self._lock = threading.Lock()
+        self._used: set[int] = set()
+        self._noted_at = time.monotonic()
+        self.forget()
+
+    def forget(self) -> None:
+        """Read anew at the next request."""
+        self._bearers = {}
+        self._read_at = self._tried_at = -math.inf
+        self._failed = False
+
+    def find(self, secret: str) -> Bearer | None:
+        """Return who sends this token; None for one that is unknown, revoked or expired.
+
+        Raises StoreUnavailable where the tokens could not be read even once. While the database is away nobody can
+        revoke a token either, and what was read last holds.
+        """
+        now = time.monotonic()
+        if now - self._read_at > FRESH_SECONDS and now - self._tried_at > (FAILED_SECONDS if self._failed else 0):
+            self._read_again(wait=now - self._read_at > OLD_SECONDS and not self._failed)
+        digest = digest_of(secret)
+        bearer = self._bearers.get(digest)
+        if bearer is None:
+            if now - self._tried_at > LOOK_AGAIN_SECONDS:
+                self._read_again(wait=False)
+                bearer = self._bearers.get(digest)
+            if self._read_at == -math.inf:
+                raise StoreUnavailable("the tokens are not known")
+            if bearer is None:
+                return None
+        if bearer.expires_at is not None and bearer.expires_at <= time.time():
+            return None
+        self._used.add(bearer.token_id)
+        return bearer
+
+    def _read_again(self, *, wait: bool) -> None:
+        asked_at = time.monotonic()
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
+            if self._tried_at > asked_at:
+                return  # another thread has just done it
+            self._tried_at = asked_at
+            try:
+                rows = list(
+                    ApiToken.objects.filter(revoked_at=None)
+                    .exclude(expires_at__lte=datetime.now(UTC))
+                    .values_list("digest", "id", "owner", "scope", "expires_at")
+                )
+            except (DatabaseError, InterfaceError) as error:
+                self._failed = True
+                logger.warning("the tokens could not be read; those known hold: %s", type(error).__name__)
+                return
+            self._bearers = {
+                digest: Bearer(token_id, owner, scope, expires_at.timestamp() if expires_at else None)
+                for digest, token_id, owner, scope, expires_at in rows
+            }
+            self._read_at, self._failed = asked_at, False
+        finally:
+            self._lock.release()
+        if self._used and asked_at - self._noted_at > USED_SECONDS:
+            used, self._used, self._noted_at = self._used, set(), asked_at
+            # Aside: a write may have to wait for a lock, and the request shall not.
+            threading.Thread(target=_note_used, args=(used,), daemon=True).start()
+
+
+def note_used(token_ids: set[int]) -> None:
+    """Write that these tokens were used, to the minute."""
+    now = datetime.now(UTC)
+    before = now - timedelta(seconds=USED_SECONDS)
+    ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=before), pk__in=token_ids).update(
+        last_used_at=now
+    )
+
+
+def _note_used(token_ids: set[int]) -> None:
+    try:
+        note_used(token_ids)
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("which tokens were used could not be written: %s", type(error).__name__)
+    finally:
+        connection.close()
+
+
+known: Final = KnownTokens()
