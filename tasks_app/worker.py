@@ -53,9 +53,10 @@ class TaskWorker(SimpleWorker):
 
     log_job_description = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["name"] = kwargs.get("name") or f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
-        super().__init__(*args, **kwargs)
+    def __init__(self, queues: Any, name: str | None = None, *args: Any, **kwargs: Any) -> None:
+        # RQ itself passes the name by position where it lists workers.
+        name = name or f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
+        super().__init__(queues, name, *args, **kwargs)
         self.worker_ttl = WORKER_TTL_SECONDS
         log_context.worker.set(self.name)
         self._redis = queue.get_connection()

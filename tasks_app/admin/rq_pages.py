@@ -1,18 +1,96 @@
 """django-rq's own pages, beside the dashboard: for administrators, and mended where they break with this set-up.
 
-Owns the registration of django-rq's Dashboard. See docs/upstream/django-rq-worker-pages.md for what is mended.
+Owns the registration of django-rq's Dashboard, and the one place where names inside django-rq are replaced; why
+stands in docs/upstream/django-rq-pages.md. tests/admin/test_rq_pages.py fails when the library changes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext
+from django_rq import utils, views
 from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker import Worker
 
-from tasks_app.admin.permissions import can_administer, requires
+from tasks_app import audit, queue, set_commands
+from tasks_app.admin.permissions import can_administer, get_actor, requires
+from tasks_app.job import TaskJob
+
+# Canceling takes its time; more than so many are canceled by asking again.
+EMPTY_TASKS: Final = 20_000
+
+
+class ShownWorker(Worker):
+    """A worker as the pages show it: reads its job as it was written, with JSON. They name no serializer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["serializer"] = kwargs.get("serializer") or JSONSerializer
+        super().__init__(*args, **kwargs)
+
+
+def _requeue_by_id(job_id: str, connection: Any, serializer: Any = None) -> Job:
+    """RQ's `requeue_job`, which knows no job class."""
+    return TaskJob.fetch(job_id, connection=connection, serializer=serializer).requeue()
+
+
+def _requeue(rq_queue: Any, job: Any) -> None:
+    """django-rq's `requeue_job`, which puts the job into the queue past its class."""
+    if getattr(job, "snapshot", None) is None:
+        _original_requeue(rq_queue, job)
+    else:
+        job.requeue()
+
+
+_original_requeue = utils.requeue_job
+views.Worker = ShownWorker
+views.Job = utils.Job = TaskJob
+views.requeue_job = _requeue_by_id
+views._requeue_job = _requeue
+
+
+def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
+    """Cancel what waits, where RQ would delete the jobs, which rescue would put back."""
+    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    if request.method != "POST":
+        return views.clear_queue(request, queue_index)
+    name = queue.QUEUES[queue_index]
+    waiting: Any = queue.get_connection().lrange(queue.queue_key(name), 0, EMPTY_TASKS - 1)
+    canceled = 0
+    task_ids = [job_id.decode() for job_id in waiting]
+    for start in range(0, len(task_ids), set_commands.SET_TASKS):
+        page = task_ids[start : start + set_commands.SET_TASKS]
+        canceled += len(
+            set_commands.cancel_tasks(task_ids=page, actor=get_actor(request), source=audit.ADMIN).changed
+        )  # fmt: skip
+    messages.info(request, gettext("%(number)d waiting tasks canceled.") % {"number": canceled})
+    return HttpResponseRedirect(reverse("admin:django_rq_jobs", args=[queue_index]))
+
+
+def _told(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Say in words what django-rq answers with 500: a worker or job that has gone, a task that can't be requeued."""
+
+    @wraps(view)
+    def telling(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except (InvalidJobOperation, NoSuchJobError) as error:
+            messages.error(request, str(error) or gettext("The job does not allow that in its state."))
+            return HttpResponseRedirect(reverse("admin:django_rq_dashboard_changelist"))
+        except (AssertionError, ValueError, IndexError) as error:
+            raise Http404(str(error)) from error
+
+    return telling
+
 
 if admin.site.is_registered(Dashboard):
     admin.site.unregister(Dashboard)
@@ -34,5 +112,6 @@ class RqPagesAdmin(QueueAdmin):
     def get_urls(self) -> list[Any]:
         patterns = super().get_urls()
         for pattern in patterns:
-            pattern.callback = requires(can_administer)(pattern.callback)
+            view = self.admin_site.admin_view(empty_queue) if pattern.name == "django_rq_clear" else pattern.callback
+            pattern.callback = requires(can_administer)(_told(view))
         return patterns
