@@ -35,8 +35,10 @@ def record(
     *, action: str, source: str, actor: str, task_ids: Sequence[str] = (), queue: str = "", detail: str = ""
 ) -> None:
     """Note what was done: one entry for each task, or one for the queue. One statement."""
+    # Whoever sits at the command line sees what they did; the lines are for asks from afar.
+    level = logging.DEBUG if source == CLI else logging.INFO
     what = {"source": source, "actor": actor, "action": action, "queue": queue, "tasks": " ".join(task_ids[:20])}
-    logger.info("%s by %s", action, actor or source, extra={name: value for name, value in what.items() if value})
+    logger.log(level, "%s by %s", action, actor or source, extra={name: value for name, value in what.items() if value})
     now = datetime.now(UTC)
     AuditEntry.objects.bulk_create(
         [
