@@ -160,6 +160,10 @@ class ProcfileStack:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def hang_up(self, role: str) -> None:
+        """SIGHUP of the parent: what `make reload` sends."""
+        self._processes[role].send_signal(signal.SIGHUP)
+
     def restart_role(self, role: str) -> None:
         self.stop_role(role)
         self.start_role(role)
