@@ -25,6 +25,10 @@ demo: .venv/.embedded ## start the embedded stack, run two uploads, compare the 
 up: $(runtime) ## serve on PORT (3000) with WORKERS (2) until Ctrl-C
 	@.venv/bin/python manage.py up
 
+.PHONY: reload
+reload: $(runtime) ## new code without a gap, for what `make up` or deploy/supervisord.conf runs
+	@.venv/bin/python manage.py reload
+
 .PHONY: manage
 manage: $(runtime) ## manage.py in the same environment: make manage ARGS="migrate"
 	@.venv/bin/python manage.py $(ARGS)

@@ -1,19 +1,25 @@
-"""Health for load balancers and supervisors: `live` says the process answers, `ready` that its stores do."""
+"""Health for load balancers and supervisors: `live` says the process answers, `ready` that it can serve."""
 
 from __future__ import annotations
 
 from django.http import HttpResponse
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from tasks_app import queries
+from tasks_app import readiness
 from tasks_app.api import describe
-from tasks_app.api.access import ANYBODY
+from tasks_app.api.access import ANYBODY, identify
+from tasks_app.api.errors import problem
 from tasks_app.api.lean import LeanViewSet
 from tasks_app.api.rendering import answer
+from tasks_app.errors import LongtasksError
+from tasks_app.tokens import ADMIN
+
+_RETRY_SECONDS = 2
 
 
 class HealthViewSet(LeanViewSet):
-    """Whether the service is well. Open: load balancers send no token, and it says no more than yes or no."""
+    """Whether the service is well. Open to all: load balancers send no token, and learn no more than yes or no."""
 
     needs_to_read = needs_to_write = ANYBODY
 
@@ -23,6 +29,19 @@ class HealthViewSet(LeanViewSet):
 
     @describe.ready
     def ready(self, request: Request) -> HttpResponse:
-        # Asks Redis and the database; whichever is away answers with its 503.
-        queries.list_queues()
-        return answer({"status": "ok"})
+        faults = readiness.find_faults()
+        if not faults:
+            return answer({"status": "ok"})
+        detail = "Not ready."
+        if _may_see_details(request):
+            detail = "Not ready: " + "; ".join(f"{name}: {reason}" for name, reason in faults.items()) + "."
+        return problem(503, detail, kind="not-ready", headers={"Retry-After": str(_RETRY_SECONDS)})
+
+
+def _may_see_details(request: Request) -> bool:
+    """Administrators, and everybody where the API is open."""
+    try:
+        identify(request.META, needs=ADMIN)
+    except (APIException, LongtasksError):
+        return False
+    return True

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 import time
 from types import FrameType
 from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import OperationalError, close_old_connections
+from django.db import OperationalError, close_old_connections, connections
 from django.db import connection as database
 
 from tasks_app import queue
@@ -33,20 +35,29 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="apply what there is, rescue once, and end")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.should_stop = False
+        self.should_stop = self.should_begin_anew = False
+        signal.signal(signal.SIGHUP, self.request_new_code)
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
         limit_silence(settings.LONGTASKS.lease_seconds + 2)
         connection = queue.get_connection()
         self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
         self.rescued_at = self.due_at = 0.0
+        self.run(once=options["once"])
+        if self.should_begin_anew:
+            connections.close_all()
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+    def run(self, *, once: bool) -> None:
+        """Work until asked to stop; wait while the infrastructure is away."""
         patience = Patience(should_stop=lambda: self.should_stop)
         while not self.should_stop:
             try:
                 close_old_connections()
                 self.work()
                 patience = Patience(should_stop=lambda: self.should_stop)
-                if options["once"]:
+                if once:
                     return
             except GaveUp:
                 return
@@ -93,6 +104,10 @@ class Command(BaseCommand):
         finally:
             with database.cursor() as cursor:
                 cursor.execute("PRAGMA busy_timeout = 30000")
+
+    def request_new_code(self, signum: int, frame: FrameType | None) -> None:
+        """SIGHUP: the same process goes on with the code as it is then."""
+        self.should_stop = self.should_begin_anew = True
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         self.should_stop = True

@@ -6,13 +6,16 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from types import FrameType
 from typing import Any, Final
 
+import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from uuid_utils import uuid4
 
 from tasks_app import queue
 
@@ -22,10 +25,11 @@ POLL_SECONDS: Final = 0.1
 SHORT_LIFE_SECONDS: Final = 5.0  # a child that dies sooner than this is started again after a pause
 LONGEST_PAUSE_SECONDS: Final = 5.0
 GRACE_SECONDS: Final = 10.0
+READY_SECONDS: Final = 30.0  # a new worker has that long to come up in a reload
 
 
 class Command(BaseCommand):
-    help = "Run NUM worker processes; the parent starts a new one for each that dies. Ends them on SIGTERM."
+    help = "Run NUM worker processes; the parent starts a new one for each that dies. SIGTERM ends them, SIGHUP replaces them one by one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("num", type=int, help="how many worker processes")
@@ -44,7 +48,8 @@ class Command(BaseCommand):
         self.environment = os.environ | {"DEBUG": "0"}
         if options["pause_ms"]:
             self.environment["PAUSE_MS"] = str(options["pause_ms"])
-        self.should_stop = False
+        self.should_stop = self.should_roll = False
+        signal.signal(signal.SIGHUP, self.request_roll)
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
         self.children = [Child(self) for _ in range(options["num"])]
@@ -54,6 +59,9 @@ class Command(BaseCommand):
         while not self.should_stop:
             for child in self.children:
                 child.watch(restart=not burst)
+            if self.should_roll and not burst:
+                self.should_roll = False
+                self.roll()
             if burst and all(child.ended for child in self.children):
                 return
             time.sleep(POLL_SECONDS)
@@ -62,6 +70,24 @@ class Command(BaseCommand):
         deadline = time.monotonic() + GRACE_SECONDS
         for child in self.children:
             child.wait(deadline)
+
+    def roll(self) -> None:
+        """Replace the children one by one, each by one that runs the code as it is now and is ready to work.
+
+        Where a new one does not come up, the old ones stay: broken code stops nobody.
+        """
+        for child in self.children:
+            if self.should_stop:
+                return
+            if not child.replace():
+                logger.error("the reload is broken off: a new worker does not start; the old ones go on")
+                return
+            for each in self.children:
+                each.watch(restart=True)
+        logger.info("all %d workers are new", len(self.children))
+
+    def request_roll(self, signum: int, frame: FrameType | None) -> None:
+        self.should_roll = True
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         self.should_stop = True
@@ -80,8 +106,9 @@ class Child:
 
     def start(self) -> None:
         self._started_at = time.monotonic()
+        self._name = f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
         self._process = subprocess.Popen(
-            self._command.command,
+            [*self._command.command, "--name", self._name],
             env=self._command.environment,
             start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
             preexec_fn=_end_with_parent,
@@ -103,6 +130,35 @@ class Child:
             logger.warning("a worker ended (%s): a new one starts in %.2f s", code, self._pause_seconds)
         if restart and time.monotonic() >= self._start_at:
             self.start()
+
+    def replace(self) -> bool:
+        """Start the successor, wait until it works, and only then end the old one. False: it did not come up."""
+        old = self._process
+        self.start()
+        new = self._process
+        assert new is not None
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_at_work():
+            if new.poll() is not None or time.monotonic() > deadline or self._command.should_stop:
+                new.kill()
+                new.wait()
+                self._process = old
+                return False
+            time.sleep(POLL_SECONDS)
+        if old is not None:
+            old.terminate()
+            try:
+                old.wait(timeout=GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                old.kill()
+                old.wait()
+        return True
+
+    def _is_at_work(self) -> bool:
+        try:
+            return bool(queue.get_connection().exists(f"rq:worker:{self._name}"))
+        except redis.RedisError:
+            return False
 
     def terminate(self) -> None:
         if self._process is not None:

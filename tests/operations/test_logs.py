@@ -1,0 +1,138 @@
+"""Log lines: one JSON object each in production, readable in development, the same context on both, no secret."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Generator
+
+import pytest
+from django.test import Client
+
+from longtasks.logs import JsonFormatter, TextFormatter
+from settings.env import ROOT
+from tasks_app import log_context
+from tests.conftest import MakeStack
+from tests.test_settings import GOOD_PRODUCTION
+
+
+@pytest.fixture(autouse=True)
+def _context() -> Generator[None, None, None]:
+    tokens = [(variable, variable.set("")) for variable in log_context.VARIABLES]
+    yield
+    for variable, token in tokens:
+        variable.reset(token)
+
+
+def make_record(message: str, *args: object, **extra: object) -> logging.LogRecord:
+    record = logging.LogRecord("tasks_app.runner", logging.WARNING, __file__, 1, message, args, None)
+    vars(record).update(extra)
+    return record
+
+
+def test_json_holds_message_context_and_extras() -> None:
+    log_context.worker.set("host-1")
+    log_context.begin_task(task="T", request="R")
+    log_context.chunk.set("500+250")
+    line = json.loads(JsonFormatter().format(make_record("took %d s", 3, attempt=2)))
+    assert line.pop("time").endswith("+00:00")
+    assert line.pop("pid")
+    assert line == {
+        "level": "WARNING",
+        "logger": "tasks_app.runner",
+        "message": "took 3 s",
+        "request_id": "R",
+        "task_id": "T",
+        "worker": "host-1",
+        "chunk": "500+250",
+        "attempt": 2,
+    }
+
+
+def test_text_is_one_line_with_the_same_context() -> None:
+    log_context.begin_task(task="T", request="R")
+    line = TextFormatter().format(make_record("took %d s", 3, attempt=2))
+    assert line.endswith("WARNING tasks_app.runner: took 3 s  [request_id=R task_id=T attempt=2]")
+
+
+def test_an_exception_stays_inside_its_json_line() -> None:
+    record = make_record("failed")
+    try:
+        raise ValueError("redis://:hunter2@host/0")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    text = JsonFormatter().format(record)
+    assert text.count("\n") == 0
+    assert "ValueError" in json.loads(text)["exception"]
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "can't connect to mysql://root:hunter2@db:3306/x",
+        "redis://:hunter2@host:6379/0 is away",
+        "Authorization: Bearer hunter2hunter2",
+        "password=hunter2 user=me",
+        "{'password': 'hunter2', 'a': 1}",
+        "SECRET_KEY='hunter2'",
+        "api_key: hunter2",
+        "Cookie: sessionid=hunter2",
+    ],
+)
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_secrets_are_hidden(formatter: logging.Formatter, message: str) -> None:
+    for record in (make_record(message), make_record("%s", message), make_record("x", detail=message)):
+        line = formatter.format(record)
+        assert "hunter2" not in line
+        assert "***" in line
+
+
+def test_what_is_no_secret_stays() -> None:
+    message = "task 0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10: http://host:3000/tasks answered 201"
+    assert message in TextFormatter().format(make_record(message))
+
+
+def test_production_writes_json_development_text() -> None:
+    code = "import logging, django; django.setup(); logging.getLogger('x').warning('hello %s', 'you')"
+    for module, wanted in (("settings.production", "json"), ("settings.development", "text")):
+        shown = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": module, **GOOD_PRODUCTION},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stderr.strip()
+        if wanted == "json":
+            assert json.loads(shown)["message"] == "hello you"
+        else:
+            assert shown.endswith("WARNING x: hello you")
+
+
+def test_a_request_gives_its_lines_its_id(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    client.get("/health/live", headers={"X-Request-ID": "mine-1"})
+    assert log_context.request_id.get() == "mine-1"
+
+
+def test_the_ids_are_the_same_across_web_and_worker(make_stack: MakeStack) -> None:
+    """A purge of a task id that is too broken to purge fails: its attempts are lines of the worker."""
+    stack = make_stack(
+        workers=1, environment={"LOG_FORMAT": "JSON", "RETRY_ATTEMPTS": "1", "BULK_WRITER": "0", "LOG_LEVEL": "INFO"}
+    )
+    stack.sql("DROP TABLE order_items")
+    answer = stack.post(
+        "/tasks", {"name": "upload", "params": {"numRecords": 5000}}, headers={"X-Request-ID": "trail-7"}
+    )
+    task = stack.wait_for_end(answer.json["id"], deadline_seconds=60)
+    assert task["status"] == "failed"
+    lines = [json.loads(line) for line in stack.log_path("worker").read_text().splitlines() if line.startswith("{")]
+    [failure] = [line for line in lines if "failed" in line["message"] and line["logger"] == "tasks_app.runner"]
+    assert failure["request_id"] == "trail-7"
+    assert failure["task_id"] == task["id"]
+    assert failure["worker"]
+    assert failure["chunk"].startswith("0+")
+    web = [line for line in stack.log_path("web").read_text().splitlines() if "gunicorn" in line]
+    assert web
+    assert all(json.loads(line)["level"] == "INFO" for line in web)

@@ -1,0 +1,172 @@
+"""/metrics: right under many gunicorn processes, cheap on the path of a request, honest about stores that are away."""
+
+import re
+import statistics
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client, RequestFactory, override_settings
+from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+
+from tasks_app import queue
+from tasks_app.api.request_metrics import RequestMetricsMiddleware
+from tests.conftest import MakeStack
+from tests.stack import ProcfileStack
+
+MIDDLEWARE_BOUND_SECONDS = 15e-6
+
+
+def scrape(stack: ProcfileStack) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = stack.get("/metrics")
+    assert answer.status == 200
+    return parse(answer.body.decode())
+
+
+def parse(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def total(samples: dict[Any, float], name: str, **labels: str) -> float:
+    wanted = set(labels.items())
+    return sum(value for (each, have), value in samples.items() if each == name and wanted <= set(have))
+
+
+def test_four_processes_add_up_to_the_requests_sent(make_stack: MakeStack) -> None:
+    stack = make_stack(workers=1, environment={"WEB_WORKERS": "4"})
+    stack.wait_for(lambda: len(stack.child_pids("web")) >= 4, deadline_seconds=30, what="four processes serve")
+    before = scrape(stack)
+    sent: Counter[tuple[str, str]] = Counter()
+    lock = threading.Lock()
+
+    def send(number: int) -> None:
+        for index in range(40):
+            if index % 4 == 3:
+                answer = stack.get(f"/tasks/{number}-{index}")
+                key = ("/tasks/<str:id>", str(answer.status))
+            elif index % 4 == 2:
+                answer = stack.post("/tasks", {"name": "nothing"})
+                key = ("/tasks", str(answer.status))
+            else:
+                answer = stack.post("/tasks", {"name": "upload", "params": {"numRecords": 2}})
+                key = ("/tasks", str(answer.status))
+            with lock:
+                sent[key] += 1
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    after = scrape(stack)
+    assert sent == {("/tasks", "201"): 120, ("/tasks", "400"): 60, ("/tasks/<str:id>", "404"): 60}
+    for (route, code), number in sent.items():
+        labels = {"route": route, "code": code}
+        counted = total(after, "longtasks_http_requests_total", **labels)
+        assert counted - total(before, "longtasks_http_requests_total", **labels) == number, (route, code)
+    assert total(after, "longtasks_http_request_seconds_count", route="/tasks") == 180
+    assert total(after, "longtasks_http_request_seconds_bucket", route="/tasks", le="+Inf") == 180
+
+    def all_told() -> bool:
+        return total(scrape(stack), "longtasks_tasks_ended_total", status="finished") == 120
+
+    stack.wait_for(all_told, deadline_seconds=60, what="all tasks have ended")
+    told = scrape(stack)
+    labels = {"queue": "low", "type": "upload"}
+    assert total(told, "longtasks_tasks_accepted_total", **labels) == 120
+    assert total(told, "longtasks_task_wait_seconds_count", **labels) == 120
+    assert total(told, "longtasks_task_run_seconds_count", **labels) == 120
+    assert total(told, "longtasks_task_run_seconds_bucket", **labels, le="+Inf") == 120
+    assert total(told, "longtasks_rows_committed_total", type="upload", table="users") == 240
+    assert total(told, "longtasks_workers") == 1
+    assert total(told, "longtasks_queue_depth") == 0
+    assert total(told, "longtasks_up") == 2
+
+    # A rolling restart of web loses no count.
+    counted = total(told, "longtasks_http_requests_total", route="/tasks")
+    pids = set(stack.child_pids("web"))
+    stack.hang_up("web")
+    stack.wait_for(lambda: not pids & set(stack.child_pids("web")), deadline_seconds=60, what="web has new processes")
+    stack.wait_for(lambda: stack.get("/health/live").status == 200, deadline_seconds=30, what="web answers")
+    assert total(scrape(stack), "longtasks_http_requests_total", route="/tasks") == counted
+
+
+def test_progress_failures_retries_and_rows_of_a_canceled_task_are_counted(make_stack: MakeStack) -> None:
+    stack = make_stack(workers=1, environment={"PAUSE_MS": "50"})
+    task_id = stack.start_upload(records=200_000)
+    stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > 0, deadline_seconds=30, what="it has begun")
+    high = stack.start_upload(records=3000, priority="high")
+    stack.wait_for_end(high, deadline_seconds=60)
+    stack.post(f"/tasks/{task_id}/cancel")
+    task = stack.wait_for_end(task_id, deadline_seconds=30)
+
+    samples = scrape(stack)
+
+    rows = task["insertedRecords"]["users"] + 3000
+    assert total(samples, "longtasks_rows_committed_total", type="upload", table="users") == rows
+    assert total(samples, "longtasks_tasks_preempted_total", queue="low", type="upload") >= 1
+    assert total(samples, "longtasks_tasks_ended_total", status="canceled") == 1
+
+
+@pytest.mark.django_db
+def test_a_redis_that_is_away_shows_as_down(client: Client) -> None:
+    queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
+    with override_settings(RQ_QUEUES=queues):
+        answer = client.get("/metrics")
+    assert answer.status_code == 200
+    samples = parse(answer.content.decode())
+    assert samples["longtasks_up", (("store", "redis"),)] == 0
+    assert samples["longtasks_up", (("store", "database"),)] == 1
+    assert not any(name.startswith("longtasks_queue") for name, _ in samples)
+
+
+@pytest.mark.django_db
+def test_made_up_addresses_and_methods_share_one_label(client: Client) -> None:
+    for path in ("/nothing", "/nothing/else", "/x"):
+        client.get(path)
+    client.generic("BREW", "/tasks")
+    text = client.get("/metrics").content.decode()
+    assert "nothing" not in text
+    assert "BREW" not in text
+    assert re.search(r'longtasks_http_requests_total\{code="404",method="GET",route="\(unknown\)"\} \d', text)
+
+
+@pytest.mark.django_db
+def test_scraping_neither_scans_nor_writes(client: Client, redis: Redis) -> None:
+    client.get("/metrics")
+    redis.config_resetstat()
+    client.get("/metrics")
+    used = {name.removeprefix("cmdstat_") for name in redis.info("commandstats")}
+    assert used <= {
+        "hgetall", "xrange", "time", "info", "llen", "zcard", "lindex", "get", "smembers", "hget", "client|setinfo",
+        "hello", "select", "config|resetstat", "auth", "ping", "client|maint_notifications",
+    }  # fmt: skip
+    assert queue.get_connection().dbsize() == 0
+
+
+def test_the_middleware_costs_little() -> None:
+    response = HttpResponse()
+    request = RequestFactory().get("/tasks")
+
+    class Match:
+        route = "tasks"
+
+    request.resolver_match = Match()  # type: ignore[assignment]
+    middleware = RequestMetricsMiddleware(lambda _: response)
+    seconds = []
+    for _ in range(30):
+        began = time.perf_counter()
+        for _ in range(200):
+            middleware(request)
+        seconds.append((time.perf_counter() - began) / 200)
+    assert statistics.quantiles(seconds, n=10)[0] < MIDDLEWARE_BOUND_SECONDS, seconds
