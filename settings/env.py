@@ -121,6 +121,9 @@ class Process:
         choices=("AUTO", "1", "0"),
     )
     stream_port: int = variable(3001, "port of the live stream, on the same address", minimum=1, maximum=65535)
+    web_server: str = variable(
+        "GUNICORN", "server of web; GRANIAN wants requirements-granian.txt", choices=("GUNICORN", "GRANIAN")
+    )
     web_workers: int = variable(2, "processes of web", minimum=1, maximum=256)
     web_threads: int = variable(4, "threads per process of web", minimum=1, maximum=256)
     workers: int = variable(2, "worker processes that run tasks", minimum=1, maximum=1024)

@@ -1,0 +1,63 @@
+"""`python -m longtasks.web`: becomes the server that WEB_SERVER names, gunicorn or granian, with the same settings.
+
+It is replaced by that server (same pid, same environment), so signals reach the server itself.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from settings.env import ROOT, Process, load
+
+STOP_SECONDS = 30  # ?wait= holds a request for up to 20 s
+
+
+def gunicorn_command() -> list[str]:
+    return ["gunicorn", "-c", "longtasks/gunicorn.py", "longtasks.wsgi"]
+
+
+def granian_command(process: Process) -> list[str]:
+    """The same processes, threads and address as longtasks/gunicorn.py gives gunicorn."""
+    return [
+        "granian",
+        *("--interface", "wsgi", "--http", "1"),
+        *("--host", process.bind, "--port", str(process.port)),
+        *("--workers", str(process.web_workers), "--blocking-threads", str(process.web_threads)),
+        *("--backlog", "2048"),
+        *("--respawn-failed-workers", "--workers-kill-timeout", str(STOP_SECONDS)),
+        *("--log-level", process.log_level.lower(), "--no-access-log"),
+        "longtasks.wsgi:application",
+    ]
+
+
+def granian_environment(process: Process, environment: Mapping[str, str]) -> dict[str, str]:
+    """With the directory in which the processes share what they count of requests, empty at a start."""
+    named = environment.get("PROMETHEUS_MULTIPROC_DIR", "")
+    directory = Path(named) if named else ROOT / process.data_dir / "metrics" / f"web-{process.port}"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in directory.glob("*.db"):
+        path.unlink(missing_ok=True)
+    return {**environment, "PROMETHEUS_MULTIPROC_DIR": str(directory)}
+
+
+def main() -> None:
+    environment = dict(os.environ)  # load() adds what .env says; the server is to read that file itself
+    try:
+        process = load().process
+    except ImproperlyConfigured as error:
+        sys.exit(f"longtasks: {error}")
+    if process.web_server == "GRANIAN":
+        command, environment = granian_command(process), granian_environment(process, dict(os.environ))
+    else:
+        command = gunicorn_command()
+    if shutil.which(command[0]) is None:
+        sys.exit(f"longtasks: {command[0]} is not on PATH: pip install -r requirements-{command[0]}.txt")
+    os.execvpe(command[0], command, environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The launcher of web: the server that WEB_SERVER names, with the settings that hold for both."""
+
+import itertools
+import os
+import subprocess
+import sys
+import urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from longtasks.stack import free_port
+from longtasks.web import granian_command, granian_environment, gunicorn_command
+from settings.env import ROOT, load
+from tests.stack import ProcfileStack
+
+
+def test_both_servers_serve_the_application_and_know_the_address() -> None:
+    process = load(environment={"PORT": "4321", "BIND": "::1", "WEB_WORKERS": "3", "WEB_THREADS": "5"}).process
+    command = granian_command(process)
+    words = dict(itertools.pairwise(command))
+    assert (words["--host"], words["--port"]) == ("::1", "4321")
+    assert (words["--workers"], words["--blocking-threads"]) == ("3", "5")
+    assert command[-1] == "longtasks.wsgi:application"
+    assert gunicorn_command()[-1] == "longtasks.wsgi"
+
+
+def test_granian_starts_with_empty_counters(tmp_path: Path) -> None:
+    process = load(environment={"DATA_DIR": str(tmp_path), "PORT": "4321"}).process
+    left_behind = tmp_path / "metrics" / "web-4321" / "counter_1.db"
+    left_behind.parent.mkdir(parents=True)
+    left_behind.touch()
+    environment = granian_environment(process, {"A": "b"})
+    assert environment == {"A": "b", "PROMETHEUS_MULTIPROC_DIR": str(left_behind.parent)}
+    assert not left_behind.exists()
+
+
+def test_a_wrong_value_ends_the_start_with_one_line() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "longtasks.web"],
+        env={**os.environ, "WEB_SERVER": "apache"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "longtasks: WEB_SERVER='apache' is refused: give GUNICORN or GRANIAN.\n"
+
+
+@pytest.mark.skipif(find_spec("granian") is None, reason="requirements-granian.txt is not installed")
+def test_granian_answers(stack: ProcfileStack, tmp_path: Path) -> None:
+    address, port = "http://127.0.0.1", free_port()
+    stack.start_role(
+        "granian", command=f"env WEB_SERVER=granian PORT={port} DATA_DIR={tmp_path} python -m longtasks.web"
+    )
+    try:
+        stack.wait_for(lambda: is_live(f"{address}:{port}"), deadline_seconds=30, what="granian answers")
+    finally:
+        stack.stop_role("granian")
+    assert not stack.pids("granian")
+
+
+def is_live(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health/live", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
