@@ -80,6 +80,13 @@ def revoke_token(*, token_id: int, actor: str = "") -> ApiToken:
     return token
 
 
+def get_state(token: ApiToken) -> str:
+    """Return valid, expired or revoked."""
+    if token.revoked_at is not None:
+        return "revoked"
+    return "expired" if token.expires_at is not None and token.expires_at <= datetime.now(UTC) else "valid"
+
+
 def digest_of(secret: str) -> str:
     """Return what is stored of a token."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -128,6 +128,8 @@ def test_production_starts_with_good_values() -> None:
         ({"SECRET_KEY": "short"}, "SECRET_KEY has 5 characters"),
         ({"SECRET_KEY": "a" * 60}, "SECRET_KEY has 1 different characters"),
         ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS=''"),
+        ({"API_OPEN": "1"}, "API_OPEN='1'"),
+        ({"WEBHOOK_SECRET": "short"}, "WEBHOOK_SECRET has 5 characters"),
         ({"CRASH_POINTS": "after_commit=1"}, "CRASH_POINTS='after_commit=1'"),
     ],
 )
@@ -163,3 +165,19 @@ def test_empty_database_url_means_sqlite_in_data_dir() -> None:
     assert config["ENGINE"] == "django.db.backends.sqlite3"
     assert config["NAME"] == "/srv/longtasks data/longtasks.sqlite3"
     assert config["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_open"),
+    [
+        ({}, True),
+        ({"BIND": "127.0.0.1", "ALLOWED_HOSTS": "localhost"}, True),
+        ({"BIND": "0.0.0.0"}, False),
+        ({"ALLOWED_HOSTS": "longtasks.example.com"}, False),
+        ({"BIND": "0.0.0.0", "API_OPEN": "1"}, True),
+        ({"API_OPEN": "0"}, False),
+    ],
+)
+def test_development_is_open_on_loopback_only(environment: dict[str, str], is_open: bool) -> None:
+    ended = import_settings("settings.development", environment)
+    assert f"+ API_OPEN = {is_open}" in ended.stdout.splitlines()

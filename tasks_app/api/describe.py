@@ -183,6 +183,7 @@ _KEY: Final = [
     _answers_with("Idempotency-Replayed", "`true` when this is the answer to an earlier request.", 201),
 ]
 _RETRY_AFTER: Final = _answers_with("Retry-After", "Seconds until it makes sense to ask again.", 429, 503, kind=int)
+_BEARER: Final[Any] = [{"bearer": []}]
 _CHALLENGE: Final = _answers_with("WWW-Authenticate", "That a bearer token is wanted.", 401)
 _LOCATION: Final = _answers_with("Location", "Where the task is.", 201, 202)
 _ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The task's id.")
@@ -212,7 +213,7 @@ def _operation(
         summary=summary,
         parameters=[*parameters, *_REQUEST_ID],
         responses=responses,
-        auth=[] if needs == ANYBODY else [{"bearer": []}],
+        auth=[] if needs == ANYBODY else _BEARER,
         **kwargs,
     )
 

@@ -7,13 +7,13 @@ from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from rest_framework.exceptions import APIException
 
 from tasks_app.api.access import identify
-from tasks_app.api.errors import problem_response
+from tasks_app.api.errors import problem, problem_response
 from tasks_app.errors import LongtasksError
 from tasks_app.metrics import TaskCollector
 from tasks_app.tokens import READ
@@ -21,7 +21,7 @@ from tasks_app.tokens import READ
 _tasks: Final = TaskCollector()
 
 
-@require_safe
+@csrf_exempt
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer in Prometheus's text format whoever sends a token, or anyone with METRICS_OPEN."""
     if not settings.LONGTASKS.metrics_open:
@@ -29,6 +29,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
             identify(request.META, needs=READ)
         except (APIException, LongtasksError) as error:
             return problem_response(error, {})
+    if request.method not in ("GET", "HEAD"):
+        return problem(405, f'Method "{request.method}" not allowed.', headers={"Allow": "GET, HEAD"})
     return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,0 +1,101 @@
+"""`manage.py token create|list|revoke`: the API's tokens. A token is printed once, when it is made."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import re
+from datetime import timedelta
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tasks_app import tokens
+from tasks_app.models import ApiToken
+
+_LIFETIME: Final = re.compile(r"([1-9]\d{0,4})([hdw])\Z")
+_UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+class Command(BaseCommand):
+    help = "Makes, lists and revokes the API's tokens."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        create = actions.add_parser("create", help="make a token and print it, once")
+        create.add_argument("owner", help="whose tasks it starts and sees")
+        create.add_argument("--scope", choices=tokens.SCOPES, default=tokens.WRITE, help="default: write")
+        create.add_argument("--expires-in", type=_lifetime, metavar="30d", help="hours (h), days (d) or weeks (w)")
+        create.add_argument("--note", default="", help="what it is for")
+        show = actions.add_parser("list", help="show all tokens, without their secrets")
+        show.add_argument("--owner", default="", help="only those of this owner")
+        revoke = actions.add_parser("revoke", help="revoke a token; effective within a minute")
+        revoke.add_argument("id", type=int, help="its id, as `list` shows it")
+        for action in (create, show, revoke):
+            action.add_argument("--json", action="store_true", dest="as_json", help="answer in JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        getattr(self, f"_{options['action']}")(options)
+
+    def _create(self, options: dict[str, Any]) -> None:
+        owner = options["owner"].strip()
+        if not 1 <= len(owner) <= 64:
+            raise CommandError(f"OWNER has {len(owner)} characters: give 1 to 64.")
+        token, secret = tokens.create_token(
+            owner=owner,
+            scope=options["scope"],
+            note=options["note"][:255],
+            lifetime=options["expires_in"],
+            created_by=getpass.getuser(),
+        )
+        self._answer(options, _as_data(token) | {"token": secret}, f"{secret}\n(id {token.pk}; it is not shown again)")
+
+    def _list(self, options: dict[str, Any]) -> None:
+        rows = ApiToken.objects.order_by("pk")
+        if options["owner"]:
+            rows = rows.filter(owner=options["owner"])
+        data = [_as_data(token) for token in rows]
+        lines = [
+            f"{row['id']:>5}  {row['prefix']}…  {row['state']:<8} {row['scope']:<6} {row['owner']:<20} "
+            f"last used {row['lastUsedAt'] or 'never'}  {row['note']}".rstrip()
+            for row in data
+        ]
+        self._answer(options, data, "\n".join(lines) or "There are no tokens.")
+
+    def _revoke(self, options: dict[str, Any]) -> None:
+        try:
+            token = tokens.revoke_token(token_id=options["id"], actor=getpass.getuser())
+        except ApiToken.DoesNotExist:
+            raise CommandError(
+                f"There is no token with id {options['id']}: `manage.py token list` shows all."
+            ) from None
+        self._answer(options, _as_data(token), f"Token {token.prefix}… of {token.owner} is revoked.")
+
+    def _answer(self, options: dict[str, Any], data: Any, text: str) -> None:
+        self.stdout.write(json.dumps(data) if options["as_json"] else text)
+
+
+def _as_data(token: ApiToken) -> dict[str, Any]:
+    times = {
+        "createdAt": token.created_at,
+        "expiresAt": token.expires_at,
+        "revokedAt": token.revoked_at,
+        "lastUsedAt": token.last_used_at,
+    }
+    return {
+        "id": token.pk,
+        "prefix": token.prefix,
+        "owner": token.owner,
+        "scope": token.scope,
+        "state": tokens.get_state(token),
+        "note": token.note,
+        **{name: time.isoformat(timespec="seconds") if time else None for name, time in times.items()},
+    }
+
+
+def _lifetime(text: str) -> timedelta:
+    match = _LIFETIME.match(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is refused: give a number and h, d or w, such as 30d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
