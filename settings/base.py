@@ -44,18 +44,15 @@ INSTALLED_APPS = [
     "catalog.apps.CatalogConfig",
 ]
 
-# The Admin… ones step aside outside /admin/: the API has no session, and POST /tasks costs no SQL.
+# The Admin… one steps aside outside /admin/: the API has no session, and POST /tasks costs no SQL.
 MIDDLEWARE = [
     "tasks_app.api.request_ids.RequestIdMiddleware",
     "tasks_app.api.request_metrics.RequestMetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "longtasks.middleware.AdminSessionMiddleware",
-    "longtasks.middleware.AdminLocaleMiddleware",
+    "longtasks.middleware.AdminMiddleware",
     "longtasks.middleware.HostAndLengthMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "longtasks.middleware.AdminAuthenticationMiddleware",
-    "longtasks.middleware.AdminMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

@@ -48,7 +48,7 @@ class RequestMetricsMiddleware:
         return response
 
     def _count_first(self, route: str, method: str | None, code: int, seconds: float) -> None:
-        name = f"/{route}" if route and not route.startswith("<path:") else UNKNOWN
+        name = f"/{route}" if route else UNKNOWN
         verb = method if method in _METHODS else "other"
         counter = REQUESTS.labels(name, verb, code).inc
         observer = SECONDS.labels(name, verb).observe
