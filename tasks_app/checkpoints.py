@@ -153,16 +153,9 @@ def insert_finished(rows: Iterable[tuple[uuid.UUID, int, Mapping[str, int]]], *,
     """
     task_ids, done, counts = zip(*rows, strict=True)
     same: dict[str, Any] = {
-        "epoch": 1,
-        "state": "{}",
-        "claimed_done": 0,
-        "worker": worker,
-        "lease_until": None,
-        "failures": 0,
-        "cancel_requested": 0,
-        "outcome": events.FINISHED,
-        "error": "",
+        field.attname: field.get_default() for field in TaskCheckpoint._meta.concrete_fields if not field.primary_key
     }
+    same |= {"epoch": 1, "worker": worker, "outcome": events.FINISHED}
     same |= dict.fromkeys(("started_at", "ended_at", "updated_at"), _read_clock())
     columns: dict[str, Sequence[Any]] = {name: [value] * len(task_ids) for name, value in same.items()}
     columns |= {"task_id": task_ids, "done": done, "counts": [orjson.dumps(count).decode() for count in counts]}

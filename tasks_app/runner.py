@@ -33,6 +33,7 @@ from tasks_app.shards import ParentGone
 from tasks_app.task_types import get_task_type
 
 logger = logging.getLogger(__name__)
+REFUSALS: Final = 3  # of a shared chunk by a unique key, before its tasks are run alone
 ERROR_CHARACTERS: Final = 20_000  # of a traceback, its end
 
 
@@ -256,6 +257,7 @@ class Runner:
             if task.snapshot is not None
         }
         alone: list[Taken] = []
+        refusals = 0
         patience = self._patience(None)
         while small:
             try:
@@ -273,8 +275,14 @@ class Runner:
                     ):
                         chunks.run_shared_chunk([member for _, member in small.values()], worker=self._worker)
                     break
-            except IntegrityError:
-                patience.wait()  # another worker or a cancel came first for one of them: the next look tells which
+            except IntegrityError as error:
+                # Another worker or a cancel came first for one of them, and the next look tells which; or it is
+                # the task's own statement that is wrong, and running alone tells whose.
+                refusals += 1
+                if refusals > REFUSALS:
+                    logger.warning("%d small tasks run alone: %r", len(small), error)
+                    return alone + [task for task, _ in small.values()]
+                patience.wait()
             except NotWhole:
                 return alone + [task for task, _ in small.values()]
             except Exception as error:
