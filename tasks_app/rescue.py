@@ -16,11 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import redis
-from django.conf import settings
-from rq.utils import str_to_date
 
 from tasks_app import checkpoints, crash_points, events, moves, queue, shards
 from tasks_app.events import Snapshot
+from tasks_app.liveness import Death, Liveness
 from tasks_app.lookup import find_snapshot
 from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
@@ -32,6 +31,10 @@ logger = logging.getLogger(__name__)
 ALIVE_KEY: Final = "longtasks:alive"  # gone when Redis was flushed
 SETTLED_SECONDS: Final = 5.0  # how old a record must be before it is compared: the mirror may be behind
 PAGE: Final = 500
+SWEEP_SECONDS: Final = 0.25  # of one pass at most
+# After the database was away: claims ran out meanwhile, and their workers need a moment to renew them.
+OUTAGE_GRACE_SECONDS: Final = 3.0
+SLOW_SECONDS: Final = 1.0  # a database that needs so long for one row was away
 OPEN: Final = (events.QUEUED, events.STARTED, events.SCHEDULED, events.DEFERRED)
 
 
@@ -40,7 +43,11 @@ class Rescue:
 
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
+        self._liveness = Liveness(connection=connection)
         self._swept_to = uuid.UUID(int=0)
+        self._placed: set[str] = set()
+        self._sweep_again_at = 0.0
+        self._trust_leases_at = 0.0
         self.counts: Counter[str] = Counter()  # since this process began, by kind
 
     def run(self) -> None:
@@ -48,14 +55,29 @@ class Rescue:
         if not self._redis.exists(ALIVE_KEY):
             logger.warning("Redis is new or was flushed: all open tasks are compared")
             self._publish_pauses()
-            while self._sweep():
-                pass
+            self._sweep_all()
             self._redis.set(ALIVE_KEY, datetime.now(UTC).isoformat())
+            # Records that changed just before were left out.
+            self._sweep_again_at = time.monotonic() + SETTLED_SECONDS
+        elif self._sweep_again_at and time.monotonic() >= self._sweep_again_at:
+            self._sweep_again_at = 0.0
+            self._sweep_all()
+        self.watch()
+        self.put_back_reopened()
+        deadline = time.monotonic() + SWEEP_SECONDS
+        while self._sweep() and time.monotonic() < deadline:
+            pass
+        self._clean()
+
+    def watch(self) -> None:
+        """Take back what dead and silent workers hold: the part of a pass that can't wait for the next one."""
         self.take_back_expired()
         self.put_back_started()
-        self.put_back_reopened()
-        self._sweep()
-        self._clean()
+
+    def note_outage(self) -> None:
+        """Redis or the database was away: who fell silent or let its claim run out meanwhile may be alive."""
+        self._liveness.forget()
+        self._trust_leases_at = time.monotonic() + OUTAGE_GRACE_SECONDS
 
     # --- scheduled tasks whose time has come
 
@@ -80,7 +102,13 @@ class Rescue:
 
     def take_back_expired(self) -> None:
         """Take claims back whose lease is over, and enqueue their tasks, ahead of all others."""
-        for task_id in checkpoints.list_run_out(limit=PAGE):
+        began = time.monotonic()
+        run_out = checkpoints.list_run_out(limit=PAGE)
+        if time.monotonic() - began > SLOW_SECONDS:
+            self.note_outage()
+        if time.monotonic() < self._trust_leases_at:
+            return
+        for task_id in run_out:
             row = checkpoints.expire(task_id=task_id)
             if row is None:
                 continue
@@ -95,10 +123,10 @@ class Rescue:
         for name in queue.QUEUES:
             started: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
             members += [(name, *member.decode().partition(":")[::2]) for member in started]
-        if not members:
+        dead = self._liveness.find_dead({worker for _, _, worker in members})
+        orphans = [(name, task_id, worker) for name, task_id, worker in members if worker in dead]
+        if not orphans:
             return
-        alive = self._get_living({worker for _, _, worker in members})
-        orphans = [(name, task_id, worker) for name, task_id, worker in members if worker not in alive]
         known = checkpoints.get_checkpoints(_uuids(task_id for _, task_id, _ in orphans))
         for name, task_id, worker in orphans:
             key = _uuid(task_id)
@@ -108,6 +136,8 @@ class Rescue:
                     self._place(row, source="wip", worker=worker)
                 elif row.worker != worker:  # another has it: this is only what the dead one left
                     self._redis.zrem(f"rq:wip:{name}", f"{task_id}:{worker}")
+                elif dead[worker].is_certain:
+                    self._take_back(row, death=dead[worker])
                 continue
             snapshot = find_snapshot(self._redis, key) if key else None
             if snapshot is None:
@@ -116,6 +146,15 @@ class Rescue:
             self._move(
                 Move(_waiting(snapshot, cause="rescue"), "wip", "urgent", worker=worker, solo=True), kind="started"
             )
+
+    def _take_back(self, row: TaskCheckpoint, *, death: Death) -> None:
+        """Take a claim back before its lease is over."""
+        taken_back = checkpoints.expire(
+            task_id=row.task_id, dead_worker=row.worker, is_attempt=death is not Death.STOPPED
+        )
+        if taken_back is not None:
+            crash_points.reach(crash_points.IN_RESCUE)
+            self._place(taken_back, source="wip", worker=row.worker)
 
     def _put_back_foreign(self, name: str, job_id: str, worker: str) -> None:
         if self._redis.zrem(f"rq:wip:{name}", f"{job_id}:{worker}") and self._redis.exists(queue.job_key(job_id)):
@@ -137,6 +176,11 @@ class Rescue:
 
     # --- the sweep: records against Redis
 
+    def _sweep_all(self) -> None:
+        self._swept_to = uuid.UUID(int=0)
+        while self._sweep():
+            pass
+
     def _sweep(self) -> bool:
         """Compare the next page of open records with Redis. False when it was the last page of the round."""
         records = list(
@@ -146,6 +190,8 @@ class Rescue:
                 updated_at__lt=datetime.now(UTC) - timedelta(seconds=SETTLED_SECONDS),
             ).order_by("pk")[:PAGE]
         )
+        if self._swept_to.int == 0:
+            self._placed = self._list_placed()  # once a round; who is not in it any more is looked for when moved
         self._swept_to = records[-1].id if len(records) == PAGE else uuid.UUID(int=0)
         if records:
             self._compare(records)
@@ -158,7 +204,6 @@ class Rescue:
             pipeline.hmget(queue.job_key(task_id), "status", "s")
             pipeline.zscore(f"rq:scheduled:{record.priority}", task_id)
         answers = pipeline.execute()
-        placed = self._list_placed()
         suspects = []
         for record, (status, data), scheduled in zip(records, answers[::2], answers[1::2], strict=True):
             word = status.decode() if status else ""
@@ -167,7 +212,7 @@ class Rescue:
                 if (snapshot := events.decode(data)).status in events.ENDED:
                     events.append(self._redis, snapshot)
                     self.counts["told_again"] += 1
-            elif scheduled is None and str(record.id) not in placed:
+            elif scheduled is None and str(record.id) not in self._placed:
                 suspects.append(record)
         known = checkpoints.get_checkpoints([record.id for record in suspects])
         for record in suspects:
@@ -229,20 +274,6 @@ class Rescue:
         if moved:
             self.counts[kind] += 1
             logger.warning("rescued task %s (%s): %s", move.snapshot.id, kind, move.snapshot.status)
-
-    def _get_living(self, workers: Iterable[str]) -> set[str]:
-        """Return those of the workers that gave a sign of life within LEASE_SECONDS."""
-        names = list(workers)
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.time()
-        for name in names:
-            pipeline.hmget(f"rq:worker:{name}", "last_heartbeat", "death")
-        (seconds, _), *answers = pipeline.execute()
-        return {
-            name
-            for name, (beaten, death) in zip(names, answers, strict=True)
-            if beaten and not death and seconds - str_to_date(beaten).timestamp() < settings.LONGTASKS.lease_seconds
-        }
 
     # --- housekeeping
 

@@ -237,6 +237,8 @@ class Runner:
                 self._persist(lambda: shards.end_parent(shard, outcome=events.FAILED, error=text))
             self._tell_end(held, taken, status=events.FAILED, error=text)
             return
+        if (row := self._persist(lambda: checkpoints.read(held))) is not None and held.stands_at(row):
+            held.catch_up(row)  # the error may have come after the commit (a time limit)
         run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(failures))
         snapshot = replace(
             self._stand(held, taken, cause="attempt_failed"),

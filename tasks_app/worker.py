@@ -113,12 +113,18 @@ class TaskWorker(SimpleWorker):
         except GaveUp:
             logger.warning("worker %s ends while the infrastructure is away", self.name)
         finally:
-            try:
-                self.teardown()
-            except REDIS_ERRORS as error:
-                logger.warning("worker %s could not say good-bye: %s", self.name, error)
+            self._say_good_bye()
             connections.close_all()
         return bool(completed)
+
+    def _say_good_bye(self) -> None:
+        try:
+            self.register_death()
+        except REDIS_ERRORS as error:
+            logger.warning("worker %s could not say good-bye: %s", self.name, error)
+        # Without RQ's unsubscribe, which waits for its thread: that one is a daemon, and ends with the process.
+        if self.pubsub_thread is not None:
+            self.pubsub_thread.stop()
 
     def _begin(self) -> None:
         if self.birth_date is None:
@@ -127,8 +133,8 @@ class TaskWorker(SimpleWorker):
         self.set_state(WorkerStatus.STARTED)
 
     def _take(self) -> tuple[list[Taken], str]:
-        self._beat()
-        if self._uncertain:
+        # Nothing is held here. What stands under this worker's name then, a take has given it that it never heard of.
+        if self._beat() or self._uncertain:
             self._give_back_strays()
         self._uncertain = True
         longtasks = settings.LONGTASKS
@@ -147,7 +153,8 @@ class TaskWorker(SimpleWorker):
         for name in queue.QUEUES:
             suffix = f":{self.name}"
             members: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
-            for member in (member for raw in members if (member := raw.decode()).endswith(suffix)):
+            strays = [member for raw in members if (member := raw.decode()).endswith(suffix)]
+            for member in reversed(strays):  # each goes to the front: the oldest last
                 task_id = member.removesuffix(suffix)
                 snapshot = find_snapshot(self._redis, task_id)
                 if snapshot is None:
@@ -239,14 +246,14 @@ class TaskWorker(SimpleWorker):
             return Verdict.YIELD
         return Verdict.GO_ON
 
-    def _beat(self) -> None:
-        """Tell Redis that this worker lives, what it is and what it runs; once a second at most.
+    def _beat(self) -> bool:
+        """Tell Redis that this worker lives, what it is and what it runs; once a second at most. True: it was told.
 
         Everything is written each time, so a FLUSHALL is mended within a second.
         """
         now = time.monotonic()
         if now - self._beaten_at < HEARTBEAT_SECONDS:
-            return
+            return False
         state = WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE
         self._state = state
         self.last_heartbeat = datetime.now(UTC)
@@ -257,6 +264,7 @@ class TaskWorker(SimpleWorker):
         pipeline.expire(self.key, self.worker_ttl)
         pipeline.execute()
         self._beaten_at = now
+        return True
 
     def _beat_quietly(self) -> None:
         try:
@@ -293,6 +301,12 @@ class TaskWorker(SimpleWorker):
     def _install_signal_handlers(self) -> None:
         signal.signal(signal.SIGINT, self.request_stop)
         signal.signal(signal.SIGTERM, self.request_stop)
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """Go on listening for commands when Redis is back. RQ's own gives up after a timeout."""
+        if not isinstance(exc, REDIS_ERRORS):
+            raise exc
+        time.sleep(1.0)
 
     def handle_payload(self, message: Any) -> None:
         """Obey RQ's commands. `stop-job` ends the running task at its next chunk, as stopped."""

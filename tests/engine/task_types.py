@@ -156,3 +156,13 @@ class UnknownTotalTask(RecordsTask):
 
     def is_last(self, chunk: Chunk, stop: int) -> bool | None:
         return stop <= chunk.start
+
+
+@register
+class SmallClashTask(SmallTask):
+    """Shares a chunk, and writes a key that is there already."""
+
+    name = "small_clash"
+
+    def before(self, chunk: Chunk) -> None:
+        insert_users(chunk, stop=chunk.start + 1)

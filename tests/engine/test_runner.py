@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tasks_app import checkpoints, commands
 from tasks_app.infrastructure import GaveUp
+from tasks_app.liveness import certify_death
 from tasks_app.runner import Verdict
 from tests.engine.conftest import (
     Worker,
@@ -337,6 +338,7 @@ def test_a_worker_that_gives_up_lets_go_without_an_attempt() -> None:
 
     row = checkpoint(task_id)
     assert (row.lease_until, row.failures, row.done) == (None, 0, 1)
+    certify_death(worker.connection, worker=worker.name, was_killed=False)
     rescue()
     Worker("w2").run()
     assert positions(task_id) == [0, 1, 2]
@@ -365,3 +367,15 @@ def test_history_tells_each_change_once() -> None:
         ("started", "take"),
         ("finished", "end"),
     ]
+
+
+def test_small_tasks_whose_rows_clash_do_not_try_for_ever(longtasks: Callable[..., None]) -> None:
+    longtasks(retry_attempts=1)
+    good, bad = start("small"), start("small_clash")
+
+    Worker().run()
+
+    assert checkpoint(good).outcome == "finished"
+    assert positions(good) == [0, 1, 2]
+    assert checkpoint(bad).outcome == "failed"
+    assert "IntegrityError" in (record(bad).error or "")

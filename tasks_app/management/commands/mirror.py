@@ -23,6 +23,7 @@ from tasks_app.rescue import Rescue
 logger = logging.getLogger(__name__)
 BLOCK_MS: Final = 250
 DUE_SECONDS: Final = 0.5
+WATCH_SECONDS: Final = 0.5  # how soon after its lease a dead worker's task is taken back
 SQLITE_TRIES: Final = 400
 SQLITE_PAUSE_SECONDS: Final = 0.005
 GATHER_SECONDS: Final = 0.02  # lets a few snapshots come together: a transaction for each would cost an fsync each
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         limit_silence(settings.LONGTASKS.lease_seconds + 2)
         connection = queue.get_connection()
         self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
-        self.rescued_at = self.due_at = 0.0
+        self.rescued_at = self.due_at = self.watched_at = 0.0
         self.run(once=options["once"])
         if self.should_begin_anew:
             connections.close_all()
@@ -65,6 +66,7 @@ class Command(BaseCommand):
                 if not is_infrastructure_error(error):
                     raise
                 logger.warning("mirror waits for the infrastructure: %s", error)
+                self.rescue.note_outage()
                 try:
                     patience.wait()
                 except GaveUp:
@@ -80,8 +82,12 @@ class Command(BaseCommand):
             self.due_at = now
             self.rescue.enqueue_due()
         if now - self.rescued_at >= settings.LONGTASKS.rescue_seconds:
-            self.rescued_at = now
+            self.rescued_at = self.watched_at = now
+            self.step()  # also where nothing seems to be new: what a mirror left that died, a Redis whose clock went back
             self.rescue.run()
+        elif now - self.watched_at >= WATCH_SECONDS:
+            self.watched_at = now
+            self.rescue.watch()
 
     def step(self) -> int:
         """Let the mirror take one step. On SQLite it waits for the one write lock itself, in short pauses.

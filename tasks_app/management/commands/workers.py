@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from types import FrameType
 from typing import Any, Final
@@ -17,15 +18,19 @@ import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from uuid_utils import uuid4
 
-from tasks_app import queue
+from tasks_app import liveness, queue
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_libc: Final = ctypes.CDLL(None)
 POLL_SECONDS: Final = 0.1
 SHORT_LIFE_SECONDS: Final = 5.0  # a child that dies sooner than this is started again after a pause
 LONGEST_PAUSE_SECONDS: Final = 5.0
-GRACE_SECONDS: Final = 10.0
 READY_SECONDS: Final = 30.0  # a new worker has that long to come up in a reload
+# A deploy waits for no task: a chunk that takes longer is run again by the next worker, and costs no attempt.
+GRACE_SECONDS: Final = 1.6
+CERTIFY_SECONDS: Final = 0.25  # to tell of those that were killed then
+CERTIFY_AGAIN_SECONDS: Final = 1.0
 
 
 class Command(BaseCommand):
@@ -49,6 +54,8 @@ class Command(BaseCommand):
         if options["pause_ms"]:
             self.environment["PAUSE_MS"] = str(options["pause_ms"])
         self.should_stop = self.should_roll = False
+        self.deaths: list[tuple[str, bool]] = []  # workers that died, and Redis does not know yet
+        self.certify_at = 0.0
         signal.signal(signal.SIGHUP, self.request_roll)
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
@@ -59,6 +66,7 @@ class Command(BaseCommand):
         while not self.should_stop:
             for child in self.children:
                 child.watch(restart=not burst)
+            self.certify_deaths()
             if self.should_roll and not burst:
                 self.should_roll = False
                 self.roll()
@@ -68,8 +76,25 @@ class Command(BaseCommand):
         for child in self.children:
             child.terminate()
         deadline = time.monotonic() + GRACE_SECONDS
-        for child in self.children:
-            child.wait(deadline)
+        killed = [child.name for child in self.children if not child.wait(deadline)]
+        if killed:
+            # In a thread, since Redis may be the one that hangs; nothing is forked any more.
+            thread = threading.Thread(target=_certify_stopped, args=(killed,), daemon=True)
+            thread.start()
+            thread.join(CERTIFY_SECONDS)
+
+    def certify_deaths(self) -> None:
+        """Tell the rescue which workers have died: their tasks need not wait for their leases."""
+        if not self.deaths or time.monotonic() < self.certify_at:
+            return
+        try:
+            while self.deaths:
+                name, was_killed = self.deaths[0]
+                liveness.certify_death(queue.get_connection(), worker=name, was_killed=was_killed)
+                self.deaths.pop(0)
+        except redis.RedisError as error:
+            logger.warning("the death of worker %s can't be told yet: %s", self.deaths[0][0], error)
+            self.certify_at = time.monotonic() + CERTIFY_AGAIN_SECONDS
 
     def roll(self) -> None:
         """Replace the children one by one, each by one that runs the code as it is now and is ready to work.
@@ -106,9 +131,9 @@ class Child:
 
     def start(self) -> None:
         self._started_at = time.monotonic()
-        self._name = f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
+        self.name = f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
         self._process = subprocess.Popen(
-            [*self._command.command, "--name", self._name],
+            [*self._command.command, "--name", self.name],
             env=self._command.environment,
             start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
             preexec_fn=_end_with_parent,
@@ -120,6 +145,8 @@ class Child:
             if code is None:
                 return
             self._process = None
+            if code != 0:
+                self._command.deaths.append((self.name, True))
             if not restart:
                 self.ended = True
                 return
@@ -133,7 +160,7 @@ class Child:
 
     def replace(self) -> bool:
         """Start the successor, wait until it works, and only then end the old one. False: it did not come up."""
-        old = self._process
+        old, old_name = self._process, self.name
         self.start()
         new = self._process
         assert new is not None
@@ -142,7 +169,8 @@ class Child:
             if new.poll() is not None or time.monotonic() > deadline or self._command.should_stop:
                 new.kill()
                 new.wait()
-                self._process = old
+                self._command.deaths.append((self.name, False))
+                self._process, self.name = old, old_name
                 return False
             time.sleep(POLL_SECONDS)
         if old is not None:
@@ -152,11 +180,12 @@ class Child:
             except subprocess.TimeoutExpired:
                 old.kill()
                 old.wait()
+                self._command.deaths.append((old_name, False))
         return True
 
     def _is_at_work(self) -> bool:
         try:
-            return bool(queue.get_connection().exists(f"rq:worker:{self._name}"))
+            return bool(queue.get_connection().exists(f"rq:worker:{self.name}"))
         except redis.RedisError:
             return False
 
@@ -164,16 +193,24 @@ class Child:
         if self._process is not None:
             self._process.terminate()
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, deadline: float) -> bool:
+        """Wait for the end, and bring it about at the deadline. False: it had to be killed."""
         if self._process is None:
-            return
+            return True
         try:
-            self._process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            return False
+        return True
+
+
+def _certify_stopped(workers: list[str]) -> None:
+    for worker in workers:
+        liveness.certify_death(queue.get_connection(), worker=worker, was_killed=False)
 
 
 def _end_with_parent() -> None:
     """Ask the kernel for SIGTERM when the parent dies (kill -9 included): no worker runs on unseen."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
