@@ -34,7 +34,10 @@ CERTIFY_AGAIN_SECONDS: Final = 1.0
 
 
 class Command(BaseCommand):
-    help = "Run NUM worker processes; the parent starts a new one for each that dies. SIGTERM ends them, SIGHUP replaces them one by one."
+    help = (
+        "Run NUM worker processes; the parent starts a new one for each that dies. "
+        "SIGTERM ends them, SIGHUP replaces them one by one."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("num", type=int, help="how many worker processes")

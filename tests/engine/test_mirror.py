@@ -1,0 +1,49 @@
+"""The mirror on real stores: whatever dies, records and history are what the stream told, each change once."""
+
+from typing import Any
+
+import pytest
+
+from tasks_app import crash_points, events
+from tasks_app.models import MirrorCursor
+from tests.engine.conftest import Worker, history, job, mirror, record, start
+
+
+def test_a_mirror_that_died_in_its_transaction_has_done_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    task_id = start()
+
+    def die(name: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crash_points, "reach", die)
+        with pytest.raises(KeyboardInterrupt):
+            mirror()
+    assert not MirrorCursor.objects.exclude(stream_id=events.START).exists()
+    assert history(task_id) == [("queued", "start")]
+
+
+def test_an_end_that_is_told_again_stands_in_the_history_once(redis: Any) -> None:
+    task_id = start(records=1)
+    Worker().run()
+    events.append(redis, job(task_id))
+    assert [status for status, _ in history(task_id)].count("finished") == 1
+    events.append(redis, job(task_id))
+    assert [status for status, _ in history(task_id)].count("finished") == 1
+
+
+def test_a_stream_that_begins_anew_with_lower_ids_is_read(redis: Any) -> None:
+    mirror()
+    MirrorCursor.objects.update(stream_id="99999999999999-0")
+    task_id = start()
+    assert record(task_id).status == "queued"
+
+
+def test_who_was_taken_over_is_not_believed(redis: Any) -> None:
+    task_id = start(records=3)
+    Worker().run()
+    late = job(task_id)
+    late.status, late.epoch, late.done = "started", late.epoch - 1, 1
+    events.append(redis, late)
+    assert record(task_id).status == "finished"
+    assert record(task_id).done == 3
