@@ -106,8 +106,10 @@ def _insert_as_sql(connection: BaseDatabaseWrapper, table: str, fields: Fields, 
         if types == {int}:
             literals.append(column)
         else:
-            plain = types <= {int, str, NoneType}
-            literals.append(_convert(column, literal if plain else partial(prepared_literal, field)))
+            if types <= {int, str, NoneType}:
+                literals.append(_convert_by_value(column, literal))
+            else:
+                literals.append(_convert(column, partial(prepared_literal, field)))
     rows = ",".join([_row(fields)] * len(columns[0]))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -133,6 +135,12 @@ def _types(column: Sequence[Any]) -> set[type]:
 def _prepare(connection: BaseDatabaseWrapper, field: models.Field[Any, Any], value: Any) -> Any:
     """Bring a value into the form that the driver takes."""
     return field.get_db_prep_save(value, connection)
+
+
+def _convert_by_value(column: Sequence[Any], convert: Callable[[Any], Any]) -> Iterable[Any]:
+    """Convert each value of a column once: what text tells is mostly the same in many rows."""
+    converted = {value: convert(value) for value in set(column)}
+    return map(converted.__getitem__, column)
 
 
 def _convert(column: Sequence[Any], convert: Callable[[Any], Any]) -> Iterable[Any]:

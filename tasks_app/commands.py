@@ -257,7 +257,7 @@ def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, owner: s
         request_id=request_id,
         callback_url=task.callback_url,
         weight=total if task_type.shareable and total else 0,
-        cause="start",
+        cause=events.START_CAUSE,
         trace=tracing.get_traceparent(),
         actor=owner,
     )

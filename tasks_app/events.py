@@ -26,6 +26,7 @@ STOPPED: Final = "stopped"
 STATUSES: Final = (QUEUED, STARTED, SCHEDULED, DEFERRED, FINISHED, FAILED, CANCELED, STOPPED)
 ENDED: Final = frozenset({FINISHED, FAILED, CANCELED, STOPPED})
 
+START_CAUSE: Final = "start"  # the cause of a task's first snapshot
 PROGRESS: Final = "progress"  # the cause of a snapshot that tells counts only, no change of status
 
 

@@ -68,8 +68,13 @@ class Mirror:
         return cursor
 
     def _apply(self, entries: Sequence[tuple[str, Snapshot]], tally: Tally) -> None:
+        for _, snapshot in entries:
+            if snapshot.parent:
+                tally.add_shard(snapshot)
         entries = [(entry_id, snapshot) for entry_id, snapshot in entries if not snapshot.parent]  # outside, one task
-        ids = {snapshot.id for _, snapshot in entries}
+        # A task whose start is among them has no record yet.
+        new = {snapshot.id for _, snapshot in entries if snapshot.cause == events.START_CAUSE}
+        ids = {snapshot.id for _, snapshot in entries} - new
         newest: dict[str, Snapshot] = {
             str(task_id): Snapshot(
                 id="", name="", created_at=events.get_time_of("0"), epoch=epoch, status=status, counts=counts, done=done
