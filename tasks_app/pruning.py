@@ -83,6 +83,8 @@ def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) ->
             TaskCheckpoint.objects.select_for_update().filter(pk__in=task_ids, outcome="").values_list("pk", flat=True)
         )
         gone = [task_id for task_id in task_ids if task_id not in open_ids]
+        if not gone:
+            return
         checkpoints = TaskCheckpoint.objects.select_for_update().filter(pk__in=gone).exclude(outcome="")
         history = TaskEvent.objects.filter(task_id__in=gone)
         pruned.tasks += len(gone)
@@ -94,6 +96,7 @@ def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) ->
         pruned.jobs += _delete_jobs(gone)
         pruned.events += history.delete()[0]
         pruned.checkpoints += TaskCheckpoint.objects.filter(pk__in=gone).exclude(outcome="").delete()[0]
+        pruned.checkpoints += TaskCheckpoint.objects.filter(parent_id__in=gone).delete()[0]  # shards
         TaskRecord.objects.filter(pk__in=gone).delete()
 
 

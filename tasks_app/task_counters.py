@@ -58,6 +58,11 @@ class Tally:
                 if (more := rows - before.get(table, 0)) > 0:
                     self._more[_SEPARATOR.join(("rows", snapshot.name, table))] += more
 
+    def add_shard(self, snapshot: Snapshot) -> None:
+        """Count what happened to a part of a big task: it makes way and is rescued by itself; the rest its task tells."""
+        if snapshot.cause in _CAUSES:
+            self._count(_CAUSES[snapshot.cause], snapshot.priority, snapshot.name)
+
     def save(self, connection: Redis[Any]) -> None:
         """Add it all to the hash, in one round trip."""
         if not self._more:
