@@ -9,7 +9,8 @@ from operator import attrgetter
 from typing import Any, Final
 
 import orjson
-from django.db import connections, router
+from django.db import InterfaceError, OperationalError, connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
@@ -65,9 +66,16 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
     """
     connection = connections[router.db_for_read(TaskRecord)]
     key = str(task_id) if connection.features.has_native_uuid_field else task_id.hex
-    with connection.cursor() as cursor:
-        cursor.execute(_SELECT, [key])
-        row = cursor.fetchone()
+    # Asking first whether the connection lives would cost as much as the question itself: it is asked, and where
+    # the connection turns out to be dead, asked again on a new one.
+    connection.health_check_done = True
+    try:
+        row = _fetch(connection, key)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block or connection.is_usable():
+            raise
+        connection.close()
+        row = _fetch(connection, key)
     if row is None:
         return None
     values = dict(zip(_SAME, row, strict=True))
@@ -79,6 +87,12 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
             values[name] = (datetime.fromisoformat(time) if isinstance(time, str) else time).replace(tzinfo=UTC)
     values["cancel_requested"] = bool(values["cancel_requested"])
     return Snapshot(id=str(task_id), **values)
+
+
+def _fetch(connection: BaseDatabaseWrapper, key: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(_SELECT, [key])
+        return cursor.fetchone()
 
 
 def ids_of(ids: Sequence[str]) -> list[str]:

@@ -5,12 +5,14 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection, connections
 from uuid_utils import uuid7
 
 from tasks_app import events
 from tasks_app.events import Snapshot
 from tasks_app.models import TaskRecord
 from tasks_app.records import read_snapshot, save_records, to_snapshot
+from tests.servers import IS_EMBEDDED
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -25,7 +27,7 @@ FULL = {
     "params": {"numRecords": 3, "note": "ñ'\"\\ 100 %s"},
     "priority": "high",
     "status": events.SCHEDULED,
-    "description": "it's 50 % \\ \"done\" – día",
+    "description": 'it\'s 50 % \\ "done" – día',
     "owner": "me",
     "counts": {"users": 3},
     "done": 3,
@@ -54,7 +56,7 @@ def test_a_snapshot_comes_back_equal_from_both_readers(changes):
 def test_saving_again_brings_every_column_up_to_date():
     snapshot = make_snapshot()
     save_records([snapshot], [NOW])
-    changed = dataclasses.replace(snapshot, **{k: v for k, v in FULL.items()})
+    changed = dataclasses.replace(snapshot, **FULL)
     save_records([changed, other := make_snapshot()], [NOW + timedelta(seconds=5), NOW])
     assert read_snapshot(uuid.UUID(snapshot.id)) == changed
     assert read_snapshot(uuid.UUID(other.id)) == other
@@ -64,3 +66,19 @@ def test_saving_again_brings_every_column_up_to_date():
 
 def test_a_row_that_is_not_there_is_none():
     assert read_snapshot(uuid.uuid4()) is None
+
+
+@pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no connection that can break")
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_has_dropped_is_replaced():
+    snapshot = make_snapshot()
+    save_records([snapshot], [NOW])
+    read_snapshot(uuid.UUID(snapshot.id))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CONNECTION_ID()")
+        [dropped] = cursor.fetchone()
+    other = connections.create_connection("default")
+    with other.cursor() as cursor:
+        cursor.execute(f"KILL {dropped}")
+    other.close()
+    assert read_snapshot(uuid.UUID(snapshot.id)) == snapshot
