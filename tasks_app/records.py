@@ -68,7 +68,7 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
     key = str(task_id) if connection.features.has_native_uuid_field else task_id.hex
     # Asking first whether the connection lives would cost as much as the question itself: it is asked, and where
     # the connection turns out to be dead, asked again on a new one.
-    connection.health_check_done = True
+    connection.health_check_done = True  # type: ignore[attr-defined]
     try:
         row = _fetch(connection, key)
     except (OperationalError, InterfaceError):
