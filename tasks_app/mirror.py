@@ -14,7 +14,7 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-from tasks_app import crash_points, events, queue
+from tasks_app import crash_points, events, queue, webhooks
 from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
 from tasks_app.minutes import Rollup
@@ -85,6 +85,7 @@ class Mirror:
         }
         times: dict[str, str] = {}
         history = []
+        to_tell = []
         rollup = Rollup()
         for entry_id, snapshot in entries:
             known = newest.get(snapshot.id)
@@ -98,10 +99,14 @@ class Mirror:
                 history.append((entry_id, snapshot))
             if snapshot.ended and (known is None or not known.ended):
                 self._ended[snapshot.priority] = self._ended.get(snapshot.priority, 0) + 1
+                if snapshot.callback_url:
+                    to_tell.append(snapshot)
         rollup.save()
         if times:
             save_records([newest[task_id] for task_id in times], [events.get_time_of(at) for at in times.values()])
         _save_history(history)
+        if to_tell:
+            webhooks.note_ends(to_tell)
 
     def _keep_rates(self) -> None:
         """Keep how many tasks end in a second, by queue, for the Retry-After of a full one."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar, Final
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
+from tasks_app import callback_addresses
 from tasks_app.api.strict import get_reader
 from tasks_app.commands import NewTask
 from tasks_app.errors import UnknownTaskType
@@ -37,6 +39,26 @@ class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
         return value
 
 
+@extend_schema_field(
+    {"type": "string", "maxLength": callback_addresses.CHARACTERS, "pattern": callback_addresses.PUBLIC}
+)
+class CallbackField(serializers.CharField):
+    """An address to tell of the task's end. Where its host leads is looked at when it is told."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "off": "Webhooks are not set up here: WEBHOOK_SECRET is empty.",
+        "address": "Must be http:// or https:// with the name of a public host, without user and fragment.",
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        url: str = super().to_internal_value(data)
+        if not callback_addresses.is_acceptable(url, allow_private=settings.LONGTASKS.webhook_allow_private):
+            self.fail("address")
+        if not settings.LONGTASKS.webhook_secret:
+            self.fail("off")
+        return url
+
+
 class NewTaskSerializer(serializers.Serializer[NewTask]):
     """A task to start. Only `name` is required; which `params` there are, the task type says."""
 
@@ -49,6 +71,13 @@ class NewTaskSerializer(serializers.Serializer[NewTask]):
         help_text="Free text, shown with the task.",
     )
     params = ParamsField(required=False, help_text="The task type's parameters.")
+    callbackUrl = CallbackField(
+        source="callback_url",
+        required=False,
+        max_length=callback_addresses.CHARACTERS,
+        trim_whitespace=False,
+        help_text="Gets the task by a signed POST when it has ended. A public host; redirects are not followed.",
+    )
     priority = serializers.ChoiceField(
         choices=PRIORITIES, required=False, help_text="Workers take `high` before `low`. Default: `low`."
     )

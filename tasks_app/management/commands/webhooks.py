@@ -1,0 +1,101 @@
+"""`manage.py webhooks`: delivers what tasks that ended have to tell. Run one or more; none is needed without webhooks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Event
+from types import FrameType
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import close_old_connections, connections
+
+from tasks_app import events, webhooks
+from tasks_app.api.answers import task_data
+from tasks_app.api.rendering import to_json
+from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error
+from tasks_app.models import WebhookDelivery
+from tasks_app.webhook_sending import Outcome, send
+
+logger = logging.getLogger(__name__)
+SENDERS: Final = 16  # a receiver that hangs holds one until its timeout
+LOOK_SECONDS: Final = 0.5
+
+
+class Command(BaseCommand):
+    help = "Deliver webhooks. Each try is signed and stands in its task's history. Ends on SIGTERM."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="try what is due, once, and end")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stop = Event()
+        self.should_begin_anew = False
+        signal.signal(signal.SIGHUP, self.request_new_code)
+        signal.signal(signal.SIGTERM, self.request_stop)
+        signal.signal(signal.SIGINT, self.request_stop)
+        self.running: dict[Future[Outcome], WebhookDelivery] = {}
+        self.run(once=options["once"])
+        if self.should_begin_anew:
+            connections.close_all()
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+    def run(self, *, once: bool) -> None:
+        """Work until asked to stop, and wait for what is under way then."""
+        patience = Patience(should_stop=self.stop.is_set)
+        with ThreadPoolExecutor(SENDERS, thread_name_prefix="webhook") as self.pool:
+            while not self.stop.is_set() or self.running:
+                try:
+                    close_old_connections()
+                    self.work()
+                    patience = Patience(should_stop=self.stop.is_set)
+                except Exception as error:
+                    if not is_infrastructure_error(error):
+                        raise
+                    logger.warning("webhooks wait for the infrastructure: %s", error)
+                    try:
+                        patience.wait()
+                    except GaveUp:
+                        return
+                if once and not self.running:
+                    return
+
+    def work(self) -> None:
+        """Take what is due, and write down what has been tried. All SQL is here; the senders know none."""
+        if not self.stop.is_set():
+            for delivery in webhooks.take_due(limit=SENDERS - len(self.running)):
+                self.running[self.pool.submit(self.deliver, delivery)] = delivery
+        done, _ = wait(self.running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED) if self.running else ((), ())
+        if not self.running:
+            self.stop.wait(LOOK_SECONDS)
+        for future in done:
+            delivery = self.running.pop(future)
+            outcome = future.result()
+            if outcome.error:
+                logger.info("webhook of task %s, try %d: %s", delivery.task_id, delivery.attempts, outcome.error)
+            webhooks.close(delivery, error=outcome.error, is_final=outcome.is_final)
+
+    def deliver(self, delivery: WebhookDelivery) -> Outcome:
+        body = to_json(task_data(events.decode(delivery.snapshot)))
+        return send(
+            url=delivery.url,
+            body=body,
+            delivery_id=webhooks.delivery_id_of(delivery),
+            secret=settings.LONGTASKS.webhook_secret,
+            timeout_seconds=settings.LONGTASKS.webhook_timeout_seconds,
+            allow_private=settings.LONGTASKS.webhook_allow_private,
+        )
+
+    def request_new_code(self, signum: int, frame: FrameType | None) -> None:
+        """SIGHUP: the same process goes on with the code as it is then."""
+        self.should_begin_anew = True
+        self.stop.set()
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.stop.set()

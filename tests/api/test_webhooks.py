@@ -1,0 +1,290 @@
+"""Webhooks: which addresses are taken, what is sent, tried again, given up and remembered. On real sockets."""
+
+import hashlib
+import hmac
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from tasks_app import callback_addresses, webhook_sending, webhooks
+from tasks_app.models import TaskEvent, WebhookDelivery
+from tests.api.conftest import Post, assert_problem, wrong_fields
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@dataclass
+class Receiver:
+    """A server that notes what it gets and answers what it is told to."""
+
+    answers: list[int] = field(default_factory=list)
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    port: int = 0
+    location: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?a=1"
+
+
+@pytest.fixture
+def receiver() -> Generator[Receiver, None, None]:
+    noted = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            noted.got.append(({**dict(self.headers), "path": self.path}, body))
+            self.send_response(noted.answers.pop(0) if noted.answers else 204)
+            if noted.location:
+                self.send_header("Location", noted.location)
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        noted.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield noted
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _webhooks(settings: Any) -> None:
+    settings.LONGTASKS = replace(
+        settings.LONGTASKS,
+        webhook_secret=SECRET,
+        webhook_allow_private=True,
+        webhook_first_seconds=0,
+        webhook_timeout_seconds=1,
+        webhook_attempts=3,
+    )
+
+
+@pytest.fixture
+def start(post: Post, mirror: Callable[[], None]) -> Callable[[str], str]:
+    """Start a task with this callbackUrl, and cancel it: it has ended."""
+
+    def start(url: str) -> str:
+        response = post("/tasks", {"name": "upload", "callbackUrl": url})
+        assert response.status_code == 201, response.content
+        task_id: str = response.json()["id"]
+        assert post(f"/tasks/{task_id}/cancel").status_code == 200
+        mirror()
+        return task_id
+
+    return start
+
+
+def deliver() -> None:
+    call_command("webhooks", "--once")
+
+
+def history(client: Client, task_id: str) -> list[tuple[int, str | None]]:
+    events = client.get(f"/tasks/{task_id}/events").json()["events"]
+    return [(event["attempt"], event["error"]) for event in events if event["cause"] == "webhook"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_end_is_told_once_signed(client: Client, start: Any, receiver: Receiver, mirror: Any) -> None:
+    task_id = start(receiver.url)
+    deliver()
+    deliver()
+    ((headers, body),) = receiver.got
+    assert json.loads(body) == client.get(f"/tasks/{task_id}").json()
+    assert json.loads(body)["status"] == "canceled"
+    assert (headers["path"], headers["Content-Type"]) == ("/hook?a=1", "application/json")
+    assert headers["Host"] == f"127.0.0.1:{receiver.port}"
+    signed = headers["Longtasks-Timestamp"].encode() + b"." + body
+    expected = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+    assert headers["Longtasks-Signature"] == f"v1={expected}"
+    assert abs(time.time() - int(headers["Longtasks-Timestamp"])) < 10
+    assert headers["Longtasks-Delivery"].startswith(task_id)
+    assert history(client, task_id) == [(1, None)]
+    assert not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failing_receiver_is_tried_again(client: Client, start: Any, receiver: Receiver) -> None:
+    receiver.answers = [500, 404]
+    task_id = start(receiver.url)
+    for _ in range(4):
+        deliver()
+    assert len(receiver.got) == 3
+    assert len({headers["Longtasks-Delivery"] for headers, _ in receiver.got}) == 1
+    assert history(client, task_id) == [(1, "answered 500"), (2, "answered 404"), (3, None)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_given_up(client: Client, start: Any, receiver: Receiver) -> None:
+    receiver.answers = [500] * 9
+    task_id = start(receiver.url)
+    for _ in range(5):
+        deliver()
+    assert history(client, task_id)[-1] == (3, "answered 500; given up")
+    assert len(receiver.got) == 3
+    assert not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_redirect_is_not_followed(client: Client, start: Any, receiver: Receiver) -> None:
+    receiver.answers, receiver.location = [302], f"http://127.0.0.1:{receiver.port}/other"
+    task_id = start(receiver.url)
+    deliver()
+    assert len(receiver.got) == 1
+    assert history(client, task_id) == [(1, "answered 302")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_receiver_that_drips_is_cut_off(client: Client, start: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(65536)
+                sock.sendall(b"HTTP/1.1 200 OK\r\n")
+                for _ in range(200):
+                    try:
+                        sock.sendall(b"X")
+                    except OSError:
+                        return
+                    threading.Event().wait(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        task_id = start(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        began = time.monotonic()
+        deliver()
+        assert time.monotonic() - began < 5
+        assert history(client, task_id) == [(1, "no answer after 1 s")]
+        thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sender_that_died_has_lost_nothing(start: Any, receiver: Receiver, settings: Any) -> None:
+    start(receiver.url)
+    (taken,) = webhooks.take_due(limit=5)
+    assert webhooks.take_due(limit=5) == []  # it may still be under way
+    WebhookDelivery.objects.update(due_at=taken.due_at)
+    deliver()
+    assert len(receiver.got) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_private_address_is_refused_when_it_is_told(
+    client: Client, start: Any, receiver: Receiver, settings: Any
+) -> None:
+    task_id = start(receiver.url)
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False)
+    deliver()
+    assert receiver.got == []
+    ((attempt, error),) = history(client, task_id)
+    assert (attempt, error) == (1, "127.0.0.1 leads to 127.0.0.1, no public address; given up")
+
+
+def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the name leads elsewhere a moment later."""
+    asked = []
+
+    getaddrinfo = socket.getaddrinfo
+
+    def look_up(host: str, port: int, *words: Any, **options: Any) -> Any:
+        if host != "rebind.example.com":
+            return getaddrinfo(host, port, *words, **options)
+        asked.append(host)
+        address = "127.0.0.1" if len(asked) == 1 else "127.0.0.99"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    connected = []
+    create_connection = socket.create_connection
+
+    def connect(address: Any, **options: Any) -> Any:
+        connected.append(address[0])
+        return create_connection(address, **options)
+
+    monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(webhook_sending.socket, "create_connection", connect)
+    outcome = webhook_sending.send(
+        url=f"http://rebind.example.com:{receiver.port}/",
+        body=b"{}",
+        delivery_id="d",
+        secret=SECRET,
+        timeout_seconds=5,
+        allow_private=True,
+    )
+    assert connected == ["127.0.0.1"]
+    assert asked == ["rebind.example.com"]
+    assert outcome.error is None
+    assert receiver.got[0][0]["Host"] == f"rebind.example.com:{receiver.port}"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1",
+        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "192.0.2.1", "198.18.0.1",
+    ],
+)  # fmt: skip
+def test_inner_addresses(address: str) -> None:
+    assert not callback_addresses.is_public(address)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+def test_outer_addresses(address: str) -> None:
+    assert callback_addresses.is_public(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "hook", "ftp://example.com/", "http://localhost/", "http://127.0.0.1/", "http://0x7f.1/", "http://2130706433/",
+        "http://[::1]/", "http://user@example.com/", "http://example.com#x", "http://example.com/#x", "http://exa mple.com/",
+        "http://example.com:0/", "http://example.com:65536/", "http://example.com:/", "https://ñandu.example.com/",
+        "http://example.com/\n", "http://example.com\\@evil.com/", "http:///x", "http://example.com./", "http://-a.com/",
+        "http://example.com/" + "x" * 500, 5, None, ["http://example.com/"],
+    ],
+)  # fmt: skip
+def test_refused_callbacks(post: Post, redis: Any, settings: Any, url: Any) -> None:
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False)
+    response = post("/tasks", {"name": "upload", "callbackUrl": url})
+    assert wrong_fields(assert_problem(response, 400)) == {"callbackUrl"}
+    assert redis.keys("rq:*") == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com", "https://a.b.example.com:8443/hook/x?y=z&u=http://v@w", "HTTPS://EXAMPLE.COM/".lower()],
+)
+def test_accepted_callbacks(post: Post, settings: Any, url: str) -> None:
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False)
+    assert post("/tasks", {"name": "upload", "callbackUrl": url}).status_code == 201
+    assert post("/tasks/bulk", {"tasks": [{"name": "upload", "callbackUrl": url}]}).status_code == 201
+
+
+def test_without_a_secret_there_are_no_webhooks(post: Post, settings: Any) -> None:
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_secret="")
+    response = post("/tasks", {"name": "upload", "callbackUrl": "http://example.com"})
+    assert "WEBHOOK_SECRET" in assert_problem(response, 400)["errors"][0]["message"]
+
+
+@pytest.mark.django_db
+def test_a_task_without_callback_notes_nothing(post: Post, mirror: Any) -> None:
+    task_id = post("/tasks", {"name": "upload"}).json()["id"]
+    post(f"/tasks/{task_id}/cancel")
+    mirror()
+    assert not WebhookDelivery.objects.exists()
+    assert TaskEvent.objects.filter(task_id=task_id).count() == 2
