@@ -110,7 +110,6 @@ logfile=%(ENV_LONGTASKS_RUN)s/supervisord.log
 logfile_maxbytes=10MB
 logfile_backups=5
 pidfile=%(ENV_LONGTASKS_RUN)s/supervisord.pid
-minfds=65536
 
 [unix_http_server]
 file=%(ENV_LONGTASKS_RUN)s/supervisor.sock
@@ -164,7 +163,7 @@ def main(arguments: list[str]) -> int:
     left_over = sorted(known - set(files))
     if "--check" in arguments:
         for path in (*stale, *left_over):
-            print(f"{path.relative_to(ROOT)} is not what the Procfile says: run python deploy/generate.py")
+            sys.stdout.write(f"{path.relative_to(ROOT)} is not what the Procfile says: run python deploy/generate.py\n")
         return 1 if stale or left_over else 0
     for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)

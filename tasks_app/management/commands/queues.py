@@ -18,6 +18,7 @@ from tasks_app.errors import LongtasksError
 from tasks_app.queries import QueueView
 
 AWAY: Final = 6
+PIPE_WIDTH: Final = 160
 
 
 class Command(BaseCommand):
@@ -37,7 +38,7 @@ class Command(BaseCommand):
             elif watch:
                 self._watch(interval=interval)
             else:
-                Console(file=sys.stdout).print(_draw())
+                Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_draw())
         except LongtasksError as error:
             raise CommandError(str(error), returncode=AWAY) from error
         except KeyboardInterrupt:

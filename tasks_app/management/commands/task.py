@@ -34,6 +34,7 @@ EXIT_CODES: Final = """exit codes:
   7  verify: something differs
 """
 POLL_SECONDS: Final = 0.2
+PIPE_WIDTH: Final = 160  # no id is broken where there is no terminal
 
 
 class Command(BaseCommand):
@@ -73,7 +74,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.json: bool = options["json"]
-        self.console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+        self.console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH)
         try:
             getattr(self, f"do_{options['ask']}")(options)
         except ValidationError as error:
@@ -123,6 +124,7 @@ class Command(BaseCommand):
             self.print_json({"tasks": [task_data(task) for task in tasks]})
             return
         table = Table("id", "type", "priority", "status", "done", "total", "attempts", "created (UTC)", box=None)
+        table.columns[0].no_wrap = True
         for task in tasks:
             created = f"{task.created_at:%Y-%m-%d %H:%M:%S}"
             numbers = (f"{task.done:,}", "?" if task.total is None else f"{task.total:,}", str(task.attempts))

@@ -1,0 +1,47 @@
+"""`python -m settings.document`: writes the table of variables into .env.example and README.md, from env.py.
+
+`--check` writes nothing and ends with 1 where one of them differs (a test runs it).
+"""
+
+import sys
+from pathlib import Path
+
+from settings.env import ROOT, list_variables
+
+BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
+
+
+def env_example(text: str) -> str:
+    """The file with its head as it is, and a block for each variable."""
+    head = text.split("\n\n", 1)[0]
+    blocks = [f"# {each.meaning} ({each.type})\n{each.name}={each.default}" for each in list_variables()]
+    return "\n\n".join([head, *blocks]) + "\n"
+
+
+def readme(text: str) -> str:
+    """The document with its table between the two marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    rows = ["| variable | type | default | meaning |", "|---|---|---|---|"]
+    for each in list_variables():
+        default = f"`{each.default}`" if each.default else ""
+        rows.append(f"| `{each.name}` | {each.type} | {default} | {each.meaning.replace('|', '/')} |")
+    return before + BEGIN + "\n".join(rows) + "\n" + END + after
+
+
+def main(arguments: list[str]) -> int:
+    stale: list[tuple[Path, str]] = []
+    for path, render in ((ROOT / ".env.example", env_example), (ROOT / "README.md", readme)):
+        text = path.read_text(encoding="utf-8")
+        if render(text) != text:
+            stale.append((path, render(text)))
+    for path, text in stale:
+        if "--check" in arguments:
+            sys.stdout.write(f"{path.name} is not what settings/env.py says: run python -m settings.document\n")
+        else:
+            path.write_text(text, encoding="utf-8")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""The doctor names each fault that is planted on a real stack, and finds none where none is."""
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import override_settings
+from django.utils import timezone
+from redis import Redis
+
+from tasks_app import doctor, events
+from tasks_app.models import QueueState, TaskCheckpoint
+from tests.conftest import MakeStack
+from tests.servers import IS_EMBEDDED
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def healthy(redis: Redis) -> Redis:
+    """Redis with one living worker, as RQ's registration leaves it."""
+    now = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    redis.hset("rq:worker:w1", mapping={"queues": "high,low", "state": "idle", "last_heartbeat": now, "birth": now})
+    redis.sadd("rq:workers", "rq:worker:w1")
+    return redis
+
+
+def faults() -> dict[str, doctor.Finding]:
+    return {each.check: each for each in doctor.examine() if each.level != doctor.OK}
+
+
+@contextlib.contextmanager
+def redis_config(redis: Redis, name: str, value: str) -> Generator[None, None, None]:
+    before = redis.config_get(name)[name]
+    redis.config_set(name, value)
+    try:
+        yield
+    finally:
+        redis.config_set(name, before)
+
+
+@contextlib.contextmanager
+def session(statement: str, undo: str) -> Generator[None, None, None]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(undo)
+
+
+def longtasks(**changes: Any) -> override_settings:
+    return override_settings(LONGTASKS=dataclasses.replace(settings.LONGTASKS, **changes))
+
+
+@contextlib.contextmanager
+def done(action: Callable[[], object]) -> Generator[None, None, None]:
+    action()
+    yield
+
+
+def test_a_healthy_installation_has_no_fault(healthy: Redis) -> None:
+    assert faults() == {}
+
+
+ANYWHERE = {
+    "redis: eviction": lambda redis: redis_config(redis, "maxmemory-policy", "allkeys-lru"),
+    "redis: appendonly": lambda redis: redis_config(redis, "appendonly", "no"),
+    "redis: appendfsync": lambda redis: redis_config(redis, "appendfsync", "everysec"),
+    "redis: hashes": lambda redis: redis_config(redis, "hash-max-listpack-value", "64"),
+    "migrations": lambda redis: done(lambda: MigrationRecorder(connection).record_unapplied("catalog", "0001_initial")),
+    "workers: high": lambda redis: done(lambda: redis.delete("rq:worker:w1")),
+    "queue: low": lambda redis: done(
+        lambda: QueueState.objects.create(name="low", paused_at=timezone.now(), paused_by="eve")
+    ),
+    "mirror": lambda redis: done(
+        lambda: redis.xadd(events.STREAM_KEY, {"s": b"{}"}, id=f"{int(time.time() - 60) * 1000}-1")
+    ),
+    "rescue": lambda redis: done(
+        lambda: TaskCheckpoint.objects.create(
+            task_id="0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10",
+            lease_until=timezone.now() - timezone.timedelta(minutes=5),
+            updated_at=timezone.now(),
+        )
+    ),
+    "settings: lease": lambda redis: longtasks(lease_seconds=0.5),
+    "settings: pause": lambda redis: longtasks(pause_ms=200),
+    "settings: crash points": lambda redis: longtasks(crash_points="after_take=1"),
+}
+ON_MYSQL = {
+    "database: isolation": lambda redis: session(
+        "SET SESSION tx_isolation = 'REPEATABLE-READ'", "SET SESSION tx_isolation = 'READ-COMMITTED'"
+    ),
+    "database: time zone": lambda redis: session("SET time_zone = '+02:00'", "SET time_zone = '+00:00'"),
+    "database: sql_mode": lambda redis: session("SET sql_mode = ''", "SET sql_mode = 'STRICT_TRANS_TABLES'"),
+    "database: durability": lambda redis: session(
+        "SET GLOBAL innodb_flush_log_at_trx_commit = 0", "SET GLOBAL innodb_flush_log_at_trx_commit = 1"
+    ),
+    "database: connections": lambda redis: override_settings(WEB_WORKERS=200, WEB_THREADS=8),
+    "clocks": lambda redis: session(f"SET TIMESTAMP = {time.time() - 120:.0f}", "SET TIMESTAMP = DEFAULT"),
+}
+PLANTED = ANYWHERE | ({} if IS_EMBEDDED else ON_MYSQL)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_named_with_what_mends_it(healthy: Redis, name: str) -> None:
+    with PLANTED[name](healthy):
+        found = faults()
+    assert name in found, found
+    assert found[name].found
+    assert found[name].mend
+    # Nothing else is blamed; without workers both queues have none.
+    assert {each.split(":")[0] for each in found} == {name.split(":")[0]}
+
+
+def test_a_redis_that_is_away_is_a_fault_and_no_crash(healthy: Redis) -> None:
+    queues = {name: {**each, "URL": "redis://:hunter2@127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
+    with override_settings(RQ_QUEUES=queues):
+        found = faults()
+    assert "can't be examined" in found["redis"].found
+    assert "hunter2" not in str(found)
+
+
+def test_the_command_is_clean_on_a_running_stack_and_counts_its_faults(make_stack: MakeStack) -> None:
+    stack = make_stack(workers=1)
+    stack.wait_for(
+        lambda: stack.run_manage("doctor").returncode == 0, deadline_seconds=30, what="the doctor is content"
+    )
+    assert "No faults." in stack.manage("doctor")
+    stack.stop_role("worker")
+
+    def no_worker() -> bool:
+        return stack.run_manage("doctor", "--json").returncode == 1
+
+    stack.wait_for(no_worker, deadline_seconds=40, what="the doctor misses the worker")
+    told = json.loads(stack.run_manage("doctor", "--json").stdout)
+    assert {each["check"] for each in told["findings"] if each["level"] == "fault"} == {"workers: high", "workers: low"}
+    assert told["faults"] == 2

@@ -1,0 +1,92 @@
+"""Tracing: one trace from the request to the chunk where it is on; not even an import where it is off."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import RequestFactory, override_settings
+
+from settings.env import ROOT
+from tasks_app import commands, queue, tracing
+from tests.test_settings import GOOD_PRODUCTION
+
+trace = pytest.importorskip("opentelemetry.trace")
+
+
+@pytest.fixture(scope="module")
+def exporter() -> Any:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)  # once in a process
+    return exporter
+
+
+@pytest.fixture
+def spans(exporter: Any) -> Generator[Any, None, None]:
+    exporter.clear()
+    tracing.get_tracer.cache_clear()
+    with override_settings(LONGTASKS=dataclasses.replace(settings.LONGTASKS, tracing=True)):
+        yield exporter
+    tracing.get_tracer.cache_clear()
+
+
+def test_request_and_chunk_are_in_the_trace_of_the_client(spans: Any) -> None:
+    started = []
+
+    def view(request: object) -> HttpResponse:
+        started.append(commands.start_task(task=commands.NewTask("upload", {"numRecords": 5})).snapshot)
+        return HttpResponse(status=201)
+
+    header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    request = RequestFactory().post("/tasks", headers={"traceparent": header})
+    tracing.TracingMiddleware(view)(request)
+    snapshot = queue.get_snapshot(started[0].id)
+    assert snapshot is not None
+    with tracing.chunk_span(snapshot, start=0, limit=5, worker="w"):
+        pass
+    with tracing.shared_chunk_span([snapshot, snapshot], worker="w"):
+        pass
+
+    served, chunk, shared = spans.get_finished_spans()
+    assert {format(span.context.trace_id, "032x") for span in (served, chunk)} == {"0af7651916cd43dd8448eb211c80319c"}
+    assert chunk.parent.span_id == served.context.span_id
+    assert chunk.attributes["task.id"] == snapshot.id
+    assert served.attributes["http.response.status_code"] == 201
+    assert [link.context.span_id for link in shared.links] == [served.context.span_id] * 2
+
+
+def test_off_nothing_travels_and_nothing_is_imported() -> None:
+    snapshot = commands.start_task(task=commands.NewTask("upload", {"numRecords": 5})).snapshot
+    assert snapshot.trace == ""
+    assert "tasks_app.tracing.TracingMiddleware" not in settings.MIDDLEWARE
+    code = (
+        "import django, sys; django.setup(); import tasks_app.worker, longtasks.wsgi\n"
+        "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    )
+    environment = {"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "settings.production"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment | GOOD_PRODUCTION, check=False, timeout=60
+    )
+    assert ended.returncode == 0
+
+
+def test_on_the_middleware_is_installed() -> None:
+    code = (
+        "import django, sys; django.setup(); from django.conf import settings\n"
+        "sys.exit('tasks_app.tracing.TracingMiddleware' not in settings.MIDDLEWARE)"
+    )
+    environment = {"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "settings.production", "TRACING": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment | GOOD_PRODUCTION, check=False, timeout=60
+    )
+    assert ended.returncode == 0
