@@ -41,8 +41,15 @@ test: debian-packages .venv/.dev .venv/.full ## all tests on a MariaDB and a Red
 test-embedded: .venv/.dev ## the same tests on SQLite and Valkey
 	@LONGTASKS_TEST_STACK=embedded DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(ARGS)
 
-.PHONY: check check-style check-types check-imports check-migrations check-deploy
-check: check-style check-types check-imports check-migrations check-deploy ## style, types, import contracts, migrations, production settings
+.PHONY: coverage
+coverage: debian-packages .venv/.dev .venv/.full ## all tests again with the coverage of branches, subprocesses too; 90 % at least
+	@rm -f .coverage .coverage.*
+	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m coverage run -m pytest $(ARGS)
+	@.venv/bin/python -m coverage combine -q
+	@.venv/bin/python -m coverage report --skip-covered --fail-under=90
+
+.PHONY: check check-style check-types check-imports check-dependencies check-audit check-migrations check-deploy
+check: check-style check-types check-imports check-dependencies check-audit check-migrations check-deploy ## style, types, imports, packages, migrations, settings
 # Whatever the developer has set: the checks look at the project alone.
 check-%: export ENV_FILE =
 check-%: export DATABASE_URL =
@@ -57,6 +64,12 @@ check-types: .venv/.dev
 
 check-imports: .venv/.dev
 	.venv/bin/lint-imports
+
+check-dependencies: .venv/.dev
+	@.venv/bin/deptry . --config .ci/deptry.toml
+
+check-audit: .venv/.dev
+	@.ci/audit
 
 check-migrations: .venv/.dev
 	@$(in_data_dir) .venv/bin/python manage.py makemigrations --check --dry-run --settings settings.test
