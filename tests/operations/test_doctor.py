@@ -118,7 +118,7 @@ def test_a_planted_fault_is_named_with_what_mends_it(healthy: Redis, name: str) 
     assert found[name].found
     assert found[name].mend
     # Nothing else is blamed; without workers both queues have none.
-    assert {each.split(":")[0] for each in found} == {name.split(":")[0]}
+    assert {each.split(":")[0] for each in found} == {name.partition(":")[0]}
 
 
 def test_a_redis_that_is_away_is_a_fault_and_no_crash(healthy: Redis) -> None:

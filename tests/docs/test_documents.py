@@ -1,0 +1,192 @@
+"""The documents tell of what is there: commands, settings, routes, files, and what the README's shell blocks print."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.urls import get_resolver
+
+from longtasks.stack import process_environment
+from settings.env import ROOT, list_variables
+from tests.stack import ProcfileStack
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
+# Read before settings/env.py, or by others.
+FOREIGN_VARIABLES = {
+    "DJANGO_SETTINGS_MODULE",
+    "ENV_FILE",
+    "LONGTASKS_HOME",
+    "LONGTASKS_RUN",
+    "ARGS",
+    "NAME",
+    "ID",
+    "NUM",
+}
+NO_VARIABLES = {"BEGIN", "COMMIT", "COUNT", "SELECT", "POST", "GET", "HUP", "SIGHUP", "JSON", "TEXT"}
+documents = pytest.mark.parametrize("name", TEXTS)
+
+
+def code_in(text: str) -> Iterator[str]:
+    """Everything that is set in code: fenced blocks line by line, and spans."""
+    fenced = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for block in fenced:
+        yield from block.splitlines()
+    without_fences = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    yield from re.findall(r"`([^`\n]+)`", without_fences)
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", TEXTS["README.md"], re.MULTILINE | re.DOTALL)
+
+
+def test_there_are_documents() -> None:
+    assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/tactics.md"} <= TEXTS.keys()
+
+
+@documents
+def test_links_lead_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+        if "://" not in target and not target.startswith("#"):
+            assert (ROOT / name).parent.joinpath(target.partition("#")[0]).exists(), f"{name}: {target}"
+
+
+@documents
+def test_files_exist(name: str) -> None:
+    for code in code_in(TEXTS[name]):
+        for path in re.findall(
+            r"(?<![\w/.-])(?:tasks_app|longtasks|catalog|settings|tests|deploy|docs|loadtests)/[\w./-]*", code
+        ):
+            assert (ROOT / path.rstrip(".")).exists(), f"{name}: {path}"
+
+
+@documents
+def test_commands_and_their_options_exist(name: str) -> None:
+    known = get_commands()
+    for code in code_in(TEXTS[name]):
+        for command, rest in re.findall(r"manage\.py ([a-z_]+)([^`|#\n]*)", code):
+            assert command in known, f"{name}: manage.py {command}"
+            parser = load_command_class(known[command], command).create_parser("manage.py", command)
+            text = parser.format_help()
+            for action in parser._actions:
+                for subparser in (getattr(action, "choices", None) or {}).values() if action.dest == "ask" else ():
+                    text += subparser.format_help() if hasattr(subparser, "format_help") else ""
+            for option in re.findall(r"--[a-z][a-z-]+", rest):
+                assert option in text, f"{name}: manage.py {command} {option}"
+
+
+@documents
+def test_make_targets_exist(name: str) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for code in code_in(TEXTS[name]):
+        for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code):
+            assert target in targets, f"{name}: make {target}"
+
+
+@documents
+def test_settings_exist(name: str) -> None:
+    known = {variable.name for variable in list_variables()} | FOREIGN_VARIABLES
+    for code in code_in(TEXTS[name]):
+        for variable in re.findall(r"(?<![\w$\"'])([A-Z][A-Z]+(?:_[A-Z]+)+)(?=[\s=,.)]|$)", code):
+            if not variable.startswith("OTEL_") and variable not in NO_VARIABLES:
+                assert variable in known, f"{name}: {variable}"
+
+
+@documents
+def test_routes_exist(name: str) -> None:
+    resolver = get_resolver()
+    for code in code_in(TEXTS[name]):
+        for path in re.findall(r"(?:^|(?:GET|POST) |localhost:3000)(/[a-z][\w/{}.-]*)", code):
+            if re.match(r"/(run|etc|opt|var|tmp|bin|dev|usr)(/|$)", path):
+                continue
+            match = resolver.resolve(re.sub(r"\{\w+\}", "x", path))
+            assert not match.route.startswith("<path:"), f"{name}: {path}"
+
+
+def test_every_command_of_ours_and_every_process_is_in_the_manual() -> None:
+    manual = TEXTS["docs/operations.md"] + TEXTS["README.md"]
+    ours = {path.stem for path in (ROOT / "tasks_app" / "management" / "commands").glob("[a-z]*.py")}
+    assert {name for name in ours if f"manage.py {name}" not in manual and f"make {name}" not in manual} == set()
+
+
+def test_the_table_of_settings_is_what_env_py_says() -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "settings.document", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_every_tactic_of_the_original_is_mapped() -> None:
+    for tactic in (
+        "Publish-Subscribe", "Multitiers", "CQRS", "Scale Rollouts", "Exception Detection", "Monitor",
+        "Increase Resources", "Localize State Storage", "Abstract Data Sources", "Couple-Time Parameterization",
+        "Interpret Parameters", "Retry", "Audit", "Use an Intermediary", "Abstract Common Services",
+        "Limit Event Response", "Bull", "workers", "Sequelize", "PM2", "Artillery",
+    ):  # fmt: skip
+        assert tactic in TEXTS["docs/tactics.md"], tactic
+
+
+def test_the_readmes_task_type_is_purge() -> None:
+    [code] = blocks("python")
+    assert code.strip() in (ROOT / "catalog" / "task_types" / "purge.py").read_text()
+
+
+@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line.strip()])
+def test_shell_lines_can_be_run(line: str, tmp_path: Path) -> None:
+    """Lines that build an environment or serve for ever are asked what they would do; the stack is tested elsewhere."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        asked = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert asked.returncode == 0, asked.stderr
+        for command in re.findall(r'ARGS="([a-z]+)"', line):
+            assert command in get_commands()
+    else:
+        assert words == ["cp", ".env.example", ".env"]
+        subprocess.run(["cp", str(ROOT / ".env.example"), str(tmp_path / ".env")], check=True)
+
+
+def sessions() -> list[tuple[str, str]]:
+    """Each command of the README's console blocks with what it printed."""
+    found = []
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            lines = part.splitlines()
+            end = next((index for index, line in enumerate(lines) if not line.endswith("\\")), 0) + 1
+            found.append(("\n".join(lines[:end]), "\n".join(lines[end:]).strip()))
+    return found
+
+
+def test_the_session_prints_what_the_readme_shows(stack: ProcfileStack) -> None:
+    """The same shapes and results; ids, times and rates are those of today."""
+    assert len(sessions()) >= 3
+    script_environment = process_environment(os.environ)
+    task_id = ""
+    shown_id = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{22}", TEXTS["README.md"])
+    assert shown_id
+    for command, shown in sessions():
+        command = command.replace("http://localhost:3000", stack.address).replace(shown_id[0], task_id)
+        ran = subprocess.run(
+            ["bash", "-c", command], env=script_environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert ran.returncode == 0, ran.stderr
+        printed, wanted = json.loads(ran.stdout), json.loads(shown)
+        task_id = task_id or printed["id"]
+        assert shape(printed) == shape(wanted), command
+        if wanted.get("status") == "finished":
+            assert printed["insertedRecords"] == wanted["insertedRecords"]
+
+
+def shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "text" if isinstance(value, str) else value if isinstance(value, bool) or value is None else "number"
