@@ -90,7 +90,8 @@ class Stack:
         self._bind = bind
         self.host = "127.0.0.1" if bind in EVERY_ADDRESS else bind
         self.mark = uuid.uuid4().hex
-        self._embedded = None if redis_url else EmbeddedValkey(data_dir=data_dir)
+        self._has_sentinels = bool(environment.get("REDIS_SENTINELS"))
+        self._embedded = None if redis_url or self._has_sentinels else EmbeddedValkey(data_dir=data_dir)
         self._redis_url = redis_url
         self._environment = process_environment(environment) | {
             "PORT": str(port),
@@ -211,8 +212,8 @@ class Stack:
                 ) from error
 
     def _require_redis(self) -> None:
-        if urlsplit(self._redis_url).scheme not in {"redis", "rediss", "unix"}:
-            return  # Sentinels: only the workers know how to ask them
+        if self._has_sentinels:
+            return  # they are asked by whoever needs the primary
         try:
             with redis.Redis.from_url(self._redis_url, socket_connect_timeout=5, socket_timeout=5) as client:
                 client.ping()

@@ -1,13 +1,13 @@
 """Settings that every environment shares. Reads no variable itself: env.py does."""
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 from django.utils.translation import gettext_lazy as _
 
-from settings.admin import UNFOLD as UNFOLD
-from settings.database import database_settings
+from settings.admin import *
+from settings.database import database_settings, replica_settings
 from settings.env import ROOT, Longtasks, load
+from settings.redis import connection_settings
 
 _loaded = load()
 _process = _loaded.process
@@ -15,7 +15,8 @@ LONGTASKS: Longtasks = _loaded.longtasks
 
 BASE_DIR = ROOT
 DATA_DIR = ROOT / _process.data_dir
-if not (_process.database_url and LONGTASKS.redis_url):
+_has_redis = bool(LONGTASKS.redis_url or LONGTASKS.redis_sentinels)
+if not (_process.database_url and _has_redis):
     DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 DEBUG = _process.debug
 SECRET_KEY = _process.secret_key
@@ -88,6 +89,9 @@ AUTH_PASSWORD_VALIDATORS = [
 DATABASES: dict[str, dict[str, Any]] = {
     "default": database_settings(url=_process.database_url, data_dir=DATA_DIR, local_infile=LONGTASKS.bulk_writer)
 }
+if _process.database_read_url:
+    DATABASES["replica"] = replica_settings(url=_process.database_read_url)
+    DATABASE_ROUTERS = ["tasks_app.read_side.ReplicaRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True
@@ -103,18 +107,17 @@ WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 
-def _with_timeouts(url: str) -> str:
-    """The URL with socket timeouts in its query, the only form in which django-rq hands them on."""
-    address, _mark, query = url.partition("?")
-    seconds = f"{LONGTASKS.redis_timeout_seconds:g}"
-    timeouts = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
-    return f"{address}?{urlencode(timeouts | dict(parse_qsl(query)))}"
-
-
-REDIS_URL = _with_timeouts(LONGTASKS.redis_url or f"unix://{DATA_DIR / 'valkey.sock'}")
+_redis = connection_settings(
+    url=LONGTASKS.redis_url or ("" if _has_redis else f"unix://{DATA_DIR / 'valkey.sock'}"),
+    sentinels=LONGTASKS.redis_sentinels,
+    master_name=LONGTASKS.redis_master_name,
+    sentinel_username=LONGTASKS.redis_sentinel_username,
+    sentinel_password=LONGTASKS.redis_sentinel_password,
+    timeout_seconds=LONGTASKS.redis_timeout_seconds,
+)
 RQ_QUEUES = {
     name: {
-        "URL": REDIS_URL,
+        **_redis,
         "SERIALIZER": "rq.serializers.JSONSerializer",  # never pickle: Redis may be written by others
         "DEFAULT_TIMEOUT": LONGTASKS.job_timeout_seconds,
         "DEFAULT_RESULT_TTL": LONGTASKS.result_ttl_seconds,

@@ -50,6 +50,15 @@ class Longtasks:
         "Redis to use; empty: the embedded Valkey in DATA_DIR",
         schemes=("redis", "rediss", "unix"),
     )
+    redis_sentinels: tuple[str, ...] = variable(
+        (), "Sentinels that know the primary, host:port by comma; REDIS_URL then gives user, password, TLS, database"
+    )
+    redis_master_name: str = variable("mymaster", "what the Sentinels call the primary")
+    redis_sentinel_username: str = variable("", "of the Sentinels themselves")
+    redis_sentinel_password: str = variable("", "of the Sentinels themselves")
+    redis_wait_replicas: int = variable(
+        0, "Redis replicas that must hold a task before its 201, so that a failover loses none", minimum=0
+    )
     lease_seconds: float = variable(8.0, "how long a claim lives without a commit", minimum=0.1)
     chunk_seconds: float = variable(0.25, "the duration a chunk aims at", minimum=0.01, maximum=60)
     rescue_seconds: float = variable(2.0, "pause between two rescues", minimum=0.05)
@@ -105,8 +114,11 @@ class Process:
     )
     database_url: str = variable(
         "",
-        "mysql://user:password@host:3306/name, ?unix_socket=/path for a socket; empty: SQLite in DATA_DIR",
+        "mysql://user:password@host:3306/name, or host:3306,host2:3306; ?unix_socket=/path; empty: SQLite in DATA_DIR",
         schemes=("mysql", "mariadb", "sqlite"),
+    )
+    database_read_url: str = variable(
+        "", "a replica of it, which may lag, for lists and ended tasks; empty: none", schemes=("mysql", "mariadb")
     )
     data_dir: Path = variable(Path(".data"), "where the embedded SQLite and Valkey live; relative to the project root")
     log_level: str = variable("INFO", "the least serious message to log", choices=("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -38,7 +38,16 @@ QUEUES: Final = (HIGH, LOW)  # in the order in which workers serve them
 RUN_TASK: Final = "tasks_app.worker.run_task"
 JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
 
+
+class NotNow(redis.exceptions.ResponseError):
+    """Redis refuses a write for the time being: too few replicas, no room on its disk, or it is no primary any more."""
+
+
+# redis-py knows no exceptions for these, and `AWAY` should name all that a process waits for.
+redis.connection.DefaultParser.EXCEPTION_CLASSES |= dict.fromkeys(("NOREPLICAS", "MISCONF", "UNBLOCKED"), NotNow)
+
 AWAY: Final = (
+    NotNow,
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
     redis.exceptions.BusyLoadingError,
@@ -82,6 +91,7 @@ class Line(threading.local):
             # Something to read before anything was asked: the server has closed the connection meanwhile.
             if self._pid != os.getpid() or connection.can_read(timeout=0):
                 connection.disconnect()
+                connection.connect()  # asks the Sentinels, where there are any; sending would not
                 self._pid = os.getpid()
             connection.send_command(*words)
             return connection.read_response()
@@ -190,6 +200,8 @@ def enqueue_tasks(
         )
     with mapped_errors():
         answer = _enqueue(_line, (events.STREAM_KEY, idempotency_key), args)
+        if answer[0] in (b"ok", b"replay"):
+            _wait_for_replicas()
     word = answer[0]
     if word == b"ok":
         return None
@@ -203,6 +215,17 @@ def enqueue_tasks(
         bound=bound,
         retry_after_seconds=get_retry_after_seconds(excess=waiting + len(snapshots) - bound, drained=float(drained)),
     )
+
+
+def _wait_for_replicas() -> None:
+    """Return when REDIS_WAIT_REPLICAS replicas hold what this thread wrote last; QueueUnavailable when they don't."""
+    wanted = settings.LONGTASKS.redis_wait_replicas
+    if not wanted:
+        return
+    timeout_ms = int(settings.LONGTASKS.redis_timeout_seconds * 500)  # answers before the socket gives up
+    held = _line.execute_command("WAIT", wanted, timeout_ms)
+    if held < wanted:
+        raise QueueUnavailable(f"{held} of {wanted} replicas have it")
 
 
 def get_bounds() -> Mapping[str, int]:

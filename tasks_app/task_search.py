@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.models import TaskRecord
 from tasks_app.queries import get_lowest_id
+from tasks_app.read_side import read_lagging
 
 PAGE_TASKS: Final = 50
 # How many entries of an index one page looks at, where only a look at the rows tells.
@@ -70,13 +71,19 @@ def find_tasks(*, wanted: TaskFilter, cursor: str = "", limit: int = PAGE_TASKS)
     if wanted.text and first is None:
         rest["description__icontains"] = wanted.text
     with mapped_errors():
-        floor = _window_floor(rows) if rest else None
-        if floor is not None:
-            rows = rows.filter(pk__gte=floor)
-        records = list(rows.filter(**rest).defer(*_HEAVY)[: limit + 1])
+        records, floor = read_lagging(lambda: _read_page(rows, rest, limit=limit + 1))
     if len(records) > limit:
         return FoundTasks(records[:limit], records[limit - 1].pk.hex)
     return FoundTasks(records, floor.hex if floor else "", is_window=floor is not None)
+
+
+def _read_page(
+    rows: QuerySet[TaskRecord], rest: dict[str, Any], *, limit: int
+) -> tuple[list[TaskRecord], uuid.UUID | None]:
+    floor = _window_floor(rows) if rest else None
+    if floor is not None:
+        rows = rows.filter(pk__gte=floor)
+    return list(rows.filter(**rest).defer(*_HEAVY)[:limit]), floor
 
 
 def _window_floor(rows: QuerySet[TaskRecord]) -> uuid.UUID | None:

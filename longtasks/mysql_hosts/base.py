@@ -1,0 +1,77 @@
+"""Django's MySQL backend with a list of hosts: connects to one that is well, stays with it, moves on when it falls.
+
+Owns the choice of the host. Well is a node that answers, that is in its Galera cluster's primary component, and,
+for the side that writes, that takes writes (the primary among replicas). Must not know what the database is used for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import MySQLdb
+from django.db.backends.mysql import base
+
+# By host list: the one that answered last. All connections of a process go there until it falls.
+_chosen: Final[dict[tuple[tuple[str, int], ...], int]] = {}
+NODE_IS_OUT: Final = 1047  # what a Galera node answers that has left its cluster
+NO_HOST: Final = 2003  # "can't connect"
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Django's wrapper; OPTIONS has `hosts`, and `takes_writes` where a read-only host will not do."""
+
+    def get_connection_params(self) -> dict[str, Any]:
+        params: dict[str, Any] = super().get_connection_params()
+        self._hosts: tuple[tuple[str, int], ...] = tuple(params.pop("hosts"))
+        self._takes_writes: bool = params.pop("takes_writes")
+        return params
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        first = _chosen.get(self._hosts, 0)
+        refusals = []
+        error: Exception | None = None
+        for step in range(len(self._hosts)):
+            index = (first + step) % len(self._hosts)
+            host, port = self._hosts[index]
+            try:
+                connection = super().get_new_connection({**conn_params, "host": host, "port": port})
+            except MySQLdb.OperationalError as away:
+                error = away
+                refusals.append(f"{host}:{port} {away.args[-1]}")
+                continue
+            refusal = _get_refusal(connection, takes_writes=self._takes_writes)
+            if not refusal:
+                _chosen[self._hosts] = index
+                return connection
+            connection.close()
+            error = None
+            refusals.append(f"{host}:{port} {refusal}")
+        code = error.args[0] if error and error.args else NO_HOST
+        raise MySQLdb.OperationalError(code, "no database host is well: " + "; ".join(refusals)) from error
+
+    def is_usable(self) -> bool:
+        """Tell whether to keep the connection: after an error also whether its host is still the right one."""
+        if not self.errors_occurred:
+            return bool(super().is_usable())
+        return bool(super().is_usable()) and not _get_refusal(self.connection, takes_writes=self._takes_writes)
+
+
+def _get_refusal(connection: Any, *, takes_writes: bool) -> str:
+    """Return why a host will not do; "" when it will. On a Galera node reads wait for what other nodes committed."""
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SHOW GLOBAL STATUS LIKE 'wsrep_ready'")
+        state = cursor.fetchone()
+        if state is not None and state[1] != "ON":
+            return "is out of its cluster"
+        cursor.execute("SELECT @@GLOBAL.read_only")
+        if takes_writes and cursor.fetchone()[0]:
+            return "is read-only"
+        if state is not None:
+            # What this process, or the one before it, committed through another node is seen by the next
+            # statement here. 3: SELECT, BEGIN, UPDATE and DELETE.
+            cursor.execute("SET SESSION wsrep_sync_wait = 3")
+        cursor.close()
+    except MySQLdb.Error as error:
+        return "is out of its cluster" if error.args and error.args[0] == NODE_IS_OUT else str(error)
+    return ""
