@@ -1,9 +1,13 @@
-"""How the admin looks: django-unfold's settings."""
+"""How the admin looks and where its login leads: django-unfold's settings, and Django's for the login."""
 
 from typing import Any
 
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
+
+# Where Django sends who has logged in, when no page was asked for before.
+LOGIN_REDIRECT_URL = "/admin/"
+LOGIN_URL = "/admin/login/"
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "longtasks",
@@ -11,6 +15,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": _("Task dashboard"),
     "SITE_SYMBOL": "hourglass_top",
     "SITE_URL": "/docs",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("tasks_app/icon.svg")},
+    ],
     "SHOW_HISTORY": False,
     "SHOW_LANGUAGES": True,
     "DASHBOARD_CALLBACK": "tasks_app.admin.overview.add_overview",
