@@ -1,0 +1,266 @@
+"""The chaos run: a stack under load, fault after fault, the oracle after each.
+
+Owns the order of things. What a fault does, who makes load and who judges stands in the modules beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from longtasks.child_process import wait_until
+from tests.chaos.clients import Accepted, Clients, Ledger
+from tests.chaos.faults import FAULTS, Fault, list_workers
+from tests.chaos.oracle import Oracle
+from tests.chaos.report import Report
+from tests.servers import MariaDB, RedisServer
+from tests.stack import ProcfileStack
+
+END_SECONDS = 90.0  # within which everything accepted must have ended after a fault
+RECOVERY_SECONDS = 40.0
+PREEMPTION_TRIES = 100
+
+
+class Chaos:
+    """One run, on servers of its own."""
+
+    def __init__(self, *, seed: int = 1, say: Callable[[str], None] = print) -> None:
+        self.dice = random.Random(seed)
+        self.say = say
+        self.report = Report(began_at=datetime.now(UTC).isoformat(timespec="seconds"))
+        self.servers = (MariaDB(), RedisServer())
+        self.ledger = Ledger()
+        self.flushed_at: list[float] = []
+        self.wiped: set[str] = set()
+
+    @contextmanager
+    def running(self) -> Generator[None, None, None]:
+        """Servers, stack and clients run inside."""
+        database, redis_server = self.servers
+        for server in self.servers:
+            server.start()
+        self.stack = ProcfileStack(
+            database=database,
+            redis_server=redis_server,
+            environment={"DJANGO_SETTINGS_MODULE": "tests.engine.settings", "LOG_LEVEL": "WARNING"},
+            workers=2,
+        )
+        try:
+            self.stack.start()
+            self.oracle = Oracle(self.stack)
+            self.clients = Clients(self.stack, self.ledger)
+            self._watching = threading.Event()
+            threading.Thread(target=self._watch, daemon=True).start()
+            yield
+        finally:
+            if keep := os.environ.get("CHAOS_LOGS"):
+                shutil.copytree(self.stack.directory, keep, dirs_exist_ok=True)
+            self._watching.set()
+            with contextlib.suppress(Exception):
+                self.clients.end()
+            self.stack.close()
+            for server in self.servers:
+                server.remove()
+
+    # --- the parts of a run
+
+    def every_fault(self, *, times: int, kinds: tuple[Fault, ...] = FAULTS) -> None:
+        """Each kind of fault `times` times, everything judged after each kind."""
+        for fault in kinds:
+            for _ in range(times):
+                self.clients.go_on()
+                self.warm_up()
+                self.inject(fault)
+            self.settle(fault.name)
+
+    def soak(self, *, minutes: float, pause_seconds: float = 5.0) -> None:
+        """A random fault every few seconds."""
+        self.report.minutes = minutes
+        self.clients.go_on()
+        short = [fault for fault in FAULTS if not fault.is_long]
+        deadline = time.monotonic() + minutes * 60
+        while (began := time.monotonic()) < deadline:
+            self.inject(self.dice.choice(short))
+            time.sleep(max(0.0, pause_seconds - (time.monotonic() - began)))
+        self.settle("soak")
+
+    def inject(self, fault: Fault) -> None:
+        self.say(f"{datetime.now().strftime('%H:%M:%S')} {fault.name}")
+        self.report.faults[fault.name] = self.report.faults.get(fault.name, 0) + 1
+        if fault.name == "FLUSHALL":
+            self.flushed_at.append(time.time())
+        if fault.kills_worker:
+            self._measure_recovery(lambda: fault.action(self.stack, self.dice))
+        else:
+            fault.action(self.stack, self.dice)
+
+    def settle(self, after: str) -> None:
+        """Let everything end, and judge it."""
+        self.clients.pause()
+        for server in self.servers:
+            server.wait_until_ready()
+        self.stack.ensure_running()
+        ended = wait_until(lambda: not self._list_open(), deadline_seconds=END_SECONDS, pause_seconds=0.2)
+        if not ended:
+            self._set_wiped_apart()
+        verdict = self.oracle.judge(self._list_promised())
+        verdict.leftovers += self.oracle.find_leftovers()
+        self.report.verdict.add(verdict)
+        self.report.accepted = len(self.ledger.list())
+        self.report.statuses = dict(sorted(self.oracle.statuses.items()))
+        self.report.wiped_within_lag = len(self.wiped)
+        for line in (verdict.lost + verdict.duplicated + verdict.disagreeing + verdict.leftovers)[:10]:
+            self.say(f"   !! {line}")
+        self.say(f"   {after}: {self.report.accepted} accepted, {'all is well' if verdict.is_well else 'NOT WELL'}")
+
+    def preemption(self, *, tries: int = PREEMPTION_TRIES) -> None:
+        """With every worker inside a task without end: from the POST of a high task to its start."""
+        self.clients.pause()
+        endless = [self._start("slow", {"records": 1_000_000, "chunkMs": 250}, "low") for _ in range(2)]
+        wait_until(lambda: self._count_claims() >= 2, deadline_seconds=30)
+        high = []
+        for _ in range(tries):
+            time.sleep(self.dice.uniform(0.2, 0.7))
+            high.append(self._start("upload", {"numRecords": 1}, "high"))
+        wait_until(lambda: not self._list_open(exclude=set(endless)), deadline_seconds=END_SECONDS)
+        for task_id in endless:
+            self.stack.post(f"/tasks/{task_id}/cancel")
+        marks = ", ".join(["%s"] * len(high))
+        rows = self.stack.sql(
+            f"SELECT created_at, started_at FROM tasks_app_taskrecord WHERE id IN ({marks})",
+            *[task_id.replace("-", "") for task_id in high],
+        )
+        self.report.preemption_seconds += [(started - created).total_seconds() for created, started in rows]
+        self.settle("preemption")
+
+    def sigterm(self, *, tries: int) -> None:
+        """From SIGTERM to the exit of the workers' parent, which waits for its children; in the middle of tasks."""
+        self.clients.go_on()
+        for _ in range(tries):
+            self.warm_up()
+            time.sleep(self.dice.uniform(0, 0.5))
+            self.report.sigterm_seconds.append(self.stack.stop_role("worker"))
+            self.stack.start_role("worker")
+        self.settle("SIGTERM")
+
+    def hung(self, *, tries: int) -> None:
+        """While a server hangs: the answers of web, and SIGTERM to exit."""
+        for server in (self.stack.redis_server, self.stack.database):
+            for _ in range(tries):
+                self.clients.go_on()
+                self.warm_up()
+                path = f"/tasks/{self.ledger.list()[-1].task_id}"
+                self.clients.pause()
+                server.pause()
+                try:
+                    self._ask(f"GET /tasks/{{id}} with {server.name} hung", partial(self.stack.get, path))
+                    self._ask(f"GET /queues with {server.name} hung", partial(self.stack.get, "/queues"))
+                    body = {"name": "upload", "params": {"numRecords": 1}}
+                    self._ask(f"POST /tasks with {server.name} hung", partial(self.stack.post, "/tasks", body))
+                    self.report.hung_sigterm_seconds.append(self.stack.stop_role("worker"))
+                finally:
+                    server.resume()
+                self.stack.start_role("worker")
+            self.settle(f"{server.name} hung")
+
+    # --- measuring
+
+    def _ask(self, what: str, ask: Callable[[], Any]) -> None:
+        answer = ask()
+        self.report.hung_answer_seconds.setdefault(what, []).append(answer.seconds)
+        self.report.hung_answers.setdefault(what, []).append(answer.status)
+        if what.startswith("POST") and answer.status == 201:
+            self.ledger.add(Accepted(answer.json["id"], "upload", 1, time.time()))
+
+    def _measure_recovery(self, kill: Callable[[], None]) -> None:
+        """From a kill to the next chunk that is committed of a task that was in the killed worker's hands."""
+        wait_until(self._list_claims, deadline_seconds=10, pause_seconds=0.05)
+        before = self._list_claims()
+        living = set(list_workers(self.stack))
+        kill()
+        killed_at = time.monotonic()
+        dead = living - set(list_workers(self.stack))
+        victims = {task_id: claim for task_id, claim in before.items() if claim[0] in dead}
+
+        def went_on() -> bool:
+            with contextlib.suppress(Exception):
+                for task_id, (_, epoch, done) in list(victims.items()):
+                    [row] = self.stack.sql(
+                        "SELECT epoch, done, outcome FROM tasks_app_taskcheckpoint WHERE task_id = %s", task_id
+                    )
+                    # Its worker may have committed, or ended it, between our look and the kill.
+                    if row[2] or (row[0] > epoch and row[1] > done):
+                        if row[0] > epoch:
+                            self.report.recovery_seconds.append(time.monotonic() - killed_at)
+                        del victims[task_id]
+            return not victims
+
+        if victims and not wait_until(went_on, deadline_seconds=RECOVERY_SECONDS):
+            self.report.not_recovered += len(victims)
+            self.say(f"   !! not recovered in {RECOVERY_SECONDS} s: {victims}")
+
+    def _list_claims(self) -> dict[str, tuple[str, int, int]]:
+        with contextlib.suppress(Exception):
+            rows = self.stack.sql(
+                "SELECT task_id, worker, epoch, done FROM tasks_app_taskcheckpoint"
+                " WHERE outcome = '' AND lease_until IS NOT NULL"
+            )
+            return {str(row[0]): (row[1], row[2], row[3]) for row in rows}
+        return {}
+
+    def _count_claims(self) -> int:
+        return len(self._list_claims())
+
+    def _watch(self) -> None:
+        """Tell the clients how much is open, and sample the mirror's lag."""
+        while not self._watching.wait(0.25):
+            with contextlib.suppress(Exception):
+                self.clients.tell_open(len(self._list_open()))
+                with self.stack.redis() as client:
+                    oldest: Any = client.xrange("longtasks:events", count=1)
+                    seconds, microseconds = client.time()
+                written_at = int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else None
+                lag = 0.0 if written_at is None else seconds + microseconds / 1e6 - written_at
+                self.report.lag_seconds.append(max(0.0, lag))
+
+    # --- helpers of the above
+
+    def _start(self, name: str, params: dict[str, int], priority: str) -> str:
+        answer = self.stack.post("/tasks", {"name": name, "params": params, "priority": priority})
+        assert answer.status == 201, answer
+        records = params.get("numRecords") or params["records"]
+        self.ledger.add(Accepted(answer.json["id"], name, records, time.time()))
+        return str(answer.json["id"])
+
+    def warm_up(self) -> None:
+        """Wait until workers are at work again."""
+        wait_until(
+            lambda: len(list_workers(self.stack)) >= 2 and self._list_claims(), deadline_seconds=15, pause_seconds=0.1
+        )
+
+    def _list_promised(self) -> list[Accepted]:
+        return [task for task in self.ledger.list() if task.task_id not in self.wiped]
+
+    def _list_open(self, *, exclude: set[str] | None = None) -> list[Accepted]:
+        return [task for task in self.oracle.list_open(self._list_promised()) if task.task_id not in (exclude or ())]
+
+    def _set_wiped_apart(self) -> None:
+        """Set tasks apart that a FLUSHALL wiped before the mirror had read them: nobody but Redis knew them."""
+        for task in self.oracle.list_unknown(self._list_promised()):
+            later = [at for at in self.flushed_at if at >= task.accepted_at - 1]
+            if later:
+                self.wiped.add(task.task_id)
+                self.report.wiped_window_seconds.append(max(0.0, later[0] - task.accepted_at))
+
+    def finish(self) -> Report:
+        self.report.load_average = os.getloadavg()[0]
+        return self.report
