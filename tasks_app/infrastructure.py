@@ -90,6 +90,20 @@ def limit_silence(seconds: float) -> None:
     connection_created.connect(set_wait_timeout, weak=False, dispatch_uid="limit_silence")
 
 
+def limit_waiting(seconds: float) -> None:
+    """Let this process wait no longer for an answer of the database, which may hang without closing anything.
+
+    Whole seconds, as the driver takes them. MySQL and MariaDB only, and for connections that are opened from now on.
+    """
+    whole = max(1, math.floor(seconds))
+    for alias in connections:
+        config = connections[alias].settings_dict
+        if connections[alias].vendor == "mysql":
+            limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), whole)
+            given = config["OPTIONS"]
+            config["OPTIONS"] = given | {name: min(most, given.get(name, most)) for name, most in limits.items()}
+
+
 class GaveUp(Exception):
     """The process was asked to stop while it waited for the infrastructure."""
 

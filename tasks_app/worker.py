@@ -27,7 +27,14 @@ from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
 from tasks_app import crash_points, events, log_context, moves, queue
-from tasks_app.infrastructure import REDIS_ERRORS, GaveUp, Patience, is_infrastructure_error, limit_silence
+from tasks_app.infrastructure import (
+    REDIS_ERRORS,
+    GaveUp,
+    Patience,
+    is_infrastructure_error,
+    limit_silence,
+    limit_waiting,
+)
 from tasks_app.lookup import find_snapshot
 from tasks_app.moves import Taken
 from tasks_app.runner import Outlook, Runner, Verdict
@@ -94,6 +101,7 @@ class TaskWorker(SimpleWorker):
             setup_loghandlers(logging_level, date_format, log_format, name="rq.worker")
         self._install_signal_handlers()
         limit_silence(settings.LONGTASKS.lease_seconds + 2)
+        limit_waiting(settings.LONGTASKS.lease_seconds * 0.75)
         completed, idle_since = 0, time.monotonic()
         try:
             self._persist(self._begin)

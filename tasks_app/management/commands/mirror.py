@@ -16,7 +16,7 @@ from django.db import OperationalError, close_old_connections, connections
 from django.db import connection as database
 
 from tasks_app import queue
-from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error, limit_silence
+from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error, limit_silence, limit_waiting
 from tasks_app.mirror import Mirror
 from tasks_app.rescue import Rescue
 
@@ -41,6 +41,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
         limit_silence(settings.LONGTASKS.lease_seconds + 2)
+        limit_waiting(settings.LONGTASKS.lease_seconds * 0.75)
         connection = queue.get_connection()
         self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
         self.rescued_at = self.due_at = self.watched_at = 0.0
