@@ -20,6 +20,8 @@ WHAT = {
     "web": "answers HTTP",
     "worker": "runs tasks",
     "mirror": "mirrors tasks into the database and rescues them",
+    "webhooks": "tells receivers of tasks that have ended",
+    "stream": "serves the live stream",
 }
 
 

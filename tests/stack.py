@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from tests.servers import Database, RedisServer
 TABLES = ("users", "products", "order_items")
 ENDED = frozenset({"finished", "failed", "canceled", "stopped"})
 ROLE = "LONGTASKS_STACK_ROLE"
+NEEDED_ROLES = ("web", "worker", "mirror")
+ALL_ROLES = tuple(read_procfile())
 _numbers = itertools.count(1)
 
 
@@ -56,6 +58,7 @@ class ProcfileStack:
         redis_server: RedisServer,
         environment: Mapping[str, str] | None = None,
         workers: int = 2,
+        roles: Sequence[str] = NEEDED_ROLES,
     ) -> None:
         number = next(_numbers)
         self.database = database
@@ -63,9 +66,10 @@ class ProcfileStack:
         self.database_name = f"stack_{number}"
         self.redis_number = number  # 0 belongs to the tests without a stack
         self.port = free_port()
+        self.stream_port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="longtasks-stack-"))
         self._mark = uuid.uuid4().hex
-        self._commands = read_procfile()
+        self._commands = {role: command for role, command in read_procfile().items() if role in roles}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = process_environment(os.environ) | {
             "DJANGO_SETTINGS_MODULE": "settings.test",
@@ -75,6 +79,7 @@ class ProcfileStack:
             "DATA_DIR": str(self.directory),
             "BIND": "127.0.0.1",
             "PORT": str(self.port),
+            "STREAM_PORT": str(self.stream_port),
             "WORKERS": str(workers),
             child_process.MARK: self._mark,
             **(environment or {}),

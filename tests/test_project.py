@@ -24,7 +24,13 @@ def read_pins(name: str) -> dict[str, str]:
 
 
 def test_every_requirement_is_pinned_exactly() -> None:
-    names = ("requirements.txt", "requirements-embedded.txt", "requirements-dev.txt", "requirements-load.txt", "requirements-tracing.txt")
+    names = (
+        "requirements.txt",
+        "requirements-embedded.txt",
+        "requirements-dev.txt",
+        "requirements-load.txt",
+        "requirements-tracing.txt",
+    )
     assert all(read_pins(name) for name in names)
 
 
@@ -38,9 +44,9 @@ def test_the_embedded_runtime_needs_no_mysql_driver() -> None:
     assert set(read_pins("requirements.txt")) == {"mysqlclient"}
 
 
-def test_procfile_names_the_three_processes() -> None:
+def test_procfile_names_the_processes() -> None:
     lines = (ROOT / "Procfile").read_text().splitlines()
-    assert [line.split(":")[0] for line in lines] == ["web", "worker", "mirror"]
+    assert [line.split(":")[0] for line in lines] == ["web", "worker", "mirror", "webhooks", "stream"]
 
 
 def test_rq_classes_can_be_imported_and_never_pickle() -> None:

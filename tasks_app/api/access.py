@@ -11,7 +11,7 @@ from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
 from tasks_app import tokens
 from tasks_app.api import rates
-from tasks_app.tokens import ADMIN, SCOPES
+from tasks_app.tokens import ADMIN, SCOPES, Bearer
 
 ANYBODY: Final = ""  # what a view needs that is open to all
 _RANKS: Final = {scope: rank for rank, scope in enumerate(SCOPES)}
@@ -47,14 +47,9 @@ def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
     if needs == ANYBODY:
         return NOBODY
     header: str | None = meta.get("HTTP_AUTHORIZATION")
-    if header is None:
-        if settings.API_OPEN:
-            return OPEN
-        raise Unauthorized
-    scheme, _, secret = header.partition(" ")
-    bearer = tokens.known.find(secret.strip()) if scheme.lower() == "bearer" else None
-    if bearer is None:
-        raise Unauthorized
+    if header is None and settings.API_OPEN:
+        return OPEN
+    bearer = find_bearer(header)
     limit = settings.LONGTASKS.rate_limit_per_minute
     if limit and (wait_seconds := rates.take(slot=bearer.token_id, per_minute=limit)):
         raise Throttled(wait=wait_seconds)
@@ -63,3 +58,12 @@ def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
     return Caller(
         owner=bearer.owner, sees_owner=None if bearer.scope == ADMIN else bearer.owner, actor=bearer.owner or "api"
     )
+
+
+def find_bearer(header: str | None) -> Bearer:
+    """Return whose token an Authorization header holds, or raise Unauthorized."""
+    scheme, _, secret = (header or "").partition(" ")
+    bearer = tokens.known.find(secret.strip()) if scheme.lower() == "bearer" else None
+    if bearer is None:
+        raise Unauthorized
+    return bearer

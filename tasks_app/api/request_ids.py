@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from tasks_app import log_context
 
 # What may stand in a log line and in TaskRecord.request_id (64 characters).
-_SANE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
+SANE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 
 
 class RequestIdMiddleware:
@@ -24,7 +24,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id: str = request.META.get("HTTP_X_REQUEST_ID", "")
-        if not _SANE.match(request_id):
+        if not SANE.match(request_id):
             request_id = uuid_utils.uuid7().hex
         request.request_id = request_id  # type: ignore[attr-defined]
         log_context.request_id.set(request_id)

@@ -28,6 +28,7 @@ def environment(tmp_path: Path) -> Generator[dict[str, str], None, None]:
         "DATA_DIR": str(tmp_path / "data"),
         "TMPDIR": str(tmp_path),
         "PORT": str(free_port()),
+        "STREAM_PORT": str(free_port()),
         "ORIGIN": mark,
     }
     left = _pids_of(mark)

@@ -83,6 +83,7 @@ def _stack(*, directory: Path, log: TextIO) -> Stack:
         "DJANGO_SETTINGS_MODULE": "settings.development",
         "ENV_FILE": "",  # the user's .env names the user's database
         "BIND": "127.0.0.1",
+        "STREAM_PORT": str(free_port()),
         "DATABASE_URL": f"sqlite:///{directory / 'longtasks.sqlite3'}",
     }
     return Stack(environment=environment, port=free_port(), workers=2, data_dir=directory, redis_url="", output=log)

@@ -40,6 +40,7 @@ class Command(BaseCommand):
         embedded = "" if settings.LONGTASKS.redis_url else " (embedded Valkey)"
         rows = {
             "address": f"{stack.address}   (docs at /docs, health at /health/ready)",
+            "stream": f"http://{stack.host}:{settings.STREAM_PORT}/stream",
             "database": _describe_database(),
             "redis": without_password(stack.redis_url) + embedded,
             "workers": str(settings.WORKERS),

@@ -1,0 +1,61 @@
+"""`manage.py stream`: serves the live stream on STREAM_PORT, in a process of its own. Run one or more behind a proxy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from tasks_app.api.stream_app import WATCHERS, StreamApplication
+
+
+class Command(BaseCommand):
+    help = "Serve the live stream (Server-Sent Events). SIGTERM ends it; watchers come back to where they were."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        config = uvicorn.Config(
+            StreamApplication(),
+            host=settings.BIND,
+            port=settings.STREAM_PORT,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=2048,
+            limit_concurrency=WATCHERS + 200,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=16 * 1024,
+        )
+        server = uvicorn.Server(config)
+        should_begin_anew = False
+
+        def request_new_code(signum: int, frame: FrameType | None) -> None:
+            nonlocal should_begin_anew
+            should_begin_anew = server.should_exit = True
+
+        signal.signal(signal.SIGHUP, request_new_code)
+        # uvicorn raises what it got once more when it has ended.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        try:
+            listener = config.bind_socket()
+        except SystemExit:
+            raise CommandError(
+                f"STREAM_PORT {settings.STREAM_PORT} is not free: stop what listens there, or set another"
+            ) from None
+        server.run(sockets=[listener])
+        if should_begin_anew:
+            connections.close_all()
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

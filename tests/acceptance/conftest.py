@@ -1,0 +1,61 @@
+"""A stack as production has it: with tokens, webhooks and the live stream."""
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.servers import Database, RedisServer
+from tests.stack import ALL_ROLES, Answer, ProcfileStack
+
+
+@dataclass
+class Guarded:
+    """A stack whose API is closed, and tokens of two owners and an administrator."""
+
+    stack: ProcfileStack
+    ann: dict[str, str]
+    bob: dict[str, str]
+    admin: dict[str, str]
+
+    def make_token(self, owner: str, *, scope: str = "write") -> tuple[int, dict[str, str]]:
+        made = json.loads(self.stack.manage("token", "create", owner, "--scope", scope, "--json").splitlines()[-1])
+        return made["id"], {"Authorization": f"Bearer {made['token']}"}
+
+    def start(self, *, records: int = 1, headers: dict[str, str] | None = None) -> str:
+        answer: Answer = self.stack.post(
+            "/tasks", {"name": "upload", "params": {"numRecords": records}}, headers=headers or self.ann
+        )
+        assert answer.status == 201, answer
+        return str(answer.json["id"])
+
+
+@pytest.fixture(scope="session")
+def _guarded(servers: tuple[Database, RedisServer]) -> Generator[Guarded, None, None]:
+    stack = ProcfileStack(
+        database=servers[0],
+        redis_server=servers[1],
+        roles=ALL_ROLES,
+        environment={
+            "API_OPEN": "0",
+            "WEBHOOK_SECRET": "s" * 32,
+            "WEBHOOK_FIRST_SECONDS": "0.2",
+        },
+    )
+    guarded = Guarded(stack, {}, {}, {})
+    try:
+        stack.start()
+        guarded.ann = guarded.make_token("ann")[1]
+        guarded.bob = guarded.make_token("bob")[1]
+        guarded.admin = guarded.make_token("root", scope="admin")[1]
+        yield guarded
+    finally:
+        stack.close()
+
+
+@pytest.fixture
+def guarded(_guarded: Guarded) -> Guarded:
+    """The shared guarded stack, all of it running."""
+    _guarded.stack.ensure_running()
+    return _guarded

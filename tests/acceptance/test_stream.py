@@ -1,0 +1,249 @@
+"""The live stream, from outside: what watchers see, miss and make up for, who may watch, and what it costs others."""
+
+import http.client
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Guarded
+
+DEADLINE_SECONDS = 20.0
+POSTS = 400
+
+
+@dataclass
+class Message:
+    id: str
+    event: str
+    data: Any
+
+
+class Stream:
+    """One open stream."""
+
+    def __init__(self, guarded: Guarded, path: str, headers: dict[str, str]) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.stream_port, timeout=DEADLINE_SECONDS)
+        self._connection.request("GET", path, headers=headers)
+        self.response = self._connection.getresponse()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def messages(self) -> Iterator[Message]:
+        """Every message until the stream ends; comments are passed over."""
+        fields: dict[str, str] = {}
+        for line in iter(self.response.readline, b""):
+            text = line.decode().rstrip("\n")
+            if text:
+                name, _, value = text.partition(": ")
+                fields[name] = value
+            elif "data" in fields:
+                yield Message(fields.get("id", ""), fields.get("event", ""), json.loads(fields["data"]))
+                fields = {}
+
+    def until(self, status: str) -> list[Message]:
+        seen = []
+        for message in self.messages():
+            seen.append(message)
+            if message.data.get("status") == status:
+                return seen
+        raise AssertionError(f"the stream ended without {status}: {seen}")
+
+
+@pytest.fixture(autouse=True)
+def _stream_answers(guarded: Guarded) -> None:
+    wait_for_stream(guarded)
+
+
+def watch(guarded: Guarded, path: str, headers: dict[str, str], *, last_id: str | None = None) -> Stream:
+    return Stream(guarded, path, headers if last_id is None else {**headers, "Last-Event-ID": last_id})
+
+
+def test_a_task_is_watched_to_its_end(guarded: Guarded) -> None:
+    task_id = guarded.start(records=40_000)
+    with closing(watch(guarded, f"/tasks/{task_id}/stream", guarded.ann)) as stream:
+        assert stream.response.status == 200
+        assert stream.response.headers["Content-Type"].startswith("text/event-stream")
+        seen = list(stream.messages())
+    assert seen[0].event == "task"
+    assert seen[0].data["id"] == task_id
+    assert seen[0].data["params"] == {"numRecords": 40_000}
+    assert seen[-1].event == "change"
+    assert (seen[-1].data["taskId"], seen[-1].data["status"], seen[-1].data["done"]) == (task_id, "finished", 40_000)
+    ids = [int(message.id) for message in seen if message.id]
+    assert ids == sorted(set(ids))
+
+
+def test_last_event_id_replays_what_was_missed(guarded: Guarded) -> None:
+    task_id = guarded.start()
+    guarded.stack.wait_for(
+        lambda: guarded.stack.get(f"/tasks/{task_id}", headers=guarded.ann).json["status"] == "finished",
+        deadline_seconds=DEADLINE_SECONDS,
+    )
+    with closing(watch(guarded, f"/tasks/{task_id}/stream", guarded.ann, last_id="0")) as stream:
+        seen = list(stream.messages())
+    history = guarded.stack.get(f"/tasks/{task_id}/events", headers=guarded.ann).json["events"]
+    assert [message.data["cause"] for message in seen] == [event["cause"] for event in history]
+    assert seen[-1].data["status"] == "finished"
+    with closing(watch(guarded, f"/tasks/{task_id}/stream", guarded.ann, last_id=seen[0].id)) as stream:
+        assert [message.id for message in stream.messages()] == [message.id for message in seen[1:]]
+    with closing(watch(guarded, f"/tasks/{task_id}/stream", guarded.ann, last_id=seen[-1].id)) as stream:
+        assert stream.response.status == 204, "a browser shall not come back"
+
+
+def test_all_tasks_of_the_owner_and_no_others(guarded: Guarded) -> None:
+    with ExitStack() as opened:
+        streams = [
+            opened.enter_context(closing(watch(guarded, "/stream", headers)))
+            for headers in (guarded.ann, guarded.bob, guarded.admin)
+        ]
+        of_ann = guarded.start(headers=guarded.ann)
+        of_bob = guarded.start(headers=guarded.bob)
+        last = guarded.start(headers=guarded.ann), guarded.start(headers=guarded.bob)
+        seen = []
+        for stream, wanted in zip(streams, (last[:1], last[1:], last), strict=True):
+            tasks, left = [], set(wanted)
+            for message in stream.messages():
+                tasks.append(message.data["taskId"])
+                if message.data["status"] == "finished":
+                    left.discard(message.data["taskId"])
+                if not left:
+                    break
+            seen.append(set(tasks))
+    assert of_ann in seen[0]
+    assert of_bob not in seen[0]
+    assert last[1] not in seen[0]
+    assert of_bob in seen[1]
+    assert of_ann not in seen[1]
+    assert {of_ann, of_bob, *last} <= seen[2]
+
+
+def test_a_stream_that_broke_is_taken_up_without_a_gap(guarded: Guarded) -> None:
+    with closing(watch(guarded, "/stream", guarded.ann)) as stream:
+        first = guarded.start()
+        before = stream.until("finished")
+    guarded.stack.restart_role("stream")
+    second = guarded.start()
+    wait_for_stream(guarded)
+    with closing(watch(guarded, "/stream", guarded.ann, last_id=before[-1].id)) as stream:
+        after = stream.until("finished")
+    assert {message.data["taskId"] for message in after} == {second}
+    assert after[0].data["cause"] == "start"
+    assert first in {message.data["taskId"] for message in before}
+
+
+def wait_for_stream(guarded: Guarded) -> None:
+    def answers() -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", guarded.stack.stream_port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    guarded.stack.wait_for(answers, deadline_seconds=30, what="stream answers")
+
+
+def test_who_may_not_watch_learns_nothing(guarded: Guarded) -> None:
+    task_id = guarded.start(headers=guarded.ann)
+    unknown = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
+    for headers in ({}, {"Authorization": "Bearer lt_" + "A" * 43}, {"Authorization": "Basic x"}):
+        for path in ("/stream", f"/tasks/{task_id}/stream"):
+            with closing(watch(guarded, path, headers)) as stream:
+                assert stream.response.status == 401
+                assert stream.response.headers["WWW-Authenticate"].startswith("Bearer")
+                assert stream.response.headers["X-Request-ID"]
+    answers = []
+    for asked in (task_id, unknown):
+        with closing(watch(guarded, f"/tasks/{asked}/stream", guarded.bob)) as stream:
+            answers.append((stream.response.status, stream.response.read().decode().replace(asked, "")))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/", {}, 404),
+        ("GET", "/tasks", {}, 404),
+        ("POST", "/stream", {}, 405),
+        ("GET", "/stream", {"Last-Event-ID": "x"}, 400),
+        ("GET", "/stream", {"Host": "evil.example"}, 400),
+        ("GET", "/tasks/x/stream", {}, 404),
+    ],
+)
+def test_wrong_requests_are_problems(
+    guarded: Guarded, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.stream_port, timeout=10)
+    with closing(connection):
+        connection.request(method, path, headers={**guarded.ann, **headers})
+        response = connection.getresponse()
+        assert (response.status, response.headers["Content-Type"]) == (status, "application/problem+json")
+        assert json.loads(response.read())["status"] == status
+
+
+@pytest.mark.slow
+def test_a_revoked_token_stops_watching(guarded: Guarded) -> None:
+    token_id, headers = guarded.make_token("ann")
+    with closing(watch(guarded, "/stream", headers)) as stream:
+        assert stream.response.status == 200
+        guarded.stack.manage("token", "revoke", str(token_id))
+        began = time.monotonic()
+        stream._connection.sock.settimeout(70)
+        for _ in iter(stream.response.readline, b""):
+            assert time.monotonic() - began < 70
+        assert time.monotonic() - began < 70
+
+
+def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> None:
+    """Counted in the processor's time, which does not depend on what else this machine does."""
+
+    def measure() -> tuple[float, float]:
+        """What web spends on a POST, in ms, and the share of a core that the stream takes meanwhile."""
+        connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.port, timeout=10)
+        body = json.dumps({"name": "upload", "params": {"numRecords": 1}})
+        web, stream, began = cpu_seconds(guarded, "web"), cpu_seconds(guarded, "stream"), time.monotonic()
+        with closing(connection):
+            for _ in range(POSTS):
+                connection.request("POST", "/tasks", body, {**guarded.ann, "Content-Type": "application/json"})
+                response = connection.getresponse()
+                response.read()
+                assert response.status == 201
+        seconds = time.monotonic() - began
+        return (
+            (cpu_seconds(guarded, "web") - web) / POSTS * 1000,
+            (cpu_seconds(guarded, "stream") - stream) / seconds,
+        )
+
+    guarded.stack.stop_role("worker")  # nobody changes what is watched
+    try:
+        idle = guarded.start(headers=guarded.bob)
+        measure()
+        alone, _ = measure()
+        with ExitStack() as opened:
+            for _ in range(500):
+                stream = opened.enter_context(closing(watch(guarded, f"/tasks/{idle}/stream", guarded.bob)))
+                assert stream.response.status == 200
+            watched, share = measure()
+    finally:
+        guarded.stack.start_role("worker")
+    print(f"a POST: {alone:.2f} ms alone, {watched:.2f} ms with 500 watchers, who take {share:.1%} of a core")
+    assert watched < alone * 1.3 + 0.1
+    assert share < 0.2
+
+
+def cpu_seconds(guarded: Guarded, role: str) -> float:
+    """What the processes of a role have spent so far."""
+    ticks = 0
+    for pid in guarded.stack.pids(role):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
