@@ -16,11 +16,20 @@ from django.template.response import TemplateResponse
 from django.utils.formats import localize
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 from unfold.admin import ModelAdmin
 
 from catalog.models import OrderItem, Product, User
 
 PAGE_ROWS: Final = 50
+# How the dashboard says what purge has counted, and the types' parameters: here for the catalogues.
+COUNT_WORDS: Final = (
+    gettext_noop("deleted users"),
+    gettext_noop("deleted products"),
+    gettext_noop("deleted order items"),
+    gettext_noop("Num records"),
+    gettext_noop("Task id"),
+)
 
 
 class RowFilterForm(forms.Form):

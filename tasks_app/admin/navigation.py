@@ -10,8 +10,12 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from tasks_app.admin.permissions import can_administer, can_operate, can_view
+
+# Said in settings/admin.py, which belongs to no application: here for the catalogues.
+gettext_noop("Task dashboard")
 
 
 def get_navigation(request: HttpRequest) -> list[dict[str, Any]]:

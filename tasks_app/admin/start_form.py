@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -134,7 +135,7 @@ def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
 def _make_field(field: Any) -> forms.Field:
     default = field.get_initial() if field.default is serializers.empty else field.default
     options: dict[str, Any] = {
-        "label": field.label or field.field_name,
+        "label": gettext(_say_name(field)),
         "help_text": field.help_text or _say_bounds(field),
         "required": field.required,
         "initial": default() if callable(default) else default,
@@ -143,6 +144,12 @@ def _make_field(field: Any) -> forms.Field:
         if isinstance(field, kind):
             return make(field, options)
     return forms.JSONField(**options)
+
+
+def _say_name(field: Any) -> str:
+    """Return the field's label; where it has none of its own, its name in words: numRecords, Num records."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", field.field_name).replace("_", " ").capitalize()
+    return words if "label" not in field._kwargs else str(field.label)
 
 
 def _say_bounds(field: Any) -> str:

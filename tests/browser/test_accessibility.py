@@ -30,7 +30,7 @@ def test_axe_finds_nothing_serious(visit: MakeVisit, stack: ProcfileStack, addre
     page = visit(color_scheme=scheme).page
     if address == "failed form":
         page.goto(f"{LIST}start/?type=upload")
-        page.get_by_label("Numrecords").fill("0")
+        page.get_by_label("Num records").fill("0")
         page.get_by_role("button", name="Start", exact=True).click()
         page.locator(".errorlist").wait_for()
     else:

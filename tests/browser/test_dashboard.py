@@ -14,7 +14,7 @@ from tests.stack import ProcfileStack
 def start_from_form(page: Page, *, records: int, description: str) -> str:
     page.goto(f"{LIST}start/")
     page.get_by_label("Description").fill(description)
-    page.get_by_label("Numrecords").fill(str(records))
+    page.get_by_label("Num records").fill(str(records))
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(re.compile(r"/taskrecord/[0-9a-f-]{36}/$"))
     return page.url.rstrip("/").rpartition("/")[2]
