@@ -19,9 +19,11 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import connections
 from rq import worker_registration
+from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.logutils import setup_loghandlers
 from rq.queue import Queue
+from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
@@ -63,6 +65,8 @@ class TaskWorker(SimpleWorker):
     def __init__(self, queues: Any, name: str | None = None, *args: Any, **kwargs: Any) -> None:
         # RQ itself passes the name by position where it lists workers.
         name = name or f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
+        # Whatever the command line says: reading a pickle runs what its writer wished.
+        kwargs["serializer"] = JSONSerializer
         super().__init__(queues, name, *args, **kwargs)
         self.worker_ttl = WORKER_TTL_SECONDS
         log_context.worker.set(self.name)
@@ -219,15 +223,18 @@ class TaskWorker(SimpleWorker):
         self._persist(lambda: self._redis.zrem(f"rq:wip:{taken.queue}", member))
 
     def _run_foreign(self, job: Job, rq_queue: Queue) -> None:
-        if job.func_name in settings.RQ_ALLOWED_FUNCTIONS:
-            super().execute_job(job, rq_queue)
-            return
+        try:
+            function = job.func_name
+        except DeserializationError:
+            reason = "Its data are no JSON: not run. Queues here are filled with rq.serializers.JSONSerializer only."
+        else:
+            if function in settings.RQ_ALLOWED_FUNCTIONS:
+                super().execute_job(job, rq_queue)
+                return
+            reason = f"The function {function!r} is not in RQ_ALLOWED_FUNCTIONS (settings/base.py): not run."
+        logger.warning("job %s of another function has failed: %s", job.id, reason)
         job.ended_at = datetime.now(UTC)
-        self.handle_job_failure(
-            job,
-            rq_queue,
-            exc_string=f"The function {job.func_name!r} is not in RQ_ALLOWED_FUNCTIONS (settings/base.py): not run.",
-        )
+        self.handle_job_failure(job, rq_queue, exc_string=reason)
 
     # --- between chunks
 

@@ -1,5 +1,6 @@
 """The documents tell of what is there: commands, settings, routes, files, and what the README's shell blocks print."""
 
+import argparse
 import json
 import os
 import re
@@ -77,8 +78,8 @@ def test_commands_and_their_options_exist(name: str) -> None:
             parser = load_command_class(known[command], command).create_parser("manage.py", command)
             text = parser.format_help()
             for action in parser._actions:
-                for subparser in (getattr(action, "choices", None) or {}).values() if action.dest == "ask" else ():
-                    text += subparser.format_help() if hasattr(subparser, "format_help") else ""
+                if isinstance(action, argparse._SubParsersAction):
+                    text += "".join(each.format_help() for each in action.choices.values())
             for option in re.findall(r"--[a-z][a-z-]+", rest):
                 assert option in text, f"{name}: manage.py {command} {option}"
 
@@ -169,7 +170,7 @@ def test_the_session_prints_what_the_readme_shows(stack: ProcfileStack) -> None:
     assert len(sessions()) >= 3
     script_environment = process_environment(os.environ)
     task_id = ""
-    shown_id = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{22}", TEXTS["README.md"])
+    shown_id = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}", TEXTS["README.md"])
     assert shown_id
     for command, shown in sessions():
         command = command.replace("http://localhost:3000", stack.address).replace(shown_id[0], task_id)

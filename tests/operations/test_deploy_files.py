@@ -126,7 +126,7 @@ def test_every_process_is_deployed_with_probes_resources_and_a_budget() -> None:
         assert command.removeprefix("/bin/sh -c ").removeprefix("exec ") == read_procfile()[role]
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}
         assert "memory" in container["resources"]["limits"]
-        assert "livenessProbe" in container
+        assert "livenessProbe" in container or role == "webhooks"  # which waits for nothing that could hang it
         assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > 30
         assert role in budgets
     assert "readinessProbe" in deployments["longtasks-web"]["template"]["spec"]["containers"][0]

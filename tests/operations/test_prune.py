@@ -1,10 +1,12 @@
 """`prune`: what ended long ago goes, all of it; what is open, young or retried meanwhile stays; rows stay."""
 
 import json
+import os
 import subprocess
 import sys
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -12,6 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
 from redis import Redis
+from rq import Queue
 
 from settings.env import ROOT
 from tasks_app import pruning, queries, queue
@@ -100,6 +103,19 @@ def test_the_schedule_may_be_switched_off(redis: Redis) -> None:
 def test_a_wrong_age_is_refused(text: str) -> None:
     with pytest.raises(CommandError, match="older-than"):
         call_command("prune", f"--older-than={text}")
+
+
+def test_a_pickled_job_of_a_stranger_fails_and_harms_nobody(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack = make_stack(workers=1)
+    harm = tmp_path / "harm"
+    with stack.redis() as client:
+        job = Queue("low", connection=client).enqueue(os.mkdir, str(harm))  # rq's own default is pickle
+        stack.wait_for(
+            lambda: job.get_status(refresh=True) == "failed", deadline_seconds=30, what="the worker refuses the pickle"
+        )
+    assert stack.wait_for_end(stack.start_upload(records=1), deadline_seconds=30)["status"] == "finished"
+    assert "no JSON" in stack.log_path("worker").read_text()
+    assert not harm.exists()
 
 
 def test_rqs_cron_enqueues_it_and_a_worker_runs_it(make_stack: MakeStack) -> None:

@@ -70,8 +70,11 @@ def test_off_nothing_travels_and_nothing_is_imported() -> None:
     assert snapshot.trace == ""
     assert "tasks_app.tracing.TracingMiddleware" not in settings.MIDDLEWARE
     code = (
-        "import django, sys; django.setup(); import tasks_app.worker, longtasks.wsgi\n"
-        "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+        "import sys; sys.modules['opentelemetry'] = None  # as if it were not installed\n"
+        "import django; django.setup(); import tasks_app.worker, longtasks.wsgi\n"
+        "from tasks_app import tracing\n"
+        "with tracing.chunk_span(None, start=0, limit=1, worker=''), tracing.shared_chunk_span([], worker=''):\n"
+        "    sys.exit(tracing.get_traceparent() != '')"
     )
     environment = {"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "settings.production"}
     ended = subprocess.run(
