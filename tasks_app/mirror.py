@@ -57,8 +57,9 @@ class Mirror:
                 cursor.save()
             crash_points.reach(crash_points.IN_MIRROR)
         self._seen = cursor.stream_id
+        # Also where nothing is new: a mirror that died before its trim has left entries that were read.
+        events.trim(self._redis, through=cursor.stream_id)
         if entries:
-            events.trim(self._redis, through=cursor.stream_id)
             tally.save(self._redis)
         self._keep_rates()
         return len(entries)

@@ -4,9 +4,26 @@ from typing import Any
 
 import pytest
 
-from tasks_app import crash_points, events
+from tasks_app import crash_points, events, queue
+from tasks_app.mirror import Mirror, get_lag_seconds
 from tasks_app.models import MirrorCursor
 from tests.engine.conftest import Worker, history, job, mirror, record, start
+
+
+def test_what_a_mirror_that_died_before_its_trim_has_left_is_trimmed(
+    redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = start()
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "trim", lambda *args, **kwargs: None)
+        mirror()
+    assert redis.xlen(events.STREAM_KEY) == 1
+
+    assert Mirror(connection=queue.get_connection()).step() == 0
+
+    assert redis.xlen(events.STREAM_KEY) == 0
+    assert get_lag_seconds(redis) == 0
+    assert history(task_id) == [("queued", "start")]
 
 
 def test_a_mirror_that_died_in_its_transaction_has_done_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
