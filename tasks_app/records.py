@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
+from time import monotonic
 from typing import Any, Final
 
 import orjson
@@ -40,6 +41,7 @@ _SAME: Final = (
     "cancel_requested",
 )
 COLUMNS: Final = (*_SAME, "updated_at")
+HUNG_SECONDS: Final = 0.5  # a connection that is dead says so at once
 _JSON: Final = frozenset({"params", "counts"})
 _SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"
 _TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at"})
@@ -69,10 +71,13 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
     # Asking first whether the connection lives would cost as much as the question itself: it is asked, and where
     # the connection turns out to be dead, asked again on a new one.
     connection.health_check_done = True  # type: ignore[attr-defined]
+    began = monotonic()
     try:
         row = _fetch(connection, key)
     except (OperationalError, InterfaceError):
-        if connection.in_atomic_block or connection.is_usable():
+        # A database that hangs will not answer the second time either, and somebody waits.
+        is_hung = monotonic() - began > HUNG_SECONDS
+        if is_hung or connection.in_atomic_block or connection.is_usable():
             raise
         connection.close()
         row = _fetch(connection, key)
