@@ -41,6 +41,11 @@ test: debian-packages .venv/.dev .venv/.full ## all tests on a MariaDB and a Red
 test-embedded: .venv/.dev ## the same tests on SQLite and Valkey
 	@LONGTASKS_TEST_STACK=embedded DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(ARGS)
 
+.PHONY: chaos
+MINUTES ?= 10
+chaos: debian-packages .venv/.dev .venv/.full ## faults on the real stack, then a soak of MINUTES (10); writes docs/chaos.md
+	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
 .PHONY: coverage
 coverage: debian-packages .venv/.dev .venv/.full ## all tests again with the coverage of branches, subprocesses too; 90 % at least
 	@rm -f .coverage .coverage.*
