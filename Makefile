@@ -34,11 +34,11 @@ manage: $(runtime) ## manage.py in the same environment: make manage ARGS="migra
 	@.venv/bin/python manage.py $(ARGS)
 
 .PHONY: test
-test: debian-packages .venv/.dev .venv/.full ## all tests on a MariaDB and a Redis of their own: make test ARGS="-k name"
+test: debian-packages .venv/.dev .venv/.full .venv/.bench ## all tests on a MariaDB and a Redis of their own: make test ARGS="-k name"
 	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(ARGS)
 
 .PHONY: test-embedded
-test-embedded: .venv/.dev ## the same tests on SQLite and Valkey
+test-embedded: .venv/.dev .venv/.bench ## the same tests on SQLite and Valkey
 	@LONGTASKS_TEST_STACK=embedded DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(ARGS)
 
 .PHONY: chaos
@@ -47,7 +47,7 @@ chaos: debian-packages .venv/.dev .venv/.full ## faults on the real stack, then 
 	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 .PHONY: coverage
-coverage: debian-packages .venv/.dev .venv/.full ## all tests again with the coverage of branches, subprocesses too; 90 % at least
+coverage: debian-packages .venv/.dev .venv/.full .venv/.bench ## all tests again with the coverage of branches, subprocesses too; 90 % at least
 	@rm -f .coverage .coverage.*
 	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m coverage run -m pytest $(ARGS)
 	@.venv/bin/python -m coverage combine -q
@@ -87,6 +87,18 @@ check-deploy: .venv/.dev
 	@export SECRET_KEY=$$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(50))'); \
 	$(in_data_dir) .venv/bin/python manage.py check --deploy --fail-level WARNING --settings settings.production
 
+.PHONY: bench
+bench: debian-packages .venv/.full .venv/.bench ## measure all of it, beside PEER_DIR's peer; writes docs/benchmarks.md (ARGS=--quick: a try)
+	@.venv/bin/python -m loadtests.bench $(ARGS)
+
+.PHONY: load load-artillery
+load: .venv/.embedded .venv/.load ## k6 against what runs on TARGET: make load ARGS="max-rate --png rates.png", see loadtests/
+	@.venv/bin/python -m loadtests $(or $(ARGS),responsiveness)
+
+load-artillery: .venv/.embedded .venv/.load ## the original's two Artillery files, run by k6 against TARGET
+	@.venv/bin/python -m loadtests artillery loadtests/artillery/responsiveness.yaml $(ARGS)
+	@.venv/bin/python -m loadtests artillery loadtests/artillery/gradual.yaml $(ARGS)
+
 .PHONY: format
 format: .venv/.dev ## let ruff format and fix what it can
 	.venv/bin/ruff check --fix .
@@ -113,6 +125,11 @@ debian-packages:
 .venv/.dev: requirements-dev.txt .venv/.embedded
 	@echo "Installing $<"
 	@$(PIP) -r $<
+	@touch $@
+
+.venv/.bench: requirements-bench.txt requirements-granian.txt .venv/.load
+	@echo "Installing requirements-bench.txt requirements-granian.txt"
+	@$(PIP) --no-deps -r requirements-bench.txt -r requirements-granian.txt
 	@touch $@
 
 .venv/.load: requirements-load.txt | .venv/bin/python

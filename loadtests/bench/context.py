@@ -1,0 +1,19 @@
+"""What a measurement is given: the servers, the scale, the peer if there is one, a directory, a way to say what it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.bench.ground import Ground
+from loadtests.bench.scale import Scale
+
+BODY = '{"name":"upload","description":"user upload"}'  # the original's, byte for byte
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    ground: Ground
+    scale: Scale
+    peer_directory: Path | None  # an installed copy; None: no peer
+    directory: Path  # for this measurement's files; gone at the end
+    say: Callable[[str], None]

@@ -1,0 +1,5 @@
+"""What stops the bench."""
+
+
+class BenchError(Exception):
+    """A measurement cannot be made, or its outcome is wrong; the message says why and what to do."""

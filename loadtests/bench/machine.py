@@ -1,0 +1,119 @@
+"""Names the machine and the versions that figures belong to, and how long its disk takes to keep a write."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from loadtests.bench.errors import BenchError
+from loadtests.k6 import K6Missing, find_k6
+
+PACKAGES = ("Django", "djangorestframework", "gunicorn", "granian", "rq", "redis", "hiredis", "mysqlclient")
+BINARIES = {"MariaDB": "mariadbd", "Redis": "redis-server", "Node.js": "node", "wrk": "wrk"}
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+FSYNCS = 200
+QUIET_CORES = 0.2  # what others may use while figures still count
+
+
+def describe_machine() -> dict[str, Any]:
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memoryGiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": _system(),
+        "kernel": platform.release(),
+        "fileSystem": _file_system(Path("/tmp")),
+        "fsyncMicroseconds": round(_fsync_microseconds()),
+        "versions": _versions(),
+    }
+
+
+def busy_cores(*, seconds: float = 1.0) -> float:
+    """How many cores are in use right now; before the bench starts anything, that is by somebody else."""
+    before = _cpu_ticks()
+    time.sleep(seconds)
+    after = _cpu_ticks()
+    busy, total = (now - then for now, then in zip(after, before, strict=True))
+    return (os.cpu_count() or 1) * busy / total if total else 0.0
+
+
+def require_tools() -> None:
+    """Say in one line what is missing before anything starts."""
+    if shutil.which("wrk") is None:
+        raise BenchError("wrk is not installed: apt-get install wrk")
+    try:
+        find_k6()
+    except K6Missing as error:
+        raise BenchError(str(error)) from error
+
+
+def _cpu_ticks() -> tuple[int, int]:
+    """Busy and all ticks of all cores since the start of the machine."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _system() -> str:
+    for line in Path("/etc/os-release").read_text().splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip('"')
+    return platform.system()
+
+
+def _file_system(path: Path) -> str:
+    """The type of the file system that holds `path`: on tmpfs an fsync would cost, and keep, nothing."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    holding = [mount for mount in mounts if path.is_relative_to(mount[1])]
+    return max(holding, key=lambda mount: len(mount[1]))[2] if holding else "unknown"
+
+
+def _fsync_microseconds() -> float:
+    """The median of an append of 500 bytes and its fsync, where the servers keep their data."""
+    times = []
+    with tempfile.TemporaryFile(dir="/tmp") as file:
+        for _ in range(FSYNCS):
+            started = time.perf_counter()
+            file.write(b"x" * 500)
+            file.flush()
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - started) * 1e6)
+    return median(times)
+
+
+def _versions() -> dict[str, str]:
+    found = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    for name, binary in BINARIES.items():
+        if number := _version_of(binary, "--version"):
+            found[name] = number
+    return found | {"k6": _version_of(find_k6(), "version")}
+
+
+def _version_of(binary: str, argument: str) -> str:
+    """The first version number that the binary prints; empty where it is not installed."""
+    path = shutil.which(binary, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if path is None:
+        return ""
+    result = subprocess.run(
+        [path, argument], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, check=False
+    )
+    match = VERSION.search(result.stdout)
+    return match[0] if match else ""

@@ -1,0 +1,86 @@
+"""Measures where a worker's time goes, function by function: tasks run in this process, under Python's profiler.
+
+`python -m loadtests.bench.profiles TASKS RECORDS` does it once, inside Django's settings. The profiler slows Python down
+and C code not at all, so the shares lean towards Python.
+"""
+
+import cProfile
+import json
+import os
+import pstats
+import sys
+from pathlib import Path
+from typing import Any
+
+from loadtests.bench.context import Bench
+
+SHOWN = 12
+WARM_TASKS = 20
+
+
+def measure(bench: Bench) -> dict[str, Any]:
+    scale = bench.scale
+    cases = [("0", scale.profiled_tasks, 1), ("0", 1, scale.profiled_records), ("1", 1, scale.profiled_records)]
+    profiles = []
+    for bulk_writer, tasks, records in cases:
+        with bench.ground.stack(environment={"BULK_WRITER": bulk_writer, "SHARD_RECORDS": "0"}) as stack:
+            output = stack.run_inside("loadtests.bench.profiles", str(tasks), str(records))
+        bench.say(f"profile of {tasks} tasks of {records}, {'bulk' if bulk_writer == '1' else 'orm'}: done")
+        profiles.append(
+            {"writer": "bulk" if bulk_writer == "1" else "orm", "tasks": tasks, "records": records}
+            | {"functions": json.loads(output)}
+        )
+    return {"profiles": profiles}
+
+
+def profile_tasks(*, tasks: int, records: int) -> list[dict[str, Any]]:
+    """The functions that took most time themselves, with their share of the whole."""
+    run_tasks(tasks=WARM_TASKS, records=1)
+    profiler = cProfile.Profile()
+    profiler.enable()
+    run_tasks(tasks=tasks, records=records)
+    profiler.disable()
+    stats: Any = pstats.Stats(profiler)
+    functions = sorted(stats.stats.items(), key=lambda item: -item[1][2])[:SHOWN]
+    return [
+        {"function": function_name(*place), "calls": calls, "share": round(own_seconds / stats.total_tt, 4)}
+        for place, (_, calls, own_seconds, _, _) in functions
+    ]
+
+
+def run_tasks(*, tasks: int, records: int) -> None:
+    """Start tasks and run them to their end, as a worker would."""
+    from tasks_app import commands, moves, queue
+    from tasks_app.runner import Outlook, Runner, Verdict
+
+    connection = queue.get_connection()
+    new = commands.NewTask(name="upload", params={"numRecords": records})
+    for start in range(0, tasks, 1000):
+        commands.start_tasks(tasks=[new] * min(1000, tasks - start))
+    outlook = Outlook(look_up=lambda _: Verdict.GO_ON, should_stop=lambda: False, while_waiting=lambda: None)
+    runner = Runner(connection=connection, worker="bench", outlook=outlook)
+    while True:
+        taken, _ = moves.take_tasks(connection, worker="bench", queues=["low"], max_tasks=200, max_records=1000)
+        if not taken:
+            return
+        runner.run(taken)
+
+
+def function_name(path: str, line: int, name: str) -> str:
+    """Where a function is, as short as it stays clear: the last two parts of its path."""
+    if path == "~":
+        return name.strip("<>")
+    return f"{'/'.join(Path(path).parts[-2:])}:{line} {name}"
+
+
+def main() -> None:
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
+    django.setup()
+    tasks, records = sys.argv[1:]
+    sys.stdout.write(json.dumps(profile_tasks(tasks=int(tasks), records=int(records))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""How long, how often and how much each measurement runs. Measures nothing."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The bounds of one run of the bench. Every loop, fill and k6 run takes its length from here."""
+
+    name: str
+    runs: int  # of every figure
+    wrk_seconds: int
+    warm_seconds: int
+    readable_tasks: int  # that the GETs ask for
+    k6_seconds: int
+    k6_rate: int
+    first_rate: int  # of max_rate: first step, step, last step, seconds of each
+    step_rate: int
+    last_rate: int
+    hold_seconds: int
+    cell_seconds: float  # what a cell of the drain aims at
+    probe_seconds: float  # the run that finds out how many tasks that is
+    most_tasks: int  # of a cell
+    sizes: tuple[int, ...]  # records per task
+    once_from: int  # sizes from here on run once
+    workers: tuple[int, ...]
+    peer_sizes: tuple[int, ...]
+    peer_most_tasks: int
+    load_data_records: int
+    stage_rounds: int
+    stage_calls: int
+    profiled_tasks: int  # of one record
+    profiled_records: int  # of one task
+    waiting_tasks: int
+    critical_seconds: int
+    flood_rate: int
+    flood_records: int
+    sustained_seconds: int
+    sustained_rate: int
+
+
+FULL = Scale(
+    name="full",
+    runs=3,
+    wrk_seconds=10,
+    warm_seconds=3,
+    readable_tasks=1000,
+    k6_seconds=60,
+    k6_rate=2000,
+    first_rate=1000,
+    step_rate=250,
+    last_rate=4000,
+    hold_seconds=10,
+    cell_seconds=5.0,
+    probe_seconds=1.0,
+    most_tasks=40_000,
+    sizes=(1, 10, 100, 1000, 10_000, 100_000, 1_000_000),
+    once_from=1_000_000,
+    workers=(1, 2, 4),
+    peer_sizes=(1, 10, 100, 1000, 10_000),
+    peer_most_tasks=5000,
+    load_data_records=100_000,
+    stage_rounds=15,
+    stage_calls=300,
+    profiled_tasks=5000,
+    profiled_records=100_000,
+    waiting_tasks=50_000,
+    critical_seconds=60,
+    flood_rate=50,
+    flood_records=1000,
+    sustained_seconds=60,
+    sustained_rate=1000,
+)
+
+# Everything once, as small as it can be: shows that the bench runs, says nothing about the system.
+QUICK = Scale(
+    name="quick",
+    runs=1,
+    wrk_seconds=1,
+    warm_seconds=1,
+    readable_tasks=20,
+    k6_seconds=2,
+    k6_rate=50,
+    first_rate=20,
+    step_rate=20,
+    last_rate=40,
+    hold_seconds=1,
+    cell_seconds=0.2,
+    probe_seconds=0.0,
+    most_tasks=20,
+    sizes=(1, 100, 1000),
+    once_from=1000,
+    workers=(2,),
+    peer_sizes=(1, 100),
+    peer_most_tasks=5,
+    load_data_records=1000,
+    stage_rounds=3,
+    stage_calls=20,
+    profiled_tasks=50,
+    profiled_records=1000,
+    waiting_tasks=1000,
+    critical_seconds=2,
+    flood_rate=5,
+    flood_records=100,
+    sustained_seconds=3,
+    sustained_rate=20,
+)

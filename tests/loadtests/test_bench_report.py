@@ -1,0 +1,129 @@
+"""What the report says of figures: met, not met, not measured; and that it is written from any part of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtests.bench.__main__ import read_figures, to_text
+from loadtests.bench.goals import best_rows_per_second, list_goals
+from loadtests.bench.plots import draw_plots
+from loadtests.bench.report import report_text
+
+MACHINE = {
+    "cpu": "Some CPU",
+    "cores": 2,
+    "memoryGiB": 4.0,
+    "system": "Debian",
+    "kernel": "6",
+    "fileSystem": "ext4",
+    "fsyncMicroseconds": 100,
+    "versions": {"Python": "3.11"},
+}
+
+
+def section(figures: dict[str, Any]) -> dict[str, Any]:
+    about = {
+        "measuredAt": "2030-01-01T00:00:00+00:00",
+        "seconds": 1,
+        "commit": "abc",
+        "scale": "full",
+        "othersCores": 0.0,
+    }
+    return about | {"figures": figures}
+
+
+def wrk_run(rate: float) -> dict[str, Any]:
+    return {"rate": rate, "mean_ms": 10.0, "p99_ms": 20.0, "failed": 0, "cpu_us_per_request": {"web": 700.0}}
+
+
+def http(*, ours: float, theirs: float | None) -> dict[str, Any]:
+    runs = {"gunicorn": [wrk_run(ours)]} | ({"peer": [wrk_run(theirs)]} if theirs else {})
+    return section({"post": runs, "get": runs})
+
+
+def sustained(*, end: float, growth: float, dropped: int = 0) -> dict[str, Any]:
+    run = {"rate": 1000.0, "mean_ms": 5.0, "p99_ms": 9.0, "failed": 0, "dropped": dropped, "lag_p99_ms": 50.0}
+    run |= {"backlog_max": 50.0, "backlog_end": end, "backlog_growth": growth, "cpu": {"web": 0.5}}
+    return section({"rate": 1000, "seconds": 60, "runs": [run | {"backlog": [[0.0, 1.0], [1.0, 2.0]]}]})
+
+
+def drain() -> dict[str, Any]:
+    def cell(rate: float, **about: Any) -> dict[str, Any]:
+        run = {"tasks_per_second": rate, "rows_per_second": rate * 3 * about["records"], "cpu": {"worker": 1.0}}
+        return about | {"runs": [run]}
+
+    cells = [cell(3000, writer=w, workers=2, records=1) for w in ("orm", "bulk")]
+    cells += [cell(rate, writer="bulk", workers=n, records=100_000) for n, rate in ((1, 0.2), (2, 0.45), (4, 0.4))]
+    peer = [cell(250, concurrency=1, records=1), cell(1, concurrency=1, records=1000)]
+    load_data = [{"connections": 1, "runs": [{"rows_per_second": 240_000.0}]}]
+    return section({"cells": cells, "peer": peer, "loadData": load_data})
+
+
+def verdicts(sections: dict[str, Any]) -> dict[str, str]:
+    return {goal.question: goal.verdict for goal in list_goals(sections)}
+
+
+def test_without_figures_nothing_is_met() -> None:
+    assert set(verdicts({}).values()) == {"not measured"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "post", "get"),
+    [
+        (1300, 1000, "yes", "yes"),
+        (1100, 1000, "**no**", "yes"),
+        (900, 1000, "**no**", "**no**"),
+        (900, None, "not measured", "not measured"),
+    ],
+)
+def test_a_ratio_is_held_against_its_goal(ours: float, theirs: float | None, post: str, get: str) -> None:
+    found = verdicts({"http": http(ours=ours, theirs=theirs)})
+    assert (found["wrk: POST /tasks, to the peer's"], found["wrk: GET /tasks/{id}, to the peer's"]) == (post, get)
+
+
+@pytest.mark.parametrize(
+    ("end", "growth", "dropped", "verdict"),
+    [(20, 0.1, 0, "yes"), (20, 50, 0, "**no**"), (5000, 0, 0, "**no**"), (20, 0.1, 1, "**no**")],
+)
+def test_a_backlog_must_not_grow(end: float, growth: float, dropped: int, verdict: str) -> None:
+    found = verdicts({"sustained": sustained(end=end, growth=growth, dropped=dropped)})
+    assert found["Tasks of 1 record, accepted and finished at 1,000/s for a minute"] == verdict
+
+
+def test_the_best_number_of_workers_counts() -> None:
+    figures = drain()["figures"]
+    assert best_rows_per_second(figures, writer="bulk", records=100_000) == (135_000, 2)
+    found = {goal.question: goal for goal in list_goals({"drain": drain()})}
+    assert found["Tasks of 1 record, 2 workers, to the peer's"].figure.startswith("12 ×")
+    assert found["Rows/s of tasks of 100,000 records by the bulk writer, to raw LOAD DATA"].verdict == "yes"
+    assert found["Rows/s of tasks of 100,000 records through the ORM, to the peer's"].verdict == "not measured"
+
+
+def test_the_report_is_written_from_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "notes.md").write_text("The disk was slow.\n")
+    sections = {"http": http(ours=1100, theirs=1000), "drain": drain(), "sustained": sustained(end=20, growth=0)}
+    text = report_text(figures={"machine": MACHINE, "sections": sections}, plots={}, directory=tmp_path)
+    assert "Some CPU, 2 cores" in text
+    assert "### Where a goal is missed" in text
+    assert "The disk was slow." in text
+    assert "| 100,000 | – | – | – | 135,000 |" in text
+    assert "## Critical tasks" not in text
+    assert "# Benchmarks" in report_text(figures={"sections": {}}, plots={}, directory=tmp_path)
+
+
+def test_figures_are_kept_from_run_to_run(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    assert read_figures(path) == {"sections": {}}
+    figures = {"machine": MACHINE, "sections": {"http": http(ours=1, theirs=2), "drain": drain()}}
+    path.write_text(to_text(figures))
+    assert read_figures(path) == figures
+
+
+def test_plots_are_drawn_of_what_was_measured(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="requirements-bench.txt is not installed")
+    figures = {"sections": {"drain": drain(), "sustained": sustained(end=20, growth=0)}}
+    drawn = draw_plots(figures=figures, directory=tmp_path)
+    assert sorted(drawn) == ["backlog", "rows_over_size", "tasks_over_size"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn.values())
