@@ -364,12 +364,12 @@ class Runner:
         return self._persist(lambda: self._outlook.look_up(taken)) in (Verdict.STOP, Verdict.YIELD)
 
     def _put_back(self, taken: Sequence[Taken]) -> None:
-        """Give tasks back that were taken but not begun, in their old order; one of them may be bad company."""
+        """Give tasks back that were taken but not begun, in their old order, behind urgent ones; one may be bad company."""
         batch = [
             Move(
                 replace(task.snapshot, status=events.QUEUED, cause=Verdict.STOP.value, actor=""),
                 "wip",
-                "front",
+                "yield",
                 worker=self._worker,
                 solo=True,
             )

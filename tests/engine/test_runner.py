@@ -201,6 +201,21 @@ def test_small_tasks_that_run_alone_make_way_between_two(longtasks: Callable[...
     assert [positions(task_id) for task_id in good] == [[0, 1, 2]] * 2
 
 
+def test_small_tasks_that_make_way_wait_behind_urgent_ones(longtasks: Callable[..., None]) -> None:
+    longtasks(retry_attempts=1)
+    start("small_error")
+    good = [start("small"), start("small")]
+    worker = Worker()
+    worker.verdict = Verdict.YIELD
+    taken = worker.take()
+    rescued = start("slow")
+    worker.connection.sadd("longtasks:urgent:low", rescued)
+
+    worker.runner.run(taken)
+
+    assert waiting() == [rescued, *good]
+
+
 # --- cancel
 
 
