@@ -53,6 +53,16 @@ coverage: debian-packages .venv/.dev .venv/.full .venv/.bench ## all tests again
 	@.venv/bin/python -m coverage combine -q
 	@.venv/bin/python -m coverage report --skip-covered --fail-under=90
 
+.PHONY: fuzz
+fuzz: debian-packages .venv/.dev .venv/.full ## schemathesis against a live stack for FUZZ_SECONDS (600)
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest tests/acceptance/test_schemathesis.py -s
+
+.PHONY: newman
+newman: .cache/newman/node_modules/.bin/newman ## install newman, which runs the Postman collection in the tests
+.cache/newman/node_modules/.bin/newman:
+	@command -v npm >/dev/null || { echo "npm is not installed: the Postman collection is not run"; exit 1; }
+	@npm install --silent --no-audit --no-fund --prefix .cache/newman newman@6.2.2
+
 .PHONY: check check-style check-types check-imports check-dependencies check-audit check-migrations check-deploy
 check: check-style check-types check-imports check-dependencies check-audit check-migrations check-deploy ## style, types, imports, packages, migrations, settings
 # Whatever the developer has set: the checks look at the project alone.
@@ -98,6 +108,15 @@ load: .venv/.embedded .venv/.load ## k6 against what runs on TARGET: make load A
 load-artillery: .venv/.embedded .venv/.load ## the original's two Artillery files, run by k6 against TARGET
 	@.venv/bin/python -m loadtests artillery loadtests/artillery/responsiveness.yaml $(ARGS)
 	@.venv/bin/python -m loadtests artillery loadtests/artillery/gradual.yaml $(ARGS)
+
+.PHONY: screenshots
+screenshots: debian-packages .venv/.dev .venv/.full ## take docs/screenshots anew, from a live stack
+	@.venv/bin/python -m tests.browser.screenshots
+
+.PHONY: messages
+messages: debian-packages .venv/.dev ## collect the words of the code into the catalogues (locale/), and compile them
+	@for app in tasks_app catalog; do (cd $$app && ../.venv/bin/python -P -m django makemessages -l en -l es --no-location --no-obsolete && \
+		for po in locale/*/LC_MESSAGES/django.po; do msgfmt --check-format -o $${po%.po}.mo $$po; done); done
 
 .PHONY: format
 format: .venv/.dev ## let ruff format and fix what it can

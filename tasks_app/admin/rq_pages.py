@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from types import ModuleType
 from typing import Any, Final
 
 from django.contrib import admin, messages
+from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -51,11 +53,16 @@ def _requeue(rq_queue: Any, job: Any) -> None:
         job.requeue()
 
 
+def _replace(module: ModuleType, **names: Any) -> None:
+    for name, value in names.items():
+        if not hasattr(module, name):
+            raise ImproperlyConfigured(f"{module.__name__} has no {name!r} any more: look at {__name__}.")
+        setattr(module, name, value)
+
+
 _original_requeue = utils.requeue_job
-views.Worker = ShownWorker
-views.Job = utils.Job = TaskJob
-views.requeue_job = _requeue_by_id
-views._requeue_job = _requeue
+_replace(views, Worker=ShownWorker, Job=TaskJob, requeue_job=_requeue_by_id, _requeue_job=_requeue)
+_replace(utils, Job=TaskJob)
 
 
 def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:

@@ -7,15 +7,16 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from tasks_app import audit, set_commands
-from tasks_app.admin.live import answer_parts, render_page
+from tasks_app.admin.live import render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, requires
+from tasks_app.admin.task_rows import RowWriter
 from tasks_app.errors import LongtasksError
 from tasks_app.models import Priority, Status, TaskRecord
 from tasks_app.set_commands import SetResult
@@ -103,7 +104,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
         "title": gettext("Tasks"),
         "form": form,
         "is_filtered": any(form.cleaned_data.values()),
-        "tasks": found.records,
+        "rows": RowWriter(can_operate=can_operate(request)).write_all(found.records),
         "next_query": parameters.urlencode() if found.next_cursor else "",
         "newest_query": newest,
         "is_window": found.is_window,
@@ -127,14 +128,9 @@ def rows_live(request: HttpRequest) -> HttpResponse:
         except ValueError:
             continue
     records = TaskRecord.objects.filter(pk__in=keys).defer("error", "params", "callback_url")
-    operate = can_operate(request)
-    return answer_parts(
-        request,
-        {
-            f"task-{record.pk}": ("tasks_app/task_row.html", {"task": record, "can_operate": operate})
-            for record in records
-        },
-    )
+    rows = RowWriter(can_operate=can_operate(request))
+    parts = {f"task-{record.pk}": rows.write(record) for record in records}
+    return JsonResponse({"parts": parts}, headers={"Cache-Control": "no-store"})
 
 
 @require_POST

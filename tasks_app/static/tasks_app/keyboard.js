@@ -4,8 +4,8 @@
 
 document.addEventListener("DOMContentLoaded", () => {
   const names = document.documentElement.lang.startsWith("es")
-    ? { menu: "Menú", close: "Cerrar el menú", account: "Cuenta" }
-    : { menu: "Menu", close: "Close the menu", account: "Account" };
+    ? { menu: "Menú", close: "Cerrar el menú", account: "Cuenta", home: "Inicio" }
+    : { menu: "Menu", close: "Close the menu", account: "Account", home: "Home" };
   const interactive = "a[href], button, input, select, textarea";
   for (const element of document.querySelectorAll("span, div, a:not([href])")) {
     if (!element.hasAttribute("x-on:click") || element.matches(interactive) || element.querySelector(interactive)) continue;
@@ -20,6 +20,10 @@ document.addEventListener("DOMContentLoaded", () => {
       event.preventDefault();
       element.click();
     });
+  }
+  for (const link of document.querySelectorAll("a[href]:not([aria-label])")) {
+    const icon = link.querySelector(".material-symbols-outlined");
+    if (icon && link.textContent.trim() === icon.textContent.trim()) link.setAttribute("aria-label", names.home);
   }
   // Icons are words of a font: they are not to be read out.
   for (const icon of document.querySelectorAll(".material-symbols-outlined:not([role])")) icon.setAttribute("aria-hidden", "true");
