@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -23,17 +24,21 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, default=Path(__file__).resolve().parents[2] / "docs")
     options = parser.parse_args()
     os.environ["ENV_FILE"] = ""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated run cleans up as an interrupted one does
     chaos = Chaos(seed=options.seed)
-    with chaos.running():
-        chaos.clients.start()
-        chaos.every_fault(times=options.times)
-        chaos.soak(minutes=options.minutes)
-        chaos.preemption(tries=options.tries)
-        chaos.sigterm(tries=max(3, options.tries // 3))
-        chaos.hung(tries=max(1, options.tries // 20))
-    report = chaos.finish()
-    report.write(options.directory)
-    print(report.to_markdown())
+    try:
+        with chaos.running():
+            chaos.clients.start()
+            chaos.every_fault(times=options.times)
+            chaos.soak(minutes=options.minutes)
+            chaos.preemption(tries=options.tries)
+            chaos.sigterm(tries=max(3, options.tries // 3))
+            chaos.hung(tries=max(1, options.tries // 20))
+    finally:
+        # Also of a run that broke off: what was measured until then.
+        report = chaos.finish()
+        report.write(options.directory)
+        print(report.to_markdown())
     data = report.to_json()
     bounds = {
         "recovery_after_kill_seconds": RECOVERY_P99_SECONDS,
