@@ -1,0 +1,1 @@
+"""Several hosts on one machine, in network namespaces: `make cluster-test`; the short tests run with make test."""
