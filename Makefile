@@ -57,12 +57,6 @@ coverage: debian-packages .venv/.dev .venv/.full .venv/.bench ## all tests again
 fuzz: debian-packages .venv/.dev .venv/.full ## schemathesis against a live stack for FUZZ_SECONDS (600)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest tests/acceptance/test_schemathesis.py -s
 
-.PHONY: newman
-newman: .cache/newman/node_modules/.bin/newman ## install newman, which runs the Postman collection in the tests
-.cache/newman/node_modules/.bin/newman:
-	@command -v npm >/dev/null || { echo "npm is not installed: the Postman collection is not run"; exit 1; }
-	@npm install --silent --no-audit --no-fund --prefix .cache/newman newman@6.2.2
-
 .PHONY: check check-style check-types check-imports check-dependencies check-audit check-migrations check-deploy
 check: check-style check-types check-imports check-dependencies check-audit check-migrations check-deploy ## style, types, imports, packages, migrations, settings
 # Whatever the developer has set: the checks look at the project alone.

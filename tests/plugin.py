@@ -47,6 +47,7 @@ def pytest_load_initial_conftests(
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    config.addinivalue_line("markers", "newman: runs the Postman collection; needs npm")
     config.addinivalue_line("markers", "browser: drives Chromium against the running stack")
 
 

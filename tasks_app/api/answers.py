@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from django.utils.functional import cached_property
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from tasks_app.api.serializers import PRIORITIES
@@ -84,6 +85,7 @@ class BulkAnswerSerializer(serializers.Serializer[Any]):
     tasks = TaskSerializer(many=True)
 
 
+@extend_schema_serializer(many=False)
 class PageSerializer(serializers.Serializer[Any]):
     """A page of tasks, newest first."""
 
@@ -133,6 +135,7 @@ class QueueSerializer(LeanSerializer):
         return len(instance.workers)
 
 
+@extend_schema_serializer(many=False)
 class QueuesSerializer(serializers.Serializer[Any]):
     """All queues, in the order in which workers serve them."""
 

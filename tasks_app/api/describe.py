@@ -169,7 +169,7 @@ def _takes(name: str, description: str, **schema: Any) -> OpenApiParameter:
 
 
 _REQUEST_ID: Final = [
-    _takes("X-Request-ID", "Taken over into answer, logs and task when it is sane, else made.", maxLength=64),
+    _takes("X-Request-ID", "Taken over into answer, logs and task when it is sane (64 of A-Za-z0-9._:-), else made."),
     OpenApiParameter("X-Request-ID", str, OpenApiParameter.HEADER, description="The request's id.", response=True),
 ]
 _KEY: Final = [

@@ -163,7 +163,9 @@ class ListQuerySerializer(serializers.Serializer[Any]):
     priority = serializers.ChoiceField(choices=PRIORITIES, required=False, help_text="Only tasks of this priority.")
     createdAfter = serializers.DateTimeField(required=False, help_text="Only tasks created at this time or later.")
     createdBefore = serializers.DateTimeField(required=False, help_text="Only tasks created before this time.")
-    cursor = serializers.CharField(required=False, max_length=200, help_text="From `next` of the page before.")
+    cursor = serializers.RegexField(
+        r"^[0-9a-f]{32}$", required=False, trim_whitespace=False, help_text="From `next` of the page before."
+    )
     limit = serializers.IntegerField(
         required=False, min_value=1, max_value=PAGE_TASKS, default=50, help_text="Tasks on a page."
     )

@@ -1,7 +1,8 @@
 """A stack as production has it: with tokens, webhooks and the live stream."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -31,8 +32,11 @@ class Guarded:
         return str(answer.json["id"])
 
 
-@pytest.fixture(scope="session")
-def _guarded(servers: tuple[Database, RedisServer]) -> Generator[Guarded, None, None]:
+@contextmanager
+def make_guarded(
+    servers: tuple[Database, RedisServer], *, environment: Mapping[str, str] | None = None
+) -> Iterator[Guarded]:
+    """A guarded stack that lives as long as the block."""
     stack = ProcfileStack(
         database=servers[0],
         redis_server=servers[1],
@@ -41,6 +45,7 @@ def _guarded(servers: tuple[Database, RedisServer]) -> Generator[Guarded, None, 
             "API_OPEN": "0",
             "WEBHOOK_SECRET": "s" * 32,
             "WEBHOOK_FIRST_SECONDS": "0.2",
+            **(environment or {}),
         },
     )
     guarded = Guarded(stack, {}, {}, {})
@@ -52,6 +57,12 @@ def _guarded(servers: tuple[Database, RedisServer]) -> Generator[Guarded, None, 
         yield guarded
     finally:
         stack.close()
+
+
+@pytest.fixture(scope="session")
+def _guarded(servers: tuple[Database, RedisServer]) -> Iterator[Guarded]:
+    with make_guarded(servers) as guarded:
+        yield guarded
 
 
 @pytest.fixture

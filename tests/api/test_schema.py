@@ -76,6 +76,9 @@ def test_real_answers_fit_it(schema: dict[str, Any], client: Client, post: Post,
     validate(schema, "Page", client.get("/tasks").json())
     validate(schema, "History", client.get(f"/tasks/{started['id']}/events").json())
     validate(schema, "Queues", client.get("/queues").json())
+    for path, component in (("/tasks", "Page"), ("/queues", "Queues")):
+        described = schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert described == {"$ref": f"#/components/schemas/{component}"}
     validate(schema, "BulkAnswer", post("/tasks/bulk", {"tasks": [{"name": "upload"}]}).json())
     validate(schema, "Problem", post("/tasks", {}).json())
 
