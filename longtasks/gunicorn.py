@@ -7,8 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+READY_SECONDS = 60  # a new process has that long to load the code before the old ones go
 
 
 def _read_process_variables() -> dict[str, str]:
@@ -72,9 +75,33 @@ def on_starting(server: Any) -> None:
     directory = Path(named) if named else root / _variables["data_dir"] / "metrics" / f"web-{_variables['port']}"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if "GUNICORN_PID" not in os.environ:  # USR2: the old parent's processes still count there
-        for path in directory.glob("*.db"):
+        for path in (*directory.glob("*.db"), *directory.glob("ready-*")):
             path.unlink(missing_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+
+
+def on_reload(server: Any) -> None:
+    """Let the old processes serve until each new one has loaded the code: gunicorn would end them at once.
+
+    Loading takes a second, on a busy machine many; requests would wait for it.
+    """
+    known = set(server.WORKERS)
+
+    def manage_workers() -> None:
+        del server.manage_workers  # the next call is gunicorn's own again
+        deadline = time.monotonic() + READY_SECONDS
+        waiting = set(server.WORKERS) - known
+        while waiting and time.monotonic() < deadline:
+            waiting = {pid for pid in waiting if _is_loading(pid)}
+            time.sleep(0.05)
+        server.manage_workers()
+
+    server.manage_workers = manage_workers
+
+
+def post_worker_init(worker: Any) -> None:
+    """Tell the parent that this process has loaded the code."""
+    _ready_path(worker.pid).touch()
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -82,3 +109,18 @@ def child_exit(server: Any, worker: Any) -> None:
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)
+    _ready_path(worker.pid).unlink(missing_ok=True)
+
+
+def _ready_path(pid: int) -> Path:
+    return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) / f"ready-{pid}"
+
+
+def _is_loading(pid: int) -> bool:
+    """Neither ready nor ended (an ended child is a zombie until gunicorn looks after it)."""
+    if _ready_path(pid).exists():
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
