@@ -64,10 +64,15 @@ def read_lagging(step: Callable[[], Answer]) -> Answer:
     try:
         return step()
     except DatabaseError as error:
-        if not is_database_error(error):
+        if not (is_database_error(error) or _has_old_tables(error)):
             raise
         _Rest.until = time.monotonic() + AWAY_SECONDS
         logger.warning("the replica is away: reads go to the primary for %g s: %s", AWAY_SECONDS, error)
     finally:
         _may_lag.reset(token)
     return step()
+
+
+def _has_old_tables(error: DatabaseError) -> bool:
+    """Tell whether a replica has not heard of the last migration yet: a column (1054) or a table (1146) is unknown."""
+    return bool(error.args) and error.args[0] in (1054, 1146)

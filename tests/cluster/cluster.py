@@ -124,7 +124,8 @@ class Cluster:
         if not host:
             return 0
         with contextlib.suppress(redis.RedisError, OSError), self.redis[host].client() as client:
-            return sum(client.info("replication")[f"slave{n}"]["state"] == "online" for n in range(2))
+            state = client.info("replication")
+            return sum(state.get(f"slave{number}", {}).get("state") == "online" for number in range(len(REDIS)))
         return 0
 
     def client(self) -> redis.Redis:
