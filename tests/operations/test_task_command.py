@@ -1,9 +1,16 @@
 """`manage.py task`, `queues` and `queue` as scripts meet them: words, JSON and exit codes, on real processes."""
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 
 import pytest
 
+from settings.env import ROOT
 from tests.conftest import MakeStack
 from tests.stack import TABLES, ProcfileStack
 
@@ -110,3 +117,57 @@ def test_a_store_that_is_away_has_its_own_exit_code(stack: ProcfileStack) -> Non
         stack.environment = kept
     for result in results:
         assert (result.returncode, "does not answer" in result.stdout) == (6, True), result.stdout
+
+
+def run_on_terminal(
+    stack: ProcfileStack, *arguments: str, until: Callable[[str], bool] | None = None
+) -> tuple[int, str]:
+    """What a person sees; with `until`, Ctrl-C is pressed as soon as it holds."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", *arguments],
+        env=stack.environment | {"TERM": "xterm", "COLUMNS": "140"}, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave,
+    )  # fmt: skip
+    os.close(slave)
+    shown = b""
+    try:
+        while True:
+            try:
+                read = os.read(master, 65536)
+            except OSError:  # the terminal's other end is closed
+                break
+            if not read:
+                break
+            shown += read
+            if until is not None and until(shown.decode(errors="replace")):
+                process.send_signal(signal.SIGINT)
+                until = None
+        return process.wait(timeout=30), shown.decode(errors="replace")
+    finally:
+        process.kill()
+        os.close(master)
+
+
+def test_on_a_terminal_a_bar_shows_the_progress(stack: ProcfileStack) -> None:
+    code, shown = run_on_terminal(stack, "task", "start", "upload", "--records", "20000", "--wait")
+    assert code == 0, shown
+    assert "━" in shown
+    assert "20000/20000" in shown
+    assert "20,000 users" in shown
+
+
+def test_queues_are_watched_until_ctrl_c(stack: ProcfileStack) -> None:
+    code, shown = run_on_terminal(
+        stack, "queues", "--watch", "--interval", "0.2", until=lambda text: text.count("low") > 2
+    )
+    assert code == 0, shown
+    assert "mirror: " in shown
+
+
+def test_who_stops_watching_does_not_stop_the_task(stack: ProcfileStack) -> None:
+    task_id = stack.start_upload(records=300_000)
+    code, shown = run_on_terminal(stack, "task", "status", task_id, "--watch", until=lambda text: "started" in text)
+    assert code == 130, shown
+    assert stack.task(task_id)["status"] in ("queued", "started")
+    stack.post(f"/tasks/{task_id}/cancel")
+    stack.wait_for_end(task_id, deadline_seconds=30)
