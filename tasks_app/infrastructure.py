@@ -6,12 +6,15 @@ the task: the chunk is tried again. Must not decide anything about tasks.
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import redis
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
@@ -102,6 +105,16 @@ def limit_waiting(seconds: float) -> None:
             limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), whole)
             given = config["OPTIONS"]
             config["OPTIONS"] = given | {name: min(most, given.get(name, most)) for name, most in limits.items()}
+
+
+def exit_at_once() -> NoReturn:
+    """End this process without taking the interpreter apart, which costs 0.3 s of processor time that a deploy waits for.
+
+    For processes that have let go of everything.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 class GaveUp(Exception):

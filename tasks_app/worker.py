@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from tasks_app.infrastructure import (
     REDIS_ERRORS,
     GaveUp,
     Patience,
+    exit_at_once,
     is_infrastructure_error,
     limit_silence,
     limit_waiting,
@@ -127,6 +129,8 @@ class TaskWorker(SimpleWorker):
         finally:
             self._say_good_bye()
             connections.close_all()
+        if self._stop_requested and sys.argv[1:2] == ["rqworker"]:
+            exit_at_once()
         return bool(completed)
 
     def _say_good_bye(self) -> None:

@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from uuid_utils import uuid4
 
 from tasks_app import liveness, queue
+from tasks_app.infrastructure import exit_at_once
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -85,6 +86,7 @@ class Command(BaseCommand):
             thread = threading.Thread(target=_certify_stopped, args=(killed,), daemon=True)
             thread.start()
             thread.join(CERTIFY_SECONDS)
+        exit_at_once()
 
     def certify_deaths(self) -> None:
         """Tell the rescue which workers have died: their tasks need not wait for their leases."""
