@@ -5,6 +5,7 @@ Must not import Django or the project: what the parent imports, its children get
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -32,9 +33,14 @@ _variables = _read_process_variables()
 
 bind = f"{_variables['bind']}:{_variables['port']}"
 workers = int(_variables["web_workers"])
-worker_class = "gthread"
+# A thread gets complete requests only.
+worker_class = "longtasks.patient_worker.PatientWorker"
 threads = int(_variables["web_threads"])
 backlog = 2048
+# A connection is a file, and many systems allow 1024 of them unless asked.
+worker_connections = 1000
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 4 * worker_connections)), _hard))
 # Each worker opens its own connections and, on HUP, loads the new code.
 preload_app = False
 

@@ -121,7 +121,11 @@ def test_gunicorn_takes_its_configuration() -> None:
         for line in shown.stdout.splitlines()
         if "=" in line
     }
-    assert (lines["bind"], lines["worker_class"], lines["preload_app"]) == ("['127.0.0.1:3000']", "gthread", "False")
+    assert (lines["bind"], lines["worker_class"], lines["preload_app"]) == (
+        "['127.0.0.1:3000']",
+        "longtasks.patient_worker.PatientWorker",
+        "False",
+    )
     assert lines["accesslog"] == "None"
 
 

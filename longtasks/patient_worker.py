@@ -1,0 +1,202 @@
+"""gunicorn's threaded worker, but a thread gets a request only when all of it is there: slow clients hold up nobody.
+
+gunicorn hands a connection to one of few threads at its first byte, or even before, and the thread then waits for the
+rest; as many slow clients as threads stop the process. Here its event loop gathers the bytes. What is not complete in
+time is closed; what is too large is refused unread. Must not import Django: gunicorn's parent loads it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import time
+from functools import partial
+from typing import Any, Final
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+GATHER_SECONDS: Final = 20.0  # from the first look to the last byte of the body
+SEND_SECONDS: Final = 20.0  # for a client that does not read its answer
+HEADER_BYTES: Final = 64 * 1024
+BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
+GATHERED_BYTES: Final = 64 * 1024 * 1024  # of all connections of this process together
+READ_BYTES: Final = 64 * 1024
+_END: Final = b"\r\n\r\n"
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
+
+_TITLES: Final = {
+    411: "Length Required",
+    413: "Request Entity Too Large",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+_DETAILS: Final = {
+    411: "Send the body with a Content-Length, not in chunks.",
+    413: f"The body may hold {BODY_BYTES} bytes at most. Send a smaller one.",
+    431: f"The headers may hold {HEADER_BYTES} bytes at most.",
+    503: "Too many requests are under way. Try again.",
+}
+
+
+class Refused(Exception):
+    """The request will not be read to its end."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+    def as_answer(self) -> bytes:
+        title = _TITLES[self.status]
+        body = json.dumps(
+            {"type": "about:blank", "title": title, "status": self.status, "detail": _DETAILS[self.status]}
+        ).encode()
+        head = (
+            f"HTTP/1.1 {self.status} {title}\r\nContent-Type: application/problem+json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n"
+            + ("Retry-After: 2\r\n" if self.status == 503 else "")
+        )
+        return head.encode() + b"\r\n" + body
+
+
+class PatientConnection(TConn):  # type: ignore[misc]
+    """A connection with the bytes of the request that it is sending."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.gathered = bytearray()
+        self.wanted = 0  # bytes of the whole request; 0: not known yet
+        self.is_closed = False
+
+    def init(self) -> None:
+        """Called for each request, in its thread."""
+        super().init()
+        self.sock.settimeout(SEND_SECONDS)
+
+    def read(self) -> None:
+        """Take what has arrived. Raises BlockingIOError when that is nothing."""
+        data = self.sock.recv(READ_BYTES)
+        if not data:
+            self.is_closed = True
+        self.gathered += data
+
+    def is_complete(self) -> bool:
+        """Tell whether a whole request is there. Raises Refused."""
+        if not self.wanted:
+            if self.gathered.startswith((b"\r", b"\n")):
+                del self.gathered[: len(self.gathered) - len(self.gathered.lstrip(b"\r\n"))]
+            end = self.gathered.find(_END, 0, HEADER_BYTES)
+            if end < 0:
+                if len(self.gathered) >= HEADER_BYTES:
+                    raise Refused(431)
+                return False
+            head = bytes(self.gathered[: end + 2])
+            if _CHUNKED.search(head):
+                raise Refused(411)
+            length = _LENGTH.search(head)
+            body_bytes = int(length[1]) if length else 0
+            if body_bytes > BODY_BYTES:
+                raise Refused(413)
+            self.wanted = end + len(_END) + body_bytes
+            if len(self.gathered) < self.wanted and _EXPECT.search(head):
+                self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return len(self.gathered) >= self.wanted
+
+    def hand_over(self) -> None:
+        """Give the parser the one request that is complete; what follows it stays here."""
+        request = bytes(self.gathered[: self.wanted])
+        del self.gathered[: self.wanted]
+        self.wanted = 0
+        self.data_ready = True
+        super().init()
+        self.parser.unreader.unread(request)
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]
+    """Gathers requests in the event loop; its threads work on complete ones only."""
+
+    gathered_bytes = 0
+
+    def accept(self, listener: Any) -> None:
+        try:
+            sock, address = listener.accept()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                raise
+            return
+        self.nr_conns += 1
+        self._gather(PatientConnection(self.cfg, sock, address, listener.getsockname()))
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        """A connection that was kept alive sends again."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._gather(conn)
+
+    def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
+        """A connection whose request was not complete sends more."""
+        if self._take(conn):
+            self.poller.unregister(client)
+            self.pending_conns.remove(conn)
+            self._pass_on(conn)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """What came together with the last request has been read from the socket already: nothing would wake us."""
+        if conn.gathered and not fs.cancelled() and fs.exception() is None and fs.result():
+            conn.sock.setblocking(False)
+            self._gather(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """A worker that is to end does not wait longer for slow clients than for silent ones."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        self.gathered_bytes = sum(len(conn.gathered) for conn in self.pending_conns)
+
+    def _gather(self, conn: PatientConnection) -> None:
+        """Take what is there; wait in the event loop for the rest."""
+        if self._take(conn):
+            self._pass_on(conn)
+            return
+        conn.timeout = time.monotonic() + GATHER_SECONDS
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, 1, partial(self.on_pending_socket_readable, conn))  # selectors.EVENT_READ
+
+    def _take(self, conn: PatientConnection) -> bool:
+        """Tell whether the event loop is done with a connection, in whichever way."""
+        before = len(conn.gathered)
+        try:
+            if conn.gathered and conn.is_complete():
+                return True
+            conn.read()
+            if conn.is_closed or conn.is_complete():
+                return True
+            self.gathered_bytes += len(conn.gathered) - before
+            if self.gathered_bytes > GATHERED_BYTES:
+                raise Refused(503)
+        except BlockingIOError:
+            return False
+        except Refused as refused:
+            conn.is_closed = True
+            try:
+                conn.sock.send(refused.as_answer())
+            except OSError:
+                return True
+        except OSError:
+            conn.is_closed = True
+        return conn.is_closed
+
+    def _pass_on(self, conn: PatientConnection) -> None:
+        if conn.is_closed:
+            self.nr_conns -= 1
+            conn.close()
+            return
+        conn.hand_over()
+        self.enqueue_req(conn)

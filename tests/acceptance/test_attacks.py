@@ -1,0 +1,214 @@
+"""Malformed and hostile requests, many at once, while good ones go on unharmed."""
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.acceptance.conftest import Guarded
+
+ATTACK_SECONDS = 6.0
+SLOW_CLIENTS = 60
+GOOD_SECONDS = 5.0  # what a good request may take meanwhile, on a busy machine
+
+
+@dataclass
+class Good:
+    """A client that does what clients do, over and over, and notes what it got."""
+
+    guarded: Guarded
+    statuses: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        body = json.dumps({"name": "upload", "params": {"numRecords": 1}})
+        headers = {**self.guarded.ann, "Content-Type": "application/json"}
+        while not self._stop.is_set():
+            began = time.monotonic()
+            connection = http.client.HTTPConnection("127.0.0.1", self.guarded.stack.port, timeout=30)
+            try:
+                connection.request("POST", "/tasks", body, headers)
+                response = connection.getresponse()
+                response.read()
+                self.statuses.append(response.status)
+            except (OSError, http.client.HTTPException) as error:
+                self.errors.append(repr(error))
+            finally:
+                connection.close()
+            self.seconds.append(time.monotonic() - began)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+
+@contextlib.contextmanager
+def good_requests(guarded: Guarded) -> Iterator[Good]:
+    """Good requests from two clients for as long as the block lasts; each must be answered 201, soon."""
+    good = Good(guarded)
+    threads = [threading.Thread(target=good.run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield good
+    finally:
+        good.stop()
+        for thread in threads:
+            thread.join()
+    assert good.errors == []
+    assert set(good.statuses) == {201}
+    assert max(good.seconds) < GOOD_SECONDS, sorted(good.seconds)[-5:]
+
+
+def send(guarded: Guarded, *parts: bytes, timeout_seconds: float = 20) -> bytes:
+    """Send raw bytes on a connection of its own; returns what came back until it was closed or silent."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", guarded.stack.port), timeout=timeout_seconds) as sock:
+        with contextlib.suppress(OSError):
+            for part in parts:
+                sock.sendall(part)
+        with contextlib.suppress(OSError):
+            while chunk := sock.recv(65536):
+                answer += chunk
+                if b"\r\n\r\n" in answer and b"keep-alive" in answer.lower():
+                    break
+    return answer
+
+
+def request(guarded: Guarded, body: bytes, *headers: str, length: int | None = None) -> bytes:
+    lines = [
+        "POST /tasks HTTP/1.1",
+        "Host: localhost",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Authorization: {guarded.ann['Authorization']}",
+        f"Content-Length: {len(body) if length is None else length}",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else 0
+
+
+BODIES = {
+    "bad UTF-8": b'{"name": "upload", "description": "\xff\xfe\x80"}',
+    "UTF-16": '{"name": "upload"}'.encode("utf-16"),
+    "deep lists": b"[" * 30_000 + b"]" * 30_000,
+    "deep objects": b'{"a":' * 9_000 + b"1" + b"}" * 9_000,
+    "open lists": b"[" * 60_000,
+    "long number": b'{"name": "upload", "params": {"numRecords": ' + b"9" * 60_000 + b"}}",
+    "many keys": b"{" + b",".join(b'"k%d":1' % number for number in range(6_000)) + b"}",
+    "one key twice": b'{"name": "upload", "name": "upload"}',
+    "NUL": b'{"name": "up\\u0000load"}',
+    "lone surrogate": b'{"name": "upload", "description": "\\ud800"}',
+    "form": b"name=upload",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+def test_malformed_bodies_are_400(guarded: Guarded, body: bytes) -> None:
+    answer = send(guarded, request(guarded, body))
+    assert status_of(answer) == 400
+    assert b"application/problem+json" in answer
+    assert b"Traceback" not in answer
+
+
+def test_load_of_malformed_bodies(guarded: Guarded) -> None:
+    with good_requests(guarded) as good:
+        until = time.monotonic() + ATTACK_SECONDS
+        sent = 0
+        while time.monotonic() < until:
+            for body in BODIES.values():
+                assert status_of(send(guarded, request(guarded, body))) == 400
+                sent += 1
+    assert sent > 20
+    assert len(good.statuses) > 10
+
+
+def test_ten_megabytes_are_refused_unread(guarded: Guarded) -> None:
+    big = b'{"name": "upload", "description": "' + b"x" * 10_000_000 + b'"}'
+    with good_requests(guarded):
+        for _ in range(10):
+            answer = send(guarded, request(guarded, big))
+            # Whoever goes on sending may see the connection close before the answer.
+            assert status_of(answer) in (413, 0)
+            assert status_of(send(guarded, request(guarded, b"", length=10_000_000))) in (413, 0)
+    assert guarded.stack.peak_rss_mib("web") < 400
+
+
+HEADERS = {
+    "long line": [f"X-Bomb: {'x' * 100_000}"],
+    "many": [f"X-Bomb-{number}: x" for number in range(2_000)],
+    "one, many times": ["X-Forwarded-For: 1.2.3.4"] * 2_000,
+    "no colon": ["nonsense"],
+    "space before colon": ["Content-Length : 5"],
+    "two lengths": ["Content-Length: 5"],
+    "length and chunks": ["Transfer-Encoding: chunked"],
+    "NUL": ["X-Bomb: a\0b"],
+}
+
+
+@pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS.keys())
+def test_header_bombs_are_refused(guarded: Guarded, headers: list[str]) -> None:
+    answer = send(guarded, request(guarded, b'{"name": "upload"}', *headers))
+    assert 400 <= status_of(answer) < 500 or answer == b""
+    assert b"Traceback" not in answer
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET / HTTP/9.9",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1",
+        b"\xff\xfe / HTTP/1.1",
+    ],
+)
+def test_no_http_is_refused(guarded: Guarded, line: bytes) -> None:
+    answer = send(guarded, line + b"\r\nHost: localhost\r\n\r\n", timeout_seconds=15)
+    assert 400 <= status_of(answer) < 600 or answer == b""
+    assert b"Traceback" not in answer
+
+
+def drip_headers(sock: socket.socket, turn: int) -> None:
+    sock.sendall(b"POST /tasks HTTP/1.1\r\nHost: localhost\r\n" if turn == 0 else b"X-%d: x\r\n" % turn)
+
+
+def drip_body(sock: socket.socket, turn: int, head: bytes) -> None:
+    sock.sendall(head if turn == 0 else b" ")
+
+
+def say_nothing(sock: socket.socket, turn: int) -> None:
+    """Holds the connection."""
+
+
+@pytest.mark.parametrize("kind", ["headers", "body", "silence"])
+def test_slow_clients_hold_nobody_up(guarded: Guarded, kind: str) -> None:
+    head = request(guarded, b"", length=5_000)
+    drip: dict[str, Callable[[socket.socket, int], None]] = {
+        "headers": drip_headers,
+        "body": lambda sock, turn: drip_body(sock, turn, head),
+        "silence": say_nothing,
+    }
+    with contextlib.ExitStack() as opened:
+        slow = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", guarded.stack.port), timeout=5))
+            for _ in range(SLOW_CLIENTS)
+        ]
+        with good_requests(guarded) as good:
+            for turn in range(int(ATTACK_SECONDS * 2)):
+                for sock in slow:
+                    with contextlib.suppress(OSError):
+                        drip[kind](sock, turn)
+                threading.Event().wait(0.5)
+    assert len(good.statuses) > 10
