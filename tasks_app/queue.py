@@ -71,6 +71,23 @@ class Script:
             return connection.execute_command("EVAL", self.source, len(keys), *keys, *args)
 
 
+class LeavesLonelyPrimary:
+    """For a connection by Sentinels: leaves a primary that takes no writes, and asks another Sentinel where to go.
+
+    A primary cut off from its replicas, but not from us, has a Sentinel beside it that swears by it: redis-py would
+    ask that one again and again.
+    """
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().read_response(*args, **kwargs)  # type: ignore[misc]
+        except NotNow:
+            self.disconnect()  # type: ignore[attr-defined]
+            sentinels = self.connection_pool.sentinel_manager.sentinels  # type: ignore[attr-defined]
+            sentinels.append(sentinels.pop(0))
+            raise
+
+
 class Line(threading.local):
     """A connection that each thread keeps for itself, for the two calls that a request is measured by.
 
@@ -116,7 +133,10 @@ def get_connection() -> redis.Redis[Any]:
 @lru_cache(maxsize=4)
 def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
     if not url:  # Sentinels: django-rq knows how to find the primary
-        return django_rq.get_connection(HIGH)
+        client = django_rq.get_connection(HIGH)
+        pool = client.connection_pool
+        pool.connection_class = type("LonelyAware", (LeavesLonelyPrimary, pool.connection_class), {})
+        return client
     address, _, query = url.partition("?")
     # What stands in the URL would win over the arguments below.
     kept = [(name, value) for name, value in parse_qsl(query) if not name.startswith("socket_")]

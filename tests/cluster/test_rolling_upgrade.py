@@ -1,0 +1,132 @@
+"""Old and new processes run together while a migration adds a column: no task is lost, none is done twice.
+
+The new version is a copy of this tree with a planted field in tables and snapshots; its migration runs while the old
+version works. Both write to the same database and Redis, and each runs what the other has begun.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from longtasks.stack import PROJECT_DIR, free_port
+from tests.servers import IS_EMBEDDED
+from tests.stack import TABLES, ProcfileStack
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(IS_EMBEDDED, reason="one host, one version")]
+PARTS = ("settings", "longtasks", "tasks_app", "catalog")
+SIZES = (1, 1, 20, 700, 4000)
+PLANTED_FIELD = """
+
+for _model in (TaskCheckpoint, TaskRecord, TaskEvent):
+    # db_default: the old version inserts rows without naming the column.
+    _model.add_to_class("planted", models.CharField(max_length=8, default="", db_default=""))
+"""
+
+
+@pytest.fixture
+def new_version(tmp_path: Path) -> Path:
+    """The tree with a field more in three tables and in every snapshot, and the migration that adds it."""
+    tree = tmp_path / "new"
+    for part in PARTS:
+        shutil.copytree(PROJECT_DIR / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("manage.py", "Procfile"):
+        shutil.copy(PROJECT_DIR / file, tree)
+    models = tree / "tasks_app/models/tasks.py"
+    models.write_text(models.read_text() + PLANTED_FIELD)
+    events = tree / "tasks_app/events.py"
+    old_line = '    trace: str = ""'
+    text = events.read_text()
+    assert old_line in text
+    # Written in every snapshot, since it is not what the table of defaults says.
+    events.write_text(text.replace(old_line, f'    planted: str = "new"\n{old_line}', 1))
+    manage(tree, os.environ, "makemigrations", "tasks_app", "--name", "planted")
+    return tree
+
+
+def manage(tree: Path, environment: "os._Environ[str] | dict[str, str]", *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=tree, env=environment, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Starter(threading.Thread):
+    """Starts uploads through whichever web answers, until it is told to stop."""
+
+    def __init__(self, stack: ProcfileStack) -> None:
+        super().__init__(daemon=True)
+        self.stack = stack
+        self.ports = [stack.port]
+        self.accepted: dict[str, int] = {}
+        self.enough = threading.Event()
+
+    def run(self) -> None:
+        while not self.enough.is_set():
+            records = SIZES[len(self.accepted) % len(SIZES)]
+            self.stack.port = self.ports[len(self.accepted) % len(self.ports)]
+            answer = self.stack.post("/tasks", {"name": "upload", "params": {"numRecords": records}})
+            if answer.status == 201:
+                self.accepted[answer.json["id"]] = records
+            self.enough.wait(0.05)
+
+    def wait_for_more(self, number: int) -> None:
+        wanted = len(self.accepted) + number
+        self.stack.wait_for(lambda: len(self.accepted) >= wanted, deadline_seconds=60, what=f"{number} tasks more")
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def test_a_column_is_added_while_both_versions_run(make_stack: Callable[..., ProcfileStack], new_version: Path) -> None:
+    stack = make_stack(workers=1, environment={"SHARD_RECORDS": "2000", "WEB_WORKERS": "1"})
+    new_port = free_port()
+    starter = Starter(stack)
+    starter.start()
+    starter.wait_for_more(10)
+
+    manage(new_version, stack.environment, "migrate", "--noinput", "--verbosity", "0")  # the old version is at work
+    starter.wait_for_more(10)
+    inside = f"env -C {new_version}"
+    stack.start_role("new_web", command=f"{inside} PORT={new_port} python -m longtasks.web")
+    stack.start_role("new_worker", command=f"{inside} python manage.py workers 1")
+    stack.start_role("new_mirror", command=f"{inside} python manage.py mirror")
+    stack.wait_for(lambda: answers(new_port), deadline_seconds=40, what="the new web answers")
+    stack.wait_for(
+        lambda: len(stack.redis().smembers("rq:workers")) >= 2, deadline_seconds=40, what="both workers are there"
+    )
+    starter.ports = [stack.port, new_port]
+    starter.wait_for_more(40)
+
+    starter.ports = [new_port]
+    for role in ("worker", "mirror", "web"):
+        stack.stop_role(role)
+    starter.wait_for_more(10)
+    starter.enough.set()
+    starter.join(timeout=30)
+    stack.port = new_port
+
+    for task_id, records in starter.accepted.items():
+        task = stack.wait_for_end(task_id, deadline_seconds=90)
+        assert (task["status"], task["attempts"], task["error"]) == ("finished", 1, None)
+        assert task["progress"] == {"done": records, "total": records}
+        assert stack.row_counts(task_id) == dict.fromkeys(TABLES, records)
+        assert stack.position_counts(task_id) == dict.fromkeys(TABLES, records)
+    planted = dict(stack.sql("SELECT planted, COUNT(*) FROM tasks_app_taskrecord GROUP BY planted"))
+    assert planted == {"": len(starter.accepted)}
+    workers = {name for (name,) in stack.sql("SELECT DISTINCT worker FROM tasks_app_taskcheckpoint WHERE worker <> ''")}
+    assert len(workers) >= 2, "only one version ran tasks: this test showed nothing"
+    for role in ("worker", "mirror", "new_worker", "new_mirror"):
+        assert "Traceback" not in stack.log_path(role).read_text(), stack.log_tail(role)
