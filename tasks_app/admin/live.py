@@ -20,7 +20,7 @@ def answer_parts(request: HttpRequest, parts: Mapping[str, tuple[str, Mapping[st
     return JsonResponse({"parts": html}, headers={"Cache-Control": "no-store"})
 
 
-def render_page(request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
+def render_page(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
     """Return a page of the admin with its frame around it."""
     request.current_app = admin.site.name  # type: ignore[attr-defined]
-    return TemplateResponse(request, template, {**admin.site.each_context(request), **context}, status=status)
+    return TemplateResponse(request, template, {**admin.site.each_context(request), **context})

@@ -98,11 +98,13 @@ class StartForm(forms.Form):
 def start_page(request: HttpRequest) -> HttpResponse:
     """Show the form of a task type, and start the task that it asks for."""
     task_types = list_task_types()
-    name = request.POST.get("type") or request.GET.get("type") or task_types[0].name
     try:
-        task_type = get_task_type(name)
+        task_type = get_task_type(request.POST.get("type") or request.GET.get("type") or "")
     except UnknownTaskType:
-        task_type = task_types[0]
+        # First the one that can be started as it is.
+        task_type = min(
+            task_types, key=lambda known: any(f.required for f in known.params_serializer().fields.values())
+        )
     if request.method == "POST":
         form = StartForm(task_type, request.POST)
         if form.is_valid():
@@ -116,7 +118,7 @@ def start_page(request: HttpRequest) -> HttpResponse:
     else:
         form = StartForm(task_type, initial=_get_initial(request.GET))
     context = {"title": gettext("Start a task"), "form": form, "task_type": task_type, "task_types": task_types}
-    return render_page(request, "tasks_app/start.html", context, status=200 if not form.errors else 422)
+    return render_page(request, "tasks_app/start.html", context)
 
 
 def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.dashboard import open_browser
+from tests.browser.dashboard import Visit, create_person, open_browser
 from tests.stack import ProcfileStack
 
 MakeVisit = Callable[..., Any]
@@ -23,19 +23,36 @@ def browser() -> Generator[Any, None, None]:
         yield opened
 
 
-@pytest.fixture
-def visit(browser: Any, stack: ProcfileStack) -> Generator[MakeVisit, None, None]:
-    """`visit()`: a window in which an administrator is logged in; errors on its console fail the test."""
-    from tests.browser.dashboard import Visit, create_person
+@pytest.fixture(scope="session")
+def logged_in(browser: Any, _session_stack: ProcfileStack) -> Any:
+    """The cookies of ada, an administrator."""
+    _session_stack.ensure_running()
+    create_person(_session_stack, "ada", superuser=True)
+    window = Visit(browser, _session_stack)
+    window.log_in("ada")
+    cookies = window.context.storage_state()
+    window.context.close()
+    return cookies
 
+
+@pytest.fixture
+def visit(browser: Any, stack: ProcfileStack, logged_in: Any) -> Generator[MakeVisit, None, None]:
+    """`visit()`: a window of ada's; an error on its console, or a request to another host, fails the test.
+
+    `visit(stack=…)`: at another stack, where she is made and logs in first.
+    """
     made: list[Visit] = []
 
-    def make(name: str = "ada", **options: Any) -> Visit:
-        create_person(stack, name, superuser=True)
-        made.append(Visit(browser, stack, **options))
-        made[-1].log_in(name)
+    def make(*, stack: ProcfileStack = stack, **options: Any) -> Visit:
+        if stack is logged_in_at:
+            made.append(Visit(browser, stack, storage_state=logged_in, **options))
+        else:
+            create_person(stack, "ada", superuser=True)
+            made.append(Visit(browser, stack, **options))
+            made[-1].log_in("ada")
         return made[-1]
 
+    logged_in_at = stack
     yield make
     complaints = [line for one in made for line in one.complaints]
     foreign = {host for one in made for host in one.foreign_hosts}

@@ -60,7 +60,7 @@ class Visit:
         self.stack = stack
         self.context: BrowserContext = browser.new_context(base_url=stack.address, **options)
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.console: list[str] = []
         self.hosts: set[str] = set()
         self.page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
