@@ -147,6 +147,9 @@ def main(arguments: Sequence[str]) -> int:
     except BenchError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("bench: interrupted; what was measured by then is kept\n")
+        return 130
     say(f"written: {report}")
     return 0 if all_made else 1
 

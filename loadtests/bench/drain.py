@@ -48,7 +48,7 @@ def measure_cell(bench: Bench, stack: BenchStack, *, records: int, workers: int,
     runs = 1 if records >= scale.once_from else scale.runs
     rate = guess_rate(records=records)
     most = max(1, min(scale.most_tasks, 10_000_000 // records))
-    if scale.probe_seconds and runs > 1:
+    if scale.probe_seconds and runs > 1 and rate * scale.cell_seconds > workers:  # else it is one task for each anyway
         tasks = cell_tasks(rate=rate, seconds=scale.probe_seconds, workers=workers, most=most)
         rate = run_cell(bench, stack, tasks=tasks, records=records, workers=workers)["tasks_per_second"]
     tasks = 1 if runs == 1 else cell_tasks(rate=rate, seconds=scale.cell_seconds, workers=workers, most=most)

@@ -37,7 +37,7 @@ def measure_cell(bench: Bench, peer: Peer, records: int) -> list[dict[str, Any]]
     scale = bench.scale
     rate = guess_rate(records=records) / SLOWER
     most = max(1, min(scale.peer_most_tasks, MOST_RECORDS // records))
-    if scale.probe_seconds:
+    if scale.probe_seconds and rate * scale.cell_seconds > PROCESSES:
         tasks = cell_tasks(rate=rate, seconds=scale.probe_seconds, workers=PROCESSES, most=most)
         rate = run_cell(bench, peer, tasks=tasks, records=records)["tasks_per_second"]
     tasks = cell_tasks(rate=rate, seconds=scale.cell_seconds, workers=PROCESSES, most=most)

@@ -35,10 +35,12 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 def profile_tasks(*, tasks: int, records: int) -> list[dict[str, Any]]:
     """The functions that took most time themselves, with their share of the whole."""
-    run_tasks(tasks=WARM_TASKS, records=1)
+    start_tasks(tasks=WARM_TASKS, records=1)
+    run_tasks()
+    start_tasks(tasks=tasks, records=records)
     profiler = cProfile.Profile()
     profiler.enable()
-    run_tasks(tasks=tasks, records=records)
+    run_tasks()
     profiler.disable()
     stats: Any = pstats.Stats(profiler)
     functions = sorted(stats.stats.items(), key=lambda item: -item[1][2])[:SHOWN]
@@ -48,15 +50,20 @@ def profile_tasks(*, tasks: int, records: int) -> list[dict[str, Any]]:
     ]
 
 
-def run_tasks(*, tasks: int, records: int) -> None:
-    """Start tasks and run them to their end, as a worker would."""
-    from tasks_app import commands, moves, queue
-    from tasks_app.runner import Outlook, Runner, Verdict
+def start_tasks(*, tasks: int, records: int) -> None:
+    from tasks_app import commands
 
-    connection = queue.get_connection()
     new = commands.NewTask(name="upload", params={"numRecords": records})
     for start in range(0, tasks, 1000):
         commands.start_tasks(tasks=[new] * min(1000, tasks - start))
+
+
+def run_tasks() -> None:
+    """Run what waits to its end, as a worker would."""
+    from tasks_app import moves, queue
+    from tasks_app.runner import Outlook, Runner, Verdict
+
+    connection = queue.get_connection()
     outlook = Outlook(look_up=lambda _: Verdict.GO_ON, should_stop=lambda: False, while_waiting=lambda: None)
     runner = Runner(connection=connection, worker="bench", outlook=outlook)
     while True:
@@ -69,7 +76,7 @@ def run_tasks(*, tasks: int, records: int) -> None:
 def function_name(path: str, line: int, name: str) -> str:
     """Where a function is, as short as it stays clear: the last two parts of its path."""
     if path == "~":
-        return name.strip("<>")
+        return name.strip("<>").partition(" at 0x")[0]
     return f"{'/'.join(Path(path).parts[-2:])}:{line} {name}"
 
 
