@@ -105,11 +105,10 @@ def _insert_as_sql(connection: BaseDatabaseWrapper, table: str, fields: Fields, 
         types = _types(column)
         if types == {int}:
             literals.append(column)
+        elif types <= {int, str, NoneType}:
+            literals.append(_convert_by_value(column, literal))
         else:
-            if types <= {int, str, NoneType}:
-                literals.append(_convert_by_value(column, literal))
-            else:
-                literals.append(_convert(column, partial(prepared_literal, field)))
+            literals.append(_convert(column, partial(prepared_literal, field)))
     rows = ",".join([_row(fields)] * len(columns[0]))
     with connection.cursor() as cursor:
         cursor.execute(

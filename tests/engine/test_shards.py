@@ -35,9 +35,7 @@ class Bench:
         self.after_chunk = lambda taken: Verdict.GO_ON
 
     def runner(self, worker: str) -> Runner:
-        outlook = Outlook(
-            look_up=lambda taken: self.after_chunk(taken), should_stop=lambda: False, while_waiting=lambda: None
-        )
+        outlook = Outlook(look_up=self.after_chunk, should_stop=lambda: False, while_waiting=lambda: None)
         return Runner(connection=self.redis, worker=worker, outlook=outlook)
 
     def take(self, worker: str) -> list[moves.Taken]:
@@ -102,7 +100,8 @@ def test_shards_run_at_the_same_time_on_two_workers(bench):
     task_id = start(600)
     bench.run_next("one")
     first, second = bench.take("one"), bench.take("two")
-    assert first and second and first[0].task_id != second[0].task_id
+    assert [len(first), len(second)] == [1, 1]
+    assert first[0].task_id != second[0].task_id
     bench.runner("two").run(second)
     bench.runner("one").run(first)
     bench.apply()
@@ -115,12 +114,14 @@ def test_cancel_between_shards_keeps_what_is_committed_and_nothing_comes_after(b
     bench.run_next("one")
     bench.run_next("one")
     snapshot = commands.cancel_task(task_id=task_id)
-    assert snapshot.status == events.CANCELED and snapshot.done == 300
+    assert snapshot.status == events.CANCELED
+    assert snapshot.done == 300
     bench.drain()
     record = TaskRecord.objects.get(pk=task_id)
     assert (record.status, record.done) == (events.CANCELED, 300)
     assert positions(task_id) == [list(range(300))] * 3
-    assert bench.redis.keys("rq:wip:*") == [] and bench.redis.keys("rq:queue:*") == []
+    assert bench.redis.keys("rq:wip:*") == []
+    assert bench.redis.keys("rq:queue:*") == []
 
 
 def test_a_canceled_task_that_is_retried_ends_exact(bench):
