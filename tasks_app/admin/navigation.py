@@ -41,6 +41,12 @@ def get_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "title": _("System"),
             "items": [
                 item(_("RQ's pages"), "memory", reverse("admin:django_rq_dashboard_changelist"), can_administer),
+                item(
+                    _("API tokens"),
+                    "key",
+                    reverse("admin:tasks_app_apitoken_changelist"),
+                    _may_see("tasks_app.view_apitoken"),
+                ),
                 item(_("Users"), "person", reverse("admin:auth_user_changelist"), _may_see("auth.view_user")),
                 item(_("Groups"), "group", reverse("admin:auth_group_changelist"), _may_see("auth.view_group")),
                 item(_("API"), "api", "/docs", can_view) | {"active": False},
