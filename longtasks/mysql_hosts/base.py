@@ -60,14 +60,17 @@ def _get_refusal(connection: Any, *, takes_writes: bool) -> str:
     """Return why a host will not do; "" when it will. On a Galera node reads wait for what other nodes committed."""
     try:
         cursor = connection.cursor()
-        cursor.execute("SHOW GLOBAL STATUS LIKE 'wsrep_ready'")
-        state = cursor.fetchone()
-        if state is not None and state[1] != "ON":
-            return "is out of its cluster"
+        # A MariaDB without Galera says OFF, MySQL nothing at all.
+        cursor.execute("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'")
+        is_galera = (cursor.fetchone() or ("", "OFF"))[1] == "ON"
+        if is_galera:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'wsrep_ready'")
+            if cursor.fetchone()[1] != "ON":
+                return "is out of its cluster"
         cursor.execute("SELECT @@GLOBAL.read_only")
         if takes_writes and cursor.fetchone()[0]:
             return "is read-only"
-        if state is not None:
+        if is_galera:
             # What this process, or the one before it, committed through another node is seen by the next
             # statement here. 3: SELECT, BEGIN, UPDATE and DELETE.
             cursor.execute("SET SESSION wsrep_sync_wait = 3")

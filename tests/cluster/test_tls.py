@@ -1,0 +1,125 @@
+"""TLS to MariaDB and Redis with a certificate authority of one's own: the right one is taken, another is refused."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from longtasks.stack import PROJECT_DIR, free_port
+from tests.servers import IS_EMBEDDED, MariaDB, RedisServer
+
+pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="the embedded stack has no network")
+ASK = """
+import django; django.setup()
+from django.db import connection
+from tasks_app import queue
+with connection.cursor() as cursor:
+    cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+    print("cipher", cursor.fetchone()[1] or "none")
+print("redis", queue.get_connection().ping())
+"""
+
+
+def openssl(*words: str, directory: Path) -> None:
+    subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ca.pem, which has signed server.pem for localhost, and stranger.pem, which has not."""
+    directory = tmp_path_factory.mktemp("tls")
+    for name in ("ca", "stranger"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem", directory=directory)  # fmt: skip
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", "server.key",
+            "-out", "server.csr", directory=directory)  # fmt: skip
+    (directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+            "-extfile", "names", "-out", "server.pem", directory=directory)  # fmt: skip
+    return directory
+
+
+class TlsMariaDB(MariaDB):
+    def __init__(self, certificates: Path) -> None:
+        super().__init__()
+        self.port = free_port()
+        self._certificates = certificates
+
+    def _command(self) -> list[str]:
+        options = [option for option in super()._command() if option != "--skip-networking"]
+        tls = [f"--ssl-{kind}={self._certificates / name}" for kind, name in
+               (("ca", "ca.pem"), ("cert", "server.pem"), ("key", "server.key"))]  # fmt: skip
+        return [*options, "--bind-address=127.0.0.1", f"--port={self.port}", *tls]
+
+
+class TlsRedis(RedisServer):
+    def __init__(self, certificates: Path) -> None:
+        super().__init__()
+        self.tls_port = free_port()
+        self._certificates = certificates
+
+    def _command(self) -> list[str]:
+        return [
+            *super()._command(), "--tls-port", str(self.tls_port), "--tls-auth-clients", "no",
+            "--tls-cert-file", str(self._certificates / "server.pem"),
+            "--tls-key-file", str(self._certificates / "server.key"),
+            "--tls-ca-cert-file", str(self._certificates / "ca.pem"),
+        ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tls_servers(certificates: Path) -> Generator[tuple[TlsMariaDB, TlsRedis], None, None]:
+    pair = TlsMariaDB(certificates), TlsRedis(certificates)
+    try:
+        for server in pair:
+            server.start()
+        pair[0].create_database("longtasks")
+        pair[0].query("", "CREATE USER safe IDENTIFIED BY 'p' REQUIRE SSL")
+        pair[0].query("", "GRANT ALL ON longtasks.* TO safe")
+        yield pair
+    finally:
+        for server in pair:
+            server.remove()
+
+
+def ask(
+    servers: tuple[TlsMariaDB, TlsRedis], *, database_ca: Path, redis_ca: Path, hosts: str = "127.0.0.1:{port}"
+) -> subprocess.CompletedProcess[str]:
+    mariadb, redis_server = servers
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "settings.test",
+        "DATABASE_URL": f"mysql://safe:p@{hosts.format(port=mariadb.port)}/longtasks?ssl_ca={database_ca}",
+        "REDIS_URL": f"rediss://127.0.0.1:{redis_server.tls_port}/0?ssl_ca_certs={redis_ca}",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", ASK], cwd=PROJECT_DIR, env=environment, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("hosts", ["127.0.0.1:{port}", "127.0.0.1:1,127.0.0.1:{port}"])
+def test_the_right_authority_is_taken(tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path, hosts: str) -> None:
+    done = ask(tls_servers, database_ca=certificates / "ca.pem", redis_ca=certificates / "ca.pem", hosts=hosts)
+    assert done.returncode == 0, done.stderr
+    assert "cipher TLS_" in done.stdout
+    assert "redis True" in done.stdout
+
+
+def test_another_authority_is_refused_by_the_databases_client(
+    tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path
+) -> None:
+    done = ask(tls_servers, database_ca=certificates / "stranger.pem", redis_ca=certificates / "ca.pem")
+    assert done.returncode != 0
+    assert "certificate" in done.stderr.lower()
+
+
+def test_another_authority_is_refused_by_redis_client(
+    tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path
+) -> None:
+    done = ask(tls_servers, database_ca=certificates / "ca.pem", redis_ca=certificates / "stranger.pem")
+    assert "cipher TLS_" in done.stdout
+    assert done.returncode != 0
+    assert "certificate" in done.stderr.lower()
