@@ -41,6 +41,15 @@ test: debian-packages .venv/.dev .venv/.full .venv/.bench ## all tests on a Mari
 test-embedded: .venv/.dev .venv/.bench ## the same tests on SQLite and Valkey
 	@LONGTASKS_TEST_STACK=embedded DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(ARGS)
 
+.PHONY: cluster-test
+cluster-test: .venv/.dev .venv/.full ## several hosts on this one, each killed and cut off under load; writes docs/cluster.md (root)
+	@PYTHON=$(PYTHON) .ci/packages cluster
+	@.venv/bin/python -m tests.cluster $(ARGS)
+
+.PHONY: cluster-clean
+cluster-clean: .venv/.dev ## remove what a killed cluster-test has left
+	@.venv/bin/python -m tests.cluster --clean
+
 .PHONY: chaos
 MINUTES ?= 10
 chaos: debian-packages .venv/.dev .venv/.full ## faults on the real stack, then a soak of MINUTES (10); writes docs/chaos.md
