@@ -1,7 +1,8 @@
 """The dashboard's pages with 1,000,000 tasks in MariaDB: prints the server's time of each, at the median.
 
 `python -m tests.benchmarks.admin_pages [TASKS]`. A MariaDB and a Redis of its own; the pages go through the whole of
-Django (middleware, session, permissions, templates), without a network. Exits with 1 when a median is above 100 ms.
+Django (middleware, session, permissions, templates), without a network. Exits with 1 when a median is above 100 ms; on a machine
+that does other things, look at the time in Python.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from tests.servers import create_servers
 
 BOUND_MS = 100
-ROUNDS = 21
+ROUNDS = 15
 
 # UUIDv7 by hand: 48 bits of milliseconds, version, variant; one task each 40 ms, the newest now. One in a thousand
 # waits, a few failed; one type in fifty is another one.
@@ -46,9 +47,8 @@ def fill(tasks: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET @now = UNIX_TIMESTAMP(NOW(3))")
         cursor.execute("SET unique_checks = 0")
-        sql = FILL.replace("14, 0, '-')", "14, 0, '-')").replace("'-'), 14", "'-'), 14")
         for first in range(1, tasks + 1, step):
-            statement = sql.replace("{last}", str(min(tasks, first + step - 1))).replace("{first}", str(first))
+            statement = FILL.replace("{last}", str(min(tasks, first + step - 1))).replace("{first}", str(first))
             cursor.execute(statement, [tasks] * statement.count("%s"))
         cursor.execute(
             "INSERT INTO tasks_app_taskminute (minute, queue, name, accepted, started, finished, failed, canceled,"
@@ -60,14 +60,19 @@ def fill(tasks: int) -> None:
 
 
 def measure(name: str, call: Callable[[], Any]) -> float:
-    times = []
+    times, cpu_times = [], []
     for _ in range(ROUNDS):
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         answer = call()
         times.append(1000 * (time.perf_counter() - began))
+        cpu_times.append(1000 * (time.process_time() - cpu_began))
         assert answer.status_code == 200, (name, answer.status_code)
     median = statistics.median(times)
-    print(f"{name:<44} median {median:6.1f} ms   slowest {max(times):6.1f} ms", flush=True)
+    cpu = statistics.median(cpu_times)
+    print(
+        f"{name:<46} median {median:6.1f} ms   slowest {max(times):6.1f} ms   of it in Python {cpu:6.1f} ms",
+        flush=True,
+    )
     return median
 
 
