@@ -163,6 +163,7 @@ class MariaDB(Database):
                 "--no-defaults",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
+                f"--tmpdir={self.directory}",  # two at the same time may clash in /tmp
                 f"--datadir={self.directory / 'data'}",
                 *self._shared_options(),
             ],
