@@ -59,7 +59,7 @@ class Longtasks:
     redis_wait_replicas: int = variable(
         0, "Redis replicas that must hold a task before its 201, so that a failover loses none", minimum=0
     )
-    lease_seconds: float = variable(8.0, "how long a claim lives without a commit", minimum=0.1)
+    lease_seconds: float = variable(6.0, "how long a claim lives without a commit", minimum=0.1)
     chunk_seconds: float = variable(0.25, "the duration a chunk aims at", minimum=0.01, maximum=60)
     rescue_seconds: float = variable(2.0, "pause between two rescues", minimum=0.05)
     mirror_batch: int = variable(2000, "snapshots per mirror transaction", minimum=1)
