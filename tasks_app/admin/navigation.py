@@ -22,7 +22,7 @@ def get_navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the menu's groups and entries."""
 
     def item(title: str, icon: str, address: str, check: Callable[[HttpRequest], bool]) -> dict[str, Any]:
-        return {"title": title, "icon": icon, "link": address, "permission": check}
+        return {"title": title[:1].upper() + title[1:], "icon": icon, "link": address, "permission": check}
 
     tasks, start = reverse("admin:tasks_app_taskrecord_changelist"), reverse("admin:tasks_app_taskrecord_add")
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +14,11 @@ from tests.browser.dashboard import LIST, Visit, create_person, open_browser
 from tests.servers import create_servers
 from tests.stack import ProcfileStack
 
+# Where this machine keeps the project is nobody's business: tracebacks are shown without it.
+SHORTEN_PATHS = """paths => {
+  for (const trace of document.querySelectorAll("pre"))
+    for (const path of paths) trace.textContent = trace.textContent.replaceAll(path, "");
+}"""
 TARGET = PROJECT_DIR / "docs" / "screenshots"
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}
@@ -102,6 +108,7 @@ def take(stack: ProcfileStack, addresses: dict[str, str], target: Path) -> None:
                 live = page in ("overview", "task", "failed")
                 with visit.page.expect_response("**/live/**") if live else nullcontext():
                     visit.go(addresses[page])
+                visit.page.evaluate(SHORTEN_PATHS, [f"{PROJECT_DIR}/", f"{sys.prefix}/"])
                 visit.page.screenshot(path=target / f"{page}-{name}.png")
                 print(target / f"{page}-{name}.png", flush=True)
             visit.context.close()
