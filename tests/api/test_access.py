@@ -189,14 +189,14 @@ def test_a_known_token_costs_no_sql(make: Any) -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """`clock(31)`: half a minute later, for the memory of tokens."""
+    """`clock(31)`: half a minute later for the memory of tokens, whose time stands still otherwise."""
     moved = [0.0]
-    monotonic = time.monotonic
+    began = time.monotonic()
 
     def move(seconds: float) -> None:
         moved[0] += seconds
 
-    monkeypatch.setattr(tokens.time, "monotonic", lambda: monotonic() + moved[0])
+    monkeypatch.setattr(tokens.time, "monotonic", lambda: began + moved[0])
     return move
 
 
@@ -345,3 +345,20 @@ def test_the_command_makes_lists_and_revokes(capsys: pytest.CaptureFixture[str])
         call_command("token", "revoke", "999")
     with pytest.raises(CommandError, match="30d"):
         call_command("token", "create", "ann", "--expires-in", "soon")
+
+
+# What every answer carries
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/health/live", "/nothing", "/schema"])
+def test_secure_headers_and_no_cors(path: str) -> None:
+    response = Client().get(path, headers={"Origin": "https://evil.example"})
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["X-Frame-Options"] == "DENY"
+    assert response["Referrer-Policy"] == "same-origin"
+    assert not [name for name in response.headers if name.lower().startswith("access-control-")]
+    assert not response.cookies
+    preflight = Client().options(
+        path, headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    )
+    assert not [name for name in preflight.headers if name.lower().startswith("access-control-")]

@@ -108,4 +108,6 @@ def test_docs_come_from_this_host_alone(client: Client, path: str) -> None:
     assert client.get("/docs?script=").status_code == 200
     for source in sources:
         if source.startswith("/static/"):
-            assert client.get(source).status_code == 200
+            file = client.get(source)
+            assert file.status_code == 200
+            file.close()
