@@ -1,6 +1,6 @@
 """`python -m tests.cluster`: builds the cluster, breaks it in every way of `faults` under load, judges, writes the report.
 
-`--clean` removes what a killed run has left. `--only WORDS` makes the faults whose name holds the words.
+`--clean` removes what a killed run has left. `--only PATTERN` makes the faults whose name matches.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,12 +29,13 @@ from tests.servers import ServerError
 
 WHOLE_SECONDS = 150
 END_SECONDS = 180
+SETTLE_SECONDS = 60
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster")
     parser.add_argument("--clean", action="store_true", help="remove the namespaces that a killed run has left")
-    parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument("--only", default="", help="faults whose name matches this pattern")
     parser.add_argument("--single-writer", action="store_true", help="all hosts write to the same Galera node")
     parser.add_argument("--wait-replicas", type=int, default=1, help="REDIS_WAIT_REPLICAS")
     parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
@@ -58,7 +60,7 @@ def main() -> int:
 
 def run(options: argparse.Namespace) -> int:
     began = time.monotonic()
-    faults = [fault for fault in list_faults() if options.only in fault.name]
+    faults = [fault for fault in list_faults() if re.search(options.only, fault.name)]
     with tempfile.TemporaryDirectory(prefix="longtasks-load-") as name:
         directory = Path(name)
         with Cluster(single_writer=options.single_writer, redis_wait_replicas=options.wait_replicas) as cluster:
@@ -68,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
                 results = [make(cluster, fault, directory) for fault in faults]
             finally:
                 stop_load(load, directory)
+            settle(cluster)
             verdict = judge(cluster, directory)
             counts = cluster.sql("SELECT COUNT(*), SUM(failures) FROM tasks_app_taskcheckpoint")[0]
     outcome = summarize(verdict, results, options, checkpoints=int(counts[0]), failures=int(counts[1] or 0))
@@ -105,6 +108,17 @@ def stop_load(load: subprocess.Popen[bytes], directory: Path) -> None:
     child_process.wait_until(all_ended, deadline_seconds=END_SECONDS, pause_seconds=0.5)
     (directory / "quit").touch()
     child_process.stop(process=load, grace_seconds=15)
+
+
+def settle(cluster: Cluster) -> None:
+    """Wait until the mirrors have told of every end; who can't is shown with its log, and judged."""
+    open_ = "SELECT COUNT(*) FROM tasks_app_taskrecord WHERE status IN ('queued', 'started', 'scheduled')"
+    try:
+        cluster.wait_for(
+            lambda: not cluster.sql(open_)[0][0], what="the mirrors have caught up", seconds=SETTLE_SECONDS
+        )
+    except ClusterError as error:
+        print(error, flush=True)
 
 
 def make(cluster: Cluster, fault: Fault, directory: Path) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class SentinelNode(Node):
             f"sentinel monitor {MASTER} {self.network.address(self._primary)} 6379 2",
             f"sentinel auth-pass {MASTER} {PASSWORD}",
             f"sentinel down-after-milliseconds {MASTER} {SENTINEL_SECONDS * 1000}",
-            f"sentinel failover-timeout {MASTER} 10000",
+            f"sentinel failover-timeout {MASTER} 5000",
         ]
         path.write_text("\n".join(lines) + "\n")
 
