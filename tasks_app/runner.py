@@ -19,21 +19,21 @@ from typing import Any, Final
 
 import redis
 from django.conf import settings
-from django.db import IntegrityError, close_old_connections, reset_queries
+from django.db import close_old_connections, reset_queries
 
 from tasks_app import checkpoints, chunks, crash_points, events, log_context, moves, shards, tracing
 from tasks_app.checkpoints import CancelRequested, Claim, Fenced, Refusal
-from tasks_app.chunks import ChunkSize, NotWhole, SmallTask
+from tasks_app.chunks import ChunkSize
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error
 from tasks_app.lookup import find_snapshot
 from tasks_app.models import TaskCheckpoint
 from tasks_app.moves import Move, Taken
 from tasks_app.shards import ParentGone
+from tasks_app.small_tasks import SmallTasks, is_small
 from tasks_app.task_types import get_task_type
 
 logger = logging.getLogger(__name__)
-REFUSALS: Final = 3  # of a shared chunk by a unique key, before its tasks are run alone
 ERROR_CHARACTERS: Final = 20_000  # of a traceback, its end
 
 
@@ -68,8 +68,10 @@ class Runner:
         """Run what was taken to its end, or as far as the worker may. Raises GaveUp when asked to stop meanwhile."""
         close_old_connections()  # a connection that the server closed while the worker was idle is not used again
         alone = list(taken)
-        if len(taken) > 1 or _is_small(taken[0]):
-            alone = self._run_shared(taken)
+        if len(taken) > 1 or is_small(taken[0]):
+            small_tasks = SmallTasks(self._redis, worker=self._worker, persist=self._persist, patience=self._patience)
+            alone = small_tasks.run(taken)
+            self.rows += small_tasks.rows
         for position, task in enumerate(alone):
             if position and self._must_make_way(task):
                 self._put_back(alone[position:])
@@ -249,78 +251,6 @@ class Runner:
         move = Move(snapshot, "wip", "scheduled", worker=self._worker, run_at=run_at, failures=failures)
         self._persist(lambda: moves.move_tasks(self._redis, [move]))
 
-    # --- many small tasks, one chunk
-
-    def _run_shared(self, taken: Sequence[Taken]) -> list[Taken]:
-        """Run small tasks in one chunk; return those that must be run alone."""
-        small = {
-            uuid.UUID(task.task_id): (task, SmallTask(task.snapshot, uuid.UUID(task.task_id)))
-            for task in taken
-            if task.snapshot is not None
-        }
-        alone: list[Taken] = []
-        refusals = 0
-        patience = self._patience(None)
-        while small:
-            try:
-                known = checkpoints.get_checkpoints(small)
-                for task_id, row in known.items():
-                    task, _ = small.pop(task_id)
-                    if row.outcome == events.FINISHED and row.epoch == 1 and row.worker == self._worker:
-                        # Our own commit, whose answer was lost.
-                        self._finish_small([(task, row.done, row.counts)])
-                    else:
-                        alone.append(task)
-                if small:
-                    with tracing.shared_chunk_span(
-                        (member.snapshot for _, member in small.values()), worker=self._worker
-                    ):
-                        chunks.run_shared_chunk([member for _, member in small.values()], worker=self._worker)
-                    break
-            except IntegrityError as error:
-                # Another worker or a cancel came first for one of them, and the next look tells which; or it is
-                # the task's own statement that is wrong, and running alone tells whose.
-                refusals += 1
-                if refusals > REFUSALS:
-                    logger.warning("%d small tasks run alone: %r", len(small), error)
-                    return alone + [task for task, _ in small.values()]
-                patience.wait()
-            except NotWhole:
-                return alone + [task for task, _ in small.values()]
-            except Exception as error:
-                if not is_infrastructure_error(error):
-                    logger.warning("%d small tasks run alone, since one of them failed: %r", len(small), error)
-                    return alone + [task for task, _ in small.values()]
-                logger.warning("%d small tasks: infrastructure, trying again: %s", len(small), error)
-                patience.wait()
-        if settings.DEBUG:
-            reset_queries()
-        done = [(task, member.result.done, member.result.counts) for task, member in small.values() if member.result]
-        if done:
-            self.rows += sum(sum(counts.values()) for _, _, counts in done)
-            crash_points.reach(crash_points.BEFORE_END)
-            self._finish_small(done)
-        return alone
-
-    def _finish_small(self, done: Sequence[tuple[Taken, int, Any]]) -> None:
-        now = datetime.now(UTC)
-        batch = []
-        for task, records, counts in done:
-            assert task.snapshot is not None
-            snapshot = replace(
-                task.snapshot,
-                status=events.FINISHED,
-                cause="end",
-                actor="",
-                done=records,
-                counts=dict(counts),
-                epoch=max(1, task.snapshot.epoch),
-                ended_at=now,
-                error=None,
-            )
-            batch.append(Move(snapshot, "wip", "ended", worker=self._worker))
-        self._persist(lambda: moves.move_tasks(self._redis, batch))
-
     # --- telling Redis
 
     def _tell_end(self, held: Claim, taken: Taken, *, status: str, error: str | None = None) -> None:
@@ -422,11 +352,6 @@ class Runner:
 
         seconds = settings.LONGTASKS.job_timeout_seconds
         return UnixSignalDeathPenalty(seconds, JobTimeoutException, job_id=snapshot.id)
-
-
-def _is_small(taken: Taken) -> bool:
-    weight = taken.snapshot.weight if taken.snapshot else 0
-    return not taken.solo and 0 < weight <= settings.LONGTASKS.batch_records
 
 
 def get_pause_seconds(failures: int) -> float:

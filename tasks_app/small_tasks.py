@@ -1,0 +1,120 @@
+"""Many small tasks, one chunk: run from begin to end in one transaction, and ended in one step.
+
+Owns the way of tasks that share a chunk, and which of them must be run alone instead. The runner knows that way.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from django.db import IntegrityError, reset_queries
+
+from tasks_app import checkpoints, chunks, crash_points, events, moves, tracing
+from tasks_app.checkpoints import Claim
+from tasks_app.chunks import NotWhole, SmallTask
+from tasks_app.infrastructure import Patience, is_infrastructure_error
+from tasks_app.moves import Move, Taken
+
+logger = logging.getLogger(__name__)
+REFUSALS: Final = 3  # of a shared chunk by a unique key, before its tasks are run alone
+
+
+class SmallTasks:
+    """One shared chunk of a worker."""
+
+    def __init__(
+        self,
+        connection: redis.Redis[Any],
+        *,
+        worker: str,
+        persist: Callable[[Callable[[], Any]], Any],
+        patience: Callable[[Claim | None], Patience],
+    ) -> None:
+        self._redis = connection
+        self._worker = worker
+        self._persist = persist
+        self._patience = patience
+        self.rows = 0  # committed
+
+    def run(self, taken: Sequence[Taken]) -> list[Taken]:
+        """Run small tasks in one chunk; return those that must be run alone."""
+        small = {
+            uuid.UUID(task.task_id): (task, SmallTask(task.snapshot, uuid.UUID(task.task_id)))
+            for task in taken
+            if task.snapshot is not None
+        }
+        alone: list[Taken] = []
+        refusals = 0
+        patience = self._patience(None)
+        while small:
+            try:
+                known = checkpoints.get_checkpoints(small)
+                for task_id, row in known.items():
+                    task, _ = small.pop(task_id)
+                    if row.outcome == events.FINISHED and row.epoch == 1 and row.worker == self._worker:
+                        # Our own commit, whose answer was lost.
+                        self._finish([(task, row.done, row.counts)])
+                    else:
+                        alone.append(task)
+                if small:
+                    with tracing.shared_chunk_span(
+                        (member.snapshot for _, member in small.values()), worker=self._worker
+                    ):
+                        chunks.run_shared_chunk([member for _, member in small.values()], worker=self._worker)
+                    break
+            except IntegrityError as error:
+                # Another worker or a cancel came first for one of them, and the next look tells which; or it is
+                # the task's own statement that is wrong, and running alone tells whose.
+                refusals += 1
+                if refusals > REFUSALS:
+                    logger.warning("%d small tasks run alone: %r", len(small), error)
+                    return alone + [task for task, _ in small.values()]
+                patience.wait()
+            except NotWhole:
+                return alone + [task for task, _ in small.values()]
+            except Exception as error:
+                if not is_infrastructure_error(error):
+                    logger.warning("%d small tasks run alone, since one of them failed: %r", len(small), error)
+                    return alone + [task for task, _ in small.values()]
+                logger.warning("%d small tasks: infrastructure, trying again: %s", len(small), error)
+                patience.wait()
+        if settings.DEBUG:
+            reset_queries()
+        done = [(task, member.result.done, member.result.counts) for task, member in small.values() if member.result]
+        if done:
+            self.rows += sum(sum(counts.values()) for _, _, counts in done)
+            crash_points.reach(crash_points.BEFORE_END)
+            self._finish(done)
+        return alone
+
+    def _finish(self, done: Sequence[tuple[Taken, int, Any]]) -> None:
+        now = datetime.now(UTC)
+        batch = []
+        for task, records, counts in done:
+            assert task.snapshot is not None
+            snapshot = replace(
+                task.snapshot,
+                status=events.FINISHED,
+                cause="end",
+                actor="",
+                done=records,
+                counts=dict(counts),
+                epoch=max(1, task.snapshot.epoch),
+                ended_at=now,
+                error=None,
+            )
+            batch.append(Move(snapshot, "wip", "ended", worker=self._worker))
+        self._persist(lambda: moves.move_tasks(self._redis, batch))
+
+
+def is_small(taken: Taken) -> bool:
+    """Tell whether a task may share a chunk."""
+    weight = taken.snapshot.weight if taken.snapshot else 0
+    return not taken.solo and 0 < weight <= settings.LONGTASKS.batch_records
