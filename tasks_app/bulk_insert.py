@@ -93,6 +93,7 @@ def _insert_with_parameters(
 
 def _insert_as_sql(connection: BaseDatabaseWrapper, table: str, fields: Fields, columns: Columns, suffix: str) -> None:
     """For MySQL, whose driver writes values into the statement's text, and takes its time over each."""
+    connection.ensure_connection()  # whose escaping is asked for below
 
     def literal(value: Any) -> str:
         return connection.connection.literal(value).decode()  # the driver's own escaping
