@@ -97,6 +97,7 @@ class Line(threading.local):
 
     _connection: Any = None
     _pool: Any = None
+    breaks = 0  # how often this thread's connection was given up: the next command may reach another server
 
     def execute_command(self, *words: Any) -> Any:
         pool = get_connection().connection_pool
@@ -107,12 +108,14 @@ class Line(threading.local):
         try:
             # Something to read before anything was asked: the server has closed the connection meanwhile.
             if self._pid != os.getpid() or connection.can_read(timeout=0):
+                self.breaks += 1
                 connection.disconnect()
                 connection.connect()  # asks the Sentinels, where there are any; sending would not
                 self._pid = os.getpid()
             connection.send_command(*words)
             return connection.read_response()
         except AWAY:
+            self.breaks += 1
             connection.disconnect()
             raise
 
@@ -220,8 +223,8 @@ def enqueue_tasks(
         )
     with mapped_errors():
         answer = _enqueue(_line, (events.STREAM_KEY, idempotency_key), args)
-        if answer[0] in (b"ok", b"replay"):
-            _wait_for_replicas()
+        if settings.LONGTASKS.redis_wait_replicas and answer[0] in (b"ok", b"replay"):
+            _wait_for_replicas(_line.breaks, wrote=answer[0] == b"ok")
     word = answer[0]
     if word == b"ok":
         return None
@@ -237,14 +240,18 @@ def enqueue_tasks(
     )
 
 
-def _wait_for_replicas() -> None:
-    """Return when REDIS_WAIT_REPLICAS replicas hold what this thread wrote last; QueueUnavailable when they don't."""
+def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:
+    """Return when REDIS_WAIT_REPLICAS replicas hold what this thread wrote, or read, last; else QueueUnavailable.
+
+    WAIT counts from its own connection's last write: after a read there must be one, and one on a new connection,
+    perhaps to another server, would say nothing.
+    """
     wanted = settings.LONGTASKS.redis_wait_replicas
-    if not wanted:
-        return
     timeout_ms = int(settings.LONGTASKS.redis_timeout_seconds * 500)  # answers before the socket gives up
+    if not wrote:
+        _line.execute_command("SET", "longtasks:held", "1")
     held = _line.execute_command("WAIT", wanted, timeout_ms)
-    if held < wanted:
+    if held < wanted or _line.breaks != breaks:
         raise QueueUnavailable(f"{held} of {wanted} replicas have it")
 
 

@@ -63,7 +63,7 @@ def list_faults() -> list[Fault]:
             "the Redis primary apart from its replicas and Sentinels, but not from web and workers",
             _isolate_primary,
             lambda c: c.network.rejoin(),
-            hold_seconds=30,
+            hold_seconds=20,
             may_lose=True,
         ),
         Fault("a Galera node killed", lambda c: c.databases[DB[1]].kill(), lambda c: c.databases[DB[1]].start()),

@@ -1,0 +1,79 @@
+"""REDIS_WAIT_REPLICAS and min-replicas-to-write: no 201 for what one machine alone holds, not even the second time."""
+
+import dataclasses
+from collections.abc import Generator
+
+import pytest
+import redis as redis_package
+from django.conf import settings
+from django.test import override_settings
+
+from tasks_app import commands, queue
+from tasks_app.errors import QueueUnavailable
+from tests.servers import RedisServer
+
+TASK = commands.NewTask(name="upload", params={"numRecords": 1})
+
+
+@pytest.fixture(autouse=True)
+def _wants_a_replica() -> Generator[None, None, None]:
+    # A WAIT gives up after half of the timeout.
+    with override_settings(
+        LONGTASKS=dataclasses.replace(settings.LONGTASKS, redis_wait_replicas=1, redis_timeout_seconds=1)
+    ):
+        yield
+
+
+@pytest.fixture
+def replica(redis: redis_package.Redis) -> Generator[RedisServer, None, None]:
+    """A replica of the tests' Redis that has caught up."""
+    server = RedisServer()
+    try:
+        server.start()
+        with server.client() as client:
+            client.replicaof("127.0.0.1", redis.connection_pool.connection_kwargs["port"])
+            assert redis.wait(0, 1) >= 0
+            redis.set("longtasks:mark", "1")
+            for _ in range(100):
+                if redis.wait(1, 200) == 1:
+                    break
+        yield server
+    finally:
+        server.remove()
+
+
+def test_a_task_that_no_replica_holds_is_not_accepted() -> None:
+    with pytest.raises(QueueUnavailable):
+        commands.start_task(task=TASK)
+
+
+def test_asked_again_with_its_key_it_is_still_not_accepted(redis: redis_package.Redis) -> None:
+    for _ in range(2):
+        with pytest.raises(QueueUnavailable):
+            commands.start_task(task=TASK, idempotency_key="once")
+    assert redis.llen(queue.queue_key("low")) == 1, "the second time was a replay, and was refused as well"
+
+
+def test_asked_again_when_a_replica_is_there_it_is_accepted(
+    redis: redis_package.Redis, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(QueueUnavailable):
+        commands.start_task(task=TASK, idempotency_key="twice")
+    replica: RedisServer = request.getfixturevalue("replica")
+    started = commands.start_task(task=TASK, idempotency_key="twice")
+    assert started.replayed
+    with replica.client() as client:
+        assert client.lrange(queue.queue_key("low"), 0, -1) == [started.snapshot.id.encode()]
+
+
+def test_a_primary_that_must_have_replicas_takes_nothing_and_is_away(redis: redis_package.Redis) -> None:
+    redis.config_set("min-replicas-to-write", 1)
+    try:
+        with pytest.raises(QueueUnavailable):
+            commands.start_task(task=TASK)
+        with pytest.raises(queue.AWAY):
+            queue.get_connection().set("longtasks:mark", "1")
+        # A replay writes nothing by itself: it must not be taken for an answer either.
+    finally:
+        redis.config_set("min-replicas-to-write", 0)
+    assert not redis.exists(queue.queue_key("low"))
