@@ -3,6 +3,7 @@
 It knows nothing of pytest, so that longer suites can drive it too. It signals only processes that carry its mark.
 """
 
+import http.client
 import itertools
 import json
 import os
@@ -309,6 +310,6 @@ class ProcfileStack:
                 status, answered, content, error = response.status, dict(response.headers), response.read(), ""
         except urllib.error.HTTPError as refusal:
             status, answered, content, error = refusal.code, dict(refusal.headers), refusal.read(), ""
-        except OSError as failure:
+        except (OSError, http.client.HTTPException) as failure:  # killed before, or in the middle of, its answer
             status, answered, content, error = 0, {}, b"", str(failure)
         return Answer(status=status, headers=answered, body=content, seconds=time.monotonic() - started, error=error)
