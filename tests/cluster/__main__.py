@@ -28,7 +28,7 @@ from tests.cluster.report import write_report
 from tests.servers import ServerError
 
 WHOLE_SECONDS = 150
-END_SECONDS = 180
+END_SECONDS = 400
 SETTLE_SECONDS = 60
 
 

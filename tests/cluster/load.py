@@ -20,8 +20,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 STARTERS, READERS = 3, 2
-PAUSE_SECONDS = 0.25
-SIZES = (1, 1, 1, 5, 50, 400, 3000)
+PAUSE_SECONDS = 0.4
+SIZES = (1, 1, 1, 1, 5, 5, 50, 50, 400, 1200)
 ENDED = ("finished", "failed", "canceled", "stopped")
 RANK = {"queued": 0, "scheduled": 0, "started": 0, "finished": 1, "failed": 1, "canceled": 1, "stopped": 1}
 
