@@ -7,11 +7,13 @@ counted: it is the same on a busy machine.
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ FIGURES = PROJECT_DIR / "docs" / "scaling.json"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 HOSTS = (1, 2, 4, 8)
 BULK = 500
-SINGLE_POSTS = 1500
+POSTS, CLIENTS = 4000, 8
 TICKS = os.sysconf("SC_CLK_TCK")
 PARTS = ("web", "worker", "mirror", "redis", "mariadb")
 RATES = (10_000, 100_000, 1_000_000)
@@ -100,14 +102,24 @@ def drain(stack: ProcfileStack, hosts: int, tasks: int) -> dict[str, Any]:
 
 
 def measure_posts(stack: ProcfileStack) -> dict[str, int]:
-    """What the accepting of one task costs web, and Redis, without workers."""
-    for _ in range(50):
-        stack.start_upload(records=1)
-    meter = Meter(stack, [])
-    for _ in range(SINGLE_POSTS):
-        stack.start_upload(records=1)
+    """What the accepting of one task costs web, and Redis: clients that keep their connection, at once, no workers."""
+    body = json.dumps({"name": "upload", "params": {"numRecords": 1}})
+
+    def post(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
+        for _ in range(number):
+            connection.request("POST", "/tasks", body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 201, response.status
+        connection.close()
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(post, [20] * CLIENTS))
+        meter = Meter(stack, [])
+        list(clients.map(post, [POSTS // CLIENTS] * CLIENTS))
     used = meter.read()
-    return {part: round(used[part] / SINGLE_POSTS * 1e6) for part in ("web", "redis")}
+    return {part: round(used[part] / POSTS * 1e6) for part in ("web", "redis")}
 
 
 def model(costs: dict[str, float]) -> list[dict[str, Any]]:
@@ -151,7 +163,7 @@ def main() -> None:
 
 def tables(outcome: dict[str, Any]) -> str:
     lines = [
-        f"Measured {outcome['at']} on {outcome['cores']} cores, {outcome['tasks']} tasks of one record (three rows) each time.",
+        f"Measured {outcome['at']} on {outcome['cores']} cores (shared), {outcome['tasks']} tasks of one record each time.",
         "",
         "| worker hosts | tasks/s | cores in use, all parts | worker µs | mirror µs | Redis µs | MariaDB µs |",
         "|---|---|---|---|---|---|---|",
