@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from tasks_app import commands, queue
 from tasks_app.errors import QueueUnavailable
-from tests.servers import RedisServer
+from tests.servers import IS_EMBEDDED, RedisServer
 
 TASK = commands.NewTask(name="upload", params={"numRecords": 1})
 
@@ -27,7 +27,7 @@ def _wants_a_replica() -> Generator[None, None, None]:
 @pytest.fixture
 def replica(redis: redis_package.Redis) -> Generator[RedisServer, None, None]:
     """A replica of the tests' Redis that has caught up."""
-    server = RedisServer()
+    server = RedisServer(is_valkey=IS_EMBEDDED)
     try:
         server.start()
         with server.client() as client:
