@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 import redis
@@ -198,6 +198,8 @@ class Stack:
                 self._embedded.stop()
         finally:
             child_process.kill_marked(mark=self.mark)
+            for key in list(self._selector.get_map().values()):
+                self._unfollow(key.fileobj)
             self._running.clear()
 
     def _refuse_used_port(self) -> None:
@@ -258,6 +260,10 @@ class Stack:
         os.set_blocking(pipe.fileno(), False)
         self._selector.register(pipe, selectors.EVENT_READ, running)
 
+    def _unfollow(self, pipe: Any) -> None:
+        self._selector.unregister(pipe)
+        pipe.close()
+
     def _pump(self, *, seconds: float) -> None:
         """Print what the processes write, for `seconds`."""
         deadline = time.monotonic() + seconds
@@ -269,14 +275,14 @@ class Stack:
                 time.sleep(max(left, 0))
                 continue
             for key, _ in self._selector.select(timeout=max(left, 0)):
-                self._read(running=key.data, descriptor=key.fd)
+                self._read(running=key.data, pipe=key.fileobj)
 
-    def _read(self, *, running: _Running, descriptor: int) -> None:
-        written = os.read(descriptor, 65536)
+    def _read(self, *, running: _Running, pipe: Any) -> None:
+        written = os.read(pipe.fileno(), 65536)
         *lines, running.unfinished_line = (running.unfinished_line + written).split(b"\n")
         if not written:
             lines, running.unfinished_line = [running.unfinished_line], b""
-            self._selector.unregister(descriptor)
+            self._unfollow(pipe)
         for line in lines:
             self._say(running, line.decode(errors="replace"))
 

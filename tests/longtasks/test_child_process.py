@@ -21,16 +21,24 @@ DEAF = [
 ]
 
 
+_spawned: "list[subprocess.Popen[bytes]]" = []
+
+
 @pytest.fixture
 def mark() -> Generator[str, None, None]:
     value = uuid.uuid4().hex
     yield value
     child_process.kill_marked(mark=value)
+    while _spawned:
+        with _spawned.pop():  # waits for it, and closes its pipe
+            pass
 
 
 def spawn(command: list[str], mark: str, output: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, child_process.MARK: mark}
-    return child_process.spawn(command=command, environment=environment, output=output, directory=Path.cwd())
+    process = child_process.spawn(command=command, environment=environment, output=output, directory=Path.cwd())
+    _spawned.append(process)
+    return process
 
 
 def test_a_child_ends_when_its_parent_is_killed(mark: str) -> None:
