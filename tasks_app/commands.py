@@ -28,7 +28,7 @@ from tasks_app.errors import (
 )
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
-from tasks_app.models import AuditEntry, QueueState, TaskRecord
+from tasks_app.models import AuditEntry, QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of
@@ -131,23 +131,11 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
                 raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be canceled")
             if snapshot.status != events.CANCELED:
                 audit.record(action=AuditEntry.Action.CANCEL, source=source, actor=actor, task_ids=[snapshot.id])
-        if row.outcome:
-            if snapshot.status != events.CANCELED:
-                snapshot = replace(end_of(snapshot, row), cause="cancel", actor=actor)
-                _move(Move(snapshot, "anywhere", "ended"))
+        if row.outcome and snapshot.status == events.CANCELED:
             return snapshot
-        asked = replace(
-            snapshot,
-            status=events.STARTED,
-            epoch=row.epoch,
-            done=row.done,
-            counts=row.counts,
-            cancel_requested=True,
-            cause="cancel",
-            actor=actor,
-        )
-        _move(Move(asked, "here", "stay"))
-        return asked
+        move = cancel_move(snapshot, row, actor=actor)
+        _move(move)
+        return move.snapshot
 
 
 def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit.API) -> Snapshot:
@@ -166,22 +154,9 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, sourc
                 raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be retried")
             raise TaskNotEnded(task_id=snapshot.id, status=snapshot.status)
         assert row is not None
-        snapshot = replace(
-            snapshot,
-            status=events.QUEUED,
-            epoch=row.epoch,
-            done=row.done,
-            counts=row.counts,
-            attempts=0,
-            error=None,
-            ended_at=None,
-            next_attempt_at=None,
-            cancel_requested=False,
-            cause="retry",
-            actor=actor,
-        )
-        _move(Move(snapshot, "ended", "back", failures=0))
-        return snapshot
+        move = retry_move(snapshot, row, actor=actor)
+        _move(move)
+        return move.snapshot
 
 
 def change_priority(
@@ -205,6 +180,42 @@ def change_priority(
             action=AuditEntry.Action.PRIORITY, source=source, actor=actor, task_ids=[snapshot.id], detail=detail
         )
         return move.snapshot
+
+
+def cancel_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
+    """Return the move of a task whose cancel the checkpoint has taken: to its end, or to stay until its worker obeys."""
+    if row.outcome:
+        return Move(replace(end_of(snapshot, row), cause="cancel", actor=actor), "anywhere", "ended")
+    asked = replace(
+        snapshot,
+        status=events.STARTED,
+        epoch=row.epoch,
+        done=row.done,
+        counts=row.counts,
+        cancel_requested=True,
+        cause="cancel",
+        actor=actor,
+    )
+    return Move(asked, "here", "stay")
+
+
+def retry_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
+    """Return the move of a task whose checkpoint was reopened: to the back of its queue, attempts counted anew."""
+    again = replace(
+        snapshot,
+        status=events.QUEUED,
+        epoch=row.epoch,
+        done=row.done,
+        counts=row.counts,
+        attempts=0,
+        error=None,
+        ended_at=None,
+        next_attempt_at=None,
+        cancel_requested=False,
+        cause="retry",
+        actor=actor,
+    )
+    return Move(again, "ended", "back", failures=0)
 
 
 def priority_move(snapshot: Snapshot, *, priority: str, actor: str) -> Move | None:

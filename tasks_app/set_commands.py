@@ -8,19 +8,18 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import transaction
 
-from tasks_app import audit, checkpoint_sets, events, moves, queue
-from tasks_app.commands import priority_move
+from tasks_app import audit, checkpoint_sets, moves, queue
+from tasks_app.commands import cancel_move, priority_move, retry_move
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.models import AuditEntry, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
-from tasks_app.runner import end_of
 
 SET_TASKS: Final = 1000
 # Each move may look through a whole queue, and Redis serves nobody else meanwhile.
@@ -44,26 +43,7 @@ def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API
             ended = [str(key) for key, outcome in before.items() if outcome]
             changed = [task_id for task_id in snapshots if task_id not in ended]
             _note(AuditEntry.Action.CANCEL, changed, actor=actor, source=source)
-        todo = []
-        for task_id in changed:
-            row, snapshot = rows[uuid.UUID(task_id)], snapshots[task_id]
-            if row.outcome:
-                todo.append(
-                    Move(replace(end_of(snapshot, row), cause="cancel", actor=actor), "anywhere", "ended")
-                )  # fmt: skip
-            else:
-                asked = replace(
-                    snapshot,
-                    status=events.STARTED,
-                    epoch=row.epoch,
-                    done=row.done,
-                    counts=row.counts,
-                    cancel_requested=True,
-                    cause="cancel",
-                    actor=actor,
-                )
-                todo.append(Move(asked, "here", "stay"))
-        _move(todo)
+        _move([cancel_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
         left.update(before[uuid.UUID(task_id)] for task_id in ended)
         return SetResult(changed, left)
 
@@ -76,25 +56,7 @@ def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API)
             rows = checkpoint_sets.reopen(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
             changed = [str(key) for key in rows]
             _note(AuditEntry.Action.RETRY, changed, actor=actor, source=source)
-        todo = []
-        for task_id in changed:
-            row = rows[uuid.UUID(task_id)]
-            again = replace(
-                snapshots[task_id],
-                status=events.QUEUED,
-                epoch=row.epoch,
-                done=row.done,
-                counts=row.counts,
-                attempts=0,
-                error=None,
-                ended_at=None,
-                next_attempt_at=None,
-                cancel_requested=False,
-                cause="retry",
-                actor=actor,
-            )
-            todo.append(Move(again, "ended", "back", failures=0))
-        _move(todo)
+        _move([retry_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
         left.update(snapshot.status for task_id, snapshot in snapshots.items() if task_id not in changed)
         return SetResult(changed, left)
 
