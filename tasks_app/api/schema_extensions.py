@@ -1,4 +1,4 @@
-"""What drf-spectacular can't read from the serializers: strict objects, and params by task type.
+"""What drf-spectacular can't read from the serializers: strict objects, params by task type, what a text may hold.
 
 Imported by the application's start (through the routes); used when the schema is generated, never in a request.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.plumbing import ResolvedComponent
 
 from tasks_app.task_types import list_task_types
@@ -25,6 +25,16 @@ class StrictObject(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
 
 class StrictBulk(StrictObject):  # type: ignore[no-untyped-call]
     target_class = "tasks_app.api.serializers.BulkSerializer"
+
+
+class Text(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Says that no text that is sent may hold a NUL: DRF refuses it, by a validator that drf-spectacular passes over."""
+
+    target_class = "rest_framework.serializers.CharField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        return {**schema, "pattern": r"^[^\u0000]*$"} if direction == "request" else schema
 
 
 class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ CONFIGURATION = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
 """
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "25"))
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "8"))
 
 
 @pytest.mark.slow

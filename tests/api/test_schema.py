@@ -97,6 +97,7 @@ def test_it_takes_what_the_api_takes(schema: dict[str, Any], post: Post, body: A
     assert (post("/tasks", body).status_code == 201) is good
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/docs", "/docs/"])
 def test_docs_come_from_this_host_alone(client: Client, path: str) -> None:
     response = client.get(path, headers={"Accept": "text/html"})
@@ -111,3 +112,13 @@ def test_docs_come_from_this_host_alone(client: Client, path: str) -> None:
             file = client.get(source)
             assert file.status_code == 200
             file.close()
+
+
+def test_a_text_with_nul_is_refused_and_the_description_says_so(schema: dict[str, Any], post: Post) -> None:
+    body = {"name": "upload", "description": "a\0b"}
+    assert post("/tasks", body).status_code == 400
+    with pytest.raises(jsonschema.ValidationError):
+        validate(schema, "NewTask", body)
+    validate(schema, "NewTask", {**body, "description": "a\nb"})
+    (by_name,) = (each for each in schema["paths"]["/tasks"]["get"]["parameters"] if each["name"] == "name")
+    assert "u0000" in by_name["schema"]["pattern"]

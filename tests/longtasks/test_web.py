@@ -53,11 +53,17 @@ def test_a_wrong_value_ends_the_start_with_one_line() -> None:
 @pytest.mark.skipif(find_spec("granian") is None, reason="requirements-granian.txt is not installed")
 def test_granian_answers(stack: ProcfileStack, tmp_path: Path) -> None:
     address, port = "http://127.0.0.1", free_port()
+
+    def all_started() -> bool:
+        return stack.log_path("granian").read_text().count("Started worker-") >= 2
+
     stack.start_role(
         "granian", command=f"env WEB_SERVER=granian PORT={port} DATA_DIR={tmp_path} python -m longtasks.web"
     )
     try:
         stack.wait_for(lambda: is_live(f"{address}:{port}"), deadline_seconds=30, what="granian answers")
+        # A process of granian's that is told to stop while it starts does not hear it.
+        stack.wait_for(all_started, deadline_seconds=30, what="all its processes have started")
     finally:
         stack.stop_role("granian")
     assert not stack.pids("granian")
