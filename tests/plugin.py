@@ -24,6 +24,8 @@ def pytest_load_initial_conftests(
 ) -> Generator[None, None, None]:
     # A terminated run cleans up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # xdist's processes ignore it, and what they start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     servers = create_servers()
     early_config.stash[servers_key] = servers
     data_dir = tempfile.mkdtemp(prefix="longtasks-data-")
@@ -36,7 +38,9 @@ def pytest_load_initial_conftests(
         "REDIS_URL": redis_server.url(),
     }
     options = parser.parse_known_args(args)
-    if not (options.help or options.version or options.collectonly):
+    # With -n each process starts servers of its own, and the one that only hands out the tests none.
+    hands_out = bool(options.numprocesses) and "PYTEST_XDIST_WORKER" not in os.environ
+    if not (options.help or options.version or options.collectonly or hands_out):
         try:
             for server in servers:
                 server.start()

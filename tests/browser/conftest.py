@@ -17,13 +17,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+# Of the module, not of the session: while Playwright is there an event loop runs, in which Django refuses the database.
+@pytest.fixture(scope="module")
 def browser() -> Generator[Any, None, None]:
     with open_browser() as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def logged_in(browser: Any, _session_stack: ProcfileStack) -> Any:
     """The cookies of ada, an administrator."""
     _session_stack.ensure_running()
