@@ -102,6 +102,7 @@ check-deploy: .venv/.dev
 
 .PHONY: bench
 bench: debian-packages .venv/.full .venv/.bench ## measure all of it, beside PEER_DIR's peer; writes docs/benchmarks.md (ARGS=--quick: a try)
+	@PYTHON=$(PYTHON) .ci/packages bench
 	@.venv/bin/python -m loadtests.bench $(ARGS)
 
 .PHONY: load load-artillery
