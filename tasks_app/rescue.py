@@ -46,6 +46,7 @@ class Rescue:
         self._liveness = Liveness(connection=connection)
         self._swept_to = uuid.UUID(int=0)
         self._placed: set[str] = set()
+        self._settled_at = datetime.now(UTC)
         self._sweep_again_at = 0.0
         self._trust_leases_at = 0.0
         self.counts: Counter[str] = Counter()  # since this process began, by kind
@@ -183,15 +184,16 @@ class Rescue:
 
     def _sweep(self) -> bool:
         """Compare the next page of open records with Redis. False when it was the last page of the round."""
-        records = list(
-            TaskRecord.objects.filter(
-                pk__gt=self._swept_to,
-                status__in=OPEN,
-                updated_at__lt=datetime.now(UTC) - timedelta(seconds=SETTLED_SECONDS),
-            ).order_by("pk")[:PAGE]
-        )
         if self._swept_to.int == 0:
-            self._placed = self._list_placed()  # once a round; who is not in it any more is looked for when moved
+            # Once a round; who is not in it any more is looked for when moved. A round looks at nothing that is newer
+            # than this: it can't be in it, and looking for each in a long queue would hold up Redis.
+            self._settled_at = datetime.now(UTC) - timedelta(seconds=SETTLED_SECONDS)
+            self._placed = self._list_placed()
+        records = list(
+            TaskRecord.objects.filter(pk__gt=self._swept_to, status__in=OPEN, updated_at__lt=self._settled_at).order_by(
+                "pk"
+            )[:PAGE]
+        )
         self._swept_to = records[-1].id if len(records) == PAGE else uuid.UUID(int=0)
         if records:
             self._compare(records)

@@ -224,6 +224,30 @@ def test_after_a_flush_a_task_that_changed_just_before_comes_back_without_a_whol
     assert passes <= 1
 
 
+def test_tasks_that_come_while_a_round_goes_on_are_not_looked_for_in_the_queue(
+    redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a queue of 100,000 each such look costs Redis a millisecond, and all others wait."""
+    monkeypatch.setattr("tasks_app.rescue.SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr("tasks_app.rescue.PAGE", 1)
+    monkeypatch.setattr("tasks_app.rescue.SWEEP_SECONDS", 0.0)
+    for _ in range(2):
+        start()
+    mirror()
+    watch = Rescue(connection=queue.get_connection())
+    watch.run()  # Redis is new to it: it compares all, and once more in the next pass
+    watch.run()
+    assert watch._swept_to.int, "a round goes on"
+    for _ in range(5):
+        start()
+    mirror()
+    redis.config_resetstat()
+    for _ in range(10):
+        watch.run()
+    assert "cmdstat_lpos" not in redis.info("commandstats")
+    assert len(waiting()) == 7
+
+
 @pytest.mark.parametrize("how", ["entry", "entry_and_job", "scheduled_entry"])
 def test_a_task_whose_place_is_gone_is_enqueued_again(redis: Any, how: str) -> None:
     task_id = start("flaky", times=int(how == "scheduled_entry"))
