@@ -26,7 +26,9 @@ DUE_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 0.5  # how soon after its lease a dead worker's task is taken back
 SQLITE_TRIES: Final = 400
 SQLITE_PAUSE_SECONDS: Final = 0.005
-GATHER_SECONDS: Final = 0.02  # lets a few snapshots come together: a transaction for each would cost an fsync each
+# Lets snapshots come together: a transaction costs an fsync and some milliseconds, however few it applies. What a task's
+# reader sees does not wait for it (queries compare with Redis); lists and charts are behind by so much.
+GATHER_SECONDS: Final = 0.1
 
 
 class Command(BaseCommand):
