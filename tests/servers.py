@@ -20,7 +20,7 @@ import redis
 from longtasks import child_process
 from longtasks.stack import free_port
 
-READY_SECONDS = 30
+READY_SECONDS = 90
 STOP_SECONDS = 20
 IS_EMBEDDED = os.environ.get("LONGTASKS_TEST_STACK", "") == "embedded"
 
@@ -250,7 +250,7 @@ class RedisServer(Server):
         return f"redis://127.0.0.1:{self.port}/{database}"
 
     def client(self, database: int = 0) -> "redis.Redis":
-        return redis.Redis.from_url(self.url(database), socket_timeout=5, socket_connect_timeout=5)
+        return redis.Redis.from_url(self.url(database), socket_timeout=15, socket_connect_timeout=15)
 
     def _command(self) -> list[str]:
         return [

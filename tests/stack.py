@@ -3,6 +3,7 @@
 It knows nothing of pytest, so that longer suites can drive it too. It signals only processes that carry its mark.
 """
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -67,7 +68,7 @@ class ProcfileStack:
         self.database_name = f"stack_{number}"
         self.redis_number = number  # 0 belongs to the tests without a stack
         self.port = free_port()
-        self.stream_port = free_port()
+        self.stream_port = next(port for port in iter(free_port, 0) if port != self.port)
         self.directory = Path(tempfile.mkdtemp(prefix="longtasks-stack-"))
         self._mark = uuid.uuid4().hex
         self._commands = {role: command for role, command in read_procfile().items() if role in roles}
@@ -101,7 +102,7 @@ class ProcfileStack:
         for role in self.roles:
             child_process.signal_pids(pids=self.pids(role), signal_number=signal.SIGCONT)
             self.start_role(role)
-        self.wait_for(lambda: self.get("/health/live").status == 200, deadline_seconds=30, what="web answers")
+        self.wait_for(lambda: self.get("/health/live").status == 200, deadline_seconds=90, what="web answers")
 
     def close(self) -> None:
         """End everything that was started here, and delete its files."""
@@ -152,8 +153,10 @@ class ProcfileStack:
 
     def kill_role(self, role: str) -> None:
         """kill -9 of the parent and of every descendant, at once."""
-        child_process.signal_pids(pids=self.pids(role), signal_number=signal.SIGKILL)
+        pids = set(self.pids(role))
+        child_process.signal_pids(pids=pids, signal_number=signal.SIGKILL)
         self._processes[role].wait()
+        child_process.wait_until(lambda: not pids & set(self.pids(role)), deadline_seconds=10)
 
     def kill_parent(self, role: str) -> None:
         """kill -9 of the parent alone."""
@@ -197,8 +200,9 @@ class ProcfileStack:
         """The highest VmHWM among the living children of a role."""
         peaks = [0]
         for pid in self.child_pids(role):
-            match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-            peaks += [int(match[1])] if match else []
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+                peaks += [int(match[1])] if match else []
         return max(peaks) / 1024
 
     def log_path(self, role: str) -> Path:
@@ -250,6 +254,15 @@ class ProcfileStack:
             what=lambda: f"task {task_id} ends; it is {self.task(task_id)}",
         )
         return self.task(task_id)
+
+    def wait_for_record(self, task_id: str, *, deadline_seconds: float = 30) -> None:
+        """Returns when the tables tell of a task's end too: lists, history and `verify` follow Redis a moment later."""
+        statement = "SELECT status FROM tasks_app_taskrecord WHERE id = %s"
+        self.wait_for(
+            lambda: {status for (status,) in self.sql(statement, uuid.UUID(task_id).hex)} & ENDED,
+            deadline_seconds=deadline_seconds,
+            what=f"the mirror tells of the end of {task_id}",
+        )
 
     def wait_for(
         self,
