@@ -45,6 +45,7 @@ def make_guarded(
             "API_OPEN": "0",
             "WEBHOOK_SECRET": "s" * 32,
             "WEBHOOK_FIRST_SECONDS": "0.2",
+            "REDIS_TIMEOUT_SECONDS": "10",  # a disk that stalls for two seconds is none of these tests' attacks
             **(environment or {}),
         },
     )

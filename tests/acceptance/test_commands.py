@@ -48,7 +48,15 @@ def _pids_of(origin: str) -> list[int]:
     return pids
 
 
-def run(*arguments: str, environment: Mapping[str, str], seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def run(*arguments: str, environment: Mapping[str, str], seconds: float = 300) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         env=dict(environment),
@@ -125,16 +133,17 @@ def test_up_serves_until_it_is_stopped_and_leaves_nothing(
             return output.read().decode()
 
         assert child_process.wait_until(
-            lambda: "longtasks is up" in printed() or process.poll() is not None, deadline_seconds=60
+            lambda: "longtasks is up" in printed() or process.poll() is not None, deadline_seconds=90
         )
         assert process.poll() is None, printed()
         assert f"http://127.0.0.1:{environment['PORT']}" in printed()
-        with socket.create_connection(("127.0.0.1", int(environment["PORT"])), timeout=5):
-            pass
+        # It says so when web answers; the stream may need a moment more.
+        for name in ("PORT", "STREAM_PORT"):
+            assert child_process.wait_until(lambda name=name: _answers(int(environment[name])), deadline_seconds=60)
 
         process.send_signal(signal_number)
 
-        status = process.wait(timeout=30)
+        status = process.wait(timeout=60)
         assert status == (-signal.SIGKILL if signal_number == signal.SIGKILL else 0), printed()
     # After kill -9 nobody is left to wait for the others: they end by themselves.
-    assert child_process.wait_until(lambda: not _pids_of(environment["ORIGIN"]), deadline_seconds=15)
+    assert child_process.wait_until(lambda: not _pids_of(environment["ORIGIN"]), deadline_seconds=60)

@@ -83,5 +83,6 @@ def test_killed_web_processes_start_nothing_twice(make_stack: MakeStack) -> None
     stack.wait_for(lambda: stack.get("/health/live").status == 200, deadline_seconds=30)
     for task_id in ids:
         stack.wait_for_end(task_id, deadline_seconds=60)
+        stack.wait_for_record(task_id)
     assert stack.sql("SELECT COUNT(*) FROM users")[0][0] == len(ids)
     assert stack.sql("SELECT COUNT(*) FROM tasks_app_taskrecord")[0][0] == len(ids)

@@ -69,7 +69,7 @@ def test_workers_starts_num_processes_and_replaces_a_dead_one(
 
     stack.wait_for(
         lambda: len(stack.child_pids(role)) == 3 and dead not in stack.child_pids(role),
-        deadline_seconds=15,
+        deadline_seconds=30,
         what=lambda: f"another worker for {dead}: {stack.child_pids(role)}",
     )
     assert stack.parent_pid(role) == parent
@@ -102,7 +102,7 @@ def test_workers_stop_within_two_seconds_and_leave_nothing(stack: ProcfileStack,
         stop_seconds.append(stack.stop_role(role))
 
         assert stack.pids(role) == []
-        stack.wait_for(lambda: stack.task(task_id)["status"] == "queued", deadline_seconds=10, what="it waits again")
+        stack.wait_for(lambda: stack.task(task_id)["status"] == "queued", deadline_seconds=30, what="it waits again")
     assert stack.task(task_id)["attempts"] <= 1, "a stop is no failed attempt"
     assert statistics.median(stop_seconds) < 2, stop_seconds
     stack.post(f"/tasks/{task_id}/cancel")

@@ -43,7 +43,7 @@ def test_it_finds_nothing(servers: tuple[Database, RedisServer], tmp_path: Path)
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=SECONDS * 3 + 120,
+            timeout=SECONDS * 3 + 300,
             check=False,
         )
         print(result.stdout)
