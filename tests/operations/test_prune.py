@@ -122,6 +122,7 @@ def test_rqs_cron_enqueues_it_and_a_worker_runs_it(make_stack: MakeStack) -> Non
     stack = make_stack(workers=1)
     task_id = stack.start_upload(records=1)
     stack.wait_for_end(task_id, deadline_seconds=30)
+    stack.wait_for_record(task_id)
     stack.sql(
         "UPDATE tasks_app_taskrecord SET ended_at = '2020-01-01 00:00:00', id = '00000000000070008000000000000001'"
     )
@@ -138,7 +139,7 @@ def test_rqs_cron_enqueues_it_and_a_worker_runs_it(make_stack: MakeStack) -> Non
     assert enqueued.returncode == 0, enqueued.stderr
     stack.wait_for(
         lambda: stack.sql("SELECT COUNT(*) FROM tasks_app_taskrecord")[0][0] == 0,
-        deadline_seconds=30,
+        deadline_seconds=60,
         what="the worker prunes",
     )
     assert json.loads(stack.manage("task", "list", "--json")) == {"tasks": []}

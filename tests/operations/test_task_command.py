@@ -24,6 +24,7 @@ def test_start_wait_tells_the_end_and_verify_counts_the_rows(stack: ProcfileStac
     assert lines[-1]["status"] == "finished"
     assert lines[-1]["insertedRecords"] == dict.fromkeys(TABLES, 321)
     task_id = lines[-1]["id"]
+    stack.wait_for_record(task_id)
 
     verdict = json.loads(stack.manage("task", "verify", task_id, "--json"))
     assert verdict["verdict"] == "equal"
@@ -40,6 +41,7 @@ def test_verify_names_a_lost_row_and_a_row_too_many(stack: ProcfileStack) -> Non
     double = stack.start_upload(records=20)
     for task_id in (lost, double):
         stack.wait_for_end(task_id, deadline_seconds=30)
+        stack.wait_for_record(task_id)
     stack.sql("DELETE FROM order_items WHERE task_id = %s AND position = 3", lost.replace("-", ""))
     stack.sql(
         "INSERT INTO users SELECT id + 5000000000, task_id, position, first_name, last_name, email, phone, city,"
@@ -56,8 +58,10 @@ def test_verify_names_a_lost_row_and_a_row_too_many(stack: ProcfileStack) -> Non
 
     stack.sql("DELETE FROM users WHERE id > 5000000000")
     stack.sql("DELETE FROM order_items WHERE task_id = %s", lost.replace("-", ""))
-    purge = stack.manage("task", "start", "purge", "--params", json.dumps({"taskId": lost}), "--wait")
-    assert "finished" in purge
+    purge = stack.manage("task", "start", "purge", "--params", json.dumps({"taskId": lost}), "--wait", "--json")
+    purged = json.loads(purge.splitlines()[-1])
+    assert purged["status"] == "finished"
+    stack.wait_for_record(purged["id"])
     after = stack.run_manage("task", "verify", lost)
     assert (after.returncode, "purged" in after.stdout) == (0, True), after.stdout
 
@@ -142,7 +146,7 @@ def run_on_terminal(
             if until is not None and until(shown.decode(errors="replace")):
                 process.send_signal(signal.SIGINT)
                 until = None
-        return process.wait(timeout=30), shown.decode(errors="replace")
+        return process.wait(timeout=60), shown.decode(errors="replace")
     finally:
         process.kill()
         os.close(master)
