@@ -39,7 +39,7 @@ def watch_until(stack: Stack, output: io.StringIO, text: str) -> None:
         stack.watch(seconds=0.05)
         return text in output.getvalue()
 
-    assert child_process.wait_until(found, deadline_seconds=20), output.getvalue()
+    assert child_process.wait_until(found, deadline_seconds=60), output.getvalue()
 
 
 def test_it_serves_passes_on_output_and_leaves_nothing(
@@ -60,18 +60,22 @@ def test_it_serves_passes_on_output_and_leaves_nothing(
 def test_a_process_that_ends_is_started_again(
     monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO, tmp_path: Path
 ) -> None:
-    once = tmp_path / "once"
+    once, end = tmp_path / "once", tmp_path / "end"
+    waits_for_the_end = f"while ! test -e {end}; do sleep 0.1; done"
     use_procfile(
-        monkeypatch, web=WEB, worker=f"/bin/sh -c 'test -e {once} && exec sleep 60; touch {once}; sleep 2; exit 3'"
+        monkeypatch,
+        web=WEB,
+        worker=f"/bin/sh -c 'test -e {once} && exec sleep 60; touch {once}; {waits_for_the_end}; exit 3'",
     )
     with stack:
+        end.touch()  # not before web answers: what ends while the stack starts stops it
         watch_until(stack, output, "ended with status 3; starts again")
 
         def has_started_again() -> bool:
             stack.watch(seconds=0.05)
             return len(child_process.marked_pids(mark=stack.mark)) == 3  # web, worker, Valkey
 
-        assert child_process.wait_until(has_started_again, deadline_seconds=20), output.getvalue()
+        assert child_process.wait_until(has_started_again, deadline_seconds=60), output.getvalue()
 
 
 def test_a_process_that_ends_while_starting_stops_all(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> None:

@@ -61,12 +61,12 @@ def test_granian_answers(stack: ProcfileStack, tmp_path: Path) -> None:
         "granian", command=f"env WEB_SERVER=granian PORT={port} DATA_DIR={tmp_path} python -m longtasks.web"
     )
     try:
-        stack.wait_for(lambda: is_live(f"{address}:{port}"), deadline_seconds=30, what="granian answers")
+        stack.wait_for(lambda: is_live(f"{address}:{port}"), deadline_seconds=90, what="granian answers")
         # A process of granian's that is told to stop while it starts does not hear it.
-        stack.wait_for(all_started, deadline_seconds=30, what="all its processes have started")
+        stack.wait_for(all_started, deadline_seconds=90, what="all its processes have started")
     finally:
         stack.stop_role("granian")
-    assert not stack.pids("granian")
+    stack.wait_for(lambda: not stack.pids("granian"), deadline_seconds=10, what="none of its processes is left")
 
 
 def is_live(address: str) -> bool:
