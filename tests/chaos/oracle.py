@@ -97,7 +97,7 @@ class Oracle:
 
     def find_leftovers(self) -> list[str]:
         """What stands in Redis though every task has ended; it may need a moment."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while (left := self._list_leftovers()) and time.monotonic() < deadline:
             time.sleep(0.5)
         return left
