@@ -14,6 +14,7 @@ from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from tests.api.conftest import Post, assert_problem
+from tests.redis_commands import watched_commands
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 FIELDS = {
@@ -80,23 +81,11 @@ def test_uuid_params_come_back_as_text(post: Post, client: Client) -> None:
 @pytest.mark.django_db
 def test_a_post_costs_no_sql_and_one_round_trip(post: Post, redis: Any) -> None:
     post("/tasks", {"name": "upload"})  # the script is loaded, connections are made
-    with redis.monitor() as monitor, CaptureQueriesContext(connection) as queries:
-        redis.echo("begin")
+    with CaptureQueriesContext(connection) as queries, watched_commands(redis) as commands:
         response = post("/tasks", {"name": "upload"}, **{"Idempotency-Key": "once"})
-        redis.echo("end")
-        sent: list[str] = []
-        for command in monitor.listen():
-            if command["command"] == "ECHO begin":
-                sent.clear()
-                continue
-            if command["command"] == "ECHO end":
-                break
-            # What a script does is no round trip.
-            if command["client_type"] != "lua":
-                sent.append(command["command"].split()[0])
     assert response.status_code == 201
     assert queries.captured_queries == []
-    assert sent == ["EVALSHA"]
+    assert [command.name for command in commands if not command.in_script] == ["EVALSHA"]
 
 
 def test_a_key_replays_the_first_answer(post: Post) -> None:
