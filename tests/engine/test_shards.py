@@ -154,7 +154,7 @@ def test_everything_that_redis_forgets_between_shards_is_found_again(bench):
     bench.run_next("one")
     bench.run_next("one")
     bench.apply()
-    bench.redis.flushall()
+    bench.redis.flushdb()
     TaskRecord.objects.update(updated_at="2020-01-01T00:00:00Z")
     bench.rescue.run()
     bench.drain()
