@@ -258,10 +258,11 @@ def test_last_use_is_noted_coarsely(make: Any) -> None:
     start(client)
     token = ApiToken.objects.get()
     assert token.last_used_at is None
+    began = datetime.now(UTC)
     tokens.note_used({token.pk})
     token.refresh_from_db()
     first = token.last_used_at
-    assert datetime.now(UTC) - first < timedelta(seconds=5)
+    assert began <= first <= datetime.now(UTC)
     tokens.note_used({token.pk})
     token.refresh_from_db()
     assert token.last_used_at == first
@@ -303,10 +304,16 @@ def test_all_processes_share_the_buckets(settings: Any, tmp_path: Any, monkeypat
     import subprocess
     import sys
 
+    # At one and the same time, or the bucket fills while a process starts. With pauses, as between requests: who is
+    # held up by the system inside of `take` forgets what the others took meanwhile.
     code = (
-        "import django; django.setup()\n"
+        "import django, time; django.setup()\n"
         "from tasks_app.api import rates\n"
-        "print(sum(not rates.take(slot=7, per_minute=1000) for _ in range(400)))"
+        f"time.time = lambda: {time.time()!r}\n"
+        "def passes():\n"
+        "    time.sleep(0.001)\n"
+        "    return not rates.take(slot=7, per_minute=1000)\n"
+        "print(sum(passes() for _ in range(400)))"
     )
     from os import environ
 
@@ -317,7 +324,7 @@ def test_all_processes_share_the_buckets(settings: Any, tmp_path: Any, monkeypat
         for _ in range(3)
     ]
     passed = sum(int(child.communicate(timeout=60)[0]) for child in children)
-    # Not 1,200: a race may let a few more through, the seconds that have passed some more.
+    # Not 1,200: a race may let a few more through.
     assert 1000 <= passed <= 1100
 
 

@@ -68,7 +68,7 @@ def _webhooks(settings: Any) -> None:
         webhook_secret=SECRET,
         webhook_allow_private=True,
         webhook_first_seconds=0,
-        webhook_timeout_seconds=1,
+        webhook_timeout_seconds=20,
         webhook_attempts=3,
     )
 
@@ -148,7 +148,8 @@ def test_a_redirect_is_not_followed(client: Client, start: Any, receiver: Receiv
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_receiver_that_drips_is_cut_off(client: Client, start: Any) -> None:
+def test_a_receiver_that_drips_is_cut_off(client: Client, start: Any, settings: Any) -> None:
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_timeout_seconds=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
