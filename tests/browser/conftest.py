@@ -4,11 +4,14 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.dashboard import Visit, create_person, open_browser
 from tests.stack import ProcfileStack
 
 MakeVisit = Callable[..., Any]
+# Playwright's own 5 s are two looks of the page at the server; the bounds that count are given where they are meant.
+expect.set_options(timeout=60_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
