@@ -127,6 +127,10 @@ def test_a_column_is_added_while_both_versions_run(make_stack: Callable[..., Pro
     for table in TABLES:
         counted = stack.sql(f"SELECT task_id, COUNT(*), COUNT(DISTINCT position) FROM {table} GROUP BY task_id")
         assert {uuid.UUID(str(task_id)): tuple(numbers) for task_id, *numbers in counted} == expected
+    recorded = "SELECT COUNT(*) FROM tasks_app_taskrecord"
+    stack.wait_for(
+        lambda: stack.sql(recorded)[0][0] >= len(starter.accepted), deadline_seconds=30, what="the mirror has seen all"
+    )
     planted = dict(stack.sql("SELECT planted, COUNT(*) FROM tasks_app_taskrecord GROUP BY planted"))
     assert planted == {"": len(starter.accepted)}
     workers = {name for (name,) in stack.sql("SELECT DISTINCT worker FROM tasks_app_taskcheckpoint WHERE worker <> ''")}
