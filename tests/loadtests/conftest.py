@@ -16,7 +16,7 @@ from loadtests.artillery_files import read_plan
 from loadtests.k6 import SCRIPTS, K6Missing, find_k6
 from tests.loadtests.stub_api import StubApi, running_stub
 
-RUN_SECONDS = 60
+RUN_SECONDS = 180
 CLEAN_ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()

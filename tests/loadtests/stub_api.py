@@ -39,7 +39,7 @@ class StubApi:
         with self.lock:
             self.requests.append(received)
             rate = sum(1 for earlier in self.requests[-1000:] if earlier.at > received.at - 1)
-        return self.delay_seconds + (0.1 if 0 < self.slow_from_rate <= rate else 0)
+        return self.delay_seconds + (0.5 if 0 < self.slow_from_rate <= rate else 0)
 
     def create_task(self, body: Any) -> dict[str, Any]:
         now = datetime.now(UTC)

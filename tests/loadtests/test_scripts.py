@@ -10,10 +10,13 @@ from tests.loadtests.conftest import LoadTests
 from tests.loadtests.stub_api import StubApi
 
 UPLOAD = {"name": "upload", "description": "user upload"}
+# For runs that are to meet their thresholds: how fast the stub answers on a machine that others use too says nothing.
+# Their rates leave the last request time to be sent before k6 ends the run.
+PATIENT = {"MEAN_MS": 2000}
 
 
 def test_responsiveness_sends_the_documents_request(load_tests: LoadTests, api: StubApi) -> None:
-    run = load_tests.run("responsiveness", RATE=20, DURATION=1)
+    run = load_tests.run("responsiveness", RATE=5, DURATION=4, **PATIENT)
     assert run.code == 0, run.stdout
     assert {(received.method, received.path) for received in api.requests} == {("POST", "/tasks")}
     assert all(received.body == UPLOAD for received in api.requests)
@@ -30,13 +33,13 @@ def test_responsiveness_fails_above_40_ms(load_tests: LoadTests, api: StubApi) -
 
 def test_responsiveness_fails_on_failures_and_dropped_requests(load_tests: LoadTests, api: StubApi) -> None:
     api.delay_seconds = 0.3
-    run = load_tests.run("responsiveness", RATE=20, DURATION=1, VUS=1, MEAN_MS=1000, TARGET=f"{api.url}/wrong")
+    run = load_tests.run("responsiveness", RATE=20, DURATION=1, VUS=1, **PATIENT, TARGET=f"{api.url}/wrong")
     assert run.code == 99
     assert sorted(run.report["failedThresholds"]) == ["dropped_iterations: count==0", "http_req_failed: rate==0"]
 
 
 def test_status_asks_for_the_tasks_it_made(load_tests: LoadTests, api: StubApi) -> None:
-    run = load_tests.run("status", RATE=20, DURATION=1, TASKS=3)
+    run = load_tests.run("status", RATE=5, DURATION=4, TASKS=3, **PATIENT)
     assert run.code == 0, run.stdout
     assert api.count()["POST"] == len(api.tasks) == 3
     assert api.count()["GET"] >= 20
@@ -44,10 +47,10 @@ def test_status_asks_for_the_tasks_it_made(load_tests: LoadTests, api: StubApi) 
 
 
 def test_mixed_posts_every_tenth_time(load_tests: LoadTests, api: StubApi) -> None:
-    run = load_tests.run("mixed", RATE=39, DURATION=1, TASKS=2, NUM_RECORDS=7)
+    run = load_tests.run("mixed", RATE=7, DURATION=5, TASKS=2, NUM_RECORDS=7, **PATIENT)
     assert run.code == 0, run.stdout
     assert api.count()["POST"] - 2 == 4
-    assert api.count()["GET"] in (35, 36)
+    assert api.count()["GET"] in (31, 32)
     assert all(received.body["params"] == {"numRecords": 7} for received in api.requests if received.method == "POST")
 
 
@@ -67,7 +70,7 @@ def test_critical_measures_with_the_apis_own_timestamps(load_tests: LoadTests, a
 
 
 def test_soak_shows_each_tenth_of_the_run(load_tests: LoadTests) -> None:
-    run = load_tests.run("soak", RATE=20, DURATION=2)
+    run = load_tests.run("soak", RATE=20, DURATION=5, **PATIENT)
     assert run.code == 0, run.stdout
     assert all(run.report["metrics"][f"http_req_duration{{tenth:{tenth}}}"]["avg"] > 0 for tenth in range(10))
 
@@ -75,7 +78,7 @@ def test_soak_shows_each_tenth_of_the_run(load_tests: LoadTests) -> None:
 @pytest.mark.slow
 def test_max_rate_stops_at_the_step_that_passes_the_mean(load_tests: LoadTests, api: StubApi) -> None:
     api.slow_from_rate = 30
-    run = load_tests.run("max-rate", START_RATE=10, STEP_RATE=10, MAX_RATE=80, HOLD=2, REST=2)
+    run = load_tests.run("max-rate", START_RATE=10, STEP_RATE=10, MAX_RATE=80, HOLD=2, REST=2, MEAN_MS=200)
     assert run.code == 0, run.stderr
     rates = [step["rate"] for step in run.report["steps"]]
     assert rates == list(range(10, 10 * len(rates) + 1, 10))
@@ -93,7 +96,7 @@ def test_max_rate_without_one_held_step_is_a_failure(load_tests: LoadTests, api:
 
 def test_the_dashboard_is_written(load_tests: LoadTests, tmp_path: Path) -> None:
     html = tmp_path / "report.html"
-    run = load_tests.run("responsiveness", "--html", html, RATE=10, DURATION=2)
+    run = load_tests.run("responsiveness", "--html", html, RATE=10, DURATION=2, **PATIENT)
     assert run.code == 0, run.stderr
     assert "<html" in html.read_text().lower()
 
