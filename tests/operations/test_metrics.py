@@ -1,5 +1,6 @@
 """/metrics: right under many gunicorn processes, cheap on the path of a request, honest about stores that are away."""
 
+import math
 import re
 import threading
 import time
@@ -16,9 +17,11 @@ from redis import Redis
 from tasks_app import queue
 from tasks_app.api.request_metrics import RequestMetricsMiddleware
 from tests.conftest import MakeStack
+from tests.redis_commands import watched_commands
 from tests.stack import ProcfileStack
 
 MIDDLEWARE_BOUND_SECONDS = 15e-6
+MIDDLEWARE_BOUND_CALLS = 110  # the same on a slow machine, where they take longer
 
 
 def scrape(stack: ProcfileStack) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -147,12 +150,13 @@ def test_made_up_addresses_and_methods_share_one_label(client: Client) -> None:
 @pytest.mark.django_db
 def test_scraping_neither_scans_nor_writes(client: Client, redis: Redis) -> None:
     client.get("/metrics")
-    redis.config_resetstat()
-    client.get("/metrics")
-    used = {name.removeprefix("cmdstat_") for name in redis.info("commandstats")}
+    with watched_commands(redis) as commands:
+        client.get("/metrics")
+    used = {command.name for command in commands}
+    assert "XRANGE" in used
     assert used <= {
-        "hgetall", "xrange", "time", "info", "llen", "zcard", "lindex", "get", "smembers", "hget", "client|setinfo",
-        "hello", "select", "config|resetstat", "auth", "ping", "client|maint_notifications",
+        "HGETALL", "XRANGE", "TIME", "INFO", "LLEN", "ZCARD", "LINDEX", "GET", "SMEMBERS", "HGET", "CLIENT", "HELLO",
+        "SELECT", "AUTH", "PING",
     }  # fmt: skip
     assert queue.get_connection().dbsize() == 0
 
@@ -173,4 +177,18 @@ def test_the_middleware_costs_little() -> None:
             middleware(request)
         seconds.append((time.perf_counter() - began) / 200)
     # The fastest of many rounds: what a busy machine adds is not the middleware's.
-    assert min(seconds) < MIDDLEWARE_BOUND_SECONDS, seconds
+    assert min(seconds) < max(MIDDLEWARE_BOUND_SECONDS, MIDDLEWARE_BOUND_CALLS * seconds_of_a_call()), seconds
+
+
+def seconds_of_a_call() -> float:
+    """What the shortest of Python's calls takes here: how fast this machine is."""
+
+    def nothing(_: object) -> None: ...
+
+    fastest = math.inf
+    for _ in range(30):
+        began = time.perf_counter()
+        for number in range(1000):
+            nothing(number)
+        fastest = min(fastest, (time.perf_counter() - began) / 1000)
+    return fastest
