@@ -74,7 +74,7 @@ def test_a_task_from_the_form_moves_to_100_percent_without_reloading(visit: Make
 
 
 def test_the_bar_is_seen_between_0_and_100_percent_in_the_list(visit: MakeVisit, make_stack: MakeStack) -> None:
-    stack = make_stack(workers=1, environment={"PAUSE_MS": "800"})
+    stack = make_stack(workers=1, environment={"PAUSE_MS": "1200"})
     window = visit(stack=stack)
     task_id = stack.start_upload(records=20_000)
     # The rows of a list are those that the mirror had brought when the page was opened.
