@@ -34,6 +34,10 @@ class ChunkSize:
         aim = done * settings.LONGTASKS.chunk_seconds / seconds
         self.limit = int(max(1, min(self._max, self.limit * 2, max(self.limit / 2, aim))))
 
+    def halve(self) -> None:
+        """Ask for half as much the next time."""
+        self.limit = max(1, self.limit // 2)
+
 
 def run_chunk(held: Claim, snapshot: Snapshot, *, limit: int) -> tuple[ChunkResult, bool]:
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was

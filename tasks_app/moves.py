@@ -21,6 +21,8 @@ from tasks_app.events import Snapshot
 _take: Final = queue.Script("take")
 _move: Final = queue.Script("move")
 
+AT_ONCE: Final = 20
+
 From = Literal["wip", "scheduled", "lost", "anywhere", "ended", "here", "waiting", "delayed"]
 To = Literal["front", "back", "urgent", "yield", "split", "scheduled", "ended", "stay"]
 
@@ -106,6 +108,14 @@ def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool
             snapshot.weight,
         )
     return [bool(moved) for moved in _move(connection, (events.STREAM_KEY,), args)]
+
+
+def move_many(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool]:
+    """Move any number of tasks, some at once: moves from anywhere search the queues, and a script holds up all others."""
+    moved: list[bool] = []
+    for start in range(0, len(moves), AT_ONCE):
+        moved += move_tasks(connection, moves[start : start + AT_ONCE])
+    return moved
 
 
 def _ttl_seconds(status: str) -> int:

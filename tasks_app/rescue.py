@@ -25,6 +25,7 @@ from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of, get_pause_seconds
+from tasks_app.shard_watch import ENDS_THE_TASK, SPLIT_KEY, ShardWatch
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Rescue:
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
         self._liveness = Liveness(connection=connection)
+        self._shard_watch = ShardWatch(connection=connection)
         self._swept_to = uuid.UUID(int=0)
         self._placed: set[str] = set()
         self._settled_at = datetime.now(UTC)
@@ -65,6 +67,8 @@ class Rescue:
             self._sweep_all()
         self.watch()
         self.put_back_reopened()
+        for row in self._shard_watch.find_stuck():
+            self._place(row, source="anywhere")
         deadline = time.monotonic() + SWEEP_SECONDS
         while self._sweep() and time.monotonic() < deadline:
             pass
@@ -232,7 +236,7 @@ class Rescue:
         for name in queue.QUEUES:
             pipeline.lrange(queue.queue_key(name), 0, -1)
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
-        pipeline.smembers("longtasks:split")
+        pipeline.smembers(SPLIT_KEY)  # looked after by ShardWatch
         return {entry.decode().partition(":")[0] for answer in pipeline.execute() for entry in answer}
 
     # --- moving
@@ -245,8 +249,8 @@ class Rescue:
         if snapshot is None:
             return  # neither Redis nor the read side knows it: the row of a task that was pruned
         if row.outcome:
-            if snapshot.parent and row.outcome == events.FAILED:
-                self._end_parent(snapshot, row)
+            if snapshot.parent:
+                self._tell_parent(snapshot, row)
             self._move(Move(end_of(snapshot, row), source, "ended", worker=worker), kind="ended")
             return
         waiting = replace(
@@ -264,9 +268,10 @@ class Rescue:
             move = Move(waiting, source, "urgent", worker=worker, failures=row.failures, solo=row.failures > 0)
         self._move(move, kind="expired")
 
-    def _end_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
-        """End the task of a shard that took its workers with it too often."""
-        shards.end_parent(shard, outcome=events.FAILED, error=row.error)
+    def _tell_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
+        """Tell the end of a shard's task, where this shard was its last, or ended it: its worker could not any more."""
+        if row.outcome in ENDS_THE_TASK:
+            shards.end_parent(shard, outcome=row.outcome, error=row.error)
         ended, parent = shards.read_parent(shard), find_snapshot(self._redis, shard.parent)
         if ended is not None and ended.outcome and parent is not None:
             self._move(Move(end_of(parent, ended), "anywhere", "ended"), kind="ended")

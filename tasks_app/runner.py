@@ -97,7 +97,7 @@ class Runner:
             self._fail(held, taken, error)
             return
         try:
-            if self._persist(lambda: shards.must_split(snapshot), held=held):
+            if self._persist(lambda: shards.must_split(held, snapshot), held=held):
                 self._split(held, taken)
                 return
             self._run_chunks(held, taken, ChunkSize(task_type, careful=taken.solo or held.failures > 0))
@@ -119,7 +119,7 @@ class Runner:
             return
         batch = [Move(part, "here" if are_new else "anywhere", "front") for part in reversed(parts)]
         batch.append(Move(self._stand(held, taken, cause="split"), "wip", "split", worker=self._worker))
-        self._persist(lambda: moves.move_tasks(self._redis, batch))
+        self._persist(lambda: moves.move_many(self._redis, batch))
 
     def _run_chunks(self, held: Claim, taken: Taken, size: ChunkSize) -> None:
         """Run chunks until the task has ended or is let go."""
@@ -145,6 +145,7 @@ class Runner:
                     return
                 logger.warning("task %s: infrastructure, trying again: %s", snapshot.id, error)
                 patience.wait()
+                size.halve()  # it may have been too much for the connection's time limit
                 # It may have broken after the commit, whose answer was lost: to run the chunk again would be to guess.
                 row = self._persist(lambda: checkpoints.read(held), held=held)
                 if row is None or not held.stands_at(row):

@@ -22,8 +22,6 @@ from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 
 SET_TASKS: Final = 1000
-# Each move may look through a whole queue, and Redis serves nobody else meanwhile.
-MOVES_AT_ONCE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +93,14 @@ def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
     records = {str(record.id): record for record in TaskRecord.objects.filter(pk__in=forgotten)}
     for task_id in forgotten:
         found[task_id] = to_snapshot(records[task_id]) if task_id in records else None
-    snapshots = {task_id: snapshot for task_id, snapshot in found.items() if snapshot is not None}
-    return snapshots, Counter({"unknown": missing} if (missing := len(wanted) - len(snapshots)) else {})
+    # RQ's pages see shards: whatever is done to one is done to its task.
+    tasks_of_shards = {snapshot.parent for snapshot in found.values() if snapshot is not None and snapshot.parent}
+    snapshots = {
+        task_id: snapshot for task_id, snapshot in found.items() if snapshot is not None and not snapshot.parent
+    }
+    if tasks_of_shards:
+        snapshots |= _find(sorted(tasks_of_shards))[0]
+    return snapshots, Counter({"unknown": missing} if (missing := list(found.values()).count(None)) else {})
 
 
 def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str, detail: str = "") -> None:
@@ -105,8 +109,5 @@ def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str, deta
 
 
 def _move(todo: Sequence[Move]) -> list[bool]:
-    moved: list[bool] = []
     with queue.mapped_errors():
-        for start in range(0, len(todo), MOVES_AT_ONCE):
-            moved += moves.move_tasks(queue.get_connection(), todo[start : start + MOVES_AT_ONCE])
-    return moved
+        return moves.move_many(queue.get_connection(), todo)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -30,12 +30,15 @@ class ParentGone(Exception):
     """The shard's task has ended, or was split anew: the running chunk is rolled back, and the shard ends."""
 
 
-def must_split(snapshot: Snapshot) -> bool:
-    """Tell whether a task is to be split: its type allows it and it has more than SHARD_RECORDS, or it was before."""
+def must_split(held: Claim, snapshot: Snapshot) -> bool:
+    """Tell whether a task is to be split: its type allows it and it has more than SHARD_RECORDS, or it was before.
+
+    One that has begun as a whole goes on as a whole: it would count twice what it has done (another SHARD_RECORDS).
+    """
     if snapshot.parent or snapshot.total is None or not get_task_type(snapshot.name).splittable:
         return False
     most = settings.LONGTASKS.shard_records
-    return 0 < most < snapshot.total or _was_split(uuid.UUID(snapshot.id))
+    return (0 < most < snapshot.total and not held.done) or _was_split(held.task_id)
 
 
 def split(held: Claim, snapshot: Snapshot) -> tuple[list[Snapshot], bool]:
@@ -50,7 +53,7 @@ def split(held: Claim, snapshot: Snapshot) -> tuple[list[Snapshot], bool]:
     )
     with transaction.atomic():
         parent = TaskCheckpoint.objects.select_for_update().filter(task_id=held.task_id).first()
-        if parent is None or parent.epoch != held.epoch or parent.outcome:
+        if parent is None or parent.epoch != held.epoch or parent.outcome or parent.cancel_requested:
             raise Fenced
         if not parent.shards:
             rows = _make_rows(held, snapshot, state)
@@ -96,6 +99,25 @@ def end_parent(shard: Snapshot, *, outcome: str, error: str = "") -> None:
     """End a task because one of its shards has failed or was stopped; nothing where it had ended or was split anew."""
     rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent), epoch=shard.parent_epoch, outcome="")
     rows.update(outcome=outcome, error=error, ended_at=Now(), updated_at=Now())
+
+
+def find_lasting(task_ids: Sequence[uuid.UUID]) -> tuple[list[TaskCheckpoint], dict[uuid.UUID, list[TaskCheckpoint]]]:
+    """Return the checkpoints of these split tasks, and for each that is open its shards that have not finished."""
+    parents = list(TaskCheckpoint.objects.filter(task_id__in=task_ids))
+    parts: dict[uuid.UUID, list[TaskCheckpoint]] = {row.task_id: [] for row in parents if not row.outcome}
+    for part in TaskCheckpoint.objects.filter(parent_id__in=parts).exclude(outcome=events.FINISHED):
+        assert part.parent_id is not None
+        parts[part.parent_id].append(part)
+    return parents, parts
+
+
+def end_by_shard(parent: TaskCheckpoint, part: TaskCheckpoint) -> bool:
+    """End a task one of whose shards has failed, or was stopped, in a worker that could not tell it any more.
+
+    False where it has changed hands since `parent` was read: nothing was changed.
+    """
+    rows = TaskCheckpoint.objects.filter(task_id=parent.task_id, epoch=parent.epoch, outcome="", lease_until=None)
+    return bool(rows.update(outcome=part.outcome, error=part.error, ended_at=Now(), updated_at=Now()))
 
 
 def read_parent(shard: Snapshot) -> TaskCheckpoint | None:

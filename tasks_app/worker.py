@@ -247,7 +247,7 @@ class TaskWorker(SimpleWorker):
         self._beat()
         if self._stop_requested:
             return Verdict.STOP
-        if self._stop_task_id == taken.task_id:
+        if self._stop_task_id and self._stop_task_id in (taken.task_id, taken.snapshot and taken.snapshot.parent):
             self._stop_task_id = ""
             return Verdict.ABORT
         pipeline = self._redis.pipeline(transaction=False)

@@ -9,12 +9,15 @@ from django.conf import settings
 from django.test import override_settings
 
 from catalog.models import MODELS
-from tasks_app import commands, events, moves, queries, queue
+from tasks_app import checkpoints, commands, events, moves, queries, queue, set_commands
 from tasks_app.commands import NewTask
+from tasks_app.errors import UnknownTask
+from tasks_app.liveness import certify_death
 from tasks_app.mirror import Mirror
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.rescue import Rescue
 from tasks_app.runner import Outlook, Runner, Verdict
+from tests.engine.conftest import beat
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -209,3 +212,146 @@ def test_the_checkpoint_of_a_shard_and_of_its_task_commit_together(bench):
         parent = TaskCheckpoint.objects.get(pk=uuid.UUID(task_id))
         shards = TaskCheckpoint.objects.filter(parent_id=parent.task_id)
         assert parent.done == sum(shard.done for shard in shards) == len(positions(task_id)[0])
+
+
+# --- what nobody but rescue can tell
+
+
+def die(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def look_twice(bench: Bench) -> None:
+    """What seems stuck in two looks of rescue is."""
+    bench.rescue.run()
+    bench.rescue.run()
+
+
+def test_the_end_that_the_last_shards_worker_could_not_tell_is_told(bench, monkeypatch):
+    task_id = start(600)
+    bench.run_next("one")
+    bench.run_next("one")
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "_tell_end", die)
+        with pytest.raises(KeyboardInterrupt):
+            bench.run_next("dead")
+    assert queries.get_task(task_id=task_id).status == events.STARTED
+    certify_death(bench.redis, worker="dead", was_killed=True)
+
+    bench.rescue.run()
+
+    bench.apply()
+    assert queries.get_task(task_id=task_id).status == TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert bench.redis.smembers("longtasks:split") == set()
+    assert bench.redis.keys("rq:wip:*") == []
+
+
+def test_a_cancel_of_which_redis_was_not_told_ends_the_task(bench):
+    task_id = start(900)
+    bench.run_next("one")
+    bench.run_next("one")
+    checkpoints.request_cancel(task_id=uuid.UUID(task_id))  # web died here
+
+    look_twice(bench)
+
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.CANCELED
+    assert positions(task_id) == [list(range(300))] * 3
+    assert bench.redis.smembers("longtasks:split") == set()
+    assert bench.redis.keys("rq:queue:*") == []
+
+
+def test_a_cancel_that_comes_while_the_task_is_being_split_is_obeyed(bench, monkeypatch):
+    from catalog.task_types.upload import UploadTask
+
+    real = UploadTask.prepare_split
+
+    def cancel_first(self, *, task_id, params):
+        assert commands.cancel_task(task_id=str(task_id)).status == events.STARTED
+        return real(self, task_id=task_id, params=params)
+
+    monkeypatch.setattr(UploadTask, "prepare_split", cancel_first)
+    task_id = start(900)
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.CANCELED
+    assert positions(task_id) == [[]] * 3
+    assert bench.redis.keys("rq:queue:*") == bench.redis.keys("rq:wip:*") == []
+
+
+@pytest.mark.parametrize("outcome", [events.FAILED, events.STOPPED])
+def test_a_shard_that_ended_its_task_and_could_not_tell_it(bench, outcome):
+    task_id = start(900)
+    bench.run_next("one")
+    [taken] = bench.take("one")
+    TaskCheckpoint.objects.filter(pk=taken.task_id).update(outcome=outcome, error="planted")
+    bench.redis.zrem("rq:wip:low", f"{taken.task_id}:one")
+    bench.redis.delete(queue.job_key(taken.task_id))
+
+    look_twice(bench)
+
+    bench.drain()
+    record = TaskRecord.objects.get(pk=task_id)
+    assert (record.status, record.error, record.done) == (outcome, "planted", 0)
+    commands.retry_task(task_id=task_id)
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert positions(task_id) == [list(range(900))] * 3
+
+
+@pytest.mark.parametrize("job_too", [False, True])
+def test_a_shard_that_is_nowhere_comes_back(bench, job_too):
+    task_id = start(900)
+    bench.run_next("one")
+    [taken] = bench.take("one")
+    bench.redis.zrem("rq:wip:low", f"{taken.task_id}:one")
+    if job_too:
+        bench.redis.delete(queue.job_key(taken.task_id))
+
+    look_twice(bench)
+
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert positions(task_id) == [list(range(900))] * 3
+
+
+def test_shards_that_wait_run_or_are_scheduled_are_left_alone(bench):
+    task_id = start(900)
+    bench.run_next("one")
+    bench.take("one")
+    [scheduled] = bench.take("two")
+    bench.redis.zrem("rq:wip:low", f"{scheduled.task_id}:two")
+    bench.redis.zadd("rq:scheduled:low", {scheduled.task_id: 4e9})
+    parent = TaskCheckpoint.objects.get(pk=task_id)
+    beat("one")
+    look_twice(bench)
+    look_twice(bench)
+    assert not bench.rescue.counts
+    assert TaskCheckpoint.objects.get(pk=task_id).epoch == parent.epoch
+
+
+def test_a_task_that_has_begun_as_a_whole_goes_on_as_a_whole(bench):
+    bench.after_chunk = lambda taken: Verdict.YIELD
+    whole = dataclasses.replace(settings.LONGTASKS, shard_records=0)
+    with override_settings(LONGTASKS=whole):
+        task_id = start(900)
+        bench.run_next("one")
+    assert 0 < TaskCheckpoint.objects.get(pk=task_id).done < 900
+    bench.after_chunk = lambda taken: Verdict.GO_ON
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.FINISHED
+    assert positions(task_id) == [list(range(900))] * 3
+    assert not TaskCheckpoint.objects.exclude(parent_id=None).exists()
+
+
+def test_what_is_done_to_a_shard_is_done_to_its_task(bench):
+    task_id = start(900)
+    bench.run_next("one")
+    shard_id = bench.redis.lindex("rq:queue:low", 0).decode()
+    with pytest.raises(UnknownTask):
+        queries.get_task(task_id=shard_id)
+    result = set_commands.cancel_tasks(task_ids=[shard_id], actor="ada")
+    assert result.changed == [task_id]
+    assert commands.cancel_task(task_id=shard_id).id == task_id
+    bench.drain()
+    assert TaskRecord.objects.get(pk=task_id).status == events.CANCELED
+    assert bench.redis.keys("rq:queue:*") == []
