@@ -7,6 +7,7 @@ only; everything else is decided in the database first, and Redis is told.
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from uuid_utils import uuid7
 from tasks_app import audit, checkpoints, events, job, moves, queue, tracing
 from tasks_app.errors import (
     IdempotencyMismatch,
+    StoreUnavailable,
     TaskEnded,
     TaskNotEnded,
     TaskNotWaiting,
@@ -34,6 +36,7 @@ from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of
 from tasks_app.task_types import get_task_type
 
+logger = logging.getLogger(__name__)
 IDEMPOTENCY_SECONDS: Final = 24 * 3600
 
 
@@ -100,13 +103,17 @@ def start_tasks(
     )
     if replay is None:
         if source != audit.API:
-            with mapped_errors():
-                audit.record(
-                    action=AuditEntry.Action.START,
-                    source=source,
-                    actor=owner,
-                    task_ids=[snapshot.id for snapshot in snapshots],
-                )
+            try:
+                with mapped_errors():
+                    audit.record(
+                        action=AuditEntry.Action.START,
+                        source=source,
+                        actor=owner,
+                        task_ids=[snapshot.id for snapshot in snapshots],
+                    )
+            except StoreUnavailable as error:
+                # The tasks are accepted: who was told that it failed would start them again.
+                logger.warning("the audit misses the start of %d tasks by %s: %s", len(snapshots), owner, error)
         return StartedTasks(snapshots)
     if not replay.same_body or len(replay.task_ids) != len(tasks):
         raise IdempotencyMismatch(idempotency_key)
@@ -281,6 +288,8 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
     except (ValueError, AttributeError, TypeError):
         raise UnknownTask(task_id) from None
     snapshot = queue.get_snapshot(str(key))
+    if snapshot is not None and snapshot.parent:
+        return _find(snapshot.parent, owner)  # RQ's tools see shards: whatever is done to one is done to its task
     if snapshot is None:
         record = TaskRecord.objects.filter(pk=key).first()
         if record is None:
