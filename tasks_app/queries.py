@@ -70,18 +70,26 @@ def get_task(*, task_id: str, owner: str | None = None) -> Snapshot:
     """
     key = _parse_id(task_id)
     in_redis, away = _read_job(str(key))
+    if in_redis is not None and in_redis.status == events.FINISHED:
+        snapshot: Snapshot | None = in_redis  # nothing can follow: no need to ask the database
+    else:
+        snapshot = _read_newest(key, in_redis)
+    if snapshot is None and away is not None:
+        raise away
+    if snapshot is None or snapshot.parent or (owner is not None and snapshot.owner != owner):
+        raise UnknownTask(task_id)  # nor is a shard a task to anybody outside
+    return snapshot
+
+
+def _read_newest(key: uuid.UUID, in_redis: Snapshot | None) -> Snapshot | None:
     with mapped_errors():
         snapshot = read_lagging(lambda: read_snapshot(key))
         # Redis keeps a task's job until minutes after its end. Without one, a lagging row is believed only where
         # nothing can have followed.
         if has_replica() and in_redis is None and (snapshot is None or snapshot.status != events.FINISHED):
             snapshot = read_snapshot(key)
-    if snapshot is None and away is not None:
-        raise away
     if in_redis is not None and (snapshot is None or events.supersedes(in_redis, snapshot)):
-        snapshot = in_redis
-    if snapshot is None or (owner is not None and snapshot.owner != owner):
-        raise UnknownTask(task_id)
+        return in_redis
     return snapshot
 
 

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
-from tasks_app import crash_points, events, queue
+from tasks_app import crash_points, events, queries, queue
+from tasks_app.api.answers import task_data
 from tasks_app.mirror import Mirror, get_lag_seconds
 from tasks_app.models import MirrorCursor
 from tests.engine.conftest import Worker, history, job, mirror, record, start
@@ -64,3 +66,19 @@ def test_who_was_taken_over_is_not_believed(redis: Any) -> None:
     events.append(redis, late)
     assert record(task_id).status == "finished"
     assert record(task_id).done == 3
+
+
+def test_a_task_that_finished_lately_is_read_from_redis_alone(
+    redis: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    task_id = start()
+    while Worker().run():
+        pass
+    mirror()
+    with django_assert_num_queries(0):
+        from_redis = queries.get_task(task_id=task_id)
+    redis.delete(queue.job_key(task_id))
+    with django_assert_num_queries(1):
+        from_row = queries.get_task(task_id=task_id)
+    assert from_redis.status == from_row.status == "finished"
+    assert task_data(from_redis) == task_data(from_row)
