@@ -184,7 +184,7 @@ class Rescue:
     def _sweep_all(self) -> None:
         self._swept_to = uuid.UUID(int=0)
         while self._sweep():
-            pass
+            self.watch()  # a long backlog takes its time, and dead workers' tasks don't wait for it
 
     def _sweep(self) -> bool:
         """Compare the next page of open records with Redis. False when it was the last page of the round."""
@@ -221,6 +221,7 @@ class Rescue:
             elif scheduled is None and str(record.id) not in self._placed:
                 suspects.append(record)
         known = checkpoints.get_checkpoints([record.id for record in suspects])
+        unclaimed = []
         for record in suspects:
             row = known.get(record.id)
             snapshot = to_snapshot(record)
@@ -228,7 +229,10 @@ class Rescue:
                 if row.outcome or row.lease_until is None:
                     self._place(row, source="lost", snapshot=snapshot)
                 continue  # claimed, and the claim is watched by its lease
-            self._move(Move(_waiting(snapshot, cause="rescue"), "lost", "front"), kind="lost")
+            unclaimed.append(Move(_waiting(snapshot, cause="rescue"), "lost", "back"))
+        if moved := sum(moves.move_many(self._redis, unclaimed)):
+            self.counts["lost"] += moved
+            logger.warning("rescued %d tasks (lost) that no worker had begun", moved)
 
     def _list_placed(self) -> set[str]:
         """Return the tasks that wait in a queue or stand as started."""

@@ -52,7 +52,11 @@ class Chaos:
         self.stack = ProcfileStack(
             database=database,
             redis_server=redis_server,
-            environment={"DJANGO_SETTINGS_MODULE": "tests.engine.settings", "LOG_LEVEL": "WARNING"},
+            environment={
+                "DJANGO_SETTINGS_MODULE": "tests.engine.settings",
+                "LOG_LEVEL": "WARNING",
+                "SHARD_RECORDS": "2000",  # the biggest tasks of the load run as shards
+            },
             workers=2,
         )
         try:
