@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
+from tasks_app.events import ENDED
 from tasks_app.models import TaskEvent, TaskRecord
 
 logger = logging.getLogger(__name__)
@@ -177,6 +178,11 @@ def read_changes(*, after: int, through: int | None = None, task_id: str | None 
     # A task that was pruned meanwhile has no owner any more who might see it.
     changes = [Change(event, str(event.task_id), *tasks[event.task_id]) for event in events if event.task_id in tasks]
     return Page(changes, through=events[-1].pk if events else after, is_last=len(events) < BATCH_EVENTS)
+
+
+def is_told(task_id: str) -> bool:
+    """Tell whether the history of a task holds its end."""
+    return TaskRecord.objects.filter(pk=task_id, status__in=ENDED).exists()
 
 
 def read_progress(task_ids: Sequence[str]) -> list[Progress]:

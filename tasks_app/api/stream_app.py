@@ -132,6 +132,8 @@ class Watching:
             if self._task.ended and self._last_id is not None:
                 if (await self._replay_page(self._last_id, None)).changes:
                     return None
+                if not await self._feed.in_thread(feed.is_told, self._task.id):
+                    return None  # Redis knows of its end, the mirror not yet: the watcher is to come back for it
                 return HttpResponse(status=204)  # which tells a browser not to come back
         return None
 

@@ -49,6 +49,7 @@ class Command(BaseCommand):
         self.rescued_at = self.due_at = self.watched_at = 0.0
         self.run(once=options["once"])
         if self.should_begin_anew:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -119,4 +120,4 @@ class Command(BaseCommand):
         self.should_stop = self.should_begin_anew = True
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        self.should_stop = True
+        self.should_stop, self.should_begin_anew = True, False

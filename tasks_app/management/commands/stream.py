@@ -46,8 +46,13 @@ class Command(BaseCommand):
             should_begin_anew = server.should_exit = True
 
         signal.signal(signal.SIGHUP, request_new_code)
-        # uvicorn raises what it got once more when it has ended.
-        signal.signal(signal.SIGTERM, lambda *_: None)
+
+        def request_stop(signum: int, frame: FrameType | None) -> None:
+            nonlocal should_begin_anew
+            should_begin_anew, server.should_exit = False, True
+
+        # Heard before uvicorn listens; afterwards uvicorn raises what it got once more when it has ended.
+        signal.signal(signal.SIGTERM, request_stop)
         try:
             listener = config.bind_socket()
         except SystemExit:
@@ -56,6 +61,7 @@ class Command(BaseCommand):
             ) from None
         server.run(sockets=[listener])
         if should_begin_anew:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

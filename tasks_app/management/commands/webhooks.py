@@ -42,6 +42,7 @@ class Command(BaseCommand):
         self.running: dict[Future[Outcome], WebhookDelivery] = {}
         self.run(once=options["once"])
         if self.should_begin_anew:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -98,4 +99,5 @@ class Command(BaseCommand):
         self.stop.set()
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.should_begin_anew = False
         self.stop.set()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -141,7 +142,7 @@ class Child:
             [*self._command.command, "--name", self.name],
             env=self._command.environment,
             start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
-            preexec_fn=_end_with_parent,
+            preexec_fn=partial(_end_with_parent, os.getpid()),
         )
 
     def watch(self, *, restart: bool) -> None:
@@ -216,6 +217,8 @@ def _certify_stopped(workers: list[str]) -> None:
         liveness.certify_death(queue.get_connection(), worker=worker, was_killed=False)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent_pid: int) -> None:
     """Ask the kernel for SIGTERM when the parent dies (kill -9 included): no worker runs on unseen."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent_pid:  # it has died before the kernel was asked
+        os._exit(1)
