@@ -27,6 +27,7 @@ FOREIGN_VARIABLES = {
     "ENV_FILE",
     "LONGTASKS_HOME",
     "LONGTASKS_RUN",
+    "PEER_DIR",
     "ARGS",
     "NAME",
     "ID",
