@@ -5,6 +5,7 @@ Owns the checks. Each returns findings and changes nothing; one that can't look 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -70,9 +71,14 @@ def examine() -> list[Finding]:
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
 
+def _settings_module() -> str:
+    """As the environment names it: `settings.SETTINGS_MODULE` is None while a test overrides settings."""
+    return os.environ.get("DJANGO_SETTINGS_MODULE", "")
+
+
 def check_settings() -> Iterator[Finding]:
     longtasks = settings.LONGTASKS
-    module = settings.SETTINGS_MODULE
+    module = _settings_module()
     found = [f"{module}"]
     if longtasks.lease_seconds < 4 * longtasks.chunk_seconds or longtasks.lease_seconds < 2:
         yield Finding(
@@ -176,7 +182,7 @@ def check_database() -> Iterator[Finding]:
             cursor.execute("PRAGMA synchronous")
             if cursor.fetchone()[0] < 2:
                 yield Finding(FAULT, "database: durability", "synchronous is not FULL", "Keep settings/database.py's.")
-            if settings.SETTINGS_MODULE.endswith("production"):
+            if _settings_module().endswith("production"):
                 yield Finding(
                     WARNING, "database", "SQLite in production: one writer at a time", "Set DATABASE_URL to a MySQL."
                 )
