@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
@@ -42,6 +42,7 @@ from tasks_app.infrastructure import (
 from tasks_app.lookup import find_snapshot
 from tasks_app.moves import Taken
 from tasks_app.runner import Outlook, Runner, Verdict
+from tasks_app.small_tasks import is_small
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ HEARTBEAT_SECONDS: Final = 1.0
 # How long Redis keeps a worker that fell silent; RQ's own 420 s would show the dead for minutes.
 WORKER_TTL_SECONDS: Final = 60
 IDLE_BLOCK_MS: Final = 500
+GATHER_SECONDS: Final = 0.03  # far below what a high task may wait
 
 
 def run_task() -> None:
@@ -118,6 +120,7 @@ class TaskWorker(SimpleWorker):
                     self._run(taken)
                     completed += len(taken)
                     idle_since = time.monotonic()
+                    self._let_gather(taken)
                 elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
                     break
                 else:
@@ -163,6 +166,15 @@ class TaskWorker(SimpleWorker):
         )
         self._uncertain = False
         return taken
+
+    def _let_gather(self, taken: Sequence[Taken]) -> None:
+        """Let small tasks come together that trickle in: a commit for each costs more than the tasks themselves."""
+        longtasks = settings.LONGTASKS
+        if not all(is_small(task) for task in taken) or self._stop_requested:
+            return
+        records = sum(task.snapshot.weight for task in taken if task.snapshot is not None)
+        if len(taken) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
+            time.sleep(GATHER_SECONDS)
 
     def _give_back_strays(self) -> None:
         """Put tasks back that a take had given to this worker when the connection broke before it knew."""
