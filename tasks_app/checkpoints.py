@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 
 from tasks_app import events
 from tasks_app.bulk_insert import insert_columns
+from tasks_app.events import Snapshot
 from tasks_app.models import TaskCheckpoint
 
 RETRYABLE: Final = (events.FAILED, events.STOPPED, events.CANCELED)
@@ -292,6 +293,11 @@ def list_left_open(*, older_than_seconds: float, limit: int) -> list[TaskCheckpo
     age = ExpressionWrapper(Now() - Value(timedelta(seconds=older_than_seconds)), output_field=DateTimeField())
     rows = TaskCheckpoint.objects.filter(outcome="", lease_until=None, updated_at__lt=age)
     return list(rows.order_by("-updated_at")[:limit])
+
+
+def as_row_says(snapshot: Snapshot, row: TaskCheckpoint, **changes: Any) -> Snapshot:
+    """Return the snapshot of a task as far as its checkpoint has come, and with `changes`."""
+    return replace(snapshot, epoch=row.epoch, done=row.done, counts=row.counts, **changes)
 
 
 def add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

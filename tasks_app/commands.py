@@ -193,12 +193,10 @@ def cancel_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
     """Return the move of a task whose cancel the checkpoint has taken: to its end, or to stay until its worker obeys."""
     if row.outcome:
         return Move(replace(end_of(snapshot, row), cause="cancel", actor=actor), "anywhere", "ended")
-    asked = replace(
+    asked = checkpoints.as_row_says(
         snapshot,
+        row,
         status=events.STARTED,
-        epoch=row.epoch,
-        done=row.done,
-        counts=row.counts,
         cancel_requested=True,
         cause="cancel",
         actor=actor,
@@ -208,12 +206,10 @@ def cancel_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
 
 def retry_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
     """Return the move of a task whose checkpoint was reopened: to the back of its queue, attempts counted anew."""
-    again = replace(
+    again = checkpoints.as_row_says(
         snapshot,
+        row,
         status=events.QUEUED,
-        epoch=row.epoch,
-        done=row.done,
-        counts=row.counts,
         attempts=0,
         error=None,
         ended_at=None,

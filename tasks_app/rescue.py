@@ -257,13 +257,7 @@ class Rescue:
                 self._tell_parent(snapshot, row)
             self._move(Move(end_of(snapshot, row), source, "ended", worker=worker), kind="ended")
             return
-        waiting = replace(
-            _waiting(snapshot, cause="rescue"),
-            done=row.done,
-            counts=row.counts,
-            epoch=row.epoch,
-            error=row.error or None,
-        )
+        waiting = checkpoints.as_row_says(_waiting(snapshot, cause="rescue"), row, error=row.error or None)
         if row.failures > 1 and row.done == row.claimed_done:
             run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(row.failures))
             waiting = replace(waiting, status=events.SCHEDULED, next_attempt_at=run_at)
@@ -275,7 +269,7 @@ class Rescue:
     def _tell_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
         """Tell the end of a shard's task, where this shard was its last, or ended it: its worker could not any more."""
         if row.outcome in ENDS_THE_TASK:
-            shards.end_parent(shard, outcome=row.outcome, error=row.error)
+            shards.end_parent_of(shard, outcome=row.outcome, error=row.error)
         ended, parent = shards.read_parent(shard), find_snapshot(self._redis, shard.parent)
         if ended is not None and ended.outcome and parent is not None:
             self._move(Move(end_of(parent, ended), "anywhere", "ended"), kind="ended")

@@ -198,7 +198,7 @@ class Runner:
         """End a held task as canceled or stopped."""
         if taken.snapshot and taken.snapshot.parent and status == events.STOPPED:
             shard = taken.snapshot
-            self._persist(lambda: shards.end_parent(shard, outcome=status), held=held)
+            self._persist(lambda: shards.end_parent_of(shard, outcome=status), held=held)
         if self._persist(lambda: checkpoints.end(held, outcome=status), held=held):
             self._tell_end(held, taken, status=status)
         else:
@@ -237,7 +237,7 @@ class Runner:
         if final:
             if taken.snapshot and taken.snapshot.parent:
                 shard = taken.snapshot
-                self._persist(lambda: shards.end_parent(shard, outcome=events.FAILED, error=text))
+                self._persist(lambda: shards.end_parent_of(shard, outcome=events.FAILED, error=text))
             self._tell_end(held, taken, status=events.FAILED, error=text)
             return
         if (row := self._persist(lambda: checkpoints.read(held))) is not None and held.stands_at(row):
@@ -272,8 +272,8 @@ class Runner:
             return []
         if row.outcome:
             return [Move(end_of(parent, row), "anywhere", "ended")]
-        stand = replace(parent, status=events.STARTED, epoch=row.epoch, done=row.done, counts=row.counts)
-        return [Move(replace(stand, cause=events.PROGRESS, actor=""), "here", "stay")]
+        stand = checkpoints.as_row_says(parent, row, status=events.STARTED, cause=events.PROGRESS, actor="")
+        return [Move(stand, "here", "stay")]
 
     def _drop(self, taken: Taken, row: TaskCheckpoint) -> None:
         """Let go of a task that can't be claimed; where it has ended, tell how."""
@@ -364,12 +364,10 @@ def get_pause_seconds(failures: int) -> float:
 
 def end_of(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     """Return the snapshot of a task as its checkpoint says it ended."""
-    return replace(
+    return checkpoints.as_row_says(
         snapshot,
+        row,
         status=row.outcome,
-        done=row.done,
-        counts=row.counts,
-        epoch=row.epoch,
         error=row.error or None,
         ended_at=row.ended_at if isinstance(row.ended_at, datetime) else datetime.now(UTC),
         next_attempt_at=None,

@@ -75,7 +75,7 @@ class ShardWatch:
         snapshot = queue.get_snapshot(str(row.task_id))
         part = next((part for part in parts if part.outcome in ENDS_THE_TASK), None)
         if part is not None and snapshot is not None and snapshot.epoch == row.epoch:
-            if shards.end_by_shard(row, part):
+            if shards.end_parent(task_id=row.task_id, epoch=row.epoch, outcome=part.outcome, error=part.error):
                 row.outcome, row.error = part.outcome, part.error
 
 

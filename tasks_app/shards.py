@@ -95,10 +95,13 @@ def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
     rows.update(**changes)
 
 
-def end_parent(shard: Snapshot, *, outcome: str, error: str = "") -> None:
-    """End a task because one of its shards has failed or was stopped; nothing where it had ended or was split anew."""
-    rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent), epoch=shard.parent_epoch, outcome="")
-    rows.update(outcome=outcome, error=error, ended_at=Now(), updated_at=Now())
+def end_parent(*, task_id: uuid.UUID, epoch: int, outcome: str, error: str = "") -> bool:
+    """End a split task because one of its shards has failed or was stopped.
+
+    False where it has ended, or changed hands since it had `epoch`: nothing was changed.
+    """
+    rows = TaskCheckpoint.objects.filter(task_id=task_id, epoch=epoch, outcome="")
+    return bool(rows.update(outcome=outcome, error=error, ended_at=Now(), updated_at=Now()))
 
 
 def find_lasting(task_ids: Sequence[uuid.UUID]) -> tuple[list[TaskCheckpoint], dict[uuid.UUID, list[TaskCheckpoint]]]:
@@ -111,13 +114,9 @@ def find_lasting(task_ids: Sequence[uuid.UUID]) -> tuple[list[TaskCheckpoint], d
     return parents, parts
 
 
-def end_by_shard(parent: TaskCheckpoint, part: TaskCheckpoint) -> bool:
-    """End a task one of whose shards has failed, or was stopped, in a worker that could not tell it any more.
-
-    False where it has changed hands since `parent` was read: nothing was changed.
-    """
-    rows = TaskCheckpoint.objects.filter(task_id=parent.task_id, epoch=parent.epoch, outcome="", lease_until=None)
-    return bool(rows.update(outcome=part.outcome, error=part.error, ended_at=Now(), updated_at=Now()))
+def end_parent_of(shard: Snapshot, *, outcome: str, error: str = "") -> None:
+    """End the task of a shard that has just ended so; nothing where it was split anew since."""
+    end_parent(task_id=uuid.UUID(shard.parent), epoch=shard.parent_epoch, outcome=outcome, error=error)
 
 
 def read_parent(shard: Snapshot) -> TaskCheckpoint | None:
