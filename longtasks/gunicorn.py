@@ -33,8 +33,8 @@ _variables = _read_process_variables()
 
 bind = f"{_variables['bind']}:{_variables['port']}"
 workers = int(_variables["web_workers"])
-# A thread gets complete requests only.
-worker_class = "longtasks.patient_worker.PatientWorker"
+# Quick requests are answered by the event loop, side by side; a thread gets complete ones only.
+worker_class = "longtasks.together_worker.TogetherWorker"
 threads = int(_variables["web_threads"])
 backlog = 2048
 # A connection is a file, and many systems allow 1024 of them unless asked.

@@ -104,19 +104,21 @@ class PatientConnection(TConn):  # type: ignore[misc]
                 self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         return len(self.gathered) >= self.wanted
 
-    def hand_over(self) -> None:
-        """Give the parser the one request that is complete; what follows it stays here."""
+    def hand_over(self) -> bytes:
+        """Give the parser the one request that is complete, and return it; what follows it stays here."""
         request = bytes(self.gathered[: self.wanted])
         del self.gathered[: self.wanted]
         self.wanted = 0
         self.data_ready = True
         super().init()
         self.parser.unreader.unread(request)
+        return request
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """Gathers requests in the event loop; its threads work on complete ones only."""
 
+    connection_class: type[PatientConnection] = PatientConnection
     gathered_bytes = 0
 
     def accept(self, listener: Any) -> None:
@@ -127,7 +129,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 raise
             return
         self.nr_conns += 1
-        self._gather(PatientConnection(self.cfg, sock, address, listener.getsockname()))
+        self._gather(self.connection_class(self.cfg, sock, address, listener.getsockname()))
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A connection that was kept alive sends again."""

@@ -20,8 +20,8 @@ import redis
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.db.backends.signals import connection_created
 
-from tasks_app import queue
 from tasks_app.errors import StoreUnavailable
+from tasks_app.line import AWAY
 
 # MySQL's and MariaDB's numbers: https://mariadb.com/kb/en/mariadb-error-code-reference/
 MYSQL_CODES: Final = frozenset(
@@ -47,7 +47,7 @@ MYSQL_CODES: Final = frozenset(
     }
 )
 SQLITE_WORDS: Final = ("locked", "busy", "disk i/o error", "unable to open")
-REDIS_ERRORS: Final = (*queue.AWAY, redis.exceptions.NoScriptError)
+REDIS_ERRORS: Final = (*AWAY, redis.exceptions.NoScriptError)
 
 
 def is_database_error(error: BaseException) -> bool:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 import django_rq
@@ -29,6 +27,9 @@ from rq.utils import utcformat
 from tasks_app import events
 from tasks_app.errors import QueueFull, QueueUnavailable, UnknownQueue
 from tasks_app.events import Snapshot
+from tasks_app.line import AWAY, Line, NotNow
+
+Result = TypeVar("Result")
 
 HIGH: Final = "high"
 LOW: Final = "low"
@@ -37,24 +38,6 @@ QUEUES: Final = (HIGH, LOW)  # in the order in which workers serve them
 # The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.
 RUN_TASK: Final = "tasks_app.worker.run_task"
 JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
-
-
-class NotNow(redis.exceptions.ResponseError):
-    """Redis refuses a write for the time being: too few replicas, no room on its disk, or it is no primary any more."""
-
-
-# redis-py knows no exceptions for these, and `AWAY` should name all that a process waits for.
-redis.connection.DefaultParser.EXCEPTION_CLASSES |= dict.fromkeys(("NOREPLICAS", "MISCONF", "UNBLOCKED"), NotNow)
-
-AWAY: Final = (
-    NotNow,
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.BusyLoadingError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.TryAgainError,
-)
 
 
 class Script:
@@ -88,42 +71,6 @@ class LeavesLonelyPrimary:
             raise
 
 
-class Line(threading.local):
-    """A connection that each thread keeps for itself, for the two calls that a request is measured by.
-
-    A redis.Redis borrows a connection for each command, with locks, hooks and retries around it: 70 µs, and 25 on
-    the bare one. No command is ever sent twice.
-    """
-
-    _connection: Any = None
-    _pool: Any = None
-    breaks = 0  # how often this thread's connection was given up: the next command may reach another server
-
-    def execute_command(self, *words: Any) -> Any:
-        pool = get_connection().connection_pool
-        connection = self._connection
-        if connection is None or self._pool is not pool:
-            connection = self._connection = pool.get_connection()
-            self._pool, self._pid = pool, os.getpid()
-        try:
-            # Something to read before anything was asked: the server has closed the connection meanwhile.
-            if self._pid != os.getpid() or connection.can_read(timeout=0):
-                self.breaks += 1
-                connection.disconnect()
-                connection.connect()  # asks the Sentinels, where there are any; sending would not
-                self._pid = os.getpid()
-            connection.send_command(*words)
-            return connection.read_response()
-        except AWAY:
-            self.breaks += 1
-            connection.disconnect()
-            raise
-
-
-_enqueue: Final = Script("enqueue")
-_line: Final = Line()
-
-
 def get_connection() -> redis.Redis[Any]:
     """Return this process's connection to Redis (a pool, safe for threads and after a fork).
 
@@ -150,6 +97,10 @@ def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
+
+
+_enqueue: Final = Script("enqueue")
+_line: Final = Line(get_connection)
 
 
 @contextmanager
@@ -238,6 +189,14 @@ def enqueue_tasks(
         bound=bound,
         retry_after_seconds=get_retry_after_seconds(excess=waiting + len(snapshots) - bound, drained=float(drained)),
     )
+
+
+def run_together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run calls that start tasks or read snapshots side by side in this thread: their commands go to Redis in one go.
+
+    See `Line.run_together`.
+    """
+    return _line.run_together(calls)
 
 
 def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:

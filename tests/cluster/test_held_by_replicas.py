@@ -12,6 +12,7 @@ from django.test import override_settings
 from longtasks.child_process import wait_until
 from tasks_app import commands, queue
 from tasks_app.errors import QueueUnavailable
+from tasks_app.line import AWAY
 from tests.servers import IS_EMBEDDED, RedisServer
 
 TASK = commands.NewTask(name="upload", params={"numRecords": 1})
@@ -75,11 +76,13 @@ def test_asked_again_when_a_replica_is_there_it_is_accepted(
 
 
 def test_a_primary_that_must_have_replicas_takes_nothing_and_is_away(redis: redis_package.Redis) -> None:
+    # The replica of another test has ended, but the primary may not have seen it yet.
+    assert wait_until(lambda: redis.info("replication")["connected_slaves"] == 0, deadline_seconds=30)
     redis.config_set("min-replicas-to-write", 1)
     try:
         with pytest.raises(QueueUnavailable):
             commands.start_task(task=TASK)
-        with pytest.raises(queue.AWAY):
+        with pytest.raises(AWAY):
             queue.get_connection().set("longtasks:mark", "1")
         # A replay writes nothing by itself: it must not be taken for an answer either.
     finally:

@@ -1,0 +1,150 @@
+"""gunicorn's worker of web: its event loop answers quick requests itself, those that are ready side by side.
+
+Owns which requests are quick. To hand a request to a thread and back costs two switches, more than Django and DRF do;
+and what each thread asks of Redis goes and is synced to disk alone. Requests that may take long (pages, lists, ?wait=)
+go to PatientWorker's threads as ever. Must not import Django: gunicorn's parent loads it.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from longtasks.patient_worker import SEND_SECONDS, PatientConnection, PatientWorker
+
+# One command to Redis, at most one statement by primary key.
+QUICK: Final = re.compile(rb"(?:POST /tasks|GET /tasks/[0-9a-fA-F-]{36}) HTTP/1\.1\r\n")
+_PREFERS: Final = re.compile(rb"\r\nprefer:", re.IGNORECASE)  # to wait
+ROUND_REQUESTS: Final = 64  # at once; the others wait for the next round
+SLOW_SECONDS: Final = 0.5  # a round that took longer has met a Redis or a database that hangs
+THREADED_SECONDS: Final = 5.0  # after one; a loop that stands still answers nobody, not even /health/live
+
+Calls = Sequence[Callable[[], None]]
+
+
+class AnsweringSocket(socket.socket):
+    """A client's socket that can hold back what is written, so that an answer's head and body leave together."""
+
+    held: bytearray | None = None
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        if self.held is None:
+            super().sendall(data, flags)
+        else:
+            self.held += data
+
+    def send_held(self) -> bytes:
+        """Send what was held back, without waiting; return what the client has no room for. Raises OSError."""
+        held, self.held = self.held or bytearray(), None
+        try:
+            sent = self.send(held) if held else 0
+        except BlockingIOError:
+            sent = 0
+        return bytes(held[sent:])
+
+
+class TogetherConnection(PatientConnection):
+    """A connection that knows whether its request is a quick one."""
+
+    is_quick = False
+
+    def __init__(self, cfg: Any, sock: Any, client: Any, server: Any) -> None:
+        super().__init__(cfg, AnsweringSocket(fileno=sock.detach()), client, server)
+
+    def init(self) -> None:
+        super().init()
+        if self.is_quick:
+            self.sock.settimeout(0)
+
+    def hand_over(self) -> bytes:
+        request = super().hand_over()
+        self.is_quick = bool(QUICK.match(request)) and not _PREFERS.search(request)
+        return request
+
+
+class Answered:
+    """The future of a request that was answered already, as `finish_request` asks for it."""
+
+    def __init__(self, keeps_alive: bool) -> None:
+        self._keeps_alive = keeps_alive
+
+    def cancelled(self) -> bool:
+        return False
+
+    def exception(self) -> None:
+        return None
+
+    def result(self) -> bool:
+        return self._keeps_alive
+
+
+class TogetherWorker(PatientWorker):
+    """Answers what is quick in the event loop, round by round; leaves the rest to threads."""
+
+    connection_class = TogetherConnection
+    _threaded_until = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ready: deque[TogetherConnection] = deque()
+        self._run_together: Callable[[Calls], object] | None = None
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        # Here, in the child: what the parent had imported would stay when HUP brings new code.
+        from django.conf import settings
+
+        from tasks_app.queue import run_together
+
+        if not settings.LONGTASKS.redis_wait_replicas:  # to wait for replicas is not quick
+            self._run_together = run_together
+
+    def enqueue_req(self, conn: Any) -> None:
+        if conn.is_quick and self._run_together is not None and time.monotonic() >= self._threaded_until:
+            self._ready.append(conn)
+        else:
+            conn.is_quick = False
+            super().enqueue_req(conn)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(0 if self._ready else timeout)
+        if self._ready:
+            self._answer_round()
+
+    def _answer_round(self) -> None:
+        assert self._run_together is not None
+        conns = [self._ready.popleft() for _ in range(min(len(self._ready), ROUND_REQUESTS))]
+        began = time.monotonic()
+        self._run_together([partial(self._answer, conn) for conn in conns])
+        if time.monotonic() - began > SLOW_SECONDS:
+            self._threaded_until = time.monotonic() + THREADED_SECONDS
+
+    def _answer(self, conn: TogetherConnection) -> None:
+        conn.sock.held = bytearray()
+        keeps_alive = self.handle(conn)
+        conn.is_quick = False
+        try:
+            rest = conn.sock.send_held()
+        except OSError:
+            rest, keeps_alive = b"", False
+        if not rest:
+            self.finish_request(conn, Answered(keeps_alive))
+            return
+        # The client reads slowly: a thread has the time.
+        future = self.tpool.submit(send_rest, conn.sock, rest, keeps_alive)
+        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+
+def send_rest(sock: AnsweringSocket, rest: bytes, keeps_alive: bool) -> bool:
+    """Send the rest of an answer, however slowly the client reads, and tell whether the connection can be kept."""
+    try:
+        sock.settimeout(SEND_SECONDS)
+        sock.sendall(rest)
+    except OSError:
+        return False
+    return keeps_alive

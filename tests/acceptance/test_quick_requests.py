@@ -1,0 +1,159 @@
+"""Starts and looks at one task are answered in web's event loop, side by side: nobody slow holds them up."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import MakeStack
+from tests.servers import IS_EMBEDDED, Database, RedisServer
+from tests.stack import ProcfileStack
+
+THREADS = 2
+CLIENTS = 30
+SOON_SECONDS = 8.0  # on a busy machine; far below the 20 s of a ?wait=
+
+
+@pytest.fixture(scope="module")
+def web(servers: tuple[Database, RedisServer]) -> Iterator[ProcfileStack]:
+    """One process of web with few threads; nobody runs the tasks."""
+    stack = ProcfileStack(
+        database=servers[0],
+        redis_server=servers[1],
+        roles=("web",),
+        environment={"WEB_WORKERS": "1", "WEB_THREADS": str(THREADS), "REDIS_TIMEOUT_SECONDS": "10"},
+    )
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.close()
+
+
+def start_request(request_id: str, *, description: str = "", close: bool = False) -> bytes:
+    body = json.dumps({"name": "upload", "description": description or request_id}).encode()
+    return (
+        b"POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        + (b"Connection: close\r\n" if close else b"")
+        + f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+
+
+def read_answers(sock: socket.socket, *, count: int) -> list[tuple[int, dict[str, str], bytes]]:
+    """Read exactly so many answers from a connection: their status, headers (lower case) and body."""
+    answers = []
+    with sock.makefile("rb") as stream:
+        for _ in range(count):
+            status = int(stream.readline().split()[1])
+            headers = {}
+            while (line := stream.readline().strip()) != b"":
+                name, _, value = line.decode().partition(":")
+                headers[name.lower()] = value.strip()
+            answers.append((status, headers, stream.read(int(headers["content-length"]))))
+    return answers
+
+
+def connect(stack: ProcfileStack) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", stack.port), timeout=30)
+
+
+def test_each_of_many_clients_gets_its_own_answer(web: ProcfileStack) -> None:
+    with contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(connect(web)) for _ in range(CLIENTS)]
+        for number, sock in enumerate(clients):
+            sock.sendall(start_request(f"client-{number}"))
+        ids = []
+        for number, sock in enumerate(clients):
+            ((status, headers, body),) = read_answers(sock, count=1)
+            task = json.loads(body)
+            assert (status, headers["x-request-id"], task["description"]) == (201, *[f"client-{number}"] * 2)
+            ids.append(task["id"])
+        assert len(set(ids)) == CLIENTS
+        for task_id, sock in zip(ids, clients, strict=True):
+            sock.sendall(f"GET /tasks/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        for task_id, sock in zip(ids, clients, strict=True):
+            ((status, _, body),) = read_answers(sock, count=1)
+            assert (status, json.loads(body)["id"]) == (200, task_id)
+    assert {web.task(task_id)["status"] for task_id in ids} == {"queued"}
+
+
+def test_who_waits_for_an_end_holds_nobody_up(web: ProcfileStack) -> None:
+    task_id = web.start_upload(records=1)
+    with contextlib.ExitStack() as opened:
+        for kind in ("query", "header"):
+            for _ in range(2 * THREADS):
+                sock = opened.enter_context(connect(web))
+                query = "?wait=20" if kind == "query" else ""
+                prefer = "Prefer: wait=20\r\n" if kind == "header" else ""
+                sock.sendall(f"GET /tasks/{task_id}{query} HTTP/1.1\r\nHost: localhost\r\n{prefer}\r\n".encode())
+        began = time.monotonic()
+        for _ in range(5):
+            assert web.post("/tasks", {"name": "upload"}).status == 201
+            assert web.get(f"/tasks/{task_id}").status == 200
+        assert time.monotonic() - began < SOON_SECONDS
+
+
+def test_requests_sent_ahead_are_answered_in_their_order(web: ProcfileStack) -> None:
+    with connect(web) as sock:
+        sock.sendall(b"".join(start_request(f"ahead-{number}", close=number == 11) for number in range(12)))
+        answers = read_answers(sock, count=12)
+        assert sock.recv(1) == b""  # closed, as the last one asked
+    assert [status for status, _, _ in answers] == [201] * 12
+    assert [headers["x-request-id"] for _, headers, _ in answers] == [f"ahead-{number}" for number in range(12)]
+
+
+def test_a_request_that_is_cut_off_in_its_body_is_no_task(web: ProcfileStack) -> None:
+    before = web.redis().llen("rq:queue:low")
+    with connect(web) as sock:
+        sock.sendall(start_request("cut-off")[:-5])
+    assert web.post("/tasks", {"name": "upload"}).status == 201
+    assert web.redis().llen("rq:queue:low") == before + 1
+
+
+@pytest.mark.skipif(IS_EMBEDDED, reason="stops a Redis of its own")
+def test_while_redis_hangs_the_loop_answers_on(servers: tuple[Database, RedisServer], make_stack: MakeStack) -> None:
+    server = RedisServer()
+    server.start()
+    stack = ProcfileStack(
+        database=servers[0],
+        redis_server=server,
+        roles=("web",),
+        environment={"WEB_WORKERS": "1", "WEB_THREADS": "4", "REDIS_TIMEOUT_SECONDS": "1"},
+    )
+    try:
+        stack.start()
+        assert stack.post("/tasks", {"name": "upload"}).status == 201
+        server.pause()
+        statuses: list[int] = []
+
+        def post() -> None:
+            statuses.append(stack.post("/tasks", {"name": "upload"}).status)
+
+        clients = [threading.Thread(target=post) for _ in range(12)]
+        began = time.monotonic()
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        # A round of 1 s, perhaps one that had gathered behind it, then threads: four at a time would take 3 s more.
+        assert statuses == [503] * 12
+        assert time.monotonic() - began < SOON_SECONDS
+        held = threading.Thread(target=post)
+        held.start()
+        assert stack.get("/health/live").status == 200
+        held.join()
+        server.resume()
+        stack.wait_for(
+            lambda: stack.post("/tasks", {"name": "upload"}).status == 201,
+            deadline_seconds=30,
+            what="tasks are accepted again",
+        )
+    finally:
+        server.resume()
+        stack.close()
+        server.remove()

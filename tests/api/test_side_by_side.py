@@ -1,0 +1,145 @@
+"""Calls side by side on one line to Redis: each gets its own answer, and all that they ask goes in one go."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+import redis as redis_package
+
+from tasks_app import commands, queries, queue
+from tasks_app.commands import NewTask
+from tasks_app.line import AWAY, Line
+
+CALLS = 20
+
+
+def start(number: int) -> Any:
+    return commands.start_task(task=NewTask(name="upload", params={"numRecords": 1}, description=str(number))).snapshot
+
+
+def test_each_start_gets_its_own_answer(redis: Any) -> None:
+    snapshots = queue.run_together([partial(start, number) for number in range(CALLS)])
+    assert [snapshot.description for snapshot in snapshots] == [str(number) for number in range(CALLS)]
+    waiting = [task_id.decode() for task_id in redis.lrange("rq:queue:low", 0, -1)]
+    assert waiting == [snapshot.id for snapshot in snapshots]
+    for snapshot in snapshots:
+        assert redis.hget(f"rq:job:{snapshot.id}", "description").decode() == snapshot.description
+
+
+@pytest.mark.django_db
+def test_each_reader_gets_its_own_task(redis: Any) -> None:
+    ids = [start(number).id for number in range(CALLS)]
+    shown = queue.run_together([partial(queries.get_task, task_id=task_id) for task_id in ids])
+    assert [snapshot.id for snapshot in shown] == ids
+
+
+def test_all_ask_before_anyone_goes_on(redis: Any) -> None:
+    line = Line(queue.get_connection)
+    seen: list[str] = []
+
+    def ask_twice(number: int) -> int:
+        answers = []
+        for turn in ("first", "second"):
+            seen.append(f"{turn} asked")
+            answers.append(int(line.execute_command("INCR", f"key-{number}")))
+        seen.append("done")
+        return answers[-1]
+
+    assert line.run_together([partial(ask_twice, number) for number in range(3)]) == [2, 2, 2]
+    # Who goes on after the first answer asks again before anyone has the second.
+    assert seen == ["first asked"] * 3 + ["second asked"] * 3 + ["done"] * 3
+
+
+def test_an_error_reaches_its_own_call_only(redis: Any) -> None:
+    line = Line(queue.get_connection)
+    redis.rpush("a list", "x")
+
+    def ask(key: str) -> Any:
+        try:
+            return line.execute_command("INCR", key)
+        except redis_package.exceptions.ResponseError as error:
+            return str(error)
+
+    before, wrong, after = line.run_together([partial(ask, key) for key in ("one", "a list", "two")])
+    assert (before, after) == (1, 1)
+    assert wrong.startswith("WRONGTYPE")
+    assert line.breaks == 0
+
+
+def test_a_script_that_redis_has_forgotten_is_sent_again_by_each(redis: Any) -> None:
+    redis.script_flush()
+    snapshots = queue.run_together([partial(start, number) for number in range(3)])
+    assert redis.llen("rq:queue:low") == 3
+    assert len({snapshot.id for snapshot in snapshots}) == 3
+
+
+def test_what_a_call_raises_comes_when_all_have_ended(redis: Any) -> None:
+    line = Line(queue.get_connection)
+    ended = []
+
+    def fail() -> None:
+        line.execute_command("PING")
+        raise ZeroDivisionError
+
+    def go_on() -> None:
+        line.execute_command("PING")
+        line.execute_command("PING")
+        ended.append(True)
+
+    with pytest.raises(ZeroDivisionError):
+        line.run_together([fail, go_on])
+    assert ended == [True]
+    assert line.run_together([partial(line.execute_command, "PING")]) == [b"PONG"]
+
+
+@contextmanager
+def answering_once() -> Iterator[tuple[int, Callable[[], int]]]:
+    """A server that answers the first command of each connection and then hangs up; yields how often it was called."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    called: list[bytes] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                called.append(client.recv(65536))
+                client.sendall(b"+first\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], lambda: len(called)
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def test_who_has_no_answer_when_the_connection_breaks_is_told_so() -> None:
+    with answering_once() as (port, count_calls):
+        pool = redis_package.ConnectionPool(host="127.0.0.1", port=port, protocol=2, driver_info=None, socket_timeout=5)
+        client = redis_package.Redis(connection_pool=pool)
+        line = Line(lambda: client)
+
+        def ask() -> Any:
+            try:
+                return line.execute_command("PING")
+            except AWAY as error:
+                return type(error)
+
+        assert line.run_together([ask, ask, ask]) == [
+            b"first",
+            redis_package.exceptions.ConnectionError,
+            redis_package.exceptions.ConnectionError,
+        ]
+        assert (line.breaks, count_calls()) == (1, 1)  # nothing was sent twice
+        assert line.run_together([ask]) == [b"first"]
+        client.close()
+        pool.disconnect()

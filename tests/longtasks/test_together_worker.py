@@ -1,0 +1,82 @@
+"""An answer leaves in one go, and what a slow client has no room for follows, without anyone waiting in the loop."""
+
+import socket
+import threading
+
+import pytest
+
+from longtasks.together_worker import QUICK, AnsweringSocket, send_rest
+
+HEAD, BODY = b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 2_000_000
+ID = b"0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
+
+
+def make_pair() -> tuple[AnsweringSocket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    return AnsweringSocket(fileno=ours.detach()), theirs
+
+
+def test_head_and_body_leave_together() -> None:
+    ours, theirs = make_pair()
+    with ours, theirs:
+        ours.settimeout(0)
+        ours.held = bytearray()
+        ours.sendall(HEAD)
+        ours.sendall(b"body")
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(65536)
+        assert ours.send_held() == b""
+        assert theirs.recv(65536) == HEAD + b"body"
+        ours.sendall(b"more")  # no longer held
+        assert theirs.recv(65536) == b"more"
+
+
+def test_what_the_client_has_no_room_for_is_returned_and_follows_later() -> None:
+    ours, theirs = make_pair()
+    with ours, theirs:
+        ours.settimeout(0)
+        ours.held = bytearray()
+        ours.sendall(HEAD)
+        ours.sendall(BODY)
+        rest = ours.send_held()
+        assert 0 < len(rest) < len(BODY)
+        assert (HEAD + BODY).endswith(rest)
+        kept: list[bool] = []
+        sending = threading.Thread(target=lambda: kept.append(send_rest(ours, rest, True)))
+        sending.start()
+        theirs.settimeout(20)
+        read = b""
+        while len(read) < len(HEAD + BODY):
+            read += theirs.recv(1 << 20)
+        sending.join()
+        assert read == HEAD + BODY
+        assert kept == [True]
+
+
+def test_a_client_that_is_gone_keeps_no_connection() -> None:
+    ours, theirs = make_pair()
+    with ours:
+        theirs.close()
+        ours.held = bytearray(HEAD)
+        with pytest.raises(OSError):
+            ours.send_held()
+        assert send_rest(ours, BODY, True) is False
+
+
+@pytest.mark.parametrize(
+    ("request_line", "is_quick"),
+    [
+        (b"POST /tasks HTTP/1.1\r\n", True),
+        (b"GET /tasks/%b HTTP/1.1\r\n" % ID, True),
+        (b"GET /tasks/%b?wait=20 HTTP/1.1\r\n" % ID, False),
+        (b"GET /tasks HTTP/1.1\r\n", False),
+        (b"GET /tasks/%b/events HTTP/1.1\r\n" % ID, False),
+        (b"POST /tasks/bulk HTTP/1.1\r\n", False),
+        (b"POST /tasks/%b/cancel HTTP/1.1\r\n" % ID, False),
+        (b"GET /admin/ HTTP/1.1\r\n", False),
+    ],
+)
+def test_quick_is_what_asks_redis_once(request_line: bytes, is_quick: bool) -> None:
+    assert bool(QUICK.match(request_line)) is is_quick
