@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 READY_SECONDS = 60  # a new process has that long to load the code before the old ones go
 
 
@@ -56,6 +58,15 @@ limit_request_fields = 64
 limit_request_field_size = 8190
 forwarded_allow_ips = _variables["forwarded_allow_ips"]
 
+
+class LoggerOfErrors(Logger):  # type: ignore[misc]
+    """gunicorn's logger without an access log: with a `logconfig_dict` gunicorn composes a line for each request."""
+
+    def access(self, *arguments: Any) -> None:
+        """Metrics count the requests."""
+
+
+logger_class = LoggerOfErrors
 accesslog = None
 errorlog = "-"
 loglevel = _variables["log_level"].lower()

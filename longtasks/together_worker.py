@@ -94,6 +94,11 @@ class TogetherWorker(PatientWorker):
         self._ready: deque[TogetherConnection] = deque()
         self._run_together: Callable[[Calls], object] | None = None
 
+    def init_process(self) -> None:
+        # gunicorn looks a setting up some twenty times a request, each time through three functions in Python.
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        super().init_process()
+
     def load_wsgi(self) -> None:
         super().load_wsgi()
         # Here, in the child: what the parent had imported would stay when HUP brings new code.

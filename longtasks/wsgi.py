@@ -8,7 +8,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
 
 application = get_wsgi_application()
 
-from tasks_app.infrastructure import limit_waiting  # noqa: E402 (after the applications are ready)
+from django.conf import settings  # noqa: E402 (after the applications are ready)
+from django.core.signals import request_started  # noqa: E402
+from django.db import close_old_connections, reset_queries  # noqa: E402
+
+from tasks_app.infrastructure import limit_waiting  # noqa: E402
+
+# Django looks through all connections three times a request. The look at its end is enough, where none keeps queries.
+request_started.disconnect(close_old_connections)
+if not settings.DEBUG:
+    request_started.disconnect(reset_queries)
+
 
 # A request is answered within two seconds, also while the database hangs: one to find out, one to connect anew.
 limit_waiting(1)

@@ -6,7 +6,7 @@ Owns what DRF is lenient about. Must not know any concrete serializer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Final
 
 from rest_framework import serializers
@@ -62,6 +62,12 @@ class StrictReader:
                 self.types[name] = ((), "")
             if isinstance(field, serializers.Serializer):
                 self.children[name] = StrictReader(field)
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """What is read where nothing is given. Raises DRF's ValidationError where something must be."""
+        value: dict[str, Any] = self.serializer.run_validation({})
+        return value
 
     def read(self, data: Any) -> dict[str, Any]:
         """Return the validated data, or raise DRF's ValidationError that names every wrong field."""
