@@ -12,6 +12,7 @@ from itertools import chain
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -101,6 +102,9 @@ def _insert_as_sql(connection: BaseDatabaseWrapper, table: str, fields: Fields, 
     def prepared_literal(field: models.Field[Any, Any], value: Any) -> str:
         return literal(_prepare(connection, field, value))
 
+    def uuid_literal(value: UUID) -> str:
+        return f"'{value if connection.features.has_native_uuid_field else value.hex}'"
+
     literals: list[Iterable[Any]] = []
     for field, column in zip(fields, columns, strict=True):
         types = _types(column)
@@ -108,6 +112,8 @@ def _insert_as_sql(connection: BaseDatabaseWrapper, table: str, fields: Fields, 
             literals.append(column)
         elif types <= {int, str, NoneType}:
             literals.append(_convert_by_value(column, literal))
+        elif types == {UUID} and isinstance(field, models.UUIDField):
+            literals.append(_convert(column, uuid_literal))
         else:
             literals.append(_convert(column, partial(prepared_literal, field)))
     rows = ",".join([_row(fields)] * len(columns[0]))

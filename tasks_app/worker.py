@@ -30,6 +30,7 @@ from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
 from tasks_app import crash_points, events, log_context, moves, queue
+from tasks_app.garbage import collect_seldom
 from tasks_app.infrastructure import (
     REDIS_ERRORS,
     GaveUp,
@@ -110,6 +111,7 @@ class TaskWorker(SimpleWorker):
         self._install_signal_handlers()
         limit_silence(settings.LONGTASKS.lease_seconds + 2)
         limit_waiting(settings.LONGTASKS.lease_seconds * 0.75)
+        collect_seldom()
         completed, idle_since = 0, time.monotonic()
         try:
             self._persist(self._begin)

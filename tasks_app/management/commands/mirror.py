@@ -16,6 +16,7 @@ from django.db import OperationalError, close_old_connections, connections
 from django.db import connection as database
 
 from tasks_app import queue
+from tasks_app.garbage import collect_seldom
 from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error, limit_silence, limit_waiting
 from tasks_app.mirror import Mirror
 from tasks_app.rescue import Rescue
@@ -28,7 +29,7 @@ SQLITE_TRIES: Final = 400
 SQLITE_PAUSE_SECONDS: Final = 0.005
 # Lets snapshots come together: a transaction costs an fsync and some milliseconds, however few it applies. What a task's
 # reader sees does not wait for it (queries compare with Redis); lists and charts are behind by so much.
-GATHER_SECONDS: Final = 0.1
+GATHER_SECONDS: Final = 0.2
 
 
 class Command(BaseCommand):
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, self.request_stop)
         limit_silence(settings.LONGTASKS.lease_seconds + 2)
         limit_waiting(settings.LONGTASKS.lease_seconds * 0.75)
+        collect_seldom()
         connection = queue.get_connection()
         self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
         self.rescued_at = self.due_at = self.watched_at = 0.0
