@@ -37,6 +37,7 @@ OLD_SECONDS: Final = 55.0  # all wait for what the database says now
 LOOK_AGAIN_SECONDS: Final = 1.0  # between two readings because of unknown tokens
 FAILED_SECONDS: Final = 5.0  # until the database is asked again after it did not answer
 USED_SECONDS: Final = 60.0  # what "last used" is rounded to
+NOTING_THREAD: Final = "note-used-tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ class KnownTokens:
         if self._used and asked_at - self._noted_at > USED_SECONDS:
             used, self._used, self._noted_at = self._used, set(), asked_at
             # Aside: a write may have to wait for a lock, and the request shall not.
-            threading.Thread(target=_note_used, args=(used,), daemon=True).start()
+            threading.Thread(target=_note_used, args=(used,), name=NOTING_THREAD, daemon=True).start()
 
 
 def note_used(token_ids: set[int]) -> None:
