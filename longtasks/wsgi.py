@@ -9,13 +9,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
 application = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402 (after the applications are ready)
-from django.core.signals import request_started  # noqa: E402
+from django.core.cache import close_caches  # noqa: E402
+from django.core.signals import request_finished, request_started  # noqa: E402
 from django.db import close_old_connections, reset_queries  # noqa: E402
 
 from tasks_app.infrastructure import limit_waiting  # noqa: E402
 
-# Django looks through all connections three times a request. The look at its end is enough, where none keeps queries.
+# Django looks through all connections three times a request, and closes caches, of which there are none. The look at
+# the request's end is enough, where no connection keeps its queries.
 request_started.disconnect(close_old_connections)
+request_finished.disconnect(close_caches)
 if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 

@@ -159,6 +159,7 @@ def enqueue_tasks(
     if idempotency_key:
         value = "|".join((fingerprint, first.created_at.isoformat(), *(s.id for s in snapshots)))
     bounds = get_bounds()
+    longtasks = settings.LONGTASKS
     args: list[Any] = [value, key_ttl_seconds]
     for snapshot in snapshots:
         args += (
@@ -168,13 +169,13 @@ def enqueue_tasks(
             events.encode(snapshot),
             JOB_DATA,
             utcformat(snapshot.created_at),
-            settings.LONGTASKS.job_timeout_seconds,
+            longtasks.job_timeout_seconds,
             snapshot.description,
             snapshot.weight,
         )
     with mapped_errors():
         answer = _enqueue(_line, (events.STREAM_KEY, idempotency_key), args)
-        if settings.LONGTASKS.redis_wait_replicas and answer[0] in (b"ok", b"replay"):
+        if longtasks.redis_wait_replicas and answer[0] in (b"ok", b"replay"):
             _wait_for_replicas(_line.breaks, wrote=answer[0] == b"ok")
     word = answer[0]
     if word == b"ok":
@@ -216,8 +217,8 @@ def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:
 
 def get_bounds() -> Mapping[str, int]:
     """Return how many tasks may wait in each queue; `high` has what QUEUE_RESERVE keeps from `low`."""
-    bound = settings.LONGTASKS.queue_bound
-    return {HIGH: bound, LOW: max(1, int(bound * (1 - settings.LONGTASKS.queue_reserve)))}
+    longtasks = settings.LONGTASKS
+    return {HIGH: longtasks.queue_bound, LOW: max(1, int(longtasks.queue_bound * (1 - longtasks.queue_reserve)))}
 
 
 def get_retry_after_seconds(*, excess: int, drained: float) -> int:
