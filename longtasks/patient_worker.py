@@ -7,23 +7,29 @@ time is closed; what is too large is refused unread. Must not import Django: gun
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import re
+import socket
 import time
+from collections import deque
 from functools import partial
 from typing import Any, Final
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 GATHER_SECONDS: Final = 20.0  # from the first look to the last byte of the body
+CLOSING_SECONDS: Final = 2.0  # for a client to close its end after an answer that said so
 SEND_SECONDS: Final = 20.0  # for a client that does not read its answer
 HEADER_BYTES: Final = 64 * 1024
 BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
 GATHERED_BYTES: Final = 64 * 1024 * 1024  # of all connections of this process together
 READ_BYTES: Final = 64 * 1024
+LENGTH_DIGITS: Final = 18
+ACCEPTED_AT_ONCE: Final = 4  # at first; more, and one process would take what another could
 _END: Final = b"\r\n\r\n"
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 
@@ -96,6 +102,8 @@ class PatientConnection(TConn):  # type: ignore[misc]
             if _CHUNKED.search(head):
                 raise Refused(411)
             length = _LENGTH.search(head)
+            if length and len(length[1]) > LENGTH_DIGITS:
+                raise Refused(413)
             body_bytes = int(length[1]) if length else 0
             if body_bytes > BODY_BYTES:
                 raise Refused(413)
@@ -121,15 +129,23 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     connection_class: type[PatientConnection] = PatientConnection
     gathered_bytes = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.closing_conns: deque[PatientConnection] = deque()
+
     def accept(self, listener: Any) -> None:
-        try:
-            sock, address = listener.accept()
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
-                raise
-            return
-        self.nr_conns += 1
-        self._gather(self.connection_class(self.cfg, sock, address, listener.getsockname()))
+        # A busy loop comes by seldom: clients who come by the hundred would wait for seconds, one for each pass.
+        for _ in range(max(ACCEPTED_AT_ONCE, self.nr_conns // 4)):
+            if self.nr_conns >= self.worker_connections:
+                return
+            try:
+                sock, address = listener.accept()
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                    raise
+                return
+            self.nr_conns += 1
+            self._gather(self.connection_class(self.cfg, sock, address, listener.getsockname()))
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A connection that was kept alive sends again."""
@@ -145,8 +161,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._pass_on(conn)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
-        """What came together with the last request has been read from the socket already: nothing would wake us."""
-        if conn.gathered and not fs.cancelled() and fs.exception() is None and fs.result():
+        keeps_alive = not fs.cancelled() and fs.exception() is None and fs.result()
+        if not keeps_alive:
+            self._let_go(conn)
+        elif conn.gathered:
+            # What came together with the last request has been read from the socket already: nothing would wake us.
             conn.sock.setblocking(False)
             self._gather(conn)
         else:
@@ -160,7 +179,42 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def murder_pending(self) -> None:
         super().murder_pending()
+        now = time.monotonic()
+        while self.closing_conns and self.closing_conns[0].timeout <= now:
+            self._close(self.closing_conns[0])
         self.gathered_bytes = sum(len(conn.gathered) for conn in self.pending_conns)
+
+    def _let_go(self, conn: PatientConnection) -> None:
+        """Close our end, and the whole when the client has closed its own, or a little later.
+
+        Closed at once, with bytes unread, the kernel would tell the client to forget the answer. gunicorn waits for the
+        client where it stands, in the event loop.
+        """
+        conn.timeout = time.monotonic() + CLOSING_SECONDS
+        self.closing_conns.append(conn)
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, 1, partial(self._drain, conn))  # selectors.EVENT_READ
+        except (OSError, ValueError):
+            self._close(conn)
+
+    def _drain(self, conn: PatientConnection, client: Any) -> None:
+        try:
+            if conn.sock.recv(READ_BYTES):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._close(conn)
+
+    def _close(self, conn: PatientConnection) -> None:
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        self.closing_conns.remove(conn)
+        self.nr_conns -= 1
+        conn.close()
 
     def _gather(self, conn: PatientConnection) -> None:
         """Take what is there; wait in the event loop for the rest."""

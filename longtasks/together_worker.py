@@ -17,12 +17,12 @@ from typing import Any, Final
 
 from longtasks.patient_worker import SEND_SECONDS, PatientConnection, PatientWorker
 
-# One command to Redis, at most one statement by primary key.
+# What asks Redis once, and the database by primary key if at all.
 QUICK: Final = re.compile(rb"(?:POST /tasks|GET /tasks/[0-9a-fA-F-]{36}) HTTP/1\.1\r\n")
 _PREFERS: Final = re.compile(rb"\r\nprefer:", re.IGNORECASE)  # to wait
 ROUND_REQUESTS: Final = 64  # at once; the others wait for the next round
 SLOW_SECONDS: Final = 0.5  # a round that took longer has met a Redis or a database that hangs
-THREADED_SECONDS: Final = 5.0  # after one; a loop that stands still answers nobody, not even /health/live
+THREADED_SECONDS: Final = 5.0  # until the next try; a loop that stands still answers nobody, not even /health/live
 
 Calls = Sequence[Callable[[], None]]
 
@@ -31,6 +31,10 @@ class AnsweringSocket(socket.socket):
     """A client's socket that can hold back what is written, so that an answer's head and body leave together."""
 
     held: bytearray | None = None
+
+    def settimeout(self, value: float | None) -> None:
+        """Wait for nothing while an answer is held back: that is in the event loop."""
+        super().settimeout(value if self.held is None else 0)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         if self.held is None:
@@ -56,14 +60,9 @@ class TogetherConnection(PatientConnection):
     def __init__(self, cfg: Any, sock: Any, client: Any, server: Any) -> None:
         super().__init__(cfg, AnsweringSocket(fileno=sock.detach()), client, server)
 
-    def init(self) -> None:
-        super().init()
-        if self.is_quick:
-            self.sock.settimeout(0)
-
     def hand_over(self) -> bytes:
         request = super().hand_over()
-        self.is_quick = bool(QUICK.match(request)) and not _PREFERS.search(request)
+        self.is_quick = bool(QUICK.match(request)) and not _PREFERS.search(request, 0, request.index(b"\r\n\r\n") + 2)
         return request
 
 
@@ -128,6 +127,9 @@ class TogetherWorker(PatientWorker):
         self._run_together([partial(self._answer, conn) for conn in conns])
         if time.monotonic() - began > SLOW_SECONDS:
             self._threaded_until = time.monotonic() + THREADED_SECONDS
+            waiting, self._ready = self._ready, deque()
+            for conn in waiting:
+                self.enqueue_req(conn)
 
     def _answer(self, conn: TogetherConnection) -> None:
         conn.sock.held = bytearray()

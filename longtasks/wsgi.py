@@ -1,4 +1,4 @@
-"""The WSGI entry that gunicorn serves."""
+"""The WSGI entry that gunicorn and Granian serve, and what web does at each request's begin and end."""
 
 import os
 

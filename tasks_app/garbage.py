@@ -1,4 +1,4 @@
-"""How often a process looks for garbage that refers to itself. Must not decide what is kept.
+"""How often a process looks for garbage that refers to itself.
 
 Rows are made and dropped by the ten thousand, and Python's collector, which counts what is made, would look through
 all of them again and again: a tenth of a worker's time. Nearly nothing of it is garbage of that kind.

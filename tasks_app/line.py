@@ -104,24 +104,27 @@ class Line(threading.local):
     def execute_all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Send commands in one go; return their answers, an exception in place of each that has none."""
         answers: list[Any] = []
-        connection = None
         try:
             connection = self._connect()
-            connection.send_packed_command(
-                connection.pack_commands(commands) if len(commands) > 1 else connection.pack_command(*commands[0])
-            )
+            # One piece, so that Redis reads all of it before it syncs; pack_commands gives pieces of 6 KB.
+            connection.send_packed_command([b"".join(connection.pack_commands(commands))])
             for _ in commands:
                 try:
                     answers.append(connection.read_response())
                 except redis.exceptions.ResponseError as error:
                     answers.append(error)  # what comes behind it is still to be read
-        except AWAY as error:
+        except Exception as error:  # whatever it is, nobody may be left without an answer
             answers += [error] * (len(commands) - len(answers))
-        if any(isinstance(answer, AWAY) for answer in answers):
-            self.breaks += 1
-            if connection is not None:
-                connection.disconnect()
+            self._give_up()
+        else:
+            if any(isinstance(answer, AWAY) for answer in answers):
+                self._give_up()
         return answers
+
+    def _give_up(self) -> None:
+        self.breaks += 1
+        if self._connection is not None:
+            self._connection.disconnect()
 
     def _connect(self) -> Any:
         pool = self._get_client().connection_pool
@@ -129,10 +132,17 @@ class Line(threading.local):
         if connection is None or self._pool is not pool:
             connection = self._connection = pool.get_connection()
             self._pool, self._pid = pool, os.getpid()
-        # Something to read before anything was asked: the server has closed the connection meanwhile.
-        if self._pid != os.getpid() or connection.can_read(timeout=0):
+        if self._pid != os.getpid() or self._is_closed(connection):
             self.breaks += 1
             connection.disconnect()
             connection.connect()  # asks the Sentinels, where there are any; sending would not
             self._pid = os.getpid()
         return connection
+
+    @staticmethod
+    def _is_closed(connection: Any) -> bool:
+        """Tell whether the server has closed an idle connection: there is something to read, and it is the end."""
+        try:
+            return bool(connection.can_read(timeout=0))
+        except redis.exceptions.ConnectionError:  # hiredis reads the end at once
+            return True

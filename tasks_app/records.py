@@ -42,6 +42,8 @@ _SAME: Final = (
 )
 COLUMNS: Final = (*_SAME, "updated_at")
 HUNG_SECONDS: Final = 0.5  # a connection that is dead says so at once
+REST_SECONDS: Final = 1.0  # a database that hung is left alone for so long: who asks meanwhile would wait as well
+_hung_until: Final[dict[str, float]] = {}  # by alias; of this process, by its monotonic clock
 _JSON: Final = frozenset({"params", "counts"})
 _SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"
 _TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at"})
@@ -64,9 +66,12 @@ def save_records(snapshots: Sequence[Snapshot], updated_at: Sequence[datetime]) 
 def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
     """Return the snapshot of one row, or None: a plain statement by primary key, for the request that is made most.
 
-    Building the same query through the ORM costs more than all else of the request.
+    Building the same query through the ORM costs more than all else of the request. Raises OperationalError also
+    where the database has hung a moment ago, without asking it.
     """
     connection = connections[router.db_for_read(TaskRecord)]
+    if monotonic() < _hung_until.get(connection.alias, 0.0):
+        raise OperationalError(2013, "It did not answer a moment ago, and is not asked again at once.")
     key = str(task_id) if connection.features.has_native_uuid_field else task_id.hex
     # Asking first whether the connection lives would cost as much as the question itself: it is asked, and where
     # the connection turns out to be dead, asked again on a new one.
@@ -77,6 +82,8 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
     except (OperationalError, InterfaceError):
         # A database that hangs will not answer the second time either, and somebody waits.
         is_hung = monotonic() - began > HUNG_SECONDS
+        if is_hung:
+            _hung_until[connection.alias] = monotonic() + REST_SECONDS
         if is_hung or connection.in_atomic_block or connection.is_usable():
             raise
         connection.close()

@@ -15,6 +15,7 @@ from tests.stack import ProcfileStack
 
 THREADS = 2
 CLIENTS = 30
+NEW_CLIENTS = 400
 SOON_SECONDS = 8.0  # on a busy machine; far below the 20 s of a ?wait=
 
 
@@ -82,20 +83,79 @@ def test_each_of_many_clients_gets_its_own_answer(web: ProcfileStack) -> None:
     assert {web.task(task_id)["status"] for task_id in ids} == {"queued"}
 
 
-def test_who_waits_for_an_end_holds_nobody_up(web: ProcfileStack) -> None:
+@pytest.mark.parametrize(("query", "header"), [("?wait=20", ""), ("", "Prefer: wait=20\r\n")])
+def test_who_waits_for_an_end_holds_nobody_up(web: ProcfileStack, query: str, header: str) -> None:
     task_id = web.start_upload(records=1)
     with contextlib.ExitStack() as opened:
-        for kind in ("query", "header"):
-            for _ in range(2 * THREADS):
-                sock = opened.enter_context(connect(web))
-                query = "?wait=20" if kind == "query" else ""
-                prefer = "Prefer: wait=20\r\n" if kind == "header" else ""
-                sock.sendall(f"GET /tasks/{task_id}{query} HTTP/1.1\r\nHost: localhost\r\n{prefer}\r\n".encode())
+        for _ in range(2 * THREADS):
+            sock = opened.enter_context(connect(web))
+            sock.sendall(f"GET /tasks/{task_id}{query} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n".encode())
         began = time.monotonic()
         for _ in range(5):
             assert web.post("/tasks", {"name": "upload"}).status == 201
             assert web.get(f"/tasks/{task_id}").status == 200
         assert time.monotonic() - began < SOON_SECONDS
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Content-Length: 0000000000000000000001",  # gunicorn would wait for that byte
+        "Content-Length : 5",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: +5",
+        "X-Bomb: a\0b",
+    ],
+)
+def test_a_start_that_is_no_http_holds_nobody_up(web: ProcfileStack, header: str) -> None:
+    waiting = web.redis().llen("rq:queue:low")
+    with contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(connect(web)) for _ in range(CLIENTS)]
+        for sock in clients:
+            sock.sendall(f"POST /tasks HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n".encode())
+        began = time.monotonic()
+        assert web.post("/tasks", {"name": "upload"}).status == 201
+        assert time.monotonic() - began < SOON_SECONDS
+    assert web.redis().llen("rq:queue:low") == waiting + 1
+
+
+def test_a_client_that_keeps_its_end_open_holds_nobody_up(web: ProcfileStack) -> None:
+    with contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(connect(web)) for _ in range(CLIENTS)]
+        began = time.monotonic()
+        for number, sock in enumerate(clients):
+            sock.sendall(start_request(f"open-{number}", close=True))
+        for sock in clients:
+            assert read_answers(sock, count=1)[0][0] == 201
+        # gunicorn waits two seconds for each of them to close, and did so in its event loop.
+        assert time.monotonic() - began < SOON_SECONDS
+
+
+def test_many_new_clients_are_let_in_while_others_keep_the_loop_busy(web: ProcfileStack) -> None:
+    stop = threading.Event()
+
+    def keep_busy() -> None:
+        with connect(web) as sock:
+            while not stop.is_set():
+                sock.sendall(start_request("busy"))
+                read_answers(sock, count=1)
+
+    busy = [threading.Thread(target=keep_busy) for _ in range(2 * CLIENTS)]
+    for thread in busy:
+        thread.start()
+    try:
+        with contextlib.ExitStack() as opened:
+            began = time.monotonic()
+            clients = [opened.enter_context(connect(web)) for _ in range(NEW_CLIENTS)]
+            for number, sock in enumerate(clients):
+                sock.sendall(start_request(f"new-{number}"))
+            for sock in clients:
+                assert read_answers(sock, count=1)[0][0] == 201
+            assert time.monotonic() - began < SOON_SECONDS
+    finally:
+        stop.set()
+        for thread in busy:
+            thread.join()
 
 
 def test_requests_sent_ahead_are_answered_in_their_order(web: ProcfileStack) -> None:
@@ -145,7 +205,9 @@ def test_while_redis_hangs_the_loop_answers_on(servers: tuple[Database, RedisSer
         assert time.monotonic() - began < SOON_SECONDS
         held = threading.Thread(target=post)
         held.start()
-        assert stack.get("/health/live").status == 200
+        live = stack.get("/health/live")
+        assert live.status == 200
+        assert live.seconds < 0.9, "while a thread waited a second for Redis, the loop went on"
         held.join()
         server.resume()
         stack.wait_for(

@@ -96,8 +96,32 @@ def test_what_a_call_raises_comes_when_all_have_ended(redis: Any) -> None:
     assert line.run_together([partial(line.execute_command, "PING")]) == [b"PONG"]
 
 
+def test_a_connection_that_was_closed_while_idle_is_made_anew(redis: Any) -> None:
+    line = Line(queue.get_connection)
+    for _ in range(2):
+        number = line.execute_command("CLIENT", "ID")
+        assert redis.execute_command("CLIENT", "KILL", "ID", number) == 1
+        assert line.execute_command("PING") == b"PONG"
+
+
+def test_what_is_no_answer_at_all_is_told_to_everyone_who_asked() -> None:
+    with answering_once(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (port, _):
+        pool = redis_package.ConnectionPool(host="127.0.0.1", port=port, protocol=2, driver_info=None, socket_timeout=5)
+        line = Line(lambda: redis_package.Redis(connection_pool=pool))
+
+        def ask() -> bool:
+            try:
+                line.execute_command("PING")
+            except redis_package.exceptions.RedisError:
+                return True
+            return False
+
+        assert line.run_together([ask, ask]) == [True, True]
+        pool.disconnect()
+
+
 @contextmanager
-def answering_once() -> Iterator[tuple[int, Callable[[], int]]]:
+def answering_once(answer: bytes = b"+first\r\n") -> Iterator[tuple[int, Callable[[], int]]]:
     """A server that answers the first command of each connection and then hangs up; yields how often it was called."""
     listener = socket.create_server(("127.0.0.1", 0))
     called: list[bytes] = []
@@ -110,7 +134,7 @@ def answering_once() -> Iterator[tuple[int, Callable[[], int]]]:
                 return
             with client:
                 called.append(client.recv(65536))
-                client.sendall(b"+first\r\n")
+                client.sendall(answer)
 
     thread = threading.Thread(target=serve)
     thread.start()
