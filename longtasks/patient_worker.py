@@ -27,7 +27,7 @@ BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPL
 GATHERED_BYTES: Final = 64 * 1024 * 1024  # of all connections of this process together
 READ_BYTES: Final = 64 * 1024
 LENGTH_DIGITS: Final = 18
-ACCEPTED_AT_ONCE: Final = 4  # at first; more, and one process would take what another could
+TURN_SECONDS: Final = 0.0002  # in which another process of web may accept
 _END: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -128,14 +128,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     connection_class: type[PatientConnection] = PatientConnection
     gathered_bytes = 0
+    accepts_at_once = 1  # while there is little to do; with more, one process would take what another has time for
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.closing_conns: deque[PatientConnection] = deque()
 
     def accept(self, listener: Any) -> None:
-        # A busy loop comes by seldom: clients who come by the hundred would wait for seconds, one for each pass.
-        for _ in range(max(ACCEPTED_AT_ONCE, self.nr_conns // 4)):
+        if self.nr_conns > 1 and self.accepts_at_once == 1:
+            # Where cores are few, the process that is awake would take all of many clients, and keep them.
+            time.sleep(TURN_SECONDS)
+        for _ in range(self.accepts_at_once):
             if self.nr_conns >= self.worker_connections:
                 return
             try:

@@ -119,10 +119,14 @@ class TogetherWorker(PatientWorker):
         super().wait_for_and_dispatch_events(0 if self._ready else timeout)
         if self._ready:
             self._answer_round()
+        else:
+            self.accepts_at_once = 1
 
     def _answer_round(self) -> None:
         assert self._run_together is not None
         conns = [self._ready.popleft() for _ in range(min(len(self._ready), ROUND_REQUESTS))]
+        # A busy loop comes by seldom: clients who come by the hundred would wait for seconds, one for each pass.
+        self.accepts_at_once = max(1, len(conns) // 4)
         began = time.monotonic()
         self._run_together([partial(self._answer, conn) for conn in conns])
         if time.monotonic() - began > SLOW_SECONDS:
