@@ -26,7 +26,7 @@ HEADER_BYTES: Final = 64 * 1024
 BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
 GATHERED_BYTES: Final = 64 * 1024 * 1024  # of all connections of this process together
 READ_BYTES: Final = 64 * 1024
-LENGTH_DIGITS: Final = 18
+LENGTH_DIGITS: Final = 18  # of a Content-Length, zeros too; more are no sane client's
 TURN_SECONDS: Final = 0.0002  # in which another process of web may accept
 _END: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
@@ -77,7 +77,7 @@ class PatientConnection(TConn):  # type: ignore[misc]
         self.is_closed = False
 
     def init(self) -> None:
-        """Called for each request, in its thread."""
+        """Called for each request, where it is answered: in a thread, or in the event loop."""
         super().init()
         self.sock.settimeout(SEND_SECONDS)
 

@@ -22,6 +22,5 @@ request_finished.disconnect(close_caches)
 if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 
-
 # A request is answered within two seconds, also while the database hangs: one to find out, one to connect anew.
 limit_waiting(1)

@@ -11,19 +11,20 @@ HEAD, BODY = b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 2_000_000
 ID = b"0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 
 
-def make_pair() -> tuple[AnsweringSocket, socket.socket]:
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    return AnsweringSocket(fileno=ours.detach()), theirs
+def make_pair(*written: bytes) -> tuple[AnsweringSocket, socket.socket]:
+    """A client's socket that holds back what was written to it, and the client's own end."""
+    accepted, theirs = socket.socketpair()
+    ours = AnsweringSocket(fileno=accepted.detach())
+    ours.settimeout(0)
+    ours.held = bytearray()
+    for part in written:
+        ours.sendall(part)
+    return ours, theirs
 
 
 def test_head_and_body_leave_together() -> None:
-    ours, theirs = make_pair()
+    ours, theirs = make_pair(HEAD, b"body")
     with ours, theirs:
-        ours.settimeout(0)
-        ours.held = bytearray()
-        ours.sendall(HEAD)
-        ours.sendall(b"body")
         theirs.setblocking(False)
         with pytest.raises(BlockingIOError):
             theirs.recv(65536)
@@ -34,12 +35,8 @@ def test_head_and_body_leave_together() -> None:
 
 
 def test_what_the_client_has_no_room_for_is_returned_and_follows_later() -> None:
-    ours, theirs = make_pair()
+    ours, theirs = make_pair(HEAD, BODY)
     with ours, theirs:
-        ours.settimeout(0)
-        ours.held = bytearray()
-        ours.sendall(HEAD)
-        ours.sendall(BODY)
         rest = ours.send_held()
         assert 0 < len(rest) < len(BODY)
         assert (HEAD + BODY).endswith(rest)
@@ -56,10 +53,9 @@ def test_what_the_client_has_no_room_for_is_returned_and_follows_later() -> None
 
 
 def test_a_client_that_is_gone_keeps_no_connection() -> None:
-    ours, theirs = make_pair()
+    ours, theirs = make_pair(HEAD)
     with ours:
         theirs.close()
-        ours.held = bytearray(HEAD)
         with pytest.raises(OSError):
             ours.send_held()
         assert send_rest(ours, BODY, True) is False
