@@ -32,7 +32,7 @@ def _closed(settings: Any, db: None) -> Generator[None, None, None]:
     settings.API_OPEN = False
     tokens.known.forget()
     for slot in range(rates.SLOTS):
-        rates._TIME.pack_into(rates._map(), slot * 8, 0.0)
+        rates._TIME.pack_into(rates._open()[0], slot * 8, 0.0)
     yield
     # What still notes a token's use must not meet the next test, which may have no database.
     for thread in threading.enumerate():
@@ -310,28 +310,33 @@ def test_all_processes_share_the_buckets(settings: Any, tmp_path: Any, monkeypat
     import subprocess
     import sys
 
-    # At one and the same time, or the bucket fills while a process starts. With pauses, as between requests: who is
-    # held up by the system inside of `take` forgets what the others took meanwhile.
+    # At one and the same time, or the bucket fills while a process starts. 2 ** -8 seconds a request: no rounding.
     code = (
-        "import django, time; django.setup()\n"
+        "import django, sys, time; django.setup()\n"
         "from tasks_app.api import rates\n"
         f"time.time = lambda: {time.time()!r}\n"
-        "def passes():\n"
-        "    time.sleep(0.001)\n"
-        "    return not rates.take(slot=7, per_minute=1000)\n"
-        "print(sum(passes() for _ in range(400)))"
+        "print(flush=True); sys.stdin.readline()\n"
+        "print(sum(not rates.take(slot=7, per_minute=15_360) for _ in range(8_000)))"
     )
     from os import environ
 
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", code], env={**environ, "DATA_DIR": str(tmp_path)}, stdout=subprocess.PIPE
+            [sys.executable, "-c", code],
+            env={**environ, "DATA_DIR": str(tmp_path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         for _ in range(3)
     ]
-    passed = sum(int(child.communicate(timeout=60)[0]) for child in children)
-    # Not 1,200: a race may let a few more through.
-    assert 1000 <= passed <= 1100
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"\n"
+    for child in children:  # all are up: they take from one bucket at once, in each other's midst
+        assert child.stdin is not None
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+    assert sum(int(child.communicate(timeout=60)[0]) for child in children) == 15_360
 
 
 # The command
