@@ -9,12 +9,13 @@ from typing import Final
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
 ADMIN_PREFIX: Final = "/admin/"
+KNOWN_HOSTS: Final = 16  # where ALLOWED_HOSTS takes all of a domain, clients could fill the memory
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -48,8 +49,22 @@ class AdminMiddleware(SessionMiddleware, AuthenticationMiddleware, MessageMiddle
 class HostAndLengthMiddleware(CommonMiddleware):
     """Refuses unknown hosts and sets Content-Length; adds a missing slash in the admin only.
 
-    The API takes both forms, and looking up each of its addresses twice would be for nothing.
+    The API takes both forms, and looking up each of its addresses twice would be for nothing. Nor is a host looked at
+    twice there.
     """
+
+    def __init__(self, get_response: Respond) -> None:
+        super().__init__(get_response)  # type: ignore[arg-type]
+        self._known_hosts: set[str] = set()
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        host = request.META.get("HTTP_HOST", "")
+        if host in self._known_hosts and not request.path_info.startswith(ADMIN_PREFIX):
+            return None
+        redirect = super().process_request(request)  # raises DisallowedHost
+        if host and redirect is None and len(self._known_hosts) < KNOWN_HOSTS:
+            self._known_hosts.add(host)
+        return redirect
 
     def should_redirect_with_slash(self, request: HttpRequest) -> bool:
         return request.path_info.startswith(ADMIN_PREFIX) and super().should_redirect_with_slash(request)

@@ -33,8 +33,17 @@ class AnsweringSocket(socket.socket):
     held: bytearray | None = None
 
     def settimeout(self, value: float | None) -> None:
-        """Wait for nothing while an answer is held back: that is in the event loop."""
-        super().settimeout(value if self.held is None else 0)
+        """Change nothing while an answer is held back: that is in the event loop, which waits for nothing."""
+        if self.held is None and value != self.gettimeout():
+            super().settimeout(value)  # a call of the system
+
+    def setblocking(self, flag: bool) -> None:
+        self.settimeout(None if flag else 0)
+
+    def hold(self) -> None:
+        """Hold back what is written from now on, and wait for nothing."""
+        self.settimeout(0)
+        self.held = bytearray()
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         if self.held is None:
@@ -136,7 +145,7 @@ class TogetherWorker(PatientWorker):
                 self.enqueue_req(conn)
 
     def _answer(self, conn: TogetherConnection) -> None:
-        conn.sock.held = bytearray()
+        conn.sock.hold()
         keeps_alive = self.handle(conn)
         conn.is_quick = False
         try:

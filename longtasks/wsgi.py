@@ -10,15 +10,17 @@ application = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402 (after the applications are ready)
 from django.core.cache import close_caches  # noqa: E402
+from django.core.handlers.base import reset_urlconf  # noqa: E402
 from django.core.signals import request_finished, request_started  # noqa: E402
 from django.db import close_old_connections, reset_queries  # noqa: E402
 
 from tasks_app.infrastructure import limit_waiting  # noqa: E402
 
-# Django looks through all connections three times a request, and closes caches, of which there are none. The look at
-# the request's end is enough, where no connection keeps its queries.
+# Django looks through all connections three times a request, closes caches, of which there are none, and forgets the
+# URLs, which are the same for all. The look at the request's end is enough, where no connection keeps its queries.
 request_started.disconnect(close_old_connections)
 request_finished.disconnect(close_caches)
+request_finished.disconnect(reset_urlconf)
 if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 

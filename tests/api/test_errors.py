@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from rest_framework import exceptions
 
+from longtasks.middleware import KNOWN_HOSTS, HostAndLengthMiddleware
 from tasks_app.api import errors
 from tasks_app.api.lean import LeanViewSet
 from tests.api.conftest import Post, assert_problem, wrong_fields
@@ -223,7 +225,17 @@ def test_djangos_own_handlers_answer_problems() -> None:
 
 def test_an_unknown_host_is_400(client: Client) -> None:
     with override_settings(ALLOWED_HOSTS=["example.org"], DEBUG=False):
-        assert_problem(client.get("/health/live", headers={"Host": "evil.example"}), 400)
+        for _ in range(2):  # known hosts are remembered
+            assert client.get("/health/live", headers={"Host": "example.org"}).status_code == 200
+            assert_problem(client.get("/health/live", headers={"Host": "evil.example"}), 400)
+
+
+def test_hosts_are_not_remembered_without_end(rf: RequestFactory) -> None:
+    middleware = HostAndLengthMiddleware(lambda request: HttpResponse())
+    with override_settings(ALLOWED_HOSTS=[".example.org"]):
+        for number in range(2 * KNOWN_HOSTS):
+            assert middleware(rf.get("/tasks", headers={"Host": f"{number}.example.org"})).status_code == 200
+    assert len(middleware._known_hosts) == KNOWN_HOSTS
 
 
 @pytest.mark.parametrize(
