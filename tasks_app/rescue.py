@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 ALIVE_KEY: Final = "longtasks:alive"  # gone when Redis was flushed
 SETTLED_SECONDS: Final = 5.0  # how old a record must be before it is compared: the mirror may be behind
 PAGE: Final = 500
-SWEEP_SECONDS: Final = 0.25  # of one pass at most
+ENDED_WORDS: Final = frozenset(status.encode() for status in events.ENDED)  # as Redis says them
+SWEEP_SECONDS: Final = 0.1  # of one pass at most
 # After the database was away: claims ran out meanwhile, and their workers need a moment to renew them.
 OUTAGE_GRACE_SECONDS: Final = 3.0
 SLOW_SECONDS: Final = 1.0  # a database that needs so long for one row was away
@@ -193,33 +194,47 @@ class Rescue:
             # than this: it can't be in it, and looking for each in a long queue would hold up Redis.
             self._settled_at = datetime.now(UTC) - timedelta(seconds=SETTLED_SECONDS)
             self._placed = self._list_placed()
-        records = list(
-            TaskRecord.objects.filter(pk__gt=self._swept_to, status__in=OPEN, updated_at__lt=self._settled_at).order_by(
-                "pk"
-            )[:PAGE]
+        page = list(
+            TaskRecord.objects.filter(pk__gt=self._swept_to, status__in=OPEN, updated_at__lt=self._settled_at)
+            .order_by("pk")
+            .values_list("pk", "priority")[:PAGE]
         )
-        self._swept_to = records[-1].id if len(records) == PAGE else uuid.UUID(int=0)
-        if records:
-            self._compare(records)
-        return len(records) == PAGE
+        self._swept_to = page[-1][0] if len(page) == PAGE else uuid.UUID(int=0)
+        if page:
+            self._compare(page)
+        return len(page) == PAGE
 
-    def _compare(self, records: Sequence[TaskRecord]) -> None:
+    def _compare(self, page: Sequence[tuple[uuid.UUID, str]]) -> None:
+        """Tell again what has ended, and put back what is nowhere. Of most, two words are enough to see neither."""
         pipeline = self._redis.pipeline(transaction=False)
-        for record in records:
-            task_id = str(record.id)
-            pipeline.hmget(queue.job_key(task_id), "status", "s")
-            pipeline.zscore(f"rq:scheduled:{record.priority}", task_id)
+        nowhere = [(pk, priority) for pk, priority in page if str(pk) not in self._placed]
+        for pk, _ in page:
+            pipeline.hget(queue.job_key(str(pk)), "status")
+        for pk, priority in nowhere:
+            pipeline.zscore(f"rq:scheduled:{priority}", str(pk))
         answers = pipeline.execute()
-        suspects = []
-        for record, (status, data), scheduled in zip(records, answers[::2], answers[1::2], strict=True):
-            word = status.decode() if status else ""
-            if word in events.ENDED and data:
-                # It has ended and the mirror has not heard: its snapshot was lost, so it is told again.
-                if (snapshot := events.decode(data)).status in events.ENDED:
-                    events.append(self._redis, snapshot)
-                    self.counts["told_again"] += 1
-            elif scheduled is None and str(record.id) not in self._placed:
-                suspects.append(record)
+        ended = [pk for (pk, _), status in zip(page, answers, strict=False) if status in ENDED_WORDS]
+        lost = {pk for (pk, _), score in zip(nowhere, answers[len(page) :], strict=True) if score is None}
+        suspects = [*lost.difference(ended), *self._tell_again(ended)]
+        if suspects:
+            self._put_back(TaskRecord.objects.filter(pk__in=suspects, status__in=OPEN))
+
+    def _tell_again(self, ended: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+        """Tell the ends of which the mirror has not heard: their snapshots were lost. Return whose have none to tell."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for pk in ended:
+            pipeline.hget(queue.job_key(str(pk)), "s")
+        untold = []
+        for pk, data in zip(ended, pipeline.execute(), strict=True):
+            if not data:
+                untold.append(pk)
+            elif (snapshot := events.decode(data)).status in events.ENDED:
+                events.append(self._redis, snapshot)
+                self.counts["told_again"] += 1
+        return untold
+
+    def _put_back(self, suspects: Iterable[TaskRecord]) -> None:
+        """Put what is nowhere in Redis where its checkpoint says it belongs; what nobody had claimed, in its queue."""
         known = checkpoints.get_checkpoints([record.id for record in suspects])
         unclaimed = []
         for record in suspects:
