@@ -13,7 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests.bench import critical, drain, http_rates, memory, post_stages, profiles, responsiveness, sustained
+from loadtests.bench import (
+    critical,
+    drain,
+    http_rates,
+    memory,
+    mirror_rate,
+    post_stages,
+    profiles,
+    responsiveness,
+    sustained,
+)
 from loadtests.bench.context import Bench
 from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import Ground
@@ -34,6 +44,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "stages": post_stages.measure,
     "profiles": profiles.measure,
     "memory": memory.measure,
+    "mirror": mirror_rate.measure,
     "critical": critical.measure,
     "sustained": sustained.measure,
 }

@@ -96,6 +96,13 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
             "## Redis's memory\n",
             f"{with_spread(found, 'bytes_per_task')} bytes a waiting task ({number(found[0]['tasks'])} of them, mirrored).\n",
         ]
+    if "mirror" in made:
+        found = made["mirror"]
+        parts += [
+            f"## The mirror at {number(found['rate'])} tasks a second\n",
+            f"For {found['seconds']} s, accepted a hundred a request on the clock, without workers.\n",
+            tables.mirror_table(found),
+        ]
     if "critical" in made:
         found = made["critical"]
         parts += [
@@ -173,7 +180,8 @@ def _missed(goals: Sequence[Goal], made: Mapping[str, Any]) -> list[str]:
         "critical": "The spread stands in the table of critical tasks; a worker looks up after a chunk, which aims at "
         "CHUNK_SECONDS.",
         "memory": "The job's hash holds RQ's fields and the snapshot.",
-        "sustained": "The cores that each process took stand in its table.",
+        "sustained": "The cores that each process took stand in the table of the thousand tasks a second.",
+        "mirror": "What the mirror's time goes into stands in the notes.",
     }
     parts += [f"- {pointers[section]}" for section in pointers if section in missed]
     if "drain" in missed:

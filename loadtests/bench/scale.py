@@ -37,6 +37,8 @@ class Scale:
     flood_records: int
     sustained_seconds: int
     sustained_rate: int
+    mirror_seconds: int
+    mirror_rate: int
 
 
 FULL = Scale(
@@ -70,6 +72,8 @@ FULL = Scale(
     flood_records=1000,
     sustained_seconds=60,
     sustained_rate=1000,
+    mirror_seconds=60,
+    mirror_rate=2000,
 )
 
 # Everything once, as small as it can be: shows that the bench runs, says nothing about the system.
@@ -104,4 +108,6 @@ QUICK = Scale(
     flood_records=100,
     sustained_seconds=3,
     sustained_rate=20,
+    mirror_seconds=2,
+    mirror_rate=100,
 )

@@ -182,6 +182,14 @@ def sustained_table(figures: Mapping[str, Any]) -> str:
     return table([*header, "mirror's lag p99 ms", "cores used"], rows)
 
 
+def mirror_table(figures: Mapping[str, Any]) -> str:
+    rows = [
+        [str(index), *(number(run[name]) for name in ("rate", "lag_median_ms", "lag_p99_ms")), cpu_text([run])]
+        for index, run in enumerate(figures["runs"], start=1)
+    ]
+    return table(["run", "accepted/s", "lag median ms", "lag p99 ms", "cores used"], rows)
+
+
 def _cpu_per_request(runs: Sequence[Run]) -> str:
     roles = list(runs[0]["cpu_us_per_request"])
     medians = {role: median_of([run["cpu_us_per_request"] for run in runs], role) for role in roles}

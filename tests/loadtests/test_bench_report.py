@@ -91,6 +91,28 @@ def test_a_backlog_must_not_grow(end: float, growth: float, dropped: int, verdic
     assert found["Tasks of 1 record, accepted and finished at 1,000/s for a minute"] == verdict
 
 
+def mirror(*, rate: float, lag_ms: float, cores: float) -> dict[str, Any]:
+    run = {"rate": rate, "lag_median_ms": 1.0, "lag_p99_ms": lag_ms, "lag_max_ms": 900.0, "cpu": {"mirror": cores}}
+    return section({"rate": 2000, "seconds": 60, "runs": [run] * 3})
+
+
+@pytest.mark.parametrize(
+    ("rate", "lag_ms", "cores", "lag_verdict", "cpu_verdict"),
+    [
+        (1999, 400, 0.12, "yes", "yes"),
+        (1999, 600, 0.12, "**no**", "yes"),
+        (1999, 400, 0.3, "yes", "**no**"),
+        (1250, 400, 0.12, "**no**", "**no**"),
+    ],
+)
+def test_the_mirror_must_have_been_given_its_rate(
+    rate: float, lag_ms: float, cores: float, lag_verdict: str, cpu_verdict: str
+) -> None:
+    found = verdicts({"mirror": mirror(rate=rate, lag_ms=lag_ms, cores=cores)})
+    at = "at 2,000 tasks/s"
+    assert (found[f"Mirror's lag {at}, p99"], found[f"Mirror's CPU {at}"]) == (lag_verdict, cpu_verdict)
+
+
 def test_the_best_number_of_workers_counts() -> None:
     figures = drain()["figures"]
     assert best_rows_per_second(figures, writer="bulk", records=100_000) == (135_000, 2)
@@ -110,6 +132,9 @@ def test_the_report_is_written_from_what_there_is(tmp_path: Path) -> None:
     assert "The disk was slow." in text
     assert "| 100,000 | – | – | – | 135,000 |" in text
     assert "## Critical tasks" not in text
+    sections["mirror"] = mirror(rate=1250, lag_ms=400, cores=0.3)
+    text = report_text(figures={"machine": MACHINE, "sections": sections}, plots={}, directory=tmp_path)
+    assert "0.3 cores, worst run 0.3; given 1,250/s only | **no** |" in text
     assert "# Benchmarks" in report_text(figures={"sections": {}}, plots={}, directory=tmp_path)
 
 

@@ -1,0 +1,52 @@
+"""Measures the mirror alone at 2,000 accepted tasks a second: its lag and its CPU.
+
+The tasks come a hundred a request, on the clock: at one a request web and the load generator take all the cores, and
+the mirror is never given as many.
+"""
+
+import time
+from typing import Any
+
+from loadtests.bench.context import Bench
+from loadtests.bench.errors import BenchError
+from loadtests.bench.ground import BenchStack
+from loadtests.bench.watch import CpuWatch, QueueWatch
+
+TASKS = 100  # of one request
+NEW = {"name": "upload", "params": {"numRecords": 1}}
+
+
+def measure(bench: Bench) -> dict[str, Any]:
+    rate, seconds = bench.scale.mirror_rate, bench.scale.mirror_seconds
+    runs = []
+    with bench.ground.stack() as stack:
+        stack.start_web()
+        for run in range(bench.scale.runs):
+            stack.restart_empty()
+            with (
+                stack.redis() as client,
+                QueueWatch(client) as queue,
+                CpuWatch(bench.ground.roles(stack, "web", "mirror")) as watch,
+            ):
+                accepted = accept(stack, rate=rate, seconds=seconds)
+            figures = queue.lag_figures() | {"rate": accepted / watch.elapsed_seconds, "cpu": watch.shares}
+            bench.say(
+                f"mirror run {run + 1}: {figures['rate']:.0f} tasks/s, lag p99 {figures['lag_p99_ms']:.0f} ms, "
+                f"{watch.shares['mirror']:.3f} cores"
+            )
+            runs.append(figures)
+            stack.wait_until_mirrored()
+    return {"rate": rate, "seconds": seconds, "runs": runs}
+
+
+def accept(stack: BenchStack, *, rate: int, seconds: int) -> int:
+    """Start tasks on the clock, late ones at once; returns how many."""
+    began = time.monotonic()
+    requests = rate * seconds // TASKS
+    for number in range(requests):
+        time.sleep(max(0.0, began + number * TASKS / rate - time.monotonic()))
+        answer = stack.post("/tasks/bulk", {"tasks": [NEW] * TASKS})
+        if answer.status != 201:
+            raise BenchError(f"POST /tasks/bulk: {answer.status} {answer.body[:500]!r} {answer.error}")
+    time.sleep(max(0.0, began + seconds - time.monotonic()))  # the last request's share of the clock
+    return requests * TASKS
