@@ -32,8 +32,7 @@ logger = logging.getLogger(__name__)
 ALIVE_KEY: Final = "longtasks:alive"  # gone when Redis was flushed
 SETTLED_SECONDS: Final = 5.0  # how old a record must be before it is compared: the mirror may be behind
 PAGE: Final = 500
-ENDED_WORDS: Final = frozenset(status.encode() for status in events.ENDED)  # as Redis says them
-SWEEP_SECONDS: Final = 0.1  # of one pass at most
+SWEEP_SECONDS: Final = 0.05  # of one pass at most
 # After the database was away: claims ran out meanwhile, and their workers need a moment to renew them.
 OUTAGE_GRACE_SECONDS: Final = 3.0
 SLOW_SECONDS: Final = 1.0  # a database that needs so long for one row was away
@@ -205,17 +204,20 @@ class Rescue:
         return len(page) == PAGE
 
     def _compare(self, page: Sequence[tuple[uuid.UUID, str]]) -> None:
-        """Tell again what has ended, and put back what is nowhere. Of most, two words are enough to see neither."""
+        """Tell again what has ended, and put back what is nowhere. What waits or runs needs neither; that is most."""
+        page = [(pk, priority) for pk, priority in page if str(pk) not in self._placed]
         pipeline = self._redis.pipeline(transaction=False)
-        nowhere = [(pk, priority) for pk, priority in page if str(pk) not in self._placed]
-        for pk, _ in page:
+        for pk, priority in page:
             pipeline.hget(queue.job_key(str(pk)), "status")
-        for pk, priority in nowhere:
             pipeline.zscore(f"rq:scheduled:{priority}", str(pk))
         answers = pipeline.execute()
-        ended = [pk for (pk, _), status in zip(page, answers, strict=False) if status in ENDED_WORDS]
-        lost = {pk for (pk, _), score in zip(nowhere, answers[len(page) :], strict=True) if score is None}
-        suspects = [*lost.difference(ended), *self._tell_again(ended)]
+        ended, suspects = [], []
+        for (pk, _), status, scheduled in zip(page, answers[::2], answers[1::2], strict=True):
+            if status and status.decode() in events.ENDED:
+                ended.append(pk)
+            elif scheduled is None:
+                suspects.append(pk)
+        suspects += self._tell_again(ended)
         if suspects:
             self._put_back(TaskRecord.objects.filter(pk__in=suspects, status__in=OPEN))
 
