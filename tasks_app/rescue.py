@@ -219,23 +219,20 @@ class Rescue:
                 suspects.append(pk)
         suspects += self._tell_again(ended)
         if suspects:
-            self._put_back(TaskRecord.objects.filter(pk__in=suspects, status__in=OPEN))
+            self._put_back(list(TaskRecord.objects.filter(pk__in=suspects, status__in=OPEN)))
 
     def _tell_again(self, ended: Sequence[uuid.UUID]) -> list[uuid.UUID]:
         """Tell the ends of which the mirror has not heard: their snapshots were lost. Return whose have none to tell."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for pk in ended:
-            pipeline.hget(queue.job_key(str(pk)), "s")
         untold = []
-        for pk, data in zip(ended, pipeline.execute(), strict=True):
-            if not data:
+        for pk, snapshot in zip(ended, queue.get_snapshots([str(pk) for pk in ended]), strict=True):
+            if snapshot is None:
                 untold.append(pk)
-            elif (snapshot := events.decode(data)).status in events.ENDED:
+            elif snapshot.status in events.ENDED:
                 events.append(self._redis, snapshot)
                 self.counts["told_again"] += 1
         return untold
 
-    def _put_back(self, suspects: Iterable[TaskRecord]) -> None:
+    def _put_back(self, suspects: Sequence[TaskRecord]) -> None:
         """Put what is nowhere in Redis where its checkpoint says it belongs; what nobody had claimed, in its queue."""
         known = checkpoints.get_checkpoints([record.id for record in suspects])
         unclaimed = []
