@@ -111,11 +111,15 @@ class BenchStack(ProcfileStack):
     def fill(self, *, tasks: int, records: int) -> None:
         """Have tasks accepted, a thousand a request, and mirrored."""
         for start in range(0, tasks, BULK):
-            new = {"name": "upload", "params": {"numRecords": records}}
-            answer = self.post("/tasks/bulk", {"tasks": [new] * min(BULK, tasks - start)})
-            if answer.status != 201:
-                raise BenchError(f"POST /tasks/bulk: {answer.status} {answer.body[:500]!r} {answer.error}")
+            self.start_tasks(count=min(BULK, tasks - start), records=records)
         self.wait_until_mirrored()
+
+    def start_tasks(self, *, count: int, records: int) -> None:
+        """Have tasks accepted, all in one request."""
+        new = {"name": "upload", "params": {"numRecords": records}}
+        answer = self.post("/tasks/bulk", {"tasks": [new] * count})
+        if answer.status != 201:
+            raise BenchError(f"POST /tasks/bulk: {answer.status} {answer.body[:500]!r} {answer.error}")
 
     def wait_until_mirrored(self, *, deadline_seconds: float = 120) -> None:
         with self.redis() as client:

@@ -8,12 +8,10 @@ import time
 from typing import Any
 
 from loadtests.bench.context import Bench
-from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import BenchStack
 from loadtests.bench.watch import CpuWatch, QueueWatch
 
 TASKS = 100  # of one request
-NEW = {"name": "upload", "params": {"numRecords": 1}}
 
 
 def measure(bench: Bench) -> dict[str, Any]:
@@ -45,8 +43,6 @@ def accept(stack: BenchStack, *, rate: int, seconds: int) -> int:
     requests = rate * seconds // TASKS
     for number in range(requests):
         time.sleep(max(0.0, began + number * TASKS / rate - time.monotonic()))
-        answer = stack.post("/tasks/bulk", {"tasks": [NEW] * TASKS})
-        if answer.status != 201:
-            raise BenchError(f"POST /tasks/bulk: {answer.status} {answer.body[:500]!r} {answer.error}")
+        stack.start_tasks(count=TASKS, records=1)
     time.sleep(max(0.0, began + seconds - time.monotonic()))  # the last request's share of the clock
     return requests * TASKS
