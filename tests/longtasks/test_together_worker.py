@@ -15,11 +15,16 @@ def make_pair(*written: bytes) -> tuple[AnsweringSocket, socket.socket]:
     """A client's socket that holds back what was written to it, and the client's own end."""
     accepted, theirs = socket.socketpair()
     ours = AnsweringSocket(fileno=accepted.detach())
-    ours.settimeout(0)
-    ours.held = bytearray()
+    hold(ours, *written)
+    return ours, theirs
+
+
+def hold(ours: AnsweringSocket, *written: bytes) -> None:
+    ours.hold()
+    ours.setblocking(True)  # gunicorn does so for each request; the event loop must not wait all the same
+    ours.settimeout(5)
     for part in written:
         ours.sendall(part)
-    return ours, theirs
 
 
 def test_head_and_body_leave_together() -> None:
@@ -50,6 +55,14 @@ def test_what_the_client_has_no_room_for_is_returned_and_follows_later() -> None
         sending.join()
         assert read == HEAD + BODY
         assert kept == [True]
+
+
+def test_the_event_loop_waits_for_no_room() -> None:
+    ours, theirs = make_pair(BODY)
+    with ours, theirs:
+        ours.send_held()
+        hold(ours, b"more")
+        assert ours.send_held() == b"more"
 
 
 def test_a_client_that_is_gone_keeps_no_connection() -> None:
