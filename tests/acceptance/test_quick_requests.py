@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from coverage import Coverage
 
 from tests.conftest import MakeStack
 from tests.servers import IS_EMBEDDED, Database, RedisServer
@@ -131,6 +132,9 @@ def test_a_client_that_keeps_its_end_open_holds_nobody_up(web: ProcfileStack) ->
         assert time.monotonic() - began < SOON_SECONDS
 
 
+@pytest.mark.skipif(
+    Coverage.current() is not None, reason="coverage makes web several times slower; this is about time"
+)
 def test_many_new_clients_are_let_in_while_others_keep_the_loop_busy(web: ProcfileStack) -> None:
     stop = threading.Event()
 
