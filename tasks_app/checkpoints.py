@@ -168,6 +168,11 @@ def renew(held: Claim) -> bool:
     return bool(_held(held).update(lease_until=_lease_end()))
 
 
+def may_go_on(held: Claim) -> bool:
+    """Tell whether a claim still holds and its task shall not be canceled. Takes no lock."""
+    return _held(held).filter(cancel_requested=False).exists()
+
+
 def read(held: Claim) -> TaskCheckpoint | None:
     """Return the checkpoint as it is once every transaction that had changed it has ended.
 
@@ -185,7 +190,7 @@ def release(held: Claim) -> bool:
 def fail_attempt(held: Claim, *, error: str, final: bool) -> bool:
     """Note a failed attempt; `final` ends the task as failed. False: fenced or to be canceled, nothing was changed."""
     changes: dict[str, Any] = {
-        "failures": held.failures + 1,  # not F() + 1: the statement bears repeating
+        "failures": held.failures + 1,  # not F() + 1: the statement is idempotent
         "error": error,
         "lease_until": None,
         "updated_at": Now(),
@@ -297,7 +302,12 @@ def list_left_open(*, older_than_seconds: float, limit: int) -> list[TaskCheckpo
 
 def as_row_says(snapshot: Snapshot, row: TaskCheckpoint, **changes: Any) -> Snapshot:
     """Return the snapshot of a task as far as its checkpoint has come, and with `changes`."""
-    return replace(snapshot, epoch=row.epoch, done=row.done, counts=row.counts, **changes)
+    return replace(snapshot, epoch=row.epoch, done=row.done, counts=known_counts(snapshot, row.counts), **changes)
+
+
+def known_counts(snapshot: Snapshot, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts with all names that the task began with: 0 where nothing is committed yet."""
+    return dict.fromkeys(snapshot.counts, 0) | dict(counts)
 
 
 def add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -6,17 +6,21 @@ Owns the transaction. Must not know Redis; raises what went wrong and leaves jud
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
 from tasks_app import checkpoints, crash_points, shards
 from tasks_app.checkpoints import Claim
+from tasks_app.chunk_guard import ChunkGuard
 from tasks_app.events import Snapshot
-from tasks_app.task_types import Chunk, ChunkResult, TaskType, get_task_type
+from tasks_app.lease_keeper import LeaseKeeper
+from tasks_app.task_types import Chunk, ChunkResult, TaskType, get_limit_seconds, get_task_type
 
 
 class ChunkSize:
@@ -39,36 +43,54 @@ class ChunkSize:
         self.limit = max(1, self.limit // 2)
 
 
-def run_chunk(held: Claim, snapshot: Snapshot, *, limit: int) -> tuple[ChunkResult, bool]:
+def run_chunk(
+    held: Claim, snapshot: Snapshot, *, limit: int, guard: ChunkGuard, keeper: LeaseKeeper
+) -> tuple[ChunkResult, bool]:
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
     the last one; `held` stands where the database stands afterwards.
 
-    Raises Fenced, CancelRequested, ParentGone (of a shard), errors of the database, and whatever the task type raises: nothing is
-    committed then, except where the connection broke at the commit (`checkpoints.advance` tells on the next try).
+    Raises Fenced, CancelRequested, ParentGone (of a shard), TaskCodeFailed (whatever the task type raises),
+    TransactionLost and other errors of the database: nothing is committed then, except where the connection broke at
+    the commit (`checkpoints.advance` tells on the next try).
     """
     task_type = get_task_type(snapshot.name)
-    chunk = Chunk(
-        task_id=uuid.UUID(snapshot.parent) if snapshot.parent else held.task_id,
-        params=snapshot.params,
-        start=snapshot.first + held.done,
-        limit=limit if snapshot.total is None else min(limit, max(0, snapshot.total - held.done)),
-        total=None if snapshot.total is None else snapshot.first + snapshot.total,
-        state=held.state,
-    )
-    prepared = task_type.prepare_chunks([chunk])
-    with transaction.atomic():
-        [result] = task_type.run_chunks([chunk], prepared)
-        finished = is_finished(result, chunk)
-        checkpoints.advance(held, done=result.done, counts=result.counts, state=result.state, finished=finished)
-        if snapshot.parent:
-            shards.advance_parent(snapshot, result)
-        crash_points.reach(crash_points.BEFORE_CHUNK_COMMIT)
+    limit_seconds = get_limit_seconds(task_type)
+    shard = snapshot if snapshot.parent else None
+    with (
+        keeper.watching(held, shard=shard, limit_seconds=limit_seconds) as is_canceled,
+        guard.watching(limit_seconds=limit_seconds),
+    ):
+        chunk = _make_chunk(held, snapshot, limit=limit, is_canceled=is_canceled)
+        prepared = guard.prepare(lambda: task_type.prepare_chunks([chunk]))
+
+        def work() -> tuple[ChunkResult, bool]:
+            [result] = task_type.run_chunks([chunk], prepared)
+            return result, is_finished(result, chunk)
+
+        with transaction.atomic():
+            result, finished = guard.run(work)
+            checkpoints.advance(held, done=result.done, counts=result.counts, state=result.state, finished=finished)
+            if snapshot.parent:
+                shards.advance_parent(snapshot, result)
+            crash_points.reach(crash_points.BEFORE_CHUNK_COMMIT)
     crash_points.reach(crash_points.AFTER_CHUNK_COMMIT)
     held.done += result.done
     held.counts = checkpoints.add_counts(held.counts, result.counts)
     held.state = dict(result.state)
     held.ended = finished
     return result, finished
+
+
+def _make_chunk(held: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Callable[[], bool]) -> Chunk:
+    return Chunk(
+        task_id=uuid.UUID(snapshot.parent) if snapshot.parent else held.task_id,
+        params=snapshot.params,
+        start=snapshot.first + held.done,
+        limit=limit if snapshot.total is None else min(limit, max(0, snapshot.total - held.done)),
+        total=None if snapshot.total is None else snapshot.first + snapshot.total,
+        state=held.state,
+        is_canceled=is_canceled,
+    )
 
 
 @dataclass(slots=True)
@@ -80,43 +102,60 @@ class SmallTask:
     result: ChunkResult | None = None
 
 
-def run_shared_chunk(tasks: Sequence[SmallTask], *, worker: str) -> None:
+def run_shared_chunk(tasks: Sequence[SmallTask], *, worker: str, guard: ChunkGuard, keeper: LeaseKeeper) -> None:
     """Run small tasks from begin to end in one transaction, with their complete checkpoints; sets their results.
 
-    Raises IntegrityError when one of them has a checkpoint already, NotWhole when one was not done at once, errors
-    of the database, and whatever a task type raises: nothing is committed then, for none of them.
+    Raises IntegrityError when one of them has a checkpoint already, NotWhole when one was not done at once,
+    TaskCodeFailed (whatever a task type raises), TransactionLost and other errors of the database: nothing is
+    committed then, for none of them.
     """
-    ordered = sorted(tasks, key=lambda task: task.snapshot.name)
-    prepared = []
-    for name, group in groupby(ordered, key=lambda task: task.snapshot.name):
-        members = list(group)
-        task_type = get_task_type(name)
-        chunks = [
-            Chunk(
-                task_id=task.task_id,
-                params=task.snapshot.params,
-                start=0,
-                limit=task.snapshot.total or 0,
-                total=task.snapshot.total,
-                state={},
-            )
-            for task in members
-        ]
-        prepared.append((task_type, members, chunks, task_type.prepare_chunks(chunks)))
+    groups = [
+        (get_task_type(name), list(members)) for name, members in groupby(sorted(tasks, key=_name_of), key=_name_of)
+    ]
+    limit_seconds = max(get_limit_seconds(task_type) for task_type, _ in groups)
     results: list[tuple[SmallTask, ChunkResult]] = []
-    with transaction.atomic():
-        for task_type, members, chunks, ready in prepared:
-            for task, chunk, result in zip(members, chunks, task_type.run_chunks(chunks, ready), strict=True):
-                if not is_finished(result, chunk):
-                    raise NotWhole(task.snapshot.id)
-                results.append((task, result))
-        checkpoints.insert_finished(
-            ((task.task_id, result.done, result.counts) for task, result in results), worker=worker
-        )
-        crash_points.reach(crash_points.BEFORE_CHUNK_COMMIT)
+    with keeper.watching(limit_seconds=limit_seconds), guard.watching(limit_seconds=limit_seconds):
+        ready = [(*group, *_prepare_group(*group, guard=guard)) for group in groups]
+        with transaction.atomic():
+            for task_type, members, chunks, prepared in ready:
+                results += guard.run(partial(_run_group, task_type, members, chunks, prepared))
+            checkpoints.insert_finished(
+                ((task.task_id, result.done, result.counts) for task, result in results), worker=worker
+            )
+            crash_points.reach(crash_points.BEFORE_CHUNK_COMMIT)
     crash_points.reach(crash_points.AFTER_CHUNK_COMMIT)
     for task, result in results:
         task.result = result
+
+
+def _name_of(task: SmallTask) -> str:
+    return task.snapshot.name
+
+
+def _prepare_group(task_type: TaskType, members: Sequence[SmallTask], *, guard: ChunkGuard) -> tuple[list[Chunk], Any]:
+    chunks = [
+        Chunk(
+            task_id=task.task_id,
+            params=task.snapshot.params,
+            start=0,
+            limit=task.snapshot.total or 0,
+            total=task.snapshot.total,
+            state={},
+        )
+        for task in members
+    ]
+    return chunks, guard.prepare(lambda: task_type.prepare_chunks(chunks))
+
+
+def _run_group(
+    task_type: TaskType, members: Sequence[SmallTask], chunks: Sequence[Chunk], prepared: Any
+) -> list[tuple[SmallTask, ChunkResult]]:
+    results = []
+    for task, chunk, result in zip(members, chunks, task_type.run_chunks(chunks, prepared), strict=True):
+        if not is_finished(result, chunk):
+            raise NotWhole(task.snapshot.id)
+        results.append((task, result))
+    return results
 
 
 class NotWhole(Exception):

@@ -17,54 +17,20 @@ from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 import redis
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.signals import connection_created
 
+from tasks_app.chunk_guard import TransactionLost
+from tasks_app.database_errors import is_database_error
 from tasks_app.errors import StoreUnavailable
 from tasks_app.line import AWAY
 
-# MySQL's and MariaDB's numbers: https://mariadb.com/kb/en/mariadb-error-code-reference/
-MYSQL_CODES: Final = frozenset(
-    {
-        1020,  # record has changed since last read (snapshot isolation of MariaDB)
-        1040,  # too many connections
-        1047,  # unknown command: a Galera node that has left its cluster
-        1053,  # server shutdown in progress
-        1205,  # lock wait timeout
-        1213,  # deadlock, also Galera's certification failure
-        1290,  # read-only: a primary that has become a replica
-        1792,  # the same, inside a transaction
-        1836,  # read-only mode
-        1927,  # connection was killed
-        2002,  # can't connect through the socket
-        2003,  # can't connect
-        2006,  # server has gone away
-        2013,  # lost connection during query
-        2014,  # commands out of sync: a connection that a signal interrupted
-        2026,  # TLS connection error
-        2055,  # lost connection, system error
-        4031,  # disconnected for inactivity
-    }
-)
-SQLITE_WORDS: Final = ("locked", "busy", "disk i/o error", "unable to open")
 REDIS_ERRORS: Final = (*AWAY, redis.exceptions.NoScriptError)
-
-
-def is_database_error(error: BaseException) -> bool:
-    """Tell whether the error means that the database is away or busy, rather than that a statement is wrong."""
-    if isinstance(error, InterfaceError):
-        return True
-    if not isinstance(error, OperationalError):
-        return False
-    code = error.args[0] if error.args else None
-    if isinstance(code, int):
-        return code in MYSQL_CODES or 1158 <= code <= 1161
-    return any(word in str(error).lower() for word in SQLITE_WORDS)
 
 
 def is_infrastructure_error(error: BaseException) -> bool:
     """Tell whether the error is the infrastructure's: it is waited for, and costs no attempt."""
-    return is_database_error(error) or isinstance(error, REDIS_ERRORS)
+    return isinstance(error, (TransactionLost, *REDIS_ERRORS)) or is_database_error(error)
 
 
 @contextmanager
@@ -72,7 +38,7 @@ def mapped_errors() -> Iterator[None]:
     """Turn the errors of a database that is away into StoreUnavailable, for commands and queries."""
     try:
         yield
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         if is_database_error(error):
             raise StoreUnavailable(type(error).__name__) from error
         raise
@@ -99,12 +65,20 @@ def limit_waiting(seconds: float) -> None:
     Whole seconds, as the driver takes them. MySQL and MariaDB only, and for connections that are opened from now on.
     """
     whole = max(1, math.floor(seconds))
-    for alias in connections:
-        config = connections[alias].settings_dict
-        if connections[alias].vendor == "mysql":
-            limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), whole)
-            given = config["OPTIONS"]
-            config["OPTIONS"] = given | {name: min(most, given.get(name, most)) for name, most in limits.items()}
+    for config in _mysql_configs():
+        limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), whole)
+        given = config["OPTIONS"]
+        config["OPTIONS"] = given | {name: min(most, given.get(name, most)) for name, most in limits.items()}
+
+
+def let_statements_take(seconds: float) -> None:
+    """Let this process wait so long for a statement: for one that has another way to notice a database that hangs."""
+    for config in _mysql_configs():
+        config["OPTIONS"] = config["OPTIONS"] | dict.fromkeys(("read_timeout", "write_timeout"), math.ceil(seconds))
+
+
+def _mysql_configs() -> list[dict[str, Any]]:
+    return [connections[alias].settings_dict for alias in connections if connections[alias].vendor == "mysql"]
 
 
 def exit_at_once() -> NoReturn:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
-from tasks_app.infrastructure import is_database_error
+from tasks_app.database_errors import is_database_error
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")

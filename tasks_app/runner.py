@@ -23,9 +23,12 @@ from django.db import close_old_connections, reset_queries
 
 from tasks_app import checkpoints, chunks, crash_points, events, log_context, moves, shards, tracing
 from tasks_app.checkpoints import CancelRequested, Claim, Fenced, Refusal
+from tasks_app.chunk_guard import ChunkGuard, TaskCodeFailed
+from tasks_app.chunk_tries import ChunkTries, TriedInVain
 from tasks_app.chunks import ChunkSize
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error
+from tasks_app.lease_keeper import LeaseKeeper
 from tasks_app.lookup import find_snapshot
 from tasks_app.models import TaskCheckpoint
 from tasks_app.moves import Move, Taken
@@ -58,19 +61,36 @@ class Outlook:
 class Runner:
     """Runs tasks that a worker has taken. One per worker process; not for threads."""
 
-    def __init__(self, *, connection: redis.Redis[Any], worker: str, outlook: Outlook) -> None:
+    def __init__(
+        self, *, connection: redis.Redis[Any], worker: str, outlook: Outlook, keeper: LeaseKeeper | None = None
+    ) -> None:
         self._redis = connection
         self._worker = worker
         self._outlook = outlook
+        self._keeper = keeper or LeaseKeeper()
+        self._guard = ChunkGuard()
+        self._waits = 0  # pauses while a store was away
         self.rows = 0  # committed in this process, for the worker's own statistics
 
     def run(self, taken: Sequence[Taken]) -> None:
         """Run what was taken to its end, or as far as the worker may. Raises GaveUp when asked to stop meanwhile."""
-        close_old_connections()  # a connection that the server closed while the worker was idle is not used again
+        with self._keeper.watching():
+            close_old_connections()  # a connection that the server closed while the worker was idle is not used again
+            self._run(taken)
+
+    def _run(self, taken: Sequence[Taken]) -> None:
         alone = list(taken)
         if len(taken) > 1 or is_small(taken[0]):
-            small_tasks = SmallTasks(self._redis, worker=self._worker, persist=self._persist, patience=self._patience)
+            small_tasks = SmallTasks(
+                self._redis,
+                worker=self._worker,
+                guard=self._guard,
+                keeper=self._keeper,
+                persist=self._persist,
+                patience=self._patience,
+            )
             alone = small_tasks.run(taken)
+            self._guard.renew_session()
             self.rows += small_tasks.rows
         for position, task in enumerate(alone):
             if position and self._must_make_way(task):
@@ -79,6 +99,7 @@ class Runner:
             request_id = task.snapshot.request_id if task.snapshot else ""
             log_context.begin_task(task=task.task_id, request=request_id)
             self._run_alone(task)
+            self._guard.renew_session()
             log_context.begin_task(task="", request="")
 
     # --- one task, many chunks
@@ -110,12 +131,12 @@ class Runner:
         assert taken.snapshot is not None
         snapshot = taken.snapshot
         try:
-            parts, are_new = self._persist(lambda: shards.split(held, snapshot), held=held)
+            parts, are_new = self._persist(lambda: shards.split(held, snapshot, guard=self._guard), held=held)
         except Fenced:
             self._leave(held, taken)
             return
-        except Exception as error:
-            self._fail(held, taken, error)
+        except TaskCodeFailed as failed:
+            self._fail(held, taken, failed.error)
             return
         batch = [Move(part, "here" if are_new else "anywhere", "front") for part in reversed(parts)]
         batch.append(Move(self._stand(held, taken, cause="split"), "wip", "split", worker=self._worker))
@@ -125,39 +146,40 @@ class Runner:
         """Run chunks until the task has ended or is let go."""
         assert taken.snapshot is not None
         snapshot = taken.snapshot
-        patience = self._patience(held)
+        patience, tries = self._patience(held), ChunkTries()
         while True:
             began = time.monotonic()
             log_context.chunk.set(f"{held.done}+{size.limit}")
             span = tracing.chunk_span(snapshot, start=held.done, limit=size.limit, worker=self._worker)
             try:
-                with span, self._time_limit(snapshot):
-                    result, finished = chunks.run_chunk(held, snapshot, limit=size.limit)
+                with span:
+                    result, finished = chunks.run_chunk(
+                        held, snapshot, limit=size.limit, guard=self._guard, keeper=self._keeper
+                    )
             except (Fenced, CancelRequested):
                 self._leave(held, taken)
                 return
             except ParentGone:
                 self._end(held, taken, status=events.CANCELED)
                 return
+            except TaskCodeFailed as failed:
+                self._fail(held, taken, failed.error)
+                return
             except Exception as error:
                 if not is_infrastructure_error(error):
                     self._fail(held, taken, error)
                     return
-                logger.warning("task %s: infrastructure, trying again: %s", snapshot.id, error)
-                patience.wait()
-                size.halve()  # it may have been too much for the connection's time limit
-                # It may have broken after the commit, whose answer was lost: to run the chunk again would be to guess.
-                row = self._persist(lambda: checkpoints.read(held), held=held)
-                if row is None or not held.stands_at(row):
-                    self._leave(held, taken)
+                before = held.done
+                if not self._wait_for_database(held, taken, error, tries=tries, patience=patience):
                     return
-                finished = held.catch_up(row)
-                if not finished:
+                size.halve()  # it may have been too much for the connection's time limit
+                if not (held.ended or held.done > before):
                     continue
+                finished = held.ended  # it was committed, and only the answer was lost
             else:
                 self.rows += sum(result.counts.values())
                 size.adapt(done=result.done, seconds=time.monotonic() - began)
-            patience = self._patience(held)
+            patience, tries = self._patience(held), ChunkTries()
             if settings.DEBUG:
                 reset_queries()
             if finished:
@@ -169,9 +191,35 @@ class Runner:
             if not self._go_on(held, taken):
                 return
 
-    def _go_on(self, held: Claim, taken: Taken) -> bool:
+    def _wait_for_database(
+        self, held: Claim, taken: Taken, error: Exception, *, tries: ChunkTries, patience: Patience
+    ) -> bool:
+        """Wait after a chunk that the database refused, and look up as after any chunk. False: the task was let go."""
+        tries.note(error)
+        logger.warning("task %s: infrastructure, try %d: %.500s", held.task_id, tries.number, error)
+        patience.wait()
+        waits = self._waits
+        # It may have broken after the commit, whose answer was lost: to run the chunk again would be to guess.
+        row = self._persist(lambda: checkpoints.read(held), held=held)
+        if self._waits > waits:
+            tries.note_outage()
+        if row is None or not held.stands_at(row) or row.cancel_requested:
+            self._leave(held, taken)
+            return False
+        if held.catch_up(row):
+            return True
+        try:
+            tries.check()
+        except TriedInVain as in_vain:
+            self._fail(held, taken, in_vain)
+            return False
+        return self._go_on(held, taken, error=tries.text)
+
+    def _go_on(self, held: Claim, taken: Taken, *, error: str = "") -> bool:
         """Tell of the progress, look up, and make way where that is asked. False: the task was let go."""
         snapshot = self._stand(held, taken, cause=events.PROGRESS)
+        if error:
+            snapshot = replace(snapshot, error=error)
         verdict = self._persist(
             lambda: (
                 moves.move_tasks(self._redis, [Move(snapshot, "here", "stay"), *self._stand_of_parent(taken)]),
@@ -258,6 +306,8 @@ class Runner:
         snapshot = replace(
             self._stand(held, taken, cause="end"), status=status, error=error, ended_at=datetime.now(UTC)
         )
+        if status == events.FINISHED and snapshot.total is None:
+            snapshot.total = held.done
         end = Move(snapshot, "wip", "ended", worker=self._worker)
         self._persist(lambda: moves.move_tasks(self._redis, [end, *self._stand_of_parent(taken)]))
 
@@ -317,7 +367,7 @@ class Runner:
             worker=self._worker,
             epoch=held.epoch,
             done=held.done,
-            counts=held.counts,
+            counts=checkpoints.known_counts(taken.snapshot, held.counts),
             cause=cause,
             actor="",
         )
@@ -333,7 +383,8 @@ class Runner:
             except Exception as error:
                 if not is_infrastructure_error(error):
                     raise
-                logger.warning("infrastructure, trying again: %s", error)
+                logger.warning("infrastructure, trying again: %.500s", error)
+                self._waits += 1
                 patience.wait()
 
     def _patience(self, held: Claim | None) -> Patience:
@@ -348,12 +399,6 @@ class Runner:
 
         return Patience(should_stop=self._outlook.should_stop, while_waiting=while_waiting)
 
-    def _time_limit(self, snapshot: Snapshot) -> Any:
-        from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
-
-        seconds = settings.LONGTASKS.job_timeout_seconds
-        return UnixSignalDeathPenalty(seconds, JobTimeoutException, job_id=snapshot.id)
-
 
 def get_pause_seconds(failures: int) -> float:
     """Return the pause before the next attempt: doubling from RETRY_FIRST_SECONDS, with ±20 % jitter."""
@@ -364,10 +409,12 @@ def get_pause_seconds(failures: int) -> float:
 
 def end_of(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     """Return the snapshot of a task as its checkpoint says it ended."""
+    total = row.done if row.outcome == events.FINISHED and snapshot.total is None else snapshot.total
     return checkpoints.as_row_says(
         snapshot,
         row,
         status=row.outcome,
+        total=total,
         error=row.error or None,
         ended_at=row.ended_at if isinstance(row.ended_at, datetime) else datetime.now(UTC),
         next_attempt_at=None,

@@ -19,9 +19,10 @@ from django.db.models.functions import Now
 
 from tasks_app import checkpoints, events
 from tasks_app.checkpoints import Claim, Fenced
+from tasks_app.chunk_guard import ChunkGuard
 from tasks_app.events import Snapshot
 from tasks_app.models import TaskCheckpoint
-from tasks_app.task_types import ChunkResult, get_task_type
+from tasks_app.task_types import ChunkResult, get_limit_seconds, get_task_type
 
 MOST: Final = 256  # shards of a task at most; they grow beyond SHARD_RECORDS then
 
@@ -41,16 +42,18 @@ def must_split(held: Claim, snapshot: Snapshot) -> bool:
     return (0 < most < snapshot.total and not held.done) or _was_split(held.task_id)
 
 
-def split(held: Claim, snapshot: Snapshot) -> tuple[list[Snapshot], bool]:
+def split(held: Claim, snapshot: Snapshot, *, guard: ChunkGuard) -> tuple[list[Snapshot], bool]:
     """Split a claimed task and let go of it. Returns the shards that are not done, and whether all of them are new.
 
     A task that was split before keeps its shards, with what they have committed; those that run are fenced, those
-    that had ended otherwise are open again. Raises Fenced.
+    that had ended otherwise are open again. Raises Fenced, and TaskCodeFailed where the task type can't prepare it.
     """
     first_time = not _was_split(held.task_id)
-    state = (
-        get_task_type(snapshot.name).prepare_split(task_id=held.task_id, params=snapshot.params) if first_time else {}
-    )
+    task_type = get_task_type(snapshot.name)
+    state: Mapping[str, Any] = {}
+    if first_time:
+        with guard.watching(limit_seconds=get_limit_seconds(task_type)):
+            state = guard.prepare(lambda: task_type.prepare_split(task_id=held.task_id, params=snapshot.params))
     with transaction.atomic():
         parent = TaskCheckpoint.objects.select_for_update().filter(task_id=held.task_id).first()
         if parent is None or parent.epoch != held.epoch or parent.outcome or parent.cancel_requested:
@@ -93,6 +96,12 @@ def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
     if done >= shard.parent_total:
         changes |= {"outcome": events.FINISHED, "ended_at": Now()}
     rows.update(**changes)
+
+
+def may_go_on(shard: Snapshot) -> bool:
+    """Tell whether the shard's task is still the one that was split, and shall not be canceled. Takes no lock."""
+    rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent), epoch=shard.parent_epoch, outcome="")
+    return rows.filter(cancel_requested=False).exists()
 
 
 def end_parent(*, task_id: uuid.UUID, epoch: int, outcome: str, error: str = "") -> bool:

@@ -18,12 +18,14 @@ from django.db import IntegrityError, reset_queries
 
 from tasks_app import checkpoints, chunks, crash_points, events, moves, tracing
 from tasks_app.checkpoints import Claim
+from tasks_app.chunk_guard import ChunkGuard, TaskCodeFailed
 from tasks_app.chunks import NotWhole, SmallTask
 from tasks_app.infrastructure import Patience, is_infrastructure_error
+from tasks_app.lease_keeper import LeaseKeeper
 from tasks_app.moves import Move, Taken
 
 logger = logging.getLogger(__name__)
-REFUSALS: Final = 3  # of a shared chunk by a unique key, before its tasks are run alone
+REFUSALS: Final = 3  # of a shared chunk by the database, which answers otherwise, before its tasks are run alone
 
 
 class SmallTasks:
@@ -34,11 +36,15 @@ class SmallTasks:
         connection: redis.Redis[Any],
         *,
         worker: str,
+        guard: ChunkGuard,
+        keeper: LeaseKeeper,
         persist: Callable[[Callable[[], Any]], Any],
         patience: Callable[[Claim | None], Patience],
     ) -> None:
         self._redis = connection
         self._worker = worker
+        self._guard = guard
+        self._keeper = keeper
         self._persist = persist
         self._patience = patience
         self.rows = 0  # committed
@@ -54,8 +60,8 @@ class SmallTasks:
         refusals = 0
         patience = self._patience(None)
         while small:
+            known = self._persist(lambda: checkpoints.get_checkpoints(small))
             try:
-                known = checkpoints.get_checkpoints(small)
                 for task_id, row in known.items():
                     task, _ = small.pop(task_id)
                     if row.outcome == events.FINISHED and row.epoch == 1 and row.worker == self._worker:
@@ -67,23 +73,27 @@ class SmallTasks:
                     with tracing.shared_chunk_span(
                         (member.snapshot for _, member in small.values()), worker=self._worker
                     ):
-                        chunks.run_shared_chunk([member for _, member in small.values()], worker=self._worker)
+                        chunks.run_shared_chunk(
+                            [member for _, member in small.values()],
+                            worker=self._worker,
+                            guard=self._guard,
+                            keeper=self._keeper,
+                        )
                     break
-            except IntegrityError as error:
-                # Another worker or a cancel came first for one of them, and the next look tells which; or it is
-                # the task's own statement that is wrong, and running alone tells whose.
-                refusals += 1
-                if refusals > REFUSALS:
-                    logger.warning("%d small tasks run alone: %r", len(small), error)
-                    return alone + [task for task, _ in small.values()]
-                patience.wait()
-            except NotWhole:
+            except TaskCodeFailed as failed:
+                if not isinstance(failed.error, NotWhole):
+                    logger.warning("%d small tasks run alone, since one of them failed: %r", len(small), failed)
                 return alone + [task for task, _ in small.values()]
             except Exception as error:
-                if not is_infrastructure_error(error):
-                    logger.warning("%d small tasks run alone, since one of them failed: %r", len(small), error)
+                # IntegrityError: another worker or a cancel came first for one of them, and the next look tells which.
+                if not isinstance(error, IntegrityError) and not is_infrastructure_error(error):
+                    raise
+                # Running alone tells whose fault it is, if it is one of theirs, and looks up between two tries.
+                refusals += 1
+                if refusals > REFUSALS:
+                    logger.warning("%d small tasks run alone: %.500s", len(small), error)
                     return alone + [task for task, _ in small.values()]
-                logger.warning("%d small tasks: infrastructure, trying again: %s", len(small), error)
+                logger.warning("%d small tasks: trying again: %.500s", len(small), error)
                 patience.wait()
         if settings.DEBUG:
             reset_queries()

@@ -6,10 +6,11 @@ Owns the interface between the engine and the work. Must not know queues, worker
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+from django.conf import settings
 from rest_framework import serializers
 
 from tasks_app.errors import UnknownTaskType
@@ -25,6 +26,8 @@ class Chunk:
     limit: int  # do at most this many records
     total: int | None  # all records of the task; None: unknown until it is done
     state: Mapping[str, Any]  # what the last committed chunk returned as its state; {} at first
+    # Tells, without SQL, whether the task shall be canceled: for a chunk that takes long and wants to hear of it early.
+    is_canceled: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class TaskType:
     max_limit: ClassVar[int] = 20_000  # records of a chunk at most
     shareable: ClassVar[bool] = False  # may small tasks of this type share one transaction?
     splittable: ClassVar[bool] = False  # may a big task be split into ranges that run at the same time?
+    chunk_timeout_seconds: ClassVar[float | None] = None  # longest time of a chunk; None: JOB_TIMEOUT_SECONDS
     undoes: ClassVar[str] = ""  # the parameter that names a task whose rows this type deletes
 
     def total(self, params: Mapping[str, Any]) -> int | None:
@@ -108,6 +112,11 @@ def get_task_type(name: str) -> TaskType:
         return _registry[name]
     except (KeyError, TypeError):
         raise UnknownTaskType(name=name, known=sorted(_registry)) from None
+
+
+def get_limit_seconds(task_type: TaskType) -> float:
+    """Return how long a chunk of a task type may take."""
+    return task_type.chunk_timeout_seconds or float(settings.LONGTASKS.job_timeout_seconds)
 
 
 def list_task_types() -> list[TaskType]:

@@ -37,13 +37,15 @@ from tasks_app.infrastructure import (
     Patience,
     exit_at_once,
     is_infrastructure_error,
+    let_statements_take,
     limit_silence,
-    limit_waiting,
 )
+from tasks_app.lease_keeper import LeaseKeeper
 from tasks_app.lookup import find_snapshot
 from tasks_app.moves import Taken
 from tasks_app.runner import Outlook, Runner, Verdict
 from tasks_app.small_tasks import is_small
+from tasks_app.task_types import get_limit_seconds, list_task_types
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +78,14 @@ class TaskWorker(SimpleWorker):
         self.worker_ttl = WORKER_TTL_SECONDS
         log_context.worker.set(self.name)
         self._redis = queue.get_connection()
+        self._keeper = LeaseKeeper(beat=self._beat_quietly)
         self._runner = Runner(
             connection=self._redis,
             worker=self.name,
             outlook=Outlook(
                 look_up=self._look_up, should_stop=lambda: self._stop_requested, while_waiting=self._beat_quietly
             ),
+            keeper=self._keeper,
         )
         self._beaten_at = 0.0
         self._stop_task_id = ""  # of RQ's stop-job command
@@ -109,9 +113,13 @@ class TaskWorker(SimpleWorker):
         if logging_level:
             setup_loghandlers(logging_level, date_format, log_format, name="rq.worker")
         self._install_signal_handlers()
-        limit_silence(settings.LONGTASKS.lease_seconds + 2)
-        limit_waiting(settings.LONGTASKS.lease_seconds * 0.75)
+        # A chunk may think, or wait for a statement, for as long as its type allows; that the server hangs, the keeper
+        # finds out. Locks of a worker that stands still are freed by the rescue, which ends its connection.
+        longest_seconds = max([settings.LONGTASKS.job_timeout_seconds, *map(get_limit_seconds, list_task_types())])
+        limit_silence(longest_seconds + settings.LONGTASKS.lease_seconds)
+        let_statements_take(longest_seconds + settings.LONGTASKS.lease_seconds)
         collect_seldom()
+        self._keeper.start()
         completed, idle_since = 0, time.monotonic()
         try:
             self._persist(self._begin)
@@ -132,6 +140,7 @@ class TaskWorker(SimpleWorker):
         except GaveUp:
             logger.warning("worker %s ends while the infrastructure is away", self.name)
         finally:
+            self._keeper.stop()
             self._say_good_bye()
             connections.close_all()
         if self._stop_requested and sys.argv[1:2] == ["rqworker"]:
@@ -293,6 +302,7 @@ class TaskWorker(SimpleWorker):
         pipeline = self._redis.pipeline(transaction=False)
         worker_registration.register(self, pipeline)
         mapping: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
+        mapping["db_connection"] = self._keeper.get_connection_id()
         pipeline.hset(self.key, mapping=mapping)
         pipeline.expire(self.key, self.worker_ttl)
         pipeline.execute()

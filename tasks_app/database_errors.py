@@ -1,0 +1,165 @@
+"""Whose fault a database error is: the statement's (and so the task's), or the database's (and so waited for).
+
+Owns the rule: errors of integrity, data, syntax, permission and size are the statement's; all others are the
+database's. Must not wait, retry or decide anything about tasks.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from django.db import DataError, Error, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError
+
+_OWN_CLASSES: Final = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
+
+
+def _codes(*entries: int | tuple[int, int]) -> frozenset[int]:
+    single = {entry for entry in entries if isinstance(entry, int)}
+    return frozenset(single.union(*(range(entry[0], entry[1] + 1) for entry in entries if isinstance(entry, tuple))))
+
+
+# MySQL's and MariaDB's numbers that the driver calls OperationalError though the statement is wrong: their SQLSTATE is
+# 21, 22, 23, 42 or 0A, or they name what the statement asked for. Numbers that are in neither list are waited for, but
+# not for long (SUSPECT_SECONDS). https://mariadb.com/kb/en/mariadb-error-code-reference/
+STATEMENT_CODES: Final = _codes(
+    (1005, 1008),
+    1022,
+    1048,
+    (1050, 1052),
+    (1054, 1075),
+    (1082, 1084),
+    1090,
+    1091,
+    1093,
+    (1096, 1104),
+    (1106, 1113),
+    (1115, 1118),
+    (1120, 1125),
+    1128,
+    (1136, 1144),
+    (1146, 1149),
+    1153,  # the statement is larger than max_allowed_packet
+    (1162, 1179),
+    1193,
+    1210,
+    1211,
+    (1215, 1217),
+    (1221, 1222),
+    (1227, 1235),
+    (1239, 1250),
+    1252,
+    1253,
+    1260,
+    (1263, 1273),
+    1286,
+    1288,
+    (1291, 1294),
+    (1298, 1316),
+    (1318, 1339),
+    (1346, 1367),
+    1369,
+    1370,
+    1390,
+    1406,
+    (1409, 1411),
+    (1413, 1427),
+    (1436, 1442),
+    (1451, 1452),
+    1463,
+    (1525, 1526),
+    (1557, 1558),
+    (1581, 1586),
+    1644,  # SIGNAL of a trigger or procedure
+    1690,
+    1748,
+    1761,
+    (1901, 1907),
+    (3140, 3158),
+    3819,
+    4025,
+    4038,
+    4078,
+)
+# Conditions of the whole server or host: no statement does better, and somebody is perhaps already at work on them.
+SERVER_CODES: Final = frozenset(
+    {
+        1020,  # record has changed since last read (MariaDB's snapshot isolation)
+        1021,  # disk full
+        1037,  # out of memory
+        1040,  # too many connections
+        1041,  # out of memory
+        1045,  # access denied: a password that is being changed
+        1047,  # unknown command: a Galera node that has left its cluster
+        1053,  # server shutdown in progress
+        1114,  # the table is full: the disk is
+        1129,  # host is blocked
+        1130,  # host is not allowed
+        1135,  # can't create a thread
+        1203,  # too many connections of this user
+        1205,  # lock wait timeout
+        1213,  # deadlock, also Galera's certification failure
+        1226,  # the user's resource limit
+        1290,  # read-only: a primary that has become a replica
+        1792,  # the same, inside a transaction
+        1836,  # read-only mode
+        1927,  # connection was killed
+        2002,  # can't connect through the socket
+        2003,  # can't connect
+        2005,  # unknown host: DNS is away
+        2006,  # server has gone away
+        2012,  # handshake
+        2026,  # TLS connection error
+        2055,  # lost connection, system error
+        4031,  # disconnected for inactivity
+    }
+)
+# How long the same chunk is tried again while the database answers other statements, before that counts as a failed
+# attempt: conditions of the server last until somebody mends them; any other error may be the chunk's own fault.
+SERVER_SECONDS: Final = 3600.0
+SUSPECT_SECONDS: Final = 120.0
+
+# https://sqlite.org/rescode.html: generic error, constraint, too big, mismatch, misuse, not authorized, out of range
+_SQLITE_OWN: Final = frozenset({1, 18, 19, 20, 21, 23, 25})
+_SQLITE_WORDS: Final = ("locked", "busy", "disk i/o error", "unable to open", "disk is full", "readonly")
+
+
+def is_database_error(error: BaseException) -> bool:
+    """Tell whether the error means that the database is away, busy or full, not that a statement is wrong."""
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, Error) or isinstance(error, _OWN_CLASSES):
+        return False
+    code = get_code(error)
+    if code is not None:
+        return code not in STATEMENT_CODES
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error) and (number := getattr(cause, "sqlite_errorcode", None)) is not None:
+        return number & 0xFF not in _SQLITE_OWN
+    return any(word in str(error)[:1000].lower() for word in _SQLITE_WORDS)
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Tell whether the error means that the server does not answer at all."""
+    return isinstance(error, InterfaceError) or get_code(error) in (
+        2002,
+        2003,
+        2005,
+        2006,
+        2012,
+        2013,
+        2026,
+        2055,
+        4031,
+    )
+
+
+def get_patience_seconds(error: BaseException) -> float:
+    """Return how long a chunk that ends in this error is tried again while the database answers other statements."""
+    return SERVER_SECONDS if get_code(error) in SERVER_CODES else SUSPECT_SECONDS
+
+
+def get_code(error: BaseException) -> int | None:
+    """Return the server's or the driver's number of an error; None where it has none (SQLite)."""
+    code = error.args[0] if error.args else None
+    return code if isinstance(code, int) and isinstance(error, Error) else None

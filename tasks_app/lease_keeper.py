@@ -1,0 +1,199 @@
+"""The lease keeper: a thread of a worker process that renews the claim while a chunk runs, and watches the database.
+
+Owns a connection of its own, so that it depends on nothing that the chunk holds; it dies with the process, or stands
+still with it, and the claim runs out then. Must not decide what becomes of a task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from tasks_app import checkpoints, shards
+from tasks_app.checkpoints import Claim
+from tasks_app.database_errors import is_lost_connection
+from tasks_app.events import Snapshot
+from tasks_app.models import TaskCheckpoint
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 0.5
+PROBE_SECONDS: Final = 2  # a server that does not answer one of its own questions for so long hangs
+HUNG_PROBES: Final = 2
+OVERTIME_SECONDS: Final = 1.0  # beyond its limit, a chunk in a statement has that long to meet its timeout by itself
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What the worker's main thread is in at this moment."""
+
+    claim: Claim | None
+    shard: Snapshot | None
+    limit_seconds: float
+    began: float = field(default_factory=time.monotonic)
+    renewed: float = field(default_factory=time.monotonic)
+    is_canceled: bool = False
+    was_interrupted: bool = False
+
+
+class LeaseKeeper:
+    """Renews the claim of the chunk that runs, every third of a lease, until the chunk's time limit.
+
+    Without `start` (in tests) it does nothing. Its methods are called by the worker's main thread.
+    """
+
+    def __init__(self, *, beat: Callable[[], None] = lambda: None) -> None:
+        self._beat = beat
+        self._main: BaseDatabaseWrapper = connections[router.db_for_write(TaskCheckpoint)]
+        self._watch: _Watch | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failed_probes = 0
+        self._abandoned: list[int] = []  # server threads whose connection was cut while the server hung
+
+    def start(self) -> None:
+        """Start the thread. It is a daemon: a process that ends does not wait for it."""
+        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and its connection; returns when both are gone, or after a moment."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(PROBE_SECONDS)
+
+    @contextmanager
+    def watching(
+        self, claim: Claim | None = None, *, shard: Snapshot | None = None, limit_seconds: float = math.inf
+    ) -> Generator[Callable[[], bool], None, None]:
+        """Keep `claim` alive inside; without one, only look whether the database still answers.
+
+        Yields a function that tells whether the task shall be canceled, or is another worker's: known within a second,
+        without SQL. May be nested; the innermost counts.
+        """
+        outer = self._watch
+        watch = self._watch = _Watch(claim, shard, limit_seconds)
+        try:
+            yield lambda: watch.is_canceled
+        finally:
+            if outer is not None:
+                outer.began = time.monotonic()  # it has come forward
+            self._watch = outer
+
+    def get_connection_id(self) -> int:
+        """Return the server's number of the main thread's connection, 0 without one."""
+        driver = self._main.connection
+        return driver.thread_id() if driver is not None and self._main.vendor == "mysql" else 0
+
+    # --- the thread
+
+    def _run(self) -> None:
+        lease_seconds = settings.LONGTASKS.lease_seconds
+        try:
+            while not self._stop.wait(min(LOOK_SECONDS, lease_seconds / 6)):
+                watch = self._watch
+                if watch is None or time.monotonic() - watch.began < lease_seconds / 6:
+                    continue  # most chunks are over before anybody has to know of them
+                try:
+                    self._look(watch, lease_seconds)
+                except Exception:
+                    logger.exception("the lease keeper could not look")
+        finally:
+            connections.close_all()  # this thread's
+
+    def _look(self, watch: _Watch, lease_seconds: float) -> None:
+        now = time.monotonic()
+        overtime = now - watch.began - watch.limit_seconds
+        if overtime > 2 * lease_seconds:
+            logger.critical("the running chunk can be interrupted by nothing: this process kills itself")
+            os.kill(os.getpid(), signal.SIGKILL)
+        if overtime > OVERTIME_SECONDS and not watch.was_interrupted:
+            watch.was_interrupted = True
+            self._interrupt_statement()
+        if overtime < 0:
+            self._beat()
+        try:
+            self._ask(watch, renew=overtime < 0 and now - watch.renewed >= lease_seconds / 3)
+            self._failed_probes = 0
+        except Exception as error:
+            connections[self._main.alias].close()
+            if self._main.vendor != "mysql":
+                return  # SQLite: the chunk holds the one write lock, and nobody can take its claim meanwhile
+            logger.warning("the lease keeper gets no answer: %.200s", error)
+            self._failed_probes += 1 if is_lost_connection(error) else 0
+            if self._failed_probes >= HUNG_PROBES:
+                self._cut_off()
+
+    def _ask(self, watch: _Watch, *, renew: bool) -> None:
+        connection = self._open()
+        while self._abandoned:
+            self._kill(connection, f"KILL {self._abandoned.pop()}")
+        if watch.claim is None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            return
+        watch.is_canceled = not checkpoints.may_go_on(watch.claim) or (
+            watch.shard is not None and not shards.may_go_on(watch.shard)
+        )
+        if renew and checkpoints.renew(watch.claim):
+            watch.renewed = time.monotonic()
+
+    def _open(self) -> BaseDatabaseWrapper:
+        """Return this thread's own connection, which waits for nothing for long."""
+        connection = connections[self._main.alias]
+        if connection.connection is None:
+            if connection.vendor == "mysql":
+                limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), PROBE_SECONDS)
+                connection.settings_dict = connection.settings_dict | {
+                    "OPTIONS": connection.settings_dict["OPTIONS"] | limits
+                }
+            connection.ensure_connection()
+            with connection.cursor() as cursor:
+                if connection.vendor == "mysql":
+                    # A chunk that is about to commit holds its checkpoint's row: it renews the claim itself.
+                    cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+                else:
+                    cursor.execute("PRAGMA busy_timeout = 200")
+        return connection
+
+    def _interrupt_statement(self) -> None:
+        """Interrupt the statement that has outlasted the chunk's time: no signal reaches a thread that waits for it."""
+        number = self.get_connection_id()
+        if number:
+            with contextlib.suppress(Exception):
+                self._kill(self._open(), f"KILL QUERY {number}")
+
+    @staticmethod
+    def _kill(connection: BaseDatabaseWrapper, statement: str) -> None:
+        # "Unknown thread id": it has ended by itself.
+        with contextlib.suppress(Exception), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def _cut_off(self) -> None:
+        """Cut the main thread's connection: the server hangs, and the main thread waits for an answer without end."""
+        self._failed_probes = 0
+        driver: Any = self._main.connection
+        if driver is None:
+            return
+        with contextlib.suppress(Exception):
+            self._abandoned.append(driver.thread_id())
+            with socket.socket(fileno=driver.fileno()) as held:
+                try:
+                    held.shutdown(socket.SHUT_RDWR)
+                finally:
+                    held.detach()  # the descriptor is the driver's
+            logger.warning("the database hangs: the connection of the running chunk was cut")
