@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from django.db import DatabaseError, Error, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
 
 from tasks_app.database_errors import is_database_error
 from tasks_app.models import TaskCheckpoint
@@ -132,6 +133,15 @@ class ChunkGuard:
             raise TaskCodeFailed(self._misuse) from (failed.error if failed else None)
         if self._error is not None:
             raise TransactionLost(self._error) from (failed.error if failed else None)
+        if failed is not None and not isinstance(failed.error, TransactionManagementError):
+            raise failed
+        if connection.needs_rollback:
+            raise TaskCodeFailed(
+                TransactionMisused(
+                    "The task type caught a database error that had spoilt its transaction, and went on. Put what may "
+                    "fail into `with transaction.atomic():`, and catch the error outside of that block."
+                )
+            ) from (failed.error if failed else None)
         if failed is not None:
             raise failed
         self._verify()
@@ -148,13 +158,6 @@ class ChunkGuard:
         return is_database_error(error) and (self.connection.connection is None or not self.connection.is_usable())
 
     def _verify(self) -> None:
-        if self.connection.needs_rollback:
-            raise TaskCodeFailed(
-                TransactionMisused(
-                    "The task type caught a database error that had spoilt its transaction, and went on. Put what may "
-                    "fail into `with transaction.atomic():`, and catch the error outside of that block."
-                )
-            )
         try:
             self._mark(f"RELEASE SAVEPOINT {MARK}")
         except DatabaseError as error:

@@ -22,6 +22,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from tasks_app import checkpoints, shards
 from tasks_app.checkpoints import Claim
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 0.5
 PROBE_SECONDS: Final = 2  # a server that does not answer one of its own questions for so long hangs
 HUNG_PROBES: Final = 2
-OVERTIME_SECONDS: Final = 1.0  # beyond its limit, a chunk in a statement has that long to meet its timeout by itself
 
 
 @dataclass(slots=True)
@@ -64,6 +64,12 @@ class LeaseKeeper:
         self._thread: threading.Thread | None = None
         self._failed_probes = 0
         self._abandoned: list[int] = []  # server threads whose connection was cut while the server hung
+        # Of the main thread's connection: the driver lets no second thread ask it.
+        self._number = 0
+        self._socket: socket.socket | None = None
+        connection_created.connect(self._note_connection)  # weakly: it goes with this object
+        if self._main.connection is not None:
+            self._note_connection(sender=type(self._main), connection=self._main)
 
     def start(self) -> None:
         """Start the thread. It is a daemon: a process that ends does not wait for it."""
@@ -96,8 +102,16 @@ class LeaseKeeper:
 
     def get_connection_id(self) -> int:
         """Return the server's number of the main thread's connection, 0 without one."""
-        driver = self._main.connection
-        return driver.thread_id() if driver is not None and self._main.vendor == "mysql" else 0
+        return self._number
+
+    def _note_connection(self, sender: object, connection: BaseDatabaseWrapper, **_: object) -> None:
+        """Keep number and socket of a connection that the main thread has just opened."""
+        driver: Any = connection.connection
+        if connection is self._main and connection.vendor == "mysql":
+            if self._socket is not None:
+                self._socket.close()
+            # A second descriptor: the driver's own number may be another file's by the time it is needed.
+            self._number, self._socket = driver.thread_id(), socket.socket(fileno=os.dup(driver.fileno()))
 
     # --- the thread
 
@@ -121,13 +135,14 @@ class LeaseKeeper:
         if overtime > 2 * lease_seconds:
             logger.critical("the running chunk can be interrupted by nothing: this process kills itself")
             os.kill(os.getpid(), signal.SIGKILL)
-        if overtime > OVERTIME_SECONDS and not watch.was_interrupted:
+        # Python code meets its timeout by itself; what is in a statement is given a moment, and the claim one more.
+        if overtime > min(1.0, lease_seconds / 6) and not watch.was_interrupted:
             watch.was_interrupted = True
             self._interrupt_statement()
-        if overtime < 0:
+        if is_in_time := overtime < lease_seconds / 2:
             self._beat()
         try:
-            self._ask(watch, renew=overtime < 0 and now - watch.renewed >= lease_seconds / 3)
+            self._ask(watch, renew=is_in_time and now - watch.renewed >= lease_seconds / 3)
             self._failed_probes = 0
         except Exception as error:
             connections[self._main.alias].close()
@@ -172,10 +187,9 @@ class LeaseKeeper:
 
     def _interrupt_statement(self) -> None:
         """Interrupt the statement that has outlasted the chunk's time: no signal reaches a thread that waits for it."""
-        number = self.get_connection_id()
-        if number:
+        if self._number:
             with contextlib.suppress(Exception):
-                self._kill(self._open(), f"KILL QUERY {number}")
+                self._kill(self._open(), f"KILL QUERY {self._number}")
 
     @staticmethod
     def _kill(connection: BaseDatabaseWrapper, statement: str) -> None:
@@ -186,14 +200,10 @@ class LeaseKeeper:
     def _cut_off(self) -> None:
         """Cut the main thread's connection: the server hangs, and the main thread waits for an answer without end."""
         self._failed_probes = 0
-        driver: Any = self._main.connection
-        if driver is None:
+        held, self._socket = self._socket, None
+        if held is None:
             return
-        with contextlib.suppress(Exception):
-            self._abandoned.append(driver.thread_id())
-            with socket.socket(fileno=driver.fileno()) as held:
-                try:
-                    held.shutdown(socket.SHUT_RDWR)
-                finally:
-                    held.detach()  # the descriptor is the driver's
-            logger.warning("the database hangs: the connection of the running chunk was cut")
+        self._abandoned.append(self._number)
+        with held, contextlib.suppress(OSError):
+            held.shutdown(socket.SHUT_RDWR)
+        logger.warning("the database hangs: the connection of the running chunk was cut")

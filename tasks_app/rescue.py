@@ -26,6 +26,7 @@ from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of, get_pause_seconds
 from tasks_app.shard_watch import ENDS_THE_TASK, SPLIT_KEY, ShardWatch
+from tasks_app.stale_connections import end_connection_of
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ class Rescue:
             row = checkpoints.expire(task_id=task_id)
             if row is None:
                 continue
+            end_connection_of(self._redis, worker=row.worker)
             crash_points.reach(crash_points.IN_RESCUE)
             self._place(row, source="anywhere")
 
@@ -148,6 +150,7 @@ class Rescue:
             if snapshot is None:
                 self._put_back_foreign(name, task_id, worker)
                 continue
+            end_connection_of(self._redis, worker=worker)  # it may stand still in the middle of a shared chunk
             self._move(
                 Move(_waiting(snapshot, cause="rescue"), "wip", "urgent", worker=worker, solo=True), kind="started"
             )

@@ -166,3 +166,6 @@ class SmallClashTask(SmallTask):
 
     def before(self, chunk: Chunk) -> None:
         insert_users(chunk, stop=chunk.start + 1)
+
+
+import tests.engine.rude_types  # noqa: E402, F401 (registers them, in the processes of a stack too)
