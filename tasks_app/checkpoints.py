@@ -26,7 +26,7 @@ from tasks_app.models import TaskCheckpoint
 RETRYABLE: Final = (events.FAILED, events.STOPPED, events.CANCELED)
 SILENT_WORKER: Final = (
     "The worker that ran this task died or fell silent before it could commit a chunk (killed, out of memory, a "
-    "crash of the interpreter, or a chunk longer than LEASE_SECONDS): attempt {failures} of {attempts}."
+    "crash of the interpreter): attempt {failures} of {attempts}."
 )
 
 

@@ -67,20 +67,23 @@ class LeaseKeeper:
         # Of the main thread's connection: the driver lets no second thread ask it.
         self._number = 0
         self._socket: socket.socket | None = None
-        connection_created.connect(self._note_connection)  # weakly: it goes with this object
-        if self._main.connection is not None:
-            self._note_connection(sender=type(self._main), connection=self._main)
 
     def start(self) -> None:
         """Start the thread. It is a daemon: a process that ends does not wait for it."""
+        connection_created.connect(self._note_connection)
+        if self._main.connection is not None:
+            self._note_connection(sender=type(self._main), connection=self._main)
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread and its connection; returns when both are gone, or after a moment."""
         self._stop.set()
+        connection_created.disconnect(self._note_connection)
         if self._thread is not None:
             self._thread.join(PROBE_SECONDS)
+        if self._socket is not None:
+            self._socket.close()
 
     @contextmanager
     def watching(
