@@ -59,7 +59,7 @@ class Longtasks:
     redis_wait_replicas: int = variable(
         0, "Redis replicas that must hold a task before its 201, so that a failover loses none", minimum=0
     )
-    lease_seconds: float = variable(6.0, "how long a claim lives without a commit", minimum=0.1)
+    lease_seconds: float = variable(6.0, "how long a claim lives that its worker does not renew", minimum=0.1)
     chunk_seconds: float = variable(0.25, "the duration a chunk aims at", minimum=0.01, maximum=60)
     rescue_seconds: float = variable(2.0, "pause between two rescues", minimum=0.05)
     mirror_batch: int = variable(2000, "snapshots per mirror transaction", minimum=1)
@@ -77,7 +77,7 @@ class Longtasks:
     retry_attempts: int = variable(5, "attempts before a task is failed", minimum=1)
     retry_first_seconds: float = variable(1.0, "first pause between attempts; doubles, with jitter", minimum=0)
     retry_max_seconds: float = variable(300.0, "longest pause between attempts", minimum=0)
-    job_timeout_seconds: int = variable(60, "longest time between two commits of a task", minimum=1)
+    job_timeout_seconds: int = variable(60, "longest time of a chunk, where its task type sets none", minimum=1)
     result_ttl_seconds: int = variable(300, "how long Redis keeps an ended job", minimum=0)
     failure_ttl_seconds: int = variable(86400, "how long Redis keeps a failed job", minimum=0)
     queue_bound: int = variable(1_000_000, "waiting tasks per queue before requests get 503", minimum=1)

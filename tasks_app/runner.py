@@ -125,6 +125,10 @@ class Runner:
         except GaveUp:
             self._release_quietly(held)
             raise
+        except Exception as error:
+            # A fault of the engine itself, in the middle of this task: it shall not end the worker, and with it others.
+            logger.exception("task %s: the engine failed", snapshot.id)
+            self._fail(held, taken, error)
 
     def _split(self, held: Claim, taken: Taken) -> None:
         """Put a big task's shards into its place: they are the next in its queue."""

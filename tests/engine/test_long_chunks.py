@@ -13,7 +13,9 @@ from tests.servers import IS_EMBEDDED
 from tests.stack import ProcfileStack
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no statement that sleeps, and no server")
-LEASE_SECONDS = 1.0
+# Shorter than in earnest, for the suite's sake: LONG_CHUNK_SECONDS=30 LONG_CHUNK_LEASE=6 shows the defaults.
+CHUNK_SECONDS = float(os.environ.get("LONG_CHUNK_SECONDS", "4"))
+LEASE_SECONDS = float(os.environ.get("LONG_CHUNK_LEASE", "1"))
 HALF = "SELECT worker, failures FROM tasks_app_taskcheckpoint WHERE task_id = %s AND lease_until IS NOT NULL"
 
 
@@ -52,7 +54,7 @@ def _wait_until_claimed(stack: ProcfileStack, task_id: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("in_database", [False, pytest.param(True, marks=mysql_only)])
 def test_a_chunk_of_several_leases_ends_in_one_attempt(stack: ProcfileStack, in_database: bool) -> None:
-    long = start(stack, "sleepy", records=10, chunkMs=5000, inDatabase=in_database)
+    long = start(stack, "sleepy", records=10, chunkMs=int(CHUNK_SECONDS * 1000), inDatabase=in_database)
     others = [start(stack, "slow", records=3) for _ in range(3)]
     for task_id in others if not IS_EMBEDDED else ():
         _assert_whole(stack, task_id, records=3)
@@ -63,7 +65,7 @@ def test_a_chunk_of_several_leases_ends_in_one_attempt(stack: ProcfileStack, in_
 @pytest.mark.parametrize("fault", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=mysql_only)])
 def test_a_worker_that_dies_in_a_long_chunk_is_taken_over_at_once(stack: ProcfileStack, fault: int) -> None:
     """One that stands still keeps its locks on the rows that it wrote, unless its connection is ended."""
-    task_id = start(stack, "sleepy", records=10, chunkMs=3000)
+    task_id = start(stack, "sleepy", records=10, chunkMs=int(CHUNK_SECONDS * 1000))
     worker = _wait_until_claimed(stack, task_id)
     time.sleep(LEASE_SECONDS)  # longer than a lease: it was renewed once at least
     [pid] = [pid for pid in stack.child_pids("worker") if worker.encode() in _command_line(pid)]
@@ -74,7 +76,7 @@ def test_a_worker_that_dies_in_a_long_chunk_is_taken_over_at_once(stack: Procfil
             lambda: _wait_until_claimed(stack, task_id) != worker, deadline_seconds=10, what="another claims it"
         )
         assert time.monotonic() - faulted < 10
-        stack.wait_for_end(task_id, deadline_seconds=30)
+        stack.wait_for_end(task_id, deadline_seconds=30 + CHUNK_SECONDS)
     finally:
         if fault == signal.SIGSTOP:
             os.kill(pid, signal.SIGCONT)
