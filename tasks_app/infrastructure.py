@@ -81,14 +81,14 @@ def _mysql_configs() -> list[dict[str, Any]]:
     return [connections[alias].settings_dict for alias in connections if connections[alias].vendor == "mysql"]
 
 
-def exit_at_once() -> NoReturn:
+def exit_at_once(code: int = 0) -> NoReturn:
     """End this process without taking the interpreter apart, which costs 0.3 s of processor time that a deploy waits for.
 
     For processes that have let go of everything.
     """
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 class GaveUp(Exception):

@@ -29,6 +29,7 @@ from tasks_app.chunks import ChunkSize
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error
 from tasks_app.lease_keeper import LeaseKeeper
+from tasks_app.leftovers import ProcessState
 from tasks_app.lookup import find_snapshot
 from tasks_app.models import TaskCheckpoint
 from tasks_app.moves import Move, Taken
@@ -71,6 +72,7 @@ class Runner:
         self._guard = ChunkGuard()
         self._waits = 0  # pauses while a store was away
         self.rows = 0  # committed in this process, for the worker's own statistics
+        self.must_retire = False  # a task has left something behind that only the end of this process removes
 
     def run(self, taken: Sequence[Taken]) -> None:
         """Run what was taken to its end, or as far as the worker may. Raises GaveUp when asked to stop meanwhile."""
@@ -89,18 +91,25 @@ class Runner:
                 persist=self._persist,
                 patience=self._patience,
             )
+            state = ProcessState()
             alone = small_tasks.run(taken)
-            self._guard.renew_session()
+            self._clean_up(state)
             self.rows += small_tasks.rows
         for position, task in enumerate(alone):
-            if position and self._must_make_way(task):
+            if self.must_retire or (position and self._must_make_way(task)):
                 self._put_back(alone[position:])
                 return
             request_id = task.snapshot.request_id if task.snapshot else ""
             log_context.begin_task(task=task.task_id, request=request_id)
+            state = ProcessState()
             self._run_alone(task)
-            self._guard.renew_session()
+            self._clean_up(state)
             log_context.begin_task(task="", request="")
+
+    def _clean_up(self, state: ProcessState) -> None:
+        """Let the next task find process and connection as this one has found them."""
+        self.must_retire |= state.restore().must_retire
+        self._guard.renew_session()
 
     # --- one task, many chunks
 

@@ -30,6 +30,7 @@ from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
 from tasks_app import crash_points, events, log_context, moves, queue
+from tasks_app.descendants import adopt_orphans
 from tasks_app.garbage import collect_seldom
 from tasks_app.infrastructure import (
     REDIS_ERRORS,
@@ -41,8 +42,10 @@ from tasks_app.infrastructure import (
     limit_silence,
 )
 from tasks_app.lease_keeper import LeaseKeeper
+from tasks_app.leftovers import RETIRED_CODE
 from tasks_app.lookup import find_snapshot
 from tasks_app.moves import Taken
+from tasks_app.pulse import Pulse
 from tasks_app.runner import Outlook, Runner, Verdict
 from tasks_app.small_tasks import is_small
 from tasks_app.task_types import get_limit_seconds, list_task_types
@@ -87,6 +90,7 @@ class TaskWorker(SimpleWorker):
             ),
             keeper=self._keeper,
         )
+        self._pulse = Pulse()
         self._beaten_at = 0.0
         self._stop_task_id = ""  # of RQ's stop-job command
         self._busy_with = ""
@@ -113,6 +117,8 @@ class TaskWorker(SimpleWorker):
         if logging_level:
             setup_loghandlers(logging_level, date_format, log_format, name="rq.worker")
         self._install_signal_handlers()
+        self._pulse.start()
+        adopt_orphans()
         # A chunk may think, or wait for a statement, for as long as its type allows; that the server hangs, the keeper
         # finds out. Locks of a worker that stands still are freed by the rescue, which ends its connection.
         longest_seconds = max([settings.LONGTASKS.job_timeout_seconds, *map(get_limit_seconds, list_task_types())])
@@ -135,7 +141,7 @@ class TaskWorker(SimpleWorker):
                     break
                 else:
                     self._persist(partial(self._wait_for_news, last_id))
-                if max_jobs is not None and completed >= max_jobs:
+                if self._runner.must_retire or (max_jobs is not None and completed >= max_jobs):
                     break
         except GaveUp:
             logger.warning("worker %s ends while the infrastructure is away", self.name)
@@ -143,8 +149,12 @@ class TaskWorker(SimpleWorker):
             self._keeper.stop()
             self._say_good_bye()
             connections.close_all()
-        if self._stop_requested and sys.argv[1:2] == ["rqworker"]:
-            exit_at_once()
+        self._pulse.stop()
+        if sys.argv[1:2] == ["rqworker"]:
+            if self._runner.must_retire:
+                exit_at_once(RETIRED_CODE)
+            if self._stop_requested:
+                exit_at_once()
         return bool(completed)
 
     def _say_good_bye(self) -> None:

@@ -1,0 +1,108 @@
+"""The pulse of a worker process: a pipe to its parent into which a thread of the worker writes every second.
+
+Owns the pipe, from both ends. It needs neither Redis nor the database, so it stops for one reason only: no thread of
+the worker can run, because a call holds Python's lock (a regular expression that backtracks, C code) or because the
+process was stopped. Must not know what the parent does then (workers).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Final
+
+VARIABLE: Final = "LONGTASKS_PULSE_FD"
+BEAT_SECONDS: Final = 1.0
+BEAT: Final = b"."
+FAREWELL: Final = b"E"
+LONGEST_LOOK_SECONDS: Final = 1.0  # what one look at the pulse may add to the silence
+
+
+class Pulse:
+    """The worker's end. Without a parent that listens, as in a plain `rqworker`, it does nothing."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+        self._pipe = 0
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Begin to beat, where the parent has passed a pipe on. Processes that a task starts do not inherit it."""
+        number = os.environ.pop(VARIABLE, "")
+        if not number:
+            return
+        self._descriptor = int(number)
+        os.set_inheritable(self._descriptor, False)
+        os.set_blocking(self._descriptor, False)
+        self._pipe = os.fstat(self._descriptor).st_ino
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+
+    def stop(self) -> None:
+        """Say that the process ends in good order: what it held, it has let go of."""
+        self._stop.set()
+        self._write(FAREWELL)
+
+    def _beat(self) -> None:
+        while self._write(BEAT) and not self._stop.wait(BEAT_SECONDS):
+            pass
+
+    def _write(self, sign: bytes) -> bool:
+        if self._descriptor < 0:
+            return False
+        try:
+            if os.fstat(self._descriptor).st_ino != self._pipe:  # closed by a task, and something else has its number
+                return False
+            os.write(self._descriptor, sign)
+        except BlockingIOError:
+            return True  # the parent is stopped, and the pipe is full
+        except OSError:
+            return False  # the parent is gone
+        return True
+
+
+class PulseReader:
+    """The parent's end: how long a worker has been silent while its parent was awake."""
+
+    def __init__(self) -> None:
+        self._descriptor, self.worker_end = os.pipe()
+        os.set_blocking(self._descriptor, False)
+        self._looked_at = time.monotonic()
+        self._has_begun = False
+        self.silent_seconds = 0.0
+        self.has_said_farewell = False
+
+    def close_worker_end(self) -> None:
+        """Let go of the end that the worker has inherited."""
+        os.close(self.worker_end)
+
+    def look(self) -> float:
+        """Return the seconds without a sign of life: 0 before the first one, while the worker still starts.
+
+        A parent that was itself stopped, or slept with the machine, counts one second of that: the worker was not awake
+        either, or its signs have been waiting in the pipe.
+        """
+        now = time.monotonic()
+        passed, self._looked_at = now - self._looked_at, now
+        signs = self._read()
+        if signs:
+            self._has_begun = True
+            self.has_said_farewell |= FAREWELL in signs
+            self.silent_seconds = 0.0
+        elif self._has_begun and not self.has_said_farewell:
+            self.silent_seconds += min(passed, LONGEST_LOOK_SECONDS)
+        return self.silent_seconds
+
+    def close(self) -> None:
+        """Read what is left, and let go of the pipe."""
+        self.look()
+        os.close(self._descriptor)
+
+    def _read(self) -> bytes:
+        signs = b""
+        try:
+            while more := os.read(self._descriptor, 65_536):
+                signs += more
+        except BlockingIOError:
+            pass
+        return signs
