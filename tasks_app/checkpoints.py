@@ -25,9 +25,10 @@ from tasks_app.models import TaskCheckpoint
 
 RETRYABLE: Final = (events.FAILED, events.STOPPED, events.CANCELED)
 SILENT_WORKER: Final = (
-    "The worker that ran this task died or fell silent before it could commit a chunk (killed, out of memory, a "
-    "crash of the interpreter): attempt {failures} of {attempts}."
+    "The worker that ran this task died or fell silent before it could commit a chunk ({cause}): "
+    "attempt {failures} of {attempts}."
 )
+UNKNOWN_CAUSE: Final = "killed, out of memory, a crash of the interpreter"
 
 
 class Fenced(Exception):
@@ -205,12 +206,14 @@ def end(held: Claim, *, outcome: str) -> bool:
     return bool(_held(held).update(outcome=outcome, ended_at=Now(), lease_until=None, updated_at=Now()))
 
 
-def expire(*, task_id: uuid.UUID, dead_worker: str = "", is_attempt: bool = True) -> TaskCheckpoint | None:
+def expire(
+    *, task_id: uuid.UUID, dead_worker: str = "", is_attempt: bool = True, cause: str = ""
+) -> TaskCheckpoint | None:
     """Take a claim back that has run out, so that the task can be enqueued again. None: there is none (any more).
 
     A claim of `dead_worker`, whose death is certain, is taken back before its lease is over. Without `is_attempt` it
-    costs the task none. Returns the row as it is then: with an outcome where that was the last attempt, or where a
-    cancel waited for that worker.
+    costs the task none. `cause` says in the task's error what ended the worker, where that is known. Returns the row
+    as it is then: with an outcome where that was the last attempt, or where a cancel waited for that worker.
     """
     with transaction.atomic():
         row = _lock(task_id, skip_locked=True)
@@ -220,7 +223,7 @@ def expire(*, task_id: uuid.UUID, dead_worker: str = "", is_attempt: bool = True
             return None
         if row.cancel_requested:
             _end_canceled(row)
-        elif not (is_attempt and _count_silence(row)):
+        elif not (is_attempt and _count_silence(row, cause=cause)):
             row.epoch += 1
             row.lease_until = None
             TaskCheckpoint.objects.filter(task_id=task_id).update(epoch=row.epoch, lease_until=None, updated_at=Now())
@@ -352,12 +355,14 @@ def _end_canceled(row: TaskCheckpoint) -> None:
     )
 
 
-def _count_silence(row: TaskCheckpoint) -> bool:
+def _count_silence(row: TaskCheckpoint, *, cause: str = "") -> bool:
     """Count a claim that ran out; True when that ended the task. The caller holds the row's lock."""
     if row.done > row.claimed_done:
         return False  # it got somewhere: whatever killed the worker was not this task's first step
     row.failures += 1
-    row.error = SILENT_WORKER.format(failures=row.failures, attempts=settings.LONGTASKS.retry_attempts)
+    row.error = SILENT_WORKER.format(
+        cause=cause or UNKNOWN_CAUSE, failures=row.failures, attempts=settings.LONGTASKS.retry_attempts
+    )
     changes: dict[str, Any] = {"failures": row.failures, "error": row.error}
     if row.failures >= settings.LONGTASKS.retry_attempts:
         row.outcome = events.FAILED

@@ -17,6 +17,7 @@ from django.conf import settings
 from rq.utils import str_to_date, utcformat
 
 CERTIFICATE_SECONDS: Final = 3600
+CAUSE_CHARACTERS: Final = 200
 
 
 class Death(Enum):
@@ -29,16 +30,46 @@ class Death(Enum):
         return self is not Death.SILENT
 
 
-def certify_death(connection: redis.Redis[Any], *, worker: str, was_killed: bool) -> None:
-    """Note that a worker's process is gone, for who has seen it: its tasks need not wait for their leases."""
+def certify_death(connection: redis.Redis[Any], *, worker: str, was_killed: bool, cause: str = "") -> None:
+    """Note that a worker's process is gone, for who has seen it: its tasks need not wait for their leases.
+
+    `cause` says in words what ended it ("killed by SIGSEGV"), for the errors of its tasks.
+    """
     key = f"rq:worker:{worker}"
     pipeline = connection.pipeline(transaction=True)
-    pipeline.hset(key, mapping={"death": utcformat(datetime.now(UTC)), "killed": int(was_killed)})
+    death: Any = {"death": utcformat(datetime.now(UTC)), "killed": int(was_killed), "cause": cause[:CAUSE_CHARACTERS]}
+    pipeline.hset(key, mapping=death)
     pipeline.expire(key, CERTIFICATE_SECONDS)
     pipeline.srem("rq:workers", key)
     for name in ("high", "low"):
         pipeline.srem(f"rq:workers:{name}", key)
     pipeline.execute()
+
+
+def note_cause(connection: redis.Redis[Any], *, worker: str, cause: str) -> None:
+    """Note why a worker gives no sign of life, before it is dead; "" takes that back. Changes no judgement."""
+    key = f"rq:worker:{worker}"
+    pipeline = connection.pipeline(transaction=True)
+    if cause:
+        pipeline.hset(key, "cause", cause[:CAUSE_CHARACTERS])
+        pipeline.expire(key, CERTIFICATE_SECONDS)  # its own heartbeats, which set it, may have ended
+    else:
+        pipeline.hdel(key, "cause")
+    pipeline.execute()
+
+
+def read_causes(connection: redis.Redis[Any], workers: Iterable[str]) -> dict[str, str]:
+    """Return what is known of why these workers died or fell silent; workers of which nothing is known are left out."""
+    names = sorted(set(workers))
+    pipeline = connection.pipeline(transaction=False)
+    for name in names:
+        pipeline.hget(f"rq:worker:{name}", "cause")
+    answers = pipeline.execute() if names else []
+    return {
+        name: cause.decode(errors="replace")[:CAUSE_CHARACTERS]
+        for name, cause in zip(names, answers, strict=True)
+        if cause
+    }
 
 
 class Liveness:

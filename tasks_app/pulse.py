@@ -1,4 +1,4 @@
-"""The pulse of a worker process: a pipe to its parent into which a thread of the worker writes every second.
+"""The pulse of a worker process: a pipe to its parent into which a thread of the worker writes twice a second.
 
 Owns the pipe, from both ends. It needs neither Redis nor the database, so it stops for one reason only: no thread of
 the worker can run, because a call holds Python's lock (a regular expression that backtracks, C code) or because the
@@ -13,7 +13,7 @@ import time
 from typing import Final
 
 VARIABLE: Final = "LONGTASKS_PULSE_FD"
-BEAT_SECONDS: Final = 1.0
+BEAT_SECONDS: Final = 0.5
 BEAT: Final = b"."
 FAREWELL: Final = b"E"
 LONGEST_LOOK_SECONDS: Final = 1.0  # what one look at the pulse may add to the silence

@@ -19,7 +19,7 @@ import redis
 
 from tasks_app import checkpoints, crash_points, events, moves, queue, shards
 from tasks_app.events import Snapshot
-from tasks_app.liveness import Death, Liveness
+from tasks_app.liveness import Death, Liveness, read_causes
 from tasks_app.lookup import find_snapshot
 from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
@@ -114,8 +114,12 @@ class Rescue:
             self.note_outage()
         if time.monotonic() < self._trust_leases_at:
             return
+        if not run_out:
+            return
+        holders = {task_id: row.worker for task_id, row in checkpoints.get_checkpoints(run_out).items()}
+        causes = read_causes(self._redis, holders.values())
         for task_id in run_out:
-            row = checkpoints.expire(task_id=task_id)
+            row = checkpoints.expire(task_id=task_id, cause=causes.get(holders.get(task_id, ""), ""))
             if row is None:
                 continue
             end_connection_of(self._redis, worker=row.worker)
@@ -158,7 +162,10 @@ class Rescue:
     def _take_back(self, row: TaskCheckpoint, *, death: Death) -> None:
         """Take a claim back before its lease is over."""
         taken_back = checkpoints.expire(
-            task_id=row.task_id, dead_worker=row.worker, is_attempt=death is not Death.STOPPED
+            task_id=row.task_id,
+            dead_worker=row.worker,
+            is_attempt=death is not Death.STOPPED,
+            cause=read_causes(self._redis, [row.worker]).get(row.worker, ""),
         )
         if taken_back is not None:
             crash_points.reach(crash_points.IN_RESCUE)

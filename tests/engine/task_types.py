@@ -6,6 +6,7 @@ Like the catalog's they write one row a record, so that a lost or doubled chunk 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Mapping
@@ -126,6 +127,31 @@ class CrashTask(RecordsTask):
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+class ExitParams(RecordsParams):
+    code = serializers.IntegerField(default=3)
+
+
+@register
+class ExitTask(RecordsTask):
+    """Ends its process without a word to anybody."""
+
+    name = "exit"
+    params_serializer = ExitParams
+
+    def before(self, chunk: Chunk) -> None:
+        os._exit(chunk.params["code"])
+
+
+@register
+class HangTask(RecordsTask):
+    """Holds Python's lock for years: no other thread of its process runs any more."""
+
+    name = "hang"
+
+    def before(self, chunk: Chunk) -> None:
+        re.match(r"(a+)+$", "a" * 64 + "b")
+
+
 @register
 class SmallTask(RecordsTask):
     """Shares a chunk with others."""
@@ -168,4 +194,4 @@ class SmallClashTask(SmallTask):
         insert_users(chunk, stop=chunk.start + 1)
 
 
-import tests.engine.rude_types  # noqa: E402, F401 (registers them, in the processes of a stack too)
+from tests.engine import litter_types, rude_types  # noqa: E402, F401 (register theirs; they need those above)

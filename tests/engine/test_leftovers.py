@@ -54,7 +54,7 @@ def leave_environment() -> None:
 
 
 def leave_another_environment() -> None:
-    os.environ = dict(os.environ)  # type: ignore[assignment]
+    os.environ = dict(os.environ)  # type: ignore[assignment]  # noqa: B003 (what a task may do)
 
 
 def leave_time_zone() -> None:
@@ -212,7 +212,8 @@ def _orphans_come_to_us() -> None:
     descendants.adopt_orphans()
 
 
-def test_children_are_killed_and_named_and_ended_ones_reaped(_orphans_come_to_us: None) -> None:
+@pytest.mark.usefixtures("_orphans_come_to_us")
+def test_children_are_killed_and_named_and_ended_ones_reaped() -> None:
     kept = subprocess.Popen(["sleep", "600"])
     before = descendants.list_children()
     assert kept.pid in before
@@ -234,7 +235,8 @@ def test_children_are_killed_and_named_and_ended_ones_reaped(_orphans_come_to_us
         kept.wait()
 
 
-def test_a_daemonised_grandchild_is_killed_too(_orphans_come_to_us: None, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_orphans_come_to_us")
+def test_a_daemonised_grandchild_is_killed_too(tmp_path: Path) -> None:
     before = descendants.list_children()
     state = ProcessState()
     script = f"(setsid sh -c 'sleep 600 & echo $! > {tmp_path}/pid; wait' &)"
@@ -303,7 +305,9 @@ def test_threads_from_before_a_library_s_daemon_and_an_idle_pool_are_let_be() ->
         pool.submit(int).result()
         leftovers = state.restore()
         assert leftovers.found == ()
-        pool.submit(stop.wait)
+        busy = threading.Event()
+        pool.submit(lambda: (busy.set(), stop.wait()))
+        assert busy.wait(10)
         assert state.restore().must_retire
     finally:
         stop.set()

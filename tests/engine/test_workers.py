@@ -1,6 +1,10 @@
 """Worker processes: what a task does to them, and what RQ's own commands do to a task."""
 
+import json
+import os
+import signal
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -40,6 +44,7 @@ def test_a_task_that_takes_its_process_with_it_fails_and_says_so_and_hurts_no_ot
 
     assert ended["status"] == "failed"
     assert "died" in ended["error"]
+    assert "killed by SIGSEGV" in ended["error"]
     assert ended["attempts"] >= 2
     for task_id in (first, *others):
         assert stack.wait_for_end(task_id, deadline_seconds=120)["status"] == "finished"
@@ -107,3 +112,127 @@ def test_after_redis_was_away_commands_are_heard_and_nobody_is_taken_for_dead(on
         return bool(stack.task(task_id)["status"] == "stopped")
 
     stack.wait_for(is_stopped, deadline_seconds=30, what="RQ's stop command is obeyed")
+
+
+# --- what a task leaves behind
+
+
+def found(stack: ProcfileStack, task_id: str) -> dict[str, Any]:
+    """What a `look` task has found in its process."""
+    assert stack.wait_for_end(task_id, deadline_seconds=60)["status"] == "finished"
+    statement = "SELECT state FROM tasks_app_taskcheckpoint WHERE task_id = %s"
+    [(state,)] = stack.sql(statement, uuid.UUID(task_id).hex)
+    return dict(json.loads(state)["found"])
+
+
+@pytest.mark.slow
+def test_what_a_task_leaves_behind_does_not_reach_the_next_one(one_worker: ProcfileStack) -> None:
+    stack = one_worker
+    body = {"tasks": [{"name": name, "params": {"records": 1}} for name in ("look", "litter", "look")]}
+    first, litter, second = [task["id"] for task in stack.post("/tasks/bulk", body).json["tasks"]]
+
+    before, after = found(stack, first), found(stack, second)
+
+    assert stack.task(litter)["status"] == "finished"
+    assert after == before  # the same process, too
+    log = stack.log_path("worker").read_text()
+    assert "reset what a task has left behind: alarms; signal handlers;" in log
+    assert "child processes, killed now" in log
+    assert stack.stop_role("worker") < 10  # SIGTERM is heard again
+
+
+@pytest.mark.slow
+def test_a_thread_that_runs_on_ends_the_worker_after_its_task_and_a_new_one_starts(one_worker: ProcfileStack) -> None:
+    stack = one_worker
+    first = found(stack, start(stack, "look", records=1))
+    litter = start(stack, "litter", records=1, thread=True)
+    second = found(stack, start(stack, "look", records=1))
+
+    ended = stack.wait_for_end(litter, deadline_seconds=60)
+    assert (ended["status"], ended["attempts"]) == ("finished", 1)
+    assert second["pid"] != first["pid"]
+    log = stack.log_path("worker").read_text()
+    assert "threads that run on: forgotten" in log
+    assert "retired after a task" in log
+
+
+# --- death, and its cause
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_task_that_ends_its_process_is_told_the_exit_code(one_worker: ProcfileStack, code: int) -> None:
+    stack = one_worker
+    task_id = start(stack, "exit", code=code)
+    ended = stack.wait_for_end(task_id, deadline_seconds=120)
+    assert ended["status"] == "failed"
+    assert f"ended with exit code {code} in the middle of its work" in ended["error"]
+    assert ended["attempts"] == 2
+
+
+@pytest.fixture
+def two_watched_workers(make_stack: MakeStack) -> ProcfileStack:
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "tests.engine.settings",
+        "RETRY_ATTEMPTS": "2",
+        "RETRY_FIRST_SECONDS": "0.1",
+        "LEASE_SECONDS": "4",
+    }
+    stack = make_stack(workers=2, environment=environment)
+    stack.stop_role("worker")
+    stack.start_role("worker", command="python manage.py workers 2 --hang-seconds 6")
+    stack.wait_for(lambda: len(stack.child_pids("worker")) == 2, deadline_seconds=60, what="both workers run")
+    return stack
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_replaced_and_its_task_says_so(two_watched_workers: ProcfileStack) -> None:
+    stack = two_watched_workers
+    before = set(stack.child_pids("worker"))
+    task_id = start(stack, "hang")
+    others = [start(stack, "slow", records=4, chunkMs=100) for _ in range(4)]
+
+    ended = stack.wait_for_end(task_id, deadline_seconds=120)
+
+    assert ended["status"] == "failed"
+    assert "hung: none of its threads had run for" in ended["error"]
+    for other in others:
+        assert stack.wait_for_end(other, deadline_seconds=60)["status"] == "finished"
+    stack.wait_for(
+        lambda: len(alive := set(stack.child_pids("worker"))) == 2 and not alive & before,
+        deadline_seconds=60,
+        what="both workers that hung are replaced",
+    )
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_for_a_while_lives(two_watched_workers: ProcfileStack) -> None:
+    stack = two_watched_workers
+    task_id = start(stack, "slow", records=2, chunkMs=100)
+    stack.wait_for_end(task_id, deadline_seconds=60)
+    workers = stack.child_pids("worker")
+    stack.pause_pids(workers[:1])
+    with stack.redis() as client:
+        stack.wait_for(
+            lambda: [key for key in client.keys("rq:worker:*") if client.hget(key, "cause")],
+            deadline_seconds=6,
+            what="the parent suspects it",
+        )
+    stack.resume_pids(workers[:1])
+    with stack.redis() as client:
+        stack.wait_for(
+            lambda: not [key for key in client.keys("rq:worker:*") if client.hget(key, "cause")],
+            deadline_seconds=10,
+            what="the suspicion is taken back",
+        )
+    parent = stack.parent_pid("worker")
+    os.kill(parent, signal.SIGSTOP)
+    try:
+        stack.pause_pids(workers)
+        time.sleep(7)  # the time is the fault: longer than a worker may hang, but its parent slept, too
+    finally:
+        os.kill(parent, signal.SIGCONT)
+        stack.resume_pids(workers)
+
+    stack.wait_for_end(start(stack, "slow", records=2, chunkMs=100), deadline_seconds=60)
+    assert stack.child_pids("worker") == workers

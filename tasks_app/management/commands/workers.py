@@ -1,4 +1,7 @@
-"""`manage.py workers NUM`: NUM worker processes under one parent that starts a new one for each that dies."""
+"""`manage.py workers NUM`: NUM worker processes under one parent that starts a new one for each that dies or hangs.
+
+Owns the life of worker processes: start, death and its cause, replacement, end. Must not know tasks.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,19 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any, Final
 
 import redis
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from uuid_utils import uuid4
 
-from tasks_app import liveness, queue
+from tasks_app import liveness, pulse, queue
 from tasks_app.infrastructure import exit_at_once
+from tasks_app.leftovers import RETIRED_CODE
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -28,6 +34,12 @@ _libc: Final = ctypes.CDLL(None)
 POLL_SECONDS: Final = 0.1
 SHORT_LIFE_SECONDS: Final = 5.0  # a child that dies sooner than this is started again after a pause
 LONGEST_PAUSE_SECONDS: Final = 5.0
+# A worker none of whose threads has run for so long is killed; if three leases are longer, after those.
+HANG_SECONDS: Final = 30.0
+HANG: Final = (
+    "hung: none of its threads had run for {seconds:.0f} s, since a call held Python's lock (a regular expression, "
+    "C code) or the process was stopped"
+)
 READY_SECONDS: Final = 30.0  # a new worker has that long to come up in a reload
 # A deploy waits for no task: a chunk that takes longer is run again by the next worker, and costs no attempt.
 GRACE_SECONDS: Final = 1.6
@@ -45,11 +57,20 @@ class Command(BaseCommand):
         parser.add_argument("num", type=int, help="how many worker processes")
         parser.add_argument("--pause-ms", type=int, default=0, help="artificial pause after every chunk")
         parser.add_argument("--queues", default=",".join(queue.QUEUES), help="queues to serve, in order, by comma")
+        parser.add_argument(
+            "--hang-seconds", type=float, help="kill a worker none of whose threads has run for so long (30)"
+        )
         parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["num"] < 1:
             raise CommandError(f"NUM is {options['num']}: give 1 or more.")
+        if options["hang_seconds"] is not None and options["hang_seconds"] <= 0:
+            raise CommandError(f"--hang-seconds is {options['hang_seconds']:g}: give more than 0.")
+        lease_seconds = settings.LONGTASKS.lease_seconds
+        self.hang_seconds = options["hang_seconds"] or max(HANG_SECONDS, 3 * lease_seconds)
+        # A task whose lease runs out meanwhile shall say why: told while the lease still holds.
+        self.suspect_seconds = min(self.hang_seconds, max(3 * pulse.BEAT_SECONDS, lease_seconds / 2))
         names = [queue.check_queue(name.strip()) for name in options["queues"].split(",")]
         self.command = [sys.executable, sys.argv[0], "rqworker", *names, "--verbosity", "0"]
         if options["burst"]:
@@ -59,7 +80,8 @@ class Command(BaseCommand):
         if options["pause_ms"]:
             self.environment["PAUSE_MS"] = str(options["pause_ms"])
         self.should_stop = self.should_roll = False
-        self.deaths: list[tuple[str, bool]] = []  # workers that died, and Redis does not know yet
+        self.deaths: list[Death] = []  # of which Redis does not know yet
+        self.suspicions: dict[str, str] = {}  # the same, by worker: why it is silent, or "" where it no longer is
         self.certify_at = 0.0
         signal.signal(signal.SIGHUP, self.request_roll)
         signal.signal(signal.SIGTERM, self.request_stop)
@@ -81,7 +103,7 @@ class Command(BaseCommand):
         for child in self.children:
             child.terminate()
         deadline = time.monotonic() + GRACE_SECONDS
-        killed = [child.name for child in self.children if not child.wait(deadline)]
+        killed = [name for child in self.children if (name := child.wait(deadline))]
         if killed:
             # In a thread, since Redis may be the one that hangs; nothing is forked any more.
             thread = threading.Thread(target=_certify_stopped, args=(killed,), daemon=True)
@@ -90,16 +112,23 @@ class Command(BaseCommand):
         exit_at_once()
 
     def certify_deaths(self) -> None:
-        """Tell the rescue which workers have died: their tasks need not wait for their leases."""
-        if not self.deaths or time.monotonic() < self.certify_at:
+        """Tell the rescue which workers have died or fallen silent, and why: tasks of the dead need not wait."""
+        if not (self.deaths or self.suspicions) or time.monotonic() < self.certify_at:
             return
         try:
+            while self.suspicions:
+                worker, cause = next(iter(self.suspicions.items()))
+                liveness.note_cause(queue.get_connection(), worker=worker, cause=cause)
+                del self.suspicions[worker]
             while self.deaths:
-                name, was_killed = self.deaths[0]
-                liveness.certify_death(queue.get_connection(), worker=name, was_killed=was_killed)
+                death = self.deaths[0]
+                liveness.certify_death(
+                    queue.get_connection(), worker=death.worker, was_killed=death.was_killed, cause=death.cause
+                )
                 self.deaths.pop(0)
         except redis.RedisError as error:
-            logger.warning("the death of worker %s can't be told yet: %s", self.deaths[0][0], error)
+            names = [*self.suspicions, *(death.worker for death in self.deaths)]
+            logger.warning("what became of worker %s can't be told yet: %s", names[0], error)
             self.certify_at = time.monotonic() + CERTIFY_AGAIN_SECONDS
 
     def roll(self) -> None:
@@ -124,92 +153,145 @@ class Command(BaseCommand):
         self.should_stop = True
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A worker process that is gone: whether in the middle of its work, and what ended it."""
+
+    worker: str
+    was_killed: bool
+    cause: str = ""
+
+
+class WorkerProcess:
+    """One worker process, and its pulse."""
+
+    def __init__(self, command: Command) -> None:
+        self.started_at = time.monotonic()
+        self.name = f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
+        self.pulse = pulse.PulseReader()
+        self.is_suspect = False
+        self.hang = ""  # why it was killed from here
+        self.popen = subprocess.Popen(
+            [*command.command, "--name", self.name],
+            env=command.environment | {pulse.VARIABLE: str(self.pulse.worker_end)},
+            pass_fds=[self.pulse.worker_end],
+            start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
+            preexec_fn=partial(_end_with_parent, os.getpid()),
+        )
+        self.pulse.close_worker_end()
+
+    def end(self, *, grace_seconds: float) -> bool:
+        """Wait for the end, and bring it about when the time is over. False: it had to be killed."""
+        try:
+            self.popen.wait(timeout=max(0.0, grace_seconds))
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            return False
+        finally:
+            self.pulse.close()
+        return True
+
+    def find_cause_of_death(self, code: int) -> str:
+        """Return in words what ended the process in the middle of its work; "" where it ended in good order."""
+        self.pulse.close()
+        if code in (0, RETIRED_CODE) and self.pulse.has_said_farewell:
+            return ""
+        return self.hang or describe_exit(code)
+
+
 class Child:
-    """One worker process and those that follow when it dies."""
+    """One of the NUM: a worker process, and those that follow when it dies."""
 
     def __init__(self, command: Command) -> None:
         self._command = command
         self._pause_seconds = 0.0
         self._start_at = 0.0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker: WorkerProcess | None = WorkerProcess(command)
         self.ended = False
-        self.start()
-
-    def start(self) -> None:
-        self._started_at = time.monotonic()
-        self.name = f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
-        self._process = subprocess.Popen(
-            [*self._command.command, "--name", self.name],
-            env=self._command.environment,
-            start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
-            preexec_fn=partial(_end_with_parent, os.getpid()),
-        )
 
     def watch(self, *, restart: bool) -> None:
-        if self._process is not None:
-            code = self._process.poll()
+        """Notice when the process has died or hangs, and start a new one."""
+        if (worker := self._worker) is not None:
+            code = worker.popen.poll()
             if code is None:
+                self._watch_pulse(worker)
                 return
-            self._process = None
-            if code != 0:
-                self._command.deaths.append((self.name, True))
-            if not restart:
+            self._worker = None
+            if cause := worker.find_cause_of_death(code):
+                self._command.deaths.append(Death(worker.name, True, cause))
+            has_retired = code == RETIRED_CODE and not cause  # for what only a new process can mend: in a burst, too
+            if not restart and not has_retired:
                 self.ended = True
                 return
-            lived_seconds = time.monotonic() - self._started_at
+            lived_seconds = time.monotonic() - worker.started_at
             longer = min(LONGEST_PAUSE_SECONDS, max(0.25, self._pause_seconds * 2))
-            self._pause_seconds = longer if lived_seconds < SHORT_LIFE_SECONDS else 0.0
+            is_short = lived_seconds < SHORT_LIFE_SECONDS and not has_retired
+            self._pause_seconds = longer if is_short else 0.0
             self._start_at = time.monotonic() + self._pause_seconds
-            logger.warning("a worker ended (%s): a new one starts in %.2f s", code, self._pause_seconds)
+            how = cause or ("retired after a task" if has_retired else "ended")
+            logger.warning("worker %s %s: a new one starts in %.2f s", worker.name, how, self._pause_seconds)
+            restart = True
         if restart and time.monotonic() >= self._start_at:
-            self.start()
+            self._worker = WorkerProcess(self._command)
+
+    def _watch_pulse(self, worker: WorkerProcess) -> None:
+        silent_seconds = worker.pulse.look()
+        is_suspect = silent_seconds >= self._command.suspect_seconds
+        if is_suspect != worker.is_suspect:
+            worker.is_suspect = is_suspect
+            self._command.suspicions[worker.name] = HANG.format(seconds=silent_seconds) if is_suspect else ""
+        if silent_seconds >= self._command.hang_seconds and not worker.hang:
+            worker.hang = HANG.format(seconds=silent_seconds)
+            logger.error("worker %s is killed, it %s", worker.name, worker.hang)
+            worker.popen.kill()
 
     def replace(self) -> bool:
         """Start the successor, wait until it works, and only then end the old one. False: it did not come up."""
-        old, old_name = self._process, self.name
-        self.start()
-        new = self._process
-        assert new is not None
+        old, new = self._worker, WorkerProcess(self._command)
         deadline = time.monotonic() + READY_SECONDS
-        while not self._is_at_work():
-            if new.poll() is not None or time.monotonic() > deadline or self._command.should_stop:
-                new.kill()
-                new.wait()
-                self._command.deaths.append((self.name, False))
-                self._process, self.name = old, old_name
+        while not _is_at_work(new.name):
+            if new.popen.poll() is not None or time.monotonic() > deadline or self._command.should_stop:
+                new.end(grace_seconds=0)
+                self._command.deaths.append(Death(new.name, False))
                 return False
             time.sleep(POLL_SECONDS)
+        self._worker = new
         if old is not None:
-            old.terminate()
-            try:
-                old.wait(timeout=GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                old.kill()
-                old.wait()
-                self._command.deaths.append((old_name, False))
+            old.popen.terminate()
+            if not old.end(grace_seconds=GRACE_SECONDS):
+                self._command.deaths.append(Death(old.name, False))
         return True
-
-    def _is_at_work(self) -> bool:
-        try:
-            return bool(queue.get_connection().exists(f"rq:worker:{self.name}"))
-        except redis.RedisError:
-            return False
 
     def terminate(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
+        if self._worker is not None:
+            self._worker.popen.terminate()
 
-    def wait(self, deadline: float) -> bool:
-        """Wait for the end, and bring it about at the deadline. False: it had to be killed."""
-        if self._process is None:
-            return True
-        try:
-            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            return False
-        return True
+    def wait(self, deadline: float) -> str:
+        """Wait for the end, and bring it about at the deadline. Returns the name of the worker that had to be killed."""
+        worker = self._worker
+        if worker is None or worker.end(grace_seconds=deadline - time.monotonic()):
+            return ""
+        return worker.name
+
+
+def describe_exit(code: int) -> str:
+    """Say in words how a process has ended, by the code that `subprocess` gives."""
+    if code >= 0:
+        return f"ended with exit code {code} in the middle of its work"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    out_of_memory = ", as the kernel does when memory runs out" if -code == signal.SIGKILL else ""
+    return f"killed by {name}{out_of_memory}"
+
+
+def _is_at_work(worker: str) -> bool:
+    try:
+        return bool(queue.get_connection().exists(f"rq:worker:{worker}"))
+    except redis.RedisError:
+        return False
 
 
 def _certify_stopped(workers: list[str]) -> None:

@@ -1,0 +1,110 @@
+"""The pulse of a worker process, as its parent reads it: silence counts only while the parent is awake."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from longtasks import child_process
+from tasks_app import pulse
+from tasks_app.management.commands.workers import describe_exit
+from tasks_app.pulse import Pulse, PulseReader
+
+
+class Clock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(pulse, "time", clock)
+    return clock
+
+
+def look_after(clock: Clock, reader: PulseReader, seconds: float) -> float:
+    clock.now += seconds
+    return reader.look()
+
+
+def test_silence_counts_from_the_first_beat_and_ends_with_the_next(clock: Clock) -> None:
+    reader = PulseReader()
+    assert look_after(clock, reader, 0.9) == 0, "it still starts"
+    os.write(reader.worker_end, pulse.BEAT)
+    assert look_after(clock, reader, 0.9) == 0
+    assert look_after(clock, reader, 0.9) == pytest.approx(0.9)
+    assert look_after(clock, reader, 0.9) == pytest.approx(1.8)
+    os.write(reader.worker_end, pulse.BEAT * 3)
+    assert look_after(clock, reader, 0.9) == 0
+    reader.close_worker_end()
+    reader.close()
+
+
+def test_a_parent_that_slept_counts_a_second_of_it(clock: Clock) -> None:
+    reader = PulseReader()
+    os.write(reader.worker_end, pulse.BEAT)
+    reader.look()
+    assert look_after(clock, reader, 3600) == pulse.LONGEST_LOOK_SECONDS
+    reader.close_worker_end()
+    reader.close()
+
+
+def test_who_has_said_farewell_is_not_silent(clock: Clock) -> None:
+    reader = PulseReader()
+    os.write(reader.worker_end, pulse.BEAT + pulse.FAREWELL)
+    reader.look()
+    assert reader.has_said_farewell
+    assert look_after(clock, reader, 0.9) == 0
+    reader.close_worker_end()
+    reader.close()
+
+
+def test_a_worker_beats_and_says_farewell_and_hides_the_pipe_from_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = PulseReader()
+    monkeypatch.setenv(pulse.VARIABLE, str(reader.worker_end))
+    beating = Pulse()
+    beating.start()
+    assert pulse.VARIABLE not in os.environ
+    assert not os.get_inheritable(reader.worker_end)
+    beating.stop()
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "pulse"] or [None]
+    if thread is not None:
+        thread.join(10)
+    reader.look()
+    assert reader.has_said_farewell
+    reader.close_worker_end()
+    reader.close()
+
+
+def test_nothing_is_written_into_what_has_got_the_pipes_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = PulseReader()
+    monkeypatch.setenv(pulse.VARIABLE, str(reader.worker_end))
+    beating = Pulse()
+    beating.start()
+    assert child_process.wait_until(lambda: reader.look() == 0 and reader._has_begun, deadline_seconds=10)
+    other_read, other_write = os.pipe()
+    os.dup2(other_write, reader.worker_end)
+    beating.stop()
+    os.close(other_write)
+    reader.close_worker_end()
+    assert os.read(other_read, 10) == b""
+    os.close(other_read)
+    reader.close()
+
+
+def test_without_a_parent_there_is_no_pulse() -> None:
+    beating = Pulse()
+    beating.start()
+    beating.stop()
+    assert "pulse" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_how_a_process_ended_in_words() -> None:
+    assert describe_exit(3) == "ended with exit code 3 in the middle of its work"
+    assert describe_exit(-signal.SIGSEGV) == "killed by SIGSEGV"
+    assert describe_exit(-signal.SIGKILL).startswith("killed by SIGKILL")
+    assert describe_exit(-120) == "killed by signal 120"
