@@ -19,6 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
 from tasks_app.database_errors import is_database_error
+from tasks_app.descendants import ending_copies
 from tasks_app.models import TaskCheckpoint
 
 Result = TypeVar("Result")
@@ -184,7 +185,8 @@ class ChunkGuard:
             try:
                 signal.signal(signal.SIGALRM, self._raise_timeout)
                 signal.setitimer(signal.ITIMER_REAL, left_seconds, ALARM_AGAIN_SECONDS)
-                return code()
+                with ending_copies():
+                    return code()
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, previous if previous is not None else signal.SIG_DFL)

@@ -1,25 +1,60 @@
 """The child processes of this process: finding those that a task has left behind, and ending them.
 
-Owns every signal that a worker sends. Only this process's own children are signalled, which keep their process id
-until they are reaped here; a daemonised grandchild becomes a child when its parent ends (`adopt_orphans`).
-Linux only: elsewhere nothing is found.
+Owns every signal that a worker sends, and what becomes of forked copies of a worker. Only this process's own children
+are signalled, which keep their process id until they are reaped here; a daemonised grandchild becomes a child when
+its parent ends (`adopt_orphans`). Linux only: elsewhere nothing is found.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from django.db import connections
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 END_SECONDS: Final = 2.0  # for what was killed to be gone
 PAUSE_SECONDS: Final = 0.005
 IS_LINUX: Final = sys.platform == "linux"
+
+
+_inherited: Final[list[Any]] = []
+
+
+@functools.cache
+def detach_copies() -> None:
+    """Take its database connections away from every process that is forked from this one: they are the worker's."""
+    os.register_at_fork(after_in_child=_detach_connections)
+
+
+def _detach_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            _inherited.append(connection.connection)  # once it is garbage it says good-bye to the server
+            connection.connection = None
+            connection.closed_in_transaction = connection.in_atomic_block  # no other one: it would commit at once
+
+
+@contextlib.contextmanager
+def ending_copies() -> Iterator[None]:
+    """End, on the way out, a process that was forked in this block: a copy of the worker must not go on as the worker.
+
+    It would share the worker's connections, and commit its chunk. At once, since taking it apart would close them.
+    """
+    own_pid = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != own_pid:
+            os._exit(1)
 
 
 def adopt_orphans() -> None:

@@ -38,6 +38,11 @@ class Pulse:
         self._pipe = os.fstat(self._descriptor).st_ino
         threading.Thread(target=self._beat, name="pulse", daemon=True).start()
 
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether a task has closed the pipe (as `os.closerange` does): the parent will take that for a hang."""
+        return self._descriptor >= 0 and not self._is_open()
+
     def stop(self) -> None:
         """Say that the process ends in good order: what it held, it has let go of."""
         self._stop.set()
@@ -48,17 +53,21 @@ class Pulse:
             pass
 
     def _write(self, sign: bytes) -> bool:
-        if self._descriptor < 0:
+        if self._descriptor < 0 or not self._is_open():
             return False
         try:
-            if os.fstat(self._descriptor).st_ino != self._pipe:  # closed by a task, and something else has its number
-                return False
             os.write(self._descriptor, sign)
         except BlockingIOError:
             return True  # the parent is stopped, and the pipe is full
         except OSError:
             return False  # the parent is gone
         return True
+
+    def _is_open(self) -> bool:
+        try:  # where the pipe was closed, something else may have got its number
+            return os.fstat(self._descriptor).st_ino == self._pipe
+        except OSError:
+            return False
 
 
 class PulseReader:

@@ -30,7 +30,7 @@ from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
 from tasks_app import crash_points, events, log_context, moves, queue
-from tasks_app.descendants import adopt_orphans
+from tasks_app.descendants import adopt_orphans, detach_copies
 from tasks_app.garbage import collect_seldom
 from tasks_app.infrastructure import (
     REDIS_ERRORS,
@@ -119,6 +119,7 @@ class TaskWorker(SimpleWorker):
         self._install_signal_handlers()
         self._pulse.start()
         adopt_orphans()
+        detach_copies()
         # A chunk may think, or wait for a statement, for as long as its type allows; that the server hangs, the keeper
         # finds out. Locks of a worker that stands still are freed by the rescue, which ends its connection.
         longest_seconds = max([settings.LONGTASKS.job_timeout_seconds, *map(get_limit_seconds, list_task_types())])
@@ -141,7 +142,7 @@ class TaskWorker(SimpleWorker):
                     break
                 else:
                     self._persist(partial(self._wait_for_news, last_id))
-                if self._runner.must_retire or (max_jobs is not None and completed >= max_jobs):
+                if self._must_retire or (max_jobs is not None and completed >= max_jobs):
                     break
         except GaveUp:
             logger.warning("worker %s ends while the infrastructure is away", self.name)
@@ -151,11 +152,15 @@ class TaskWorker(SimpleWorker):
             connections.close_all()
         self._pulse.stop()
         if sys.argv[1:2] == ["rqworker"]:
-            if self._runner.must_retire:
+            if self._must_retire:
                 exit_at_once(RETIRED_CODE)
             if self._stop_requested:
                 exit_at_once()
         return bool(completed)
+
+    @property
+    def _must_retire(self) -> bool:
+        return self._runner.must_retire or self._pulse.is_broken
 
     def _say_good_bye(self) -> None:
         try:

@@ -57,6 +57,25 @@ class LitterTask(RecordsTask):
         litter()
 
 
+class ForkParams(RecordsParams):
+    way = serializers.ChoiceField(choices=["return", "exit", "raise"])
+
+
+@register
+class ForkTask(RecordsTask):
+    """Forks, and lets the copy come back into the engine's code."""
+
+    name = "fork"
+    params_serializer = ForkParams
+
+    def before(self, chunk: Chunk) -> None:
+        if os.fork() == 0:
+            if chunk.params["way"] == "exit":
+                sys.exit(0)
+            if chunk.params["way"] == "raise":
+                raise RuntimeError("in the copy")
+
+
 @register
 class LookTask(RecordsTask):
     """Tells in its state what it finds in its process."""

@@ -86,9 +86,11 @@ def test_nothing_is_written_into_what_has_got_the_pipes_number(monkeypatch: pyte
     beating = Pulse()
     beating.start()
     assert child_process.wait_until(lambda: reader.look() == 0 and reader._has_begun, deadline_seconds=10)
+    assert not beating.is_broken
     other_read, other_write = os.pipe()
     os.dup2(other_write, reader.worker_end)
     beating.stop()
+    assert beating.is_broken, "so that the worker retires before its parent takes it for hung"
     os.close(other_write)
     reader.close_worker_end()
     assert os.read(other_read, 10) == b""

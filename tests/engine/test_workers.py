@@ -156,6 +156,18 @@ def test_a_thread_that_runs_on_ends_the_worker_after_its_task_and_a_new_one_star
     assert "retired after a task" in log
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["return", "exit", "raise"])
+def test_a_forked_copy_of_a_worker_does_not_go_on_as_the_worker(one_worker: ProcfileStack, way: str) -> None:
+    stack = one_worker
+    task_id = start(stack, "fork", records=5, way=way)
+    ended = stack.wait_for_end(task_id, deadline_seconds=60)
+    assert (ended["status"], ended["attempts"]) == ("finished", 1)
+    assert stack.row_counts(task_id)["users"] == stack.position_counts(task_id)["users"] == 5
+    assert stack.wait_for_end(start(stack, "small"), deadline_seconds=60)["status"] == "finished"
+    assert len(stack.child_pids("worker")) == 1
+
+
 # --- death, and its cause
 
 

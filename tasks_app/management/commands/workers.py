@@ -171,14 +171,19 @@ class WorkerProcess:
         self.pulse = pulse.PulseReader()
         self.is_suspect = False
         self.hang = ""  # why it was killed from here
-        self.popen = subprocess.Popen(
-            [*command.command, "--name", self.name],
-            env=command.environment | {pulse.VARIABLE: str(self.pulse.worker_end)},
-            pass_fds=[self.pulse.worker_end],
-            start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
-            preexec_fn=partial(_end_with_parent, os.getpid()),
-        )
-        self.pulse.close_worker_end()
+        try:
+            self.popen = subprocess.Popen(
+                [*command.command, "--name", self.name],
+                env=command.environment | {pulse.VARIABLE: str(self.pulse.worker_end)},
+                pass_fds=[self.pulse.worker_end],
+                start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
+                preexec_fn=partial(_end_with_parent, os.getpid()),
+            )
+        except BaseException:
+            self.pulse.close()
+            raise
+        finally:
+            self.pulse.close_worker_end()
 
     def end(self, *, grace_seconds: float) -> bool:
         """Wait for the end, and bring it about when the time is over. False: it had to be killed."""
@@ -233,7 +238,11 @@ class Child:
             logger.warning("worker %s %s: a new one starts in %.2f s", worker.name, how, self._pause_seconds)
             restart = True
         if restart and time.monotonic() >= self._start_at:
-            self._worker = WorkerProcess(self._command)
+            try:
+                self._worker = WorkerProcess(self._command)
+            except OSError as error:  # no process or no memory to be had: the workers that run go on
+                logger.error("a worker cannot be started, trying again in %.0f s: %s", LONGEST_PAUSE_SECONDS, error)
+                self._start_at = time.monotonic() + LONGEST_PAUSE_SECONDS
 
     def _watch_pulse(self, worker: WorkerProcess) -> None:
         silent_seconds = worker.pulse.look()
@@ -248,7 +257,11 @@ class Child:
 
     def replace(self) -> bool:
         """Start the successor, wait until it works, and only then end the old one. False: it did not come up."""
-        old, new = self._worker, WorkerProcess(self._command)
+        try:
+            old, new = self._worker, WorkerProcess(self._command)
+        except OSError as error:
+            logger.error("a worker cannot be started: %s", error)
+            return False
         deadline = time.monotonic() + READY_SECONDS
         while not _is_at_work(new.name):
             if new.popen.poll() is not None or time.monotonic() > deadline or self._command.should_stop:
