@@ -53,9 +53,10 @@ keepalive = 75
 
 # The C parser where it is installed, Python's otherwise.
 http_parser = "auto"
-limit_request_line = 4094
-limit_request_fields = 64
-limit_request_field_size = 8190
+# request_head.py refuses what is larger before the parser sees it; these are the largest that the parser takes.
+limit_request_line = 8190
+limit_request_fields = 256
+limit_request_field_size = 64 * 1024
 forwarded_allow_ips = _variables["forwarded_allow_ips"]
 
 

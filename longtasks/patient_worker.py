@@ -9,62 +9,51 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
-import re
 import socket
 import time
 from collections import deque
 from functools import partial
 from typing import Any, Final
 
+from gunicorn.http.errors import (
+    ConfigurationProblem,
+    ExpectationFailed,
+    InvalidHTTPVersion,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from longtasks.request_head import HEADER_BYTES, Refused, problem_answer, read_head
 
 GATHER_SECONDS: Final = 20.0  # from the first look to the last byte of the body
 CLOSING_SECONDS: Final = 2.0  # for a client to close its end after an answer that said so
 SEND_SECONDS: Final = 20.0  # for a client that does not read its answer
-HEADER_BYTES: Final = 64 * 1024
-BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
 GATHERED_BYTES: Final = 64 * 1024 * 1024  # of all connections of this process together
 READ_BYTES: Final = 64 * 1024
-LENGTH_DIGITS: Final = 18  # of a Content-Length, zeros too; more are no sane client's
 TURN_SECONDS: Final = 0.0002  # in which another process of web may accept
 _END: Final = b"\r\n\r\n"
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
-_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
-_EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
-
-_TITLES: Final = {
-    411: "Length Required",
-    413: "Request Entity Too Large",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
-}
-_DETAILS: Final = {
-    411: "Send the body with a Content-Length, not in chunks.",
-    413: f"The body may hold {BODY_BYTES} bytes at most. Send a smaller one.",
-    431: f"The headers may hold {HEADER_BYTES} bytes at most.",
-    503: "Too many requests are under way. Try again.",
-}
-
-
-class Refused(Exception):
-    """The request will not be read to its end."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-    def as_answer(self) -> bytes:
-        title = _TITLES[self.status]
-        body = json.dumps(
-            {"type": "about:blank", "title": title, "status": self.status, "detail": _DETAILS[self.status]}
-        ).encode()
-        head = (
-            f"HTTP/1.1 {self.status} {title}\r\nContent-Type: application/problem+json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n"
-            + ("Retry-After: 2\r\n" if self.status == 503 else "")
-        )
-        return head.encode() + b"\r\n" + body
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+# No file for one more connection, of this process or of the system: those that are open will be closed.
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+EXHAUSTED_SECONDS: Final = 0.5  # until the next try to accept
+_WARNING_SECONDS: Final = 60.0
+# gunicorn's errors by what they are answered with; all other ParseExceptions are 400.
+_STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (InvalidResponseHeader, 500),
+    (InvalidResponseHeaderName, 500),
+    (ConfigurationProblem, 500),
+    (LimitRequestLine, 414),
+    (LimitRequestHeaders, 431),
+    (ExpectationFailed, 417),
+    (UnsupportedTransferCoding, 501),
+    (InvalidHTTPVersion, 505),
+    (ParseException, 400),
+)
 
 
 class PatientConnection(TConn):  # type: ignore[misc]
@@ -73,8 +62,10 @@ class PatientConnection(TConn):  # type: ignore[misc]
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.gathered = bytearray()
+        self.searched = 0  # bytes in which the head does not end
         self.wanted = 0  # bytes of the whole request; 0: not known yet
         self.is_closed = False
+        self.is_refused = False
 
     def init(self) -> None:
         """Called for each request, where it is answered: in a thread, or in the event loop."""
@@ -93,30 +84,26 @@ class PatientConnection(TConn):  # type: ignore[misc]
         if not self.wanted:
             if self.gathered.startswith((b"\r", b"\n")):
                 del self.gathered[: len(self.gathered) - len(self.gathered.lstrip(b"\r\n"))]
-            end = self.gathered.find(_END, 0, HEADER_BYTES)
+                self.searched = 0
+            # Not from the beginning each time: a client may send its head byte by byte.
+            end = self.gathered.find(_END, max(0, self.searched - len(_END)), HEADER_BYTES)
             if end < 0:
+                self.searched = len(self.gathered)
                 if len(self.gathered) >= HEADER_BYTES:
                     raise Refused(431)
                 return False
-            head = bytes(self.gathered[: end + 2])
-            if _CHUNKED.search(head):
-                raise Refused(411)
-            length = _LENGTH.search(head)
-            if length and len(length[1]) > LENGTH_DIGITS:
-                raise Refused(413)
-            body_bytes = int(length[1]) if length else 0
-            if body_bytes > BODY_BYTES:
-                raise Refused(413)
-            self.wanted = end + len(_END) + body_bytes
-            if len(self.gathered) < self.wanted and _EXPECT.search(head):
-                self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            head = read_head(bytes(self.gathered[: end + 2]))
+            self.wanted = end + len(_END) + head.body_bytes
+            if head.expects_continue and len(self.gathered) < self.wanted:
+                with contextlib.suppress(BlockingIOError):
+                    self.sock.send(_CONTINUE)
         return len(self.gathered) >= self.wanted
 
     def hand_over(self) -> bytes:
         """Give the parser the one request that is complete, and return it; what follows it stays here."""
         request = bytes(self.gathered[: self.wanted])
         del self.gathered[: self.wanted]
-        self.wanted = 0
+        self.searched = self.wanted = 0
         self.data_ready = True
         super().init()
         self.parser.unreader.unread(request)
@@ -133,6 +120,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.closing_conns: deque[PatientConnection] = deque()
+        self._accepts_after = self._warns_after = 0.0
 
     def accept(self, listener: Any) -> None:
         if self.nr_conns > 1 and self.accepts_at_once == 1:
@@ -144,11 +132,44 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             try:
                 sock, address = listener.accept()
             except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                if error.errno in _EXHAUSTED:
+                    self._pause_accepting(error)
+                elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                     raise
                 return
             self.nr_conns += 1
             self._gather(self.connection_class(self.cfg, sock, address, listener.getsockname()))
+
+    def _pause_accepting(self, error: OSError) -> None:
+        """Leave new connections in the listener's backlog for a moment; gunicorn's loop comes by within a second."""
+        now = time.monotonic()
+        self._accepts_after = now + EXHAUSTED_SECONDS
+        self.set_accept_enabled(False)
+        if now >= self._warns_after:
+            self._warns_after = now + _WARNING_SECONDS
+            self.log.error(
+                "no new connection can be accepted: %s; %s are open. Raise the limit of open files (RLIMIT_NOFILE).",
+                error.strerror,
+                self.nr_conns,
+            )
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        if not enabled or time.monotonic() >= self._accepts_after:
+            super().set_accept_enabled(enabled)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        # The event loop has sent it already, where the client waited for it; gunicorn would send it once more.
+        req._expected_100_continue = False
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what gunicorn's parser refuses as a problem. What clients do wrong is not logged."""
+        status = next((status for kind, status in _STATUSES if isinstance(exc, kind)), 500)
+        if status == 500:
+            self.log.error("a request failed outside the application", exc_info=exc)
+        detail = f"The request is malformed. {exc}" if status == 400 else ""
+        with contextlib.suppress(OSError):
+            client.sendall(problem_answer(status, detail))
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A connection that was kept alive sends again."""
@@ -243,16 +264,18 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         except BlockingIOError:
             return False
         except Refused as refused:
-            conn.is_closed = True
-            try:
+            conn.is_closed = conn.is_refused = True
+            with contextlib.suppress(OSError):
                 conn.sock.send(refused.as_answer())
-            except OSError:
-                return True
         except OSError:
             conn.is_closed = True
         return conn.is_closed
 
     def _pass_on(self, conn: PatientConnection) -> None:
+        if conn.is_refused:
+            conn.gathered.clear()
+            self._let_go(conn)
+            return
         if conn.is_closed:
             self.nr_conns -= 1
             conn.close()

@@ -14,7 +14,10 @@ from django.core.handlers.base import reset_urlconf  # noqa: E402
 from django.core.signals import request_finished, request_started  # noqa: E402
 from django.db import close_old_connections, reset_queries  # noqa: E402
 
+from longtasks.bounded_request import BoundedRequest  # noqa: E402
 from tasks_app.infrastructure import limit_waiting  # noqa: E402
+
+application.request_class = BoundedRequest
 
 # Django looks through all connections three times a request, closes caches, of which there are none, and forgets the
 # URLs, which are the same for all. The look at the request's end is enough, where no connection keeps its queries.

@@ -175,10 +175,11 @@ LOGGING: dict[str, Any] = {
         "json": {"()": "longtasks.logs.JsonFormatter"},
     },
     "filters": {
-        # What a client is told (400, 404, 503 …) needs no line each, which would let anyone fill the log.
+        # What a client is told (400, 404, 503 …) needs no line each, which would let anyone fill the log. Django gives
+        # some of them an exception too (a form that cannot be read); `status_code` is what it answers.
         "crashes": {
             "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: record.exc_info is not None,
+            "callback": lambda record: record.exc_info is not None and getattr(record, "status_code", 500) >= 500,
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT.lower()}},
@@ -187,6 +188,9 @@ LOGGING: dict[str, Any] = {
         # Django's own handlers are silent without DEBUG.
         "django": {"handlers": [], "level": _process.log_level},
         "django.request": {"filters": ["crashes"]},
+        # All of them are 400 or 403: an unknown host, a wrong CSRF token, too many fields. A filter would not do:
+        # Django logs to loggers below this one, which take over its level only.
+        "django.security": {"level": "CRITICAL"},
         # RQ writes several lines a job.
         "rq.worker": {"level": "WARNING"},
     },

@@ -1,4 +1,8 @@
-"""Takes passwords, tokens and keys out of texts that people will read: log lines, findings of the doctor."""
+"""Removes passwords, tokens and keys from texts that people will read: log lines, findings of the doctor.
+
+Owns the patterns of secrets and how a long text is shortened without showing half of one. Every function here takes
+time that grows linearly with the text, whatever the text is: all log lines pass through it.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,51 @@ import re
 from typing import Final
 
 HIDDEN: Final = "***"
-_SECRETS: Final = (
-    # user:password@ in a URL
-    (re.compile(r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]+(?=@)", re.IGNORECASE), rf"\g<keep>{HIDDEN}"),
-    # Authorization: Bearer …, Basic …
-    (re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE), rf"\g<keep>{HIDDEN}"),
-    # password=…, 'token': '…', SECRET_KEY='…', sessionid=…
-    (
-        re.compile(
-            r"""(?P<keep>\b[\w-]*(?:password|passwd|secret|token|api[_-]?key|sessionid|csrftoken|cookie)[\w-]*["']?"""
-            r"""\s*[=:]\s*["']?)[^\s"',;&)}\]]+""",
-            re.IGNORECASE,
-        ),
-        rf"\g<keep>{HIDDEN}",
-    ),
+CHARACTERS: Final = 20_000  # of one text in a log line
+_MARGIN: Final = 4_000  # read beyond what is kept, so that a secret at the cut is seen whole
+_WORD: Final = re.compile(r"\S++")
+# user:password@ in a URL. It is used on text that ends with an @, so each attempt finds its end.
+_URL: Final = re.compile(r"(?P<keep>(?<=[a-z0-9+.-])://[^\s:/@]*+:)[^\s@]++", re.IGNORECASE)
+# Authorization: Bearer …, Basic …
+_AUTHORIZATION: Final = re.compile(r"(?P<keep>\b(?:bearer|basic)\s++)[\w.~+/=-]{6,}+", re.IGNORECASE)
+# password=…, 'token': '…', SECRET_KEY='…', sessionid=… A name without a value matches too: so no part of a text is
+# tried twice.
+_NAMED: Final = re.compile(
+    r"""(?P<keep>(?:password|passwd|secret|token|api[_-]?key|sessionid|csrftoken|cookie)[\w-]*+)"""
+    r"""(?P<tail>\\?["']?\s*+[=:]\s*+\\?["']?)?+(?(tail)(?P<value>[^\s"'\\,;&)}\]]*+)|)""",
+    re.IGNORECASE,
 )
 
 
 def hide_secrets(text: str) -> str:
     """Return the text with passwords, tokens and keys replaced by ***."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
+    if "://" in text and "@" in text:
+        text = _WORD.sub(_hide_in_word, text)
+    text = _AUTHORIZATION.sub(rf"\g<keep>{HIDDEN}", text)
+    return _NAMED.sub(_hide_value, text)
+
+
+def shorten(text: str, *, characters: int = CHARACTERS) -> str:
+    """Return the text without secrets: the whole of it, or its beginning and its end with the number left out."""
+    if len(text) <= characters:
+        return hide_secrets(text)
+    half = characters // 2
+    # An @ ends a URL whose own @ lies beyond the cut.
+    head = hide_secrets(text[: half + _MARGIN] + "@")[:half]
+    tail = text[-half - _MARGIN :]
+    # The first word of the tail may be the second half of a secret.
+    cut_word = _WORD.match(tail)
+    tail = hide_secrets(tail[cut_word.end() :] if cut_word else tail)[-half:]
+    return f"{head} … {len(text) - len(head) - len(tail)} characters left out … {tail}"
+
+
+def _hide_in_word(word: re.Match[str]) -> str:
+    text = word[0]
+    end = text.rfind("@")
+    if end < 0 or "://" not in text:
+        return text
+    return _URL.sub(rf"\g<keep>{HIDDEN}", text[: end + 1]) + text[end + 1 :]
+
+
+def _hide_value(match: re.Match[str]) -> str:
+    return f"{match['keep']}{match['tail'] or ''}{HIDDEN if match['value'] else ''}"

@@ -18,6 +18,7 @@ from django.http.response import HttpResponseBase
 
 from tasks_app.events import Snapshot
 
+_PARENT_CHARACTERS: Final = 128  # of a traceparent header, which has 55
 _LINKS: Final = 32  # of a shared chunk's span, to the tasks that share it
 _OFF: Final[AbstractContextManager[None]] = nullcontext()
 
@@ -60,7 +61,9 @@ class TracingMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        with _span(f"{request.method}", parent=request.META.get("HTTP_TRACEPARENT", ""), kind="SERVER") as span:
+        with _span(
+            f"{request.method}", parent=request.META.get("HTTP_TRACEPARENT", "")[:_PARENT_CHARACTERS], kind="SERVER"
+        ) as span:
             response = self.get_response(request)
             route = request.resolver_match.route if request.resolver_match else ""
             span.update_name(f"{request.method} /{route}")

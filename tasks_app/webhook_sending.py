@@ -14,15 +14,17 @@ from typing import Final
 
 from tasks_app import callback_addresses
 from tasks_app.callback_addresses import RefusedAddress, Target
+from tasks_app.printable import escape
 
 DELIVERY_HEADER: Final = "Longtasks-Delivery"
 TIMESTAMP_HEADER: Final = "Longtasks-Timestamp"
 SIGNATURE_HEADER: Final = "Longtasks-Signature"
+ERROR_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a try: no error means that the receiver answered 2xx."""
+    """What came of a try: no error means that the receiver answered 2xx. An error is bounded and printable."""
 
     error: str | None = None
     is_final: bool = False  # another try would make no sense
@@ -56,9 +58,10 @@ def send(
         status = _post(target, address, body, headers, deadline)
         error = None
     except RefusedAddress as refusal:
-        return Outcome(error=str(refusal), is_final=True)
+        return Outcome(error=escape(str(refusal))[:ERROR_CHARACTERS], is_final=True)
     except (OSError, http.client.HTTPException, ValueError) as failure:
-        status, error = 0, f"{type(failure).__name__}: {failure}"[:200]
+        # http.client's errors quote the receiver's bytes.
+        status, error = 0, escape(f"{type(failure).__name__}: {failure}"[:ERROR_CHARACTERS])[:ERROR_CHARACTERS]
     if time.monotonic() >= deadline:  # cut off, or too late
         return Outcome(error=f"no answer after {timeout_seconds:g} s")
     if error is not None:

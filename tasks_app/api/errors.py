@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -23,6 +24,10 @@ from tasks_app.api.request_ids import get_request_id
 log = logging.getLogger(__name__)
 
 _LISTED: Final = 100  # errors that one answer lists at most
+# DRF's messages hold what the client sent, and paths its keys.
+_FIELD_CHARACTERS: Final = 200
+_MESSAGE_CHARACTERS: Final = 500
+_DETAIL_CHARACTERS: Final = 1000
 _RETRY_SECONDS: Final = 2
 
 # status, type; the type is stable: clients may decide by it. about:blank says no more than the status.
@@ -56,7 +61,7 @@ def problem(
         "type": f"urn:longtasks:problem:{kind}" if kind else "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": detail[:_DETAIL_CHARACTERS],
     }
     if fields is not None:
         body["errors"] = fields
@@ -68,7 +73,7 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse
     if isinstance(exc, errors.LongtasksError):
         return _command_problem(exc)
     if isinstance(exc, exceptions.ValidationError):
-        return _invalid(list(flatten(exc.detail)))
+        return _invalid(list(islice(flatten(exc.detail), _LISTED)))
     if isinstance(exc, exceptions.ParseError):
         return _invalid([{"field": "body", "message": str(exc.detail)}])
     if isinstance(exc, exceptions.APIException):
@@ -112,7 +117,7 @@ def _api_problem(exc: exceptions.APIException, context: Mapping[str, Any]) -> Ht
 
 def _invalid(fields: list[dict[str, str]]) -> HttpResponse:
     named = ", ".join(dict.fromkeys(field["field"] for field in fields[:5]))
-    return problem(400, f"Wrong: {named}. Nothing was done.", kind="invalid", fields=fields[:_LISTED])
+    return problem(400, f"Wrong: {named}. Nothing was done.", kind="invalid", fields=fields)
 
 
 def flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
@@ -121,16 +126,16 @@ def flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
         for name, inner in detail.items():
             # DRF's word for errors of the whole object.
             own = path if name == "non_field_errors" else f"{path}.{name}" if path else str(name)
-            yield from flatten(inner, own)
+            yield from flatten(inner, own[:_FIELD_CHARACTERS])
     elif isinstance(detail, (list, tuple)):
         for index, inner in enumerate(detail):
             if isinstance(inner, (Mapping, list, tuple)):
                 if inner:
                     yield from flatten(inner, f"{path}.{index}" if path else str(index))
             else:
-                yield {"field": path or "body", "message": str(inner)}
+                yield {"field": path or "body", "message": str(inner)[:_MESSAGE_CHARACTERS]}
     else:
-        yield {"field": path or "body", "message": str(detail)}
+        yield {"field": path or "body", "message": str(detail)[:_MESSAGE_CHARACTERS]}
 
 
 def _log_extra(context: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """JSON in and out: orjson as DRF's parser and renderer, and answers straight to bytes.
 
-Owns the body's limits and its syntax (size, UTF-8, duplicate keys). Must not know any field's meaning.
+Owns the body's limits and its syntax: size, UTF-8, duplicate keys, and what json_limits says of depth and numbers. Must
+not know any field's meaning.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
+from tasks_app.api.json_limits import BODY_LEVELS, BeyondLimits, measure, read_integer
+
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 DEFAULT_BODY_BYTES: Final = 64 * 1024
+_SHOWN_CHARACTERS: Final = 64  # of a client's key in an error
 
 
 class BodyTooLarge(APIException):
@@ -69,13 +73,26 @@ class OrjsonParser(BaseParser):
         context = parser_context or {}
         limit_bytes: int = getattr(context.get("view"), "max_body_bytes", DEFAULT_BODY_BYTES)
         body = read_body(stream, limit_bytes=limit_bytes)
-        try:
-            data = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise ParseError(f"The body is no JSON: {error}.") from None
-        if body.count(b":") != count_keys(data):
-            refuse_duplicate_keys(body)
-        return data
+        return read_json(body)
+
+
+def read_json(body: bytes) -> Any:
+    """Return what the body holds, or raise ParseError.
+
+    orjson keeps the last of two equal keys and makes a float of an integer beyond 64 bits; both are refused here. A
+    document without duplicate keys holds at least as many colons as keys, one with them more colons than keys. So equal
+    numbers prove that there are none, and most bodies are read only once.
+    """
+    try:
+        data = orjson.loads(body)
+        measured = measure(data, levels=BODY_LEVELS)
+        if measured.has_large_float or body.count(b":") != measured.keys:
+            json.loads(body, object_pairs_hook=_pairs_once, parse_int=read_integer)
+    except orjson.JSONDecodeError as error:
+        raise ParseError(f"The body is no JSON: {error}.") from None
+    except BeyondLimits as error:
+        raise ParseError(f"The body is not accepted. {error}") from None
+    return data
 
 
 def read_body(stream: Any, *, limit_bytes: int) -> bytes:
@@ -92,35 +109,12 @@ def read_body(stream: Any, *, limit_bytes: int) -> bytes:
     return body
 
 
-def count_keys(data: Any) -> int:
-    """Count the keys of all objects in `data`.
-
-    A document without duplicate keys holds at least as many colons as keys, one with them more than keys, for
-    orjson keeps the last of a kind. So equal numbers prove that there are none, in a microsecond.
-    """
-    count, rest = 0, [data]
-    while rest:
-        value = rest.pop()
-        if type(value) is dict:
-            count += len(value)
-            rest.extend(item for item in value.values() if type(item) is dict or type(item) is list)
-        elif type(value) is list:
-            rest.extend(item for item in value if type(item) is dict or type(item) is list)
-    return count
-
-
-def refuse_duplicate_keys(body: bytes) -> None:
-    """Raise ParseError that names a key which stands twice in one object."""
-    try:
-        json.loads(body, object_pairs_hook=_pairs_once)
-    except RecursionError:
-        raise ParseError("The body is nested too deeply.") from None
-
-
 def _pairs_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     once = dict(pairs)
     if len(once) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ParseError(f"The key {twice[:64]!r} stands twice in one object.")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ParseError(f"The key {name[:_SHOWN_CHARACTERS]!r} stands twice in one object.")
+            seen.add(name)
     return once

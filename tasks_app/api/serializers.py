@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from tasks_app import callback_addresses
+from tasks_app.api.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.api.strict import get_reader
 from tasks_app.commands import NewTask
 from tasks_app.errors import UnknownTaskType
@@ -21,12 +23,14 @@ PRIORITIES: Final = ("high", "low")
 BULK_TASKS: Final = 1000
 PAGE_TASKS: Final = 200
 WAIT_SECONDS: Final = 60
+_UNKNOWN_FIELDS: Final = 100  # that the errors of a bulk name
+_PREFER_CHARACTERS: Final = 1024
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {}})
 class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
-    """A JSON object, handed on as it is: the task type's own serializer reads it."""
+    """A JSON object, handed on as it is: the task type's own serializer reads it. `read_params` bounds its depth."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {"invalid": "Must be an object."}
 
@@ -103,6 +107,10 @@ class NewTaskSerializer(serializers.Serializer[NewTask]):
 
 def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
     """Return the validated params of a task type, or raise UnknownTaskType or ValidationError."""
+    try:
+        measure(params, levels=PARAMS_LEVELS)
+    except BeyondLimits as error:
+        raise ValidationError([str(error)]) from None
     return get_reader(get_task_type(name).params_serializer).read(params)
 
 
@@ -126,7 +134,8 @@ def read_bulk(data: Any) -> list[NewTask]:
     """
     if type(data) is not dict:
         raise ValidationError(["The body must be a JSON object."])
-    wrong: dict[str, Any] = {name[:64]: ["Unknown field. Known: tasks."] for name in data if name != "tasks"}
+    unknown = islice((name for name in data if name != "tasks"), _UNKNOWN_FIELDS)
+    wrong: dict[str, Any] = {name[:64]: ["Unknown field. Known: tasks."] for name in unknown}
     items = data.get("tasks")
     tasks: list[NewTask] = []
     if type(items) is not list or not 1 <= len(items) <= BULK_TASKS:
@@ -219,7 +228,7 @@ def read_idempotency_key(meta: dict[str, Any]) -> str:
 
 def read_preferred_wait(meta: dict[str, Any]) -> float | None:
     """Return the seconds of `Prefer: wait=S`; None without it. A preference that is no number is passed over."""
-    for preference in meta.get("HTTP_PREFER", "").split(","):
+    for preference in meta.get("HTTP_PREFER", "")[:_PREFER_CHARACTERS].split(","):
         name, _, value = preference.partition("=")
         if name.strip().lower() == "wait" and value.strip().isdecimal():
             return float(min(int(value.strip()[:6]), WAIT_SECONDS))

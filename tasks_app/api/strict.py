@@ -14,6 +14,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 _FIELD_NAME_CHARACTERS: Final = 64
+_UNKNOWN_FIELDS: Final = 100  # that one object's errors name; a body may hold thousands
 
 # JSON's types by DRF's fields, the special before the general; fields of other kinds are not checked.
 _JSON_TYPES: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...], str], ...]] = (
@@ -87,10 +88,13 @@ class StrictReader:
     def find_wrong_shapes(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return what DRF would let pass: unknown fields, and values of another JSON type."""
         wrong: dict[str, Any] = {}
+        unknown = 0
         for name, value in data.items():
             expected = self.types.get(name)
             if expected is None:
-                wrong[name[:_FIELD_NAME_CHARACTERS]] = [f"Unknown field. Known: {', '.join(self.types) or 'none'}."]
+                unknown += 1
+                if unknown <= _UNKNOWN_FIELDS:
+                    wrong[name[:_FIELD_NAME_CHARACTERS]] = [f"Unknown field. Known: {', '.join(self.types) or 'none'}."]
                 continue
             types, words = expected
             kind = type(value)

@@ -1,0 +1,108 @@
+"""What web's event loop reads of a request before the parser does: its limits, and how long it is.
+
+Owns the limits of a request's head and the answers to requests that are refused before Django sees them, as
+application/problem+json. Must not import Django: gunicorn's parent loads it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+HEADER_BYTES: Final = 64 * 1024  # of all header lines together, with the request line
+HEADER_LINES: Final = 200  # gunicorn's C parser holds 256
+URL_BYTES: Final = 8000  # gunicorn takes request lines of 8190
+HOST_BYTES: Final = 300  # a DNS name has 253 letters
+BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
+LENGTH_DIGITS: Final = 18  # of a Content-Length, zeros too; more are no sane client's
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*+(\d++)[ \t]*+\r\n", re.IGNORECASE)
+_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
+_HOST: Final = re.compile(rb"\r\nhost[ \t]*+:([^\r\n]*+)", re.IGNORECASE)
+
+_DETAIL_CHARACTERS: Final = 300
+_DETAILS: Final = {
+    400: "The request is malformed.",
+    411: "Send the body with a Content-Length, not in chunks.",
+    413: f"The body may hold {BODY_BYTES} bytes at most. Send a smaller one.",
+    414: f"The URL may hold {URL_BYTES} bytes at most.",
+    417: "The only expectation that is understood is 100-continue.",
+    431: f"The headers may hold {HEADER_BYTES} bytes in {HEADER_LINES} lines at most.",
+    500: "The server could not handle the request.",
+    501: "The transfer coding is not supported. Send the body with a Content-Length.",
+    503: "Too many requests are under way. Try again.",
+    505: "Send the request as HTTP/1.1.",
+}
+
+
+class Refused(Exception):
+    """The request will not be read to its end."""
+
+    def __init__(self, status: int, detail: str = "") -> None:
+        super().__init__(status)
+        self.status = status
+        self.detail = detail
+
+    def as_answer(self) -> bytes:
+        return problem_answer(self.status, self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the event loop has to know of a request whose head is complete."""
+
+    body_bytes: int
+    expects_continue: bool
+
+
+def problem_answer(status: int, detail: str = "") -> bytes:
+    """Return a whole HTTP answer that refuses a request and closes the connection."""
+    title = HTTPStatus(status).phrase
+    problem = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail[:_DETAIL_CHARACTERS] or _DETAILS[status],
+    }
+    body = json.dumps(problem).encode()
+    lines = [
+        f"HTTP/1.1 {status} {title}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(["Retry-After: 2"] if status == 503 else []),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def read_head(head: bytes) -> Head:
+    """Return what the head says, which ends with the line break of its last line. Raises Refused.
+
+    What is not as HTTP wants it is left to gunicorn's parser, which refuses it.
+    """
+    line = head[: head.find(b"\r\n")]
+    if len(line) > URL_BYTES and any(len(part) > URL_BYTES for part in line.split(b" ", 2)):
+        raise Refused(414)
+    if head.count(b"\r\n") > HEADER_LINES + 1:
+        raise Refused(431)
+    host = _HOST.search(head)
+    if host is None:
+        if line.endswith(b"HTTP/1.1"):
+            raise Refused(400, "Send a Host header: HTTP/1.1 wants one.")
+    elif len(host[1]) > HOST_BYTES:
+        raise Refused(400, f"The Host header may hold {HOST_BYTES} bytes at most.")
+    if _CHUNKED.search(head):
+        raise Refused(411)
+    expect = _EXPECT.search(head)
+    if expect and expect[1].strip().lower() != b"100-continue":
+        raise Refused(417)
+    length = _LENGTH.search(head)
+    if length and len(length[1]) > LENGTH_DIGITS:
+        raise Refused(413)
+    body_bytes = int(length[1]) if length else 0
+    if body_bytes > BODY_BYTES:
+        raise Refused(413)
+    return Head(body_bytes, expects_continue=expect is not None and line.endswith(b"HTTP/1.1"))
