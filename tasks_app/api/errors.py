@@ -65,7 +65,10 @@ def problem(
     }
     if fields is not None:
         body["errors"] = fields
-    return answer(body, status=status, headers=headers, content_type=PROBLEM)
+    response = answer(body, status=status, headers=headers, content_type=PROBLEM)
+    # Here too: what a middleware raises passes the one by that sets it for all others.
+    response["Content-Length"] = str(len(response.content))
+    return response
 
 
 def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:

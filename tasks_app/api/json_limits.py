@@ -14,11 +14,25 @@ PARAMS_LEVELS: Final = 16
 BODY_LEVELS: Final = PARAMS_LEVELS + 4  # bulk: the body, its list, the task, its params
 LOWEST: Final = -(2**63)
 HIGHEST: Final = 2**64 - 1
+_DIGITS: Final = 400  # of an integer that is read in order to say which field it stands in
 _SHOWN_DIGITS: Final = 24
+# A container within its container: (None, "") at the root.
+Place = tuple["Place | None", str]
 
 
 class BeyondLimits(ValueError):
-    """The value nests too deeply, or holds a number that readers of JSON would change."""
+    """The value nests too deeply, or holds a number that readers of JSON would change. `path` says where."""
+
+    def __init__(self, message: str, path: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+
+    def as_detail(self) -> Any:
+        """Return the error as DRF nests them: by the keys and indexes that lead to the value."""
+        detail: Any = [str(self)]
+        for name in reversed(self.path):
+            detail = {name: detail}
+        return detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +64,11 @@ def measure(data: Any, *, levels: int) -> Measured:
                     below.append(item)
                 elif kind is int:
                     if not LOWEST <= item <= HIGHEST:
-                        raise BeyondLimits(f"Holds an integer of {item.bit_length()} bits: 64 bits at most.")
+                        message = f"An integer of {item.bit_length()} bits; at most 64 are accepted."
+                        raise BeyondLimits(message, _find(data, container, item))
                 elif kind is float:
                     if not math.isfinite(item):
-                        raise BeyondLimits(f"Holds {item}, which is not a number in JSON.")
+                        raise BeyondLimits(f"{item} is not a number in JSON.", _find(data, container, item))
                     if not LOWEST < item < -LOWEST:
                         has_large_float = True
         level = below
@@ -61,8 +76,24 @@ def measure(data: Any, *, levels: int) -> Measured:
 
 
 def read_integer(text: str) -> int:
-    """Return the integer that a JSON document writes so. Raises BeyondLimits for one beyond 64 bits."""
-    if len(text) > _SHOWN_DIGITS or not LOWEST <= (number := int(text)) <= HIGHEST:
-        shown = text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"
-        raise BeyondLimits(f"The integer {shown} is out of range: 64 bits at most.")
-    return number
+    """Return the integer that a JSON document writes so. Raises BeyondLimits for one of hundreds of digits."""
+    if len(text) > _DIGITS:
+        raise BeyondLimits(f"The integer {text[:_SHOWN_DIGITS]}… has {len(text)} digits; at most 64 bits are accepted.")
+    return int(text)
+
+
+def _find(data: Any, container: Any, item: Any) -> tuple[str, ...]:
+    """Return the keys and indexes that lead from `data` to an item of one of its containers."""
+    rest: list[tuple[Any, Place]] = [(data, (None, ""))]
+    while rest:
+        value, place = rest.pop()
+        for name, inner in value.items() if type(value) is dict else enumerate(value):
+            if value is container and inner is item:
+                path = [str(name)]
+                while place[0] is not None:
+                    path.append(place[1])
+                    place = place[0]
+                return tuple(reversed(path))
+            if type(inner) is dict or type(inner) is list:
+                rest.append((inner, (place, str(name))))
+    return ()

@@ -79,15 +79,15 @@ class OrjsonParser(BaseParser):
 def read_json(body: bytes) -> Any:
     """Return what the body holds, or raise ParseError.
 
-    orjson keeps the last of two equal keys and makes a float of an integer beyond 64 bits; both are refused here. A
-    document without duplicate keys holds at least as many colons as keys, one with them more colons than keys. So equal
-    numbers prove that there are none, and most bodies are read only once.
+    orjson keeps the last of two equal keys, which is refused here, and makes a float of an integer beyond 64 bits, which
+    stays an integer here for its field to refuse. A document without duplicate keys holds at least as many colons as
+    keys, one with them more colons than keys. So equal numbers prove that there are none, and most bodies are read once.
     """
     try:
         data = orjson.loads(body)
         measured = measure(data, levels=BODY_LEVELS)
         if measured.has_large_float or body.count(b":") != measured.keys:
-            json.loads(body, object_pairs_hook=_pairs_once, parse_int=read_integer)
+            data = json.loads(body, object_pairs_hook=_pairs_once, parse_int=read_integer)
     except orjson.JSONDecodeError as error:
         raise ParseError(f"The body is no JSON: {error}.") from None
     except BeyondLimits as error:

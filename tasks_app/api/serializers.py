@@ -110,7 +110,7 @@ def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
     try:
         measure(params, levels=PARAMS_LEVELS)
     except BeyondLimits as error:
-        raise ValidationError([str(error)]) from None
+        raise ValidationError(error.as_detail()) from None
     return get_reader(get_task_type(name).params_serializer).read(params)
 
 

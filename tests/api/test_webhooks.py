@@ -289,3 +289,49 @@ def test_a_task_without_callback_notes_nothing(post: Post, mirror: Any) -> None:
     mirror()
     assert not WebhookDelivery.objects.exists()
     assert TaskEvent.objects.filter(task_id=task_id).count() == 2
+
+
+@pytest.fixture
+def raw_receiver() -> Generator[Callable[[bytes], str], None, None]:
+    """`raw_receiver(answer)`: the URL of a server that answers with exactly these bytes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threads: list[threading.Thread] = []
+
+        def serve(answer: bytes) -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(65536)
+                sock.sendall(answer)
+
+        def answering(answer: bytes) -> str:
+            threads.append(threading.Thread(target=serve, args=(answer,)))
+            threads[-1].start()
+            return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+        yield answering
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\x1b[2J\x1b[31mpwned\rHTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 2\x1b[31m00 \r\rOK\r\n\r\n",
+        b"HTTP/1.1 99999 \x1b[31mred\x9b\r\n\r\n",
+        b"HTTP/1.1 500 \x1b[31mred\x07\r\r\n\r\n",
+        b"\x00\x01\x02\x9b31m\xe2\x80\xae\r\n",
+        b"\x1b" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: \x1b\r\n" * 200 + b"\r\n",
+        b"",
+    ],
+)
+def test_what_a_receiver_answers_is_stored_printable_and_bounded(
+    raw_receiver: Callable[[bytes], str], answer: bytes
+) -> None:
+    outcome = webhook_sending.send(
+        url=raw_receiver(answer), body=b"{}", delivery_id="1", secret=SECRET, timeout_seconds=20, allow_private=True
+    )
+    assert outcome.error
+    assert outcome.error.isprintable()
+    assert len(outcome.error) <= 200
