@@ -33,6 +33,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 PID_FILE = "up.pid"  # in DATA_DIR, while `make up` serves
 READY_SECONDS = 60
 STOP_SECONDS = 10
+LINE_BYTES = 128 * 1024  # printed in pieces of so many where a process ends no line
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 RESTART_FIRST_SECONDS, RESTART_MAX_SECONDS = 0.5, 10.0
 
@@ -283,6 +284,8 @@ class Stack:
         if not written:
             lines, running.unfinished_line = [running.unfinished_line], b""
             self._unfollow(pipe)
+        elif len(running.unfinished_line) > LINE_BYTES:
+            lines, running.unfinished_line = [*lines, running.unfinished_line], b""
         for line in lines:
             self._say(running, line.decode(errors="replace"))
 

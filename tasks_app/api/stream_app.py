@@ -241,12 +241,11 @@ def _format(message: Change | Progress) -> bytes:
 
 def _to_meta(scope: MutableMapping[str, Any]) -> dict[str, str]:
     """The headers as WSGI names them."""
-    meta: dict[str, str] = {}
+    meta: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
         key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
-        text = value.decode("latin-1")
-        meta[key] = f"{meta[key]},{text}" if key in meta else text
-    return meta
+        meta.setdefault(key, []).append(value.decode("latin-1"))
+    return {key: ",".join(values) for key, values in meta.items()}
 
 
 def _encoded(headers: Any) -> list[tuple[bytes, bytes]]:

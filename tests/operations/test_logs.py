@@ -4,7 +4,8 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 
 import pytest
 from django.test import Client
@@ -136,3 +137,117 @@ def test_the_ids_are_the_same_across_web_and_worker(make_stack: MakeStack) -> No
     web = [line for line in stack.log_path("web").read_text().splitlines() if "gunicorn" in line]
     assert web
     assert all(json.loads(line)["level"] == "INFO" for line in web)
+
+
+class Unshowable:
+    """What a task type may put into a log line or an exception."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __str__(self) -> str:
+        raise self.error
+
+    __repr__ = __str__
+
+
+def make_failed(error: BaseException) -> logging.LogRecord:
+    record = make_record("failed")
+    try:
+        raise error
+    except BaseException:
+        record.exc_info = sys.exc_info()
+    return record
+
+
+ODD_RECORDS = {
+    "an object whose __str__ raises": lambda: make_record("%s", Unshowable(ValueError("no"))),
+    "one that ends the process": lambda: make_record("%s", Unshowable(SystemExit(1))),
+    "one as an extra": lambda: make_record("x", detail=Unshowable(ValueError("no"))),
+    "one as the message": lambda: make_record(Unshowable(ValueError("no"))),  # type: ignore[arg-type]
+    "one in an exception": lambda: make_failed(ValueError(Unshowable(ValueError("no")))),
+    "too few arguments": lambda: make_record("%s %s", 1),
+    "a wrong format": lambda: make_record("%d", "x"),
+    "no format": lambda: make_record("100%", 1),
+    "a huge integer": lambda: make_record("%d", 10**5000),
+    "one as an extra integer": lambda: make_record("x", number=10**5000),
+    "no number": lambda: make_record("x", number=float("nan")),
+    "bytes": lambda: make_record("x", data=b"\xff\x00"),
+    "a lone surrogate": lambda: make_record("caf\udce9", name2="caf\udce9"),
+    "one in an exception's text": lambda: make_failed(RuntimeError("caf\udce9 could not be read")),
+    "control characters": lambda: make_record("a\x1b[2J\r\x00\x07\x9b31m\u202e", detail="a\x1b\n\r"),
+    "ones in an exception": lambda: make_failed(ValueError("a\x1b[2J\r\x00\x07\x9b31m\u202e")),
+    "a line that looks like another": lambda: make_record("a\n12:00:00.000 ERROR tasks_app: forged"),
+    "five million letters": lambda: make_record("x" * 5_000_000),
+    "as an argument": lambda: make_record("%s", "x" * 5_000_000, detail="y" * 5_000_000),
+    "as an exception": lambda: make_failed(ValueError("x" * 5_000_000)),
+    "words": lambda: make_failed(ValueError("token " * 1_000_000)),
+    "addresses": lambda: make_failed(ValueError("://a:b" * 1_000_000)),
+    "no exception": lambda: make_record("x", exc_info=(None, None, None)),
+    "a wrong one": lambda: make_record("x", exc_info=True),
+}
+
+
+@pytest.mark.parametrize("make_odd", ODD_RECORDS.values(), ids=ODD_RECORDS.keys())
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_whatever_a_record_holds_becomes_a_bounded_printable_line(
+    formatter: logging.Formatter, make_odd: Callable[[], logging.LogRecord]
+) -> None:
+    record = make_odd()
+    began = time.perf_counter()
+    text = formatter.format(record)
+    assert time.perf_counter() - began < 2
+    text.encode()  # no lone surrogate
+    assert len(text) < 100_000
+    first, *others = text.split("\n")
+    assert first.isprintable()
+    assert all(line.replace("\t", "").isprintable() for line in others)
+    assert bool(others) is (isinstance(formatter, TextFormatter) and bool(record.exc_info))
+    if isinstance(formatter, JsonFormatter):
+        json.loads(text, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("shown", [1, 500, 3_000, 9_990, 12_000, 15_990, 19_000])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "mysql://root:hunter2hunter2@db:3306/x",
+        "password=hunter2hunter2",
+        "Authorization: Bearer hunter2hunter2",
+        f"password={'hunter2' * 2_000}",
+        f"mysql://root:{'hunter2' * 2_000}@db:3306/x",
+        f"token: {'hunter2' * 6_000}",
+    ],
+    ids=["url", "name", "bearer", "long", "long url", "longer than a line"],
+)
+def test_a_cut_shows_no_half_of_a_secret(secret: str, shown: int) -> None:
+    """Wherever the text is cut: the secret stands so many characters before the end of its beginning, or after."""
+    for before, after in ((shown, 60_000), (60_000, shown), (shown, 21_000 - shown)):
+        text = "x " * (before // 2) + secret + " y" * (after // 2)
+        line = TextFormatter().format(make_record(text))
+        assert "hunter2" not in line
+        assert "left out" in line
+
+
+def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
+    line = TextFormatter().format(make_failed(ValueError("begin " + "word " * 100_000 + "end")))
+    assert "Traceback" in line
+    assert "begin word" in line
+    assert line.endswith("word end")
+    assert "characters left out" in line
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"password": "hunter2"}',
+        '{\\"password\\": \\"hunter2\\"}',
+        "token='hunter2'; a=1",
+        "amqp+ssl://user:hunter2@a and http://u:hunter2@b/c@d",
+        "postgres://u:hunter2@",
+        "X-Api-Key: hunter2",
+        "basic hunter2hunter2",
+    ],
+)
+def test_more_secrets_are_hidden(message: str) -> None:
+    assert "hunter2" not in TextFormatter().format(make_record(message))

@@ -1,0 +1,137 @@
+"""Time over length of every function that meets text from a client, a task type, Redis or the database.
+
+`python -m tests.linearity` prints the table; tests/operations/test_linearity.py holds each row to linear growth. Who
+writes such a function adds a Case, and names in `covers` the regular expressions that it uses: the test finds those
+that no case names.
+"""
+
+import ast
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PRODUCT = ("tasks_app", "longtasks", "catalog", "settings")
+LENGTHS = (4_000, 16_000, 64_000, 256_000, 1_000_000)
+# Four times the length: 4 is linear, 16 quadratic; 9 is thrice for each doubling.
+LARGEST_GROWTH = 9.0
+LONGEST_SECONDS = 3.0  # for a million characters, on a busy machine and under coverage
+UNSURE_SECONDS = 0.004  # below it, caches and the clock decide
+_CALLS = {"compile", "search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
+_REGEX_CLASSES = {"RegexField", "RegexValidator"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function, and the texts that are hardest for it: `make(length)` returns one of about that length."""
+
+    name: str
+    call: Callable[[Any], object]
+    makes: dict[str, Callable[[int], Any]]
+    covers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one function with one kind of text."""
+
+    name: str
+    kind: str
+    seconds: tuple[float, ...]  # by LENGTHS; shorter where one took too long
+
+    @property
+    def growths(self) -> list[float]:
+        """By how much more time each step took, beyond what cannot be told from nothing."""
+        return [
+            after / max(before, UNSURE_SECONDS) for before, after in zip(self.seconds, self.seconds[1:], strict=False)
+        ]
+
+    @property
+    def is_linear(self) -> bool:
+        return len(self.seconds) == len(LENGTHS) and all(growth <= LARGEST_GROWTH for growth in self.growths)
+
+    def __str__(self) -> str:
+        times = " ".join(f"{seconds * 1000:9.2f}" for seconds in self.seconds)
+        return f"{self.name:<34} {self.kind:<26} {times}{'' if self.is_linear else '  GROWS'}"
+
+
+def repeat(unit: str, *, before: str = "", after: str = "") -> Callable[[int], str]:
+    return lambda length: before + unit * (length // len(unit)) + after
+
+
+def texts(*units: str) -> dict[str, Callable[[int], str]]:
+    return {repr(unit): repeat(unit) for unit in units}
+
+
+def measure(case: Case, kind: str) -> Row:
+    """Measure with each length, the lesser of two runs; CPU time, which other processes do not add to."""
+    seconds: list[float] = []
+    gc.collect()
+    gc.disable()  # what is collected, and when, depends on all that the process has made
+    try:
+        for length in LENGTHS:
+            times = []
+            for _ in range(2):
+                text = case.makes[kind](length)
+                began = time.thread_time()
+                case.call(text)
+                times.append(time.thread_time() - began)
+                if times[-1] > LONGEST_SECONDS:
+                    break
+            if min(times) > LONGEST_SECONDS:
+                break
+            seconds.append(min(times))
+    finally:
+        gc.enable()
+    return Row(case.name, kind, tuple(seconds))
+
+
+def find_patterns() -> set[str]:
+    """Return every regular expression of the product as `file:name`, by what it is assigned to or used in."""
+    return {
+        f"{path.relative_to(ROOT)}:{name}"
+        for directory in PRODUCT
+        for path in (ROOT / directory).rglob("*.py")
+        if "migrations" not in path.parts
+        for name in _find_in(ast.parse(path.read_text()), "module", in_function=False)
+    }
+
+
+def _find_in(node: ast.AST, name: str, *, in_function: bool) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        name, in_function = node.name, True
+    elif isinstance(node, ast.ClassDef):
+        name = node.name
+    elif isinstance(node, ast.Assign | ast.AnnAssign) and not in_function:
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        name = target.id if isinstance(target, ast.Name) else name
+    elif isinstance(node, ast.Call):
+        called = node.func
+        is_re = isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id == "re"
+        last = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+        if (is_re and last in _CALLS) or last in _REGEX_CLASSES:
+            yield name
+    for child in ast.iter_child_nodes(node):
+        yield from _find_in(child, name, in_function=in_function)
+
+
+def main() -> None:
+    from tests.linearity_cases import make_cases
+
+    print(f"{'milliseconds for a text of':<61} " + " ".join(f"{length:>9,}" for length in LENGTHS))
+    for case in make_cases():
+        for kind in case.makes:
+            print(measure(case, kind), flush=True)
+
+
+if __name__ == "__main__":
+    import os
+
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.test")
+    django.setup()
+    main()

@@ -1,0 +1,315 @@
+"""The functions that tests/linearity.py measures, each with the texts that are hardest for it. Wants Django set up."""
+
+import io
+import json
+import logging
+import socket
+import sys
+from typing import Any
+
+from django.http import QueryDict
+from django.urls import Resolver404, resolve
+from rest_framework.exceptions import APIException, ValidationError
+
+from longtasks.bounded_request import BoundedRequest
+from longtasks.logs import JsonFormatter, TextFormatter
+from longtasks.patient_worker import PatientConnection
+from longtasks.request_head import Refused, read_head
+from longtasks.together_worker import _PREFERS, QUICK
+from tasks_app import callback_addresses, events, printable, redaction, task_search, tokens
+from tasks_app.admin.start_form import _say_name
+from tasks_app.api import answers, errors, json_limits, rendering, request_ids, serializers, stream_app
+from tasks_app.api.negotiation import JsonNegotiation, accepts_json, is_json
+from tasks_app.management.commands import prune, token
+from tasks_app.templatetags import task_display
+from tests.linearity import Case, repeat, texts
+
+HEAD = b"POST /tasks HTTP/1.1\r\nHost: localhost\r\n"
+_SECRET_TEXTS = texts(
+    *("x", " ", "\n", "a-", "@", "://a:b", "a://b:", "://a:@", "token", "token=", "token= ", "cookie: ", "password\\'"),
+    *("bearer ", "bearer  a", "basic", "é", "\udce9"),
+) | {"a blank run": repeat(" ", before="bearer token"), "one long word": repeat("x", before="http://a:", after="@")}
+
+
+def make_cases() -> list[Case]:
+    """Return a case for every function that meets foreign text."""
+    return [*_logging_cases(), *_body_cases(), *_header_cases(), *_other_cases()]
+
+
+def _quietly(function: Any, *wanted: type[Exception]) -> Any:
+    """The function, its refusals of hostile text included."""
+
+    def call(text: Any) -> None:
+        try:
+            function(text)
+        except wanted:
+            return
+
+    return call
+
+
+def _record(text: str) -> logging.LogRecord:
+    record = logging.LogRecord("x", logging.ERROR, __file__, 1, "%s", (text,), None)
+    record.detail = text
+    return record
+
+
+def _failed(text: str) -> logging.LogRecord:
+    record = _record("failed")
+    try:
+        raise ValueError(text)
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    return record
+
+
+def _logging_cases() -> list[Case]:
+    patterns = tuple(f"tasks_app/redaction.py:{name}" for name in ("_WORD", "_URL", "_AUTHORIZATION", "_NAMED"))
+    unsafe = texts("x", "\x1b", "\udce9", "é\n")
+    few = texts("x", "://a:b", "token", "\x1b", "a ")
+    return [
+        Case("redaction.hide_secrets", redaction.hide_secrets, _SECRET_TEXTS, patterns),
+        Case("redaction.shorten", redaction.shorten, few),
+        Case("printable.escape", printable.escape, unsafe, ("tasks_app/printable.py:IN_LINE",)),
+        Case(
+            "printable.escape in lines",
+            lambda text: printable.escape(text, unsafe=printable.IN_LINES),
+            unsafe,
+            ("tasks_app/printable.py:IN_LINES", "tasks_app/printable.py:IN_JSON"),
+        ),
+        Case("JsonFormatter, message", lambda text: JsonFormatter().format(_record(text)), few),
+        Case("JsonFormatter, exception", lambda text: JsonFormatter().format(_failed(text)), few),
+        Case("TextFormatter, message", lambda text: TextFormatter().format(_record(text)), few),
+        Case("TextFormatter, exception", lambda text: TextFormatter().format(_failed(text)), few),
+    ]
+
+
+def _keys(length: int) -> str:
+    return ",".join(f'"{number}":1' for number in range(length // 9))
+
+
+def _body_cases() -> list[Case]:
+    bodies = {
+        "one key twice": lambda length: f'{{{_keys(length)},"0":1}}'.encode(),
+        "each key twice": lambda length: f"{{{_keys(length // 2)},{_keys(length // 2)}}}".encode(),
+        "objects": lambda length: b"[" + b",".join([b'{"a":{}}'] * (length // 9)) + b"]",
+        "integers beyond 64 bits": lambda length: b"[" + b",".join([b"9" * 30] * (length // 31)) + b"]",
+        "one long integer": lambda length: b"[" + b"9" * length + b"]",
+        "depth": lambda length: b"[" * (length // 2) + b"]" * (length // 2),
+        "colons": lambda length: b'{"a":"' + b":" * length + b'"}',
+        "escapes": lambda length: b'{"a":"' + b"\\u0000" * (length // 6) + b':"}',
+        "open": lambda length: b'{"a":[' * (length // 6),
+    }
+    fields = {
+        "unknown fields": lambda length: {str(number): 1 for number in range(length // 9)},
+        "unknown params": lambda length: {
+            "name": "upload",
+            "params": {str(number): 1 for number in range(length // 9)},
+        },
+        "long texts": lambda length: {"name": "upload", "description": "x" * length, "priority": "y" * length},
+        "a long address": lambda length: {"name": "upload", "callbackUrl": "http://" + "a." * (length // 2)},
+        "a long name": lambda length: {"name": "x" * length},
+        "a long key": lambda length: {"x" * length: 1},
+        "a long id": lambda length: {"name": "purge", "params": {"taskId": "0-" * (length // 2)}},
+    }
+    return [
+        Case("rendering.read_json", _quietly(rendering.read_json, APIException), bodies),
+        Case(
+            "json_limits.measure",
+            _quietly(lambda data: json_limits.measure(data, levels=20), json_limits.BeyondLimits),
+            {
+                "numbers": lambda length: [0] * (length // 2),
+                "lists": lambda length: [[[]] for _ in range(length // 6)],
+                "a wrong one at the end": lambda length: {"x" * (length // 2): [0] * (length // 4) + [2**70]},
+            },
+        ),
+        Case("serializers.read_new_task", _quietly(serializers.read_new_task, APIException), fields),
+        Case(
+            "serializers.read_bulk",
+            _quietly(serializers.read_bulk, APIException),
+            {
+                "unknown fields": lambda length: {str(number): 1 for number in range(length // 9)},
+                "a thousand tasks": lambda length: {"tasks": [{"x" * (length // 1000): 1}] * 1000},
+            },
+        ),
+        Case(
+            "errors.problem_response",
+            lambda detail: errors.problem_response(ValidationError(detail), {}),
+            {
+                "many": lambda length: {str(number): ["wrong"] for number in range(length // 15)},
+                "long": lambda length: {"a": ["x" * length]},
+                "a long path": lambda length: {"x" * length: {"y": {"z": ["wrong"] * 200}}},
+            },
+        ),
+    ]
+
+
+def _environ(text: str, name: str) -> dict[str, Any]:
+    return {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": io.BytesIO(), name: text}
+
+
+def _feed(data: bytes) -> None:
+    """Have web's event loop gather a request that arrives in small pieces."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        conn = PatientConnection(None, ours, None, None)
+        for start in range(0, len(data), 100):
+            conn.gathered += data[start : start + 100]
+            if conn.is_complete():
+                return
+
+
+def _resolve(path: str) -> None:
+    resolve(path)
+
+
+def _header_cases() -> list[Case]:
+    head_patterns = tuple(f"longtasks/request_head.py:{name}" for name in ("_LENGTH", "_CHUNKED", "_EXPECT", "_HOST"))
+    heads = {
+        name: (lambda length, unit=unit: HEAD + unit * (length // len(unit)) + b"\r\n")
+        for name, unit in {
+            "letters": b"x",
+            "line breaks": b"\r\n",
+            "half line breaks": b"\r",
+            "lengths": b"\r\ncontent-length:",
+            "blanks": b"\r\ncontent-length: \t \t",
+            "digits": b"\r\ncontent-length:1234567890123",
+            "expectations": b"\r\nexpect: ",
+            "hosts": b"\r\nhost ",
+            "preferences": b"\r\nprefer",
+        }.items()
+    }
+    lists = texts("x", ",", ";", "a;", "a=b;", 'a="', "q=0,", "*/*;q=0,", " ", "W/", '"')
+    content_types = texts("x", ";", ';"', '\\"', "a*=") | {"open quote": repeat(";", before='application/json;a="')}
+    cookies = texts("x", ";", "a=", '"', "\\1") | {"backslashes": repeat("\\", before='a="', after='"')}
+    negotiation = JsonNegotiation()
+    return [
+        Case("request_head.read_head", _quietly(read_head, Refused), heads, head_patterns),
+        Case(
+            "PatientConnection, in pieces",
+            _quietly(_feed, Refused),
+            {
+                "letters": lambda length: HEAD + b"x" * length,
+                "line breaks": lambda length: b"\r\n" * (length // 2),
+                "a body": lambda length: HEAD + b"Content-Length: %d\r\n\r\n" % length + b"x" * length,
+            },
+        ),
+        Case(
+            "TogetherConnection, is it quick",
+            lambda head: (QUICK.match(head), _PREFERS.search(head)),
+            heads,
+            ("longtasks/together_worker.py:QUICK", "longtasks/together_worker.py:_PREFERS"),
+        ),
+        Case(
+            "BoundedRequest, Content-Type", lambda text: BoundedRequest(_environ(text, "CONTENT_TYPE")), content_types
+        ),
+        Case("BoundedRequest, Cookie", lambda text: BoundedRequest(_environ(text, "HTTP_COOKIE")).COOKIES, cookies),
+        Case("BoundedRequest, Host", lambda text: BoundedRequest(_environ(text, "HTTP_HOST")), texts("x", "a.", "[:")),
+        Case("negotiation.accepts_json", accepts_json.__wrapped__, lists),
+        Case("negotiation.is_json", is_json.__wrapped__, lists),
+        Case(
+            "JsonNegotiation.select_parser",
+            lambda text: negotiation.select_parser(type("Request", (), {"content_type": text})(), [None]),  # type: ignore[list-item]
+            lists,
+        ),
+        Case(
+            "serializers.read_idempotency_key",
+            _quietly(lambda text: serializers.read_idempotency_key({"HTTP_IDEMPOTENCY_KEY": text}), APIException),
+            texts("x", " ", "é"),
+            ("tasks_app/api/serializers.py:_KEY",),
+        ),
+        Case(
+            "serializers.read_preferred_wait",
+            lambda text: serializers.read_preferred_wait({"HTTP_PREFER": text}),
+            texts(",", "wait=", "wait=1", "wait=,", " "),
+        ),
+        Case(
+            "serializers.read_query",
+            _quietly(
+                lambda text: serializers.read_query(QueryDict(text), serializers.ListQuerySerializer), APIException
+            ),
+            {
+                "cursor": repeat("0", before="cursor="),
+                "number": repeat("0", before="limit="),
+                "points": repeat(".0", before="limit="),
+                "time": repeat("2", before="createdAfter="),
+                "status": repeat("x", before="status="),
+                "a name": repeat("x"),
+            },
+            ("tasks_app/api/serializers.py:cursor",),
+        ),
+        Case("request_ids.SANE", request_ids.SANE.match, texts("x", ":"), ("tasks_app/api/request_ids.py:SANE",)),
+        Case("tokens.digest_of", tokens.digest_of, texts("x", "\udce9")),
+        Case(
+            "urls",
+            _quietly(_resolve, Resolver404),
+            {repr(u): repeat(u, before="/tasks/") for u in ("x", "/", "0-", ".")},
+        ),
+        Case(
+            "stream_app's address and id",
+            lambda text: (stream_app._PATH.match(f"/tasks/{text}/stream"), stream_app._ID.match(text)),
+            texts("x", "/", "1", "stream/"),
+            ("tasks_app/api/stream_app.py:_PATH", "tasks_app/api/stream_app.py:_ID"),
+        ),
+        Case(
+            "stream_app._to_meta",
+            lambda headers: stream_app._to_meta({"headers": headers}),
+            {"one, many times": lambda length: [(b"x", b"y")] * (length // 4)},
+        ),
+    ]
+
+
+def _field(name: str) -> Any:
+    return type("Field", (), {"field_name": name, "_kwargs": {}})()
+
+
+def _other_cases() -> list[Case]:
+    addresses = texts("x", "a.", "a-", "[:", ":1", "/") | {
+        "labels": repeat("a.", before="http://", after="/"),
+        "hyphens": repeat("a-", before="http://"),
+        "a path": repeat("/", before="http://example.com", after="é"),
+    }
+    snapshot = {"id": "1", "name": "upload", "created_at": "2026-01-01T00:00:00Z"}
+    return [
+        Case(
+            "callback_addresses.is_acceptable",
+            lambda text: [callback_addresses.is_acceptable(text, allow_private=each) for each in (True, False)],
+            addresses,
+            ("tasks_app/callback_addresses.py:_ANY", "tasks_app/callback_addresses.py:_PUBLIC"),
+        ),
+        Case(
+            "task_search._id_range",
+            task_search._id_range,
+            texts("x", "0", "-", " "),
+            ("tasks_app/task_search.py:_ID_PREFIX",),
+        ),
+        Case(
+            "prune._duration",
+            _quietly(prune._duration, Exception),
+            texts("1", "1.", " "),
+            ("tasks_app/management/commands/prune.py:_duration",),
+        ),
+        Case(
+            "token._LIFETIME",
+            token._LIFETIME.match,
+            texts("1", "x"),
+            ("tasks_app/management/commands/token.py:_LIFETIME",),
+        ),
+        Case(
+            "start_form._say_name",
+            lambda name: _say_name(_field(name)),
+            texts("x", "aB", "a_"),
+            ("tasks_app/admin/start_form.py:_say_name",),
+        ),
+        Case(
+            "events.decode",
+            _quietly(events.decode, ValueError),
+            {
+                "letters": lambda length: json.dumps({**snapshot, "error": "x" * length}),
+                "unknown names": lambda length: json.dumps(snapshot)[:-1] + f",{_keys(length)}}}",
+                "open": lambda length: "[" * length,
+            },
+        ),
+        Case("answers.summarize_error", answers.summarize_error, texts("x", "\n", " ")),
+        Case("task_display.pretty_json", task_display.pretty_json, texts("x", "\x00", "é")),
+    ]
