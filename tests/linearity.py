@@ -43,19 +43,18 @@ class Row:
     seconds: tuple[float, ...]  # by LENGTHS; shorter where one took too long
 
     @property
-    def growths(self) -> list[float]:
-        """By how much more time each step took, beyond what cannot be told from nothing."""
-        return [
-            after / max(before, UNSURE_SECONDS) for before, after in zip(self.seconds, self.seconds[1:], strict=False)
-        ]
-
-    @property
     def is_linear(self) -> bool:
-        return len(self.seconds) == len(LENGTHS) and all(growth <= LARGEST_GROWTH for growth in self.growths)
+        steps = zip(self.seconds, self.seconds[1:], strict=False)
+        return len(self.seconds) == len(LENGTHS) and all(_growth(*step) <= LARGEST_GROWTH for step in steps)
 
     def __str__(self) -> str:
         times = " ".join(f"{seconds * 1000:9.2f}" for seconds in self.seconds)
         return f"{self.name:<34} {self.kind:<26} {times}{'' if self.is_linear else '  GROWS'}"
+
+
+def _growth(before: float, after: float) -> float:
+    """By how much more time a step took, beyond what cannot be told from nothing."""
+    return after / max(before, UNSURE_SECONDS)
 
 
 def repeat(unit: str, *, before: str = "", after: str = "") -> Callable[[int], str]:
@@ -84,6 +83,8 @@ def measure(case: Case, kind: str) -> Row:
             if min(times) > LONGEST_SECONDS:
                 break
             seconds.append(min(times))
+            if len(seconds) > 1 and _growth(*seconds[-2:]) > LARGEST_GROWTH:
+                break  # the next length would take minutes
     finally:
         gc.enable()
     return Row(case.name, kind, tuple(seconds))

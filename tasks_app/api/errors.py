@@ -11,7 +11,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -149,6 +149,8 @@ def _log_extra(context: Mapping[str, Any]) -> dict[str, str]:
 
 
 def handler400(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if isinstance(exception, DisallowedHost):
+        return problem(400, "The Host header names no host of this service: ALLOWED_HOSTS lists them.", fields=[])
     return problem(400, "The request is malformed.", fields=[])
 
 

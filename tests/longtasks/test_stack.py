@@ -88,3 +88,15 @@ def test_a_process_that_ends_while_starting_stops_all(monkeypatch: pytest.Monkey
 def test_urls_are_shown_without_user_and_password() -> None:
     assert without_password("redis://user:secret@host:6379/0") == "redis://host:6379/0"
     assert without_password("unix:///run/valkey.sock?db=0") == "unix:///run/valkey.sock"
+
+
+def test_a_line_that_never_ends_is_printed_in_pieces(
+    monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO
+) -> None:
+    writes = (
+        f'{sys.executable} -c \'import signal, sys; sys.stdout.write("x" * 3_000_000 + "end"); sys.stdout.flush(); '
+    )
+    use_procfile(monkeypatch, web=WEB, worker=f"{writes}signal.pause()'")
+    with stack:
+        watch_until(stack, output, "x" * stack_module.LINE_BYTES)
+    assert max(map(len, output.getvalue().splitlines())) < 3 * stack_module.LINE_BYTES
