@@ -76,12 +76,13 @@ class JsonFormatter(SafeFormatter):
             "pid": record.process,
         }
         for name, value in (get_context() | _extra(record)).items():
-            line[self._to_value(_to_text(name)[:_NAME_CHARACTERS])] = self._to_value(value)
+            shown = self._to_value(_to_text(name)[:_NAME_CHARACTERS])
+            line[shown] = self._to_value(value, name=f"{shown}=")
         if traceback := self.format_traceback(record):
             line["exception"] = self._to_value(traceback)
         return json.dumps(line, ensure_ascii=False)
 
-    def _to_value(self, value: Any) -> Any:
+    def _to_value(self, value: Any, *, name: str = "") -> Any:
         kind = type(value)
         if value is None or kind is bool:
             return value
@@ -89,7 +90,8 @@ class JsonFormatter(SafeFormatter):
             return value
         if kind is float and math.isfinite(value):
             return value
-        return escape(shorten(_to_text(value)), unsafe=IN_JSON)
+        # With its name before it: that may be what tells that the value is a secret.
+        return escape(shorten(f"{name}{_to_text(value)}").removeprefix(name), unsafe=IN_JSON)
 
 
 class TextFormatter(SafeFormatter):

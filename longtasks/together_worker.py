@@ -7,6 +7,7 @@ go to PatientWorker's threads as ever. Must not import Django: gunicorn's parent
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import time
@@ -46,10 +47,20 @@ class AnsweringSocket(socket.socket):
         self.held = bytearray()
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        if self.held is None:
-            super().sendall(data, flags)
-        else:
+        if self.held is not None:
             self.held += data
+            return
+        try:
+            super().sendall(data, flags)
+        except TimeoutError:
+            # gunicorn logs a time-out with its traceback; a client that reads too slowly is one that is gone.
+            raise BrokenPipeError(errno.EPIPE, "the client does not read its answer") from None
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        try:
+            return super().sendfile(file, offset, count)
+        except TimeoutError:
+            raise BrokenPipeError(errno.EPIPE, "the client does not read its answer") from None
 
     def send_held(self) -> bytes:
         """Send what was held back, without waiting; return what the client has no room for. Raises OSError."""

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,19 @@ def test_a_client_that_is_gone_keeps_no_connection() -> None:
         with pytest.raises(OSError):
             ours.send_held()
         assert send_rest(ours, BODY, True) is False
+
+
+def test_a_client_that_does_not_read_is_one_that_is_gone(tmp_path: Path) -> None:
+    """gunicorn would log a time-out with its traceback."""
+    path = tmp_path / "file"
+    path.write_bytes(BODY)
+    accepted, theirs = socket.socketpair()
+    with theirs, AnsweringSocket(fileno=accepted.detach()) as ours, path.open("rb") as file:
+        ours.settimeout(0.1)
+        with pytest.raises(BrokenPipeError):
+            ours.sendall(BODY)
+        with pytest.raises(BrokenPipeError):
+            ours.sendfile(file)
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,14 @@ def test_a_cut_shows_no_half_of_a_secret(secret: str, shown: int) -> None:
         assert "left out" in line
 
 
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_the_name_of_an_extra_tells_that_it_is_a_secret(formatter: logging.Formatter) -> None:
+    line = formatter.format(make_record("x", api_key="hunter2", password="hunter2 hunter3", actor="ann"))
+    assert "hunter2" not in line
+    assert "api_key" in line
+    assert "ann" in line
+
+
 def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
     line = TextFormatter().format(make_failed(ValueError("begin " + "word " * 100_000 + "end")))
     assert "Traceback" in line
