@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -20,8 +20,10 @@ from django.dispatch import receiver
 from uuid_utils import uuid7
 
 from tasks_app import audit, checkpoints, events, job, moves, queue, tracing
+from tasks_app.clock import TRUSTED_SECONDS, clock
 from tasks_app.errors import (
     IdempotencyMismatch,
+    QueueUnavailable,
     StoreUnavailable,
     TaskEnded,
     TaskNotEnded,
@@ -91,9 +93,9 @@ def start_tasks(
     With `idempotency_key` the same key, owner and tasks give the first answer again for 24 hours.
     Raises UnknownTaskType, QueueFull (nothing was enqueued), IdempotencyMismatch (the same) and QueueUnavailable.
     """
-    now = datetime.now(UTC)
+    now = clock.now()
     snapshots = [
-        _new_snapshot(task, task_id=str(uuid7()), created_at=now, owner=owner, request_id=request_id) for task in tasks
+        _new_snapshot(task, task_id=_new_id(now), created_at=now, owner=owner, request_id=request_id) for task in tasks
     ]
     replay = queue.enqueue_tasks(
         snapshots,
@@ -128,6 +130,7 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
     """Cancel a task. Rows committed by then stay and are counted; it never comes back but by an explicit retry.
 
     Returns its snapshot: `canceled` when that is done, else a worker runs it and ends it at its next chunk.
+    Once the database has it, it is done: where Redis can't be told then, rescue tells it.
     With `owner` only a task of theirs. Raises UnknownTask, TaskEnded, StoreUnavailable, QueueUnavailable.
     """
     with mapped_errors():
@@ -141,13 +144,15 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
         if row.outcome and snapshot.status == events.CANCELED:
             return snapshot
         move = cancel_move(snapshot, row, actor=actor)
-        _move(move)
+        tell([move])
         return move.snapshot
 
 
 def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit.API) -> Snapshot:
     """Enqueue a failed, stopped or canceled task again: from its checkpoint, its attempts counted anew.
 
+    Also one that a worker of RQ's own has failed, of which the checkpoint knows nothing. Once the database has it, it
+    is done: where Redis can't be told then, rescue enqueues it.
     Raises UnknownTask, TaskEnded (it has finished), TaskNotEnded, StoreUnavailable, QueueUnavailable.
     """
     with mapped_errors():
@@ -159,11 +164,22 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, sourc
         if not reopened:
             if row is not None and row.outcome:
                 raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be retried")
-            raise TaskNotEnded(task_id=snapshot.id, status=snapshot.status)
+            return _retry_taken_by_others(snapshot, row, actor=actor, source=source)
         assert row is not None
         move = retry_move(snapshot, row, actor=actor)
-        _move(move)
+        tell([move])
         return move.snapshot
+
+
+def _retry_taken_by_others(snapshot: Snapshot, row: TaskCheckpoint | None, *, actor: str, source: str) -> Snapshot:
+    """Enqueue a task that RQ calls ended, though its snapshot is open and nobody holds it; raise TaskNotEnded."""
+    if not snapshot.ended and (row is None or row.lease_until is None):
+        if queue.get_status(snapshot.id) in events.ENDED:
+            again = replace(snapshot, status=events.QUEUED, next_attempt_at=None, cause="retry", actor=actor)
+            if _move(Move(again, "lost", "back")):
+                audit.record(action=AuditEntry.Action.RETRY, source=source, actor=actor, task_ids=[snapshot.id])
+                return again
+    raise TaskNotEnded(task_id=snapshot.id, status=snapshot.status)
 
 
 def change_priority(
@@ -182,11 +198,17 @@ def change_priority(
         move = priority_move(snapshot, priority=priority, actor=actor)
         if move is None or not _move(move):
             raise TaskNotWaiting(task_id=snapshot.id, status=snapshot.status)
-        detail = f"{snapshot.priority} → {priority}"
-        audit.record(
-            action=AuditEntry.Action.PRIORITY, source=source, actor=actor, task_ids=[snapshot.id], detail=detail
-        )
+        note_priority([snapshot.id], source=source, actor=actor, detail=f"{snapshot.priority} → {priority}")
         return move.snapshot
+
+
+def note_priority(task_ids: Sequence[str], **what: Any) -> None:
+    """Note a change of priority in the audit. Redis has carried it out: an audit that is away is logged, not raised."""
+    try:
+        with mapped_errors():
+            audit.record(action=AuditEntry.Action.PRIORITY, task_ids=task_ids, **what)
+    except StoreUnavailable as error:
+        logger.warning("%d changes of priority are not in the audit: %s", len(task_ids), error)
 
 
 def cancel_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
@@ -234,10 +256,11 @@ def priority_move(snapshot: Snapshot, *, priority: str, actor: str) -> Move | No
 def pause_queue(*, queue: str, actor: str, reason: str = "", source: str = audit.API) -> None:
     """Pause a queue, durably: workers take nothing from it and leave its tasks at their next chunk.
 
-    Raises UnknownQueue, StoreUnavailable, QueueUnavailable (the pause holds, and workers hear of it by rescue).
+    Once the database has it, it holds: where Redis can't be told then, rescue tells the workers.
+    Raises UnknownQueue, StoreUnavailable.
     """
     who = {"source": source, "actor": actor}
-    _set_pause(queue, who, paused_at=datetime.now(UTC), paused_by=actor[:64], reason=reason[:255])
+    _set_pause(queue, who, paused_at=clock.now(), paused_by=actor[:64], reason=reason[:255])
 
 
 def resume_queue(*, queue: str, actor: str, source: str = audit.API) -> None:
@@ -252,7 +275,17 @@ def _set_pause(name: str, who: dict[str, str], **values: Any) -> None:
         with transaction.atomic():
             QueueState.objects.update_or_create(name=name, defaults=values)
             audit.record(action=action, queue=name, detail=values["reason"], **who)
-        queue.write_pause(name, paused=values["paused_at"] is not None)
+        try:
+            queue.write_pause(name, paused=values["paused_at"] is not None)
+        except QueueUnavailable as error:
+            logger.warning("%s of queue %s is in the database; rescue will tell Redis: %s", action, name, error)
+
+
+def _new_id(now: datetime) -> str:
+    """Return a UUIDv7 of this moment; of Redis's time where this machine's clock is off."""
+    if abs(clock.skew_seconds) <= TRUSTED_SECONDS:
+        return str(uuid7())
+    return str(uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000))
 
 
 def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, owner: str, request_id: str) -> Snapshot:
@@ -294,6 +327,15 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
     if owner is not None and snapshot.owner != owner:
         raise UnknownTask(task_id)
     return snapshot
+
+
+def tell(todo: Sequence[Move]) -> None:
+    """Tell Redis what the database has decided. Where Redis refuses, rescue does it later: what was decided holds."""
+    try:
+        with queue.mapped_errors():
+            moves.move_many(queue.get_connection(), todo)
+    except QueueUnavailable as error:
+        logger.warning("%d changes are in the database; rescue will tell Redis: %s", len(todo), error)
 
 
 def _move(move: Move) -> bool:

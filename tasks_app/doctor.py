@@ -23,6 +23,8 @@ from django.db.models.functions import Now
 
 from tasks_app import mirror, queries, queue
 from tasks_app.errors import LongtasksError
+from tasks_app.line import AWAY, describe_refusal
+from tasks_app.liveness import list_registered
 from tasks_app.models import TaskCheckpoint
 from tasks_app.redaction import hide_secrets
 
@@ -119,8 +121,34 @@ def check_versions() -> Iterator[Finding]:
     yield Finding(OK, "versions", f"Python {sys.version.split()[0]}, Django {version('Django')}, rq {version('rq')}")
 
 
+# What to do about Redis's reasons to refuse; others are named as they are.
+_REFUSALS: Final = {
+    "OOM": "It has reached its maxmemory: raise it (CONFIG SET maxmemory, and redis.conf). Workers go on meanwhile.",
+    "BUSY": "A script runs without end: SCRIPT KILL, or SHUTDOWN NOSAVE where it has written.",
+    "MISCONF": "It can't write to its disk: make room there, and read its log.",
+    "LOADING": "It reads its data after a start: wait.",
+    "READONLY": "Point REDIS_URL at the primary.",
+    "NOREPLICAS": "Start its replicas, or lower min-replicas-to-write.",
+    "MASTERDOWN": "This is a replica that has lost its primary: point REDIS_URL at the primary.",
+    "NOAUTH": "Put the password into REDIS_URL.",
+    "WRONGPASS": "Put the new password into REDIS_URL, and restart.",
+    "NOPERM": "Give the user of REDIS_URL the commands and keys that are missing (ACL SETUSER).",
+    "ERR": "Raise its maxclients, or find out who holds so many connections (CLIENT LIST).",
+}
+
+
 def check_redis() -> Iterator[Finding]:
     client = queue.get_connection()
+    try:
+        queue.check_writes(client, room=True)
+    except AWAY as error:
+        word = describe_refusal(error)
+        if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) and word not in _REFUSALS:
+            raise  # it does not answer at all
+        mend = _REFUSALS.get(word, "Read Redis's log.")
+        yield Finding(FAULT, "redis: refuses writes", f"{word}: {_one_line(error)}", mend)
+        if word != "OOM":
+            return  # what it is asked next it refuses as well
     info: Any = client.info()
     name = "Valkey" if info.get("server_name") == "valkey" or "valkey_version" in info else "Redis"
     number = info.get("valkey_version") or info["redis_version"]
@@ -278,18 +306,38 @@ def check_clocks() -> Iterator[Finding]:
                 f"{name}'s clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} this machine's",
                 "Run NTP (chrony) on every machine.",
             )
+    for worker in list_registered(queue.get_connection()):
+        if abs(worker.skew_seconds) > SKEW_SECONDS:
+            direction = "ahead of" if worker.skew_seconds > 0 else "behind"
+            yield Finding(
+                WARNING,
+                "clocks: worker",
+                f"the clock of {worker.name}'s machine is {abs(worker.skew_seconds):.1f} s {direction} Redis's",
+                "Run NTP (chrony) there. Tasks are timed by Redis's clock meanwhile; the machine's logs are not.",
+            )
     yield Finding(OK, "clocks", ", ".join(f"{name} {skew:+.3f} s" for name, skew in skews.items()))
 
 
 def check_workers() -> Iterator[Finding]:
-    now = datetime.now(UTC)
+    client = queue.get_connection()
+    now = datetime.fromtimestamp(client.time()[0], tz=UTC)  # by whose clock workers give their signs of life
+    foreign = {worker.name: worker for worker in list_registered(client) if not worker.is_ours}
+    for worker in foreign.values():
+        if served := set(worker.queues) & set(queue.QUEUES):
+            yield Finding(
+                FAULT,
+                "workers: foreign",
+                f"{worker.name} serves {', '.join(sorted(served))} and is no worker of this project: it fails our tasks",
+                "Stop it (`rq worker`?), or give it other queues. Rescue enqueues again what it has failed.",
+            )
     for view in queries.list_queues():
+        ours = [worker for worker in view.workers if worker.name not in foreign]
         alive = [
             worker
-            for worker in view.workers
+            for worker in ours
             if worker.beaten_at and (now - worker.beaten_at).total_seconds() < settings.LONGTASKS.lease_seconds
         ]
-        silent = len(view.workers) - len(alive)
+        silent = len(ours) - len(alive)
         if not alive:
             yield Finding(
                 FAULT,

@@ -7,32 +7,85 @@ Must not know what a command means, nor HTTP.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import redis
 from greenlet import getcurrent, greenlet
+from redis._parsers.base import BaseParser
 
 Result = TypeVar("Result")
 
 
 class NotNow(redis.exceptions.ResponseError):
-    """Redis refuses a write for the time being: too few replicas, no room on its disk, or it is no primary any more."""
+    """Redis refuses a command for a reason of its own: it is busy with a script, not allowed to write, protected …"""
 
 
-# redis-py knows no exceptions for these, and `AWAY` should name all that a process waits for.
-redis.connection.DefaultParser.EXCEPTION_CLASSES |= dict.fromkeys(("NOREPLICAS", "MISCONF", "UNBLOCKED"), NotNow)
-
+# redis-py has classes of its own for some of Redis's reasons; every other one is a NotNow.
 AWAY: Final = (
     NotNow,
-    redis.exceptions.ConnectionError,
+    redis.exceptions.ConnectionError,  # LOADING, NOAUTH, WRONGPASS and too many clients as well
     redis.exceptions.TimeoutError,
-    redis.exceptions.BusyLoadingError,
+    redis.exceptions.InvalidResponse,  # whoever answers there is no Redis, or stopped in the middle
+    redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
-    redis.exceptions.ClusterDownError,
+    redis.exceptions.NoPermissionError,
+    redis.exceptions.AskError,  # MOVED as well
+    redis.exceptions.ClusterDownError,  # MASTERDOWN as well
     redis.exceptions.TryAgainError,
 )
+
+# The first words of error replies that say that the command is wrong. All other words are about Redis itself: waiting
+# for it is right, and a word that a later version adds is waited for as well.
+WRONG_COMMAND: Final = frozenset(
+    {
+        *("ERR", "WRONGTYPE", "NOSCRIPT", "EXECABORT", "CROSSSLOT", "NOPROTO"),
+        *("BUSYGROUP", "NOGROUP", "BUSYKEY", "NOTBUSY", "UNKILLABLE"),
+    }
+)
+_WORD: Final = re.compile(r"[A-Z][A-Z0-9]*")
+# A script of Redis 6.2 fails with "ERR Error running script (…): …: -OOM …", a transaction with "… because of: OOM …".
+_INNER: Final = re.compile(r": -?([A-Z]{2,}) (.*)", re.DOTALL)
+
+
+def get_refusal(reply: str) -> str:
+    """Return the word with which an error reply says something of Redis itself (BUSY, OOM …); "" where it is about
+    the command, and wrong again the next time."""
+    word, _, text = reply.partition(" ")
+    if word in ("ERR", "EXECABORT") and (inner := _INNER.search(text)):
+        word, text = inner.groups()
+    if word == "ERR":
+        return "ERR" if text.startswith("max number of clients") else ""
+    return word if _WORD.fullmatch(word) and word not in WRONG_COMMAND else ""
+
+
+def describe_refusal(error: BaseException) -> str:
+    """Return Redis's word for why it refuses, or the name of the exception."""
+    return getattr(error, "status_code", None) or type(error).__name__
+
+
+_parse_error: Final = BaseParser.parse_error
+
+
+def _parse(response: str) -> Exception:
+    """Return the exception of an error reply: redis-py's, or NotNow where it only knows a ResponseError."""
+    error: Exception = _parse_error(response)
+    is_plain = type(error) in (redis.exceptions.ResponseError, redis.exceptions.ExecAbortError)
+    if is_plain and (word := get_refusal(response)):
+        return NotNow(response, status_code=word)
+    return error
+
+
+# Where replies are parsed, since a pipeline puts words of its own before the message. EXCEPTION_CLASSES, redis-py's
+# table, takes known words only.
+BaseParser.parse_error = staticmethod(_parse)  # type: ignore[method-assign,assignment]
+
+
+def _may_be_elsewhere(answer: Any) -> bool:
+    """Tell whether a new connection may reach a server that does answer. One that is full has no better twin."""
+    return isinstance(answer, AWAY) and not isinstance(answer, redis.exceptions.OutOfMemoryError)
 
 
 class _Asking(greenlet):
@@ -117,7 +170,7 @@ class Line(threading.local):
             answers += [error] * (len(commands) - len(answers))
             self._give_up()
         else:
-            if any(isinstance(answer, AWAY) for answer in answers):
+            if any(map(_may_be_elsewhere, answers)):
                 self._give_up()
         return answers
 

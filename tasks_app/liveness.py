@@ -1,14 +1,14 @@
 """Which workers are dead: by the word of their parent, by their own, or by their silence.
 
-Owns how a death is certified and how silence is judged. Must not know tasks. A wrong judgement costs work, never
-rows: the checkpoint fences whoever is alive after all.
+Owns a worker's sign of life, how a death is certified and how silence is judged: all by Redis's clock. Must not know
+tasks. A wrong judgement costs work, never rows: the checkpoint fences whoever is alive after all.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -16,8 +16,14 @@ import redis
 from django.conf import settings
 from rq.utils import str_to_date, utcformat
 
+from tasks_app import queue
+from tasks_app.clock import clock
+
 CERTIFICATE_SECONDS: Final = 3600
 CAUSE_CHARACTERS: Final = 200
+OWN_FIELD: Final = "rows"  # which only our workers tell
+SKEW_FIELD: Final = "skew"
+_beat: Final = queue.Script("beat")
 
 
 class Death(Enum):
@@ -30,14 +36,56 @@ class Death(Enum):
         return self is not Death.SILENT
 
 
+def beat(
+    connection: redis.Redis[Any], *, worker: str, queues: Sequence[str], fields: Mapping[str, Any], ttl_seconds: int
+) -> None:
+    """Tell that a worker lives and what it does, by Redis's clock; `fields` go into RQ's hash of it.
+
+    Its own clock's skew is told with it, and anything is written each time: a FLUSHALL is mended by the next one.
+    """
+    told = {**fields, SKEW_FIELD: f"{clock.skew_seconds:.3f}"}
+    words = [word for pair in told.items() for word in pair]
+    sent_at = time.time()
+    seconds, microseconds = _beat(connection, (worker_key(worker),), (ttl_seconds, len(queues), *queues, *words))
+    clock.note(sent_at=sent_at, seconds=seconds, microseconds=microseconds)
+
+
+def worker_key(worker: str) -> str:
+    return f"rq:worker:{worker}"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A worker that stands in RQ's registry."""
+
+    name: str
+    queues: tuple[str, ...]
+    is_ours: bool  # False: of another program, such as `rq worker`
+    skew_seconds: float  # how far its machine's clock is ahead of Redis's
+
+
+def list_registered(connection: redis.Redis[Any]) -> list[Registered]:
+    """Return the living workers of RQ's registry, ours and others."""
+    keys: Any = sorted(connection.smembers("rq:workers"))
+    pipeline = connection.pipeline(transaction=False)
+    for key in keys:
+        pipeline.hmget(key, "queues", "death", OWN_FIELD, SKEW_FIELD)
+    found = []
+    for key, (queues, death, own, skew) in zip(keys, pipeline.execute(), strict=True):
+        if queues and not death:
+            names = tuple(queues.decode().split(","))
+            found.append(Registered(key.decode().partition("rq:worker:")[2], names, own is not None, float(skew or 0)))
+    return found
+
+
 def certify_death(connection: redis.Redis[Any], *, worker: str, was_killed: bool, cause: str = "") -> None:
     """Note that a worker's process is gone, for who has seen it: its tasks need not wait for their leases.
 
     `cause` says in words what ended it ("killed by SIGSEGV"), for the errors of its tasks.
     """
-    key = f"rq:worker:{worker}"
+    key = worker_key(worker)
     pipeline = connection.pipeline(transaction=True)
-    death: Any = {"death": utcformat(datetime.now(UTC)), "killed": int(was_killed), "cause": cause[:CAUSE_CHARACTERS]}
+    death: Any = {"death": utcformat(clock.now()), "killed": int(was_killed), "cause": cause[:CAUSE_CHARACTERS]}
     pipeline.hset(key, mapping=death)
     pipeline.expire(key, CERTIFICATE_SECONDS)
     pipeline.srem("rq:workers", key)
@@ -91,7 +139,7 @@ class Liveness:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.time()
         for name in names:
-            pipeline.hmget(f"rq:worker:{name}", "last_heartbeat", "death", "killed")
+            pipeline.hmget(worker_key(name), "last_heartbeat", "death", "killed")
         (seconds, _), *answers = pipeline.execute()
         # Three quarters of a lease until it is suspected, a quarter to make sure: together as long as its claims hold.
         lease_seconds = settings.LONGTASKS.lease_seconds

@@ -7,7 +7,6 @@ as `longtasks_up 0`, and what it would have told is left out. Requests are count
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from prometheus_client.registry import Collector
 from tasks_app import mirror, queries, queue, task_counters
 from tasks_app.errors import LongtasksError
 from tasks_app.infrastructure import REDIS_ERRORS
+from tasks_app.liveness import list_registered
 
 _COUNTERS: Final = (
     ("accepted", "tasks_accepted", "Tasks accepted.", ("queue", "type")),
@@ -79,6 +79,8 @@ def _totals() -> Iterator[Metric]:
 def _redis_state() -> Iterator[Metric]:
     connection = queue.get_connection()
     yield _gauge("mirror_lag_seconds", "Age of the oldest snapshot not mirrored.", mirror.get_lag_seconds(connection))
+    skews = [abs(worker.skew_seconds) for worker in list_registered(connection)]
+    yield _gauge("clock_skew_seconds", "Largest skew of a worker machine's clock to Redis's.", max(skews, default=0.0))
     memory: Any = connection.info("memory")
     yield _gauge("redis_memory_bytes", "Memory that Redis uses.", memory["used_memory"])
     yield _gauge("redis_memory_limit_bytes", "Redis's maxmemory; 0: none.", memory["maxmemory"])
@@ -100,7 +102,8 @@ def _queue_state() -> Iterator[Metric]:
             gauge.add_metric((view.name,), value(view))
         yield gauge
     # Those that gave a sign of life within a lease; Redis shows the others for a while longer.
-    now = time.time()
+    with queue.mapped_errors():
+        now = queue.get_connection().time()[0]
     states = {
         worker.name: worker.state
         for view in views

@@ -118,7 +118,7 @@ class Mirror:
             rate = self._ended.get(name, 0) / elapsed
             self._rates[name] = rate if not self._rates[name] else 0.7 * self._rates[name] + 0.3 * rate
             if self._rates[name] >= 0.01:
-                self._redis.set(queue.drain_key(name), f"{self._rates[name]:.2f}", ex=60)
+                queue.set_when_full(self._redis, queue.drain_key(name), f"{self._rates[name]:.2f}", seconds=60)
             self._ended[name] = 0
         self._rated_at = time.monotonic()
 

@@ -7,8 +7,8 @@ is right has been decided in the database before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import redis
@@ -59,8 +59,7 @@ def take_tasks(
     Each is `started` from then on, noted under `worker` in RQ's registry of started jobs, its snapshot written.
     Returns what was taken and, when nothing was, the last id of the stream: what comes after it may be a new task.
     """
-    now = utcformat(datetime.now(UTC))
-    last_id, *rows = _take(connection, (events.STREAM_KEY,), (worker, now, max_tasks, max_records, *queues))
+    last_id, *rows = _take(connection, (events.STREAM_KEY,), (worker, max_tasks, max_records, *queues))
     taken = [
         Taken(
             queue=name.decode(),
@@ -78,16 +77,10 @@ def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool
     """Move tasks, in one round trip. False for one that was not where it should be, or that a newer epoch holds."""
     if not moves:
         return []
-    now = datetime.now(UTC)
-    args: list[Any] = [utcformat(now)]
+    args: list[Any] = []
     for move in moves:
         snapshot = move.snapshot
         ttl_seconds = 0 if snapshot.parent else _ttl_seconds(snapshot.status)  # nobody asks for a shard that is done
-        if move.target == "scheduled":
-            assert move.run_at is not None
-            score = move.run_at.timestamp()
-        else:
-            score = (now + timedelta(seconds=ttl_seconds)).timestamp()
         args += (
             snapshot.id,
             snapshot.priority,
@@ -95,9 +88,9 @@ def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool
             move.worker,
             snapshot.epoch,
             move.target,
-            int(score) if move.target != "scheduled" else score,
+            _time_of(move),
             ttl_seconds,
-            events.encode(snapshot),
+            events.encode(_in_order(snapshot)),
             snapshot.status,
             "" if move.failures is None else move.failures,
             "1" if move.solo else "",
@@ -116,6 +109,22 @@ def move_many(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool]
     for start in range(0, len(moves), AT_ONCE):
         moved += move_tasks(connection, moves[start : start + AT_ONCE])
     return moved
+
+
+def _time_of(move: Move) -> float | str:
+    """Return what the script must know of the time: how long until a task is due, or when one that ends began."""
+    if move.target == "scheduled":
+        assert move.run_at is not None
+        return (move.run_at - datetime.now(UTC)).total_seconds()  # the machine's clock may be off; a span of it is not
+    began = move.snapshot.started_at
+    return utcformat(began) if began is not None else ""
+
+
+def _in_order(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with an end that is not before its beginning, whichever clocks have told them."""
+    if snapshot.ended_at is None or snapshot.started_at is None or snapshot.started_at <= snapshot.ended_at:
+        return snapshot
+    return replace(snapshot, ended_at=snapshot.started_at)
 
 
 def _ttl_seconds(status: str) -> int:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +26,7 @@ from redis.retry import Retry
 from rq.utils import utcformat
 
 from tasks_app import events
+from tasks_app.clock import clock
 from tasks_app.errors import QueueFull, QueueUnavailable, UnknownQueue
 from tasks_app.events import Snapshot
 from tasks_app.line import AWAY, Line, NotNow
@@ -37,14 +39,16 @@ QUEUES: Final = (HIGH, LOW)  # in the order in which workers serve them
 
 # The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.
 RUN_TASK: Final = "tasks_app.worker.run_task"
+PROBE_KEY: Final = "longtasks:probe"  # never there
 JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
 
 
 class Script:
-    """A Lua script of the folder `lua/`, called by its hash; sent again where Redis has forgotten it."""
+    """A Lua script of the folder `lua/`, after clock.lua; called by its hash, sent again where Redis has forgotten it."""
 
     def __init__(self, name: str) -> None:
-        self.source = (Path(__file__).parent / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+        folder = Path(__file__).parent / "lua"
+        self.source = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("clock", name))
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, connection: redis.Redis[Any] | Line, keys: Sequence[str], args: Sequence[Any]) -> Any:
@@ -100,6 +104,7 @@ def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
 
 
 _enqueue: Final = Script("enqueue")
+_set: Final = Script("set")
 _line: Final = Line(get_connection)
 
 
@@ -173,12 +178,14 @@ def enqueue_tasks(
             snapshot.description,
             snapshot.weight,
         )
+    sent_at = time.time()
     with mapped_errors():
         answer = _enqueue(_line, (events.STREAM_KEY, idempotency_key), args)
         if longtasks.redis_wait_replicas and answer[0] in (b"ok", b"replay"):
             _wait_for_replicas(_line.breaks, wrote=answer[0] == b"ok")
     word = answer[0]
     if word == b"ok":
+        clock.note(sent_at=sent_at, seconds=answer[1], microseconds=answer[2])
         return None
     if word == b"replay":
         known_fingerprint, created_at, *task_ids = answer[1].decode().split("|")
@@ -244,10 +251,39 @@ def get_snapshots(task_ids: Sequence[str]) -> list[Snapshot | None]:
         return [events.decode(data) if data else None for data in pipeline.execute()]
 
 
+def get_status(task_id: str) -> str:
+    """Return what RQ says of the task's job: RQ's own tools change that alone. "" where there is no job."""
+    with mapped_errors():
+        status = _line.execute_command("HGET", job_key(task_id), "status")
+    return status.decode() if status else ""
+
+
+def list_paused() -> list[str]:
+    """Return the queues that workers take for paused."""
+    with mapped_errors():
+        pipeline = get_connection().pipeline(transaction=False)
+        for name in QUEUES:
+            pipeline.exists(paused_key(name))
+        return [name for name, paused in zip(QUEUES, pipeline.execute(), strict=True) if paused]
+
+
 def write_pause(queue: str, *, paused: bool) -> None:
-    """Tell the workers that a queue is paused, or no longer. The durable word is QueueState."""
+    """Tell the workers that a queue is paused, or no longer; also when Redis is full. The durable word is QueueState."""
     with mapped_errors():
         if paused:
-            get_connection().set(paused_key(queue), utcformat(datetime.now(UTC)))
+            set_when_full(get_connection(), paused_key(queue), utcformat(clock.now()))
         else:
             get_connection().delete(paused_key(queue))
+
+
+def set_when_full(connection: redis.Redis[Any], key: str, value: str, *, seconds: int = 0) -> None:
+    """Set a key, for `seconds` where they are given; also in a Redis at its maxmemory: for a few small ones."""
+    _set(connection, (key,), (value, seconds))
+
+
+def check_writes(connection: redis.Redis[Any], *, room: bool) -> None:
+    """Raise what a write would raise now, without writing anything; with `room` also when Redis is full."""
+    if room:
+        connection.execute_command("SETRANGE", PROBE_KEY, 0, "")  # an empty text makes no key
+    else:
+        connection.delete(PROBE_KEY)

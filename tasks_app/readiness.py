@@ -1,7 +1,7 @@
 """Whether this process can serve: Redis, the database, its migrations, and the mirror not too far behind.
 
-Owns the checks of /health/ready. Each is cheap: one PING, one SELECT, one look at the stream; migrations are compared
-until they fit once, and then every minute.
+Owns the checks of /health/ready. Each is cheap: one write to Redis that changes nothing, one SELECT, one look at the
+stream; migrations are compared until they fit once, and then every minute.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from tasks_app import mirror, queue
+from tasks_app.line import describe_refusal
 
 MIGRATIONS_SECONDS: Final = 60.0
 _fitted_at: dict[str, float] = {}
@@ -28,15 +29,18 @@ def find_faults() -> dict[str, str]:
     for name, check in _CHECKS.items():
         try:
             reason = check()
-        except (redis.RedisError, DatabaseError, InterfaceError) as error:
+        except (redis.ConnectionError, redis.TimeoutError, DatabaseError, InterfaceError) as error:
             reason = f"does not answer ({type(error).__name__})"
+        except redis.RedisError as error:
+            reason = f"refuses writes ({describe_refusal(error)})"
         if reason:
             faults[name] = reason
     return faults
 
 
 def _check_redis() -> str:
-    return "" if queue.get_connection().ping() else "does not answer"
+    queue.check_writes(queue.get_connection(), room=True)  # a PING is answered by one that takes no task as well
+    return ""
 
 
 def _check_database() -> str:

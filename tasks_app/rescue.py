@@ -17,16 +17,18 @@ from typing import Any, Final
 
 import redis
 
-from tasks_app import checkpoints, crash_points, events, moves, queue, shards
+from tasks_app import checkpoints, crash_points, events, foreign, moves, queue, shards
+from tasks_app.clock import clock
 from tasks_app.events import Snapshot
 from tasks_app.liveness import Death, Liveness, read_causes
 from tasks_app.lookup import find_snapshot
-from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
+from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of, get_pause_seconds
 from tasks_app.shard_watch import ENDS_THE_TASK, SPLIT_KEY, ShardWatch
 from tasks_app.stale_connections import end_connection_of
+from tasks_app.untold import UntoldCancels, publish_pauses
 
 logger = logging.getLogger(__name__)
 
@@ -49,18 +51,19 @@ class Rescue:
         self._shard_watch = ShardWatch(connection=connection)
         self._swept_to = uuid.UUID(int=0)
         self._placed: set[str] = set()
-        self._settled_at = datetime.now(UTC)
+        self._settled_at = clock.now()
         self._sweep_again_at = 0.0
         self._trust_leases_at = 0.0
+        self._untold_cancels = UntoldCancels()
         self.counts: Counter[str] = Counter()  # since this process began, by kind
 
     def run(self) -> None:
         """Do one pass. Raises errors of the infrastructure; the next pass goes on from there."""
+        publish_pauses()
         if not self._redis.exists(ALIVE_KEY):
             logger.warning("Redis is new or was flushed: all open tasks are compared")
-            self._publish_pauses()
             self._sweep_all()
-            self._redis.set(ALIVE_KEY, datetime.now(UTC).isoformat())
+            queue.set_when_full(self._redis, ALIVE_KEY, clock.now().isoformat())
             # Records that changed just before were left out.
             self._sweep_again_at = time.monotonic() + SETTLED_SECONDS
         elif self._sweep_again_at and time.monotonic() >= self._sweep_again_at:
@@ -68,6 +71,8 @@ class Rescue:
             self._sweep_all()
         self.watch()
         self.put_back_reopened()
+        for row in self._untold_cancels.find():
+            self._place(row, source="anywhere")
         for row in self._shard_watch.find_stuck():
             self._place(row, source="anywhere")
         deadline = time.monotonic() + SWEEP_SECONDS
@@ -77,6 +82,8 @@ class Rescue:
 
     def watch(self) -> None:
         """Take back what dead and silent workers hold: the part of a pass that can't wait for the next one."""
+        # Where Redis takes no writes, no worker can give a sign of life: whoever runs this must hear of it.
+        queue.check_writes(self._redis, room=False)
         self.take_back_expired()
         self.put_back_started()
 
@@ -90,8 +97,9 @@ class Rescue:
     def enqueue_due(self) -> int:
         """Put scheduled tasks back into their queues whose next attempt is due. Returns how many."""
         moved = 0
+        now = self._read_clock()
         for name in queue.QUEUES:
-            due: Any = self._redis.zrangebyscore(f"rq:scheduled:{name}", 0, time.time(), start=0, num=PAGE)
+            due: Any = self._redis.zrangebyscore(f"rq:scheduled:{name}", 0, now, start=0, num=PAGE)
             batch = [
                 Move(
                     replace(snapshot, status=events.QUEUED, next_attempt_at=None, cause="due", actor=""),
@@ -201,7 +209,8 @@ class Rescue:
         if self._swept_to.int == 0:
             # Once a round; who is not in it any more is looked for when moved. A round looks at nothing that is newer
             # than this: it can't be in it, and looking for each in a long queue would hold up Redis.
-            self._settled_at = datetime.now(UTC) - timedelta(seconds=SETTLED_SECONDS)
+            now = self._read_clock()
+            self._settled_at = datetime.fromtimestamp(now, tz=UTC) - timedelta(seconds=SETTLED_SECONDS)
             self._placed = self._list_placed()
         page = list(
             TaskRecord.objects.filter(pk__gt=self._swept_to, status__in=OPEN, updated_at__lt=self._settled_at)
@@ -221,29 +230,32 @@ class Rescue:
             pipeline.hget(queue.job_key(str(pk)), "status")
             pipeline.zscore(f"rq:scheduled:{priority}", str(pk))
         answers = pipeline.execute()
-        ended, suspects = [], []
+        ended, lost = [], []
         for (pk, _), status, scheduled in zip(page, answers[::2], answers[1::2], strict=True):
             if status and status.decode() in events.ENDED:
-                ended.append(pk)
+                ended.append((pk, status.decode()))
             elif scheduled is None:
-                suspects.append(pk)
-        suspects += self._tell_again(ended)
-        if suspects:
-            self._put_back(list(TaskRecord.objects.filter(pk__in=suspects, status__in=OPEN)))
+                lost.append(pk)
+        ends = foreign.sort_ends(ended)
+        for snapshot in ends.ours:
+            events.append(self._redis, snapshot)
+            self.counts["told_again"] += 1
+        for snapshot in ends.canceled:
+            self._cancel_as_rq(snapshot)
+        self._put_back(ends.failed, cause=foreign.CAUSE)
+        self._put_back(lost + ends.lost, cause="rescue")
 
-    def _tell_again(self, ended: Sequence[uuid.UUID]) -> list[uuid.UUID]:
-        """Tell the ends of which the mirror has not heard: their snapshots were lost. Return whose have none to tell."""
-        untold = []
-        for pk, snapshot in zip(ended, queue.get_snapshots([str(pk) for pk in ended]), strict=True):
-            if snapshot is None:
-                untold.append(pk)
-            elif snapshot.status in events.ENDED:
-                events.append(self._redis, snapshot)
-                self.counts["told_again"] += 1
-        return untold
+    def _cancel_as_rq(self, snapshot: Snapshot) -> None:
+        """Cancel a task that RQ's own Job.cancel has canceled: at once, or at its worker's next chunk."""
+        row = foreign.cancel(snapshot.parent or snapshot.id)  # whatever is done to a shard is done to its task
+        if row.outcome:
+            self._place(row, source="anywhere")
 
-    def _put_back(self, suspects: Sequence[TaskRecord]) -> None:
+    def _put_back(self, lost: Sequence[uuid.UUID], *, cause: str) -> None:
         """Put what is nowhere in Redis where its checkpoint says it belongs; what nobody had claimed, in its queue."""
+        suspects = list(TaskRecord.objects.filter(pk__in=lost, status__in=OPEN)) if lost else []
+        if not suspects:
+            return
         known = checkpoints.get_checkpoints([record.id for record in suspects])
         unclaimed = []
         for record in suspects:
@@ -251,12 +263,13 @@ class Rescue:
             snapshot = to_snapshot(record)
             if row is not None:
                 if row.outcome or row.lease_until is None:
-                    self._place(row, source="lost", snapshot=snapshot)
+                    self._place(row, source="lost", snapshot=snapshot, cause=cause)
                 continue  # claimed, and the claim is watched by its lease
-            unclaimed.append(Move(_waiting(snapshot, cause="rescue"), "lost", "back"))
+            unclaimed.append(Move(_waiting(snapshot, cause=cause), "lost", "back"))
         if moved := sum(moves.move_many(self._redis, unclaimed)):
-            self.counts["lost"] += moved
-            logger.warning("rescued %d tasks (lost) that no worker had begun", moved)
+            kind = "lost" if cause == "rescue" else cause
+            self.counts[kind] += moved
+            logger.warning("rescued %d tasks (%s) that no worker of ours had begun", moved, kind)
 
     def _list_placed(self) -> set[str]:
         """Return the tasks that wait in a queue or stand as started."""
@@ -265,12 +278,21 @@ class Rescue:
             pipeline.lrange(queue.queue_key(name), 0, -1)
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
         pipeline.smembers(SPLIT_KEY)  # looked after by ShardWatch
-        return {entry.decode().partition(":")[0] for answer in pipeline.execute() for entry in answer}
+        answers = [{entry.decode().partition(":")[0] for entry in answer} for answer in pipeline.execute()]
+        for snapshot in foreign.list_canceled(self._redis, answers[1] | answers[3]):
+            self._cancel_as_rq(snapshot)
+        return set().union(*answers)
 
     # --- moving
 
     def _place(
-        self, row: TaskCheckpoint, *, source: moves.From, worker: str = "", snapshot: Snapshot | None = None
+        self,
+        row: TaskCheckpoint,
+        *,
+        source: moves.From,
+        worker: str = "",
+        snapshot: Snapshot | None = None,
+        cause: str = "rescue",
     ) -> None:
         """Put a task where its checkpoint says it belongs: ended, waiting for its next attempt, or in its queue."""
         snapshot = snapshot or find_snapshot(self._redis, row.task_id)
@@ -279,9 +301,11 @@ class Rescue:
         if row.outcome:
             if snapshot.parent:
                 self._tell_parent(snapshot, row)
-            self._move(Move(end_of(snapshot, row), source, "ended", worker=worker), kind="ended")
+            # From anywhere: a move from "wip" would take this moment for the end.
+            source = "anywhere" if source == "wip" else source
+            self._move(Move(end_of(snapshot, row), source, "ended"), kind="ended")
             return
-        waiting = checkpoints.as_row_says(_waiting(snapshot, cause="rescue"), row, error=row.error or None)
+        waiting = checkpoints.as_row_says(_waiting(snapshot, cause=cause), row, error=row.error or None)
         if row.failures > 1 and row.done == row.claimed_done:
             run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(row.failures))
             waiting = replace(waiting, status=events.SCHEDULED, next_attempt_at=run_at)
@@ -306,13 +330,9 @@ class Rescue:
 
     # --- housekeeping
 
-    def _publish_pauses(self) -> None:
-        for state in QueueState.objects.exclude(paused_at=None):
-            queue.write_pause(state.name, paused=True)
-
     def _clean(self) -> None:
         """Drop what has run out from RQ's registries of ended jobs, and workers that are gone."""
-        now = time.time()
+        now = self._read_clock()
         pipeline = self._redis.pipeline(transaction=False)
         for name in queue.QUEUES:
             for kind in ("finished", "failed", "canceled"):
@@ -325,6 +345,11 @@ class Rescue:
                 for name in queue.QUEUES:
                     pipeline.srem(f"rq:workers:{name}", key)
         pipeline.execute()
+
+    def _read_clock(self) -> float:
+        """Return Redis's time: what is due there, and how old the records are, is counted by no other."""
+        seconds, microseconds = self._redis.time()
+        return float(seconds + microseconds / 1e6)
 
 
 def _waiting(snapshot: Snapshot, *, cause: str) -> Snapshot:

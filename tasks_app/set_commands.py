@@ -14,7 +14,7 @@ from typing import Final
 from django.db import transaction
 
 from tasks_app import audit, checkpoint_sets, moves, queue
-from tasks_app.commands import cancel_move, priority_move, retry_move
+from tasks_app.commands import cancel_move, note_priority, priority_move, retry_move, tell
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.models import AuditEntry, TaskRecord
@@ -41,7 +41,7 @@ def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API
             ended = [str(key) for key, outcome in before.items() if outcome]
             changed = [task_id for task_id in snapshots if task_id not in ended]
             _note(AuditEntry.Action.CANCEL, changed, actor=actor, source=source)
-        _move([cancel_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
+        tell([cancel_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
         left.update(before[uuid.UUID(task_id)] for task_id in ended)
         return SetResult(changed, left)
 
@@ -54,7 +54,7 @@ def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API)
             rows = checkpoint_sets.reopen(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
             changed = [str(key) for key in rows]
             _note(AuditEntry.Action.RETRY, changed, actor=actor, source=source)
-        _move([retry_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
+        tell([retry_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
         left.update(snapshot.status for task_id, snapshot in snapshots.items() if task_id not in changed)
         return SetResult(changed, left)
 
@@ -79,7 +79,8 @@ def change_priorities(
         moved = _move(todo)
         changed = [move.snapshot.id for move, done in zip(todo, moved, strict=True) if done]
         left.update(move.snapshot.status for move, done in zip(todo, moved, strict=True) if not done)
-        _note(AuditEntry.Action.PRIORITY, changed, actor=actor, source=source, detail=f"→ {priority}")
+        if changed:
+            note_priority(changed, actor=actor, source=source, detail=f"→ {priority}")
         return SetResult(changed, left)
 
 
@@ -103,9 +104,9 @@ def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
     return snapshots, Counter({"unknown": missing} if (missing := list(found.values()).count(None)) else {})
 
 
-def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str, detail: str = "") -> None:
+def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str) -> None:
     if task_ids:
-        audit.record(action=action, source=source, actor=actor, task_ids=task_ids, detail=detail)
+        audit.record(action=action, source=source, actor=actor, task_ids=task_ids)
 
 
 def _move(todo: Sequence[Move]) -> list[bool]:

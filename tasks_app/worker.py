@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connections
-from rq import worker_registration
 from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.logutils import setup_loghandlers
@@ -43,6 +42,7 @@ from tasks_app.infrastructure import (
 )
 from tasks_app.lease_keeper import LeaseKeeper
 from tasks_app.leftovers import RETIRED_CODE
+from tasks_app.liveness import beat
 from tasks_app.lookup import find_snapshot
 from tasks_app.moves import Taken
 from tasks_app.pulse import Pulse
@@ -219,8 +219,6 @@ class TaskWorker(SimpleWorker):
 
     def _wait_for_news(self, last_id: str) -> None:
         """Wait for the stream to grow: a new task always shows there. Nothing is popped, so nothing can be lost."""
-        if self.get_state() != WorkerStatus.IDLE:
-            self.set_state(WorkerStatus.IDLE)
         block_ms = min(IDLE_BLOCK_MS, int(settings.LONGTASKS.redis_timeout_seconds * 500))
         self._redis.xread({events.STREAM_KEY: last_id}, count=1, block=block_ms)
 
@@ -314,13 +312,10 @@ class TaskWorker(SimpleWorker):
         state = WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE
         self._state = state
         self.last_heartbeat = datetime.now(UTC)
-        pipeline = self._redis.pipeline(transaction=False)
-        worker_registration.register(self, pipeline)
-        mapping: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
-        mapping["db_connection"] = self._keeper.get_connection_id()
-        pipeline.hset(self.key, mapping=mapping)
-        pipeline.expire(self.key, self.worker_ttl)
-        pipeline.execute()
+        fields: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
+        fields.pop("last_heartbeat")  # Redis's clock says when
+        fields["db_connection"] = self._keeper.get_connection_id()
+        beat(self._redis, worker=self.name, queues=self.queue_names(), fields=fields, ttl_seconds=self.worker_ttl)
         self._beaten_at = now
         return True
 

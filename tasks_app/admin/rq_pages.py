@@ -26,7 +26,10 @@ from rq.worker import Worker
 
 from tasks_app import audit, queue, set_commands
 from tasks_app.admin.permissions import can_administer, get_actor, requires
+from tasks_app.api.errors import problem_response
+from tasks_app.errors import LongtasksError
 from tasks_app.job import TaskJob
+from tasks_app.line import AWAY
 
 # Canceling takes its time; more than so many are canceled by asking again.
 EMPTY_TASKS: Final = 20_000
@@ -84,7 +87,10 @@ def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
 
 
 def _told(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Say in words what django-rq answers with 500: a worker or job that has gone, a task that can't be requeued."""
+    """Say in words what django-rq answers with 500: a worker or job that has gone, a task that can't be requeued.
+
+    A Redis that refuses or is away is a 503, as in the API: these pages ask it themselves.
+    """
 
     @wraps(view)
     def telling(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -93,6 +99,8 @@ def _told(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
         except (InvalidJobOperation, NoSuchJobError) as error:
             messages.error(request, str(error) or gettext("The job does not allow that in its state."))
             return HttpResponseRedirect(reverse("admin:django_rq_dashboard_changelist"))
+        except (*AWAY, LongtasksError) as error:
+            return problem_response(error, {"request": request})
         except (AssertionError, ValueError, IndexError) as error:
             raise Http404(str(error)) from error
 

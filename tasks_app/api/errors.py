@@ -20,6 +20,7 @@ from rest_framework import exceptions
 from tasks_app import errors
 from tasks_app.api.rendering import PROBLEM, answer
 from tasks_app.api.request_ids import get_request_id
+from tasks_app.line import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,9 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse
         return problem(413, "The body is too large.")
     if isinstance(exc, SuspiciousOperation):
         return problem(400, "The request is malformed.", fields=[])
+    if isinstance(exc, AWAY):
+        log.warning("Redis refused in a request: %s", exc, extra=_log_extra(context))
+        return _command_problem(errors.QueueUnavailable())
     if isinstance(exc, (DatabaseError, InterfaceError)):
         log.error("the database failed in a request", exc_info=exc, extra=_log_extra(context))
         return _command_problem(errors.StoreUnavailable())

@@ -2,7 +2,7 @@
 -- KEYS: 1 the stream  2 the idempotency key, or ''
 -- ARGV: 1 value of the idempotency key  2 its seconds to live, then 9 for each task:
 --       queue, bound of that queue, id, snapshot, data, created_at, timeout, description, weight
--- Returns {'ok'} | {'replay', value} | {'full', queue, waiting, bound, drained a second}
+-- Returns {'ok', seconds, microseconds: the time} | {'replay', value} | {'full', queue, waiting, bound, drained a second}
 local STRIDE = 9
 local stream, idempotency = KEYS[1], KEYS[2]
 
@@ -38,4 +38,4 @@ end
 if idempotency ~= '' then
   redis.call('SET', idempotency, ARGV[1], 'EX', ARGV[2])
 end
-return {'ok'}
+return {'ok', read_clock()}

@@ -1,15 +1,21 @@
 -- Move tasks: from where each is, to where it belongs now, its status and its snapshot written in the same step.
 -- KEYS: 1 the stream
--- ARGV: 1 now, RFC 3339, then 17 for each task:
---   1 id  2 queue  3 from  4 worker (from wip)  5 epoch  6 to  7 score  8 seconds to live  9 snapshot  10 status
+-- ARGV: 17 for each task:
+--   1 id  2 queue  3 from  4 worker (from wip)  5 epoch  6 to
+--   7 to scheduled: seconds until it is due; to ended: when it began, or ''  8 seconds to live  9 snapshot  10 status
 --   11 failures or ''  12 solo: '1', '' (leave as it is)  13 data  14 created_at  15 timeout  16 description  17 weight
--- from: wip (the registry of started jobs, under that worker) | scheduled | lost (nowhere) | anywhere | ended
+-- from: wip (the registry of started jobs, under that worker) | scheduled | lost (nowhere, whatever RQ's registries
+--       of ended jobs say) | anywhere | ended
 --       | waiting (in either queue) | delayed (scheduled, for either queue)
 -- to: front | back | urgent (front, and a busy worker makes way) | yield (front, behind urgent ones) | scheduled
 --     | split (its shards run in its place) | ended | stay
+-- A worker's own end (from wip) and the time of a next attempt are written by Redis's clock; a task that is delayed
+-- already keeps its time.
 -- Returns 1 or 0 for each task; 0: it was not where it should be, or the worker was taken over.
 local STRIDE = 17
-local stream, now = KEYS[1], ARGV[1]
+local stream = KEYS[1]
+local seconds, micros = read_clock()
+local now = format_time(seconds, micros)
 local QUEUES = {'high', 'low'}
 local REGISTRY = {finished = 'rq:finished:', failed = 'rq:failed:', stopped = 'rq:failed:', canceled = 'rq:canceled:'}
 local answer = {}
@@ -27,6 +33,17 @@ local function remove_started(id, test_only)
   return found
 end
 
+local function leave_ended(id)
+  for _, prefix in pairs(REGISTRY) do
+    for _, name in ipairs(QUEUES) do redis.call('ZREM', prefix .. name, id) end
+  end
+end
+
+local function leave_intermediate(id)
+  -- Where a worker of RQ's own that died has left it; the next one would fail it for that.
+  for _, name in ipairs(QUEUES) do redis.call('LREM', 'rq:queue:' .. name .. ':intermediate', 0, id) end
+end
+
 local function is_placed(id)
   -- After a FLUSHALL no job is there, and a long queue need not be searched for each. An entry without its job, should
   -- there be one, only makes the id stand twice: the second take finds no claim to get.
@@ -41,6 +58,7 @@ end
 local function leave(from, queue, id, worker, to)
   if from == 'wip' then
     local was = redis.call('ZREM', 'rq:wip:' .. queue, id .. ':' .. worker)
+    if to == 'urgent' then leave_intermediate(id) end
     -- The end of a task is decided in the database; whether its worker still stands in the registry is not asked.
     return was == 1 or to == 'ended'
   elseif from == 'scheduled' then
@@ -56,7 +74,11 @@ local function leave(from, queue, id, worker, to)
   elseif from == 'delayed' then
     return redis.call('ZREM', 'rq:scheduled:high', id) + redis.call('ZREM', 'rq:scheduled:low', id) > 0
   elseif from == 'lost' then
-    return not is_placed(id)
+    if is_placed(id) then return false end
+    -- A worker of RQ's own may have failed it.
+    leave_ended(id)
+    leave_intermediate(id)
+    return true
   elseif from == 'anywhere' then
     for _, name in ipairs(QUEUES) do
       redis.call('LREM', 'rq:queue:' .. name, 0, id)
@@ -67,22 +89,42 @@ local function leave(from, queue, id, worker, to)
     remove_started(id, false)
     return true
   elseif from == 'ended' then
-    for _, prefix in pairs(REGISTRY) do
-      for _, name in ipairs(QUEUES) do redis.call('ZREM', prefix .. name, id) end
-    end
+    leave_ended(id)
     return not is_placed(id)
   end
   return true
 end
 
-for i = 2, #ARGV, STRIDE do
+local function is_told(job, status)
+  -- RQ's own tools change the status alone: the snapshot must say so as well.
+  local found = redis.call('HMGET', job, 'status', 's')
+  return found[1] == status and found[2] and string.find(found[2], '"status":"' .. status .. '"', 1, true)
+end
+
+local function add_time(snapshot, name, text)
+  return string.sub(snapshot, 1, -2) .. ',"' .. name .. '":"' .. text .. '"}'  -- of two values the last one counts
+end
+
+local function find_score(id)
+  return redis.call('ZSCORE', 'rq:scheduled:high', id) or redis.call('ZSCORE', 'rq:scheduled:low', id)
+end
+
+pass_when_full()
+for i = 1, #ARGV, STRIDE do
   local id, queue, from, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local epoch, to, score, ttl = tonumber(ARGV[i + 4]), ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7])
+  local epoch, to, ttl = tonumber(ARGV[i + 4]), ARGV[i + 5], tonumber(ARGV[i + 7])
   local snapshot, status = ARGV[i + 8], ARGV[i + 9]
   local job, list = 'rq:job:' .. id, 'rq:queue:' .. queue
+  local due = from == 'delayed' and find_score(id)
+  if to == 'scheduled' and not due then
+    due = seconds + micros / 1e6 + math.max(0, tonumber(ARGV[i + 6]))
+    snapshot = add_time(snapshot, 'next_attempt_at', format_time(math.floor(due), math.floor(due % 1 * 1e6)))
+  elseif to == 'ended' and from == 'wip' then
+    snapshot = add_time(snapshot, 'ended_at', ARGV[i + 6] > now and ARGV[i + 6] or now)
+  end
   local newest = tonumber(redis.call('HGET', job, 'epoch') or '0')
   local moved = 0
-  if to == 'ended' and newest == epoch and redis.call('HGET', job, 'status') == status then
+  if to == 'ended' and newest == epoch and is_told(job, status) then
     -- Told before, by the worker or by a rescue.
     leave(from, queue, id, worker, to)
     moved = 1
@@ -100,7 +142,8 @@ for i = 2, #ARGV, STRIDE do
           redis.call('SREM', 'longtasks:split', id)
           if ttl > 0 then
             redis.call('EXPIRE', job, ttl)
-            redis.call('ZADD', REGISTRY[status] .. queue, score, id)
+            leave_ended(id)
+            redis.call('ZADD', REGISTRY[status] .. queue, seconds + ttl, id)
           else
             redis.call('DEL', job)
           end
@@ -126,7 +169,7 @@ for i = 2, #ARGV, STRIDE do
       elseif to == 'split' then
         redis.call('SADD', 'longtasks:split', id)
       elseif to == 'scheduled' then
-        redis.call('ZADD', 'rq:scheduled:' .. queue, score, id)
+        redis.call('ZADD', 'rq:scheduled:' .. queue, due, id)
       end
       redis.call('SADD', 'rq:queues', list)
     end

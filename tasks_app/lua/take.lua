@@ -2,13 +2,14 @@
 -- small ones as may share a chunk. Each is marked started and noted in RQ's registry of started jobs in the same
 -- step, so that a worker that dies right after has lost nothing.
 -- KEYS: 1 the stream
--- ARGV: 1 worker  2 now, RFC 3339  3 tasks at most  4 records at most, then the queues in order
+-- ARGV: 1 worker  2 tasks at most  3 records at most, then the queues in order
 -- Returns {last id of the stream, {queue, id, snapshot, failures, solo}, …}
-local stream, worker, now = KEYS[1], ARGV[1], ARGV[2]
-local max_tasks, max_records = tonumber(ARGV[3]), tonumber(ARGV[4])
+local stream, worker = KEYS[1], ARGV[1]
+local max_tasks, max_records = tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = format_time(read_clock())
 local taken, records, full = {}, 0, false
 
-for i = 5, #ARGV do
+for i = 4, #ARGV do
   local queue = ARGV[i]
   local list = 'rq:queue:' .. queue
   if redis.call('EXISTS', 'longtasks:paused:' .. queue) == 0 then
@@ -16,7 +17,7 @@ for i = 5, #ARGV do
       local id = redis.call('LINDEX', list, 0)
       if not id then break end
       local job = 'rq:job:' .. id
-      local found = redis.call('HMGET', job, 'status', 's', 'w', 'failures', 'solo')
+      local found = redis.call('HMGET', job, 'status', 's', 'w', 'failures', 'solo', 'created_at')
       local snapshot, weight = found[2], tonumber(found[3] or '0')
       local alone = not snapshot or weight == 0 or weight > max_records or found[5]
       if #taken > 0 and (alone or records + weight > max_records) then break end
@@ -28,10 +29,12 @@ for i = 5, #ARGV do
         redis.call('ZADD', 'rq:wip:' .. queue, '+inf', id .. ':' .. worker)
         if snapshot then
           local attempts = tonumber(found[4] or '0') + 1
+          -- Where web's clock is ahead, a task does not begin before it was accepted.
+          local began = found[6] and found[6] > now and found[6] or now
           local first = string.find(snapshot, '"started_at":"', 1, true) == nil
           snapshot = string.sub(snapshot, 1, -2) .. ',"status":"started","cause":"take","actor":"","worker":"' .. worker
             .. '","attempts":' .. attempts .. ',"next_attempt_at":null'
-            .. (first and (',"started_at":"' .. now .. '"}') or '}')
+            .. (first and (',"started_at":"' .. began .. '"}') or '}')
           redis.call('HSET', job, 'status', 'started', 'started_at', now, 'worker_name', worker, 's', snapshot)
           redis.call('XADD', stream, '*', 's', snapshot)
         end

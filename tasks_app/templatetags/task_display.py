@@ -131,6 +131,7 @@ def cause_label(cause: str) -> str:
         "stop": _("its worker stopped"),
         "due": _("its pause is over"),
         "rescue": _("put back by rescue"),
+        "foreign_worker": _("put back: a worker of another program had failed it"),
         "retry": _("retried"),
         "cancel": _("cancel asked"),
         "priority": _("priority changed"),

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.django_db
 def healthy(redis: Redis) -> Redis:
     """Redis with one living worker, as RQ's registration leaves it."""
     now = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    redis.hset("rq:worker:w1", mapping={"queues": "high,low", "state": "idle", "last_heartbeat": now, "birth": now})
+    redis.hset(
+        "rq:worker:w1", mapping={"queues": "high,low", "state": "idle", "last_heartbeat": now, "birth": now, "rows": 0}
+    )
     redis.sadd("rq:workers", "rq:worker:w1")
     return redis
 
