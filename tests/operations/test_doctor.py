@@ -146,3 +146,32 @@ def test_the_command_is_clean_on_a_running_stack_and_counts_its_faults(make_stac
     told = json.loads(stack.run_manage("doctor", "--json").stdout)
     assert {each["check"] for each in told["findings"] if each["level"] == "fault"} == {"workers: high", "workers: low"}
     assert told["faults"] == 2
+
+
+def test_a_worker_of_another_program_is_named(healthy: Redis) -> None:
+    now = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    healthy.hset("rq:worker:stock", mapping={"queues": "high,mail", "state": "idle", "last_heartbeat": now})
+    healthy.hset("rq:worker:mailer", mapping={"queues": "mail", "state": "idle", "last_heartbeat": now})
+    healthy.sadd("rq:workers", "rq:worker:stock", "rq:worker:mailer")
+    found = faults()
+    assert list(found) == ["workers: foreign"]
+    assert "stock serves high" in found["workers: foreign"].found
+
+
+def test_a_worker_whose_clock_is_off_is_named(healthy: Redis) -> None:
+    healthy.hset("rq:worker:w1", "skew", "-10.204")
+    assert "w1's machine is 10.2 s behind Redis's" in faults()["clocks: worker"].found
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "value"),
+    [("OOM", "maxmemory", "1"), ("NOREPLICAS", "min-replicas-to-write", "1")],
+)
+def test_a_redis_that_refuses_writes_is_named_with_what_mends_it(
+    healthy: Redis, word: str, name: str, value: str
+) -> None:
+    with redis_config(healthy, name, value):
+        found = faults()
+    assert list(found) == ["redis: refuses writes"]
+    assert found["redis: refuses writes"].found.startswith(word)
+    assert found["redis: refuses writes"].mend
