@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from tasks_app.column_limits import cut_actor
 from tasks_app.models import AuditEntry, TaskRecord
 
 logger = logging.getLogger("longtasks.audit")
@@ -45,7 +46,7 @@ def record(
             AuditEntry(
                 at=now,
                 source=source,
-                actor=actor[:64],
+                actor=cut_actor(actor),
                 action=action,
                 task_id=uuid.UUID(task_id) if task_id else None,
                 queue=queue,

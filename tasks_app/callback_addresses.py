@@ -45,12 +45,22 @@ class Target:
 def is_acceptable(url: str, *, allow_private: bool) -> bool:
     """Tell whether a callbackUrl looks as it should. Resolves nothing: this happens in a request."""
     pattern = _ANY if allow_private else _PUBLIC
-    return len(url) <= CHARACTERS and url.isascii() and pattern.match(url) is not None and "\n" not in url
+    if len(url) > CHARACTERS or not url.isascii() or pattern.match(url) is None or "\n" in url:
+        return False
+    try:
+        parse(url)
+    except ValueError:
+        return False
+    return True
 
 
 def parse(url: str) -> Target:
-    """Return the target of an acceptable URL."""
+    """Return the target of an acceptable URL. Raises ValueError on one whose host nothing can connect to."""
     parts = urlsplit(url)
+    if "[" in parts.netloc:
+        ipaddress.IPv6Address(parts.hostname or "")
+    else:
+        (parts.hostname or "").encode("idna")  # as the look-up of the name does: labels of 1 to 63 characters
     is_tls = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(is_tls=is_tls, host=parts.hostname or "", port=parts.port or (443 if is_tls else 80), path=path)

@@ -21,7 +21,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import DateTimeField, ExpressionWrapper, Value
 from django.db.models.functions import Now
 
-from tasks_app import mirror, queries, queue
+from tasks_app import charsets, mirror, queries, queue, set_aside
 from tasks_app.errors import LongtasksError
 from tasks_app.line import AWAY, describe_refusal
 from tasks_app.liveness import list_registered
@@ -223,9 +223,9 @@ def check_database() -> Iterator[Finding]:
 def _check_mysql(cursor: Any) -> Iterator[Finding]:
     cursor.execute(
         "SELECT @@version, @@session.time_zone, @@session.sql_mode, @@global.innodb_flush_log_at_trx_commit,"
-        " @@global.max_connections, @@character_set_database, @@global.read_only"
+        " @@global.max_connections, @@global.read_only"
     )
-    number, time_zone, sql_mode, flush, connections, charset, read_only = cursor.fetchone()
+    number, time_zone, sql_mode, flush, connections, read_only = cursor.fetchone()
     isolation_name = "tx_isolation" if "MariaDB" in number else "transaction_isolation"
     cursor.execute(f"SELECT @@session.{isolation_name}")
     isolation = str(cursor.fetchone()[0])
@@ -257,14 +257,30 @@ def _check_mysql(cursor: Any) -> Iterator[Finding]:
             f"innodb_flush_log_at_trx_commit is {flush}: a power cut loses committed chunks",
             "SET GLOBAL innodb_flush_log_at_trx_commit = 1, and the same in deploy/mariadb.cnf.",
         )
-    if not str(charset).startswith("utf8mb4"):
-        yield Finding(
-            FAULT, "database: charset", f"the database's is {charset}", "ALTER DATABASE … CHARACTER SET utf8mb4"
-        )
+    yield from _check_charsets()
     if int(read_only):
         yield Finding(FAULT, "database: read only", "it refuses writes", "Point DATABASE_URL at the primary.")
     yield from _check_connections(int(connections))
     yield Finding(OK, "database", f"{number}, {isolation}, {time_zone}")
+
+
+def _check_charsets() -> Iterator[Finding]:
+    charset = charsets.get_narrow_default()
+    if charset:
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        yield Finding(
+            FAULT,
+            "database: charset",
+            f"the default of new tables is {charset}: they will not hold every text",
+            f"ALTER DATABASE {name} CHARACTER SET {charsets.WANTED};",
+        )
+    for each in charsets.list_narrow_tables():
+        yield Finding(
+            FAULT,
+            f"database: charset of {each.table}",
+            f"{each.charset} ({', '.join(each.columns)}): tasks with other letters are set aside",
+            f"When writers may wait (it copies the table): {each.statement}",
+        )
 
 
 def _check_connections(allowed: int) -> Iterator[Finding]:
@@ -389,6 +405,20 @@ def check_mirror() -> Iterator[Finding]:
         )
 
 
+def check_set_aside() -> Iterator[Finding]:
+    counts = {kind: number for kind, number in set_aside.count_by_kind().items() if number}
+    if counts:
+        yield Finding(
+            FAULT,
+            "set aside",
+            ", ".join(f"{number} of kind {kind}" for kind, number in counts.items())
+            + ": what could not be processed waits for an operator",
+            "python manage.py set_aside list, then set_aside retry ID or set_aside drop ID (docs/operations.md).",
+        )
+    else:
+        yield Finding(OK, "set aside", "nothing")
+
+
 CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     check_settings,
     check_versions,
@@ -398,6 +428,7 @@ CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     check_clocks,
     check_workers,
     check_mirror,
+    check_set_aside,
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any, Final
 
 import orjson
@@ -96,6 +97,19 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "next_attempt_at": None,
     "cancel_requested": False,
 }
+_OTHER_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "created_at": (datetime,),
+    "started_at": (datetime, NoneType),
+    "ended_at": (datetime, NoneType),
+    "next_attempt_at": (datetime, NoneType),
+    "params": (dict,),
+    "counts": (dict,),
+    "total": (int, NoneType),
+    "error": (str, NoneType),
+    "cancel_requested": (bool,),
+}
+# Every other field has the type of its default.
+_TYPES: Final = {name: _OTHER_TYPES.get(name, (type(_DEFAULTS.get(name, "")),)) for name in _NAMES}
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -111,20 +125,48 @@ def encode(snapshot: Snapshot) -> bytes:
 def decode(data: bytes | str) -> Snapshot:
     """Return the snapshot of its JSON. Names it does not know are left out: a newer version may have written it.
 
-    Raises ValueError on anything that is no snapshot.
+    Raises ValueError on anything that is no snapshot: a field that is missing, or of another type.
     """
-    values = orjson.loads(data)
-    for name in _TIMES:
-        if values.get(name):
-            values[name] = datetime.fromisoformat(values[name])
     try:
-        return Snapshot(**values)
-    except TypeError:
-        known = {name: value for name, value in values.items() if name in _NAMES}
+        values = orjson.loads(data)
+    except ValueError as error:
+        raise ValueError(f"not a snapshot: not valid JSON: {error}") from None
+    if type(values) is not dict:
+        raise ValueError("not a snapshot: not a JSON object")
+    try:
+        for name in _TIMES:
+            if values.get(name):
+                values[name] = datetime.fromisoformat(values[name])
+        snapshot = Snapshot(**values)
+    except (TypeError, ValueError) as error:
+        values = {name: value for name, value in values.items() if name in _NAMES}
         try:
-            return Snapshot(**known)
-        except TypeError as error:
+            snapshot = Snapshot(**values)
+        except TypeError:
             raise ValueError(f"not a snapshot: {error}") from None
+    for name, value in values.items():
+        if type(value) not in _TYPES[name]:
+            raise ValueError(f"not a snapshot: {name} is {_show(value)}")
+    if any(type(number) is not int for number in snapshot.counts.values()):
+        raise ValueError(f"not a snapshot: counts are {_show(snapshot.counts)}: whole numbers are needed")
+    if snapshot.created_at.tzinfo is None:
+        raise ValueError(f"not a snapshot: created_at has no time zone: {snapshot.created_at}")
+    return snapshot
+
+
+def decode_if_valid(data: bytes | str | None) -> Snapshot | None:
+    """Return the snapshot of its JSON; None of nothing, and of what cannot be decoded."""
+    if not data:
+        return None
+    try:
+        return decode(data)
+    except ValueError:
+        return None
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return f"{text[:80]}{'...' if len(text) > 80 else ''} ({type(value).__name__})"
 
 
 def supersedes(new: Snapshot, old: Snapshot) -> bool:
@@ -145,10 +187,10 @@ def append(pipeline: Redis[Any], snapshot: Snapshot) -> None:
     pipeline.xadd(STREAM_KEY, {"s": encode(snapshot)})
 
 
-def read(connection: Redis[Any], *, after: str, count: int, block_ms: int | None = None) -> list[tuple[str, Snapshot]]:
-    """Return up to `count` snapshots after the cursor `after`, oldest first, with their stream ids.
+def read(connection: Redis[Any], *, after: str, count: int, block_ms: int | None = None) -> list[tuple[str, bytes]]:
+    """Return up to `count` entries after the cursor `after`, oldest first: each one's stream id, and its snapshot's JSON.
 
-    With `block_ms` it waits that long for the first one. An entry that is no snapshot is passed over.
+    With `block_ms` it waits that long for the first one. Of an entry that holds no snapshot it returns what it does hold.
     """
     answer: Any = connection.xread({STREAM_KEY: after}, count=count, block=block_ms)
     if not answer:
@@ -161,13 +203,14 @@ def read(connection: Redis[Any], *, after: str, count: int, block_ms: int | None
             entries = entries[0]
     else:
         entries = answer[0][1]
-    snapshots = []
-    for entry_id, entry in entries:
-        try:
-            snapshots.append((_text(entry_id), decode(entry[b"s"] if b"s" in entry else entry["s"])))
-        except (KeyError, ValueError, TypeError):
-            continue
-    return snapshots
+    return [(_text(entry_id), _snapshot_of(entry)) for entry_id, entry in entries]
+
+
+def _snapshot_of(entry: dict[bytes | str, bytes | str]) -> bytes:
+    data = entry.get(b"s", entry.get("s"))
+    if data is None:
+        data = repr(entry)
+    return data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
 
 
 def trim(connection: Redis[Any], *, through: str) -> None:

@@ -7,16 +7,23 @@ from typing import Any
 
 import redis
 
-from tasks_app import events, queue
+from tasks_app import events, queue, set_aside
 from tasks_app.events import Snapshot
 from tasks_app.records import read_snapshot
 
 
 def find_snapshot(connection: redis.Redis[Any], task_id: uuid.UUID | str) -> Snapshot | None:
-    """Return a task's snapshot from its job or from its record; None where neither is, or for what is no task's id."""
+    """Return a task's snapshot from its job or from its record; None where neither is, or for what is no task's id.
+
+    A job's snapshot that cannot be decoded is set aside.
+    """
     data: Any = connection.hget(queue.job_key(str(task_id)), "s")
     if data:
-        return events.decode(data)
+        try:
+            return events.decode(data)
+        except ValueError as error:
+            # The next move of the task writes its snapshot anew, from its record.
+            set_aside.note(kind=set_aside.TASK, key=str(task_id), payload=data, error=error)
     try:
         key = task_id if isinstance(task_id, uuid.UUID) else uuid.UUID(task_id)
     except ValueError:

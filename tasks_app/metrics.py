@@ -16,9 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tasks_app import mirror, queries, queue, task_counters
+from tasks_app import mirror, queries, queue, set_aside, task_counters
 from tasks_app.errors import LongtasksError
-from tasks_app.infrastructure import REDIS_ERRORS
+from tasks_app.infrastructure import REDIS_ERRORS, mapped_errors
 from tasks_app.liveness import list_registered
 
 _COUNTERS: Final = (
@@ -49,6 +49,7 @@ class TaskCollector(Collector):
         if redis_up:
             try:
                 yield from _queue_state()
+                yield _set_aside_items()
             except LongtasksError:
                 database_up = False
         else:
@@ -114,6 +115,17 @@ def _queue_state() -> Iterator[Metric]:
     for state in ("busy", "idle"):
         workers.add_metric((state,), sum(1 for each in states.values() if (each == "busy") == (state == "busy")))
     yield workers
+
+
+def _set_aside_items() -> Metric:
+    with mapped_errors():
+        counts = set_aside.count_by_kind()
+    gauge = GaugeMetricFamily(
+        "longtasks_set_aside_items", "Items that could not be processed and wait for an operator.", labels=("kind",)
+    )
+    for kind, number in counts.items():
+        gauge.add_metric((kind,), number)
+    return gauge
 
 
 def _is_database_up() -> bool:

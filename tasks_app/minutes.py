@@ -22,6 +22,8 @@ from tasks_app.models import TaskMinute, TaskRecord
 KEEP: Final = timedelta(days=30)
 # A bucket's upper bound is 2^(1/4) times its lower one: a quantile read from it is off by 9 % at most.
 _BUCKETS_PER_DOUBLING: Final = 4
+# What the columns of counts and of rows hold, in any of the databases. A sum stays there: it must not refuse later tasks.
+_MOST: Final = (2**31 - 1, 2**63 - 1)
 
 _Key = tuple[int, str, str]  # minute since the epoch, queue, type
 
@@ -85,7 +87,7 @@ class Rollup:
             else:
                 changed.append(row)
             for name, number in minute.counts.items():
-                setattr(row, name, getattr(row, name) + number)
+                setattr(row, name, min(_MOST[name == "rows"], getattr(row, name) + number))
             row.waits = merge([row.waits, minute.waits])
             row.runs = merge([row.runs, minute.runs])
         for row in changed:

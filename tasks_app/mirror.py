@@ -1,20 +1,23 @@
 """The mirror: from the stream of snapshots to TaskRecord and TaskEvent, the cursor in the same transaction.
 
 Owns the read side's rows: nobody else writes them. Must not decide anything about tasks. Any number of mirrors may
-run: the cursor's row is locked while one works.
+run: the cursor's row is locked while one works. An entry that is refused is set aside in the transaction that moves the
+cursor past it.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import redis
 from django.conf import settings
 from django.db import transaction
 
-from tasks_app import crash_points, events, queue, webhooks
+from tasks_app import column_limits, crash_points, events, isolation, queue, set_aside, webhooks
 from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
 from tasks_app.minutes import Rollup
@@ -24,6 +27,22 @@ from tasks_app.task_counters import Tally
 
 CURSOR: Final = "events"
 RATE_SECONDS: Final = 1.0
+ROW_BYTES: Final = 700  # of a row beside what its snapshot holds: names of columns that have defaults, times, quotes
+BATCH_BYTES: Final = 16 << 20  # of a batch in memory, and of its longest statement
+SURE_BYTES: Final = 256 << 10  # every server takes a statement of this length
+Entry = tuple[str, bytes]  # stream id, a snapshot's JSON
+
+
+class Overtaken(isolation.Interrupted):
+    """Another mirror has moved the cursor."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What is to be counted when the transaction has committed."""
+
+    tally: Tally = field(default_factory=Tally)
+    ended: Counter[str] = field(default_factory=Counter)
 
 
 class Mirror:
@@ -32,43 +51,144 @@ class Mirror:
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
         self._seen = events.START  # where the last transaction left the cursor; only to wait at
+        self._most = settings.LONGTASKS.mirror_batch  # entries of the next batch
+        self._tally = Tally()  # committed, but not yet in Redis
         self._ended = dict.fromkeys(queue.QUEUES, 0)
         self._rates = dict.fromkeys(queue.QUEUES, 0.0)
         self._rated_at = time.monotonic()
+        self.has_more = False  # the last batch was as large as it may be
 
     def wait(self, *, block_ms: int) -> bool:
         """Wait until the stream has something to read; False when it stayed silent."""
         return bool(events.read(self._redis, after=self._seen, count=1, block_ms=block_ms))
 
     def step(self) -> int:
-        """Apply the next snapshots, MIRROR_BATCH at most, and trim them. Returns how many were read."""
-        tally = Tally()
-        with transaction.atomic():
-            cursor = self._lock_cursor()
-            entries = events.read(self._redis, after=cursor.stream_id, count=settings.LONGTASKS.mirror_batch)
-            if not entries and events.is_older(events.get_last_id(self._redis), cursor.stream_id):
-                # A new stream whose ids begin lower: Redis was flushed, and its clock is behind the old one's.
-                entries = events.read(self._redis, after=events.START, count=settings.LONGTASKS.mirror_batch)
-                cursor.stream_id = events.START
-                cursor.save()
-            if entries:
-                self._apply(entries, tally)
-                cursor.stream_id = entries[-1][0]
-                cursor.save()
-            crash_points.reach(crash_points.IN_MIRROR)
-        self._seen = cursor.stream_id
+        """Apply the next snapshots, MIRROR_BATCH at most, and trim them. Returns how many were read.
+
+        Those that are refused are set aside. Raises the error of an outage; then the next batch is smaller, so that
+        entries that a server answers with a broken connection do not hold up the others.
+        """
+        entries: list[Entry] = []
+        stored = events.START
+        applied = Applied()
+        try:
+            with transaction.atomic():
+                cursor = self._lock_cursor()
+                stored = cursor.stream_id
+                entries = self._read(after=stored)
+                if not entries and events.is_older(events.get_last_id(self._redis), stored):
+                    # A new stream whose ids begin lower: Redis was flushed, and its clock is behind the old one's.
+                    entries = self._read(after=events.START)
+                    cursor.stream_id = events.START
+                    cursor.save()
+                if entries:
+                    self._apply(entries, applied)
+                    cursor.stream_id = entries[-1][0]
+                    cursor.save()
+                crash_points.reach(crash_points.IN_MIRROR)
+        except Exception as error:
+            if not entries:
+                raise
+            if isolation.is_outage(error):
+                self._most = max(1, len(entries) // 2)
+                raise
+            self._apply_by_halves(entries, error, stored=stored)
+        else:
+            self._seen = cursor.stream_id
+            self._count(applied)
+            self._most = min(settings.LONGTASKS.mirror_batch, self._most * 2)
         # Also where nothing is new: a mirror that died before its trim has left entries that were read.
-        events.trim(self._redis, through=cursor.stream_id)
-        if entries:
-            tally.save(self._redis)
+        events.trim(self._redis, through=self._seen)
+        self._save_totals()
         self._keep_rates()
         return len(entries)
+
+    def apply_again(self, entry: Entry) -> bool:
+        """Apply an entry that was set aside. False where its task has gone on since; then nothing is applied.
+
+        Raises what the entry is refused with.
+        """
+        snapshot = column_limits.check(events.decode(entry[1]))
+        with transaction.atomic():
+            self._lock_cursor()
+            if TaskRecord.objects.filter(pk=snapshot.id, updated_at__gt=events.get_time_of(entry[0])).exists():
+                return False
+            applied = Applied()
+            self._write([(entry[0], snapshot)], applied)
+        self._count(applied)
+        self._save_totals()
+        return True
+
+    def _read(self, *, after: str) -> list[Entry]:
+        """Read the next batch: bounded in entries, and in the bytes of the statement that will insert their rows."""
+        entries = events.read(self._redis, after=after, count=self._most)
+        self.has_more = len(entries) == self._most
+        sizes = [_row_bytes(data) for _, data in entries]
+        if sum(sizes) <= SURE_BYTES:
+            return entries
+        left = min(BATCH_BYTES, set_aside.get_packet_bytes()) - ROW_BYTES
+        for index, size in enumerate(sizes):
+            left -= size
+            if left < 0 and index:
+                self.has_more = True
+                self._most = index  # doubled after each batch that was applied
+                return entries[:index]
+        return entries
+
+    def _apply_by_halves(self, entries: Sequence[Entry], error: Exception, *, stored: str) -> None:
+        """Apply a batch that was refused in smaller ones, each in a transaction that moves the cursor past it."""
+        position = stored
+
+        def move(part: Sequence[Entry], refused: Exception | None) -> None:
+            nonlocal position
+            applied = Applied()
+            with transaction.atomic():
+                cursor = self._lock_cursor()
+                if cursor.stream_id != position:
+                    raise Overtaken
+                if refused is None:
+                    self._apply(part, applied)
+                else:
+                    _put_aside(part[0], refused)
+                cursor.stream_id = part[-1][0]
+                cursor.save()
+                crash_points.reach(crash_points.IN_MIRROR)
+            position = self._seen = part[-1][0]
+            self._count(applied)
+
+        try:
+            isolation.apply_halves(
+                entries,
+                error,
+                apply=lambda part: move(part, None),
+                put_aside=lambda entry, refused: move([entry], refused),
+            )
+        except Overtaken:
+            return  # the next step reads what is left
 
     def _lock_cursor(self) -> MirrorCursor:
         cursor, _ = MirrorCursor.objects.select_for_update().get_or_create(name=CURSOR)
         return cursor
 
-    def _apply(self, entries: Sequence[tuple[str, Snapshot]], tally: Tally) -> None:
+    def _apply(self, raw: Sequence[Entry], applied: Applied) -> None:
+        """Apply entries in the running transaction; set aside those that hold no snapshot or do not fit the columns."""
+        packet_bytes = 0
+        entries = []
+        for entry in raw:
+            try:
+                events.get_time_of(entry[0])
+                if (size := _row_bytes(entry[1])) > SURE_BYTES:
+                    packet_bytes = packet_bytes or set_aside.get_packet_bytes()
+                    if size > packet_bytes:
+                        raise ValueError(f"its row takes {size} bytes; max_allowed_packet is {packet_bytes}")
+                entries.append((entry[0], column_limits.check(events.decode(entry[1]))))
+            except (ValueError, OverflowError, RecursionError) as error:
+                _put_aside(entry, error)
+        if entries:
+            self._write(entries, applied)
+
+    def _write(self, entries: Sequence[tuple[str, Snapshot]], applied: Applied) -> None:
+        tally = applied.tally
         for _, snapshot in entries:
             if snapshot.parent:
                 tally.add_shard(snapshot)
@@ -99,7 +219,7 @@ class Mirror:
             if snapshot.cause != events.PROGRESS:
                 history.append((entry_id, snapshot))
             if snapshot.ended and (known is None or not known.ended):
-                self._ended[snapshot.priority] = self._ended.get(snapshot.priority, 0) + 1
+                applied.ended[snapshot.priority] += 1
                 if snapshot.callback_url:
                     to_tell.append(snapshot)
         rollup.save()
@@ -108,6 +228,24 @@ class Mirror:
         _save_history(history)
         if to_tell:
             webhooks.note_ends(to_tell)
+
+    def _count(self, applied: Applied) -> None:
+        """Take over what a committed transaction has counted."""
+        self._tally.merge(applied.tally)
+        for name, number in applied.ended.items():
+            self._ended[name] = self._ended.get(name, 0) + number
+
+    def _save_totals(self) -> None:
+        """Add the totals to Redis. What it refuses for a while is kept; a field that it refuses is set aside."""
+        away: Exception | None = None
+        for name, number, error in self._tally.save(self._redis):
+            if isolation.is_outage(error):
+                self._tally.add_total(name, number)
+                away = error
+            else:
+                set_aside.note(kind=set_aside.TOTAL, key=name, payload=f"{name} {number}".encode(), error=error)
+        if away is not None:
+            raise away
 
     def _keep_rates(self) -> None:
         """Keep how many tasks end in a second, by queue, for the Retry-After of a full one."""
@@ -121,6 +259,15 @@ class Mirror:
                 queue.set_when_full(self._redis, queue.drain_key(name), f"{self._rates[name]:.2f}", seconds=60)
             self._ended[name] = 0
         self._rated_at = time.monotonic()
+
+
+def _row_bytes(data: bytes) -> int:
+    """Return how long a snapshot's row may become in a statement, escaped."""
+    return ROW_BYTES + len(data) + data.count(b'"') + data.count(b"'") + data.count(b"\\")
+
+
+def _put_aside(entry: Entry, error: Exception) -> None:
+    set_aside.note(kind=set_aside.SNAPSHOT, key=entry[0], payload=entry[1], error=error)
 
 
 def get_lag_seconds(connection: redis.Redis[Any]) -> float:

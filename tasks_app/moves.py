@@ -15,7 +15,7 @@ import redis
 from django.conf import settings
 from rq.utils import utcformat
 
-from tasks_app import events, queue
+from tasks_app import column_limits, events, queue
 from tasks_app.events import Snapshot
 
 _take: Final = queue.Script("take")
@@ -33,7 +33,9 @@ class Taken:
 
     queue: str
     task_id: str
-    snapshot: Snapshot | None  # None: a job of another function, or one that Redis has lost
+    snapshot: (
+        Snapshot | None
+    )  # None: a job of another function, or one whose snapshot Redis has lost or cannot be decoded
     failures: int  # failed attempts before this one
     solo: bool  # it was in a worker that died: it shares no chunk until it has run
 
@@ -63,8 +65,8 @@ def take_tasks(
     taken = [
         Taken(
             queue=name.decode(),
-            task_id=task_id.decode(),
-            snapshot=events.decode(snapshot) if snapshot else None,
+            task_id=task_id.decode(errors="backslashreplace"),
+            snapshot=events.decode_if_valid(snapshot),
             failures=int(failures),
             solo=bool(solo),
         )
@@ -79,7 +81,7 @@ def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool
         return []
     args: list[Any] = []
     for move in moves:
-        snapshot = move.snapshot
+        snapshot = column_limits.cut_texts(move.snapshot)
         ttl_seconds = 0 if snapshot.parent else _ttl_seconds(snapshot.status)  # nobody asks for a shard that is done
         args += (
             snapshot.id,

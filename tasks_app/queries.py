@@ -221,6 +221,5 @@ def _to_time(text: str | None) -> datetime | None:
 
 
 def _age_seconds(data: bytes | None) -> float:
-    if not data:
-        return 0.0
-    return max(0.0, (datetime.now(UTC) - events.decode(data).created_at).total_seconds())
+    snapshot = events.decode_if_valid(data)
+    return max(0.0, (datetime.now(UTC) - snapshot.created_at).total_seconds()) if snapshot is not None else 0.0

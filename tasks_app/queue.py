@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq.utils import utcformat
 
-from tasks_app import events
+from tasks_app import column_limits, events
 from tasks_app.clock import clock
 from tasks_app.errors import QueueFull, QueueUnavailable, UnknownQueue
 from tasks_app.events import Snapshot
@@ -171,7 +171,7 @@ def enqueue_tasks(
             snapshot.priority,
             bounds[snapshot.priority],
             snapshot.id,
-            events.encode(snapshot),
+            events.encode(column_limits.cut_texts(snapshot)),
             JOB_DATA,
             utcformat(snapshot.created_at),
             longtasks.job_timeout_seconds,
@@ -236,19 +236,19 @@ def get_retry_after_seconds(*, excess: int, drained: float) -> int:
 
 
 def get_snapshot(task_id: str) -> Snapshot | None:
-    """Return the snapshot that the task's RQ job holds; None where Redis does not know the task."""
+    """Return the snapshot that the task's RQ job holds; None where there is none, or it cannot be decoded."""
     with mapped_errors():
         data = _line.execute_command("HGET", job_key(task_id), "s")
-    return events.decode(data) if data else None
+    return events.decode_if_valid(data)
 
 
 def get_snapshots(task_ids: Sequence[str]) -> list[Snapshot | None]:
-    """Return the snapshots that the tasks' RQ jobs hold, in order, in one round trip."""
+    """Return the snapshots that the tasks' RQ jobs hold, in order, in one round trip; None as in `get_snapshot`."""
     with mapped_errors():
         pipeline = get_connection().pipeline(transaction=False)
         for task_id in task_ids:
             pipeline.hget(job_key(task_id), "s")
-        return [events.decode(data) if data else None for data in pipeline.execute()]
+        return [events.decode_if_valid(data) for data in pipeline.execute()]
 
 
 def get_status(task_id: str) -> str:

@@ -10,14 +10,15 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import redis
 
-from tasks_app import checkpoints, crash_points, events, foreign, moves, queue, shards
+from tasks_app import checkpoints, crash_points, events, foreign, isolation, moves, queue, shards
 from tasks_app.clock import clock
 from tasks_app.events import Snapshot
 from tasks_app.liveness import Death, Liveness, read_causes
@@ -49,6 +50,7 @@ class Rescue:
         self._redis = connection
         self._liveness = Liveness(connection=connection)
         self._shard_watch = ShardWatch(connection=connection)
+        self._isolation = isolation.Isolation()
         self._swept_to = uuid.UUID(int=0)
         self._placed: set[str] = set()
         self._settled_at = clock.now()
@@ -74,7 +76,7 @@ class Rescue:
         for row in self._untold_cancels.find():
             self._place(row, source="anywhere")
         for row in self._shard_watch.find_stuck():
-            self._place(row, source="anywhere")
+            self._isolation.run(str(row.task_id), partial(self._place_stuck, row))
         deadline = time.monotonic() + SWEEP_SECONDS
         while self._sweep() and time.monotonic() < deadline:
             pass
@@ -86,6 +88,17 @@ class Rescue:
         queue.check_writes(self._redis, room=False)
         self.take_back_expired()
         self.put_back_started()
+
+    def put_back(self, task_id: uuid.UUID) -> None:
+        """Put one task where it belongs, where it is nowhere: an operator's second try. Raises what it is refused with."""
+        row = checkpoints.get_checkpoints([task_id]).get(task_id)
+        snapshot = find_snapshot(self._redis, task_id)
+        if snapshot is None or snapshot.ended:
+            return
+        if row is None:
+            moves.move_tasks(self._redis, [Move(_waiting(snapshot, cause="rescue"), "lost", "back")])
+        elif row.outcome or row.lease_until is None:
+            self._place(row, source="lost", snapshot=snapshot)
 
     def note_outage(self) -> None:
         """Redis or the database was away: who fell silent or let its claim run out meanwhile may be alive."""
@@ -100,16 +113,17 @@ class Rescue:
         now = self._read_clock()
         for name in queue.QUEUES:
             due: Any = self._redis.zrangebyscore(f"rq:scheduled:{name}", 0, now, start=0, num=PAGE)
-            batch = [
-                Move(
-                    replace(snapshot, status=events.QUEUED, next_attempt_at=None, cause="due", actor=""),
-                    "scheduled",
-                    "front",
-                )
-                for snapshot in queue.get_snapshots([task_id.decode() for task_id in due])
-                if snapshot is not None
-            ]
-            moved += sum(moves.move_tasks(self._redis, batch))
+            task_ids = [_text(member) for member in due]
+            batch = []
+            for task_id, snapshot in zip(task_ids, queue.get_snapshots(task_ids), strict=True):
+                if snapshot is None and not self._isolation.is_resting(task_id):
+                    snapshot = find_snapshot(self._redis, task_id)
+                if snapshot is None:
+                    self._isolation.let_rest(task_id)  # a job of another function, or one that cannot be decoded
+                else:
+                    again = replace(snapshot, status=events.QUEUED, next_attempt_at=None, cause="due", actor="")
+                    batch.append(Move(again, "scheduled", "front"))
+            moved += self._move_isolated(batch)
         return moved
 
     # --- claims that ran out
@@ -127,9 +141,12 @@ class Rescue:
         holders = {task_id: row.worker for task_id, row in checkpoints.get_checkpoints(run_out).items()}
         causes = read_causes(self._redis, holders.values())
         for task_id in run_out:
-            row = checkpoints.expire(task_id=task_id, cause=causes.get(holders.get(task_id, ""), ""))
-            if row is None:
-                continue
+            cause = causes.get(holders.get(task_id, ""), "")
+            self._isolation.run(str(task_id), partial(self._take_back_silent, task_id, cause))
+
+    def _take_back_silent(self, task_id: uuid.UUID, cause: str) -> None:
+        row = checkpoints.expire(task_id=task_id, cause=cause)
+        if row is not None:
             end_connection_of(self._redis, worker=row.worker)
             crash_points.reach(crash_points.IN_RESCUE)
             self._place(row, source="anywhere")
@@ -141,31 +158,40 @@ class Rescue:
         members = []
         for name in queue.QUEUES:
             started: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
-            members += [(name, *member.decode().partition(":")[::2]) for member in started]
+            members += [(name, *_text(member).partition(":")[::2]) for member in started]
         dead = self._liveness.find_dead({worker for _, _, worker in members})
         orphans = [(name, task_id, worker) for name, task_id, worker in members if worker in dead]
         if not orphans:
             return
         known = checkpoints.get_checkpoints(_uuids(task_id for _, task_id, _ in orphans))
         for name, task_id, worker in orphans:
-            key = _uuid(task_id)
-            row = known.get(key) if key else None
-            if row is not None:
-                if row.outcome or row.lease_until is None:
-                    self._place(row, source="wip", worker=worker)
-                elif row.worker != worker:  # another has it: this is only what the dead one left
-                    self._redis.zrem(f"rq:wip:{name}", f"{task_id}:{worker}")
-                elif dead[worker].is_certain:
-                    self._take_back(row, death=dead[worker])
-                continue
-            snapshot = find_snapshot(self._redis, key) if key else None
-            if snapshot is None:
-                self._put_back_foreign(name, task_id, worker)
-                continue
-            end_connection_of(self._redis, worker=worker)  # it may stand still in the middle of a shared chunk
-            self._move(
-                Move(_waiting(snapshot, cause="rescue"), "wip", "urgent", worker=worker, solo=True), kind="started"
-            )
+            self._isolation.run(task_id, partial(self._put_back_orphan, name, task_id, worker, known, dead))
+
+    def _put_back_orphan(
+        self,
+        name: str,
+        task_id: str,
+        worker: str,
+        known: Mapping[uuid.UUID, TaskCheckpoint],
+        dead: Mapping[str, Death],
+    ) -> None:
+        """Put back one task of a dead worker."""
+        key = _uuid(task_id)
+        row = known.get(key) if key else None
+        if row is not None:
+            if row.outcome or row.lease_until is None:
+                self._place(row, source="wip", worker=worker)
+            elif row.worker != worker:  # another has it: this is only what the dead one left
+                self._redis.zrem(f"rq:wip:{name}", f"{task_id}:{worker}")
+            elif dead[worker].is_certain:
+                self._take_back(row, death=dead[worker])
+            return
+        snapshot = find_snapshot(self._redis, key) if key else None
+        if snapshot is None:
+            self._put_back_foreign(name, task_id, worker)
+            return
+        end_connection_of(self._redis, worker=worker)  # it may stand still in the middle of a shared chunk
+        self._move(Move(_waiting(snapshot, cause="rescue"), "wip", "urgent", worker=worker, solo=True), kind="started")
 
     def _take_back(self, row: TaskCheckpoint, *, death: Death) -> None:
         """Take a claim back before its lease is over."""
@@ -195,7 +221,7 @@ class Rescue:
         for row in rows:
             record = ended.get(row.task_id)
             if record is not None and record.epoch < row.epoch:
-                self._place(row, source="ended")
+                self._isolation.run(str(row.task_id), partial(self._place, row, source="ended"))
 
     # --- the sweep: records against Redis
 
@@ -263,10 +289,11 @@ class Rescue:
             snapshot = to_snapshot(record)
             if row is not None:
                 if row.outcome or row.lease_until is None:
-                    self._place(row, source="lost", snapshot=snapshot, cause=cause)
+                    place = partial(self._place, row, source="lost", snapshot=snapshot, cause=cause)
+                    self._isolation.run(str(record.id), place)
                 continue  # claimed, and the claim is watched by its lease
             unclaimed.append(Move(_waiting(snapshot, cause=cause), "lost", "back"))
-        if moved := sum(moves.move_many(self._redis, unclaimed)):
+        if moved := self._move_isolated(unclaimed):
             kind = "lost" if cause == "rescue" else cause
             self.counts[kind] += moved
             logger.warning("rescued %d tasks (%s) that no worker of ours had begun", moved, kind)
@@ -278,9 +305,9 @@ class Rescue:
             pipeline.lrange(queue.queue_key(name), 0, -1)
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
         pipeline.smembers(SPLIT_KEY)  # looked after by ShardWatch
-        answers = [{entry.decode().partition(":")[0] for entry in answer} for answer in pipeline.execute()]
+        answers = [{_text(entry).partition(":")[0] for entry in answer} for answer in pipeline.execute()]
         for snapshot in foreign.list_canceled(self._redis, answers[1] | answers[3]):
-            self._cancel_as_rq(snapshot)
+            self._isolation.run(snapshot.id, partial(self._cancel_as_rq, snapshot))
         return set().union(*answers)
 
     # --- moving
@@ -314,6 +341,10 @@ class Rescue:
             move = Move(waiting, source, "urgent", worker=worker, failures=row.failures, solo=row.failures > 0)
         self._move(move, kind="expired")
 
+    def _place_stuck(self, row: TaskCheckpoint) -> None:
+        self._shard_watch.end_by_shard(row)
+        self._place(row, source="anywhere")
+
     def _tell_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
         """Tell the end of a shard's task, where this shard was its last, or ended it: its worker could not any more."""
         if row.outcome in ENDS_THE_TASK:
@@ -321,6 +352,16 @@ class Rescue:
         ended, parent = shards.read_parent(shard), find_snapshot(self._redis, shard.parent)
         if ended is not None and ended.outcome and parent is not None:
             self._move(Move(end_of(parent, ended), "anywhere", "ended"), kind="ended")
+
+    def _move_isolated(self, batch: Sequence[Move]) -> int:
+        """Move any number of tasks; set aside those that are refused. Returns how many were moved."""
+        moved: list[bool] = []
+        isolation.apply_batch(
+            [move for move in batch if not self._isolation.is_resting(move.snapshot.id)],
+            apply=lambda part: moved.extend(moves.move_many(self._redis, part)),
+            put_aside=lambda move, error: self._isolation.put_aside(move.snapshot.id, error),
+        )
+        return sum(moved)
 
     def _move(self, move: Move, *, kind: str) -> None:
         [moved] = moves.move_tasks(self._redis, [move])
@@ -361,6 +402,11 @@ def _uuid(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         return None
+
+
+def _text(member: bytes) -> str:
+    """Return a member of a registry; foreign ones may be no UTF-8."""
+    return member.decode(errors="backslashreplace")
 
 
 def _uuids(texts: Iterable[str]) -> list[uuid.UUID]:

@@ -30,18 +30,21 @@ class ShardWatch:
     def find_stuck(self) -> list[TaskCheckpoint]:
         """Return the checkpoints of split tasks to be placed anew: ended ones, and open ones that want another split.
 
-        A task one of whose shards has failed or was stopped is ended here. Two queries where any task is split.
+        Two queries where any task is split.
         """
         members: Any = self._redis.smembers(SPLIT_KEY)
-        rows, parts = shards.find_lasting([uuid.UUID(member.decode()) for member in members])
+        rows, parts = shards.find_lasting([key for member in members if (key := _uuid(member)) is not None])
         # A worker may be about to tell: only what stands so at the next look too is stuck.
         suspects = {_mark(row): row for row in rows if self._seems_stuck(row, parts.get(row.task_id, []))}
         stuck = [row for mark, row in suspects.items() if mark in self._suspects]
         self._suspects = suspects.keys() - {_mark(row) for row in stuck}
-        for row in stuck:
-            if not row.outcome:
-                self._end_by_shard(row, parts[row.task_id])
         return stuck
+
+    def end_by_shard(self, row: TaskCheckpoint) -> None:
+        """End a stuck task as its shard ended, in the database and in `row`, where one of its shards ended it."""
+        if not row.outcome:
+            _, parts = shards.find_lasting([row.task_id])
+            self._end_by_shard(row, parts.get(row.task_id, []))
 
     def _seems_stuck(self, row: TaskCheckpoint, parts: Sequence[TaskCheckpoint]) -> bool:
         if row.outcome:
@@ -64,7 +67,7 @@ class ShardWatch:
         answers = pipeline.execute()
         placed = [False] * len(task_ids)
         for _ in queue.QUEUES:
-            started = {member.decode().partition(":")[0] for member in answers.pop(0)}
+            started = {member.decode(errors="replace").partition(":")[0] for member in answers.pop(0)}
             for index, task_id in enumerate(task_ids):
                 score, position = answers.pop(0), answers.pop(0)
                 placed[index] |= score is not None or position is not None or task_id in started
@@ -77,6 +80,13 @@ class ShardWatch:
         if part is not None and snapshot is not None and snapshot.epoch == row.epoch:
             if shards.end_parent(task_id=row.task_id, epoch=row.epoch, outcome=part.outcome, error=part.error):
                 row.outcome, row.error = part.outcome, part.error
+
+
+def _uuid(member: bytes) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(member.decode(errors="replace"))
+    except ValueError:
+        return None  # no task's
 
 
 def _mark(row: TaskCheckpoint) -> Mark:

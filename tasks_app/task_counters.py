@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from redis import Redis
+from redis import Redis, ResponseError
 
 from tasks_app.events import Snapshot
 
@@ -30,9 +30,18 @@ _CAUSES: Final[Mapping[str, str]] = {
     "retry": "retried",
 }
 # A script is refused by a Redis that is full at its first write only, and HDEL needs no memory: the mirror goes on.
+# Returns index and reason of each field that is refused.
 _ADD: Final = """
-redis.call('HDEL', KEYS[1], '')
-for i = 1, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
+local refused = {}
+redis.pcall('HDEL', KEYS[1], '')
+for i = 1, #ARGV, 2 do
+  local answer = redis.pcall('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+  if type(answer) == 'table' and answer.err then
+    refused[#refused + 1] = (i - 1) / 2
+    refused[#refused + 1] = answer.err
+  end
+end
+return refused
 """
 _SEPARATOR: Final = "|"  # a task type's name holds none
 
@@ -69,13 +78,30 @@ class Tally:
         if snapshot.cause in _CAUSES:
             self._count(_CAUSES[snapshot.cause], snapshot.priority, snapshot.name)
 
-    def save(self, connection: Redis[Any]) -> None:
-        """Add it all to the hash, in one round trip."""
-        if not self._more:
-            return
-        # Whole microseconds: HINCRBYFLOAT would print 17 digits and drift.
-        added = self._more + self._seconds
-        connection.eval(_ADD, 1, KEY, *(word for pair in added.items() for word in pair))
+    def merge(self, other: Tally) -> None:
+        """Add what another one counted."""
+        self._more.update(other._more)
+        self._seconds.update(other._seconds)
+
+    def add_total(self, name: str, number: int) -> None:
+        """Add to one field of the hash."""
+        self._more[name] += number
+
+    def save(self, connection: Redis[Any]) -> list[tuple[str, int, Exception]]:
+        """Add it all to the hash, in one round trip, and begin anew. Returns the fields that Redis refused, and why.
+
+        Where the answer is lost it begins anew as well: nothing is counted twice.
+        """
+        # Seconds are whole microseconds: HINCRBYFLOAT would print 17 digits and drift.
+        fields = [*self._more.items(), *self._seconds.items()]
+        if not fields:
+            return []
+        self._more, self._seconds = Counter(), Counter()
+        answers: Any = connection.eval(_ADD, 1, KEY, *(word for pair in fields for word in pair))
+        return [
+            (*fields[int(index)], ResponseError(error.decode(errors="replace")))
+            for index, error in zip(answers[::2], answers[1::2], strict=True)
+        ]
 
     def _count(self, *parts: str) -> None:
         self._more[_SEPARATOR.join(parts)] += 1

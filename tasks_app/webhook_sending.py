@@ -40,7 +40,10 @@ def send(
     *, url: str, body: bytes, delivery_id: str, secret: str, timeout_seconds: float, allow_private: bool
 ) -> Outcome:
     """POST the body once; never follows a redirect, and gives up after `timeout_seconds` in all."""
-    target = callback_addresses.parse(url)
+    try:
+        target = callback_addresses.parse(url)
+    except ValueError as refusal:  # from a version that accepted it
+        return Outcome(error=f"refused: {refusal}"[:200], is_final=True)
     timestamp = str(int(time.time()))
     headers = {
         "Host": target.host_header,
@@ -57,8 +60,8 @@ def send(
         address = callback_addresses.resolve(target, allow_private=allow_private)
         status = _post(target, address, body, headers, deadline)
         error = None
-    except RefusedAddress as refusal:
-        return Outcome(error=escape(str(refusal))[:ERROR_CHARACTERS], is_final=True)
+    except RefusedAddress as address_refusal:
+        return Outcome(error=escape(str(address_refusal))[:ERROR_CHARACTERS], is_final=True)
     except (OSError, http.client.HTTPException, ValueError) as failure:
         # http.client's errors quote the receiver's bytes.
         status, error = 0, escape(f"{type(failure).__name__}: {failure}"[:ERROR_CHARACTERS])[:ERROR_CHARACTERS]

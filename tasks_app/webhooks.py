@@ -12,11 +12,12 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import orjson
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from tasks_app import events
+from tasks_app import events, set_aside
 from tasks_app.events import Snapshot
 from tasks_app.models import MirrorCursor, TaskEvent, WebhookDelivery
 
@@ -77,6 +78,23 @@ def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> No
             rows.delete()
         else:
             rows.update(due_at=datetime.now(UTC) + timedelta(seconds=get_pause_seconds(delivery.attempts)))
+
+
+def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
+    """Set a delivery aside that cannot be sent or written down."""
+    payload = orjson.dumps({"url": delivery.url, "snapshot": delivery.snapshot})
+    with transaction.atomic():
+        set_aside.note(kind=set_aside.WEBHOOK, key=str(delivery.task_id), payload=payload, error=error)
+        WebhookDelivery.objects.filter(pk=delivery.pk).delete()
+
+
+def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
+    """Let a delivery that was set aside be sent again. Raises ValueError on one that still cannot be."""
+    values = orjson.loads(payload)
+    events.decode(values["snapshot"])
+    WebhookDelivery.objects.create(
+        task_id=task_id, url=values["url"], snapshot=values["snapshot"], due_at=datetime.now(UTC)
+    )
 
 
 def get_pause_seconds(attempts: int) -> float:

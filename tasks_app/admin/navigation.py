@@ -42,6 +42,12 @@ def get_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 item(_("RQ's pages"), "memory", reverse("admin:django_rq_dashboard_changelist"), can_administer),
                 item(
+                    _("Set-aside items"),
+                    "rule",
+                    reverse("admin:tasks_app_setasideitem_changelist"),
+                    can_administer,
+                ),
+                item(
                     _("API tokens"),
                     "key",
                     reverse("admin:tasks_app_apitoken_changelist"),

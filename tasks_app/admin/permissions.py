@@ -9,6 +9,8 @@ from typing import Any, Final
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
+from tasks_app.column_limits import cut_actor
+
 VIEW: Final = "tasks_app.view_taskrecord"
 OPERATE: Final = "tasks_app.operate_tasks"
 ADMINISTER: Final = "tasks_app.administer_tasks"
@@ -45,5 +47,5 @@ def requires(check: Callable[[HttpRequest], bool]) -> Callable[[View], View]:
 
 
 def get_actor(request: HttpRequest) -> str:
-    """Return the name under which this person's deeds are noted."""
-    return request.user.get_username()
+    """Return the name under which this person's deeds are noted, as far as the columns hold it."""
+    return cut_actor(request.user.get_username())

@@ -2,6 +2,7 @@
 
 from tasks_app.models.audit import AuditEntry
 from tasks_app.models.minutes import TaskMinute
+from tasks_app.models.set_aside import SetAsideItem
 from tasks_app.models.state import MirrorCursor, QueueState
 from tasks_app.models.tasks import Priority, Status, TaskCheckpoint, TaskEvent, TaskRecord
 from tasks_app.models.tokens import ApiToken
@@ -13,6 +14,7 @@ __all__ = [
     "MirrorCursor",
     "Priority",
     "QueueState",
+    "SetAsideItem",
     "Status",
     "TaskCheckpoint",
     "TaskEvent",

@@ -21,6 +21,8 @@ class AuditEntry(models.Model):
         PRIORITY = "priority", _("change priority")
         PAUSE = "pause", _("pause queue")
         RESUME = "resume", _("resume queue")
+        TRY_AGAIN = "try_again", _("try a set-aside item again")
+        DROP = "drop", _("drop a set-aside item")
 
     class Source(models.TextChoices):
         ADMIN = "admin", _("admin")

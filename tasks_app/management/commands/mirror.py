@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
@@ -15,15 +16,17 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, close_old_connections, connections
 from django.db import connection as database
 
-from tasks_app import queue
+from tasks_app import charsets, queue
 from tasks_app.garbage import collect_seldom
-from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error, limit_silence, limit_waiting
+from tasks_app.infrastructure import GaveUp, Patience, limit_silence, limit_waiting
+from tasks_app.isolation import is_outage
 from tasks_app.mirror import Mirror
 from tasks_app.rescue import Rescue
 
 logger = logging.getLogger(__name__)
 BLOCK_MS: Final = 250
 DUE_SECONDS: Final = 0.5
+FAILED_SECONDS: Final = 0.25
 WATCH_SECONDS: Final = 0.5  # how soon after its lease a dead worker's task is taken back
 SQLITE_TRIES: Final = 400
 SQLITE_PAUSE_SECONDS: Final = 0.005
@@ -45,11 +48,13 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, self.request_stop)
         limit_silence(settings.LONGTASKS.lease_seconds + 2)
         limit_waiting(settings.LONGTASKS.lease_seconds * 0.75)
+        charsets.warn_of_narrow_tables()
         collect_seldom()
         connection = queue.get_connection()
         self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
+        self.is_once: bool = options["once"]
         self.rescued_at = self.due_at = self.watched_at = 0.0
-        self.run(once=options["once"])
+        self.run(once=self.is_once)
         if self.should_begin_anew:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()
@@ -69,7 +74,7 @@ class Command(BaseCommand):
             except GaveUp:
                 return
             except Exception as error:
-                if not is_infrastructure_error(error):
+                if not is_outage(error):
                     raise
                 logger.warning("mirror waits for the infrastructure: %s", error)
                 self.rescue.note_outage()
@@ -80,20 +85,36 @@ class Command(BaseCommand):
 
     def work(self) -> None:
         """Apply snapshots, and do what is due besides; wait a little where there is nothing to apply."""
-        if self.mirror.wait(block_ms=BLOCK_MS):
-            if self.step() < settings.LONGTASKS.mirror_batch // 4:
-                time.sleep(GATHER_SECONDS)
+        self.attempt(self.mirror_next)
         now = time.monotonic()
         if now - self.due_at >= DUE_SECONDS:
             self.due_at = now
-            self.rescue.enqueue_due()
+            self.attempt(self.rescue.enqueue_due)
         if now - self.rescued_at >= settings.LONGTASKS.rescue_seconds:
             self.rescued_at = self.watched_at = now
-            self.step()  # also where nothing seems to be new: what a mirror left that died, a Redis whose clock went back
-            self.rescue.run()
+            self.attempt(
+                self.step
+            )  # also where nothing seems new: what a mirror left that died, a Redis with its clock back
+            self.attempt(self.rescue.run)
         elif now - self.watched_at >= WATCH_SECONDS:
             self.watched_at = now
-            self.rescue.watch()
+            self.attempt(self.rescue.watch)
+
+    def attempt(self, duty: Callable[[], object]) -> None:
+        """Do one of the duties; an error that is neither an item's nor an outage must not keep it from the others."""
+        try:
+            duty()
+        except Exception as error:
+            if self.is_once or is_outage(error):
+                raise
+            logger.exception("mirror could not do a part of its work, and will try again")
+            time.sleep(FAILED_SECONDS)
+
+    def mirror_next(self) -> None:
+        """Apply the next snapshots, if any come soon."""
+        if self.mirror.wait(block_ms=BLOCK_MS):
+            if self.step() < settings.LONGTASKS.mirror_batch // 4 and not self.mirror.has_more:
+                time.sleep(GATHER_SECONDS)
 
     def step(self) -> int:
         """Let the mirror take one step. On SQLite it waits for the one write lock itself, in short pauses.
@@ -109,7 +130,7 @@ class Command(BaseCommand):
                 try:
                     return self.mirror.step()
                 except OperationalError as error:
-                    if not is_infrastructure_error(error):
+                    if not is_outage(error):
                         raise
                     time.sleep(SQLITE_PAUSE_SECONDS)
             return 0

@@ -18,7 +18,8 @@ from django.db import close_old_connections, connections
 from tasks_app import events, webhooks
 from tasks_app.api.answers import task_data
 from tasks_app.api.rendering import to_json
-from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error
+from tasks_app.infrastructure import GaveUp, Patience
+from tasks_app.isolation import is_outage
 from tasks_app.models import WebhookDelivery
 from tasks_app.webhook_sending import Outcome, send
 
@@ -57,9 +58,11 @@ class Command(BaseCommand):
                     self.work()
                     patience = Patience(should_stop=self.stop.is_set)
                 except Exception as error:
-                    if not is_infrastructure_error(error):
-                        raise
-                    logger.warning("webhooks wait for the infrastructure: %s", error)
+                    if is_outage(error):
+                        logger.warning("webhooks wait for the infrastructure: %s", error)
+                    else:
+                        # Not an item's, for these are set aside. A process that ended would send again what is under way.
+                        logger.exception("webhooks could not go on, and will try again")
                     try:
                         patience.wait()
                     except GaveUp:
@@ -76,11 +79,23 @@ class Command(BaseCommand):
         if not self.running:
             self.stop.wait(LOOK_SECONDS)
         for future in done:
-            delivery = self.running.pop(future)
-            outcome = future.result()
-            if outcome.error:
-                logger.info("webhook of task %s, try %d: %s", delivery.task_id, delivery.attempts, outcome.error)
+            delivery = self.running[future]
+            if error := future.exception():
+                webhooks.put_aside(delivery, error)
+            else:
+                self.close(delivery, future.result())
+            del self.running[future]  # not before: what could not be written down is written in the next round
+
+    def close(self, delivery: WebhookDelivery, outcome: Outcome) -> None:
+        """Write down what came of a try; set the delivery aside where that is refused."""
+        if outcome.error:
+            logger.info("webhook of task %s, try %d: %s", delivery.task_id, delivery.attempts, outcome.error)
+        try:
             webhooks.close(delivery, error=outcome.error, is_final=outcome.is_final)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            webhooks.put_aside(delivery, error)
 
     def deliver(self, delivery: WebhookDelivery) -> Outcome:
         body = to_json(task_data(events.decode(delivery.snapshot)))

@@ -22,9 +22,10 @@ from typing import Any, Final
 import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 from uuid_utils import uuid4
 
-from tasks_app import liveness, pulse, queue
+from tasks_app import charsets, liveness, pulse, queue
 from tasks_app.infrastructure import exit_at_once
 from tasks_app.leftovers import RETIRED_CODE
 
@@ -86,6 +87,8 @@ class Command(BaseCommand):
         signal.signal(signal.SIGHUP, self.request_roll)
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
+        charsets.warn_of_narrow_tables()
+        connections.close_all()  # the parent asks the database nothing else
         self.children = [Child(self) for _ in range(options["num"])]
         self.supervise(burst=options["burst"])
 

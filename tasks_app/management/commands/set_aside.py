@@ -1,0 +1,100 @@
+"""`manage.py set_aside list|retry|drop`: the items that shared loops could not process. Words and exit codes only."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tasks_app import audit, set_aside, set_aside_commands
+from tasks_app.api.rendering import to_json
+from tasks_app.errors import LongtasksError
+from tasks_app.models import SetAsideItem
+
+REFUSED, UNKNOWN, AWAY = 3, 4, 6
+PAYLOAD_CHARACTERS: Final = 200
+EXIT_CODES: Final = (
+    "exit codes: 0 done, 2 wrong arguments, 3 an item was refused again, 4 no such item, "
+    "6 Redis or the database does not answer"
+)
+
+
+class Command(BaseCommand):
+    help = f"List, try again or drop the items that mirror, rescue and webhooks have set aside. {EXIT_CODES}."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        asks = parser.add_subparsers(dest="ask", required=True, metavar="list|retry|drop")
+        listing = asks.add_parser("list", help="list them, newest last", epilog=EXIT_CODES)
+        listing.add_argument("--kind", choices=set_aside.KINDS)
+        listing.add_argument("--limit", type=int, default=100, help="how many at most (100)")
+        listing.add_argument("--json", action="store_true", help="JSON, with the whole payload")
+        for ask, text in (("retry", "apply items again"), ("drop", "delete items for good")):
+            each = asks.add_parser(ask, help=text, epilog=EXIT_CODES)
+            each.add_argument("ids", nargs="+", type=int, metavar="ID")
+
+    def handle(self, *args: Any, ask: str, **options: Any) -> None:
+        try:
+            getattr(self, f"do_{ask}")(options)
+        except set_aside_commands.UnknownItem as error:
+            raise CommandError(str(error), returncode=UNKNOWN) from error
+        except LongtasksError as error:
+            raise CommandError(str(error), returncode=AWAY) from error
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        items = SetAsideItem.objects.order_by("pk")
+        if options["kind"]:
+            items = items.filter(kind=options["kind"])
+        rows = list(items[: max(1, options["limit"])])
+        if options["json"]:
+            self.stdout.write(to_json({"items": [_data(item) for item in rows]}).decode())
+            return
+        for item in rows:
+            self.stdout.write(f"{item.pk} {item.kind} {item.key}: {item.reason}")
+            times = f"{item.first_at:%Y-%m-%d %H:%M:%S} UTC, last {item.last_at:%Y-%m-%d %H:%M:%S} UTC"
+            self.stdout.write(f"  refused {item.tries} times, first {times}; {item.size} bytes")
+            if item.payload:
+                self.stdout.write(f"  {set_aside.show_payload(item, PAYLOAD_CHARACTERS)}")
+        if not rows:
+            self.stdout.write("Nothing is set aside.")
+
+    def do_retry(self, options: dict[str, Any]) -> None:
+        was_refused = False
+        for item_id in options["ids"]:
+            tried = set_aside_commands.try_again(item_id=item_id, actor=_actor(), source=audit.CLI)
+            was_refused |= tried.outcome == set_aside_commands.REFUSED
+            words = {
+                set_aside_commands.APPLIED: "applied",
+                set_aside_commands.OUTDATED: "not applied: its task has gone on since",
+                set_aside_commands.REFUSED: f"refused again: {tried.reason}",
+            }
+            self.stdout.write(f"{item_id} {words[tried.outcome]}")
+        if was_refused:
+            sys.exit(REFUSED)
+
+    def do_drop(self, options: dict[str, Any]) -> None:
+        for item_id in options["ids"]:
+            set_aside_commands.drop(item_id=item_id, actor=_actor(), source=audit.CLI)
+            self.stdout.write(f"{item_id} dropped")
+
+
+def _data(item: SetAsideItem) -> dict[str, Any]:
+    return {
+        "id": item.pk,
+        "kind": item.kind,
+        "key": item.key,
+        "reason": item.reason,
+        "tries": item.tries,
+        "firstAt": item.first_at,
+        "lastAt": item.last_at,
+        "bytes": item.size,
+        "payload": set_aside.show_payload(item, item.size or 1),
+    }
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "cli"

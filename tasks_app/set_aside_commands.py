@@ -1,0 +1,100 @@
+"""What an operator does with set-aside items: try one again, through the path that refused it, or drop it.
+
+Owns what these asks mean, and notes them in the audit. Must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import transaction
+from django.db.models import F
+
+from tasks_app import audit, queue, set_aside, webhooks
+from tasks_app.errors import LongtasksError
+from tasks_app.infrastructure import mapped_errors
+from tasks_app.isolation import is_outage
+from tasks_app.mirror import Mirror
+from tasks_app.models import AuditEntry, SetAsideItem
+from tasks_app.rescue import Rescue
+from tasks_app.task_counters import Tally
+
+APPLIED: Final = "applied"
+OUTDATED: Final = "outdated"
+REFUSED: Final = "refused"
+
+
+class UnknownItem(LongtasksError):
+    """No such item, or it has been applied or dropped."""
+
+    def __init__(self, item_id: int) -> None:
+        super().__init__(f"There is no set-aside item {item_id}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a second try: applied, outdated (its task has gone on since) or refused, with the reason."""
+
+    outcome: str
+    reason: str = ""
+
+
+def try_again(*, item_id: int, actor: str, source: str) -> Tried:
+    """Apply an item again; where that works, or its task has gone on, its note is deleted.
+
+    Raises UnknownItem, StoreUnavailable, QueueUnavailable.
+    """
+    with mapped_errors(), queue.mapped_errors():
+        item = _find(item_id)
+        audit.record(action=AuditEntry.Action.TRY_AGAIN, source=source, actor=actor, detail=str(item))
+        try:
+            is_current = _apply(item)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            reason = set_aside.describe(error)
+            SetAsideItem.objects.filter(pk=item_id).update(
+                tries=F("tries") + 1, last_at=datetime.now(UTC), reason=reason
+            )
+            return Tried(REFUSED, reason)
+        SetAsideItem.objects.filter(pk=item_id).delete()
+        return Tried(APPLIED if is_current else OUTDATED)
+
+
+def drop(*, item_id: int, actor: str, source: str) -> None:
+    """Delete an item for good. Raises UnknownItem, StoreUnavailable."""
+    with mapped_errors(), transaction.atomic():
+        item = _find(item_id)
+        item.delete()
+        detail = f"{item}: {item.reason}"
+        audit.record(action=AuditEntry.Action.DROP, source=source, actor=actor, detail=detail)
+
+
+def _find(item_id: int) -> SetAsideItem:
+    try:
+        return SetAsideItem.objects.get(pk=item_id)
+    except (SetAsideItem.DoesNotExist, OverflowError):
+        raise UnknownItem(item_id) from None
+
+
+def _apply(item: SetAsideItem) -> bool:
+    payload = bytes(item.payload)
+    if item.size > len(payload):
+        raise ValueError(f"only {len(payload)} of its {item.size} bytes were kept")
+    connection = queue.get_connection()
+    if item.kind == set_aside.SNAPSHOT:
+        return Mirror(connection=connection).apply_again((item.key, payload))
+    if item.kind == set_aside.WEBHOOK:
+        webhooks.put_back(task_id=uuid.UUID(item.key), payload=payload)
+    elif item.kind == set_aside.TASK:
+        Rescue(connection=connection).put_back(uuid.UUID(item.key))
+    else:
+        tally = Tally()
+        name, _, number = payload.decode().rpartition(" ")
+        tally.add_total(name, int(number))
+        for _, _, error in tally.save(connection):
+            raise error
+    return True
