@@ -20,6 +20,7 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q
 
+from tasks_app import column_limits
 from tasks_app.errors import StoreUnavailable
 from tasks_app.models import ApiToken
 
@@ -53,17 +54,22 @@ class Bearer:
 def create_token(
     *, owner: str, scope: str, created_by: str = "", note: str = "", lifetime: timedelta | None = None
 ) -> tuple[ApiToken, str]:
-    """Make a token; returns its row and the secret itself, which is shown once and stored nowhere."""
+    """Make a token; returns its row and the secret itself, which is shown once and stored nowhere.
+
+    Raises ValueError on an owner that is too long.
+    """
+    if len(owner) > column_limits.OWNER:
+        raise ValueError(f"owner has {len(owner)} characters: {column_limits.OWNER} at most")
     secret = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     token = ApiToken.objects.create(
         owner=owner,
         scope=ApiToken.Scope(scope),
-        note=note,
+        note=note[: column_limits.length_of((ApiToken, "note"))],
         digest=digest_of(secret),
         prefix=secret[:SHOWN_CHARACTERS],
         created_at=now,
-        created_by=created_by[:64],
+        created_by=column_limits.cut_actor(created_by),
         expires_at=now + lifetime if lifetime is not None else None,
     )
     logger.info("token %s… of %s made, scope %s", token.prefix, owner, scope, extra={"actor": created_by})

@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import http.client
+import io
 import json
 import socket
 import threading
@@ -14,6 +16,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from tasks_app import callback_addresses, webhook_sending, webhooks
 from tasks_app.models import TaskEvent, WebhookDelivery
@@ -264,6 +269,49 @@ def test_refused_callbacks(post: Post, redis: Any, settings: Any, url: Any) -> N
     response = post("/tasks", {"name": "upload", "callbackUrl": url})
     assert wrong_fields(assert_problem(response, 400)) == {"callbackUrl"}
     assert redis.keys("rq:*") == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::::]/", "http://[1.2.3.4]/", "http://[:]/", "http://[::1", "http://a..b/", "http://.a/", "http://../",
+        f"http://{'a' * 64}/", f"http://{'a' * 64}.b/x", "http://[12345::]/", "http://[::1.2.3]/",
+    ],
+)  # fmt: skip
+def test_refused_callbacks_where_private_addresses_are_allowed(post: Post, redis: Any, url: str) -> None:
+    response = post("/tasks", {"name": "upload", "callbackUrl": url})
+    assert wrong_fields(assert_problem(response, 400)) == {"callbackUrl"}
+    good = {"name": "upload", "callbackUrl": "http://127.0.0.1/"}
+    assert post("/tasks/bulk", {"tasks": [good, {"name": "upload", "callbackUrl": url}]}).status_code == 400
+    assert redis.keys("rq:*") == []
+
+
+_HOSTS = st.one_of(
+    st.text("abc019.-[]:ABCDEFf", max_size=70),
+    st.from_regex(r"\[[0-9A-Fa-f:.]{1,20}\]", fullmatch=True),
+    st.from_regex(r"([a-z0-9-]{1,66}\.){0,3}[a-z]{1,66}", fullmatch=True),
+    st.ip_addresses().map(lambda address: f"[{address}]" if address.version == 6 else str(address)),
+)
+
+
+@settings_of_hypothesis(max_examples=3000, deadline=None)
+@given(
+    st.builds("{}://{}{}{}".format, st.sampled_from(["http", "https"]), _HOSTS, st.sampled_from(["", ":1", ":65535", ":0"]),
+              st.one_of(st.just(""), st.text(min_size=1, max_size=20).map("/{}".format))),
+    st.booleans(),
+)  # fmt: skip
+def test_what_is_accepted_can_be_used(url: str, allow_private: bool) -> None:
+    """Without a ValueError at any step; no name is looked up."""
+    if not callback_addresses.is_acceptable(url, allow_private=allow_private):
+        return
+    target = callback_addresses.parse(url)
+    assert target.host
+    assert 1 <= target.port <= 65535
+    target.host.encode("idna")
+    connection = http.client.HTTPConnection(target.host, target.port)
+    connection.sock = io.BytesIO()  # type: ignore[assignment]
+    connection.putrequest("POST", target.path, skip_host=True)
+    connection.putheader("Host", target.host_header)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from django.test import override_settings
 from django.utils import timezone
 from redis import Redis
 
-from tasks_app import doctor, events
+from tasks_app import doctor, events, set_aside
 from tasks_app.models import QueueState, TaskCheckpoint
 from tests.conftest import MakeStack
 from tests.servers import IS_EMBEDDED
@@ -92,6 +92,9 @@ ANYWHERE = {
             lease_until=timezone.now() - timezone.timedelta(minutes=5),
             updated_at=timezone.now(),
         )
+    ),
+    "set aside": lambda redis: done(
+        lambda: set_aside.note(kind=set_aside.TASK, key="1", payload=b"", error="ValueError: not a snapshot")
     ),
     "settings: lease": lambda redis: longtasks(lease_seconds=0.5),
     "settings: pause": lambda redis: longtasks(pause_ms=200),
