@@ -128,7 +128,7 @@ def advance(held: Claim, *, done: int, counts: Mapping[str, int], state: Mapping
     """Move the checkpoint on by a chunk, inside the chunk's transaction; renews the lease, or ends the task.
 
     Only where the checkpoint still is where this worker left it: a chunk whose commit was answered by a broken
-    connection can be tried again without counting twice. `held` is changed by `confirm`, after the commit.
+    connection can be tried again without counting twice. The caller changes `held`, after the commit.
     Raises Fenced or CancelRequested, and the transaction must be rolled back then.
     """
     changes: dict[str, Any] = {
@@ -165,8 +165,8 @@ def insert_finished(rows: Iterable[tuple[uuid.UUID, int, Mapping[str, int]]], *,
 
 
 def renew(held: Claim) -> bool:
-    """Renew the lease while the worker waits for something else than the database. False: fenced."""
-    return bool(_held(held).update(lease_until=_lease_end()))
+    """Renew the lease of a claim that still holds. False: fenced, or let go of meanwhile, and nothing was changed."""
+    return bool(_held(held).filter(lease_until__isnull=False).update(lease_until=_lease_end()))
 
 
 def may_go_on(held: Claim) -> bool:

@@ -6,37 +6,40 @@ database's, and their time. Must not know what a chunk is for, nor how a failed 
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.db import DatabaseError, Error, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
-from tasks_app.database_errors import is_database_error
+from tasks_app.database_errors import is_database_error, rolls_nothing_back
 from tasks_app.descendants import ending_copies
 from tasks_app.models import TaskCheckpoint
 
 Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
 
 MARK: Final = "longtasks_chunk"
 ALARM_AGAIN_SECONDS: Final = 1.0  # code that swallows the first timeout meets the next one
 _SHOWN_CHARACTERS: Final = 100
 # The statement's first words, behind blanks, comments and parentheses; no more of a statement is looked at.
 _HEAD_CHARACTERS: Final = 400
-_COMMENT: Final = re.compile(r"[\s(;]+|/\*(?![!M]).*?\*/|--[^\n]*\n?|#[^\n]*\n?", re.DOTALL)
+_COMMENT: Final = re.compile(r"[\s(;]+|/\*(?!!|M!).*?\*/|--[^\n]*\n?|#[^\n]*\n?", re.DOTALL)
 # What commits a transaction by itself: https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
 # The same on SQLite, where some of it would do no harm: what works in development shall work on MySQL.
 _ENDS_TRANSACTION: Final = re.compile(
-    r"(?:ALTER|ANALYZE|BEGIN|CACHE\s+INDEX|CHECK\s+TABLE|COMMIT|CREATE(?!\s+TEMPORARY\b)|DROP(?!\s+TEMPORARY\b)|END|FLUSH"
-    r"|GRANT|INSTALL|LOAD\s+INDEX|LOCK\s+TABLES?|OPTIMIZE|RENAME|REPAIR|RESET|REVOKE|ROLLBACK(?!(?:\s+WORK)?\s+TO\b)"
-    r"|START|TRUNCATE|UNINSTALL|UNLOCK\s+TABLES?|VACUUM|XA|SET\s+(?:(?:SESSION|LOCAL)\s+|@@(?:session\.|local\.)?)?autocommit)"
-    r"\b",
+    r"(?:ALTER|ANALYZE|BEGIN|CACHE\s+INDEX|CHECK\s+TABLE|COMMIT|CREATE(?!\s+TEMPORARY\b)|DROP(?!\s+TEMPORARY\b)|END"
+    r"|EXECUTE\s+IMMEDIATE|FLUSH|GRANT|INSTALL|LOAD\s+INDEX|LOCK\s+TABLES?|OPTIMIZE|RENAME|REPAIR|RESET|REVOKE"
+    r"|ROLLBACK(?!(?:\s+WORK)?\s+TO\b)|START|TRUNCATE|UNINSTALL|UNLOCK\s+TABLES?|VACUUM|XA)\b"
+    r"|SET\b[^;']{0,300}\bautocommit\s*:?=",
     re.IGNORECASE,
 )
 _CHANGES_SESSION: Final = re.compile(
@@ -80,6 +83,7 @@ class ChunkGuard:
         self._in_transaction = False  # task code runs inside the chunk's transaction at this moment
         self._error: Exception | None = None  # the first error that meant a rollback
         self._misuse: TransactionMisused | None = None
+        self._is_armed = False
         self._deadline = 0.0
         self._limit_seconds = 0.0
 
@@ -98,11 +102,14 @@ class ChunkGuard:
         try:
             return self._run(code)
         except TaskCodeFailed as failed:
-            if isinstance(failed.error, Error) and (self._error is not None or self._is_cut_off(failed.error)):
+            if self._is_the_database(failed.error):
                 raise TransactionLost(failed.error) from None
+            if not isinstance(failed.error, Exception):
+                self.connection.close()  # the timeout may have come between a statement and its result
             raise
         finally:
             self._error = None  # outside of a transaction the code may have coped with it
+            self._leave_no_transaction()
 
     def run(self, code: Callable[[], Result]) -> Result:
         """Run task code inside the transaction that the caller has opened, and make sure that it still is the same one.
@@ -134,9 +141,8 @@ class ChunkGuard:
             raise TaskCodeFailed(self._misuse) from (failed.error if failed else None)
         if self._error is not None:
             raise TransactionLost(self._error) from (failed.error if failed else None)
-        if failed is not None and not isinstance(failed.error, TransactionManagementError):
-            raise failed
-        if connection.needs_rollback:
+        is_spoilt = failed is None or isinstance(failed.error, TransactionManagementError)
+        if connection.needs_rollback and is_spoilt:
             raise TaskCodeFailed(
                 TransactionMisused(
                     "The task type caught a database error that had spoilt its transaction, and went on. Put what may "
@@ -144,9 +150,28 @@ class ChunkGuard:
                 )
             ) from (failed.error if failed else None)
         if failed is not None:
+            if is_database_error(failed.error) and not self._is_marked():
+                raise TransactionLost(failed.error) from None  # callproc() passes no wrapper
             raise failed
         self._verify()
+        self._bound_hooks()
         return result
+
+    def _bound_hooks(self) -> None:
+        """Let what the code has registered with transaction.on_commit run within the same bounds, after the commit."""
+        hooks: list[Any] = self.connection.run_on_commit
+        self.connection.run_on_commit = [
+            (names, hook if getattr(hook, "func", None) == self._run_hook else partial(self._run_hook, hook), *rest)
+            for names, hook, *rest in hooks
+        ]
+
+    def _run_hook(self, hook: Callable[[], object]) -> None:
+        """Run one hook of on_commit. Its chunk is committed: that it fails is told, and changes nothing."""
+        try:
+            self._run(hook)
+            self._leave_no_transaction()
+        except TaskCodeFailed as failed:
+            logger.error("a transaction.on_commit hook failed after its chunk", exc_info=failed.error)
 
     def renew_session(self) -> None:
         """Close the connection where a task has changed its session (SET, GET_LOCK, temporary tables)."""
@@ -154,9 +179,29 @@ class ChunkGuard:
             self.session_is_changed = False
             self.connection.close()
 
-    def _is_cut_off(self, error: Error) -> bool:
-        """Tell whether a reconnect has failed, which no statement tells; another database of the task may be away too."""
-        return is_database_error(error) and (self.connection.connection is None or not self.connection.is_usable())
+    def _is_the_database(self, error: BaseException) -> bool:
+        """Tell whether an error outside of a transaction is this database's, and not one of another that the task uses.
+
+        A reconnect that has failed is seen by no statement.
+        """
+        if not is_database_error(error):
+            return False
+        connection = self.connection
+        return self._error is not None or connection.connection is None or not connection.is_usable()
+
+    def _leave_no_transaction(self) -> None:
+        """Make sure that the next transaction is a new one. Raises TaskCodeFailed where the code has left one open."""
+        connection: Any = self.connection
+        driver = connection.connection
+        is_open = connection.in_atomic_block or (driver is not None and not connection.get_autocommit())
+        if not is_open and not getattr(driver, "in_transaction", False):  # the last one: SQLite's own word
+            return
+        connection.atomic_blocks, connection.savepoint_ids = [], []
+        connection.in_atomic_block = connection.needs_rollback = False
+        connection.close()
+        self._misuse = None
+        self._refuse("left a transaction open outside of its chunk, or switched autocommit off", quietly=True)
+        raise TaskCodeFailed(self._misuse)  # type: ignore[arg-type]
 
     def _verify(self) -> None:
         try:
@@ -173,6 +218,13 @@ class ChunkGuard:
                 )
             ) from error
 
+    def _is_marked(self) -> bool:
+        try:
+            self._mark(f"RELEASE SAVEPOINT {MARK}")
+        except Error:
+            return False
+        return True
+
     def _mark(self, statement: str) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
@@ -184,16 +236,22 @@ class ChunkGuard:
         try:
             try:
                 signal.signal(signal.SIGALRM, self._raise_timeout)
+                self._is_armed = True
                 signal.setitimer(signal.ITIMER_REAL, left_seconds, ALARM_AGAIN_SECONDS)
                 with ending_copies():
                     return code()
             finally:
+                self._is_armed = False  # an alarm that comes from here on is late, and finds nothing to interrupt
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, previous if previous is not None else signal.SIG_DFL)
         except BaseException as error:
+            self._is_armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise TaskCodeFailed(error) from None
 
-    def _raise_timeout(self, signum: int, frame: FrameType | None) -> NoReturn:
+    def _raise_timeout(self, signum: int, frame: FrameType | None) -> None:
+        if not self._is_armed:
+            return
         raise ChunkTimeout(
             f"The chunk took longer than {self._limit_seconds:g} s, the time limit of its task type: make chunks smaller, "
             "or set chunk_timeout_seconds."
@@ -215,7 +273,7 @@ class ChunkGuard:
         try:
             return execute(sql, params, many, context)
         except Exception as error:
-            if self._error is None and is_database_error(error):
+            if self._error is None and is_database_error(error) and not rolls_nothing_back(error):
                 self._error = error
             raise
 

@@ -67,7 +67,7 @@ def run_chunk(
             [result] = task_type.run_chunks([chunk], prepared)
             return result, is_finished(result, chunk)
 
-        with transaction.atomic():
+        with transaction.atomic(durable=True):
             result, finished = guard.run(work)
             checkpoints.advance(held, done=result.done, counts=result.counts, state=result.state, finished=finished)
             if snapshot.parent:
@@ -116,7 +116,7 @@ def run_shared_chunk(tasks: Sequence[SmallTask], *, worker: str, guard: ChunkGua
     results: list[tuple[SmallTask, ChunkResult]] = []
     with keeper.watching(limit_seconds=limit_seconds), guard.watching(limit_seconds=limit_seconds):
         ready = [(*group, *_prepare_group(*group, guard=guard)) for group in groups]
-        with transaction.atomic():
+        with transaction.atomic(durable=True):
             for task_type, members, chunks, prepared in ready:
                 results += guard.run(partial(_run_group, task_type, members, chunks, prepared))
             checkpoints.insert_finished(

@@ -75,7 +75,12 @@ STATEMENT_CODES: Final = _codes(
     1748,
     1761,
     (1901, 1907),
+    2020,  # larger than the driver's own buffer
+    3105,
     (3140, 3158),
+    3616,
+    3617,
+    (3685, 3699),
     3819,
     4025,
     4038,
@@ -84,8 +89,13 @@ STATEMENT_CODES: Final = _codes(
 # Conditions of the whole server or host: no statement does better, and somebody is perhaps already at work on them.
 SERVER_CODES: Final = frozenset(
     {
+        3,  # error on write: the directory of temporary files is full
+        20,  # the disk is full
+        28,  # no space left on device
         1020,  # record has changed since last read (MariaDB's snapshot isolation)
         1021,  # disk full
+        1026,  # error on write
+        1030,  # error of the storage engine: errno 28 is a full disk
         1037,  # out of memory
         1040,  # too many connections
         1041,  # out of memory
@@ -100,25 +110,26 @@ SERVER_CODES: Final = frozenset(
         1205,  # lock wait timeout
         1213,  # deadlock, also Galera's certification failure
         1226,  # the user's resource limit
-        1290,  # read-only: a primary that has become a replica
         1792,  # the same, inside a transaction
         1836,  # read-only mode
         1927,  # connection was killed
         2002,  # can't connect through the socket
         2003,  # can't connect
         2005,  # unknown host: DNS is away
-        2006,  # server has gone away
         2012,  # handshake
         2026,  # TLS connection error
-        2055,  # lost connection, system error
         4031,  # disconnected for inactivity
     }
 )
+READ_ONLY: Final = 1290  # the server runs with an option that forbids the statement: mostly --read-only
+OUT_OF_SYNC: Final = 2014  # a connection that a signal interrupted; the driver calls it ProgrammingError
+NOWAIT: Final = 3572
 # How long the same chunk is tried again while the database answers other statements, before that counts as a failed
 # attempt: conditions of the server last until somebody mends them; any other error may be the chunk's own fault.
 SERVER_SECONDS: Final = 3600.0
 SUSPECT_SECONDS: Final = 120.0
 
+_LOST_CODES: Final = frozenset({2002, 2003, 2005, 2006, 2012, 2013, 2026, 2055, 4031})
 # https://sqlite.org/rescode.html: generic error, constraint, too big, mismatch, misuse, not authorized, out of range
 _SQLITE_OWN: Final = frozenset({1, 18, 19, 20, 21, 23, 25})
 _SQLITE_WORDS: Final = ("locked", "busy", "disk i/o error", "unable to open", "disk is full", "readonly")
@@ -126,13 +137,13 @@ _SQLITE_WORDS: Final = ("locked", "busy", "disk i/o error", "unable to open", "d
 
 def is_database_error(error: BaseException) -> bool:
     """Tell whether the error means that the database is away, busy or full, not that a statement is wrong."""
-    if isinstance(error, InterfaceError):
+    code = get_code(error)
+    if isinstance(error, InterfaceError) or code == OUT_OF_SYNC:
         return True
     if not isinstance(error, Error) or isinstance(error, _OWN_CLASSES):
         return False
-    code = get_code(error)
     if code is not None:
-        return code not in STATEMENT_CODES
+        return code not in STATEMENT_CODES and not _is_refused_option(code, error)
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error) and (number := getattr(cause, "sqlite_errorcode", None)) is not None:
         return number & 0xFF not in _SQLITE_OWN
@@ -154,9 +165,22 @@ def is_lost_connection(error: BaseException) -> bool:
     )
 
 
+def rolls_nothing_back(error: BaseException) -> bool:
+    """Tell whether an error of the database leaves the transaction as it was: a lock that was asked for without waiting."""
+    return get_code(error) == NOWAIT
+
+
 def get_patience_seconds(error: BaseException) -> float:
     """Return how long a chunk that ends in this error is tried again while the database answers other statements."""
-    return SERVER_SECONDS if get_code(error) in SERVER_CODES else SUSPECT_SECONDS
+    code = get_code(error)
+    if code is None:  # SQLite: full, locked or not readable, for everybody
+        return SERVER_SECONDS
+    return SERVER_SECONDS if code in SERVER_CODES or code == READ_ONLY else SUSPECT_SECONDS
+
+
+def _is_refused_option(code: int, error: BaseException) -> bool:
+    """Tell whether the server runs with an option that forbids this statement, and is not only read-only for a while."""
+    return code == READ_ONLY and "read" not in str(error).lower()
 
 
 def get_code(error: BaseException) -> int | None:

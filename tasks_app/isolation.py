@@ -6,12 +6,10 @@ what the items are: the caller applies a batch, and sets an item aside, each in 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-import redis
 from django.db import connections
 
 from tasks_app import set_aside
@@ -22,13 +20,10 @@ Item = TypeVar("Item")
 
 REST_SECONDS: Final = 60.0  # how long a set-aside task is left alone before a loop that meets it again tries it
 MOST_RESTING: Final = 10_000  # noted in memory
-_CODE: Final = re.compile(r"(?!WRONGTYPE )[A-Z]{3,} ")  # with which Redis says why it refuses everybody: OOM, BUSY …
 
 
 def is_outage(error: BaseException) -> bool:
     """Tell whether a store is away or refuses everybody, rather than this item."""
-    if isinstance(error, redis.exceptions.RedisError) and not isinstance(error, redis.exceptions.DataError):
-        return type(error) is not redis.exceptions.ResponseError or _CODE.match(str(error)) is not None
     return isinstance(error, (QueueUnavailable, StoreUnavailable)) or is_infrastructure_error(error)
 
 

@@ -47,7 +47,7 @@ class _Watch:
     began: float = field(default_factory=time.monotonic)
     renewed: float = field(default_factory=time.monotonic)
     is_canceled: bool = False
-    was_interrupted: bool = False
+    interrupted_at: float = 0.0
 
 
 class LeaseKeeper:
@@ -100,7 +100,7 @@ class LeaseKeeper:
             yield lambda: watch.is_canceled
         finally:
             if outer is not None:
-                outer.began = time.monotonic()  # it has come forward
+                outer.began = time.monotonic()  # the engine has made progress
             self._watch = outer
 
     def get_connection_id(self) -> int:
@@ -120,6 +120,8 @@ class LeaseKeeper:
 
     def _run(self) -> None:
         lease_seconds = settings.LONGTASKS.lease_seconds
+        with contextlib.suppress(Exception):
+            self._open()  # now: when it is needed, the server may have none to give
         try:
             while not self._stop.wait(min(LOOK_SECONDS, lease_seconds / 6)):
                 watch = self._watch
@@ -135,26 +137,27 @@ class LeaseKeeper:
     def _look(self, watch: _Watch, lease_seconds: float) -> None:
         now = time.monotonic()
         overtime = now - watch.began - watch.limit_seconds
-        if overtime > 2 * lease_seconds:
-            logger.critical("the running chunk can be interrupted by nothing: this process kills itself")
-            os.kill(os.getpid(), signal.SIGKILL)
         # Python code meets its timeout by itself; what is in a statement is given a moment, and the claim one more.
-        if overtime > min(1.0, lease_seconds / 6) and not watch.was_interrupted:
-            watch.was_interrupted = True
+        if overtime > min(1.0, lease_seconds / 6):
+            # Since the interruption, not the limit: a process that stood still meets its timeout when it goes on.
+            watch.interrupted_at = watch.interrupted_at or now
+            if now - watch.interrupted_at > 2 * lease_seconds:
+                logger.critical("the running chunk can be interrupted by nothing: this process kills itself")
+                os.kill(os.getpid(), signal.SIGKILL)
             self._interrupt_statement()
-        if is_in_time := overtime < lease_seconds / 2:
-            self._beat()
+        is_in_time = overtime < lease_seconds / 2
         try:
             self._ask(watch, renew=is_in_time and now - watch.renewed >= lease_seconds / 3)
             self._failed_probes = 0
         except Exception as error:
             connections[self._main.alias].close()
-            if self._main.vendor != "mysql":
-                return  # SQLite: the chunk holds the one write lock, and nobody can take its claim meanwhile
-            logger.warning("the lease keeper gets no answer: %.200s", error)
-            self._failed_probes += 1 if is_lost_connection(error) else 0
-            if self._failed_probes >= HUNG_PROBES:
-                self._cut_off()
+            if self._main.vendor == "mysql":  # SQLite: the chunk holds the one write lock, so nobody can take its claim
+                logger.warning("the lease keeper gets no answer: %.200s", error)
+                self._failed_probes += 1 if is_lost_connection(error) else 0
+                if self._failed_probes >= HUNG_PROBES:
+                    self._cut_off()
+        if is_in_time:
+            self._beat()
 
     def _ask(self, watch: _Watch, *, renew: bool) -> None:
         connection = self._open()
@@ -182,8 +185,11 @@ class LeaseKeeper:
             connection.ensure_connection()
             with connection.cursor() as cursor:
                 if connection.vendor == "mysql":
-                    # A chunk that is about to commit holds its checkpoint's row: it renews the claim itself.
-                    cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+                    # A chunk that is about to commit holds its checkpoint's row: it renews the claim itself. And who
+                    # waits for a lock (FLUSH TABLES WITH READ LOCK, ALTER) does not mean that the server hangs.
+                    cursor.execute(
+                        "SET SESSION innodb_lock_wait_timeout = 1, lock_wait_timeout = 1, wait_timeout = 28800"
+                    )
                 else:
                     cursor.execute("PRAGMA busy_timeout = 200")
         return connection

@@ -35,9 +35,10 @@ from tasks_app.models import TaskCheckpoint
 from tasks_app.moves import Move, Taken
 from tasks_app.shards import ParentGone
 from tasks_app.small_tasks import SmallTasks, is_small
-from tasks_app.task_types import get_task_type
+from tasks_app.task_types import get_limit_seconds, get_task_type
 
 logger = logging.getLogger(__name__)
+KEPT_TRIES: Final = 100
 ERROR_CHARACTERS: Final = 20_000  # of a traceback, its end
 
 
@@ -71,6 +72,7 @@ class Runner:
         self._keeper = keeper or LeaseKeeper()
         self._guard = ChunkGuard()
         self._waits = 0  # pauses while a store was away
+        self._tries: dict[str, ChunkTries] = {}  # of tasks that made way while the database refused their chunk
         self.rows = 0  # committed in this process, for the worker's own statistics
         self.must_retire = False  # a task has left something behind that only the end of this process removes
 
@@ -102,7 +104,14 @@ class Runner:
             request_id = task.snapshot.request_id if task.snapshot else ""
             log_context.begin_task(task=task.task_id, request=request_id)
             state = ProcessState()
-            self._run_alone(task)
+            try:
+                self._run_alone(task)
+            except GaveUp:
+                raise
+            except Exception:
+                # A fault of the engine itself shall not end the worker, and with it others' tasks: rescue will find this one.
+                logger.exception("task %s: the engine failed, and lets go of it", task.task_id)
+                self._let_go(task)
             self._clean_up(state)
             log_context.begin_task(task="", request="")
 
@@ -135,7 +144,6 @@ class Runner:
             self._release_quietly(held)
             raise
         except Exception as error:
-            # A fault of the engine itself, in the middle of this task: it shall not end the worker, and with it others.
             logger.exception("task %s: the engine failed", snapshot.id)
             self._fail(held, taken, error)
 
@@ -143,14 +151,24 @@ class Runner:
         """Put a big task's shards into its place: they are the next in its queue."""
         assert taken.snapshot is not None
         snapshot = taken.snapshot
-        try:
-            parts, are_new = self._persist(lambda: shards.split(held, snapshot, guard=self._guard), held=held)
-        except Fenced:
-            self._leave(held, taken)
-            return
-        except TaskCodeFailed as failed:
-            self._fail(held, taken, failed.error)
-            return
+        limit_seconds = get_limit_seconds(get_task_type(snapshot.name))
+        patience, tries = self._patience(held), ChunkTries()
+        while True:
+            try:
+                with self._keeper.watching(held, limit_seconds=limit_seconds):
+                    parts, are_new = shards.split(held, snapshot, guard=self._guard)
+                break
+            except Fenced:
+                self._leave(held, taken)
+                return
+            except TaskCodeFailed as failed:
+                self._fail(held, taken, failed.error)
+                return
+            except Exception as error:
+                if not is_infrastructure_error(error):
+                    raise
+                if not self._wait_for_database(held, taken, error, tries=tries, patience=patience):
+                    return
         batch = [Move(part, "here" if are_new else "anywhere", "front") for part in reversed(parts)]
         batch.append(Move(self._stand(held, taken, cause="split"), "wip", "split", worker=self._worker))
         self._persist(lambda: moves.move_many(self._redis, batch))
@@ -159,7 +177,7 @@ class Runner:
         """Run chunks until the task has ended or is let go."""
         assert taken.snapshot is not None
         snapshot = taken.snapshot
-        patience, tries = self._patience(held), ChunkTries()
+        patience, tries = self._patience(held), self._tries.pop(taken.task_id, None) or ChunkTries()
         while True:
             began = time.monotonic()
             log_context.chunk.set(f"{held.done}+{size.limit}")
@@ -226,7 +244,10 @@ class Runner:
         except TriedInVain as in_vain:
             self._fail(held, taken, in_vain)
             return False
-        return self._go_on(held, taken, error=tries.text)
+        if self._go_on(held, taken, error=tries.text):
+            return True
+        self._tries = dict(list(self._tries.items())[-KEPT_TRIES:]) | {taken.task_id: tries}  # it may come back here
+        return False
 
     def _go_on(self, held: Claim, taken: Taken, *, error: str = "") -> bool:
         """Tell of the progress, look up, and make way where that is asked. False: the task was let go."""

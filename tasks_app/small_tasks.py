@@ -87,7 +87,8 @@ class SmallTasks:
             except Exception as error:
                 # IntegrityError: another worker or a cancel came first for one of them, and the next look tells which.
                 if not isinstance(error, IntegrityError) and not is_infrastructure_error(error):
-                    raise
+                    logger.exception("%d small tasks run alone: their shared chunk failed", len(small))
+                    return alone + [task for task, _ in small.values()]
                 # Running alone tells whose fault it is, if it is one of theirs, and looks up between two tries.
                 refusals += 1
                 if refusals > REFUSALS:

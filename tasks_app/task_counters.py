@@ -16,6 +16,7 @@ from typing import Any, Final
 from redis import Redis, ResponseError
 
 from tasks_app.events import Snapshot
+from tasks_app.line import NotNow, get_refusal
 
 KEY: Final = "longtasks:totals"
 # Upper bounds in seconds. A wait is felt from fractions of a second on; a run may take hours.
@@ -98,9 +99,10 @@ class Tally:
             return []
         self._more, self._seconds = Counter(), Counter()
         answers: Any = connection.eval(_ADD, 1, KEY, *(word for pair in fields for word in pair))
+        texts = [error.decode(errors="replace") for error in answers[1::2]]
         return [
-            (*fields[int(index)], ResponseError(error.decode(errors="replace")))
-            for index, error in zip(answers[::2], answers[1::2], strict=True)
+            (*fields[int(index)], NotNow(text) if get_refusal(text) else ResponseError(text))
+            for index, text in zip(answers[::2], texts, strict=True)
         ]
 
     def _count(self, *parts: str) -> None:
