@@ -1,0 +1,39 @@
+"""A stack waits out what its stores refuse: right answers meanwhile, no process dies, and every task finishes."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from tests.outages import OUTAGES, ROLES, Outage, run_outage
+from tests.servers import IS_EMBEDDED, create_servers
+from tests.stack import ProcfileStack
+
+# `OUTAGE_SECONDS=25` for the long version; `python -m tests.outages --seconds 25` is the same without pytest.
+SECONDS = float(os.environ.get("OUTAGE_SECONDS", "3"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(IS_EMBEDDED, reason="changes MariaDB and Redis; `make test` runs it"),
+]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Generator[ProcfileStack, None, None]:
+    """A stack on servers of its own: an outage is one for all who use them."""
+    database, redis_server = create_servers()
+    stack = ProcfileStack(database=database, redis_server=redis_server, roles=ROLES)
+    try:
+        database.start()
+        redis_server.start()
+        stack.start()
+        yield stack
+    finally:
+        stack.close()
+        redis_server.remove()
+        database.remove()
+
+
+@pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.name)
+def test_an_outage_is_waited_out(stack: ProcfileStack, outage: Outage) -> None:
+    run_outage(stack, outage, seconds=SECONDS)

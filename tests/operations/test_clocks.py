@@ -1,0 +1,63 @@
+"""Machines whose clocks are off: Redis's clock decides, so nothing is rescued for it and no time runs backwards."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeStack
+from tests.stack import ProcfileStack
+
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+SECONDS = 10
+TASKS = 25
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(LIBRARY is None, reason="needs libfaketime: apt-get install faketime"),
+]
+
+
+def off_by(seconds: int) -> dict[str, str]:
+    """The environment of a machine whose clock is off; spans of time pass there as everywhere."""
+    return {"LD_PRELOAD": str(LIBRARY), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def times(task: dict[str, Any]) -> list[datetime]:
+    return [datetime.fromisoformat(task[name]) for name in ("createdAt", "startedAt", "endedAt")]
+
+
+def assert_all_end_in_order(stack: ProcfileStack) -> None:
+    task_ids = [stack.start_upload(records=50) for _ in range(TASKS)] + [stack.start_upload(records=20_000)]
+    for task_id in task_ids:
+        task = stack.wait_for_end(task_id, deadline_seconds=60)
+        assert task["status"] == "finished"
+        assert times(task) == sorted(times(task)), task
+        with stack.redis() as client:
+            seconds, _ = client.time()
+        assert abs(times(task)[2].timestamp() - seconds) < 60
+    for task_id in task_ids:
+        stack.wait_for_record(task_id)
+    assert stack.sql("SELECT COUNT(*) FROM tasks_app_taskevent WHERE cause = 'rescue'") == [(0,)]
+    inverted = "SELECT COUNT(*) FROM tasks_app_taskrecord WHERE started_at < created_at OR ended_at < started_at"
+    assert stack.sql(inverted) == [(0,)]
+
+
+@pytest.mark.parametrize("seconds", [-SECONDS, SECONDS])
+def test_a_worker_host_whose_clock_is_off_is_named_and_nothing_is_rescued(make_stack: MakeStack, seconds: int) -> None:
+    stack = make_stack(workers=2, roles=("web", "mirror"), environment={"LEASE_SECONDS": "2"})
+    words = [f"{name}={value}" for name, value in off_by(seconds).items()]
+    stack.start_role("skewed", command=" ".join(["env", *words, "python manage.py workers 2"]))
+    assert_all_end_in_order(stack)
+
+    found = stack.run_manage("doctor").stdout
+    assert f"{SECONDS}.0 s {'behind' if seconds < 0 else 'ahead of'} Redis's" in found, found
+
+
+@pytest.mark.parametrize("seconds", [-SECONDS, SECONDS])
+def test_a_machine_whose_clock_is_off_from_the_stores(make_stack: MakeStack, seconds: int) -> None:
+    """web, workers and mirror agree, and Redis and the database do not agree with them."""
+    stack = make_stack(workers=2, environment={"LEASE_SECONDS": "2", **off_by(seconds)})
+    stack.start_upload(records=1)  # from its answer web learns how far its clock is off
+    assert_all_end_in_order(stack)
