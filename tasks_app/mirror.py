@@ -115,8 +115,8 @@ class Mirror:
                 return False
             applied = Applied()
             self._write([(entry[0], snapshot)], applied)
-        self._count(applied)
-        self._save_totals()
+        transaction.on_commit(lambda: self._count(applied))
+        transaction.on_commit(self._save_totals)
         return True
 
     def _read(self, *, after: str) -> list[Entry]:

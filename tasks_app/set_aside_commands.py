@@ -43,7 +43,7 @@ class Tried:
 
 
 def try_again(*, item_id: int, actor: str, source: str) -> Tried:
-    """Apply an item again; where that works, or its task has gone on, its note is deleted.
+    """Apply an item again; where that works, or its task has gone on, its note is deleted with it.
 
     Raises UnknownItem, StoreUnavailable, QueueUnavailable.
     """
@@ -51,7 +51,12 @@ def try_again(*, item_id: int, actor: str, source: str) -> Tried:
         item = _find(item_id)
         audit.record(action=AuditEntry.Action.TRY_AGAIN, source=source, actor=actor, detail=str(item))
         try:
-            is_current = _apply(item)
+            with transaction.atomic():
+                item = _find(item_id, lock=True)  # whoever else tries it at this moment finds it gone
+                is_current = _apply(item)
+                item.delete()
+        except UnknownItem:
+            raise
         except Exception as error:
             if is_outage(error):
                 raise
@@ -60,7 +65,6 @@ def try_again(*, item_id: int, actor: str, source: str) -> Tried:
                 tries=F("tries") + 1, last_at=datetime.now(UTC), reason=reason
             )
             return Tried(REFUSED, reason)
-        SetAsideItem.objects.filter(pk=item_id).delete()
         return Tried(APPLIED if is_current else OUTDATED)
 
 
@@ -73,9 +77,10 @@ def drop(*, item_id: int, actor: str, source: str) -> None:
         audit.record(action=AuditEntry.Action.DROP, source=source, actor=actor, detail=detail)
 
 
-def _find(item_id: int) -> SetAsideItem:
+def _find(item_id: int, *, lock: bool = False) -> SetAsideItem:
+    items = SetAsideItem.objects.select_for_update() if lock else SetAsideItem.objects
     try:
-        return SetAsideItem.objects.get(pk=item_id)
+        return items.get(pk=item_id)
     except (SetAsideItem.DoesNotExist, OverflowError):
         raise UnknownItem(item_id) from None
 

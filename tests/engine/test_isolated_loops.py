@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis as redis_package
 from django.contrib.auth.models import User as Person
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from tasks_app import (
@@ -23,6 +23,8 @@ from tasks_app import (
     set_aside,
     webhooks,
 )
+from tasks_app.management.commands import mirror as mirror_command
+from tasks_app.mirror import Mirror
 from tasks_app.models import (
     AuditEntry,
     MirrorCursor,
@@ -259,3 +261,44 @@ def test_the_cursor_and_the_note_commit_together(redis: Any, monkeypatch: pytest
     assert not MirrorCursor.objects.exclude(stream_id=events.START).exists()
     mirror()
     assert len(items()) == 1
+
+
+def test_an_item_whose_second_try_died_is_applied_once_by_the_third(
+    redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id, item = refused_task(redis)
+    SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"middle", b"high"), size=item.size - 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(SetAsideItem, "delete", raise_(KeyboardInterrupt()))  # type: ignore[arg-type]
+        with pytest.raises(KeyboardInterrupt):
+            retry(item)
+    assert record(task_id).total == 3
+    assert retry(item) == "applied"
+    assert [cause for _, cause in history(task_id)] == ["start", "x"]
+    with pytest.raises(CommandError, match=f"There is no set-aside item {item.pk}"):
+        retry(item)
+
+
+def test_an_unexpected_error_in_one_duty_keeps_the_mirror_process_from_no_other(
+    redis: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    task_id = start()
+    mirror()
+    schedule(task_id)
+    mirror()
+    command = mirror_command.Command()
+    command.mirror, command.rescue = (
+        Mirror(connection=queue.get_connection()),
+        Rescue(connection=queue.get_connection()),
+    )
+    command.rescued_at = command.due_at = command.watched_at = 0.0
+    command.is_once = False
+    monkeypatch.setattr(mirror_command, "FAILED_SECONDS", 0)
+    monkeypatch.setattr(Mirror, "step", raise_(AttributeError("a fault of the code")))
+    start()
+    command.work()
+    assert task_id in waiting()
+    assert "a fault of the code" in caplog.text
+    command.is_once = True
+    with pytest.raises(AttributeError):
+        command.work()
