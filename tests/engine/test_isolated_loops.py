@@ -23,6 +23,7 @@ from tasks_app import (
     set_aside,
     webhooks,
 )
+from tasks_app.line import NotNow
 from tasks_app.management.commands import mirror as mirror_command
 from tasks_app.mirror import Mirror
 from tasks_app.models import (
