@@ -84,7 +84,7 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
         is_hung = monotonic() - began > HUNG_SECONDS
         if is_hung:
             _hung_until[connection.alias] = monotonic() + REST_SECONDS
-        if is_hung or connection.in_atomic_block or connection.is_usable():
+        if is_hung or connection.in_atomic_block or connection.connection is None or connection.is_usable():
             raise
         connection.close()
         row = _fetch(connection, key)

@@ -7,17 +7,18 @@ To add one, add an Outage to OUTAGES: its name, how it begins, how it ends, and 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
-from tests.servers import create_servers
+from tests.servers import RedisServer, create_servers
 from tests.stack import Answer, ProcfileStack
 
 RECORDS = 3_000
@@ -151,25 +152,67 @@ def _wait_until_told(stack: ProcfileStack, task_id: str) -> None:
     assert stack.position_counts(task_id) == stack.row_counts(task_id)
 
 
+def _run_on_redis(seconds: float, only: list[str]) -> None:
+    database, redis_server = create_servers()
+    _run_all(
+        OUTAGES,
+        ProcfileStack(database=database, redis_server=redis_server, roles=ROLES),
+        seconds=seconds,
+        only=only,
+    )
+
+
+def _run_on_database(seconds: float, only: list[str]) -> None:
+    from tests import database_outages
+
+    database_outages.hide_hosts()
+    database, redis_server = database_outages.FragileMariaDB(), RedisServer()
+    stack = ProcfileStack(database=database, redis_server=redis_server, roles=ROLES)
+    database.start()
+    stack.environment |= {
+        "DATABASE_URL": database.give_user(stack.database_name),
+        "REDIS_URL": database_outages.redis_url(redis_server, stack.redis_number),
+    }
+    _run_all(database_outages.DATABASE_OUTAGES, stack, seconds=seconds, only=only)
+
+
+def _run_all(outages: Sequence[Outage], stack: ProcfileStack, *, seconds: float, only: list[str]) -> None:
+    try:
+        stack.database.start()
+        stack.redis_server.start()
+        stack.start()
+        for outage in outages:
+            if not only or outage.name in only:
+                seen = run_outage(stack, outage, seconds=seconds)
+                codes = {
+                    "POST": sorted({answer.status for answer in seen.starts}),
+                    "GET": sorted({answer.status for answer in seen.reads}),
+                    "ready": sorted({answer.status for answer in seen.ready}),
+                }
+                print(f"{outage.name}: {seconds:g} s waited out; answers meanwhile: {codes}", flush=True)
+    finally:
+        stack.close()
+        stack.redis_server.remove()
+        stack.database.remove()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seconds", type=float, default=25.0, help="how long each outage lasts")
-    parser.add_argument("--only", choices=[outage.name for outage in OUTAGES], action="append", help="run these only")
+    parser.add_argument("--store", choices=("redis", "database"), help="outages of this one only")
+    parser.add_argument("--only", action="append", default=[], help="run the outage of this name only")
     options = parser.parse_args()
-    database, redis_server = create_servers()
-    stack = ProcfileStack(database=database, redis_server=redis_server, roles=ROLES)
-    try:
-        database.start()
-        redis_server.start()
-        stack.start()
-        for outage in OUTAGES:
-            if not options.only or outage.name in options.only:
-                run_outage(stack, outage, seconds=options.seconds)
-                print(f"{outage.name}: {options.seconds:g} s waited out", flush=True)
-    finally:
-        stack.close()
-        redis_server.remove()
-        database.remove()
+    if options.store != "redis" and "LONGTASKS_OUTAGES" not in os.environ:
+        # In a mount namespace of its own: see tests/database_outages.py.
+        os.execvpe(
+            "unshare",
+            ["unshare", "--mount", sys.executable, "-m", "tests.outages", *sys.argv[1:]],
+            os.environ | {"LONGTASKS_OUTAGES": "1"},
+        )
+    if options.store != "database":
+        _run_on_redis(options.seconds, options.only)
+    if options.store != "redis":
+        _run_on_database(options.seconds, options.only)
     return 0
 
 
