@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError, connection, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from uuid_utils import uuid7
 
 from tasks_app import events
@@ -86,19 +85,13 @@ def test_a_connection_that_the_server_has_dropped_is_replaced():
 
 
 def test_a_reconnect_that_is_refused_is_an_error_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connection is gone and no new one is to be had: there is nothing to ask whether it is usable."""
+    """There is no connection, and none to be had: nothing can be asked whether it is usable."""
 
-    def refuse(self: BaseDatabaseWrapper) -> None:
-        self.connection = None
+    def refuse() -> None:
         raise OperationalError(1045, "Access denied")
 
-    with connection.cursor():
-        pass
-    kept, connection.connection = connection.connection, None
-    monkeypatch.setattr(BaseDatabaseWrapper, "connect", refuse)
-    monkeypatch.setattr(connection, "in_atomic_block", False)
-    try:
-        with pytest.raises(OperationalError, match="Access denied"):
-            read_snapshot(uuid.uuid4())
-    finally:
-        connection.connection = kept
+    fresh = connections.create_connection("default")
+    monkeypatch.setattr(fresh, "connect", refuse)
+    monkeypatch.setattr("tasks_app.records.connections", {"default": fresh})
+    with pytest.raises(OperationalError, match="Access denied"):
+        read_snapshot(uuid.uuid4())
