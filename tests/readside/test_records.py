@@ -91,6 +91,7 @@ def test_a_reconnect_that_is_refused_is_an_error_of_the_database(monkeypatch: py
         raise OperationalError(1045, "Access denied")
 
     fresh = connections.create_connection("default")
+    fresh.features.has_native_uuid_field = False  # known already: nothing is asked for it
     monkeypatch.setattr(fresh, "connect", refuse)
     monkeypatch.setattr("tasks_app.records.connections", {"default": fresh})
     with pytest.raises(OperationalError, match="Access denied"):
