@@ -17,8 +17,9 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-from tasks_app import events, queries, queue
+from tasks_app import events, queue
 from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
+from tasks_app.task_ids import get_lowest_id
 
 CHUNK_TASKS: Final = 500
 # A job that RQ's cron enqueues runs in a worker, between tasks: it must be back before the worker's lease is over.
@@ -39,7 +40,7 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
     """Delete chunk by chunk; yields the sums after each, so that the caller may stop whenever it likes."""
     pruned = Pruned()
     after = uuid.UUID(int=0)
-    newest = queries.get_lowest_id(ended_before)  # a task that ended before was created before: a range of the key
+    newest = get_lowest_id(ended_before)  # a task that ended before was created before: a range of the key
     while True:
         page = list(
             TaskRecord.objects.filter(pk__gt=after, pk__lt=newest)

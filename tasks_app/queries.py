@@ -1,4 +1,4 @@
-"""The read side: tasks, their history, the queues. Reads TaskRecord, and Redis where the mirror has not come by.
+"""The read side: a task, its history, the queues. Reads TaskRecord, and Redis where the mirror has not come by.
 
 Must not write anything, nor use RQ's registries' `count`, which runs clean-ups.
 """
@@ -16,20 +16,11 @@ from tasks_app import events, queue
 from tasks_app.errors import QueueUnavailable, UnknownTask
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
-from tasks_app.models import QueueState, TaskEvent, TaskRecord
+from tasks_app.models import QueueState, TaskEvent
 from tasks_app.read_side import has_replica, read_lagging
-from tasks_app.records import read_snapshot, to_snapshot
+from tasks_app.records import read_snapshot
 
-PAGE_TASKS: Final = 50
 HISTORY_EVENTS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class TaskPage:
-    """Some tasks, newest first, and the cursor of the next page ("" on the last one)."""
-
-    tasks: list[Snapshot]
-    next_cursor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,38 +84,6 @@ def _read_newest(key: uuid.UUID, in_redis: Snapshot | None) -> Snapshot | None:
     return snapshot
 
 
-def list_tasks(
-    *,
-    owner: str | None = None,
-    status: str | None = None,
-    name: str | None = None,
-    priority: str | None = None,
-    created_after: datetime | None = None,
-    created_before: datetime | None = None,
-    cursor: str = "",
-    limit: int = PAGE_TASKS,
-) -> TaskPage:
-    """Return a page of tasks, newest first. Ids are ordered by time, so every page is a range of an index.
-
-    Times of creation are compared to the millisecond. Raises ValueError on a cursor that is none.
-    """
-    rows = TaskRecord.objects.all()
-    for column, value in (("owner", owner), ("status", status), ("name", name), ("priority", priority)):
-        if value is not None:
-            rows = rows.filter(**{column: value})
-    if created_after is not None:
-        rows = rows.filter(pk__gte=get_lowest_id(created_after))
-    if created_before is not None:
-        rows = rows.filter(pk__lt=get_lowest_id(created_before))
-    if cursor:
-        rows = rows.filter(pk__lt=uuid.UUID(cursor))
-    with mapped_errors():
-        records = read_lagging(lambda: list(rows.order_by("-pk")[: limit + 1]))
-    more = len(records) > limit
-    tasks = [to_snapshot(record) for record in records[:limit]]
-    return TaskPage(tasks=tasks, next_cursor=uuid.UUID(tasks[-1].id).hex if more else "")
-
-
 def list_events(*, task_id: str, owner: str | None = None) -> list[TaskEvent]:
     """Return the history of a task, oldest first, HISTORY_EVENTS at most. Raises as `get_task` does."""
     task = get_task(task_id=task_id, owner=owner)
@@ -177,12 +136,6 @@ def list_queues() -> list[QueueView]:
             )
         )
     return views
-
-
-def get_lowest_id(moment: datetime) -> uuid.UUID:
-    """Return the lowest UUIDv7 of a time: ids of tasks created from then on are not below it."""
-    milliseconds = max(0, int(moment.timestamp() * 1000))
-    return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62))
 
 
 def _read_job(task_id: str) -> tuple[Snapshot | None, QueueUnavailable | None]:

@@ -74,5 +74,5 @@ def read_lagging(step: Callable[[], Answer]) -> Answer:
 
 
 def _has_old_tables(error: DatabaseError) -> bool:
-    """Tell whether a replica has not heard of the last migration yet: a column (1054) or a table (1146) is unknown."""
-    return bool(error.args) and error.args[0] in (1054, 1146)
+    """Tell whether a replica has not heard of the last migration: a column (1054), table (1146) or index (1176) is unknown."""
+    return bool(error.args) and error.args[0] in (1054, 1146, 1176)

@@ -20,7 +20,7 @@ from tasks_app.admin.task_rows import RowWriter
 from tasks_app.errors import LongtasksError
 from tasks_app.models import Priority, Status, TaskRecord
 from tasks_app.set_commands import SetResult
-from tasks_app.task_search import PAGE_TASKS, WINDOW_TASKS, TaskFilter, find_tasks
+from tasks_app.task_search import PAGE_TASKS, TaskFilter, find_tasks
 from tasks_app.task_types import list_task_types
 from tasks_app.templatetags.task_display import status_label
 
@@ -76,10 +76,10 @@ class FilterForm(forms.Form):
         self.is_valid()
         values = self.cleaned_data
         return TaskFilter(
-            status=values.get("status", ""),
-            name=values.get("name", ""),
-            priority=values.get("priority", ""),
-            owner=values.get("owner", ""),
+            status=values.get("status") or None,
+            name=values.get("name") or None,
+            priority=values.get("priority") or None,
+            owner=values.get("owner") or None,
             created_after=values.get("after"),
             created_before=values.get("before"),
             text=values.get("q", ""),
@@ -107,8 +107,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
         "rows": RowWriter(can_operate=can_operate(request)).write_all(found.records),
         "next_query": parameters.urlencode() if found.next_cursor else "",
         "newest_query": newest,
-        "is_window": found.is_window,
-        "window": WINDOW_TASKS,
+        "searched_to": found.searched_to,
         "cursor": cursor,
         "actions": _ACTIONS,
         "can_operate": can_operate(request),

@@ -90,7 +90,15 @@ class PageSerializer(serializers.Serializer[Any]):
     """A page of tasks, newest first."""
 
     tasks = TaskSerializer(many=True)
-    next = serializers.CharField(allow_null=True, help_text="Where the next page is; null on the last.")
+    next = serializers.CharField(
+        allow_null=True,
+        help_text="Where the next page is, also after a page that is short or empty; null on the last.",
+    )
+    searchedTo = serializers.DateTimeField(
+        allow_null=True,
+        help_text="The search took too long for one page: tasks created before this time are still to be looked at, "
+        "which `next` does. Else null.",
+    )
 
 
 class EventSerializer(LeanSerializer):

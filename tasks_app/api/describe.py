@@ -256,9 +256,11 @@ list_ = _operation(
     "listTasks",
     "tasks",
     "List tasks, newest first",
+    description="All filters together, in bounded time: a page may be short or empty and still have a `next`; "
+    "ask on until that is null.",
     parameters=[serializers.ListQuerySerializer, _RETRY_AFTER],
     responses={
-        200: _ok(answers.PageSerializer, "A page.", {"tasks": [_FINISHED], "next": None}),
+        200: _ok(answers.PageSerializer, "A page.", {"tasks": [_FINISHED], "next": None, "searchedTo": None}),
         **_problems(400, 406, 503),
     },
 )

@@ -30,6 +30,8 @@ from tasks_app.api.serializers import (
 )
 from tasks_app.api.waiting import wait_for_end
 from tasks_app.events import CANCELED, STOPPED, Snapshot
+from tasks_app.records import to_snapshot
+from tasks_app.task_search import TaskFilter, find_tasks
 
 _POLL_SECONDS: Final = 1  # Retry-After of an unfinished task
 _BULK_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -56,16 +58,15 @@ class TaskViewSet(LeanViewSet):
     def list(self, request: Request) -> HttpResponse:
         query = read_query(request.query_params, ListQuerySerializer)
         try:
-            page = queries.list_tasks(
+            wanted = TaskFilter(
                 owner=self.caller.sees_owner,
                 status=query.get("status"),
                 name=query.get("name"),
                 priority=query.get("priority"),
                 created_after=query.get("createdAfter"),
                 created_before=query.get("createdBefore"),
-                cursor=query.get("cursor", ""),
-                limit=query["limit"],
             )
+            page = find_tasks(wanted=wanted, cursor=query.get("cursor", ""), limit=query["limit"], with_heavy=True)
         except ValueError as error:
             if "cursor" not in query:
                 raise
@@ -73,7 +74,8 @@ class TaskViewSet(LeanViewSet):
         following = None
         if page.next_cursor:
             following = "/tasks?" + urlencode({**request.query_params.dict(), "cursor": page.next_cursor})
-        return answer({"tasks": [task_data(task) for task in page.tasks], "next": following})
+        tasks = [task_data(to_snapshot(record)) for record in page.records]
+        return answer({"tasks": tasks, "next": following, "searchedTo": page.searched_to})
 
     @describe.show
     def retrieve(self, request: Request, id: str) -> HttpResponse:

@@ -17,8 +17,9 @@ from redis import Redis
 from rq import Queue
 
 from settings.env import ROOT
-from tasks_app import pruning, queries, queue
+from tasks_app import pruning, queue
 from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
+from tasks_app.task_ids import get_lowest_id
 from tests.conftest import MakeStack
 
 OLD = datetime.now(UTC) - timedelta(days=40)
@@ -28,7 +29,7 @@ YOUNG = datetime.now(UTC) - timedelta(days=1)
 def make_task(redis: Redis, *, ended_at: datetime | None, number: int, outcome: str = "finished") -> uuid.UUID:
     """A task as it lies in the tables and in Redis; `ended_at` None: it still runs."""
     created_at = (ended_at or OLD) - timedelta(minutes=1)
-    task_id = uuid.UUID(int=queries.get_lowest_id(created_at).int + number)
+    task_id = uuid.UUID(int=get_lowest_id(created_at).int + number)
     status = outcome if ended_at else "started"
     TaskRecord.objects.create(
         id=task_id, name="upload", created_at=created_at, priority="low", status=status, ended_at=ended_at,

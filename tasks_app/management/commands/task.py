@@ -21,6 +21,8 @@ from tasks_app.api.answers import task_data
 from tasks_app.api.rendering import to_json
 from tasks_app.api.serializers import read_new_task
 from tasks_app.events import Snapshot
+from tasks_app.records import to_snapshot
+from tasks_app.task_search import TaskFilter, find_tasks
 from tasks_app.task_types import list_task_types
 
 WRONG, ENDED_BADLY, UNKNOWN, CONFLICT, AWAY, DIFFERENT = 2, 3, 4, 5, 6, 7
@@ -111,12 +113,13 @@ class Command(BaseCommand):
     def do_list(self, options: dict[str, Any]) -> None:
         if options["limit"] < 1:
             _fail(WRONG, f"--limit is {options['limit']}: give 1 or more")
-        filters = {name: options[name] for name in ("status", "name", "priority")}
+        wanted = TaskFilter(**{name: options[name] for name in ("status", "name", "priority")})
         tasks: list[Snapshot] = []
         cursor = ""
         while len(tasks) < options["limit"]:
-            page = queries.list_tasks(**filters, cursor=cursor, limit=min(500, options["limit"] - len(tasks)))
-            tasks += page.tasks
+            limit = min(500, options["limit"] - len(tasks))
+            page = find_tasks(wanted=wanted, cursor=cursor, limit=limit, with_heavy=True)
+            tasks += map(to_snapshot, page.records)
             cursor = page.next_cursor
             if not cursor:
                 break
