@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 
 from tasks_app import events, queue
+from tasks_app.index_hints import PRIMARY, along
 from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
 from tasks_app.task_ids import get_lowest_id
 
@@ -80,9 +81,9 @@ def run_scheduled() -> int:
 def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) -> None:
     with transaction.atomic():
         # Locked, so that a retry (which reopens the checkpoint) comes before, and saves the task, or after.
-        open_ids = set(
-            TaskCheckpoint.objects.select_for_update().filter(pk__in=task_ids, outcome="").values_list("pk", flat=True)
-        )
+        # Along their keys: along the outcome it would wait for every task that runs.
+        rows = along(TaskCheckpoint.objects.select_for_update().filter(pk__in=task_ids), PRIMARY)
+        open_ids = set(rows.filter(outcome="").values_list("pk", flat=True))
         gone = [task_id for task_id in task_ids if task_id not in open_ids]
         if not gone:
             return

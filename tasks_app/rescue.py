@@ -25,6 +25,7 @@ from tasks_app.liveness import Death, Liveness, read_causes
 from tasks_app.lookup import find_snapshot
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
+from tasks_app.open_tasks import OPEN, list_open
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of, get_pause_seconds
 from tasks_app.shard_watch import ENDS_THE_TASK, SPLIT_KEY, ShardWatch
@@ -40,7 +41,6 @@ SWEEP_SECONDS: Final = 0.05  # of one pass at most
 # After the database was away: claims ran out meanwhile, and their workers need a moment to renew them.
 OUTAGE_GRACE_SECONDS: Final = 3.0
 SLOW_SECONDS: Final = 1.0  # a database that needs so long for one row was away
-OPEN: Final = (events.QUEUED, events.STARTED, events.SCHEDULED, events.DEFERRED)
 
 
 class Rescue:
@@ -238,11 +238,7 @@ class Rescue:
             now = self._read_clock()
             self._settled_at = datetime.fromtimestamp(now, tz=UTC) - timedelta(seconds=SETTLED_SECONDS)
             self._placed = self._list_placed()
-        page = list(
-            TaskRecord.objects.filter(pk__gt=self._swept_to, status__in=OPEN, updated_at__lt=self._settled_at)
-            .order_by("pk")
-            .values_list("pk", "priority")[:PAGE]
-        )
+        page = list_open(after=self._swept_to, changed_before=self._settled_at, limit=PAGE)
         self._swept_to = page[-1][0] if len(page) == PAGE else uuid.UUID(int=0)
         if page:
             self._compare(page)
