@@ -75,7 +75,8 @@ def collect(request: HttpRequest) -> dict[str, Any]:
         with queue.mapped_errors():
             lag_seconds = get_lag_seconds(queue.get_connection())
     except QueueUnavailable as error:
-        return context | {"unavailable": str(error)}
+        unknown = dict.fromkeys(("waiting", "running", "scheduled", "lag_seconds"))
+        return context | unknown | {"queues": [], "workers": [], "unavailable": str(error)}
     return context | {
         "queues": [QueueRow(view, _is_stalled(view)) for view in views],
         "workers": [WorkerRow(worker, tasks.get(worker.task_id)) for worker in workers.values()],

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.test import Client
+from django.test import Client, override_settings
 from django_rq import get_queue, get_worker
 from rq.exceptions import DeserializationError
 from rq.worker import Worker
@@ -138,3 +138,20 @@ def test_only_administrators_come_here(make_client: MakeClient) -> None:
 
 def test_the_serializer_is_json() -> None:
     assert settings.RQ_QUEUES["low"]["SERIALIZER"] == "rq.serializers.JSONSerializer"
+
+
+@pytest.mark.parametrize("path", ["", "queues/0/", "queues/0/finished/", "workers/0/"])
+def test_a_redis_that_is_away_is_a_503(admin: Client, path: str) -> None:
+    queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
+    admin.raise_request_exception = False
+    with override_settings(RQ_QUEUES=queues):
+        answer = admin.get(f"{BASE}{path}")
+    assert answer.status_code == 503
+    assert int(answer["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/tasks_app/taskrecord/"])
+def test_our_own_pages_say_so_and_stay(admin: Client, path: str) -> None:
+    queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
+    with override_settings(RQ_QUEUES=queues):
+        assert admin.get(path).status_code == 200
