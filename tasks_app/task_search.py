@@ -32,7 +32,7 @@ WINDOW_SECONDS: Final = 0.015
 FIRST_ENTRIES: Final = 500
 MOST_ENTRIES: Final = 50_000
 FIRST_ROWS: Final = 100
-MOST_ROWS: Final = 500  # each may lie on a page of its own, on the disk
+MOST_ROWS: Final = 250  # each may lie on a page of its own, on the disk
 MOST_GROWTH: Final = 4.0
 # What an entry costs: of an index that holds all that is compared, of the table itself, of an index with a row each.
 COST_COVERED, COST_TABLE, COST_ROWS = 1, 3, 10
