@@ -304,13 +304,14 @@ def list_left_open(*, older_than_seconds: float, limit: int) -> list[TaskCheckpo
 
 
 def as_row_says(snapshot: Snapshot, row: TaskCheckpoint, **changes: Any) -> Snapshot:
-    """Return the snapshot of a task as far as its checkpoint has come, and with `changes`."""
-    return replace(snapshot, epoch=row.epoch, done=row.done, counts=known_counts(snapshot, row.counts), **changes)
+    """Return the snapshot of a task as far as its checkpoint has come, and with `changes`.
 
-
-def known_counts(snapshot: Snapshot, counts: Mapping[str, int]) -> dict[str, int]:
-    """Return counts with all names that the task began with: 0 where nothing is committed yet."""
-    return dict.fromkeys(snapshot.counts, 0) | dict(counts)
+    Names that no chunk has counted yet keep their 0. A finished task whose total was unknown has it now.
+    """
+    if snapshot.total is None and row.outcome == events.FINISHED:
+        changes["total"] = row.done
+    counts = events.with_all_counts(snapshot.counts, row.counts)
+    return replace(snapshot, epoch=row.epoch, done=row.done, counts=counts, **changes)
 
 
 def add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -36,6 +36,7 @@ from tasks_app.models import AuditEntry, QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of
+from tasks_app.task_results import read_total
 from tasks_app.task_types import get_task_type
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ IDEMPOTENCY_SECONDS: Final = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """What is asked for: a task of a type, its params validated by the type's serializer."""
+    """What is asked for: a task of a type, its params validated by the type's serializer and encoded by `encode_params`."""
 
     name: str
     params: dict[str, Any] = field(default_factory=dict)
@@ -290,7 +291,7 @@ def _new_id(now: datetime) -> str:
 
 def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, owner: str, request_id: str) -> Snapshot:
     task_type = get_task_type(task.name)
-    total = task_type.total(task.params)
+    total = read_total(task_type, task.params)
     return Snapshot(
         id=task_id,
         name=task.name,

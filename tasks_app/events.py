@@ -5,6 +5,7 @@ Owns the Redis stream `longtasks:events`. Must not know SQL, RQ or who writes an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from types import NoneType
@@ -167,6 +168,11 @@ def decode_if_valid(data: bytes | str | None) -> Snapshot | None:
 def _show(value: object) -> str:
     text = repr(value)
     return f"{text[:80]}{'...' if len(text) > 80 else ''} ({type(value).__name__})"
+
+
+def with_all_counts(known: Mapping[str, int], counts: Mapping[str, int]) -> dict[str, int]:
+    """Return `counts` with a 0 for every name of `known` that it lacks, in the order of `known`."""
+    return dict.fromkeys(known, 0) | dict(counts)
 
 
 def supersedes(new: Snapshot, old: Snapshot) -> bool:

@@ -401,7 +401,7 @@ class Runner:
             worker=self._worker,
             epoch=held.epoch,
             done=held.done,
-            counts=checkpoints.known_counts(taken.snapshot, held.counts),
+            counts=events.with_all_counts(taken.snapshot.counts, held.counts),
             cause=cause,
             actor="",
         )
@@ -443,12 +443,10 @@ def get_pause_seconds(failures: int) -> float:
 
 def end_of(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     """Return the snapshot of a task as its checkpoint says it ended."""
-    total = row.done if row.outcome == events.FINISHED and snapshot.total is None else snapshot.total
     return checkpoints.as_row_says(
         snapshot,
         row,
         status=row.outcome,
-        total=total,
         error=row.error or None,
         ended_at=row.ended_at if isinstance(row.ended_at, datetime) else datetime.now(UTC),
         next_attempt_at=None,

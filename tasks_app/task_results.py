@@ -6,20 +6,18 @@ here, with the task type, the field, the value and what would be accepted. Must 
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tasks_app.error_text import describe_value, error_line
+from tasks_app.plain_json import JsonCopy, NotJson
 from tasks_app.task_types import Chunk, ChunkResult, TaskType
 
 MOST: Final = 2**63 - 1  # of every number that is counted: the columns' own limit
 COUNT_NAMES: Final = 32  # of one result
 NAME_CHARACTERS: Final = 64
 STATE_BYTES: Final = 64 * 1024  # as JSON
-STATE_DEPTH: Final = 32
 _COUNT_NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}\Z")
 
 
@@ -134,11 +132,6 @@ class InvalidTaskTotal(InvalidTaskResult):
         )
 
 
-def with_all_counts(known: Mapping[str, int], counts: Mapping[str, int]) -> dict[str, int]:
-    """Return `counts` with a 0 for every name of `known` that it lacks, in the order of `known`."""
-    return dict.fromkeys(known, 0) | dict(counts)
-
-
 def _is_last(result: ChunkResult, *, task_type: TaskType, chunk: Chunk) -> bool:
     if result.finished is not None:
         return result.finished
@@ -189,82 +182,3 @@ def _check_state(state: object, *, task_type: TaskType) -> dict[str, Any]:
         raise InvalidTaskResult(
             task_type=task_type, field=f"state{error.path}", value=error.value, accepted=error.accepted
         ) from None
-
-
-class NotJson(Exception):
-    """A value that JSON can't hold as it is, or that is too large."""
-
-    def __init__(self, *, path: str, value: object, accepted: str) -> None:
-        self.path, self.value, self.accepted = path, value, accepted
-        super().__init__(f"{path} is {describe_value(value)}; accepted: {accepted}")
-
-
-class JsonCopy:
-    """Copies a value into plain dicts, lists, strings and numbers, or raises NotJson. For one copy.
-
-    Looks at no more than `most_bytes` allow, and at STATE_DEPTH levels: cycles and endless mappings end it too.
-    """
-
-    def __init__(self, *, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._left = most_bytes
-
-    def copy(self, value: object) -> Any:
-        """Return the copy. Raises NotJson."""
-        copied = self._copy(value, "", 0)
-        if not copied:
-            return copied
-        size = len(json.dumps(copied, ensure_ascii=False, separators=(",", ":")).encode())
-        if size > self._most:
-            raise self._too_large("", value)
-        return copied
-
-    def _copy(self, value: object, path: str, depth: int) -> Any:
-        self._left -= 1
-        if isinstance(value, str):
-            return self._copy_text(value, path)
-        if self._left < 0:
-            raise self._too_large(path, value)
-        if value is None or value is True or value is False:
-            return value
-        if isinstance(value, int):
-            number = int.__int__(value)
-            if not -(2**63) <= number < 2**64:
-                raise NotJson(path=path, value=value, accepted="an int of 64 bits")
-            return number
-        if isinstance(value, float):
-            real = float.__float__(value)
-            if not math.isfinite(real):
-                raise NotJson(path=path, value=value, accepted="a finite number")
-            return real
-        if depth >= STATE_DEPTH:
-            raise NotJson(path=path[:100], value=value, accepted=f"at most {STATE_DEPTH} levels of lists and mappings")
-        if isinstance(value, Mapping):
-            return self._copy_mapping(value, path, depth)
-        if isinstance(value, (list, tuple)):
-            return [self._copy(item, f"{path}[{place}]", depth + 1) for place, item in enumerate(value)]
-        accepted = "JSON: str, int, float, bool, None, lists, and mappings with str as keys"
-        raise NotJson(path=path, value=value, accepted=accepted)
-
-    def _copy_mapping(self, value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
-        copied: dict[str, Any] = {}
-        for key in value:
-            if not isinstance(key, str):
-                raise NotJson(path=f"{path}: a key", value=key, accepted="str")
-            name = self._copy_text(key, f"{path}: a key")
-            copied[name] = self._copy(value[key], f"{path}[{describe_value(name, characters=60)}]", depth + 1)
-        return copied
-
-    def _copy_text(self, value: str, path: str) -> str:
-        text = str.__str__(value)
-        self._left -= len(text)
-        if self._left < 0:
-            raise self._too_large(path, text)
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise NotJson(path=path, value=text, accepted="text without lone surrogates") from None
-        return text
-
-    def _too_large(self, path: str, value: object) -> NotJson:
-        return NotJson(path=path, value=value, accepted=f"at most {self._most} bytes of JSON in all")

@@ -5,15 +5,29 @@ Owns the interface between the engine and the work. Must not know queues, worker
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from django.conf import settings
 from rest_framework import serializers
 
 from tasks_app.errors import UnknownTaskType
+
+NAME_CHARACTERS: Final = 64  # of a task type: the column's length
+_NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}\Z")
+_COUNT_NAME: Final = re.compile(r"[A-Za-z_][\w.-]{0,63}\Z", re.ASCII)
+_COUNT_NAMES: Final = 32
+
+
+class HopelessError(Exception):
+    """Raised by a task type: another attempt would end the same way, so the task is failed at once.
+
+    For what no retry can mend: a file that is gone, an account that is closed. `raise HopelessError(…) from error`
+    keeps the cause in the task's error.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +35,7 @@ class Chunk:
     """One slice of one task: what the runner asks a task type to do in one transaction."""
 
     task_id: uuid.UUID
-    params: Mapping[str, Any]  # validated when the task was started; keys as in the API ({"numRecords": 100})
+    params: Mapping[str, Any]  # validated when the task was started, as JSON holds them ({"numRecords": 100})
     start: int  # records that earlier chunks have committed
     limit: int  # do at most this many records
     total: int | None  # all records of the task; None: unknown until it is done
@@ -60,7 +74,10 @@ class TaskType:
     undoes: ClassVar[str] = ""  # the parameter that names a task whose rows this type deletes
 
     def total(self, params: Mapping[str, Any]) -> int | None:
-        """Tell how many records the task has; None when only the end will tell. Runs in the request: no SQL."""
+        """Tell how many records the task has; None when only the end will tell. Runs in the request: no SQL.
+
+        Where it raises or returns anything else, the request is accepted all the same, and the first attempt fails.
+        """
         return None
 
     def prepare_split(self, *, task_id: uuid.UUID, params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -76,7 +93,7 @@ class TaskType:
         return [self.run_chunk(chunk) for chunk in chunks]
 
     def run_chunk(self, chunk: Chunk) -> ChunkResult:
-        """Do one chunk. Any exception rolls it back and counts as a failed attempt of the task."""
+        """Do one chunk. Any exception rolls it back and counts as a failed attempt; HopelessError as the last one."""
         raise NotImplementedError(f"{type(self).__name__} must implement run_chunk or run_chunks")
 
     def count_rows(self, task_id: uuid.UUID) -> Mapping[str, int] | None:
@@ -91,14 +108,53 @@ TaskTypeClass = TypeVar("TaskTypeClass", bound=type[TaskType])
 def register(task_type_class: TaskTypeClass) -> TaskTypeClass:
     """Make a task type known under its name. A class decorator; modules `task_types` are imported at start-up.
 
-    Raises ValueError when another class holds the name.
+    Raises ValueError when another class holds the name, or when the class declares what can't be used.
     """
+    check_declaration(task_type_class)
     name = task_type_class.name
     known = _registry.get(name)
     if known is not None and type(known).__qualname__ != task_type_class.__qualname__:
         raise ValueError(f"task type {name!r} is registered twice: {type(known)} and {task_type_class}")
     _registry[name] = task_type_class()
     return task_type_class
+
+
+def check_declaration(task_type_class: type[TaskType]) -> None:
+    """Raise ValueError, with all that is wrong, for a task type whose class attributes can't be used."""
+    wrong: list[str] = []
+
+    def check(attribute: str, accepted: str, is_right: Any) -> None:
+        value = getattr(task_type_class, attribute, None)
+        if not is_right(value):
+            wrong.append(f"{attribute} is {value!r:.200}; accepted: {accepted}")
+
+    check(
+        "name",
+        f"a str of 1 to {NAME_CHARACTERS} characters, without | and control characters",
+        lambda value: type(value) is str and _NAME.match(value),
+    )
+    check(
+        "params_serializer",
+        "a subclass of rest_framework.serializers.Serializer",
+        lambda value: isinstance(value, type) and issubclass(value, serializers.Serializer),
+    )
+    check(
+        "count_names",
+        f"a tuple of at most {_COUNT_NAMES} names of 1 to 64 ASCII letters, digits, _ . and -, each once",
+        lambda value: (
+            type(value) is tuple
+            and len(value) <= _COUNT_NAMES
+            and all(type(name) is str and _COUNT_NAME.match(name) for name in value)
+            and len(set(value)) == len(value)
+        ),
+    )
+    for attribute in ("first_limit", "max_limit"):
+        check(attribute, "an int from 1 on", lambda value: type(value) is int and value >= 1)
+    for attribute in ("shareable", "splittable"):
+        check(attribute, "True or False", lambda value: type(value) is bool)
+    check("undoes", "the name of a parameter, or empty", lambda value: type(value) is str)
+    if wrong:
+        raise ValueError(f"task type {task_type_class.__qualname__}: {'. '.join(wrong)}.")
 
 
 def unregister(name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from rest_framework import serializers
@@ -14,13 +13,10 @@ from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
 class PurgeParams(serializers.Serializer[Any]):
     taskId = serializers.UUIDField()
 
-    def validate_taskId(self, value: uuid.UUID) -> str:
-        return str(value)  # parameters travel as JSON
-
 
 @register
 class PurgeTask(TaskType):
-    """Order items go first: they refer to the others. What is gone is gone, so any chunk bears repeating."""
+    """Order items go first: they refer to the others. Deleting is idempotent, so a chunk can safely run twice."""
 
     name = "purge"
     params_serializer = PurgeParams

@@ -16,8 +16,10 @@ from tasks_app import audit, commands, queries
 from tasks_app.admin.live import render_page
 from tasks_app.admin.permissions import can_operate, get_actor, requires
 from tasks_app.admin.task_page import page_address
+from tasks_app.api.errors import flatten
 from tasks_app.errors import LongtasksError, UnknownTask, UnknownTaskType
 from tasks_app.models import Priority
+from tasks_app.task_params import encode_params
 from tasks_app.task_types import TaskType, get_task_type, list_task_types
 
 PREFIX: Final = "params-"
@@ -76,12 +78,13 @@ class StartForm(forms.Form):
             if values.get(PREFIX + name) not in (None, "") or isinstance(field, serializers.BooleanField)
         }
         serializer = self.task_type.params_serializer(data=params)
-        if not serializer.is_valid():
-            for name, errors in serializer.errors.items():
-                known = PREFIX + name if PREFIX + name in self.fields else None
-                self.add_error(known, [str(error) for error in errors])
-        else:
-            values["params"] = dict(serializer.validated_data)
+        try:
+            serializer.is_valid(raise_exception=True)
+            values["params"] = encode_params(serializer.validated_data)
+        except serializers.ValidationError as error:
+            for wrong in flatten(error.detail):
+                name = PREFIX + wrong["field"].partition(".")[0]
+                self.add_error(name if name in self.fields else None, wrong["message"])
         return values
 
     def to_task(self) -> commands.NewTask:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any
 
 from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from tasks_app import error_text
 from tasks_app.api.serializers import PRIORITIES
 from tasks_app.events import STATUSES, Snapshot
-
-_ERROR_CHARACTERS: Final = 500
 
 
 class LeanSerializer(serializers.Serializer[Any]):
@@ -199,7 +198,5 @@ def queue_data(queue: Any) -> dict[str, Any]:
 
 
 def summarize_error(error: str | None) -> str | None:
-    """Return the last line of a traceback, what went wrong: where in the code is for the admin only."""
-    if not error:
-        return None
-    return error.rstrip().rpartition("\n")[2].strip()[:_ERROR_CHARACTERS]
+    """Return what went wrong, without the traceback: where in the code is for the admin only."""
+    return error_text.summarize_error(error) if error else None

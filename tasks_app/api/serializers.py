@@ -17,6 +17,7 @@ from tasks_app.api.strict import get_reader
 from tasks_app.commands import NewTask
 from tasks_app.errors import UnknownTaskType
 from tasks_app.events import STATUSES
+from tasks_app.task_params import encode_params
 from tasks_app.task_types import get_task_type
 
 PRIORITIES: Final = ("high", "low")
@@ -106,12 +107,12 @@ class NewTaskSerializer(serializers.Serializer[NewTask]):
 
 
 def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the validated params of a task type, or raise UnknownTaskType or ValidationError."""
+    """Return the validated and encoded params of a task type, or raise UnknownTaskType or ValidationError."""
     try:
         measure(params, levels=PARAMS_LEVELS)
     except BeyondLimits as error:
         raise ValidationError(error.as_detail()) from None
-    return get_reader(get_task_type(name).params_serializer).read(params)
+    return encode_params(get_reader(get_task_type(name).params_serializer).read(params))
 
 
 def read_new_task(data: Any) -> NewTask:

@@ -8,6 +8,7 @@ import sys
 import time
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterable
+from textwrap import indent
 from typing import Any, Final, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -20,6 +21,7 @@ from tasks_app import audit, commands, errors, events, queries, queue, verificat
 from tasks_app.api.answers import task_data
 from tasks_app.api.rendering import to_json
 from tasks_app.api.serializers import read_new_task
+from tasks_app.error_text import escape, summarize_error
 from tasks_app.events import Snapshot
 from tasks_app.records import to_snapshot
 from tasks_app.task_search import TaskFilter, find_tasks
@@ -164,7 +166,8 @@ class Command(BaseCommand):
 
     # --- showing
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, *, trace: bool = True) -> None:
+        """Print a task; `trace`: with the whole traceback of its last failed attempt, else with one line of it."""
         if self.json:
             self.print_json(task_data(snapshot))
             return
@@ -175,7 +178,8 @@ class Command(BaseCommand):
             f"  {snapshot.done:,} of {total} records; {counts or 'no rows'}; attempts {snapshot.attempts}"
         )
         if snapshot.error:
-            self.stdout.write(f"  {snapshot.error.rstrip().rpartition(chr(10))[2]}")
+            text = escape(snapshot.error.rstrip()) if trace else summarize_error(snapshot.error)
+            self.stdout.write(indent(text, "  "))
 
     def watch(self, snapshot: Snapshot) -> None:
         """Show progress until the end: a bar on a terminal, else a line at each change of status."""
@@ -203,7 +207,7 @@ class Command(BaseCommand):
         shown = ""
         for now in _follow(snapshot):
             if now.status != shown:
-                self.show(now)
+                self.show(now, trace=now.ended)
                 shown = now.status
         return now
 
