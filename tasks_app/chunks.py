@@ -20,6 +20,7 @@ from tasks_app.checkpoints import Claim
 from tasks_app.chunk_guard import ChunkGuard
 from tasks_app.events import Snapshot
 from tasks_app.lease_keeper import LeaseKeeper
+from tasks_app.task_results import check_results
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, get_limit_seconds, get_task_type
 
 
@@ -63,12 +64,12 @@ def run_chunk(
         chunk = _make_chunk(held, snapshot, limit=limit, is_canceled=is_canceled)
         prepared = guard.prepare(lambda: task_type.prepare_chunks([chunk]))
 
-        def work() -> tuple[ChunkResult, bool]:
-            [result] = task_type.run_chunks([chunk], prepared)
-            return result, is_finished(result, chunk)
+        def work() -> list[tuple[ChunkResult, bool]]:
+            results = task_type.run_chunks([chunk], prepared)
+            return check_results(results, task_type=task_type, chunks=[chunk], committed=[held.counts])
 
         with transaction.atomic(durable=True):
-            result, finished = guard.run(work)
+            [(result, finished)] = guard.run(work)
             checkpoints.advance(held, done=result.done, counts=result.counts, state=result.state, finished=finished)
             if snapshot.parent:
                 shards.advance_parent(snapshot, result)
@@ -150,26 +151,11 @@ def _prepare_group(task_type: TaskType, members: Sequence[SmallTask], *, guard: 
 def _run_group(
     task_type: TaskType, members: Sequence[SmallTask], chunks: Sequence[Chunk], prepared: Any
 ) -> list[tuple[SmallTask, ChunkResult]]:
-    results = []
-    for task, chunk, result in zip(members, chunks, task_type.run_chunks(chunks, prepared), strict=True):
-        if not is_finished(result, chunk):
-            raise NotWhole(task.snapshot.id)
-        results.append((task, result))
-    return results
+    results = check_results(task_type.run_chunks(chunks, prepared), task_type=task_type, chunks=chunks)
+    if not all(finished for _, finished in results):
+        raise NotWhole
+    return [(task, result) for task, (result, _) in zip(members, results, strict=True)]
 
 
 class NotWhole(Exception):
     """A small task was not done in the one chunk that it was given."""
-
-
-def is_finished(result: ChunkResult, chunk: Chunk) -> bool:
-    """Tell whether that chunk was the task's last one. Raises ValueError on a result that can't be."""
-    if result.done < 0 or result.done > chunk.limit:
-        raise ValueError(f"a chunk of at most {chunk.limit} records says it did {result.done}")
-    if result.finished is not None:
-        return result.finished
-    if chunk.total is None:
-        raise ValueError("a task type without a total must say `finished` in every ChunkResult")
-    if result.done == 0 and chunk.limit > 0:
-        raise ValueError("a chunk did nothing and did not say that the task is finished")
-    return chunk.start + result.done >= chunk.total

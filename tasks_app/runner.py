@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from tasks_app.checkpoints import CancelRequested, Claim, Fenced, Refusal
 from tasks_app.chunk_guard import ChunkGuard, TaskCodeFailed
 from tasks_app.chunk_tries import ChunkTries, TriedInVain
 from tasks_app.chunks import ChunkSize
+from tasks_app.error_text import describe_error, error_line
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import GaveUp, Patience, is_infrastructure_error
 from tasks_app.lease_keeper import LeaseKeeper
@@ -35,11 +35,11 @@ from tasks_app.models import TaskCheckpoint
 from tasks_app.moves import Move, Taken
 from tasks_app.shards import ParentGone
 from tasks_app.small_tasks import SmallTasks, is_small
-from tasks_app.task_types import get_limit_seconds, get_task_type
+from tasks_app.task_results import check_total_again
+from tasks_app.task_types import HopelessError, get_limit_seconds, get_task_type
 
 logger = logging.getLogger(__name__)
 KEPT_TRIES: Final = 100
-ERROR_CHARACTERS: Final = 20_000  # of a traceback, its end
 
 
 class Verdict(Enum):
@@ -136,6 +136,9 @@ class Runner:
             self._fail(held, taken, error)
             return
         try:
+            if snapshot.total is None:
+                with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
+                    snapshot.total = self._guard.prepare(lambda: check_total_again(task_type, snapshot.params))
             if self._persist(lambda: shards.must_split(held, snapshot), held=held):
                 self._split(held, taken)
                 return
@@ -143,6 +146,8 @@ class Runner:
         except GaveUp:
             self._release_quietly(held)
             raise
+        except TaskCodeFailed as failed:
+            self._fail(held, taken, failed.error)
         except Exception as error:
             logger.exception("task %s: the engine failed", snapshot.id)
             self._fail(held, taken, error)
@@ -309,10 +314,10 @@ class Runner:
     def _fail(self, held: Claim, taken: Taken, error: BaseException) -> None:
         """Note a failed attempt: the next one is scheduled, with growing pauses, or the task has failed."""
         longtasks = settings.LONGTASKS
-        text = "".join(traceback.format_exception(error))[-ERROR_CHARACTERS:]
+        text = describe_error(error)
         failures = held.failures + 1
-        final = failures >= longtasks.retry_attempts
-        logger.warning("task %s: attempt %d failed: %r", held.task_id, failures, error)
+        final = failures >= longtasks.retry_attempts or isinstance(error, HopelessError)
+        logger.warning("task %s: attempt %d failed: %s\n%s", held.task_id, failures, error_line(error), text)
         if not self._persist(lambda: checkpoints.fail_attempt(held, error=text, final=final), held=held):
             self._leave(held, taken)
             return

@@ -22,6 +22,7 @@ from tasks_app.checkpoints import Claim, Fenced
 from tasks_app.chunk_guard import ChunkGuard
 from tasks_app.events import Snapshot
 from tasks_app.models import TaskCheckpoint
+from tasks_app.task_results import check_state
 from tasks_app.task_types import ChunkResult, get_limit_seconds, get_task_type
 
 MOST: Final = 256  # shards of a task at most; they grow beyond SHARD_RECORDS then
@@ -53,7 +54,11 @@ def split(held: Claim, snapshot: Snapshot, *, guard: ChunkGuard) -> tuple[list[S
     state: Mapping[str, Any] = {}
     if first_time:
         with guard.watching(limit_seconds=get_limit_seconds(task_type)):
-            state = guard.prepare(lambda: task_type.prepare_split(task_id=held.task_id, params=snapshot.params))
+            state = guard.prepare(
+                lambda: check_state(
+                    task_type.prepare_split(task_id=held.task_id, params=snapshot.params), task_type=task_type
+                )
+            )
     with transaction.atomic():
         parent = TaskCheckpoint.objects.select_for_update().filter(task_id=held.task_id).first()
         if parent is None or parent.epoch != held.epoch or parent.outcome or parent.cancel_requested:

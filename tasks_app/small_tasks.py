@@ -20,6 +20,7 @@ from tasks_app import checkpoints, chunks, crash_points, events, moves, tracing
 from tasks_app.checkpoints import Claim
 from tasks_app.chunk_guard import ChunkGuard, TaskCodeFailed
 from tasks_app.chunks import NotWhole, SmallTask
+from tasks_app.error_text import error_line
 from tasks_app.infrastructure import Patience, is_infrastructure_error
 from tasks_app.lease_keeper import LeaseKeeper
 from tasks_app.moves import Move, Taken
@@ -82,7 +83,9 @@ class SmallTasks:
                     break
             except TaskCodeFailed as failed:
                 if not isinstance(failed.error, NotWhole):
-                    logger.warning("%d small tasks run alone, since one of them failed: %r", len(small), failed)
+                    logger.warning(
+                        "%d small tasks run alone, since one of them failed: %s", len(small), error_line(failed.error)
+                    )
                 return alone + [task for task, _ in small.values()]
             except Exception as error:
                 # IntegrityError: another worker or a cancel came first for one of them, and the next look tells which.

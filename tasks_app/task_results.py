@@ -80,7 +80,7 @@ def check_result(
     checked = ChunkResult(
         done=done,
         counts=_check_counts(result.counts, task_type=task_type, committed=committed or {}),
-        state=_check_state(result.state, task_type=task_type),
+        state=check_state(result.state, task_type=task_type),
         finished=finished,
     )
     return checked, _is_last(checked, task_type=task_type, chunk=chunk)
@@ -172,7 +172,8 @@ def _check_counts(counts: object, *, task_type: TaskType, committed: Mapping[str
     return checked
 
 
-def _check_state(state: object, *, task_type: TaskType) -> dict[str, Any]:
+def check_state(state: object, *, task_type: TaskType) -> dict[str, Any]:
+    """Return the state of a chunk, or of a shard before its first one, in plain values, or raise InvalidTaskResult."""
     if not isinstance(state, Mapping):
         accepted = "a mapping of JSON values"
         raise InvalidTaskResult(task_type=task_type, field="state", value=state, accepted=accepted)
