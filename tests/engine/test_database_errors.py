@@ -54,7 +54,7 @@ def refuse() -> Generator[Callable[[int], None], None, None]:
         if code:
             _execute(
                 "CREATE TRIGGER refuses BEFORE INSERT ON users FOR EACH ROW"
-                f" SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'as if'"
+                f" SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'as if read-only'"
             )
 
     yield change
