@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from django.conf import settings
 from rest_framework import serializers
 
+from tasks_app.error_text import describe_value
 from tasks_app.errors import UnknownTaskType
 
 NAME_CHARACTERS: Final = 64  # of a task type: the column's length
@@ -126,7 +127,7 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
     def check(attribute: str, accepted: str, is_right: Any) -> None:
         value = getattr(task_type_class, attribute, None)
         if not is_right(value):
-            wrong.append(f"{attribute} is {value!r:.200}; accepted: {accepted}")
+            wrong.append(f"{attribute} is {describe_value(value)}; accepted: {accepted}")
 
     check(
         "name",

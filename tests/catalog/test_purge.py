@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from catalog.models import MODELS
 from catalog.test_context import CONTEXT_ID
+from tasks_app.task_params import encode_params
 from tasks_app.task_types import Chunk, ChunkResult, get_task_type
 from tests.catalog.conftest import read_rows, upload
 
@@ -41,7 +42,7 @@ def test_the_parameter_is_a_task_s_id() -> None:
     params = serializer(data={"taskId": str(task_id)})
 
     assert params.is_valid()
-    assert params.validated_data == {"taskId": str(task_id)}  # fit for JSON
+    assert encode_params(params.validated_data) == {"taskId": str(task_id)}
     assert not serializer(data={}).is_valid()
     assert not serializer(data={"taskId": "42"}).is_valid()
 
