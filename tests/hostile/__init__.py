@@ -1,0 +1,1 @@
+"""The hostile run: odd values through every door of a real stack, ordinary tasks beside them."""

@@ -1,0 +1,109 @@
+"""Door: what task types do to their connection and their process. After each act, canaries look for what it left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.hostile.odd_tasks import EITHER, FAILS, FINISHES, Ends, OddTask, OddTasks
+from tests.hostile.world import World
+from tests.servers import IS_EMBEDDED
+
+DOOR = "task acts"
+CANARIES = 6
+ROWS = 3
+_EXACT = Ends(frozenset({"finished"}), rows=ROWS)
+_EXACT_OR_FAILED = Ends(frozenset({"finished", "failed"}))
+
+# What ends the engine's transaction: a failed attempt, of which nothing stays.
+_ENDS_TRANSACTION = [
+    "commit",
+    "rollback",
+    "close",
+    "driver_commit",
+    "driver_rollback",
+    "driver_close",
+    "autocommit",
+    "raw_commit",
+    "raw_rollback",
+    "raw_rollback_comment",
+    "raw_commit_begin",
+    "set_rollback",
+]
+_ENDS_TRANSACTION_ON_MYSQL = ["raw_begin", "raw_autocommit", "ddl", "truncate", "lock_tables"]
+_HARMLESS = ["nothing", "swallow_duplicate_key", "savepoint_left", "cursor_left_open", "connection_in_thread"]
+_UNCLEAR = ["swallow_duplicate_key_bare", "swallow_wrong_statement", "open_atomic"]
+_SESSION_ON_MYSQL = [
+    "user_lock",
+    "sql_mode",
+    "isolation",
+    "session_time_zone",
+    "foreign_keys_off",
+    "read_only",
+    "names",
+    "lock_wait",
+    "other_database",
+    "temporary_table",
+]
+_PROCESS = [
+    "handlers",
+    "alarm",
+    "raise_by_alarm",
+    "directory",
+    "environment",
+    "threads",
+    "children",
+    "killed_child",
+    "standard_files",
+    "streams",
+    "umask",
+    "locale",
+    "log_long",
+    "logging_off",
+    "python",
+    "trace",
+    "path",
+]
+_DEADLY = ["segfault", "exit_0", "exit_3", "sigkill", "sigterm", "sigabrt", "fork_returns"]
+
+
+def run(world: World, *, times: int) -> int:
+    """Do each act `times` times; returns how many values that were."""
+    acts: list[tuple[str, Ends]] = [(name, FAILS) for name in _ENDS_TRANSACTION]
+    acts += [(name, _EXACT) for name in _HARMLESS] + [(name, _EXACT_OR_FAILED) for name in _UNCLEAR]
+    if IS_EMBEDDED:
+        acts += [("raw_begin", FAILS), ("ddl", EITHER), ("pragma", EITHER)]
+    else:
+        acts += [(name, FAILS) for name in _ENDS_TRANSACTION_ON_MYSQL]
+        acts += [(name, EITHER) for name in _SESSION_ON_MYSQL] + [("kill_own_connection", FAILS)]
+    acts += [(name, EITHER) for name in _PROCESS]
+    runs = OddTasks(world.stack, world.tally, DOOR)
+    for _ in range(times):
+        for name, ends in acts:
+            runs.run([_act(name, ends)], end_seconds=40 if name == "kill_own_connection" else 20)
+            runs.run([OddTask("odd_canary", None, FINISHES)] * CANARIES, end_seconds=20)
+    return times * len(acts) * (1 + CANARIES)
+
+
+def run_slow(world: World, *, seconds: float) -> None:
+    """Chunks that take longer than the lease, one at a time: the others need the second worker."""
+    runs = OddTasks(world.stack, world.tally, DOOR)
+    slow = [
+        _act("sleep", _EXACT, seconds),
+        _act("sleep_in_database", _EXACT, seconds),
+        OddTask("odd_impatient", 4, Ends(words=("1",))),
+    ]
+    for task in slow:
+        runs.run([task], end_seconds=6 * seconds + 20)
+
+
+def run_deadly(world: World) -> None:
+    """Tasks that take their worker with them: the task fails in the end, and the next worker goes on."""
+    runs = OddTasks(world.stack, world.tally, DOOR)
+    ends = Ends(frozenset({"failed", "finished"}), may_die=True)
+    with world.watch.expecting("worker"):
+        for name in _DEADLY:
+            runs.run([_act(name, ends)], end_seconds=45)
+
+
+def _act(name: str, ends: Ends, *arguments: Any) -> OddTask:
+    return OddTask("odd_act", [name, *arguments], ends)

@@ -1,0 +1,70 @@
+"""The order of a hostile run, and how its values are shared out among the doors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection
+from functools import partial
+
+from tests.hostile import (
+    door_acts,
+    door_admin,
+    door_api,
+    door_cli,
+    door_errors,
+    door_results,
+)
+from tests.hostile.tally import Tally
+from tests.hostile.world import LEASE_SECONDS, World, make_world
+from tests.servers import Database, RedisServer, create_servers
+
+QUICK = 1_000  # with fewer values, what takes long is left out
+
+
+def run_on_own_servers(*, values: int, seed: int, only: Collection[str] = ()) -> Tally:
+    """Run on servers that live as long as the run."""
+    servers = create_servers()
+    try:
+        for server in servers:
+            server.start()
+        return run(servers=servers, values=values, seed=seed, only=only)
+    finally:
+        for server in servers:
+            server.remove()
+
+
+def run(*, servers: tuple[Database, RedisServer], values: int, seed: int, only: Collection[str] = ()) -> Tally:
+    """Send odd values through every door, and return what came of them."""
+    with make_world(servers=servers, seed=seed) as world:
+        for name, door in _list_doors(world, values):
+            if only and name not in only:
+                continue
+            world.tally.say(f"{name}: begins, {world.tally.values:,} values, {len(world.tally.faults):,} faults so far")
+            door()
+        tally = world.tally
+        tally.say(f"the end, {tally.values:,} values")
+        if keep := os.environ.get("HOSTILE_LOGS"):
+            shutil.copytree(world.stack.directory, keep, dirs_exist_ok=True)
+    return tally
+
+
+def _list_doors(world: World, values: int) -> list[tuple[str, Callable[[], object]]]:
+    def share(part: float) -> int:
+        return max(5, round(values * part))
+
+    doors: list[tuple[str, Callable[[], object]]] = [
+        ("api", partial(door_api.run, world, number=share(0.56))),
+        ("admin", partial(door_admin.run, world, number=share(0.06))),
+        ("cli", partial(door_cli.run, world, number=share(0.03))),
+        ("results", partial(door_results.run, world, number=share(0.16))),
+        ("totals", partial(door_results.run_totals, world, number=share(0.04))),
+        ("errors", partial(door_errors.run, world, number=share(0.08))),
+        ("acts", partial(door_acts.run, world, times=1)),
+    ]
+    if values >= QUICK:
+        doors += [
+            ("lying", partial(door_errors.run_lying, world)),
+            ("slow", partial(door_acts.run_slow, world, seconds=3 * LEASE_SECONDS)),
+        ]
+    return [*doors, ("deadly", partial(door_acts.run_deadly, world))]

@@ -1,0 +1,98 @@
+"""Watches the processes of a stack: one that ends though nobody killed it is a fault.
+
+Owns the list of who should live. Starts again what has ended, as a supervisor does, so that a run goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+
+from tests.hostile.tally import Tally
+from tests.stack import ProcfileStack
+
+LOOK_SECONDS = 0.4
+LOG_LINES = 6
+
+
+class Watch:
+    """A thread that looks at every process of every role."""
+
+    def __init__(self, stack: ProcfileStack, tally: Tally) -> None:
+        self._stack, self._tally = stack, tally
+        self._known: dict[int, str] = {}
+        self._allowed: set[str] = set()
+        self._end, self._lock = threading.Event(), threading.RLock()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.ended: Counter[str] = Counter()  # by role, nobody having killed them
+        self.expected: Counter[str] = Counter()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        self.look()
+        self._end.set()
+        self._thread.join(10)
+
+    @contextlib.contextmanager
+    def expecting(self, role: str) -> Generator[None, None, None]:
+        """Inside, processes of that role may end."""
+        self.look()
+        with self._lock:
+            self._allowed.add(role)
+        try:
+            yield
+        finally:
+            self.look()
+            with self._lock:
+                self._allowed.discard(role)
+
+    def look(self) -> None:
+        """Compare who lives with who lived a moment ago."""
+        with self._lock:
+            living = self._list_living()
+            for pid, role in list(self._known.items()):
+                if pid in living:
+                    continue
+                del self._known[pid]
+                if role in self._allowed:
+                    self.expected[role] += 1
+                    continue
+                self.ended[role] += 1
+                tail = " / ".join(self._stack.log_tail(role, lines=LOG_LINES).splitlines())
+                self._tally.add_fault("processes", f"{role} ended", given=f"process {pid}", seen=tail[-500:])
+            self._known |= living
+            for role in self._stack.roles:
+                if role not in self._allowed and not self._stack.is_running(role):
+                    self._stack.start_role(role)
+
+    def _list_living(self) -> dict[int, str]:
+        """The parents of all roles, and their children; not what a task has forked."""
+        living = {}
+        for role in self._stack.roles:
+            if not self._stack.is_running(role):
+                continue
+            parent = self._stack.parent_pid(role)
+            living[parent] = role
+            with contextlib.suppress(OSError):
+                children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+                living |= {int(pid): role for pid in children if _is_service(int(pid))}
+        return living
+
+    def _run(self) -> None:
+        while not self._end.wait(LOOK_SECONDS):
+            self.look()
+
+
+def _is_service(pid: int) -> bool:
+    """Tell a service process from a helper that lives for a moment only (ps, a resource tracker)."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX" and (b"longtasks" in words or b"gunicorn" in words or b"--name" in words)

@@ -1,0 +1,82 @@
+"""The world of a hostile run: servers, a stack, the ordinary client, the watch, a process inside. All of its own.
+
+Owns their lives. What is done to them, the doors say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from tests.hostile.insider import Insider
+from tests.hostile.ordinary import Ordinary
+from tests.hostile.tally import Tally
+from tests.hostile.watch import Watch
+from tests.servers import IS_EMBEDDED, Database, RedisServer
+from tests.stack import ProcfileStack
+
+ROLES = ("web", "worker", "mirror", "webhooks")
+LEASE_SECONDS = 2.0
+ENVIRONMENT = {
+    "DJANGO_SETTINGS_MODULE": "tests.hostile.settings",
+    "LEASE_SECONDS": str(LEASE_SECONDS),
+    "RESCUE_SECONDS": "0.5",
+    "RETRY_ATTEMPTS": "2",
+    "RETRY_FIRST_SECONDS": "0.05",
+    "JOB_TIMEOUT_SECONDS": "20",
+    "SHARD_RECORDS": "1000",
+    "WEBHOOK_SECRET": "s" * 32,
+    "WEBHOOK_ALLOW_PRIVATE": "1",
+    "WEBHOOK_ATTEMPTS": "2",
+    "WEBHOOK_FIRST_SECONDS": "0.1",
+    "WEBHOOK_TIMEOUT_SECONDS": "1.5",
+    "REDIS_TIMEOUT_SECONDS": "10",  # a disk that stalls is none of these values
+}
+TABLES = ("hostile_rows", "hostile_rows_empty")
+
+
+@dataclass(slots=True)
+class World:
+    """What the doors are given."""
+
+    stack: ProcfileStack
+    tally: Tally
+    watch: Watch
+    ordinary: Ordinary
+    insider: Insider
+    seed: int
+
+
+@contextlib.contextmanager
+def make_world(*, servers: tuple[Database, RedisServer], seed: int) -> Generator[World, None, None]:
+    """Everything runs inside; judged at the end."""
+    database, redis_server = servers
+    stack = ProcfileStack(database=database, redis_server=redis_server, environment=ENVIRONMENT, workers=2, roles=ROLES)
+    tally = Tally()
+    insider = None
+    try:
+        stack.start()
+        make_tables(stack)
+        insider = Insider(stack)
+        world = World(stack, tally, Watch(stack, tally), Ordinary(stack, tally, seed=seed), insider, seed)
+        world.watch.start()
+        world.ordinary.start()
+        yield world
+        world.ordinary.finish()
+        world.watch.finish()
+        tally.ordinary = {**tally.ordinary, "processes ended, not killed": sum(world.watch.ended.values())}
+    finally:
+        if insider:
+            insider.close()
+        stack.close()
+
+
+def make_tables(stack: ProcfileStack, *, rows: int = 0) -> None:
+    """Make the tables that the odd task types use, with rows 0 to `rows`."""
+    engine = "" if IS_EMBEDDED else " ENGINE=InnoDB"
+    for table in TABLES:
+        stack.sql(f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY, n INTEGER NOT NULL){engine}")
+    for start in range(0, rows, 1000):
+        values = ", ".join(f"({number}, 0)" for number in range(start, min(rows, start + 1000)))
+        stack.sql(f"INSERT INTO {TABLES[0]} (id, n) VALUES {values}")
