@@ -42,7 +42,7 @@ _TEXTS = [
     "-1",
     "1e9",
     "\x1b[2J",
-    "a" * 3_000,,
+    "a" * 3_000,
 ]
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=15) | st.sampled_from(_TEXTS)
 _parameters = st.dictionaries(
