@@ -13,7 +13,10 @@ from tests.hostile import (
     door_api,
     door_cli,
     door_errors,
+    door_redis,
     door_results,
+    door_rows,
+    door_webhooks,
 )
 from tests.hostile.tally import Tally
 from tests.hostile.world import LEASE_SECONDS, World, make_world
@@ -57,6 +60,9 @@ def _list_doors(world: World, values: int) -> list[tuple[str, Callable[[], objec
         ("api", partial(door_api.run, world, number=share(0.56))),
         ("admin", partial(door_admin.run, world, number=share(0.06))),
         ("cli", partial(door_cli.run, world, number=share(0.03))),
+        ("webhooks", partial(door_webhooks.run, world, number=share(0.02))),
+        ("redis", partial(door_redis.run, world, number=share(0.03))),
+        ("rows", partial(door_rows.run, world, number=share(0.02))),
         ("results", partial(door_results.run, world, number=share(0.16))),
         ("totals", partial(door_results.run_totals, world, number=share(0.04))),
         ("errors", partial(door_errors.run, world, number=share(0.08))),
@@ -64,6 +70,7 @@ def _list_doors(world: World, values: int) -> list[tuple[str, Callable[[], objec
     ]
     if values >= QUICK:
         doors += [
+            ("stock", partial(door_redis.run_stock_worker, world)),
             ("lying", partial(door_errors.run_lying, world)),
             ("slow", partial(door_acts.run_slow, world, seconds=3 * LEASE_SECONDS)),
         ]

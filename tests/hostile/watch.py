@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
+from longtasks.child_process import wait_until
 from tests.hostile.tally import Tally
 from tests.stack import ProcfileStack
 
@@ -50,6 +51,13 @@ class Watch:
             self.look()
             with self._lock:
                 self._allowed.discard(role)
+
+    def look_for(self, seconds: float) -> None:
+        """Look all the time for so long; returns early where something has ended."""
+        before = sum(self.ended.values())
+        wait_until(
+            lambda: self.look() or sum(self.ended.values()) > before, deadline_seconds=seconds, pause_seconds=0.2
+        )
 
     def look(self) -> None:
         """Compare who lives with who lived a moment ago."""
