@@ -55,6 +55,11 @@ MINUTES ?= 10
 chaos: debian-packages .venv/.dev .venv/.full ## faults on the real stack, then a soak of MINUTES (10); writes docs/chaos.md
 	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
+.PHONY: hostile
+VALUES ?= 10000
+hostile: debian-packages .venv/.dev .venv/.full ## VALUES (10000) odd values through every door, ordinary tasks beside them: make hostile ARGS="--seed 2 --stack embedded"
+	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m tests.hostile --values $(VALUES) $(ARGS)
+
 .PHONY: coverage
 coverage: debian-packages .venv/.dev .venv/.full .venv/.bench ## all tests again with the coverage of branches, subprocesses too; 90 % at least
 	@rm -f .coverage .coverage.*

@@ -23,7 +23,7 @@ from tests.stack import ENDED
 
 DOOR = "Redis entries"
 STREAM = "longtasks:events"
-DRAIN_SECONDS = 40.0
+DRAIN_SECONDS = 20.0
 BATCH = 40
 NOW = "2026-01-01T00:00:00.000000Z"
 RUN_TASK = '["tasks_app.worker.run_task",null,[],{}]'
@@ -176,6 +176,7 @@ def _expect_drained(world: World, words: list[str]) -> None:
     is_through = wait_until(is_drained, deadline_seconds=DRAIN_SECONDS, pause_seconds=0.1)
     world.watch.look()
     if not is_through:
+        _remove(world, marks)
         world.tally.fault(
             DOOR, "stays in the queue or the stream", given="; ".join(words), seen=f"{len(words)} entries"
         )
@@ -185,6 +186,15 @@ def _expect_drained(world: World, words: list[str]) -> None:
         world.tally.note(DOOR, "beside it", number=len(words) - 1)
     else:
         world.tally.note(DOOR, "passed over or set aside", number=len(words))
+
+
+def _remove(world: World, marks: dict[str, Any]) -> None:
+    """Do what an operator would do by hand, so that the run goes on."""
+    with world.stack.redis() as client:
+        first, second = _id(marks["last"])
+        client.xtrim(STREAM, minid=f"{first}-{second + 1}", approximate=False)
+        for entry in marks["queue"]:
+            client.lrem("rq:queue:low", 0, entry)
 
 
 def _snapshot(task_id: str, changes: dict[str, Any]) -> bytes:

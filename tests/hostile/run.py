@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import traceback
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -44,7 +45,12 @@ def run(*, servers: tuple[Database, RedisServer], values: int, seed: int, only: 
             if only and name not in only:
                 continue
             world.tally.say(f"{name}: begins, {world.tally.values:,} values, {len(world.tally.faults):,} faults so far")
-            door()
+            try:
+                door()
+            except Exception as error:  # the doors behind it are tried too
+                where = traceback.format_exc()[-600:]
+                world.tally.add_fault(name, f"breaks off: {type(error).__name__}", given=name, seen=where)
+        world.finish()
         tally = world.tally
         tally.say(f"the end, {tally.values:,} values")
         if keep := os.environ.get("HOSTILE_LOGS"):

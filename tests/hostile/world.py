@@ -47,10 +47,17 @@ class World:
     insider: Insider
     seed: int
 
+    def finish(self) -> None:
+        """Let everything end, and judge the ordinary tasks and the processes."""
+        self.ordinary.finish()
+        self.watch.finish()
+        ended = {f"{role} processes ended, not killed": float(number) for role, number in self.watch.ended.items()}
+        self.tally.ordinary = {**self.tally.ordinary, "processes ended, not killed": sum(ended.values()), **ended}
+
 
 @contextlib.contextmanager
 def make_world(*, servers: tuple[Database, RedisServer], seed: int) -> Generator[World, None, None]:
-    """Everything runs inside; judged at the end."""
+    """Everything runs inside."""
     database, redis_server = servers
     stack = ProcfileStack(database=database, redis_server=redis_server, environment=ENVIRONMENT, workers=2, roles=ROLES)
     tally = Tally()
@@ -63,9 +70,6 @@ def make_world(*, servers: tuple[Database, RedisServer], seed: int) -> Generator
         world.watch.start()
         world.ordinary.start()
         yield world
-        world.ordinary.finish()
-        world.watch.finish()
-        tally.ordinary = {**tally.ordinary, "processes ended, not killed": sum(world.watch.ended.values())}
     finally:
         if insider:
             insider.close()
