@@ -10,7 +10,9 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
+from tests.chaos.odd_mix import SHARE, Odd, draw_odd
 from tests.stack import ProcfileStack
 
 REQUEST_SECONDS = 4.0
@@ -26,6 +28,7 @@ class Accepted:
     records: int
     accepted_at: float  # time.time()
     cancel_asked: bool = False
+    odd: Odd | None = None  # an odd task, and how it must end
 
 
 class Ledger:
@@ -58,6 +61,7 @@ class Clients:
         self._most_open = most_open
         self._threads = [threading.Thread(target=self._run, args=(seed,), daemon=True) for seed in range(number)]
         self._busy = 0
+        self.may_take_long = True  # may chunks be started that take longer than a worker has to end?
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -100,14 +104,15 @@ class Clients:
             time.sleep(dice.uniform(0.0, 0.3))
 
     def _start_one(self, dice: random.Random) -> None:
-        name, params, records = _draw_task(dice)
+        odd = draw_odd(dice, may_take_long=self.may_take_long) if dice.random() < SHARE else None
+        name, params, records = (odd.name, dict(odd.params), odd.records) if odd else _draw_task(dice)
         key = str(uuid.UUID(int=dice.getrandbits(128)))
         body = {"name": name, "params": params, "priority": "high" if dice.random() < 0.3 else "low"}
         while not self._must_end.is_set():
             self._ledger.tries += 1
             answer = self._stack.post("/tasks", body, headers={"Idempotency-Key": key}, timeout_seconds=REQUEST_SECONDS)
             if answer.status in (200, 201):
-                task = Accepted(answer.json["id"], name, records, time.time())
+                task = Accepted(answer.json["id"], name, records, time.time(), odd=odd)
                 self._ledger.add(task)
                 break
             if answer.status and answer.seconds > 2.2:
@@ -128,7 +133,7 @@ class Clients:
             time.sleep(PAUSE_SECONDS)
 
 
-def _draw_task(dice: random.Random) -> tuple[str, dict[str, int], int]:
+def _draw_task(dice: random.Random) -> tuple[str, dict[str, Any], int]:
     """Mostly small ones, some of a few chunks, some that dawdle for seconds."""
     draw = dice.random()
     if draw < 0.08:

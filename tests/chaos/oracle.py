@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.clients import Accepted
+from tests.chaos.odd_mix import DEATH_WORDS
 from tests.stack import ENDED, TABLES, ProcfileStack
 
 SLICE = 200
@@ -43,6 +44,7 @@ class Oracle:
         self._stack = stack
         self._judged: set[str] = set()
         self.statuses: dict[str, int] = {}
+        self.odd: dict[str, int] = {}  # odd tasks judged, by kind
 
     def list_open(self, tasks: Sequence[Accepted]) -> list[Accepted]:
         """Those that the read side does not show as ended."""
@@ -66,7 +68,7 @@ class Oracle:
         tasks = [task for task in tasks if task.task_id not in self._judged]
         records = {
             row[0]: row[1:]
-            for row in self._read("SELECT id, status, done, counts FROM tasks_app_taskrecord WHERE id IN", tasks)
+            for row in self._read("SELECT id, status, done, counts, error FROM tasks_app_taskrecord WHERE id IN", tasks)
         }
         checkpoints = {
             row[0]: row[1:]
@@ -108,6 +110,10 @@ class Oracle:
         status, done, counts = record[0], int(record[1]), _counts(record[2])
         self.statuses[status] = self.statuses.get(status, 0) + 1
         tables = TABLES if task.name == "upload" else ("users",)
+        if task.odd:
+            self.odd[task.odd.kind] = self.odd.get(task.odd.kind, 0) + 1
+        if wrong := _judge_end(task, status, str(record[3] or "")):
+            verdict.disagreeing.append(f"{task.task_id} ({task.odd.kind if task.odd else task.name}): {wrong}")
         if checkpoint is None or checkpoint[0] != status:
             verdict.disagreeing.append(f"{task.task_id}: record {record}, checkpoint {checkpoint}")
             return
@@ -146,6 +152,22 @@ class Oracle:
             answer = self._stack.sql(f"{statement} ({', '.join(['%s'] * len(ids))}) {end}", *ids)
             found += [(_key(row[0]), *row[1:]) for row in answer]
         return found
+
+
+def _judge_end(task: Accepted, status: str, error: str) -> str:
+    """Return what is wrong with how a task ended, whatever was killed meanwhile; nothing where it is well."""
+    if status == "canceled" and task.cancel_asked:
+        return ""
+    if task.odd and task.odd.must_fail:
+        is_told = any(word in error for word in (*task.odd.words, *DEATH_WORDS))
+        return (
+            ""
+            if status == "failed" and is_told
+            else f"{status}, should have failed with {task.odd.words}: {error[-200:]}"
+        )
+    if status == "failed" and task.odd:
+        return "" if any(word in error for word in DEATH_WORDS) else f"failed, should have finished: {error[-200:]}"
+    return ""
 
 
 def _key(value: Any) -> str:

@@ -25,6 +25,7 @@ class Report:
     faults: dict[str, int] = field(default_factory=dict)
     accepted: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
+    odd: dict[str, int] = field(default_factory=dict)  # odd tasks among them, by kind
     wiped_within_lag: int = 0
     wiped_window_seconds: list[float] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
@@ -47,6 +48,7 @@ class Report:
             "faults": self.faults,
             "tasks_accepted": self.accepted,
             "tasks_by_status": self.statuses,
+            "odd_tasks": self.odd,
             "lost": len(self.verdict.lost),
             "duplicated": len(self.verdict.duplicated),
             "disagreeing": len(self.verdict.disagreeing),
@@ -72,6 +74,7 @@ class Report:
         rows = [
             ("tasks accepted (201 seen by a client)", f"{data['tasks_accepted']:,}"),
             ("… ended as", ", ".join(f"{name} {number:,}" for name, number in sorted(self.statuses.items()))),
+            ("odd tasks among them (see below)", f"{sum(self.odd.values()):,}"),
             ("**lost**", f"**{data['lost']}**"),
             ("**duplicated**", f"**{data['duplicated']}**"),
             ("TaskRecord and checkpoint disagree", str(data["disagreeing"])),
@@ -105,6 +108,10 @@ class Report:
             "| fault | times |",
             "|---|---|",
             *(f"| {name} | {number} |" for name, number in self.faults.items()),
+            "",
+            "| odd task: each ended with its own error, or finished with exact rows | times |",
+            "|---|---|",
+            *(f"| {name} | {number} |" for name, number in self.odd.items()),
             "",
         ]
         if data["what_was_found"]:

@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from catalog.task_types import UploadTask
 from catalog.writing import Slice, write_with_orm
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tests.chaos.clients import Accepted
+from tests.chaos.odd_mix import DEATH_WORDS, KINDS
 from tests.chaos.oracle import Oracle
 from tests.chaos.report import Report, percentile, summary
 
@@ -117,3 +119,28 @@ def test_figures() -> None:
     assert percentile([float(number) for number in range(1, 101)], 99) == 99
     assert summary([1.0, 3.0]) == {"n": 2, "p50": 2.0, "p99": 3.0, "max": 3.0}
     assert summary([]) == {"n": 0}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "is_well"),
+    [
+        ("failed", "SystemExit: 0", True),
+        ("failed", DEATH_WORDS[0], True),
+        ("failed", "something else", False),
+        ("finished", "", False),
+    ],
+)
+def test_an_odd_task_must_end_with_its_error(world: Any, status: str, error: str, is_well: bool) -> None:
+    odd = next(kind for kind in KINDS if kind.kind == "raises SystemExit")
+    task = replace(world.tasks[0], name=odd.name, records=1, odd=odd)
+    OrderItem.objects.all().delete()
+    User.objects.all().delete()
+    same: dict[str, Any] = {"done": 0, "counts": {}}
+    if status == "finished":
+        write_with_orm(slices=[Slice(world.id, 6000, 0, 1)])
+        same = {"done": 1, "counts": {"users": 1}}
+    TaskRecord.objects.update(name=odd.name, status=status, error=error, **same)
+    TaskCheckpoint.objects.update(outcome=status, **same)
+    verdict = world.oracle.judge([task])
+    assert verdict.is_well == is_well, verdict
+    assert world.oracle.odd == {"raises SystemExit": 1}

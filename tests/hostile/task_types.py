@@ -148,6 +148,7 @@ class RowsParams(serializers.Serializer[Any]):
     rows = serializers.IntegerField(min_value=1, max_value=1000)
     way = serializers.ChoiceField(("bare", "atomic", "everything"))
     rowMs = serializers.IntegerField(min_value=0, max_value=1000, default=2)
+    backwards = serializers.BooleanField(default=False)  # takes its rows' locks in the other order
 
 
 @register
@@ -170,7 +171,8 @@ class SkipBadRowsTask(TaskType):
         return ChunkResult(chunk.limit, {"users": written})
 
     def _write(self, chunk: Chunk, position: int) -> int:
-        row = chunk.params["base"] + position
+        place = chunk.params["rows"] - 1 - position if chunk.params["backwards"] else position
+        row = chunk.params["base"] + place
         way = chunk.params["way"]
         caught = BaseException if way == "everything" else DatabaseError
         try:
