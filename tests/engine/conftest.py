@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.test import override_settings
 from rq.utils import utcformat
 
+import tests.engine.odd_values
 import tests.engine.task_types  # noqa: F401 (registers them)
 from catalog.models import User
 from tasks_app import commands, moves, queue

@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 
 from settings.env import ROOT
+from tasks_app.models import TaskRecord
 from tests.conftest import MakeStack
 from tests.stack import TABLES, ProcfileStack
 
@@ -34,6 +38,22 @@ def test_start_wait_tells_the_end_and_verify_counts_the_rows(stack: ProcfileStac
     listed = json.loads(stack.manage("task", "list", "--name", "upload", "--priority", "high", "--json"))["tasks"]
     assert task_id in [task["id"] for task in listed]
     assert task_id in stack.manage("task", "list", "--limit", "500")
+
+
+def test_a_failed_attempt_is_shown_with_its_traceback(transactional_db: None) -> None:
+    now = datetime.now(UTC)
+    trace = 'Traceback (most recent call last):\n  File "a.py", line 1, in run\nValueError: no\x1b[2J such file'
+    TaskRecord.objects.create(id=NOBODY, name="upload", status="failed", error=trace, created_at=now, updated_at=now)
+    said = StringIO()
+    call_command("task", "status", NOBODY, stdout=said)
+    assert '  Traceback (most recent call last):\n    File "a.py", line 1, in run\n' in said.getvalue()
+    assert r"  ValueError: no\x1b[2J such file" in said.getvalue()
+
+    said = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("task", "status", NOBODY, "--watch", stdout=said)
+    assert ended.value.code == 3
+    assert "line 1, in run" in said.getvalue()
 
 
 def test_verify_names_a_lost_row_and_a_row_too_many(stack: ProcfileStack) -> None:
