@@ -258,4 +258,4 @@ def _parts(entry_id: str) -> tuple[int, int]:
 
 
 def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

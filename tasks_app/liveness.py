@@ -73,8 +73,12 @@ def list_registered(connection: redis.Redis[Any]) -> list[Registered]:
     found = []
     for key, (queues, death, own, skew) in zip(keys, pipeline.execute(), strict=True):
         if queues and not death:
-            names = tuple(queues.decode().split(","))
-            found.append(Registered(key.decode().partition("rq:worker:")[2], names, own is not None, float(skew or 0)))
+            names = tuple(queues.decode(errors="replace").split(","))
+            found.append(
+                Registered(
+                    key.decode(errors="replace").partition("rq:worker:")[2], names, own is not None, float(skew or 0)
+                )
+            )
     return found
 
 

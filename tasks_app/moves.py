@@ -64,7 +64,7 @@ def take_tasks(
     last_id, *rows = _take(connection, (events.STREAM_KEY,), (worker, max_tasks, max_records, *queues))
     taken = [
         Taken(
-            queue=name.decode(),
+            queue=name.decode(errors="replace"),
             task_id=task_id.decode(errors="backslashreplace"),
             snapshot=events.decode_if_valid(snapshot),
             failures=int(failures),
@@ -72,7 +72,7 @@ def take_tasks(
         )
         for name, task_id, snapshot, failures, solo in rows
     ]
-    return taken, last_id.decode()
+    return taken, last_id.decode(errors="replace")
 
 
 def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool]:

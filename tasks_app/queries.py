@@ -109,12 +109,12 @@ def list_queues() -> list[QueueView]:
         for key in sorted(worker_keys):
             pipeline.hgetall(key)
         for oldest in numbers[3::5]:
-            pipeline.hget(queue.job_key(oldest.decode() if oldest else "-"), "s")
+            pipeline.hget(queue.job_key(oldest.decode(errors="replace") if oldest else "-"), "s")
         answers = pipeline.execute()
     workers = [
         view
         for key, data in zip(sorted(worker_keys), answers, strict=False)
-        if (view := _to_worker(key.decode().removeprefix("rq:worker:"), data)) is not None
+        if (view := _to_worker(key.decode(errors="replace").removeprefix("rq:worker:"), data)) is not None
     ]
     heads = answers[len(worker_keys) :]
     views = []
@@ -156,7 +156,7 @@ def _parse_id(task_id: str) -> uuid.UUID:
 def _to_worker(name: str, data: dict[bytes, bytes]) -> WorkerView | None:
     if not data or b"death" in data or b"queues" not in data:
         return None
-    text = {key.decode(): value.decode() for key, value in data.items()}
+    text = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in data.items()}
     return WorkerView(
         name=name,
         state=text.get("state", "?"),

@@ -188,11 +188,11 @@ def enqueue_tasks(
         clock.note(sent_at=sent_at, seconds=answer[1], microseconds=answer[2])
         return None
     if word == b"replay":
-        known_fingerprint, created_at, *task_ids = answer[1].decode().split("|")
+        known_fingerprint, created_at, *task_ids = answer[1].decode(errors="replace").split("|")
         return Replay(tuple(task_ids), datetime.fromisoformat(created_at), known_fingerprint == fingerprint)
     _, queue, waiting, bound, drained = answer
     raise QueueFull(
-        queue=queue.decode(),
+        queue=queue.decode(errors="replace"),
         waiting=waiting,
         bound=bound,
         retry_after_seconds=get_retry_after_seconds(excess=waiting + len(snapshots) - bound, drained=float(drained)),
@@ -255,7 +255,7 @@ def get_status(task_id: str) -> str:
     """Return what RQ says of the task's job: RQ's own tools change that alone. "" where there is no job."""
     with mapped_errors():
         status = _line.execute_command("HGET", job_key(task_id), "status")
-    return status.decode() if status else ""
+    return status.decode(errors="replace") if status else ""
 
 
 def list_paused() -> list[str]:

@@ -254,8 +254,8 @@ class Rescue:
         answers = pipeline.execute()
         ended, lost = [], []
         for (pk, _), status, scheduled in zip(page, answers[::2], answers[1::2], strict=True):
-            if status and status.decode() in events.ENDED:
-                ended.append((pk, status.decode()))
+            if status and status.decode(errors="replace") in events.ENDED:
+                ended.append((pk, status.decode(errors="replace")))
             elif scheduled is None:
                 lost.append(pk)
         ends = foreign.sort_ends(ended)

@@ -119,7 +119,7 @@ class Totals:
     """The totals at this moment."""
 
     def __init__(self, fields: Mapping[bytes, bytes]) -> None:
-        self._values = [(name.decode().split(_SEPARATOR), int(value)) for name, value in fields.items()]
+        self._values = [(name.decode(errors="replace").split(_SEPARATOR), int(value)) for name, value in fields.items()]
 
     def counts(self, kind: str) -> Iterator[tuple[list[str], int]]:
         """Yield (labels, total) of one kind: accepted, ended, rows, preempted, rescued, attempts_failed, retried."""

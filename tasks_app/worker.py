@@ -207,7 +207,7 @@ class TaskWorker(SimpleWorker):
         for name in queue.QUEUES:
             suffix = f":{self.name}"
             members: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
-            strays = [member for raw in members if (member := raw.decode()).endswith(suffix)]
+            strays = [member for raw in members if (member := raw.decode(errors="replace")).endswith(suffix)]
             for member in reversed(strays):  # each goes to the front: the oldest last
                 task_id = member.removesuffix(suffix)
                 snapshot = find_snapshot(self._redis, task_id)

@@ -16,7 +16,19 @@ from longtasks.logs import JsonFormatter, TextFormatter
 from longtasks.patient_worker import PatientConnection
 from longtasks.request_head import Refused, read_head
 from longtasks.together_worker import _PREFERS, QUICK
-from tasks_app import callback_addresses, events, printable, redaction, task_search, tokens
+from tasks_app import (
+    callback_addresses,
+    chunk_guard,
+    error_text,
+    events,
+    line,
+    printable,
+    redaction,
+    task_results,
+    task_search,
+    task_types,
+    tokens,
+)
 from tasks_app.admin.start_form import _say_name
 from tasks_app.api import answers, errors, json_limits, rendering, request_ids, serializers, stream_app
 from tasks_app.api.negotiation import JsonNegotiation, accepts_json, is_json
@@ -31,9 +43,13 @@ _SECRET_TEXTS = texts(
 ) | {"a blank run": repeat(" ", before="bearer token"), "one long word": repeat("x", before="http://a:", after="@")}
 
 
+_STATEMENTS = (chunk_guard._ENDS_TRANSACTION, chunk_guard._CHANGES_SESSION)
+_NAMES = (task_types._NAME, task_types._COUNT_NAME, task_results._COUNT_NAME)
+
+
 def make_cases() -> list[Case]:
     """Return a case for every function that meets foreign text."""
-    return [*_logging_cases(), *_body_cases(), *_header_cases(), *_other_cases()]
+    return [*_logging_cases(), *_body_cases(), *_header_cases(), *_other_cases(), *_task_type_cases()]
 
 
 def _quietly(function: Any, *wanted: type[Exception]) -> Any:
@@ -312,4 +328,46 @@ def _other_cases() -> list[Case]:
         ),
         Case("answers.summarize_error", answers.summarize_error, texts("x", "\n", " ")),
         Case("task_display.pretty_json", task_display.pretty_json, texts("x", "\x00", "é")),
+    ]
+
+
+def _task_type_cases() -> list[Case]:
+    """What task types, and the stores on their behalf, say."""
+    statements = texts("x", " ", "(", "/*", "/* */", "--\n", "SET ", "SELECT ", "COMMIT", "autocommit ")
+    return [
+        Case(
+            "chunk_guard's look at a statement",
+            lambda sql: [pattern.match(chunk_guard._get_head(sql)) for pattern in _STATEMENTS],
+            statements,
+            tuple(f"tasks_app/chunk_guard.py:{name}" for name in ("_COMMENT", "_ENDS_TRANSACTION", "_CHANGES_SESSION")),
+        ),
+        Case(
+            "error_text.describe_error",
+            lambda text: error_text.describe_error(ValueError(text)),
+            texts("x", "\n", "\udce9", "\x1b", "é"),
+            ("tasks_app/error_text.py:_CONTROLS",),
+        ),
+        Case(
+            "error_text.error_line",
+            lambda text: error_text.error_line(ValueError(text)),
+            texts("x", "\n", "\u2028"),
+            ("tasks_app/error_text.py:_LINE_BREAKS",),
+        ),
+        Case("error_text.describe_value", error_text.describe_value, texts("x", "\n", "\udce9")),
+        Case(
+            "line.get_refusal",
+            line.get_refusal,
+            texts("x", "ERR ", "ERR x: -OOM ", ": ", "A"),
+            ("tasks_app/line.py:_WORD", "tasks_app/line.py:_INNER"),
+        ),
+        Case(
+            "names of task types and counts",
+            lambda text: [pattern.match(text) for pattern in _NAMES],
+            texts("x", "|", "."),
+            (
+                "tasks_app/task_types.py:_NAME",
+                "tasks_app/task_types.py:_COUNT_NAME",
+                "tasks_app/task_results.py:_COUNT_NAME",
+            ),
+        ),
     ]

@@ -76,7 +76,7 @@ def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
     name = queue.QUEUES[queue_index]
     waiting: Any = queue.get_connection().lrange(queue.queue_key(name), 0, EMPTY_TASKS - 1)
     canceled = 0
-    task_ids = [job_id.decode() for job_id in waiting]
+    task_ids = [job_id.decode(errors="replace") for job_id in waiting]
     for start in range(0, len(task_ids), set_commands.SET_TASKS):
         page = task_ids[start : start + set_commands.SET_TASKS]
         canceled += len(

@@ -121,7 +121,7 @@ def test_another_owner_learns_nothing(make: Any, mirror: Any) -> None:
             assert foreign[0] in (404, 405), (method, path)
             assert foreign[1].replace(task_id.encode(), UNKNOWN.encode()) == unknown[1], (method, path)
             assert {**foreign[2], "Content-Length": ""} == {**unknown[2], "Content-Length": ""}
-        assert bob.get("/tasks").json() == {"tasks": [], "next": None}
+        assert bob.get("/tasks").json() == {"tasks": [], "next": None, "searchedTo": None}
         mirror()
     assert [task["id"] for task in make("ann").get("/tasks").json()["tasks"]] == [task_id]
     assert [task["id"] for task in make("root", "admin").get("/tasks").json()["tasks"]] == [task_id]

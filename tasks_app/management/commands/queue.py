@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tasks_app import audit, commands
 from tasks_app.errors import LongtasksError
+from tasks_app.management.arguments import text
 from tasks_app.queue import QUEUES
 
 AWAY: Final = 6
@@ -21,7 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("ask", choices=("pause", "resume"))
         parser.add_argument("name", choices=QUEUES)
-        parser.add_argument("--reason", default="", help="shown to whoever wonders why it is paused")
+        parser.add_argument("--reason", type=text, default="", help="shown to whoever wonders why it is paused")
         parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
     def handle(self, *args: Any, ask: str, name: str, reason: str, json: bool, **options: Any) -> None:

@@ -23,6 +23,7 @@ from tasks_app.api.rendering import to_json
 from tasks_app.api.serializers import read_new_task
 from tasks_app.error_text import escape, summarize_error
 from tasks_app.events import Snapshot
+from tasks_app.management.arguments import text
 from tasks_app.records import to_snapshot
 from tasks_app.task_search import TaskFilter, find_tasks
 from tasks_app.task_types import list_task_types
@@ -53,25 +54,27 @@ class Command(BaseCommand):
         asks = parser.add_subparsers(dest="ask", required=True, metavar="start|status|list|cancel|retry|verify")
         start = asks.add_parser("start", help="start a task", epilog=EXIT_CODES)
         start.formatter_class = RawDescriptionHelpFormatter
-        start.add_argument("name", help="the task type: " + ", ".join(each.name for each in list_task_types()))
+        start.add_argument(
+            "name", type=text, help="the task type: " + ", ".join(each.name for each in list_task_types())
+        )
         start.add_argument("--records", type=int, metavar="N", help="short for --params '{\"numRecords\": N}'")
         start.add_argument("--params", type=_json_object, default={}, metavar="JSON", help="the type's parameters")
-        start.add_argument("--description", default="")
+        start.add_argument("--description", type=text, default="")
         start.add_argument("--priority", choices=queue.QUEUES, default=queue.LOW)
         start.add_argument("--wait", action="store_true", help="show its progress until it ends")
         status = asks.add_parser("status", help="show a task")
-        status.add_argument("id")
+        status.add_argument("id", type=text)
         status.add_argument("--watch", action="store_true", help="show its progress until it ends")
         listing = asks.add_parser("list", help="list tasks, newest first")
         listing.add_argument("--status", choices=events.STATUSES)
-        listing.add_argument("--name", help="the task type")
+        listing.add_argument("--name", type=text, help="the task type")
         listing.add_argument("--priority", choices=queue.QUEUES)
         listing.add_argument("--limit", type=int, default=20, help="how many at most (20)")
-        for ask, text in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
-            asks.add_parser(ask, help=text).add_argument("id")
+        for ask, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
+            asks.add_parser(ask, help=words).add_argument("id", type=text)
         verify = asks.add_parser("verify", help="count a task's rows against its record and its checkpoint")
         which = verify.add_mutually_exclusive_group(required=True)
-        which.add_argument("id", nargs="?")
+        which.add_argument("id", type=text, nargs="?")
         which.add_argument("--all", action="store_true", help="every task that has a record")
         for each in asks.choices.values():
             each.add_argument("--json", action="store_true", help="JSON on standard output, as the API gives it")

@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tasks_app import tokens
+from tasks_app.management.arguments import text
 from tasks_app.models import ApiToken
 
 _LIFETIME: Final = re.compile(r"([1-9]\d{0,4})([hdw])\Z")
@@ -24,12 +25,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         create = actions.add_parser("create", help="make a token and print it, once")
-        create.add_argument("owner", help="whose tasks it starts and sees")
+        create.add_argument("owner", type=text, help="whose tasks it starts and sees")
         create.add_argument("--scope", choices=tokens.SCOPES, default=tokens.WRITE, help="default: write")
         create.add_argument("--expires-in", type=_lifetime, metavar="30d", help="hours (h), days (d) or weeks (w)")
-        create.add_argument("--note", default="", help="what it is for")
+        create.add_argument("--note", type=text, default="", help="what it is for")
         show = actions.add_parser("list", help="show all tokens, without their secrets")
-        show.add_argument("--owner", default="", help="only those of this owner")
+        show.add_argument("--owner", type=text, default="", help="only those of this owner")
         revoke = actions.add_parser("revoke", help="revoke a token; effective within a minute")
         revoke.add_argument("id", type=int, help="its id, as `list` shows it")
         for action in (create, show, revoke):

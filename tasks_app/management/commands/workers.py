@@ -28,6 +28,7 @@ from uuid_utils import uuid4
 from tasks_app import charsets, liveness, pulse, queue
 from tasks_app.infrastructure import exit_at_once
 from tasks_app.leftovers import RETIRED_CODE
+from tasks_app.management.arguments import text
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -57,7 +58,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("num", type=int, help="how many worker processes")
         parser.add_argument("--pause-ms", type=int, default=0, help="artificial pause after every chunk")
-        parser.add_argument("--queues", default=",".join(queue.QUEUES), help="queues to serve, in order, by comma")
+        parser.add_argument(
+            "--queues", type=text, default=",".join(queue.QUEUES), help="queues to serve, in order, by comma"
+        )
         parser.add_argument(
             "--hang-seconds", type=float, help="kill a worker none of whose threads has run for so long (30)"
         )
