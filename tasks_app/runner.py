@@ -314,6 +314,7 @@ class Runner:
     def _fail(self, held: Claim, taken: Taken, error: BaseException) -> None:
         """Note a failed attempt: the next one is scheduled, with growing pauses, or the task has failed."""
         longtasks = settings.LONGTASKS
+        self._guard.renew_session()  # with a session that the task has changed, what follows might fail as well
         text = describe_error(error)
         failures = held.failures + 1
         final = failures >= longtasks.retry_attempts or isinstance(error, HopelessError)

@@ -297,7 +297,6 @@ def _other_cases() -> list[Case]:
             "task_search._id_range",
             task_search._id_range,
             texts("x", "0", "-", " "),
-            ("tasks_app/task_search.py:_ID_PREFIX",),
         ),
         Case(
             "prune._duration",

@@ -248,6 +248,8 @@ def _json_object(text: str) -> dict[str, Any]:
         value = json.loads(text)
     except ValueError as error:
         raise ArgumentTypeError(f"no JSON: {error}") from None
+    except RecursionError:
+        raise ArgumentTypeError("it is nested too deeply") from None
     if not isinstance(value, dict):
         raise ArgumentTypeError(f"{text[:40]!r} is no JSON object")
     return value
