@@ -74,12 +74,12 @@ def run(world: World, *, times: int) -> int:
         acts += [("raw_begin", FAILS), ("ddl", EITHER), ("pragma", EITHER)]
     else:
         acts += [(name, FAILS) for name in _ENDS_TRANSACTION_ON_MYSQL]
-        acts += [(name, EITHER) for name in _SESSION_ON_MYSQL] + [("kill_own_connection", FAILS)]
+        acts += [(name, EITHER) for name in _SESSION_ON_MYSQL] + [("kill_own_connection", Ends(may_wait=True))]
     acts += [(name, EITHER) for name in _PROCESS]
     runs = OddTasks(world.stack, world.tally, DOOR)
     for _ in range(times):
         for name, ends in acts:
-            runs.run([_act(name, ends)], end_seconds=40 if name == "kill_own_connection" else 20)
+            runs.run([_act(name, ends)], end_seconds=10 if ends.may_wait else 20)
             runs.run([OddTask("odd_canary", None, FINISHES)] * CANARIES, end_seconds=20)
     return times * len(acts) * (1 + CANARIES)
 

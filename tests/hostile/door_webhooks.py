@@ -98,7 +98,7 @@ def run(world: World, *, number: int) -> None:
             _start(world, url, told)
             if index % 8 == 0 and good:
                 _start(world, good[index // 8 % len(good)] + f"-{index}", told)
-        _wait(world)
+        _wait(world, set(told))
         for task_id, url in told.items():
             _judge(world, receiver, stack, task_id, url)
 
@@ -113,16 +113,21 @@ def _start(world: World, url: str, told: dict[str, str]) -> None:
         world.tally.fault(DOOR, f"POST answers {answer.status}", given=url, seen=answer.body[:200])
 
 
-def _wait(world: World) -> None:
-    def count() -> int:
-        return int(world.stack.sql("SELECT COUNT(*) FROM tasks_app_webhookdelivery")[0][0])
+def _wait(world: World, task_ids: set[str]) -> None:
+    """Wait until all have ended, the tables tell of it, and nothing is left to deliver."""
+    ended: set[str] = set()
 
     def is_through() -> bool:
-        rows = world.stack.sql(
-            "SELECT COUNT(*) FROM tasks_app_taskrecord WHERE callback_url <> ''"
-            " AND status NOT IN ('finished', 'failed', 'canceled', 'stopped')"
-        )
-        return not count() and not rows[0][0]
+        left = [uuid.UUID(task_id).hex for task_id in task_ids - ended]
+        if left:
+            rows = world.stack.sql(
+                "SELECT id FROM tasks_app_taskrecord WHERE status IN ('finished', 'failed', 'canceled', 'stopped')"
+                f" AND id IN ({', '.join(['%s'] * len(left))})",
+                *left,
+            )
+            ended.update(str(uuid.UUID(str(key))) for (key,) in rows)
+            return False
+        return not world.stack.sql("SELECT COUNT(*) FROM tasks_app_webhookdelivery")[0][0]
 
     if not wait_until(is_through, deadline_seconds=DELIVER_SECONDS, pause_seconds=0.3):
         left = world.stack.sql("SELECT url, attempts FROM tasks_app_webhookdelivery LIMIT 20")

@@ -17,8 +17,7 @@ from tests.stack import ProcfileStack
 
 LOOK_SECONDS = 0.4
 LOG_LINES = 6
-RETIRED = "retired after a task"  # what the workers' parent says of one that ended with RETIRED_CODE
-RETIRED_SECONDS = 1.0  # within which it says so
+RETIRED = "retired after a task"  # what the workers' parent says of one that ends because of what a task has left in it
 
 
 class Watch:
@@ -33,6 +32,7 @@ class Watch:
         self._retired = 0
         self.ended: Counter[str] = Counter()  # by role, nobody having killed them
         self.expected: Counter[str] = Counter()
+        self.retired = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -73,6 +73,9 @@ class Watch:
                 if role in self._allowed or self._has_retired(role):
                     self.expected[role] += 1
                     continue
+                if role == "worker" and self._has_retired():
+                    self.retired += 1
+                    continue
                 self.ended[role] += 1
                 tail = " / ".join(self._stack.log_tail(role, lines=LOG_LINES).splitlines())
                 self._tally.add_fault("processes", f"{role} ended", given=f"process {pid}", seen=tail[-500:])
@@ -81,16 +84,10 @@ class Watch:
                 if role not in self._allowed and not self._stack.is_running(role):
                     self._stack.start_role(role)
 
-    def _has_retired(self, role: str) -> bool:
-        """Tell whether the log has one more worker that ended in good order: a task had left a thread that runs on."""
-
-        def has_more() -> bool:
-            return self._stack.log_path(role).read_text(errors="replace").count(RETIRED) > self._retired
-
-        if role != "worker" or not wait_until(has_more, deadline_seconds=RETIRED_SECONDS):
-            return False
-        self._retired += 1
-        return True
+    def _has_retired(self) -> bool:
+        """Tell whether one more worker has retired, in good order, than was seen so far."""
+        told = self._stack.log_path("worker").read_text(errors="replace").count(RETIRED)
+        return told > self.retired
 
     def _list_living(self) -> dict[int, str]:
         """The parents of all roles, and their children; not what a task has forked."""

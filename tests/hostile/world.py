@@ -52,7 +52,12 @@ class World:
         self.ordinary.finish()
         self.watch.finish()
         ended = {f"{role} processes ended, not killed": float(number) for role, number in self.watch.ended.items()}
-        self.tally.ordinary = {**self.tally.ordinary, "processes ended, not killed": sum(ended.values()), **ended}
+        self.tally.ordinary = {
+            **self.tally.ordinary,
+            "processes ended, not killed": sum(ended.values()),
+            **ended,
+            "workers retired after a task that left threads behind": self.watch.retired,
+        }
 
 
 @contextlib.contextmanager
