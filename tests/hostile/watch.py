@@ -29,7 +29,6 @@ class Watch:
         self._allowed: set[str] = set()
         self._end, self._lock = threading.Event(), threading.RLock()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._retired = 0
         self.ended: Counter[str] = Counter()  # by role, nobody having killed them
         self.expected: Counter[str] = Counter()
         self.retired = 0
@@ -70,7 +69,7 @@ class Watch:
                 if pid in living:
                     continue
                 del self._known[pid]
-                if role in self._allowed or self._has_retired(role):
+                if role in self._allowed:
                     self.expected[role] += 1
                     continue
                 if role == "worker" and self._has_retired():
