@@ -55,6 +55,11 @@ MINUTES ?= 10
 chaos: debian-packages .venv/.dev .venv/.full ## faults on the real stack, then a soak of MINUTES (10); writes docs/chaos.md
 	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
+.PHONY: outages
+SECONDS_EACH ?= 25
+outages: debian-packages .venv/.dev .venv/.full ## Redis and MariaDB refuse, one way after the other, for SECONDS_EACH (25): nothing may fail (root)
+	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m tests.outages --seconds $(SECONDS_EACH) $(ARGS)
+
 .PHONY: hostile
 VALUES ?= 10000
 hostile: debian-packages .venv/.dev .venv/.full ## VALUES (10000) odd values through every door, ordinary tasks beside them: make hostile ARGS="--seed 2 --stack embedded"
