@@ -27,6 +27,7 @@ from tasks_app.task_counters import Tally
 
 CURSOR: Final = "events"
 RATE_SECONDS: Final = 1.0
+STUCK_SECONDS: Final = 30.0  # how long one entry may hold up all others with what looks like an outage
 ROW_BYTES: Final = 700  # of a row beside what its snapshot holds: names of columns that have defaults, times, quotes
 BATCH_BYTES: Final = 16 << 20  # of a batch in memory, and of its longest statement
 SURE_BYTES: Final = 256 << 10  # every server takes a statement of this length
@@ -52,6 +53,7 @@ class Mirror:
         self._redis = connection
         self._seen = events.START  # where the last transaction left the cursor; only to wait at
         self._most = settings.LONGTASKS.mirror_batch  # entries of the next batch
+        self._stuck_at = ("", 0.0)  # the entry whose batch of one met an outage, and since when
         self._tally = Tally()  # committed, but not yet in Redis
         self._ended = dict.fromkeys(queue.QUEUES, 0)
         self._rates = dict.fromkeys(queue.QUEUES, 0.0)
@@ -89,7 +91,7 @@ class Mirror:
         except Exception as error:
             if not entries:
                 raise
-            if isolation.is_outage(error):
+            if isolation.is_outage(error) and not self._is_refused_alone(entries):
                 self._most = max(1, len(entries) // 2)
                 raise
             self._apply_by_halves(entries, error, stored=stored)
@@ -135,6 +137,28 @@ class Mirror:
                 return entries[:index]
         return entries
 
+    def _is_refused_alone(self, entries: Sequence[Entry]) -> bool:
+        """Tell whether an entry that seems to meet an outage, again and again, is the only one that does.
+
+        The proof is the entry behind it: it can be applied, in a transaction that is rolled back.
+        """
+        entry_id = entries[0][0]
+        if len(entries) > 1 or self._stuck_at[0] != entry_id:
+            self._stuck_at = (entry_id, time.monotonic())
+            return False
+        if time.monotonic() - self._stuck_at[1] < STUCK_SECONDS:
+            return False
+        neighbors = events.read(self._redis, after=entry_id, count=1)
+        if not neighbors:
+            return False
+        try:
+            with transaction.atomic():
+                self._apply(neighbors, Applied())
+                transaction.set_rollback(True)
+        except Exception as error:
+            return not isolation.is_outage(error)
+        return True
+
     def _apply_by_halves(self, entries: Sequence[Entry], error: Exception, *, stored: str) -> None:
         """Apply a batch that was refused in smaller ones, each in a transaction that moves the cursor past it."""
         position = stored
@@ -157,6 +181,9 @@ class Mirror:
             self._count(applied)
 
         try:
+            if isolation.is_outage(error):
+                move(entries, error)  # one entry, refused alone
+                return
             isolation.apply_halves(
                 entries,
                 error,
