@@ -41,3 +41,4 @@ class DocsView(SpectacularSwaggerSplitView):
     url_name = "schema"
     permission_classes = ()
     authentication_classes = ()
+    http_method_names = ("get", "head")  # type: ignore[assignment]  # DRF's own OPTIONS wants a serializer

@@ -17,6 +17,7 @@ from tests.hostile import api_lists
 from tests.hostile.raw_http import request
 
 GOOD = frozenset({200, 201, 202, 204, 301, 302, 304})
+METHODS = [b"GET", b"POST", b"HEAD", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"FOO", b"get"]
 REFUSALS = frozenset({400, 401, 404, 405, 406, 409, 411, 413, 414, 415, 417, 422, 429, 431, 501, 505})
 
 
@@ -51,6 +52,8 @@ def list_calls() -> list[Call]:
         calls.append(Call(f"raw {words}", data, may_close=True))
     for path in api_lists.PATHS:
         calls.append(Call(f"GET {path!r}", request(b"GET", path), may_close=not path.startswith(b"/")))
+    for path in api_lists.ENDPOINTS:
+        calls += [_other(method, path, []) for method in METHODS if method != b"GET"]
     for name in api_lists.DESCRIPTIONS:
         body = json.dumps({"name": "upload", "params": {"numRecords": 1}, "description": name}).encode()
         calls.append(Call(f"description {name!r}", request(b"POST", b"/tasks", headers=json_headers, body=body)))
@@ -181,9 +184,7 @@ _query_values = st.one_of(
 _queries = st.lists(st.tuples(_query_names, _query_values), max_size=3).map(
     lambda pairs: b"?" + b"&".join(name + b"=" + value for name, value in pairs) if pairs else b""
 )
-_methods = st.sampled_from(
-    [b"GET", b"GET", b"POST", b"HEAD", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"FOO", b"get"]
-)
+_methods = st.sampled_from([*METHODS, b"GET", b"POST"])
 
 
 def drawn_calls() -> st.SearchStrategy[Call]:

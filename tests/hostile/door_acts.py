@@ -9,7 +9,6 @@ from tests.hostile.world import World
 from tests.servers import IS_EMBEDDED
 
 DOOR = "task acts"
-CANARIES = 6
 ROWS = 3
 _EXACT = Ends(frozenset({"finished"}), rows=ROWS)
 _EXACT_OR_FAILED = Ends(frozenset({"finished", "failed"}))
@@ -66,8 +65,8 @@ _PROCESS = [
 _DEADLY = ["segfault", "exit_0", "exit_3", "sigkill", "sigterm", "sigabrt", "fork_returns"]
 
 
-def run(world: World, *, times: int) -> int:
-    """Do each act `times` times; returns how many values that were."""
+def run(world: World, *, times: int, canaries: int) -> int:
+    """Do each act `times` times, so many canaries behind each; returns how many values that were."""
     acts: list[tuple[str, Ends]] = [(name, FAILS) for name in _ENDS_TRANSACTION]
     acts += [(name, _EXACT) for name in _HARMLESS] + [(name, _EXACT_OR_FAILED) for name in _UNCLEAR]
     if IS_EMBEDDED:
@@ -80,8 +79,8 @@ def run(world: World, *, times: int) -> int:
     for _ in range(times):
         for name, ends in acts:
             runs.run([_act(name, ends)], end_seconds=10 if ends.may_wait else 20)
-            runs.run([OddTask("odd_canary", None, FINISHES)] * CANARIES, end_seconds=20)
-    return times * len(acts) * (1 + CANARIES)
+            runs.run([OddTask("odd_canary", None, FINISHES)] * canaries, end_seconds=20)
+    return times * len(acts) * (1 + canaries)
 
 
 def run_slow(world: World, *, seconds: float) -> None:

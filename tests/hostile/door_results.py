@@ -132,10 +132,10 @@ def expect(given: dict[str, Recipe]) -> Ends:
 
 def _expect_counts(pairs: list[list[Recipe]], fails: Ends) -> Ends:
     # What a later pair of the same key overwrites is not seen.
-    last = {repr(recipes.build(key)) if key[0] != "object" else id(key): (key, number) for key, number in pairs}
+    last = {repr(key): (key, number) for key, number in pairs}
     is_clear = len(last) == len(pairs)
     for key, number in last.values():
-        if key[0] not in ("text", "subclass", "repeat"):
+        if not recipes.is_text_key(key):
             return fails if is_clear else EITHER_COUNT
         if number[0] not in _NUMBERS or (number[0] == "int" and not 0 <= int(number[1]) < 2**63):
             return fails if is_clear else EITHER_COUNT

@@ -15,7 +15,7 @@ from tests.hostile.world import World
 
 DOOR = "database rows"
 NOW = "2026-01-01T00:00:00Z"
-LOOK_SECONDS = 4.0  # several passes of rescue
+LOOK_SECONDS = 2.0  # several passes of rescue
 BATCH = 25
 
 _odd: st.SearchStrategy[Any] = st.one_of(

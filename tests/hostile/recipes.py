@@ -39,9 +39,23 @@ def build(recipe: Recipe) -> Any:
 def _make_dict(pairs: list[list[Recipe]]) -> dict[Any, Any]:
     made = {}
     for key, value in pairs:
-        name = build(key)
-        made[name if name.__hash__ else repr(name)] = build(value)
+        made[_make_key(key)] = build(value)
     return made
+
+
+def _make_key(key: Recipe) -> Any:
+    """What can't be a key, is one by its words."""
+    name = build(key)
+    try:
+        hash(name)
+    except TypeError:
+        return repr(name)
+    return name
+
+
+def is_text_key(key: Recipe) -> bool:
+    """Tell whether a key of a dict is text."""
+    return isinstance(_make_key(key), str)
 
 
 def _make_deep(depth: int) -> Any:
@@ -101,7 +115,7 @@ def is_surely_good(recipe: Recipe) -> bool:
     if kind == "list":
         return all(is_surely_good(item) for item in rest[0])
     if kind == "dict":
-        return all(key[0] == "text" and is_surely_good(key) and is_surely_good(value) for key, value in rest[0])
+        return all(key[0] == "text" and is_surely_good(key) and is_surely_good(value) for key, value in _last(rest[0]))
     return False
 
 
@@ -121,8 +135,15 @@ def is_surely_bad(recipe: Recipe) -> bool:
     if kind == "list":
         return any(is_surely_bad(item) for item in rest[0])
     if kind == "dict":
-        return any(key[0] not in ("text", "subclass", "repeat") or is_surely_bad(value) for key, value in rest[0])
+        return any(
+            key[0] not in ("text", "subclass", "repeat") or is_surely_bad(value) for key, value in _last(rest[0])
+        )
     return True
+
+
+def _last(pairs: list[list[Recipe]]) -> list[list[Recipe]]:
+    """The pairs that are left of a dict in which a key comes twice."""
+    return list({repr(key): [key, value] for key, value in pairs}.values())
 
 
 def _is_text(text: str) -> bool:

@@ -72,7 +72,7 @@ def _list_doors(world: World, values: int) -> list[tuple[str, Callable[[], objec
         ("results", partial(door_results.run, world, number=share(0.16))),
         ("totals", partial(door_results.run_totals, world, number=share(0.04))),
         ("errors", partial(door_errors.run, world, number=share(0.08))),
-        ("acts", partial(door_acts.run, world, times=1)),
+        ("acts", partial(door_acts.run, world, times=max(1, values // 4_000), canaries=6 if values >= QUICK else 2)),
     ]
     if values >= QUICK:
         doors += [
