@@ -135,9 +135,7 @@ def is_surely_bad(recipe: Recipe) -> bool:
     if kind == "list":
         return any(is_surely_bad(item) for item in rest[0])
     if kind == "dict":
-        return any(
-            key[0] not in ("text", "subclass", "repeat") or is_surely_bad(value) for key, value in _last(rest[0])
-        )
+        return any(not is_text_key(key) or is_surely_bad(value) for key, value in _last(rest[0]))
     return True
 
 

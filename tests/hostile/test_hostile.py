@@ -34,3 +34,9 @@ def test_what_is_drawn_can_be_built() -> None:
 def test_plain_results_are_expected_to_finish() -> None:
     assert door_results.expect({"state": ["dict", [[["text", "a"], ["int", "1"]]]]}) == FINISHES
     assert "failed" in door_results.expect({"state": ["dict", [[["text", "a"], ["float", "nan"]]]]}).statuses
+
+
+def test_what_can_be_no_key_is_one_by_its_words() -> None:
+    assert recipes.build(["dict", [[["set"], ["none"]]]]) == {"{1, 2}": None}
+    assert not recipes.is_surely_bad(["dict", [[["set"], ["none"]]]])
+    assert recipes.is_surely_bad(["dict", [[["int", "1"], ["none"]]]])

@@ -17,6 +17,7 @@ from tests.stack import ProcfileStack
 
 LOOK_SECONDS = 0.4
 LOG_LINES = 6
+TOLD_SECONDS = 1.0  # until the workers' parent has told of an end
 RETIRED = "retired after a task"  # what the workers' parent says of one that ends because of what a task has left in it
 
 
@@ -85,8 +86,12 @@ class Watch:
 
     def _has_retired(self) -> bool:
         """Tell whether one more worker has retired, in good order, than was seen so far."""
-        told = self._stack.log_path("worker").read_text(errors="replace").count(RETIRED)
-        return told > self.retired
+
+        def is_told() -> bool:
+            told = self._stack.log_path("worker").read_text(errors="replace").count(RETIRED)
+            return told > self.retired
+
+        return wait_until(is_told, deadline_seconds=TOLD_SECONDS)
 
     def _list_living(self) -> dict[int, str]:
         """The parents of all roles, and their children; not what a task has forked."""
