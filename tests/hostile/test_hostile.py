@@ -14,7 +14,9 @@ VALUES = 300
 @pytest.mark.slow
 def test_odd_values_harm_nobody(servers: tuple[Database, RedisServer]) -> None:
     tally = run(servers=servers, values=VALUES, seed=1)
-    assert not tally.faults, "\n" + tally.to_text()
+    # How late an ordinary task may be, `make hostile` judges, on a machine that it has for itself.
+    faults = [fault for fault in tally.faults if fault.kind != "late"]
+    assert not faults, "\n" + tally.to_text()
     assert tally.values >= VALUES
 
 
