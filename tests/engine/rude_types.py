@@ -157,6 +157,7 @@ class SleepyTask(RecordsTask):
         seconds = 0 if chunk.start else chunk.params["chunkMs"] / 1000  # after a death it begins with one record
         if chunk.params.get("inDatabase"):
             _execute(f"SELECT SLEEP({seconds})")
+            seconds = 0
         until = time.monotonic() + seconds
         while time.monotonic() < until and not chunk.is_canceled():
             try:

@@ -1,5 +1,6 @@
 """A chunk may take its time: its claim is renewed while it runs, and ends with its process or its time limit."""
 
+import contextlib
 import os
 import signal
 import time
@@ -78,7 +79,7 @@ def test_a_worker_that_dies_in_a_long_chunk_is_taken_over_at_once(stack: Procfil
         assert time.monotonic() - faulted < 10
         stack.wait_for_end(task_id, deadline_seconds=30 + CHUNK_SECONDS)
     finally:
-        if fault == signal.SIGSTOP:
+        with contextlib.suppress(ProcessLookupError):  # the parent kills one that stands still for half a minute
             os.kill(pid, signal.SIGCONT)
     _assert_whole(stack, task_id, records=10, attempts=2)
 
