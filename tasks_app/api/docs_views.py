@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -28,9 +29,17 @@ class SchemaViewSet(LeanViewSet):
         return HttpResponse(_get_schema(), content_type=_TYPE)
 
 
-@cache
+_generating = threading.Lock()  # drf-spectacular resolves its extensions in place: not for two threads at once
+
+
 def _get_schema() -> bytes:
-    """Generate the description once per process: it does not change while code and task types do not."""
+    """Return the description, generated once per process: it does not change while code and task types do not."""
+    with _generating:
+        return _generate_schema()
+
+
+@cache
+def _generate_schema() -> bytes:
     generator: Any = SchemaGenerator()
     return to_json(generator.get_schema(request=None, public=True))
 

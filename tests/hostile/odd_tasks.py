@@ -31,6 +31,7 @@ class Ends:
     most_attempts: int = 2
     rows: int | None = None  # of a finished one; None: as many as it counts
     tells_rows: bool = True  # False: what it counts is what is odd
+    may_leave_rows: bool = False  # of a failed attempt: where nothing can keep the driver from committing
     may_die: bool = False  # it takes its process with it
     may_wait: bool = False  # for the database, for as long as that deserves: it must show so, and can be canceled
 
@@ -147,7 +148,7 @@ def _find_wrong(ends: Ends, status: str, error: str, failures: int, counted: int
         missing = [word for word in ends.words if word not in error]
         if not error or missing:
             return "the error does not say what was wrong"
-        if rows != max(0, counted) and ends.tells_rows:
+        if rows != max(0, counted) and ends.tells_rows and not ends.may_leave_rows:
             return "rows of a failed attempt stay"
         if not 1 <= failures <= ends.most_attempts:
             return f"{failures} attempts are counted"

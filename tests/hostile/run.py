@@ -21,7 +21,7 @@ from tests.hostile import (
 )
 from tests.hostile.tally import Tally
 from tests.hostile.world import LEASE_SECONDS, World, make_world
-from tests.servers import Database, RedisServer, create_servers
+from tests.servers import IS_EMBEDDED, Database, RedisServer, create_servers
 
 QUICK = 1_000  # with fewer values, what takes long is left out
 
@@ -78,6 +78,6 @@ def _list_doors(world: World, values: int) -> list[tuple[str, Callable[[], objec
         doors += [
             ("stock", partial(door_redis.run_stock_worker, world)),
             ("lying", partial(door_errors.run_lying, world)),
-            ("slow", partial(door_acts.run_slow, world, seconds=3 * LEASE_SECONDS)),
+            ("slow", partial(door_acts.run_slow, world, seconds=(1.5 if IS_EMBEDDED else 3) * LEASE_SECONDS)),
         ]
-    return [*doors, ("deadly", partial(door_acts.run_deadly, world))]
+    return [*doors, ("deadly", partial(door_acts.run_deadly, world, is_quick=values < QUICK))]
