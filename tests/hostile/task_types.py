@@ -16,7 +16,7 @@ from rest_framework import serializers
 
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
 from tests.engine.task_types import insert_users
-from tests.hostile import damage, raising, recipes
+from tests.hostile import canary, damage, raising, recipes
 
 ROWS = 3  # that each chunk writes before it does what it should not
 
@@ -135,7 +135,7 @@ class CanaryTask(OddTask):
     name = "odd_canary"
 
     def act(self, recipe: Any, chunk: Chunk) -> None:
-        found = damage.find_leftovers()
+        found = canary.find_leftovers()
         if found:
             raise RuntimeError("left behind by an earlier task: " + "; ".join(found))
 
