@@ -26,7 +26,7 @@ from tasks_app.task_ids import get_lowest_id, get_time_of_id
 
 PAGE_TASKS: Final = 50
 # A search that has taken so long ends with the window that it is in.
-SEARCH_SECONDS: Final = 0.045
+SEARCH_SECONDS: Final = 0.035
 # A window holds as many entries of the index, and has as many rows read, as the one before would have done in this time.
 WINDOW_SECONDS: Final = 0.015
 FIRST_ENTRIES: Final = 500
