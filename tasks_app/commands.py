@@ -31,7 +31,7 @@ from tasks_app.errors import (
     UnknownTask,
 )
 from tasks_app.events import Snapshot
-from tasks_app.infrastructure import mapped_errors
+from tasks_app.infrastructure import mapped_errors, repeat_after_deadlock
 from tasks_app.models import AuditEntry, QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
@@ -271,11 +271,15 @@ def resume_queue(*, queue: str, actor: str, source: str = audit.API) -> None:
 
 def _set_pause(name: str, who: dict[str, str], **values: Any) -> None:
     queue.check_queue(name)
-    with mapped_errors():
-        action = AuditEntry.Action.PAUSE if values["paused_at"] else AuditEntry.Action.RESUME
+    action = AuditEntry.Action.PAUSE if values["paused_at"] else AuditEntry.Action.RESUME
+
+    def store() -> None:
         with transaction.atomic():
             QueueState.objects.update_or_create(name=name, defaults=values)
             audit.record(action=action, queue=name, detail=values["reason"], **who)
+
+    with mapped_errors():
+        repeat_after_deadlock(store)  # two first pauses of a queue at once make one for each other
         try:
             queue.write_pause(name, paused=values["paused_at"] is not None)
         except QueueUnavailable as error:

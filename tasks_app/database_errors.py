@@ -124,6 +124,7 @@ SERVER_CODES: Final = frozenset(
 READ_ONLY: Final = 1290  # the server runs with an option that forbids the statement: mostly --read-only
 OUT_OF_SYNC: Final = 2014  # a connection that a signal interrupted; the driver calls it ProgrammingError
 NOWAIT: Final = 3572
+DEADLOCK: Final = 1213
 # How long the same chunk is tried again while the database answers other statements, before that counts as a failed
 # attempt: conditions of the server last until somebody mends them; any other error may be the chunk's own fault.
 SERVER_SECONDS: Final = 3600.0

@@ -14,17 +14,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import redis
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.signals import connection_created
 
 from tasks_app.chunk_guard import TransactionLost
-from tasks_app.database_errors import is_database_error
+from tasks_app.database_errors import DEADLOCK, get_code, is_database_error
 from tasks_app.errors import StoreUnavailable
 from tasks_app.line import AWAY
 
+Result = TypeVar("Result")
+DEADLOCK_TRIES: Final = 5
 REDIS_ERRORS: Final = (*AWAY, redis.exceptions.NoScriptError)
 
 
@@ -42,6 +44,17 @@ def mapped_errors() -> Iterator[None]:
         if is_database_error(error):
             raise StoreUnavailable(type(error).__name__) from error
         raise
+
+
+def repeat_after_deadlock(step: Callable[[], Result]) -> Result:
+    """Run a short transaction again where another one's lock has ended it: the database asks for that (error 1213)."""
+    for _ in range(DEADLOCK_TRIES - 1):
+        try:
+            return step()
+        except DatabaseError as error:
+            if get_code(error) != DEADLOCK:
+                raise
+    return step()
 
 
 def limit_silence(seconds: float) -> None:

@@ -208,6 +208,12 @@ def test_wrong_requests_are_problems(
 @pytest.mark.slow
 def test_a_revoked_token_stops_watching(guarded: Guarded) -> None:
     token_id, headers = guarded.make_token("ann")
+
+    def is_known() -> bool:  # tokens that a process has not met are looked for once a second
+        with closing(watch(guarded, "/stream", headers)) as stream:
+            return bool(stream.response.status == 200)
+
+    guarded.stack.wait_for(is_known, deadline_seconds=10, what="the token is known")
     with closing(watch(guarded, "/stream", headers)) as stream:
         assert stream.response.status == 200
         guarded.stack.manage("token", "revoke", str(token_id))

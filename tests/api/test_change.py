@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
+from tasks_app import audit
 from tests.api.conftest import Post, assert_problem, wrong_fields
 from tests.redis_commands import watched_commands
 
@@ -166,3 +168,19 @@ def test_health(client: Client, settings: Any, tmp_path: Any) -> None:
     }
     assert_problem(client.get("/health/ready"), 503)
     assert client.get("/health/live").status_code == 200
+
+
+def test_a_pause_that_loses_a_deadlock_is_carried_out_all_the_same(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two first pauses of a queue at once make one for each other; the database asks for another try."""
+    met: list[int] = []
+    record = audit.record
+
+    def lose_once(**values: Any) -> None:
+        if not met:
+            met.append(1)
+            raise OperationalError(1213, "Deadlock found when trying to get lock; try restarting transaction")
+        record(**values)
+
+    monkeypatch.setattr(audit, "record", lose_once)
+    assert post("/queues/low/pause", {}).status_code == 200
+    assert met
