@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final
 
+from tasks_app import printable
+
 ERROR_CHARACTERS: Final = 20_000  # of a whole text
 SUMMARY_CHARACTERS: Final = 500
 _MESSAGE: Final = 4_000  # characters of the raised exception's message
@@ -38,7 +40,6 @@ _repr.maxstring = _repr.maxother = 200
 _repr.maxlong = 100
 _repr.maxlist = _repr.maxtuple = _repr.maxdict = 10
 
-_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_BREAKS: Final = re.compile("[\n\t\u2028\u2029]")
 
 
@@ -96,12 +97,7 @@ def describe_value(value: object, *, characters: int = 200) -> str:
 
 def escape(text: str) -> str:
     """Return the text with control characters and lone surrogates as backslash escapes; line breaks and tabs stay."""
-    return _CONTROLS.sub(_escape_character, text)
-
-
-def _escape_character(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return printable.escape(text, unsafe=printable.IN_LINES)
 
 
 def _describe_one(error: BaseException, *, message: int, outer: int, inner: int, depth: int = 0) -> str:

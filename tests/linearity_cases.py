@@ -344,7 +344,6 @@ def _task_type_cases() -> list[Case]:
             "error_text.describe_error",
             lambda text: error_text.describe_error(ValueError(text)),
             texts("x", "\n", "\udce9", "\x1b", "é"),
-            ("tasks_app/error_text.py:_CONTROLS",),
         ),
         Case(
             "error_text.error_line",
