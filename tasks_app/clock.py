@@ -31,6 +31,11 @@ class RedisClock:
             self._seen = (ahead, error, monotonic)
 
     @property
+    def is_known(self) -> bool:
+        """Tell whether Redis's clock was seen at all."""
+        return self._seen[1] != float("inf")
+
+    @property
     def skew_seconds(self) -> float:
         """How far this machine's clock is ahead of Redis's (behind: below 0); 0 where nothing is known."""
         ahead, error, _ = self._seen

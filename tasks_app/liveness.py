@@ -43,6 +43,10 @@ def beat(
 
     Its own clock's skew is told with it, and anything is written each time: a FLUSHALL is mended by the next one.
     """
+    if not clock.is_known:  # the first sign of life tells of the skew too
+        sent_at = time.time()
+        seconds, microseconds = connection.time()
+        clock.note(sent_at=sent_at, seconds=seconds, microseconds=microseconds)
     told = {**fields, SKEW_FIELD: f"{clock.skew_seconds:.3f}"}
     words = [word for pair in told.items() for word in pair]
     sent_at = time.time()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks_app import clock as clock_module
-from tasks_app import events, moves, queue
+from tasks_app import events, liveness, moves, queue
 from tasks_app.clock import RedisClock, clock
 from tests.engine.conftest import Worker, job, record, rescue, start
 
@@ -82,6 +82,14 @@ def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, l
         ],
     )
     assert queue.get_connection().zscore("rq:scheduled:low", task_id) == score
+
+
+def test_a_workers_first_sign_of_life_tells_of_the_skew(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds_ahead(monkeypatch, 10.0)
+    connection = queue.get_connection()
+    liveness.beat(connection, worker="w1", queues=["low"], fields={"queues": "low"}, ttl_seconds=60)
+    connection.sadd("rq:workers", liveness.worker_key("w1"))
+    assert [worker.skew_seconds for worker in liveness.list_registered(connection)] == [pytest.approx(10.0, abs=0.2)]
 
 
 def test_small_differences_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
