@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext_lazy as _
 
 from tasks_app.bulk_insert import BulkInsertQuerySet
+from tasks_app.text_fields import FreeTextField, IdentityField
 
 
 class AssignedIdField(models.BigIntegerField):
@@ -39,11 +40,11 @@ class TaskRow(models.Model):
 class User(TaskRow):
     """A customer."""
 
-    first_name = models.CharField(_("first name"), max_length=60)
-    last_name = models.CharField(_("last name"), max_length=60)
+    first_name = FreeTextField(_("first name"), max_length=60)
+    last_name = FreeTextField(_("last name"), max_length=60)
     email = models.EmailField(_("e-mail"), max_length=160)
-    phone = models.CharField(_("phone"), max_length=32)
-    city = models.CharField(_("city"), max_length=80)
+    phone = FreeTextField(_("phone"), max_length=32)
+    city = FreeTextField(_("city"), max_length=80)
     birth_date = models.DateField(_("birth date"))
     created_at = models.DateTimeField(_("created"))
 
@@ -60,9 +61,9 @@ class User(TaskRow):
 class Product(TaskRow):
     """Something to buy."""
 
-    sku = models.CharField(_("SKU"), max_length=40)
-    name = models.CharField(_("name"), max_length=120)
-    category = models.CharField(_("category"), max_length=40)
+    sku = FreeTextField(_("SKU"), max_length=40)
+    name = FreeTextField(_("name"), max_length=120)
+    category = FreeTextField(_("category"), max_length=40)
     price = models.DecimalField(_("price"), max_digits=10, decimal_places=2)
     stock = models.PositiveIntegerField(_("stock"))
     created_at = models.DateTimeField(_("created"))
@@ -106,7 +107,7 @@ MODELS: Final[tuple[type[User | Product | OrderItem], ...]] = (User, Product, Or
 class IdBlock(models.Model):
     """The next free id. One row; `catalog.ids` moves it on, a block at a time."""
 
-    name = models.CharField(_("name"), max_length=40, primary_key=True)
+    name = IdentityField(_("name"), max_length=40, primary_key=True)
     next_id = models.BigIntegerField(_("next id"))
 
     class Meta:

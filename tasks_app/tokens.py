@@ -23,6 +23,7 @@ from django.db.models import Q
 from tasks_app import column_limits
 from tasks_app.errors import StoreUnavailable
 from tasks_app.models import ApiToken
+from tasks_app.owner_names import check_owner_name
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +57,9 @@ def create_token(
 ) -> tuple[ApiToken, str]:
     """Make a token; returns its row and the secret itself, which is shown once and stored nowhere.
 
-    Raises ValueError on an owner that is too long.
+    Raises ValueError on an owner that is too long, or that people could take for another.
     """
-    if len(owner) > column_limits.OWNER:
-        raise ValueError(f"owner has {len(owner)} characters: {column_limits.OWNER} at most")
+    check_owner_name(owner, most=column_limits.OWNER)
     secret = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     token = ApiToken.objects.create(

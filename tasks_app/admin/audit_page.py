@@ -20,7 +20,7 @@ ANY: Final = [("", gettext_lazy("any"))]
 class AuditFilterForm(forms.Form):
     """The audit's filters, from the address."""
 
-    actor = forms.CharField(label=gettext_lazy("Who"), required=False, max_length=64)
+    actor = forms.CharField(label=gettext_lazy("Who"), required=False, max_length=64, strip=False)
     action = forms.ChoiceField(
         label=gettext_lazy("What"), required=False, choices=[*ANY, *AuditEntry.Action.choices]
     )  # fmt: skip

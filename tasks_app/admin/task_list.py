@@ -50,7 +50,7 @@ class FilterForm(forms.Form):
     status = forms.ChoiceField(label=gettext_lazy("Status"), required=False, choices=[*ANY, *Status.choices])
     name = forms.ChoiceField(label=gettext_lazy("Type"), required=False)
     priority = forms.ChoiceField(label=gettext_lazy("Queue"), required=False, choices=[*ANY, *Priority.choices])
-    owner = forms.CharField(label=gettext_lazy("Owner"), required=False, max_length=64)
+    owner = forms.CharField(label=gettext_lazy("Owner"), required=False, max_length=64, strip=False)
     after = forms.DateTimeField(
         label=gettext_lazy("Created from (UTC)"),
         required=False,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -14,9 +15,28 @@ from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from tasks_app import tokens
+from tasks_app import column_limits, tokens
 from tasks_app.admin.permissions import get_actor
 from tasks_app.models import ApiToken
+from tasks_app.owner_names import check_owner_name
+
+
+class TokenForm(ModelForm):  # type: ignore[type-arg]  # Django gives it no [] at runtime
+    """A new token. Its owner is taken as it was typed, or refused."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "owner" in self.fields:
+            self.fields["owner"].strip = False  # type: ignore[attr-defined]
+
+    def clean_owner(self) -> str:
+        """Return the owner, or say why its name is refused."""
+        owner: str = self.cleaned_data["owner"]
+        try:
+            check_owner_name(owner, most=column_limits.OWNER)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        return owner
 
 
 @admin.register(ApiToken)
@@ -37,6 +57,7 @@ class ApiTokenAdmin(ModelAdmin):
     list_filter = ("scope",)
     search_fields = ("owner", "prefix", "note")
     ordering = ("-pk",)
+    form = TokenForm
     fields = ("owner", "scope", "note", "expires_at")
     actions = ("revoke",)
     show_full_result_count = False

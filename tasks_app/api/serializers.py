@@ -169,7 +169,9 @@ class ListQuerySerializer(serializers.Serializer[Any]):
     """The query parameters of GET /tasks."""
 
     status = serializers.ChoiceField(choices=STATUSES, required=False, help_text="Only tasks of this status.")
-    name = serializers.CharField(required=False, max_length=64, help_text="Only tasks of this type.")
+    name = serializers.CharField(
+        required=False, max_length=64, trim_whitespace=False, help_text="Only tasks of this type."
+    )
     priority = serializers.ChoiceField(choices=PRIORITIES, required=False, help_text="Only tasks of this priority.")
     createdAfter = serializers.DateTimeField(required=False, help_text="Only tasks created at this time or later.")
     createdBefore = serializers.DateTimeField(required=False, help_text="Only tasks created before this time.")

@@ -6,6 +6,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from tasks_app.text_fields import FreeTextField, IdentityField
+
 
 class AuditEntry(models.Model):
     """One ask that was carried out.
@@ -33,12 +35,12 @@ class AuditEntry(models.Model):
     # UUIDv7, as the ids of tasks: both lists merge by it, newest last.
     id = models.UUIDField(primary_key=True, default=uuid7)
     at = models.DateTimeField(_("at"))
-    source = models.CharField(_("through"), max_length=8, choices=Source.choices)
-    actor = models.CharField(_("who"), max_length=64, default="", blank=True)
-    action = models.CharField(_("what"), max_length=12, choices=Action.choices)
+    source = IdentityField(_("through"), max_length=8, choices=Source.choices)
+    actor = IdentityField(_("who"), max_length=64, default="", blank=True)
+    action = IdentityField(_("what"), max_length=12, choices=Action.choices)
     task_id = models.UUIDField(_("task"), null=True)
-    queue = models.CharField(_("queue"), max_length=32, default="", blank=True)
-    detail = models.CharField(_("detail"), max_length=255, default="", blank=True)
+    queue = IdentityField(_("queue"), max_length=32, default="", blank=True)
+    detail = FreeTextField(_("detail"), max_length=255, default="", blank=True)
 
     class Meta:
         verbose_name = _("audit entry")

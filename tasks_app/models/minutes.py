@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from tasks_app.text_fields import IdentityField
+
 
 class TaskMinute(models.Model):
     """Counts and durations of one minute, so that charts and "today" never scan tasks.
@@ -13,8 +15,8 @@ class TaskMinute(models.Model):
     """
 
     minute = models.DateTimeField(_("minute"))
-    queue = models.CharField(_("queue"), max_length=32)
-    name = models.CharField(_("type"), max_length=64)
+    queue = IdentityField(_("queue"), max_length=32)
+    name = IdentityField(_("type"), max_length=64)
     # Accepted; begun or resumed by a worker; ended, by how.
     accepted = models.PositiveIntegerField(default=0)
     started = models.PositiveIntegerField(default=0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from tasks_app.text_fields import FreeTextField, IdentityField
+
 
 class SetAsideItem(models.Model):
     """One item that a shared loop could not process. Written by tasks_app.set_aside only."""
@@ -15,15 +17,15 @@ class SetAsideItem(models.Model):
         WEBHOOK = "webhook", _("webhook")
         TOTAL = "total", _("total")
 
-    kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
+    kind = IdentityField(_("kind"), max_length=12, choices=Kind.choices)
     # Of a snapshot its id in the stream, of a task and its webhook the task's id, of a total its field. ASCII.
-    key = models.CharField(_("key"), max_length=200)
+    key = IdentityField(_("key"), max_length=200)
     # The bytes that were refused. Binary: it holds what the other tables' character set does not.
     payload = models.BinaryField(_("payload"), default=b"")
     # Length of what was refused; more than the payload's where that was cut.
     size = models.PositiveBigIntegerField(_("bytes"), default=0)
     # Escaped to ASCII.
-    reason = models.CharField(_("reason"), max_length=500)
+    reason = FreeTextField(_("reason"), max_length=500)
     first_at = models.DateTimeField(_("first refused at"))
     last_at = models.DateTimeField(_("last refused at"))
     tries = models.PositiveIntegerField(_("tries"), default=1)

@@ -6,13 +6,14 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from tasks_app import events
+from tasks_app.text_fields import FreeTextField, IdentityField
 
 
 class MirrorCursor(models.Model):
     """How far the mirror has read the stream: one row, locked while a mirror works."""
 
-    name = models.CharField(primary_key=True, max_length=32)
-    stream_id = models.CharField(max_length=64, default=events.START)
+    name = IdentityField(primary_key=True, max_length=32)
+    stream_id = IdentityField(max_length=64, default=events.START)
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
@@ -22,10 +23,10 @@ class MirrorCursor(models.Model):
 class QueueState(models.Model):
     """Whether a queue is paused, since when, by whom and why: durable; Redis holds a copy for the workers."""
 
-    name = models.CharField(_("queue"), primary_key=True, max_length=32)
+    name = IdentityField(_("queue"), primary_key=True, max_length=32)
     paused_at = models.DateTimeField(_("paused at"), null=True)
-    paused_by = models.CharField(_("paused by"), max_length=64, default="", blank=True)
-    reason = models.CharField(_("reason"), max_length=255, default="", blank=True)
+    paused_by = IdentityField(_("paused by"), max_length=64, default="", blank=True)
+    reason = FreeTextField(_("reason"), max_length=255, default="", blank=True)
 
     class Meta:
         verbose_name = _("queue")

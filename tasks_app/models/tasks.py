@@ -10,6 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from tasks_app import events
+from tasks_app.text_fields import FreeTextField, IdentityField
 
 
 class Status(models.TextChoices):
@@ -46,7 +47,7 @@ class TaskCheckpoint(models.Model):
     # What the task type's last committed chunk returned as its state.
     state = models.JSONField(default=dict)
     # The worker of the last claim; kept when it lets go.
-    worker = models.CharField(max_length=120, default="")
+    worker = IdentityField(max_length=120, default="")
     # Until when the claim holds without a commit. Null: nobody claims it. Renewed by every chunk.
     lease_until = models.DateTimeField(null=True)
     # Failed attempts. An attempt that fails adds one; an explicit retry begins anew.
@@ -57,7 +58,7 @@ class TaskCheckpoint(models.Model):
     # Set by cancel while a worker holds a claim; the worker's next chunk finds it and ends the task.
     cancel_requested = models.BooleanField(default=False)
     # How the task ended; empty until then. Written once by runner or cancel; emptied by an explicit retry only.
-    outcome = models.CharField(max_length=10, default="", choices=[("", ""), *Status.choices])
+    outcome = IdentityField(max_length=10, default="", choices=[("", ""), *Status.choices])
     # Of the last failed attempt.
     error = models.TextField(default="")
     # First claim; end.
@@ -92,23 +93,23 @@ class TaskRecord(models.Model):
     # UUIDv7: newest last, so paging by id is paging by time of creation.
     id = models.UUIDField(_("id"), primary_key=True)
     # From the request; never change.
-    name = models.CharField(_("type"), max_length=64)
-    description = models.CharField(_("description"), max_length=255, default="", blank=True)
+    name = IdentityField(_("type"), max_length=64)
+    description = FreeTextField(_("description"), max_length=255, default="", blank=True)
     params = models.JSONField(_("parameters"), default=dict, blank=True)
-    owner = models.CharField(_("owner"), max_length=64, default="", blank=True)
-    request_id = models.CharField(_("request id"), max_length=64, default="", blank=True)
-    callback_url = models.CharField(_("callback URL"), max_length=500, default="", blank=True)
+    owner = IdentityField(_("owner"), max_length=64, default="", blank=True)
+    request_id = IdentityField(_("request id"), max_length=64, default="", blank=True)
+    callback_url = FreeTextField(_("callback URL"), max_length=500, default="", blank=True)
     created_at = models.DateTimeField(_("created at"))
     # The queue it waits in. Changed by an operator's change of priority.
-    priority = models.CharField(_("priority"), max_length=8, choices=Priority.choices)
+    priority = IdentityField(_("priority"), max_length=8, choices=Priority.choices)
     # From the newest snapshot.
-    status = models.CharField(_("status"), max_length=12, choices=Status.choices)
+    status = IdentityField(_("status"), max_length=12, choices=Status.choices)
     done = models.PositiveBigIntegerField(_("done"), default=0)
     total = models.PositiveBigIntegerField(_("total"), null=True)
     counts = models.JSONField(_("counts"), default=dict, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     error = models.TextField(_("error"), null=True)
-    worker = models.CharField(_("worker"), max_length=120, default="", blank=True)
+    worker = IdentityField(_("worker"), max_length=120, default="", blank=True)
     epoch = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(_("started at"), null=True)
     ended_at = models.DateTimeField(_("ended at"), null=True)
@@ -144,12 +145,12 @@ class TaskEvent(models.Model):
 
     task_id = models.UUIDField()
     # The status after the change, and why it came: start, take, yield, rescue, retry, …
-    status = models.CharField(_("status"), max_length=12, choices=Status.choices)
-    cause = models.CharField(_("cause"), max_length=24, default="", blank=True)
+    status = IdentityField(_("status"), max_length=12, choices=Status.choices)
+    cause = IdentityField(_("cause"), max_length=24, default="", blank=True)
     # When the snapshot was written (Redis's clock).
     at = models.DateTimeField(_("at"))
-    worker = models.CharField(_("worker"), max_length=120, default="", blank=True)
-    actor = models.CharField(_("actor"), max_length=64, default="", blank=True)
+    worker = IdentityField(_("worker"), max_length=120, default="", blank=True)
+    actor = IdentityField(_("actor"), max_length=64, default="", blank=True)
     attempt = models.PositiveIntegerField(_("attempt"), default=0)
     done = models.PositiveBigIntegerField(_("done"), default=0)
     error = models.TextField(_("error"), null=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from tasks_app.text_fields import FreeTextField, IdentityField
+
 
 class ApiToken(models.Model):
     """A token of the API. Made and revoked by `manage.py token` and the admin, through tasks_app.tokens."""
@@ -16,15 +18,15 @@ class ApiToken(models.Model):
         ADMIN = "admin", _("everything, of all owners")
 
     # Whose tasks it starts and sees. Several tokens of one owner see the same tasks.
-    owner = models.CharField(_("owner"), max_length=64)
-    scope = models.CharField(_("scope"), max_length=8, choices=Scope.choices)
-    note = models.CharField(_("note"), max_length=255, default="", blank=True)
+    owner = IdentityField(_("owner"), max_length=64)
+    scope = IdentityField(_("scope"), max_length=8, choices=Scope.choices)
+    note = FreeTextField(_("note"), max_length=255, default="", blank=True)
     # SHA-256 of the whole token: 256 random bits need no slower hash.
-    digest = models.CharField(max_length=64, unique=True)
+    digest = IdentityField(max_length=64, unique=True)
     # Its first characters, to tell it from others.
-    prefix = models.CharField(_("begins with"), max_length=12)
+    prefix = IdentityField(_("begins with"), max_length=12)
     created_at = models.DateTimeField(_("created at"))
-    created_by = models.CharField(_("created by"), max_length=64, default="", blank=True)
+    created_by = IdentityField(_("created by"), max_length=64, default="", blank=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked at"), null=True)
     # To the minute or so: written aside, not by each request.

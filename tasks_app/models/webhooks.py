@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.db import models
 
+from tasks_app.text_fields import FreeTextField
+
 
 class WebhookDelivery(models.Model):
     """An outstanding delivery. Written by the mirror, deleted when it was delivered or given up."""
 
     task_id = models.UUIDField()
-    url = models.CharField(max_length=500)
+    url = FreeTextField(max_length=500)
     # The task at its end, as the stream told it.
     snapshot = models.TextField()
     # Tries begun.

@@ -40,16 +40,16 @@ class Command(BaseCommand):
         getattr(self, f"_{options['action']}")(options)
 
     def _create(self, options: dict[str, Any]) -> None:
-        owner = options["owner"].strip()
-        if not 1 <= len(owner) <= 64:
-            raise CommandError(f"OWNER has {len(owner)} characters: give 1 to 64.")
-        token, secret = tokens.create_token(
-            owner=owner,
-            scope=options["scope"],
-            note=options["note"][:255],
-            lifetime=options["expires_in"],
-            created_by=getpass.getuser(),
-        )
+        try:
+            token, secret = tokens.create_token(
+                owner=options["owner"],
+                scope=options["scope"],
+                note=options["note"][:255],
+                lifetime=options["expires_in"],
+                created_by=getpass.getuser(),
+            )
+        except ValueError as error:
+            raise CommandError(f"No token was made: {error}.") from None
         self._answer(options, _as_data(token) | {"token": secret}, f"{secret}\n(id {token.pk}; it is not shown again)")
 
     def _list(self, options: dict[str, Any]) -> None:

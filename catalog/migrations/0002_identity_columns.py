@@ -1,0 +1,21 @@
+"""The name of a block of ids is compared byte by byte."""
+
+from django.db import migrations
+
+import tasks_app.text_fields
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("catalog", "0001_initial"),
+    ]
+
+    operations = [
+        migrations.AlterField(
+            model_name="idblock",
+            name="name",
+            field=tasks_app.text_fields.IdentityField(
+                max_length=40, primary_key=True, serialize=False, verbose_name="name"
+            ),
+        ),
+    ]

@@ -1,0 +1,292 @@
+"""Who is who: owners that only a collation would merge are strangers to each other, at every endpoint and page."""
+
+import asyncio
+import io
+import json
+import unicodedata
+from collections.abc import Callable, Generator, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.test import Client
+
+from tasks_app import audit, tokens
+from tasks_app.api import stream_app
+from tasks_app.models import ApiToken, AuditEntry, QueueState, SetAsideItem, TaskRecord
+from tests.api.conftest import assert_problem
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ANA = "ana"
+# What the usual collations of MariaDB and MySQL take for ana, each in another way.
+OTHERS = {
+    "upper-case": "Ana",
+    "accent": "Aná",
+    "accent-apart": unicodedata.normalize("NFD", "aná"),
+    "accent-composed": unicodedata.normalize("NFC", "aná"),
+    "space-behind": "ana ",
+    "space-before": " ana",
+    "full-width": "ａｎａ",
+    "soft-hyphen": "a\u00adna",
+    "joiner": "a\u200dna",
+    "backspace": "ana\x08",
+}
+LIST, AUDIT, TOKENS = (f"/admin/tasks_app/{name}/" for name in ("taskrecord", "auditentry", "apitoken"))
+
+
+def make_token(owner: str, *, scope: str = "write", note: str = "") -> str:
+    """A token whose owner nothing has checked: as those that an older version made."""
+    secret = f"{tokens.PREFIX}{owner.encode().hex()}{scope}{note}"
+    ApiToken.objects.create(
+        owner=owner,
+        scope=scope,
+        note=note,
+        digest=tokens.digest_of(secret),
+        prefix=secret[:10],
+        created_at=datetime.now(UTC),
+    )
+    tokens.known.forget()
+    return secret
+
+
+@dataclass
+class Somebody:
+    """An owner with a client, a task and a bulk of one."""
+
+    owner: str
+
+    def __post_init__(self) -> None:
+        self.header = {"Authorization": f"Bearer {make_token(self.owner)}"}
+        self.client = Client(headers=self.header)
+        self.task_id = self.start("/tasks", {"name": "upload"})["id"]
+        self.bulk_id = self.start("/tasks/bulk", {"tasks": [{"name": "upload"}]})["tasks"][0]["id"]
+
+    def start(self, path: str, body: Any) -> Any:
+        answer = self.client.post(path, body, content_type="application/json", headers={"Idempotency-Key": path})
+        assert answer.status_code == 201, answer.content
+        assert "Idempotency-Replayed" not in answer.headers
+        return answer.json()
+
+    def ask(self, method: str, path: str) -> Any:
+        return self.client.generic(method, path, b"{}", content_type="application/json")
+
+    def list(self, **query: Any) -> Any:
+        answer = self.client.get(f"/tasks?{urlencode(query)}")
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+    @property
+    def ids(self) -> set[str]:
+        return {self.task_id, self.bulk_id}
+
+
+@pytest.fixture(autouse=True)
+def _closed(settings: Any) -> Generator[None, None, None]:
+    settings.API_OPEN = False
+    yield
+    tokens.known.forget()
+
+
+@pytest.fixture
+def administrator() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture(params=OTHERS.values(), ids=OTHERS.keys())
+def both(request: pytest.FixtureRequest, mirror: Callable[[], None]) -> tuple[Somebody, Somebody]:
+    """ana and one whom a collation could take for her."""
+    people = Somebody(ANA), Somebody(request.param)
+    mirror()
+    return people
+
+
+def ids_in(response: Any, people: tuple[Somebody, Somebody]) -> set[str]:
+    """Which of the two people's tasks a page names."""
+    assert response.status_code == 200
+    page = response.content.decode()
+    return {task_id for one in people for task_id in one.ids if task_id in page}
+
+
+def test_no_endpoint_or_page_takes_one_for_the_other(
+    both: tuple[Somebody, Somebody], administrator: Client, monkeypatch: pytest.MonkeyPatch, mirror: Callable[[], None]
+) -> None:
+    monkeypatch.setattr(stream_app, "HEARTBEAT_SECONDS", 0.02)
+    for one, other in (both, both[::-1]):
+        # Lists, with each filter, and by pages.
+        for query in ({}, {"status": "queued"}, {"name": "upload"}, {"priority": "low"}):
+            assert {task["id"] for task in one.list(**query)["tasks"]} == one.ids, query
+        seen, path = [], "/tasks?limit=1"
+        while path:
+            page = one.client.get(path).json()
+            seen += [task["id"] for task in page["tasks"]]
+            path = page["next"]
+        assert sorted(seen) == sorted(one.ids)
+        # One task, and what may be done to it.
+        for method, rest in (("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry")):
+            assert_problem(one.ask(method, f"/tasks/{other.task_id}{rest}"), 404)
+            assert one.ask(method, f"/tasks/{one.bulk_id}{rest}").status_code in (200, 202)
+        # The same key is another one's key, and one's own is known again.
+        body, key = {"name": "upload"}, {"Idempotency-Key": "/tasks"}
+        replayed = one.client.post("/tasks", body, content_type="application/json", headers=key)
+        assert (replayed.json()["id"], replayed["Idempotency-Replayed"]) == (one.task_id, "true")
+        # The streams.
+        status, _ = read_stream(f"/tasks/{other.task_id}/stream", one.header)
+        assert status == 404
+        status, body = read_stream("/stream", one.header | {"Last-Event-ID": "0"})
+        assert status == 200
+        assert {task_id for each in both for task_id in each.ids if task_id in body} == one.ids
+        # The admin's list and audit, and the command line.
+        assert ids_in(administrator.get(LIST, {"owner": one.owner}), both) == one.ids
+        audited = audit.list_page(actor=one.owner).entries
+        assert {str(entry.task_id) for entry in audited} == one.ids
+        assert {entry.actor for entry in audited} == {one.owner}
+        assert ids_in(administrator.get(AUDIT, {"actor": one.owner}), both) == one.ids
+        listed = io.StringIO()
+        call_command("token", "list", "--owner", one.owner, "--json", stdout=listed)
+        assert [token["owner"] for token in json.loads(listed.getvalue())] == [one.owner]
+
+
+def test_what_one_did_is_not_the_others(mirror: Callable[[], None], administrator: Client) -> None:
+    """The audit's stored entries: cancels of each, told apart by their actor."""
+    people = [Somebody(owner) for owner in (ANA, *OTHERS.values())]
+    mirror()
+    for one in people:
+        assert one.ask("POST", f"/tasks/{one.task_id}/cancel").status_code == 200
+    for one in people:
+        entries = audit.list_page(actor=one.owner, action="cancel").entries
+        assert [str(entry.task_id) for entry in entries] == [one.task_id]
+        shown = administrator.get(AUDIT, {"actor": one.owner, "action": "cancel"}).content.decode()
+        assert [each.owner for each in people if each.task_id in shown] == [one.owner]
+
+
+def test_a_revoked_token_is_nobody_elses() -> None:
+    clients = {owner: Client(headers={"Authorization": f"Bearer {make_token(owner)}"}) for owner in (ANA, "Ana")}
+    [token] = ApiToken.objects.filter(owner=ANA)
+    call_command("token", "revoke", str(token.pk), stdout=io.StringIO())
+    tokens.known.forget()
+    assert {owner: client.get("/tasks").status_code for owner, client in clients.items()} == {ANA: 401, "Ana": 200}
+
+
+@pytest.mark.parametrize("name", ["UPLOAD", "Upload", "úpload", "upload ", " upload", "up\u00adload", "ｕｐｌｏａｄ"])
+def test_a_type_is_found_by_its_own_name_only(name: str, mirror: Callable[[], None]) -> None:
+    one = Somebody(ANA)
+    mirror()
+    assert one.list(name=name)["tasks"] == []
+    answer = one.client.post("/tasks", {"name": name}, content_type="application/json")
+    assert_problem(answer, 400)
+
+
+@pytest.mark.parametrize("name", ["LOW", "low ", "lów", "Low"])
+def test_a_queue_has_one_name(name: str) -> None:
+    root = Client(headers={"Authorization": f"Bearer {make_token('root', scope='admin')}"})
+    assert_problem(root.post(f"/queues/{name}/pause", {}, content_type="application/json"), 404)
+    QueueState.objects.create(name="low")
+    QueueState.objects.create(name=name)
+    assert QueueState.objects.get(name=name).name == name
+
+
+def test_keys_that_only_a_collation_would_merge_are_two() -> None:
+    now = datetime.now(UTC)
+    for key in ("key", "KEY", "key ", "kéy"):
+        SetAsideItem.objects.create(kind="total", key=key, reason="r", first_at=now, last_at=now)
+    for key in ("key", "KEY", "key ", "kéy"):
+        assert [item.key for item in SetAsideItem.objects.filter(kind="total", key__in=[key])] == [key]
+    digest = "ab" * 32
+    ApiToken.objects.create(owner="o", scope="read", digest=digest, prefix="lt_x", created_at=now)
+    ApiToken.objects.create(owner="o", scope="read", digest=digest.upper(), prefix="LT_X", created_at=now)
+    assert ApiToken.objects.filter(digest=digest.upper()).count() == ApiToken.objects.filter(prefix="LT_X").count() == 1
+
+
+def test_names_are_ordered_by_their_bytes() -> None:
+    names = ["low", "Low", "lów", "low ", "LOW"]
+    QueueState.objects.bulk_create([QueueState(name=name) for name in names])
+    ordered = list(QueueState.objects.order_by("name").values_list("name", flat=True))
+    assert ordered == sorted(names, key=str.encode)
+
+
+def test_the_search_box_searches(administrator: Client) -> None:
+    """A search is no identity: it may find who is written otherwise, on every database."""
+    make_token("Ana")
+    make_token("bob", note="of ANA")
+    shown = administrator.get(TOKENS, {"q": "ana"}).content.decode()
+    assert ">Ana<" in shown
+    assert ">bob<" in shown
+    assert TaskRecord.objects.filter(owner__icontains="100%").count() == 0
+    assert AuditEntry.objects.filter(actor__icontains="_").count() == 0
+
+
+def read_stream(path: str, headers: dict[str, str]) -> tuple[int, str]:
+    """What a watcher gets until all that was missed is told."""
+
+    async def read() -> tuple[int, str]:
+        application = stream_app.StreamApplication()
+        told, sent = asyncio.Event(), []
+
+        async def receive() -> MutableMapping[str, Any]:
+            await told.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+            if message.get("body", b"").startswith(b": still here"):
+                told.set()
+
+        raw = {"Host": "testserver", **headers}
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in raw.items()],
+        }
+        try:
+            await asyncio.wait_for(application(scope, receive, send), 30)
+        finally:
+            if application._feed is not None:
+                for _ in range(4):  # each of the pool's threads has a connection
+                    await application._feed.in_thread(connections.close_all)
+                application._feed._pool.shutdown()
+        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent).decode()
+
+    return asyncio.run(read())
+
+
+REFUSED = {
+    **{
+        label: owner
+        for label, owner in OTHERS.items()
+        if label not in ("upper-case", "accent-composed", "accent", "full-width")
+    },
+    "empty": "",
+    "long": "a" * 65,
+    "no-break-space": "a\u00a0b",
+    "line-separator": "a\u2028b",
+    "reordering": "a\u202eb",
+    "tag": "a\U000e0041",
+    "filler": "a\u3164",
+    "variant": "a\ufe0f",
+    "tab": "a\tb",
+}
+
+
+@pytest.mark.parametrize("owner", REFUSED.values(), ids=REFUSED.keys())
+def test_a_name_that_looks_like_another_gets_no_token(owner: str, administrator: Client) -> None:
+    with pytest.raises(CommandError, match="No token was made: owner"):
+        call_command("token", "create", owner, stdout=io.StringIO())
+    form = {"owner": owner, "scope": "write", "note": "", "expires_at_0": "", "expires_at_1": ""}
+    assert administrator.post(f"{TOKENS}add/", form).status_code == 200  # the form again, with its error
+    with pytest.raises(ValueError, match="owner"):
+        tokens.create_token(owner=owner, scope="read")
+    assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("owner", ["ana", "Ana", "Aná", "Ana María", "ana@example.com", "アナ", "🚀"])
+def test_other_names_get_one(owner: str) -> None:
+    call_command("token", "create", owner, stdout=io.StringIO())
+    assert ApiToken.objects.get().owner == owner
