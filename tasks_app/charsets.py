@@ -13,6 +13,10 @@ from typing import Any, Final
 from django.apps import AppConfig
 from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from tasks_app import identity_columns
+from tasks_app.column_changes import to_statement
 
 logger = logging.getLogger(__name__)
 WANTED: Final = "utf8mb4"
@@ -26,11 +30,7 @@ class NarrowTable:
     table: str
     columns: tuple[str, ...]
     charset: str
-
-    @property
-    def statement(self) -> str:
-        """Return what converts it. It copies the table, and writers wait meanwhile."""
-        return f"ALTER TABLE `{self.table}` CONVERT TO CHARACTER SET {WANTED};"
+    statement: str  # what converts it, or two: that copies the table, and writers wait meanwhile
 
 
 def get_narrow_default(*, using: str = DEFAULT_DB_ALIAS) -> str:
@@ -63,8 +63,16 @@ def list_narrow_tables(*, using: str = DEFAULT_DB_ALIAS) -> list[NarrowTable]:
             if table in ours:
                 found.setdefault(table, []).append((column, charset))
     return [
-        NarrowTable(table, tuple(column for column, _ in columns), columns[0][1]) for table, columns in found.items()
+        NarrowTable(table, tuple(column for column, _ in columns), columns[0][1], _to_statement(table, connection))
+        for table, columns in found.items()
     ]
+
+
+def _to_statement(table: str, connection: BaseDatabaseWrapper) -> str:
+    # Converting gives every column the default collation, whatever else the same statement says: those that identify
+    # get theirs back by a second one.
+    steps = [[f"CONVERT TO CHARACTER SET {WANTED}"], identity_columns.list_clauses(table, connection=connection)]
+    return " ".join(to_statement(table, clauses, connection=connection) + ";" for clauses in steps if clauses)
 
 
 def widen_default(sender: AppConfig, *, using: str, plan: Any = (), **_: Any) -> None:

@@ -21,7 +21,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import DateTimeField, ExpressionWrapper, Value
 from django.db.models.functions import Now
 
-from tasks_app import charsets, mirror, queries, queue, set_aside
+from tasks_app import charsets, identity_columns, mirror, queries, queue, set_aside
 from tasks_app.errors import LongtasksError
 from tasks_app.line import AWAY, describe_refusal
 from tasks_app.liveness import list_registered
@@ -274,12 +274,22 @@ def _check_charsets() -> Iterator[Finding]:
             f"the default of new tables is {charset}: they will not hold every text",
             f"ALTER DATABASE {name} CHARACTER SET {charsets.WANTED};",
         )
-    for each in charsets.list_narrow_tables():
+    narrow = charsets.list_narrow_tables()
+    for each in narrow:
         yield Finding(
             FAULT,
             f"database: charset of {each.table}",
             f"{each.charset} ({', '.join(each.columns)}): tasks with other letters are set aside",
             f"When writers may wait (it copies the table): {each.statement}",
+        )
+    for loose in identity_columns.list_loose_tables():
+        if loose.table in {each.table for each in narrow}:
+            continue  # the statement above mends that too
+        yield Finding(
+            FAULT,
+            f"database: collation of {loose.table}",
+            f"{', '.join(loose.collations)} ({', '.join(loose.columns)}): 'ana' and 'Ana' are one and see each other's tasks",
+            f"When writers may wait: {loose.statement}",
         )
 
 

@@ -79,7 +79,7 @@ def test_a_person_with_a_long_name_starts_a_task() -> None:
 
 
 def test_an_owner_of_a_token_that_is_too_long_is_refused() -> None:
-    with pytest.raises(ValueError, match="owner has 65 characters: 64 at most"):
+    with pytest.raises(ValueError, match="owner has 65 characters: give 1 to 64"):
         tokens.create_token(owner="o" * 65, scope="read")
     token, _ = tokens.create_token(owner="o" * 64, scope="read", note="n" * 300, created_by=LONG)
     assert (len(token.note), len(token.created_by)) == (255, 64)

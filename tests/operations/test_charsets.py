@@ -11,7 +11,7 @@ import pytest
 from django.db import DEFAULT_DB_ALIAS, connection
 
 from settings.env import ROOT
-from tasks_app import charsets, doctor
+from tasks_app import charsets, doctor, identity_columns
 from tasks_app.apps import TasksAppConfig
 from tests.servers import IS_EMBEDDED, Database
 
@@ -100,9 +100,18 @@ def test_the_doctor_and_a_process_at_its_start_name_old_tables(
         assert f"tasks_app_queuestate ({charset})" in line
     finally:
         with connection.cursor() as cursor:
-            cursor.execute(narrow.statement)
+            for statement in narrow.statement.split("; "):
+                cursor.execute(statement)
             cursor.execute("ALTER TABLE tasks_app_apitoken CONVERT TO CHARACTER SET utf8mb4")
     assert charsets.list_narrow_tables() == []
+    # The narrow table's statement kept the collation of what identifies; the bare one did not, which the doctor says.
+    findings = {each.check: each for each in doctor.examine() if "collation" in each.check}
+    assert list(findings) == ["database: collation of tasks_app_apitoken"]
+    finding = findings["database: collation of tasks_app_apitoken"]
+    assert "(owner, scope, digest, prefix, created_by)" in finding.found
+    with connection.cursor() as cursor:
+        cursor.execute(finding.mend.partition(": ")[2])
+    assert identity_columns.list_loose_tables() == []
 
 
 @pytest.mark.django_db(transaction=True)

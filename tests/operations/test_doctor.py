@@ -78,7 +78,9 @@ ANYWHERE = {
     "redis: appendonly": lambda redis: redis_config(redis, "appendonly", "no"),
     "redis: appendfsync": lambda redis: redis_config(redis, "appendfsync", "everysec"),
     "redis: hashes": lambda redis: redis_config(redis, "hash-max-listpack-value", "64"),
-    "migrations": lambda redis: done(lambda: MigrationRecorder(connection).record_unapplied("catalog", "0001_initial")),
+    "migrations": lambda redis: done(
+        lambda: MigrationRecorder(connection).record_unapplied("catalog", "0002_identity_columns")
+    ),
     "workers: high": lambda redis: done(lambda: redis.delete("rq:worker:w1")),
     "queue: low": lambda redis: done(
         lambda: QueueState.objects.create(name="low", paused_at=timezone.now(), paused_by="eve")
