@@ -84,9 +84,20 @@ class Longtasks:
     queue_reserve: float = variable(0.1, "part of the bound that only high may use", minimum=0, maximum=1)
     redis_timeout_seconds: float = variable(1.5, "a Redis call of web gives up after this", minimum=0.05)
     rate_limit_per_minute: int = variable(0, "requests of one token in a minute before it gets 429; 0: any", minimum=0)
+    rate_limit_per_address: int = variable(
+        60,
+        "requests without a valid token, and logins, of one address in a minute before it gets 429; 0: any",
+        minimum=0,
+    )
     metrics_open: bool = variable(False, "answer /metrics without a token, for scrapers inside the network")
     webhook_secret: str = variable("", "signs webhooks; 32 characters or more; empty: callbackUrl is refused")
     webhook_allow_private: bool = variable(False, "let callbackUrl name hosts on private networks and this machine")
+    webhook_ports: tuple[int, ...] = variable(
+        (80, 443),
+        "ports that callbackUrl may name, by comma; with WEBHOOK_ALLOW_PRIVATE any",
+        minimum=1,
+        maximum=65535,
+    )
     webhook_timeout_seconds: float = variable(10.0, "a webhook's receiver must have answered by then", minimum=0.1)
     webhook_attempts: int = variable(10, "deliveries tried of a webhook before it is given up", minimum=1)
     webhook_first_seconds: float = variable(5.0, "first pause between two tries; doubles, with jitter", minimum=0)
@@ -140,7 +151,9 @@ class Process:
     web_threads: int = variable(4, "threads per process of web", minimum=1, maximum=256)
     workers: int = variable(2, "worker processes that run tasks", minimum=1, maximum=1024)
     https_only: bool = variable(True, "production: redirect to https and send cookies over it alone")
-    forwarded_allow_ips: str = variable("127.0.0.1,::1", "proxies whose X-Forwarded-Proto header is believed, by comma")
+    forwarded_allow_ips: str = variable(
+        "127.0.0.1,::1", "proxies whose X-Forwarded-Proto and X-Forwarded-For are believed, by comma"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +217,8 @@ def _parse(field: dataclasses.Field[Any], text: str) -> Any:
             raise _refusal(field, text, "1, true, yes, on or 0, false, no, off")
         return text.lower() in TRUE_WORDS
     if kind == "list":
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        return parts if field.metadata["minimum"] is None else tuple(_parse_number(field, part, int) for part in parts)
     if kind == "path":
         if not text:
             raise _refusal(field, text, "a directory")
@@ -257,5 +271,5 @@ def _as_text(default: Any) -> str:
     if isinstance(default, float):
         return f"{default:g}"
     if isinstance(default, tuple):
-        return ",".join(default)
+        return ",".join(map(str, default))
     return str(default)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,11 +17,61 @@ from urllib.parse import urlsplit
 CHARACTERS: Final = 500
 _LABEL: Final = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PORT: Final = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
-# A name with a top-level domain, and nothing that some reader of URLs might take for a user or a fragment.
-PUBLIC: Final = rf'^https?://({_LABEL}\.)+[A-Za-z]{{2,63}}(:({_PORT}))?(/[!"$-~]*)?$'
-_PUBLIC: Final = re.compile(PUBLIC)
+
+
+def public_pattern(port: str) -> str:
+    """Return the pattern of a callbackUrl whose port is as `port` says.
+
+    A name with a top-level domain, so no form of an IPv4 address, and nothing that some reader of URLs might take for a
+    user or a fragment.
+    """
+    return rf'^https?://({_LABEL}\.)+[A-Za-z]{{2,63}}(:({port}))?(/[!"$-~]*)?$'
+
+
+_PUBLIC: Final = re.compile(public_pattern(_PORT))
 _ANY: Final = re.compile(rf'^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:({_PORT}))?(/[!"$-~]*)?$')
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+PORTS: Final = (80, 443)
+
+# Not `is_global`: its answer changes with Python's patch version. IANA's special-purpose registries, without the few
+# entries that are globally reachable, and what a cloud answers under an address that is formally public.
+_REFUSED: Final = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # carriers' NAT; Alibaba's metadata is 100.100.100.200
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's WireServer
+        "169.254.0.0/16",  # link-local; most clouds' metadata is 169.254.169.254
+        "172.16.0.0/12",
+        "192.0.0.0/24",  # IETF protocols; Oracle's metadata is 192.0.0.192
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+    )
+)
+# All that is global unicast is in here, so loopback, unique local, link-local, site-local, multicast and the discard
+# prefix are not.
+_GLOBAL: Final = ipaddress.IPv6Network("2000::/3")
+_REFUSED_GLOBAL: Final = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "2001::/23",  # IETF protocols, Teredo
+        "2001:db8::/32",  # documentation
+        "3fff::/20",  # documentation
+    )
+)
+# IPv6 addresses that lead to an IPv4 address: the network, and how many bits follow that address.
+_EMBEDDING: Final = (
+    (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
+    (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
+    (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4
+)
 
 
 class RefusedAddress(Exception):
@@ -66,8 +117,15 @@ def parse(url: str) -> Target:
     return Target(is_tls=is_tls, host=parts.hostname or "", port=parts.port or (443 if is_tls else 80), path=path)
 
 
-def resolve(target: Target, *, allow_private: bool) -> str:
+def is_allowed_port(target: Target, *, allow_private: bool, ports: Collection[int]) -> bool:
+    """Tell whether a webhook may go to this port: to any where private addresses are allowed too."""
+    return allow_private or target.port in ports
+
+
+def resolve(target: Target, *, allow_private: bool, ports: Collection[int]) -> str:
     """Return an IP address of the host that may be connected to. Raises RefusedAddress, OSError (no such name)."""
+    if not is_allowed_port(target, allow_private=allow_private, ports=ports):
+        raise RefusedAddress(f"port {target.port} is none of WEBHOOK_PORTS ({', '.join(map(str, ports))})")
     found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
@@ -77,12 +135,16 @@ def resolve(target: Target, *, allow_private: bool) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address is one of the open Internet, and no IPv4 address of another kind inside an IPv6 one."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo and parsed.teredo[1])
-        if parsed in _NAT64:
-            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
-        if inner:
-            return is_public(str(inner))
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+    """Tell whether an address is one of the open Internet. Raises ValueError on what is no address.
+
+    An IPv6 address that leads to an IPv4 address is judged by that one; an address with a scope is a local one.
+    """
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return not any(parsed in network for network in _REFUSED)
+    if parsed.scope_id is not None:
+        return False
+    for network, bits in _EMBEDDING:
+        if parsed in network:
+            return is_public(str(ipaddress.IPv4Address(int(parsed) >> bits & 0xFFFFFFFF)))
+    return parsed in _GLOBAL and not any(parsed in network for network in _REFUSED_GLOBAL)

@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,7 +38,14 @@ def sign(*, secret: str, timestamp: str, body: bytes) -> str:
 
 
 def send(
-    *, url: str, body: bytes, delivery_id: str, secret: str, timeout_seconds: float, allow_private: bool
+    *,
+    url: str,
+    body: bytes,
+    delivery_id: str,
+    secret: str,
+    timeout_seconds: float,
+    allow_private: bool,
+    ports: Collection[int] = callback_addresses.PORTS,
 ) -> Outcome:
     """POST the body once; never follows a redirect, and gives up after `timeout_seconds` in all."""
     try:
@@ -57,7 +65,7 @@ def send(
     }
     deadline = time.monotonic() + timeout_seconds
     try:
-        address = callback_addresses.resolve(target, allow_private=allow_private)
+        address = callback_addresses.resolve(target, allow_private=allow_private, ports=ports)
         status = _post(target, address, body, headers, deadline)
         error = None
     except RefusedAddress as address_refusal:

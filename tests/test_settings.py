@@ -63,8 +63,10 @@ def test_values_are_read() -> None:
             "LOG_LEVEL": "debug",
             "DATA_DIR": "/srv/longtasks",
             "PORT": "8080",
+            "WEBHOOK_PORTS": "443, 8443",
         }
     )
+    assert loaded.longtasks.webhook_ports == (443, 8443)
     assert loaded.longtasks.lease_seconds == 1.5
     assert loaded.longtasks.bulk_writer is True
     assert loaded.process.allowed_hosts == ("a.example", "b.example")
@@ -77,6 +79,8 @@ def test_values_are_read() -> None:
     ("name", "value", "accepted"),
     [
         ("LEASE_SECONDS", "soon", "a number, 0.1 or more"),
+        ("WEBHOOK_PORTS", "https", "a whole number from 1 to 65535"),
+        ("WEBHOOK_PORTS", "0", "a whole number from 1 to 65535"),
         ("LEASE_SECONDS", "", "a number, 0.1 or more"),
         ("LEASE_SECONDS", "0", "a number, 0.1 or more"),
         ("LEASE_SECONDS", "inf", "a number, 0.1 or more"),

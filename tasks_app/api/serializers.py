@@ -44,21 +44,27 @@ class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
         return value
 
 
-@extend_schema_field(
-    {"type": "string", "maxLength": callback_addresses.CHARACTERS, "pattern": callback_addresses.PUBLIC}
-)
+_CALLBACK_PATTERN: Final = callback_addresses.public_pattern("|".join(map(str, settings.LONGTASKS.webhook_ports)))
+
+
+@extend_schema_field({"type": "string", "maxLength": callback_addresses.CHARACTERS, "pattern": _CALLBACK_PATTERN})
 class CallbackField(serializers.CharField):
     """An address to tell of the task's end. Where its host leads is looked at when it is told."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "off": "Webhooks are not set up here: WEBHOOK_SECRET is empty.",
         "address": "Must be http:// or https:// with the name of a public host, without user and fragment.",
+        "port": "The port is {port}. It must be one of {ports}, which WEBHOOK_PORTS names.",
     }
 
     def to_internal_value(self, data: Any) -> str:
         url: str = super().to_internal_value(data)
-        if not callback_addresses.is_acceptable(url, allow_private=settings.LONGTASKS.webhook_allow_private):
+        allow_private, ports = settings.LONGTASKS.webhook_allow_private, settings.LONGTASKS.webhook_ports
+        if not callback_addresses.is_acceptable(url, allow_private=allow_private):
             self.fail("address")
+        target = callback_addresses.parse(url)
+        if not callback_addresses.is_allowed_port(target, allow_private=allow_private, ports=ports):
+            self.fail("port", port=target.port, ports=", ".join(map(str, ports)))
         if not settings.LONGTASKS.webhook_secret:
             self.fail("off")
         return url

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import http.client
 import io
+import ipaddress
 import json
 import socket
 import threading
@@ -194,7 +195,7 @@ def test_a_private_address_is_refused_when_it_is_told(
     client: Client, start: Any, receiver: Receiver, settings: Any
 ) -> None:
     task_id = start(receiver.url)
-    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False)
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False, webhook_ports=(receiver.port,))
     deliver()
     assert receiver.got == []
     ((attempt, error),) = history(client, task_id)
@@ -237,28 +238,147 @@ def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeyp
     assert receiver.got[0][0]["Host"] == f"rebind.example.com:{receiver.port}"
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1",
-        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "192.0.2.1", "198.18.0.1",
-    ],
-)  # fmt: skip
+def test_tls_asks_for_the_name_that_was_given(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection goes to the address that was judged; certificate and Host are of the name."""
+    named = []
+
+    class Context:
+        def wrap_socket(self, sock: socket.socket, *, server_hostname: str) -> socket.socket:
+            named.append((sock.getpeername()[0], server_hostname))
+            return sock  # the receiver speaks plainly
+
+    getaddrinfo = socket.getaddrinfo
+    monkeypatch.setattr(
+        callback_addresses.socket,
+        "getaddrinfo",
+        lambda host, *words, **options: getaddrinfo("127.0.0.1", *words, **options),
+    )
+    monkeypatch.setattr(webhook_sending.ssl, "create_default_context", Context)
+    assert send(f"https://hook.example.com:{receiver.port}/").error is None
+    assert named == [("127.0.0.1", "hook.example.com")]
+    assert receiver.got[0][0]["Host"] == f"hook.example.com:{receiver.port}"
+
+
+def test_no_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would look the name up again, and connect to what it leads to by then."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert send(receiver.url).error is None
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+    assert len(receiver.got) == 1
+
+
+def send(url: str, **options: Any) -> webhook_sending.Outcome:
+    defaults = {"delivery_id": "d", "secret": SECRET, "timeout_seconds": 5, "allow_private": True}
+    return webhook_sending.send(url=url, body=b"{}", **{**defaults, **options})
+
+
+# An example of each network; nothing here is ever connected to.
+INNER = [
+    "0.0.0.0", "0.1.2.3", "10.1.2.3", "100.64.0.1", "100.100.100.200", "100.127.255.255", "127.0.0.1", "127.9.9.9",
+    "168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.0.9", "192.0.0.192",
+    "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1",
+    "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+]  # fmt: skip
+INNER_6 = [
+    "::", "::1", "::2", "100::1", "64:ff9b:1::1", "64:ff9b:1:ffff::808:808", "2001::1", "2001:0:808:808::1",
+    "2001:0:4136:e378:8000:63bf:f7f7:f7f7", "2001:1::1", "2001:2::1", "2001:10::1", "2001:20::1", "2001:1ff::1",
+    "2001:db8::1", "3fff::1", "4000::1", "5f00::1", "fc00::1", "fd12::1", "fd00:ec2::254", "fd20:ce::254", "fe80::1",
+    "fe80::1%eth0", "fe80::1%1", "2606:4700::1111%eth0", "fec0::1", "feff::1", "ff02::1", "ff0e::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", [*INNER, *INNER_6])
 def test_inner_addresses(address: str) -> None:
     assert not callback_addresses.is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize("form", ["::ffff:{}", "::{}", "64:ff9b::{}", "2002:{hex}::", "2002:{hex}:1::7"])
+def test_an_ipv6_address_is_no_way_round(form: str) -> None:
+    for address in INNER:
+        number = int(ipaddress.IPv4Address(address))
+        inside = form.format(address, hex=f"{number >> 16:x}:{number & 0xFFFF:x}")
+        assert not callback_addresses.is_public(inside), inside
+
+
+OUTER = ["93.184.216.34", "8.8.8.8", "1.1.1.1", "168.63.129.15", "168.63.129.17", "172.32.0.1", "100.128.0.1",
+         "192.0.1.1", "11.0.0.1", "2606:4700::1111", "2001:4860:4860::8888", "2001:200::1", "2a00:1450::1",
+         "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", OUTER)
 def test_outer_addresses(address: str) -> None:
     assert callback_addresses.is_public(address)
+
+
+@settings_of_hypothesis(max_examples=3000, deadline=None)
+@given(st.ip_addresses() | st.ip_addresses(v=6, network="2000::/3") | st.ip_addresses(v=6, network="2001::/16"))
+def test_what_python_calls_inner_is_inner(address: Any) -> None:
+    """Ours is the longer list, so no version of Python could refuse more than it."""
+    leads_to_ipv4 = any(address in network for network, _ in callback_addresses._EMBEDDING)
+    if callback_addresses.is_public(str(address)) and not leads_to_ipv4:
+        assert address.is_global
+        assert not address.is_multicast
+        assert not address.is_reserved
+
+
+def test_the_judgement_asks_python_for_no_opinion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer changes with the patch version (192.0.0.9, 64:ff9b:1::/48, 3fff::/20 …)."""
+    for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
+        for name in ("is_global", "is_private", "is_reserved"):
+            monkeypatch.setattr(kind, name, property(lambda address: pytest.fail("Python was asked")))
+    for address in [*INNER, *INNER_6, *OUTER]:
+        callback_addresses.is_public(address)
+
+
+PORTS = [("http://example.com:22/", 22), ("https://example.com:6379/", 6379), ("http://example.com:8443/x", 8443)]
+
+
+@pytest.mark.parametrize(("url", "port"), PORTS)
+def test_other_ports_are_refused(post: Post, redis: Any, settings: Any, url: str, port: int) -> None:
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False)
+    for path, body in (("/tasks", {"name": "upload", "callbackUrl": url}), ("/tasks/bulk", None)):
+        response = post(path, body or {"tasks": [{"name": "upload", "callbackUrl": url}]})
+        (error,) = assert_problem(response, 400)["errors"]
+        assert error["field"].endswith("callbackUrl")
+        assert f"The port is {port}" in error["message"]
+    assert redis.keys("rq:*") == []
+
+
+@pytest.mark.parametrize(("url", "port"), PORTS)
+def test_other_ports_are_refused_when_it_is_told(monkeypatch: pytest.MonkeyPatch, url: str, port: int) -> None:
+    """The URL is from a time when the setting allowed it. The name is not even looked up."""
+    monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, **options: pytest.fail("looked up"))
+    outcome = send(url, allow_private=False, ports=(80, 443))
+    assert outcome.is_final
+    assert outcome.error == f"port {port} is none of WEBHOOK_PORTS (80, 443)"
+
+
+def test_a_name_that_leads_inside_is_refused_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected: list[Any] = []
+    monkeypatch.setattr(webhook_sending.socket, "create_connection", lambda *words, **options: connected.append(words))
+    for address in (*INNER, *INNER_6):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        found = [(family, socket.SOCK_STREAM, 6, "", (address, 80))]
+        monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, found=found, **options: found)
+        outcome = send("http://hook.example.com/", allow_private=False)
+        assert outcome.is_final
+        assert outcome.error == f"hook.example.com leads to {address}, no public address"
+    assert connected == []
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "", "hook", "ftp://example.com/", "http://localhost/", "http://127.0.0.1/", "http://0x7f.1/", "http://2130706433/",
-        "http://[::1]/", "http://user@example.com/", "http://example.com#x", "http://example.com/#x", "http://exa mple.com/",
+        "http://[::1]/", "http://user@example.com/", "http://user:pw@example.com/", "http://127.1/", "http://0177.0.0.1/",
+        "http://0x7f000001/", "http://0x7f.0.0.0x1/", "http://8.8.8.8/", "http://[2606:4700::1111]/", "http://[fe80::1%25eth0]/",
+        "http://192.0.0.192/", "http://168.63.129.16/metadata", "http://[fec0::1]/", "http://[::ffff:7f00:1]/",
+        "http://example.com#x", "http://example.com/#x", "http://exa mple.com/",
         "http://example.com:0/", "http://example.com:65536/", "http://example.com:/", "https://ñandu.example.com/",
         "http://example.com/\n", "http://example.com\\@evil.com/", "http:///x", "http://example.com./", "http://-a.com/",
         "http://example.com/" + "x" * 500, 5, None, ["http://example.com/"],
@@ -316,10 +436,15 @@ def test_what_is_accepted_can_be_used(url: str, allow_private: bool) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://example.com", "https://a.b.example.com:8443/hook/x?y=z&u=http://v@w", "HTTPS://EXAMPLE.COM/".lower()],
+    [
+        "http://example.com",
+        "https://a.b.example.com:8443/hook/x?y=z&u=http://v@w",
+        "http://a.example.com:80",
+        "HTTPS://EXAMPLE.COM/".lower(),
+    ],
 )
 def test_accepted_callbacks(post: Post, settings: Any, url: str) -> None:
-    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False)
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False, webhook_ports=(80, 443, 8443))
     assert post("/tasks", {"name": "upload", "callbackUrl": url}).status_code == 201
     assert post("/tasks/bulk", {"tasks": [{"name": "upload", "callbackUrl": url}]}).status_code == 201
 

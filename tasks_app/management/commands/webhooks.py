@@ -106,6 +106,7 @@ class Command(BaseCommand):
             secret=settings.LONGTASKS.webhook_secret,
             timeout_seconds=settings.LONGTASKS.webhook_timeout_seconds,
             allow_private=settings.LONGTASKS.webhook_allow_private,
+            ports=settings.LONGTASKS.webhook_ports,
         )
 
     def request_new_code(self, signum: int, frame: FrameType | None) -> None:
