@@ -27,6 +27,7 @@ WEB_THREADS = _process.web_threads
 PORT = _process.port
 BIND = _process.bind
 STREAM_PORT = _process.stream_port
+FORWARDED_ALLOW_IPS = _process.forwarded_allow_ips
 API_OPEN = _process.api_open == "1"
 
 INSTALLED_APPS = [

@@ -1,8 +1,9 @@
 """The API's tokens: making, revoking, and telling whose a token is without SQL on the path of a request.
 
 Owns ApiToken. Each process keeps all valid digests in memory and reads them again every half minute at the most,
-so a revocation holds everywhere within a minute; a token that it does not know makes it look at once, but no
-oftener than once a second, whatever anyone sends.
+so a revocation holds everywhere within a minute. A token that it does not know makes it look at once, but the processes
+of a machine together no oftener than once a second, whatever anyone sends. One that finds new tokens tells the others,
+which then look too: a new token is known to all a second later, whoever took that second's look.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q
 
-from tasks_app import column_limits
+from tasks_app import column_limits, machine_numbers
 from tasks_app.errors import StoreUnavailable
 from tasks_app.models import ApiToken
 from tasks_app.owner_names import check_owner_name
@@ -36,7 +37,7 @@ SCOPES: Final = (READ, WRITE, ADMIN)  # each may do what those before it may
 
 FRESH_SECONDS: Final = 30.0  # one thread reads anew, the others go on with what they have
 OLD_SECONDS: Final = 55.0  # all wait for what the database says now
-LOOK_AGAIN_SECONDS: Final = 1.0  # between two readings because of unknown tokens
+LOOK_AGAIN_SECONDS: Final = 1.0  # between two readings of this machine because of unknown tokens
 FAILED_SECONDS: Final = 5.0  # until the database is asked again after it did not answer
 USED_SECONDS: Final = 60.0  # what "last used" is rounded to
 NOTING_THREAD: Final = "note-used-tokens"
@@ -117,6 +118,7 @@ class KnownTokens:
         self._bearers = {}
         self._read_at = self._tried_at = -math.inf
         self._failed = False
+        self._newest = 0.0  # id of the newest token that was there when it was read
 
     def find(self, secret: str) -> Bearer | None:
         """Return who sends this token; None for one that is unknown, revoked or expired.
@@ -130,7 +132,7 @@ class KnownTokens:
         digest = digest_of(secret)
         bearer = self._bearers.get(digest)
         if bearer is None:
-            if now - self._tried_at > LOOK_AGAIN_SECONDS:
+            if self._may_look(now):
                 self._read_again(wait=False)
                 bearer = self._bearers.get(digest)
             if self._read_at == -math.inf:
@@ -142,6 +144,22 @@ class KnownTokens:
         self._used.add(bearer.token_id)
         return bearer
 
+    def _may_look(self, now: float) -> bool:
+        """Tell whether an unknown token is worth a reading; one that says yes has taken the machine's for this second."""
+        if self._failed and now - self._tried_at <= FAILED_SECONDS:
+            return False  # a database that hangs would hold up each request
+        if machine_numbers.read(machine_numbers.NEWEST_TOKEN) > self._newest:
+            return True  # another process has found a new one
+        if now - self._tried_at <= LOOK_AGAIN_SECONDS:
+            return False
+        with machine_numbers.locked(machine_numbers.LOOKED_AT) as looked_at:
+            # The time since the system started is the same for all its processes; the file may be from before.
+            now = time.monotonic()  # another may have looked while this one waited for the lock
+            if 0 <= now - looked_at.value <= LOOK_AGAIN_SECONDS:
+                return False
+            looked_at.value = now
+        return True
+
     def _read_again(self, *, wait: bool) -> None:
         asked_at = time.monotonic()
         if not self._lock.acquire(blocking=wait):
@@ -150,6 +168,7 @@ class KnownTokens:
             if self._tried_at > asked_at:
                 return  # another thread has just done it
             self._tried_at = asked_at
+            newest = machine_numbers.read(machine_numbers.NEWEST_TOKEN)  # may be revoked by now
             try:
                 rows = list(
                     ApiToken.objects.filter(revoked_at=None)
@@ -160,10 +179,14 @@ class KnownTokens:
                 self._failed = True
                 logger.warning("the tokens could not be read; those known hold: %s", type(error).__name__)
                 return
-            self._bearers = {
+            bearers = {
                 digest: Bearer(token_id, owner, scope, expires_at.timestamp() if expires_at else None)
                 for digest, token_id, owner, scope, expires_at in rows
             }
+            newest = max((newest, *(bearer.token_id for bearer in bearers.values())))
+            if newest > self._newest:
+                _tell_others(newest)
+            self._bearers, self._newest = bearers, newest
             self._read_at, self._failed = asked_at, False
         finally:
             self._lock.release()
@@ -171,6 +194,12 @@ class KnownTokens:
             used, self._used, self._noted_at = self._used, set(), asked_at
             # Aside: a write may have to wait for a lock, and the request shall not.
             threading.Thread(target=_note_used, args=(used,), name=NOTING_THREAD, daemon=True).start()
+
+
+def _tell_others(newest: float) -> None:
+    """Make the other processes of this machine look when they next meet a token that they do not know."""
+    with machine_numbers.locked(machine_numbers.NEWEST_TOKEN) as number:
+        number.value = max(number.value, newest)
 
 
 def note_used(token_ids: set[int]) -> None:

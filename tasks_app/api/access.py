@@ -9,8 +9,7 @@ from typing import Any, Final
 from django.conf import settings
 from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
-from tasks_app import tokens
-from tasks_app.api import rates
+from tasks_app import peers, rates, tokens
 from tasks_app.tokens import ADMIN, SCOPES, Bearer
 
 ANYBODY: Final = ""  # what a view needs that is open to all
@@ -42,16 +41,21 @@ class Unauthorized(APIException):
 def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
     """Tell who makes the request with these headers, or raise Unauthorized, PermissionDenied or Throttled.
 
-    `needs` is the scope that it takes, or ANYBODY.
+    `needs` is the scope that it takes, or ANYBODY. `meta` holds REMOTE_ADDR too: who shows no valid token draws on the
+    bucket of that address, and gets Throttled in place of Unauthorized when it is empty.
     """
     if needs == ANYBODY:
         return NOBODY
     header: str | None = meta.get("HTTP_AUTHORIZATION")
     if header is None and settings.API_OPEN:
         return OPEN
-    bearer = find_bearer(header)
+    try:
+        bearer = find_bearer(header)
+    except Unauthorized:
+        _bound_strangers(meta)
+        raise
     limit = settings.LONGTASKS.rate_limit_per_minute
-    if limit and (wait_seconds := rates.take(slot=bearer.token_id, per_minute=limit)):
+    if limit and (wait_seconds := rates.take(rates.token_bucket(bearer.token_id), per_minute=limit)):
         raise Throttled(wait=wait_seconds)
     if _RANKS[bearer.scope] < _RANKS[needs]:
         raise PermissionDenied(f"This takes a token of scope {needs}; yours is of scope {bearer.scope}.")
@@ -61,9 +65,17 @@ def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
 
 
 def find_bearer(header: str | None) -> Bearer:
-    """Return whose token an Authorization header holds, or raise Unauthorized."""
+    """Return whose token an Authorization header holds, or raise Unauthorized. Draws on no bucket."""
     scheme, _, secret = (header or "").partition(" ")
     bearer = tokens.known.find(secret.strip()) if scheme.lower() == "bearer" else None
     if bearer is None:
         raise Unauthorized
     return bearer
+
+
+def _bound_strangers(meta: Mapping[str, Any]) -> None:
+    """Count a request without a valid token. Raises Throttled when its address has sent too many."""
+    limit = settings.LONGTASKS.rate_limit_per_address
+    peer = peers.find_peer(meta) if limit else None
+    if peer is not None and (wait_seconds := rates.take(rates.address_bucket(peer), per_minute=limit)):
+        raise Throttled(wait=wait_seconds, detail="Your address sent too many requests without a valid token.")

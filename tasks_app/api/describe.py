@@ -112,7 +112,7 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] =
         None,
     ),
     429: (
-        "The token has called more often than it may.",
+        "The token has called more often than it may, or the address has too often without a valid one.",
         "about:blank",
         "Request was throttled. Expected available in 3 seconds.",
         None,

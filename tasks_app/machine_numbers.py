@@ -1,0 +1,92 @@
+"""Numbers that all processes of this machine share: a mapped file, with a lock of the system on each number.
+
+Owns the file and what is where in it. Must not know what the numbers mean. No round trip; a lock ends with its holder.
+Without locks, a process that the system holds up between reading and writing (the page's first write waits for the disk)
+would write back an old state, and all that was written meanwhile would be lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Final
+
+from django.conf import settings
+
+BUCKETS: Final = 65_536  # of each kind
+TOKEN_BUCKETS: Final = 0
+ADDRESS_BUCKETS: Final = BUCKETS
+LOGIN_BUCKETS: Final = 2 * BUCKETS
+LOOKED_AT: Final = 3 * BUCKETS  # when a process looked for tokens that it did not know
+NEWEST_TOKEN: Final = LOOKED_AT + 1  # the highest id that one of them has found
+_NUMBERS: Final = NEWEST_TOKEN + 1
+_NUMBER: Final = struct.Struct("d")
+_threads: Final = threading.Lock()  # the system's lock is one for all threads of a process
+
+
+class Number:
+    """One number; read and write it while it is locked."""
+
+    __slots__ = ("_memory", "_offset")
+
+    def __init__(self, memory: mmap.mmap, offset: int) -> None:
+        self._memory, self._offset = memory, offset
+
+    @property
+    def value(self) -> float:
+        return float(_NUMBER.unpack_from(self._memory, self._offset)[0])
+
+    @value.setter
+    def value(self, value: float) -> None:
+        _NUMBER.pack_into(self._memory, self._offset, value)
+
+
+def read(number: int) -> float:
+    """Return a number as it stands, without its lock."""
+    memory, _ = _open()
+    return Number(memory, number * _NUMBER.size).value
+
+
+@contextmanager
+def locked(number: int) -> Iterator[Number]:
+    """Give a number that nobody else on this machine reads or writes meanwhile. Hold it for no more than arithmetic."""
+    memory, descriptor = _open()
+    offset = number * _NUMBER.size
+    with _threads:
+        if descriptor is None:
+            yield Number(memory, offset)
+            return
+        fcntl.lockf(descriptor, fcntl.LOCK_EX, _NUMBER.size, offset)
+        try:
+            yield Number(memory, offset)
+        finally:
+            fcntl.lockf(descriptor, fcntl.LOCK_UN, _NUMBER.size, offset)
+
+
+def clear() -> None:
+    """Set all numbers to 0. For tests."""
+    memory, _ = _open()
+    memory[:] = bytes(len(memory))
+
+
+@cache
+def _open() -> tuple[mmap.mmap, int | None]:
+    size = _NUMBERS * _NUMBER.size
+    descriptor = None
+    try:
+        settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(settings.DATA_DIR / f"rates-{settings.PORT}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # All of it, at once: where the disk is full, writing into a hole of a mapped file ends the process (SIGBUS).
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        if descriptor is not None:
+            with suppress(OSError):
+                os.close(descriptor)
+        return mmap.mmap(-1, size), None  # nowhere to write: numbers of each process
+    return mmap.mmap(descriptor, size), descriptor

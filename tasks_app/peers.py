@@ -1,0 +1,85 @@
+"""Which network address a request comes from: the peer's, or what trusted proxies say of it.
+
+Owns the reading of X-Forwarded-For. Must not look anything up: an address is what stands there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+HOPS: Final = 16  # proxies behind each other that are looked at; a client may send any number
+ANY: Final = "*"
+_warned: Final[set[str]] = set()
+
+
+def find_peer(meta: Mapping[str, Any]) -> bytes | None:
+    """Return the bytes of the address that a request with these headers comes from; of an IPv6 address its /64.
+
+    The rightmost address that is no trusted proxy's (FORWARDED_ALLOW_IPS); what stands left of it anyone may have
+    written. None where there is none: the peer is a unix socket, and said nothing.
+    """
+    address = _parse(meta.get("REMOTE_ADDR", ""))
+    forwarded: str = meta.get("HTTP_X_FORWARDED_FOR", "")
+    if forwarded:
+        if address is None or _is_trusted(address):
+            address = _read_hops(forwarded, address)
+        elif not address.is_global:
+            _warn_once(str(address))
+    if address is None:
+        return None
+    return address.packed if address.version == 4 else address.packed[:8]
+
+
+def _read_hops(forwarded: str, address: Address | None) -> Address | None:
+    for hop in reversed(forwarded.rsplit(",", HOPS)[-HOPS:]):
+        parsed = _parse(hop.strip())
+        if parsed is None:
+            return address  # "unknown" or nonsense: the proxy that wrote it is all we know
+        address = parsed
+        if _trusted() is None or not _is_trusted(address):
+            return address  # where any is trusted, the one that connects is the only one
+    return address
+
+
+def _parse(text: str) -> Address | None:
+    """Return an address in any of the forms in which proxies write it: with a port, in brackets, with a scope."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_trusted(address: Address) -> bool:
+    networks = _trusted()
+    return networks is None or any(address in network for network in networks)
+
+
+@cache
+def _trusted() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] | None:
+    """The networks of the trusted proxies; None: all are."""
+    named = [part.strip() for part in settings.FORWARDED_ALLOW_IPS.split(",") if part.strip()]
+    return None if ANY in named else tuple(ipaddress.ip_network(part, strict=False) for part in named)
+
+
+def _warn_once(proxy: str) -> None:
+    if proxy not in _warned and len(_warned) < HOPS:  # the header is anyone's to send
+        _warned.add(proxy)
+        logger.warning(
+            "%s sends X-Forwarded-For, and FORWARDED_ALLOW_IPS does not name it: all clients behind it share the limit"
+            " of one address (RATE_LIMIT_PER_ADDRESS)",
+            proxy,
+        )
