@@ -30,6 +30,7 @@ _DETAILS: Final = {
     413: f"The body may hold {BODY_BYTES} bytes at most. Send a smaller one.",
     414: f"The URL may hold {URL_BYTES} bytes at most.",
     417: "The only expectation that is understood is 100-continue.",
+    429: "Your address sent too many requests without a valid token.",
     431: f"The headers may hold {HEADER_BYTES} bytes in {HEADER_LINES} lines at most.",
     500: "The server could not handle the request.",
     501: "The transfer coding is not supported. Send the body with a Content-Length.",
@@ -58,7 +59,7 @@ class Head:
     expects_continue: bool
 
 
-def problem_answer(status: int, detail: str = "") -> bytes:
+def problem_answer(status: int, detail: str = "", *, retry_after_seconds: int = 2) -> bytes:
     """Return a whole HTTP answer that refuses a request and closes the connection."""
     title = HTTPStatus(status).phrase
     problem = {
@@ -73,7 +74,7 @@ def problem_answer(status: int, detail: str = "") -> bytes:
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Connection: close",
-        *(["Retry-After: 2"] if status == 503 else []),
+        *([f"Retry-After: {retry_after_seconds}"] if status in (429, 503) else []),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 

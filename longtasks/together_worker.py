@@ -7,7 +7,9 @@ go to PatientWorker's threads as ever. Must not import Django: gunicorn's parent
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import math
 import re
 import socket
 import time
@@ -17,6 +19,7 @@ from functools import partial
 from typing import Any, Final
 
 from longtasks.patient_worker import SEND_SECONDS, PatientConnection, PatientWorker
+from longtasks.request_head import problem_answer
 
 # What asks Redis once, and the database by primary key if at all.
 QUICK: Final = re.compile(rb"(?:POST /tasks|GET /tasks/[0-9a-fA-F-]{36}) HTTP/1\.1\r\n")
@@ -24,6 +27,8 @@ _PREFERS: Final = re.compile(rb"\r\nprefer:", re.IGNORECASE)  # to wait
 ROUND_REQUESTS: Final = 64  # at once; the others wait for the next round
 SLOW_SECONDS: Final = 0.5  # a round that took longer has met a Redis or a database that hangs
 THREADED_SECONDS: Final = 5.0  # until the next try; a loop that stands still answers nobody, not even /health/live
+
+HELD_BACK_SECONDS: Final = 1.0  # who is refused for sending too many is told so a little later, and sends fewer
 
 Calls = Sequence[Callable[[], None]]
 
@@ -112,6 +117,8 @@ class TogetherWorker(PatientWorker):
         super().__init__(*args, **kwargs)
         self._ready: deque[TogetherConnection] = deque()
         self._run_together: Callable[[Calls], object] | None = None
+        self._find_wait_seconds: Callable[[bytes, str], float] | None = None
+        self._held_back: deque[tuple[float, int, TogetherConnection]] = deque()
 
     def init_process(self) -> None:
         # gunicorn looks a setting up some twenty times a request, each time through three functions in Python.
@@ -123,10 +130,33 @@ class TogetherWorker(PatientWorker):
         # Here, in the child: what the parent had imported would stay when HUP brings new code.
         from django.conf import settings
 
+        from tasks_app.api.early_refusal import find_wait_seconds
         from tasks_app.queue import run_together
 
+        self._find_wait_seconds = find_wait_seconds
         if not settings.LONGTASKS.redis_wait_replicas:  # to wait for replicas is not quick
             self._run_together = run_together
+
+    def _pass_on(self, conn: Any) -> None:
+        if not conn.is_closed and self._find_wait_seconds is not None:
+            head = bytes(conn.gathered[: conn.gathered.find(b"\r\n\r\n") + 2])
+            peer = conn.client[0] if isinstance(conn.client, tuple) else ""
+            if wait_seconds := self._find_wait_seconds(head, peer):
+                # Answered at once, clients that send the next request then would keep this loop from all others.
+                conn.gathered.clear()
+                self._held_back.append((time.monotonic() + HELD_BACK_SECONDS, math.ceil(wait_seconds), conn))
+                return
+        super()._pass_on(conn)
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        now = time.monotonic()
+        while self._held_back and (self._held_back[0][0] <= now or not self.alive):
+            _, wait_seconds, conn = self._held_back.popleft()
+            conn.sock.setblocking(False)
+            with contextlib.suppress(OSError):
+                conn.sock.send(problem_answer(429, retry_after_seconds=wait_seconds))
+            self._let_go(conn)
 
     def enqueue_req(self, conn: Any) -> None:
         if conn.is_quick and self._run_together is not None and time.monotonic() >= self._threaded_until:

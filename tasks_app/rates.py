@@ -49,6 +49,13 @@ def take(bucket: int, *, per_minute: int) -> float:
     return 0.0
 
 
+def get_wait_seconds(bucket: int, *, per_minute: int) -> float:
+    """Return what `take` would, and take nothing."""
+    now = time.time()
+    full_at = min(machine_numbers.read(bucket), now + FULL_AFTER_SECONDS) + FULL_AFTER_SECONDS / per_minute
+    return full_at - now - FULL_AFTER_SECONDS if full_at - now > FULL_AFTER_SECONDS + 1e-6 else 0.0
+
+
 def give_back(bucket: int, *, per_minute: int) -> None:
     """Put back what `take` took."""
     with machine_numbers.locked(bucket) as full_at:

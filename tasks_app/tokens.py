@@ -116,7 +116,7 @@ class KnownTokens:
     def forget(self) -> None:
         """Read anew at the next request."""
         self._bearers = {}
-        self._read_at = self._tried_at = -math.inf
+        self._read_at = self._tried_at = self._guesses_after = -math.inf
         self._failed = False
         self._newest = 0.0  # id of the newest token that was there when it was read
 
@@ -143,6 +143,16 @@ class KnownTokens:
             return None
         self._used.add(bearer.token_id)
         return bearer
+
+    def may_find(self, secret: str) -> bool:
+        """Tell without a look whether `find` may find this token: it is known, or one look a second is worth it."""
+        now = time.monotonic()
+        if now - self._read_at > FRESH_SECONDS or digest_of(secret) in self._bearers:
+            return True
+        if machine_numbers.read(machine_numbers.NEWEST_TOKEN) > self._newest or now > self._guesses_after:
+            self._guesses_after = now + LOOK_AGAIN_SECONDS
+            return True
+        return False
 
     def _may_look(self, now: float) -> bool:
         """Tell whether an unknown token is worth a reading; one that says yes has taken the machine's for this second."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.conftest import Guarded
-from tests.servers import IS_EMBEDDED
+from tests.acceptance.conftest import Guarded, make_guarded
+from tests.acceptance.test_attacks import good_requests
+from tests.servers import IS_EMBEDDED, Database, RedisServer
 
 FLOODERS = 6
 FLOOD_SECONDS = 6.0
@@ -17,8 +18,8 @@ PROCESSES = 3  # two of web and the stream: each reads all tokens every half min
 
 
 @contextlib.contextmanager
-def flood(guarded: Guarded) -> Iterator[list[int]]:
-    """Wrong tokens from connections that stay and connections that do not, so to all processes."""
+def flood(guarded: Guarded, *, clients: int = FLOODERS) -> Iterator[list[int]]:
+    """Wrong tokens in a closed loop, from connections that stay and connections that do not, so to all processes."""
     stop = threading.Event()
     answered: list[int] = []
 
@@ -35,7 +36,7 @@ def flood(guarded: Guarded) -> Iterator[list[int]]:
                 connection.close()
         connection.close()
 
-    threads = [threading.Thread(target=run, args=(number % 2 == 0,)) for number in range(FLOODERS)]
+    threads = [threading.Thread(target=run, args=(number % 2 == 0,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     try:
@@ -79,3 +80,46 @@ def test_a_new_token_is_known_to_all_processes_while_others_flood(guarded: Guard
         # By then one process has found it, and told the others: each connection may go to any of them.
         answers = [guarded.stack.get("/queues", headers=headers).status for _ in range(30)]
     assert answers == [200] * 30
+
+
+LIMIT = 5
+CLIENTS = 30
+
+
+@pytest.fixture(scope="module")
+def limited(servers: tuple[Database, RedisServer]) -> Iterator[Guarded]:
+    with make_guarded(servers, environment={"RATE_LIMIT_PER_ADDRESS": str(LIMIT)}) as guarded:
+        yield guarded
+
+
+def test_who_is_refused_waits_and_nobody_else_does(limited: Guarded) -> None:
+    """Answered at once, those who send the next request then would keep web busy."""
+    began = time.monotonic()
+    with flood(limited, clients=CLIENTS) as answered, good_requests(limited) as good:
+        threading.Event().wait(5)
+        _, headers = limited.make_token("new")
+        limited.stack.wait_for(
+            lambda: limited.stack.get("/queues", headers=headers).status == 200,
+            deadline_seconds=8,
+            what="a token from the flood's own address is known",
+        )
+    seconds = time.monotonic() - began
+    assert len(good.statuses) > 10
+    # Some of each second go on to Django, which may look for their tokens, and are answered at once.
+    assert len(answered) < (CLIENTS + 10) * (seconds + 1)
+    assert answered.count(429) > CLIENTS
+    assert answered.count(401) <= LIMIT + LIMIT * seconds / 60 + 1
+
+
+def test_the_refusal_is_a_problem(limited: Guarded) -> None:
+    wrong = {"Authorization": "Bearer lt_x"}
+    answers = [limited.stack.get("/queues", headers=wrong) for _ in range(LIMIT + 4)]
+    for answer in answers[-2:]:
+        assert answer.status == 429
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json["status"] == 429
+        assert "without a valid token" in answer.json["detail"]
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60 / LIMIT + 1
+    assert any(answer.headers.get("Connection") == "close" for answer in answers)
+    assert limited.stack.get("/health/live", headers=wrong).status == 200
+    assert limited.stack.get("/queues", headers=limited.ann).status == 200

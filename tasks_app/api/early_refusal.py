@@ -1,0 +1,37 @@
+"""Which requests web's event loop refuses unread by Django: without a known token, from an address that sent too many.
+
+Owns that decision only, from the bytes of a request's head. It may let through what `access` refuses then, and must not
+refuse what `access` would take. No SQL, no round trip: it is asked for every request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from django.conf import settings
+
+from tasks_app import peers, rates, tokens
+
+GUARDED: Final = re.compile(rb"[A-Z]{1,16} /(?:tasks|queues)[/? ]")  # what always takes a token
+_AUTHORIZATION: Final = re.compile(rb"\r\nauthorization:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
+_FORWARDED: Final = re.compile(rb"\r\nx-forwarded-for:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
+
+
+def find_wait_seconds(head: bytes, peer: str) -> float:
+    """Return after how many seconds the address may send a request without a valid token again; 0: handle this one."""
+    limit = settings.LONGTASKS.rate_limit_per_address
+    if not limit or settings.API_OPEN or not GUARDED.match(head):
+        return 0.0
+    forwarded = b",".join(_FORWARDED.findall(head)).decode("latin-1")
+    address = peers.find_peer({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded})
+    if address is None:
+        return 0.0
+    wait_seconds = rates.get_wait_seconds(rates.address_bucket(address), per_minute=limit)
+    if not wait_seconds:
+        return 0.0
+    authorization = _AUTHORIZATION.search(head)
+    scheme, _, secret = (authorization[1] if authorization else b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer" and tokens.known.may_find(secret.strip()):
+        return 0.0
+    return wait_seconds
