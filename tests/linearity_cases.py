@@ -22,6 +22,7 @@ from tasks_app import (
     error_text,
     events,
     line,
+    peers,
     printable,
     redaction,
     task_results,
@@ -30,7 +31,7 @@ from tasks_app import (
     tokens,
 )
 from tasks_app.admin.start_form import _say_name
-from tasks_app.api import answers, errors, json_limits, rendering, request_ids, serializers, stream_app
+from tasks_app.api import answers, early_refusal, errors, json_limits, rendering, request_ids, serializers, stream_app
 from tasks_app.api.negotiation import JsonNegotiation, accepts_json, is_json
 from tasks_app.management.commands import prune, token
 from tasks_app.templatetags import task_display
@@ -193,6 +194,8 @@ def _header_cases() -> list[Case]:
             "expectations": b"\r\nexpect: ",
             "hosts": b"\r\nhost ",
             "preferences": b"\r\nprefer",
+            "tokens": b"\r\nauthorization: \t ",
+            "addresses": b"\r\nx-forwarded-for: 127.0.0.1,",
         }.items()
     }
     lists = texts("x", ",", ";", "a;", "a=b;", 'a="', "q=0,", "*/*;q=0,", " ", "W/", '"')
@@ -215,6 +218,21 @@ def _header_cases() -> list[Case]:
             lambda head: (QUICK.match(head), _PREFERS.search(head)),
             heads,
             ("longtasks/together_worker.py:QUICK", "longtasks/together_worker.py:_PREFERS"),
+        ),
+        Case(
+            "early_refusal, an empty bucket",
+            lambda head: (
+                early_refusal.GUARDED.match(head),
+                early_refusal._AUTHORIZATION.search(head),
+                peers.find_peer(
+                    {
+                        "REMOTE_ADDR": "127.0.0.1",
+                        "HTTP_X_FORWARDED_FOR": b",".join(early_refusal._FORWARDED.findall(head)).decode("latin-1"),
+                    }
+                ),
+            ),
+            heads,
+            tuple(f"tasks_app/api/early_refusal.py:{name}" for name in ("GUARDED", "_AUTHORIZATION", "_FORWARDED")),
         ),
         Case(
             "BoundedRequest, Content-Type", lambda text: BoundedRequest(_environ(text, "CONTENT_TYPE")), content_types
