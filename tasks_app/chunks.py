@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from tasks_app import checkpoints, crash_points, shards
+from tasks_app.callers import get_starting_scope
 from tasks_app.checkpoints import Claim
 from tasks_app.chunk_guard import ChunkGuard
 from tasks_app.events import Snapshot
@@ -91,6 +92,8 @@ def _make_chunk(held: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Cal
         total=None if snapshot.total is None else snapshot.first + snapshot.total,
         state=held.state,
         is_canceled=is_canceled,
+        owner=snapshot.owner,
+        scope=get_starting_scope(snapshot.scope),
     )
 
 
@@ -142,6 +145,8 @@ def _prepare_group(task_type: TaskType, members: Sequence[SmallTask], *, guard: 
             limit=task.snapshot.total or 0,
             total=task.snapshot.total,
             state={},
+            owner=task.snapshot.owner,
+            scope=get_starting_scope(task.snapshot.scope),
         )
         for task in members
     ]

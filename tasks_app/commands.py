@@ -20,6 +20,8 @@ from django.dispatch import receiver
 from uuid_utils import uuid7
 
 from tasks_app import audit, checkpoints, events, job, moves, queue, tracing
+from tasks_app.authorization import check_retry, check_starts
+from tasks_app.callers import NOBODY, Caller, get_starting_scope
 from tasks_app.clock import TRUSTED_SECONDS, clock
 from tasks_app.errors import (
     IdempotencyMismatch,
@@ -71,32 +73,48 @@ class StartedTasks:
 
 
 def start_task(
-    *, task: NewTask, owner: str = "", request_id: str = "", idempotency_key: str = "", source: str = audit.API
+    *,
+    task: NewTask,
+    caller: Caller = NOBODY,
+    request_id: str = "",
+    idempotency_key: str = "",
+    source: str = audit.API,
 ) -> StartedTask:
     """Accept one task: one round trip to Redis, no SQL. See `start_tasks`."""
-    started = start_tasks(
-        tasks=[task], owner=owner, request_id=request_id, idempotency_key=idempotency_key, source=source
-    )
+    check_starts([(task.name, task.params)], caller=caller)
+    started = _start(tasks=[task], caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
     return StartedTask(started.snapshots[0], started.replayed)
 
 
 def start_tasks(
     *,
     tasks: Sequence[NewTask],
-    owner: str = "",
+    caller: Caller = NOBODY,
     request_id: str = "",
     idempotency_key: str = "",
     source: str = audit.API,
 ) -> StartedTasks:
     """Accept tasks, all or none, in one round trip to Redis and without SQL.
 
+    Where params name tasks, whose they are is looked up first: that costs another round trip, and a query where Redis
+    does not know them. Without a caller nothing can be named.
     Any other `source` than the API is noted in the audit; the API's starts are told by their own events.
     With `idempotency_key` the same key, owner and tasks give the first answer again for 24 hours.
-    Raises UnknownTaskType, QueueFull (nothing was enqueued), IdempotencyMismatch (the same) and QueueUnavailable.
+    Raises UnknownTaskType, QueueFull (nothing was enqueued), IdempotencyMismatch (the same) and QueueUnavailable;
+    and what `authorization.check_starts` does: nothing was enqueued then either.
     """
+    check_starts([(task.name, task.params) for task in tasks], caller=caller, where="tasks.{}.")
+    return _start(tasks=tasks, caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
+
+
+def _start(
+    *, tasks: Sequence[NewTask], caller: Caller, request_id: str, idempotency_key: str, source: str
+) -> StartedTasks:
+    owner = caller.owner
     now = clock.now()
     snapshots = [
-        _new_snapshot(task, task_id=_new_id(now), created_at=now, owner=owner, request_id=request_id) for task in tasks
+        _new_snapshot(task, task_id=_new_id(now), created_at=now, caller=caller, request_id=request_id)
+        for task in tasks
     ]
     replay = queue.enqueue_tasks(
         snapshots,
@@ -121,7 +139,7 @@ def start_tasks(
     if not replay.same_body or len(replay.task_ids) != len(tasks):
         raise IdempotencyMismatch(idempotency_key)
     first_answer = [
-        _new_snapshot(task, task_id=task_id, created_at=replay.created_at, owner=owner, request_id=request_id)
+        _new_snapshot(task, task_id=task_id, created_at=replay.created_at, caller=caller, request_id=request_id)
         for task, task_id in zip(tasks, replay.task_ids, strict=True)
     ]
     return StartedTasks(first_answer, replayed=True)
@@ -153,11 +171,13 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, sourc
     """Enqueue a failed, stopped or canceled task again: from its checkpoint, its attempts counted anew.
 
     Also one that a worker of RQ's own has failed, of which the checkpoint knows nothing. Once the database has it, it
-    is done: where Redis can't be told then, rescue enqueues it.
+    is done: where Redis can't be told then, rescue enqueues it. What it may do, it may as its owner: see
+    `authorization.check_retry`, which raises as for a start.
     Raises UnknownTask, TaskEnded (it has finished), TaskNotEnded, StoreUnavailable, QueueUnavailable.
     """
     with mapped_errors():
         snapshot = _find(task_id, owner)
+        check_retry(snapshot)
         with transaction.atomic():
             row, reopened = checkpoints.reopen(task_id=uuid.UUID(snapshot.id))
             if reopened:
@@ -293,7 +313,7 @@ def _new_id(now: datetime) -> str:
     return str(uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000))
 
 
-def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, owner: str, request_id: str) -> Snapshot:
+def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, caller: Caller, request_id: str) -> Snapshot:
     task_type = get_task_type(task.name)
     total = read_total(task_type, task.params)
     return Snapshot(
@@ -303,7 +323,8 @@ def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, owner: s
         params=task.params,
         priority=queue.check_queue(task.priority),
         description=task.description,
-        owner=owner,
+        owner=caller.owner,
+        scope=get_starting_scope(caller.scope),
         counts=dict.fromkeys(task_type.count_names, 0),
         total=total,
         request_id=request_id,
@@ -311,7 +332,7 @@ def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, owner: s
         weight=total if task_type.shareable and total else 0,
         cause=events.START_CAUSE,
         trace=tracing.get_traceparent(),
-        actor=owner,
+        actor=caller.owner,
     )
 
 

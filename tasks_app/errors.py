@@ -23,6 +23,36 @@ class UnknownTask(LongtasksError):
         super().__init__(f"There is no task {str(task_id)[:64]!r}.")
 
 
+class NamedTaskUnknown(LongtasksError):
+    """Parameters name tasks that do not exist, or are not the caller's: the two are not told apart. Nothing was done."""
+
+    message = "There is no such task."
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self.fields = tuple(fields)
+        shown = ", ".join(self.fields[:5])
+        super().__init__(f"{shown}: there is no such task, or it is not the owner's. Nothing was done.")
+
+
+class NotAllowed(LongtasksError):
+    """The caller may see what the parameters name, but not do this with it. Nothing was done.
+
+    Raised by `TaskType.authorize`: `reason` is shown to the caller, `field` is the parameter that it is about.
+    """
+
+    def __init__(self, reason: str, *, field: str = "") -> None:
+        self.reason, self.field = reason, field
+        super().__init__(f"{field}: {reason}" if field else reason)
+
+
+class AuthorizationFailed(LongtasksError):
+    """The task type could not say whether the caller may start it, so nothing was started: a bug of its `authorize`."""
+
+    def __init__(self, name: str, what: str) -> None:
+        self.name = name
+        super().__init__(f"Task type {name!r}: authorize {what}. Nothing was started: mend the task type.")
+
+
 class UnknownQueue(LongtasksError):
     def __init__(self, queue: object, known: Sequence[str] = ("high", "low")) -> None:
         self.queue = queue

@@ -14,6 +14,8 @@ from typing import Any, Final
 import orjson
 from redis import Redis
 
+from tasks_app.callers import WRITE
+
 STREAM_KEY: Final = "longtasks:events"
 START: Final = "0-0"  # the cursor before the first entry
 
@@ -49,6 +51,7 @@ class Snapshot:
     status: str = QUEUED  # RQ's words
     description: str = ""
     owner: str = ""  # who started it; "" where the API is open
+    scope: str = WRITE  # with which scope it was started; the weakest where that is not known
     counts: dict[str, int] = field(default_factory=dict)  # committed rows by table
     done: int = 0  # committed records
     total: int | None = None  # None: not known beforehand
@@ -82,6 +85,7 @@ _TIMES: Final = ("created_at", "started_at", "ended_at", "next_attempt_at")
 _DEFAULTS: Final[dict[str, Any]] = {
     "params": {},
     "priority": "low",
+    "scope": WRITE,
     "status": QUEUED,
     "counts": {},
     "done": 0,

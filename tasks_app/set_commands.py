@@ -5,6 +5,7 @@ Owns the sets only; what an ask means for one task stands in `commands`. A set i
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -14,13 +15,16 @@ from typing import Final
 from django.db import transaction
 
 from tasks_app import audit, checkpoint_sets, moves, queue
+from tasks_app.authorization import check_retry
 from tasks_app.commands import cancel_move, note_priority, priority_move, retry_move, tell
+from tasks_app.errors import AuthorizationFailed, NamedTaskUnknown, NotAllowed
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.models import AuditEntry, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 
+logger = logging.getLogger(__name__)
 SET_TASKS: Final = 1000
 
 
@@ -47,9 +51,15 @@ def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API
 
 
 def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API) -> SetResult:
-    """Enqueue ended tasks again, as `commands.retry_task` does each. Raises StoreUnavailable, QueueUnavailable."""
+    """Enqueue ended tasks again, as `commands.retry_task` does each. Raises StoreUnavailable, QueueUnavailable.
+
+    Those whose owner may not start them any more are left, as "refused".
+    """
     with mapped_errors():
         snapshots, left = _find(task_ids)
+        for task_id in [task_id for task_id, snapshot in snapshots.items() if not _may_retry(snapshot)]:
+            del snapshots[task_id]
+            left["refused"] += 1
         with transaction.atomic():
             rows = checkpoint_sets.reopen(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
             changed = [str(key) for key in rows]
@@ -102,6 +112,17 @@ def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
     if tasks_of_shards:
         snapshots |= _find(sorted(tasks_of_shards))[0]
     return snapshots, Counter({"unknown": missing} if (missing := list(found.values()).count(None)) else {})
+
+
+def _may_retry(snapshot: Snapshot) -> bool:
+    try:
+        check_retry(snapshot)
+    except (NamedTaskUnknown, NotAllowed):
+        return False
+    except AuthorizationFailed:
+        logger.exception("task %s cannot be retried", snapshot.id)
+        return False
+    return True
 
 
 def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str) -> None:

@@ -166,6 +166,7 @@ def _to_snapshot(row: TaskCheckpoint, parent: Snapshot, *, parent_epoch: int) ->
         params=parent.params,
         priority=parent.priority,
         owner=parent.owner,
+        scope=parent.scope,
         request_id=parent.request_id,
         done=row.done,
         counts=row.counts,

@@ -14,8 +14,13 @@ from typing import Any, ClassVar, Final, TypeVar
 from django.conf import settings
 from rest_framework import serializers
 
+from tasks_app.callers import WRITE, Caller
 from tasks_app.error_text import describe_value
-from tasks_app.errors import UnknownTaskType
+from tasks_app.errors import NotAllowed, UnknownTaskType
+from tasks_app.task_id_field import TaskIdField
+
+# All that the module of a task type needs, from here.
+__all__ = ["Caller", "Chunk", "ChunkResult", "HopelessError", "NotAllowed", "TaskIdField", "TaskType", "register"]
 
 NAME_CHARACTERS: Final = 64  # of a task type: the column's length
 _NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}\Z")
@@ -43,6 +48,9 @@ class Chunk:
     state: Mapping[str, Any]  # what the last committed chunk returned as its state; {} at first
     # Tells, without SQL, whether the task shall be canceled: for a chunk that takes long and wants to hear of it early.
     is_canceled: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
+    owner: str = ""  # who started the task; "" where that was the command line, or the API is open
+    # With which scope: "admin" or "write"; "write" also where that is not known any more (see docs/architecture.md).
+    scope: str = WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class TaskType:
     shareable: ClassVar[bool] = False  # may small tasks of this type share one transaction?
     splittable: ClassVar[bool] = False  # may a big task be split into ranges that run at the same time?
     chunk_timeout_seconds: ClassVar[float | None] = None  # longest time of a chunk; None: JOB_TIMEOUT_SECONDS
-    undoes: ClassVar[str] = ""  # the parameter that names a task whose rows this type deletes
+    undoes: ClassVar[str] = ""  # the parameter, a TaskIdField, that names a task whose rows this type deletes
 
     def total(self, params: Mapping[str, Any]) -> int | None:
         """Tell how many records the task has; None when only the end will tell. Runs in the request: no SQL.
@@ -80,6 +88,15 @@ class TaskType:
         Where it raises or returns anything else, the request is accepted all the same, and the first attempt fails.
         """
         return None
+
+    def authorize(self, params: Mapping[str, Any], caller: Caller) -> None:
+        """Raise NotAllowed where the caller may not start a task with these params. Runs in the request, at every start
+        and retry: ask for what lies at hand.
+
+        Which tasks a TaskIdField names is looked up before: they are the caller's. Whatever else is raised or returned
+        here refuses the start as well, with a 500.
+        """
+        return
 
     def prepare_split(self, *, task_id: uuid.UUID, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the state with which each shard of a task begins. Runs once a task, outside of a transaction."""
@@ -153,9 +170,20 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
         check(attribute, "an int from 1 on", lambda value: type(value) is int and value >= 1)
     for attribute in ("shareable", "splittable"):
         check(attribute, "True or False", lambda value: type(value) is bool)
-    check("undoes", "the name of a parameter, or empty", lambda value: type(value) is str)
+    check(
+        "undoes",
+        "the name of a parameter that is a TaskIdField, so that its owner is looked up; or empty",
+        lambda value: type(value) is str and (not value or _is_task_id(task_type_class, value)),
+    )
     if wrong:
         raise ValueError(f"task type {task_type_class.__qualname__}: {'. '.join(wrong)}.")
+
+
+def _is_task_id(task_type_class: type[TaskType], name: str) -> bool:
+    params_serializer: Any = getattr(task_type_class, "params_serializer", None)
+    if not (isinstance(params_serializer, type) and issubclass(params_serializer, serializers.Serializer)):
+        return True  # which is said on its own
+    return any(isinstance(field, TaskIdField) and field.source == name for field in params_serializer().fields.values())
 
 
 def unregister(name: str) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from rest_framework import serializers
 
 from catalog.models import OrderItem, Product, User
-from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
+from tasks_app.task_types import Chunk, ChunkResult, TaskIdField, TaskType, register
 
 
 class PurgeParams(serializers.Serializer[Any]):
-    taskId = serializers.UUIDField()
+    taskId = TaskIdField()
 
 
 @register

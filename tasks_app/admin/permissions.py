@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
+from tasks_app.callers import ADMIN, READ, Caller
 from tasks_app.column_limits import cut_actor
 
 VIEW: Final = "tasks_app.view_taskrecord"
@@ -44,6 +45,12 @@ def requires(check: Callable[[HttpRequest], bool]) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+def get_caller(request: HttpRequest) -> Caller:
+    """Return this person as one who starts tasks: who may operate tasks may do so with those of all owners."""
+    actor = get_actor(request)
+    return Caller(owner=actor, scope=ADMIN if can_operate(request) else READ, actor=actor)
 
 
 def get_actor(request: HttpRequest) -> str:

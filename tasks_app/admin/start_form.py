@@ -14,10 +14,10 @@ from rest_framework import serializers
 
 from tasks_app import audit, commands, queries
 from tasks_app.admin.live import render_page
-from tasks_app.admin.permissions import can_operate, get_actor, requires
+from tasks_app.admin.permissions import can_operate, get_caller, requires
 from tasks_app.admin.task_page import page_address
 from tasks_app.api.errors import flatten
-from tasks_app.errors import LongtasksError, UnknownTask, UnknownTaskType
+from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTaskType
 from tasks_app.models import Priority
 from tasks_app.task_params import encode_params
 from tasks_app.task_types import TaskType, get_task_type, list_task_types
@@ -112,7 +112,10 @@ def start_page(request: HttpRequest) -> HttpResponse:
         form = StartForm(task_type, request.POST)
         if form.is_valid():
             try:
-                started = commands.start_task(task=form.to_task(), owner=get_actor(request), source=audit.ADMIN)
+                started = commands.start_task(task=form.to_task(), caller=get_caller(request), source=audit.ADMIN)
+            except NotAllowed as error:
+                name = PREFIX + error.field.removeprefix("params.").partition(".")[0]
+                form.add_error(name if name in form.fields else None, error.reason)
             except LongtasksError as error:
                 form.add_error(None, str(error))
             else:

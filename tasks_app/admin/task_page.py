@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from tasks_app import audit, checkpoints, commands, events, queries, queue
 from tasks_app.admin.live import answer_parts, render_page
-from tasks_app.admin.permissions import can_operate, can_view, get_actor, requires
+from tasks_app.admin.permissions import can_operate, can_view, get_actor, get_caller, requires
 from tasks_app.errors import LongtasksError, QueueUnavailable, UnknownTask
 from tasks_app.events import Snapshot
 
@@ -112,7 +112,7 @@ def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
                 priority=task.priority,
                 callback_url=task.callback_url,
             ),
-            owner=get_actor(request),
+            caller=get_caller(request),
             source=audit.ADMIN,
         )
     except LongtasksError as error:

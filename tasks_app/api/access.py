@@ -1,32 +1,20 @@
-"""Who calls the API, and whose tasks they may see. The one check that every request passes."""
+"""Who calls the API, and how far they may reach. The one check that every request passes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from django.conf import settings
 from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
 from tasks_app import peers, rates, tokens
-from tasks_app.tokens import ADMIN, SCOPES, Bearer
+from tasks_app.callers import ADMIN, NOBODY, Caller
+from tasks_app.tokens import SCOPES, Bearer
 
 ANYBODY: Final = ""  # what a view needs that is open to all
 _RANKS: Final = {scope: rank for rank, scope in enumerate(SCOPES)}
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The one who makes a request."""
-
-    owner: str  # whose the tasks are that this caller starts
-    sees_owner: str | None  # whose tasks they may see and touch; None: all
-    actor: str  # the name in a task's history
-
-
-OPEN: Final = Caller(owner="", sees_owner=None, actor="api")
-NOBODY: Final = Caller(owner="", sees_owner="", actor="")
+OPEN: Final = Caller(owner="", scope=ADMIN, actor="api")
 
 
 class Unauthorized(APIException):
@@ -59,9 +47,7 @@ def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
         raise Throttled(wait=wait_seconds)
     if _RANKS[bearer.scope] < _RANKS[needs]:
         raise PermissionDenied(f"This takes a token of scope {needs}; yours is of scope {bearer.scope}.")
-    return Caller(
-        owner=bearer.owner, sees_owner=None if bearer.scope == ADMIN else bearer.owner, actor=bearer.owner or "api"
-    )
+    return Caller(owner=bearer.owner, scope=bearer.scope, actor=bearer.owner or "api")
 
 
 def find_bearer(header: str | None) -> Bearer:

@@ -30,10 +30,13 @@ _FIELD_CHARACTERS: Final = 200
 _MESSAGE_CHARACTERS: Final = 500
 _DETAIL_CHARACTERS: Final = 1000
 _RETRY_SECONDS: Final = 2
+_UNEXPECTED: Final = "Something went wrong here. The request id helps to find it in the logs."
 
 # status, type; the type is stable: clients may decide by it. about:blank says no more than the status.
 _COMMAND_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     errors.UnknownTask: (404, "unknown-task"),
+    errors.NamedTaskUnknown: (404, "unknown-task"),
+    errors.NotAllowed: (403, "not-allowed"),
     errors.UnknownQueue: (404, "unknown-queue"),
     errors.TaskEnded: (409, "task-ended"),
     errors.TaskNotEnded: (409, "task-not-ended"),
@@ -74,6 +77,9 @@ def problem(
 
 def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's EXCEPTION_HANDLER: answer any exception of a view."""
+    if isinstance(exc, errors.AuthorizationFailed):
+        log.error("%s", exc, exc_info=exc, extra=_log_extra(context))
+        return problem(500, _UNEXPECTED)
     if isinstance(exc, errors.LongtasksError):
         return _command_problem(exc)
     if isinstance(exc, exceptions.ValidationError):
@@ -97,7 +103,7 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse
         log.error("the database failed in a request", exc_info=exc, extra=_log_extra(context))
         return _command_problem(errors.StoreUnavailable())
     log.error("a view failed", exc_info=exc, extra=_log_extra(context))
-    return problem(500, "Something went wrong here. The request id helps to find it in the logs.")
+    return problem(500, _UNEXPECTED)
 
 
 def _command_problem(exc: errors.LongtasksError) -> HttpResponse:
@@ -107,7 +113,11 @@ def _command_problem(exc: errors.LongtasksError) -> HttpResponse:
     headers = {}
     if status == 503:
         headers["Retry-After"] = str(max(1, int(getattr(exc, "retry_after_seconds", _RETRY_SECONDS))))
-    return problem(status, _PLAIN_DETAIL.get(kind) or str(exc), kind=kind, headers=headers)
+    if isinstance(exc, errors.NamedTaskUnknown):
+        named = [{"field": field, "message": exc.message} for field in exc.fields[:_LISTED]]
+        return problem(status, f"Not found: {_name_fields(named)}. Nothing was done.", kind=kind, fields=named)
+    fields = [{"field": exc.field, "message": exc.reason}] if isinstance(exc, errors.NotAllowed) else None
+    return problem(status, _PLAIN_DETAIL.get(kind) or str(exc), kind=kind, fields=fields, headers=headers)
 
 
 def _api_problem(exc: exceptions.APIException, context: Mapping[str, Any]) -> HttpResponse:
@@ -123,8 +133,11 @@ def _api_problem(exc: exceptions.APIException, context: Mapping[str, Any]) -> Ht
 
 
 def _invalid(fields: list[dict[str, str]]) -> HttpResponse:
-    named = ", ".join(dict.fromkeys(field["field"] for field in fields[:5]))
-    return problem(400, f"Wrong: {named}. Nothing was done.", kind="invalid", fields=fields)
+    return problem(400, f"Wrong: {_name_fields(fields)}. Nothing was done.", kind="invalid", fields=fields)
+
+
+def _name_fields(fields: list[dict[str, str]]) -> str:
+    return ", ".join(dict.fromkeys(field["field"] for field in fields[:5]))
 
 
 def flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
@@ -167,7 +180,7 @@ def handler404(request: HttpRequest, exception: Exception | None = None) -> Http
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    return problem(500, "Something went wrong here. The request id helps to find it in the logs.")
+    return problem(500, _UNEXPECTED)
 
 
 @csrf_exempt

@@ -16,9 +16,10 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
-from tasks_app.api.access import Caller, identify
+from tasks_app.api.access import identify
 from tasks_app.api.negotiation import JsonNegotiation
 from tasks_app.api.rendering import DEFAULT_BODY_BYTES, LengthRequired, OrjsonParser, OrjsonRenderer
+from tasks_app.callers import Caller
 from tasks_app.tokens import READ, WRITE
 
 # None of them keeps state, so one of each serves all threads.

@@ -44,7 +44,7 @@ class TaskViewSet(LeanViewSet):
     def create(self, request: Request) -> HttpResponse:
         started = commands.start_task(
             task=read_new_task(self.read_body(request)),
-            owner=self.caller.owner,
+            caller=self.caller,
             request_id=get_request_id(request._request),
             idempotency_key=read_idempotency_key(request.META),
         )
@@ -118,7 +118,7 @@ class BulkViewSet(LeanViewSet):
     def create(self, request: Request) -> HttpResponse:
         started = commands.start_tasks(
             tasks=read_bulk(self.read_body(request)),
-            owner=self.caller.owner,
+            caller=self.caller,
             request_id=get_request_id(request._request),
             idempotency_key=read_idempotency_key(request.META),
         )

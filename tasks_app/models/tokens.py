@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from tasks_app import callers
 from tasks_app.text_fields import FreeTextField, IdentityField
 
 
@@ -13,9 +14,9 @@ class ApiToken(models.Model):
 
     class Scope(models.TextChoices):
         # Each may do what those before it may.
-        READ = "read", _("read")
-        WRITE = "write", _("read and write")
-        ADMIN = "admin", _("everything, of all owners")
+        READ = callers.READ, _("read")
+        WRITE = callers.WRITE, _("read and write")
+        ADMIN = callers.ADMIN, _("everything, of all owners")
 
     # Whose tasks it starts and sees. Several tokens of one owner see the same tasks.
     owner = IdentityField(_("owner"), max_length=64)

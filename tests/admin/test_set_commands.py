@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from tasks_app import audit, checkpoints, commands, events, queue, set_commands
+from tasks_app.callers import Caller
 from tasks_app.checkpoints import Claim
 from tasks_app.errors import TaskNotWaiting, UnknownQueue
 from tasks_app.models import AuditEntry, TaskCheckpoint, TaskRecord
@@ -142,7 +143,7 @@ def test_a_set_has_a_bound() -> None:
 def test_the_audit_is_one_list_of_all_sources_newest_first() -> None:
     through_api = start()
     through_admin = commands.start_task(
-        task=commands.NewTask("upload", {"numRecords": 1}), owner="olga", source=audit.ADMIN
+        task=commands.NewTask("upload", {"numRecords": 1}), caller=Caller("olga", "admin"), source=audit.ADMIN
     ).snapshot.id
     run_mirror()
     commands.cancel_task(task_id=through_api, actor="api")

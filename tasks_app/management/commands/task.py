@@ -21,7 +21,8 @@ from tasks_app import audit, commands, errors, events, queries, queue, verificat
 from tasks_app.api.answers import task_data
 from tasks_app.api.rendering import to_json
 from tasks_app.api.serializers import read_new_task
-from tasks_app.error_text import escape, summarize_error
+from tasks_app.callers import COMMAND_LINE
+from tasks_app.error_text import describe_error, escape, summarize_error
 from tasks_app.events import Snapshot
 from tasks_app.management.arguments import text
 from tasks_app.records import to_snapshot
@@ -86,12 +87,14 @@ class Command(BaseCommand):
             getattr(self, f"do_{options['ask']}")(options)
         except ValidationError as error:
             _fail(WRONG, "; ".join(_lines_of(error.detail)))
-        except errors.UnknownTaskType as error:
+        except (errors.UnknownTaskType, errors.NamedTaskUnknown, errors.NotAllowed) as error:
             _fail(WRONG, str(error))
         except errors.UnknownTask as error:
             _fail(UNKNOWN, str(error))
         except (errors.TaskEnded, errors.TaskNotEnded) as error:
             _fail(CONFLICT, str(error))
+        except errors.AuthorizationFailed as error:
+            raise CommandError(f"{error}\n{describe_error(error)}") from error
         except errors.LongtasksError as error:
             _fail(AWAY, str(error))
         except KeyboardInterrupt:
@@ -102,7 +105,7 @@ class Command(BaseCommand):
         body = {"name": options["name"], "priority": options["priority"], "params": params}
         if options["description"]:
             body["description"] = options["description"]
-        started = commands.start_task(task=read_new_task(body), owner="", source=audit.CLI)
+        started = commands.start_task(task=read_new_task(body), caller=COMMAND_LINE, source=audit.CLI)
         if options["wait"]:
             self.watch(started.snapshot)
         else:

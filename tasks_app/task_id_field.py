@@ -1,0 +1,68 @@
+"""The parameter that names another task, and where a task's parameters name some.
+
+Owns finding the named ids, at any depth. Must not know whose tasks they are: `authorization` looks that up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from rest_framework import serializers
+
+
+class TaskIdField(serializers.UUIDField):
+    """The id of a task that is the caller's: another one's is refused at the start, as one that does not exist.
+
+    The look-up is no part of validation, which knows no caller: every way to start a task makes it, in
+    `commands.start_tasks`. May stand in lists, dictionaries and nested serializers, under any `source`. A `validate`
+    must leave the value where the field has put it: what was moved elsewhere is not looked up.
+    """
+
+
+def find_task_ids(
+    params_serializer: type[serializers.Serializer[Any]], params: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield the path and the value of every task id that params name: `taskId`, `tasks.0.id`."""
+    for field in _fields_with_ids(params_serializer):
+        yield from _find(field, params, "")
+
+
+@cache
+def _fields_with_ids(params_serializer: type[serializers.Serializer[Any]]) -> tuple[serializers.Field, ...]:
+    return tuple(field for field in params_serializer().fields.values() if _has_ids(field))
+
+
+def _has_ids(field: serializers.Field | None) -> bool:
+    if isinstance(field, serializers.Serializer):
+        return any(_has_ids(inner) for inner in field.fields.values())
+    if isinstance(field, (serializers.ListSerializer, serializers.ListField, serializers.DictField)):
+        return _has_ids(field.child)
+    return isinstance(field, TaskIdField)
+
+
+def _find(field: serializers.Field, parent: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the ids of a field whose value lies in `parent`, under the field's source."""
+    value = parent
+    for name in field.source_attrs:  # none of source="*"
+        if not isinstance(value, Mapping) or name not in value:
+            return
+        value = value[name]
+    yield from _find_in_value(field, value, f"{path}.{field.field_name}" if path else str(field.field_name))
+
+
+def _find_in_value(field: serializers.Field | None, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if value is None or not _has_ids(field):
+        return
+    if isinstance(field, serializers.Serializer):
+        for inner in field.fields.values():
+            yield from _find(inner, value, path)
+    elif isinstance(field, (serializers.ListSerializer, serializers.ListField)):
+        for index, item in enumerate(value if isinstance(value, (list, tuple)) else [value]):
+            yield from _find_in_value(field.child, item, f"{path}.{index}")
+    elif isinstance(field, serializers.DictField):
+        for name, item in value.items() if isinstance(value, Mapping) else [("", value)]:
+            yield from _find_in_value(field.child, item, f"{path}.{name}")
+    else:
+        yield path, value
