@@ -24,11 +24,10 @@ from tasks_app.errors import (
 )
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
-from tasks_app.models import TaskRecord
+from tasks_app.records import read_owners
 from tasks_app.task_id_field import find_task_ids
 from tasks_app.task_types import TaskType, get_task_type
 
-_IDS_A_QUERY: Final = 1000
 _FIELD_CHARACTERS: Final = 200
 _REASON_CHARACTERS: Final = 500
 
@@ -102,10 +101,9 @@ def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
         if snapshot is not None and not snapshot.parent and caller.may_touch(snapshot.owner)
     }
     rest = [key for key in wanted if key not in own]
-    for start in range(0, len(rest), _IDS_A_QUERY):
+    if rest:
         with mapped_errors():
-            rows = TaskRecord.objects.filter(pk__in=rest[start : start + _IDS_A_QUERY])
-            own.update(key for key, owner in rows.values_list("pk", "owner") if caller.may_touch(owner))
+            own.update(key for key, owner in read_owners(rest).items() if caller.may_touch(owner))
     return own
 
 

@@ -46,6 +46,7 @@ REST_SECONDS: Final = 1.0  # a database that hung is left alone for so long: who
 _hung_until: Final[dict[str, float]] = {}  # by alias; of this process, by its monotonic clock
 _JSON: Final = frozenset({"params", "counts"})
 _SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"
+_IDS_A_QUERY: Final = 1000
 _TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at"})
 
 
@@ -69,28 +70,10 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
     Building the same query through the ORM costs more than all else of the request. Raises OperationalError also
     where the database has hung a moment ago, without asking it.
     """
-    connection = connections[router.db_for_read(TaskRecord)]
-    if monotonic() < _hung_until.get(connection.alias, 0.0):
-        raise OperationalError(2013, "It did not answer a moment ago, and is not asked again at once.")
-    key = str(task_id) if connection.features.has_native_uuid_field else task_id.hex
-    # Asking first whether the connection lives would cost as much as the question itself: it is asked, and where
-    # the connection turns out to be dead, asked again on a new one.
-    connection.health_check_done = True  # type: ignore[attr-defined]
-    began = monotonic()
-    try:
-        row = _fetch(connection, key)
-    except (OperationalError, InterfaceError):
-        # A database that hangs will not answer the second time either, and somebody waits.
-        is_hung = monotonic() - began > HUNG_SECONDS
-        if is_hung:
-            _hung_until[connection.alias] = monotonic() + REST_SECONDS
-        if is_hung or connection.in_atomic_block or connection.connection is None or connection.is_usable():
-            raise
-        connection.close()
-        row = _fetch(connection, key)
-    if row is None:
+    rows = _fetch(_SELECT, [task_id])
+    if not rows:
         return None
-    values = dict(zip(_SAME, row, strict=True))
+    values = dict(zip(_SAME, rows[0], strict=True))
     for name in _JSON:
         values[name] = orjson.loads(values[name])
     for name in _TIMES:
@@ -101,10 +84,44 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
     return Snapshot(id=str(task_id), **values)
 
 
-def _fetch(connection: BaseDatabaseWrapper, key: str) -> Any:
+def read_owners(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return whose those of the tasks are that have a row. Asks, and raises, as `read_snapshot` does."""
+    owners: dict[uuid.UUID, str] = {}
+    for start in range(0, len(task_ids), _IDS_A_QUERY):
+        keys = task_ids[start : start + _IDS_A_QUERY]
+        places = ", ".join(["%s"] * len(keys))
+        rows = _fetch(f"SELECT id, owner FROM {TaskRecord._meta.db_table} WHERE id IN ({places})", keys)
+        owners.update((uuid.UUID(str(key)), owner) for key, owner in rows)
+    return owners
+
+
+def _fetch(statement: str, task_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
+    connection = connections[router.db_for_read(TaskRecord)]
+    if monotonic() < _hung_until.get(connection.alias, 0.0):
+        raise OperationalError(2013, "It did not answer a moment ago, and is not asked again at once.")
+    is_native = connection.features.has_native_uuid_field
+    keys = [str(task_id) if is_native else task_id.hex for task_id in task_ids]
+    # Asking first whether the connection lives would cost as much as the question itself: it is asked, and where
+    # the connection turns out to be dead, asked again on a new one.
+    connection.health_check_done = True  # type: ignore[attr-defined]
+    began = monotonic()
+    try:
+        return _execute(connection, statement, keys)
+    except (OperationalError, InterfaceError):
+        # A database that hangs will not answer the second time either, and somebody waits.
+        is_hung = monotonic() - began > HUNG_SECONDS
+        if is_hung:
+            _hung_until[connection.alias] = monotonic() + REST_SECONDS
+        if is_hung or connection.in_atomic_block or connection.connection is None or connection.is_usable():
+            raise
+        connection.close()
+        return _execute(connection, statement, keys)
+
+
+def _execute(connection: BaseDatabaseWrapper, statement: str, keys: Sequence[str]) -> Sequence[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(_SELECT, [key])
-        return cursor.fetchone()
+        cursor.execute(statement, keys)
+        return cursor.fetchall()
 
 
 def ids_of(ids: Sequence[str]) -> list[str]:

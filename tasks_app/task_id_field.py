@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from rest_framework import serializers
+
+_LEVELS: Final = 16  # of objects and lists that the params of a request may have; a serializer may hold itself
 
 
 class TaskIdField(serializers.UUIDField):
@@ -34,11 +36,11 @@ def _fields_with_ids(params_serializer: type[serializers.Serializer[Any]]) -> tu
     return tuple(field for field in params_serializer().fields.values() if _has_ids(field))
 
 
-def _has_ids(field: serializers.Field | None) -> bool:
+def _has_ids(field: serializers.Field | None, levels: int = _LEVELS) -> bool:
     if isinstance(field, serializers.Serializer):
-        return any(_has_ids(inner) for inner in field.fields.values())
+        return levels > 0 and any(_has_ids(inner, levels - 1) for inner in field.fields.values())
     if isinstance(field, (serializers.ListSerializer, serializers.ListField, serializers.DictField)):
-        return _has_ids(field.child)
+        return levels > 0 and _has_ids(field.child, levels - 1)
     return isinstance(field, TaskIdField)
 
 
@@ -53,9 +55,11 @@ def _find(field: serializers.Field, parent: Any, path: str) -> Iterator[tuple[st
 
 
 def _find_in_value(field: serializers.Field | None, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if value is None or not _has_ids(field):
+    if value is None:
         return
-    if isinstance(field, serializers.Serializer):
+    if isinstance(field, TaskIdField):
+        yield path, value
+    elif isinstance(field, serializers.Serializer):
         for inner in field.fields.values():
             yield from _find(inner, value, path)
     elif isinstance(field, (serializers.ListSerializer, serializers.ListField)):
@@ -64,5 +68,3 @@ def _find_in_value(field: serializers.Field | None, value: Any, path: str) -> It
     elif isinstance(field, serializers.DictField):
         for name, item in value.items() if isinstance(value, Mapping) else [("", value)]:
             yield from _find_in_value(field.child, item, f"{path}.{name}")
-    else:
-        yield path, value

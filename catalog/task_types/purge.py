@@ -16,7 +16,10 @@ class PurgeParams(serializers.Serializer[Any]):
 
 @register
 class PurgeTask(TaskType):
-    """Order items go first: they refer to the others. Deleting is idempotent, so a chunk can safely run twice."""
+    """Order items go first: they refer to the others. Deleting is idempotent, so a chunk can safely run twice.
+
+    Whose the task is was looked up at the start; as an owner never changes, no chunk asks again.
+    """
 
     name = "purge"
     params_serializer = PurgeParams

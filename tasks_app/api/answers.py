@@ -170,7 +170,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     errors = FieldErrorSerializer(  # type: ignore[assignment]
-        many=True, required=False, help_text="With status 400: every wrong field."
+        many=True,
+        required=False,
+        help_text="With status 400: every wrong field. With 403 and 404: the parameters it is about.",
     )
 
 

@@ -79,12 +79,17 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] =
         None,
     ),
     403: (
-        "The token's scope does not reach so far.",
+        "The token's scope does not reach so far, or the task type does not allow it: `errors` then names the parameter.",
         "about:blank",
         "This takes a token of scope write; yours is of scope read.",
         None,
     ),
-    404: ("No such thing, or not yours.", "urn:longtasks:problem:unknown-task", "There is no task 'x'.", None),
+    404: (
+        "No such thing, or not yours; `errors` names the parameter where `params` name it.",
+        "urn:longtasks:problem:unknown-task",
+        "There is no task 'x'.",
+        None,
+    ),
     406: ("The client does not take JSON.", "about:blank", "This API answers with application/json only.", None),
     409: (
         "The task's status does not allow it.",
@@ -235,7 +240,7 @@ start = _operation(
     ],
     responses={
         201: _ok(answers.StartedTaskSerializer, "Accepted.", _STARTED, 201),
-        **_problems(400, 406, *_BODY, 422, 503),
+        **_problems(400, 404, 406, *_BODY, 422, 503),
     },
 )
 bulk = _operation(
@@ -249,7 +254,7 @@ bulk = _operation(
     examples=[OpenApiExample("two", value={"tasks": [{"name": "upload"}, {"name": "upload"}]}, request_only=True)],
     responses={
         201: _ok(answers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [_TASK]}, 201),
-        **_problems(400, 406, *_BODY, 422, 503),
+        **_problems(400, 404, 406, *_BODY, 422, 503),
     },
 )
 list_ = _operation(

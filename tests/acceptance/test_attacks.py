@@ -6,8 +6,10 @@ import json
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -112,6 +114,30 @@ BODIES = {
     "lone surrogate": b'{"name": "upload", "description": "\\ud800"}',
     "form": b"name=upload",
 }
+
+
+def test_no_purge_of_another_s_rows_starts(guarded: Guarded) -> None:
+    """Through web's event loop, beside good requests: answered as for a task that does not exist, and the rows stay."""
+    stack = guarded.stack
+
+    def wait_for_end(task_id: str) -> dict[str, Any]:
+        task = stack.get(f"/tasks/{task_id}?wait=30", headers=guarded.admin).json
+        assert task["status"] == "finished", task
+        return task
+
+    task_id = guarded.start(records=50)
+    wait_for_end(task_id)
+    with good_requests(guarded):
+        for _ in range(20):
+            answers = [
+                stack.post("/tasks", {"name": "purge", "params": {"taskId": named}}, headers=guarded.bob)
+                for named in (task_id, str(uuid.uuid4()))
+            ]
+            assert [answer.status for answer in answers] == [404, 404]
+            assert answers[0].json == answers[1].json
+    answer = stack.post("/tasks", {"name": "purge", "params": {"taskId": task_id}}, headers=guarded.ann)
+    assert answer.status == 201
+    assert set(wait_for_end(answer.json["id"])["insertedRecords"].values()) == {50}
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())

@@ -201,6 +201,23 @@ def test_without_the_database_a_purge_that_cannot_be_checked_waits(make: Any, mi
     assert own.status_code == 201
 
 
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_another_s_task_costs_the_same_steps_as_one_that_does_not_exist(
+    make: Any, mirror: Any, redis: Any, is_mirrored: bool
+) -> None:
+    """How long the answer takes tells nothing."""
+    bob, task_id = make("bob"), start(make("ann")).json()["id"]
+    if is_mirrored:
+        mirror()
+    start(bob, "purge", taskId=UNKNOWN)
+    steps = []
+    for named in (task_id, UNKNOWN):
+        with CaptureQueriesContext(connection) as queries, watched_commands(redis) as seen:
+            start(bob, "purge", taskId=named)
+        steps.append((len(queries.captured_queries), [command.name for command in seen]))
+    assert steps[0] == steps[1] == (1, ["HGET"])
+
+
 # --- retries, with the task's own rights
 
 

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from django.urls import get_resolver
 
 from longtasks.stack import process_environment
 from settings.env import ROOT, list_variables
+from tasks_app import task_types
+from tasks_app.callers import Caller
+from tasks_app.errors import NotAllowed
 from tests.stack import ProcfileStack
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -137,8 +140,20 @@ def test_every_tactic_of_the_original_is_mapped() -> None:
 
 
 def test_the_readmes_task_type_is_purge() -> None:
-    [code] = blocks("python")
+    code, _ = blocks("python")
     assert code.strip() in (ROOT / "catalog" / "task_types" / "purge.py").read_text()
+
+
+def test_the_readmes_authorize_refuses_and_allows() -> None:
+    _, code = blocks("python")
+    names: dict[str, Any] = vars(task_types) | {"Mapping": Mapping, "Any": Any}
+    exec(compile(code, "README.md", "exec", dont_inherit=True), names)
+    task_type = names["ReportTask"]()
+    ann, root = Caller(owner="ann", scope="write"), Caller(owner="root", scope="admin")
+    task_type.authorize({"months": 12}, ann)
+    task_type.authorize({"months": 13}, root)
+    with pytest.raises(NotAllowed, match=r"^months: More than a year"):
+        task_type.authorize({"months": 13}, ann)
 
 
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line.strip()])

@@ -57,6 +57,18 @@ def test_ids_are_found_at_any_depth(params: dict[str, Any], paths: list[str]) ->
         assert [(path, str(value)) for path, value in find_task_ids(Outer, form)] == [(path, ID) for path in paths]
 
 
+class Node(serializers.Serializer[Any]):
+    """Holds itself."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"taskId": TaskIdField(required=False), "nodes": Node(many=True, required=False)}
+
+
+def test_a_serializer_that_holds_itself_has_an_end() -> None:
+    params = {"nodes": [{}, {"nodes": [{"taskId": ID}]}]}
+    assert list(find_task_ids(Node, params)) == [("nodes.1.nodes.0.taskId", ID)]
+
+
 @pytest.mark.parametrize("value", ["x", 5, {"id": ID}, [ID], True, ""])
 def test_a_value_that_is_no_id_is_found_and_unknown(db: None, value: Any) -> None:
     """No serializer has seen it: a program has started the task by itself."""
