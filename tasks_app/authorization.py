@@ -6,13 +6,14 @@ judged is refused. Must not know HTTP.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tasks_app import queue
 from tasks_app.callers import Caller, get_starting_scope
-from tasks_app.error_text import describe_value, escape
+from tasks_app.error_text import describe_value, error_line, escape
 from tasks_app.errors import (
     AuthorizationFailed,
     NamedTaskUnknown,
@@ -28,6 +29,7 @@ from tasks_app.records import read_owners
 from tasks_app.task_id_field import find_task_ids
 from tasks_app.task_types import TaskType, get_task_type
 
+logger = logging.getLogger(__name__)
 _FIELD_CHARACTERS: Final = 200
 _REASON_CHARACTERS: Final = 500
 
@@ -80,9 +82,12 @@ def _ask(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix:
     except (StoreUnavailable, QueueUnavailable):
         raise
     except BaseException as error:  # also SystemExit: it must not end the web process
-        raise AuthorizationFailed(task_type.name, "raised") from error
+        logger.error("authorize of task type %s raised: the start is refused", task_type.name, exc_info=error)
+        raise AuthorizationFailed(task_type.name, f"raised {error_line(error)}") from error
     if answer is not None:  # `return False` must not pass for a yes, nor a coroutine that nobody awaits
-        raise AuthorizationFailed(task_type.name, f"returned {describe_value(answer)} instead of None")
+        failed = AuthorizationFailed(task_type.name, f"returned {describe_value(answer)} instead of None")
+        logger.error("%s", failed)
+        raise failed
 
 
 def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:

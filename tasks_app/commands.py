@@ -345,7 +345,8 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
     snapshot = queue.get_snapshot(str(key))
     if snapshot is not None and snapshot.parent:
         return _find(snapshot.parent, owner)  # RQ's tools see shards: whatever is done to one is done to its task
-    if snapshot is None:
+    # Another's is looked up as one that Redis does not know: the same steps, so that the time tells nothing either.
+    if snapshot is None or (owner is not None and snapshot.owner != owner):
         record = TaskRecord.objects.filter(pk=key).first()
         if record is None:
             raise UnknownTask(task_id)

@@ -61,8 +61,10 @@ def get_task(*, task_id: str, owner: str | None = None) -> Snapshot:
     """
     key = _parse_id(task_id)
     in_redis, away = _read_job(str(key))
-    if in_redis is not None and in_redis.status == events.FINISHED:
-        snapshot: Snapshot | None = in_redis  # nothing can follow: no need to ask the database
+    is_theirs = in_redis is not None and (owner is None or in_redis.owner == owner)
+    if in_redis is not None and is_theirs and in_redis.status == events.FINISHED:
+        # Nothing can follow: no need to ask the database. Of another's task it is asked as of one that does not exist.
+        snapshot: Snapshot | None = in_redis
     else:
         snapshot = _read_newest(key, in_redis)
     if snapshot is None and away is not None:

@@ -5,7 +5,6 @@ Owns the sets only; what an ask means for one task stands in `commands`. A set i
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +23,6 @@ from tasks_app.models import AuditEntry, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 
-logger = logging.getLogger(__name__)
 SET_TASKS: Final = 1000
 
 
@@ -117,10 +115,7 @@ def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
 def _may_retry(snapshot: Snapshot) -> bool:
     try:
         check_retry(snapshot)
-    except (NamedTaskUnknown, NotAllowed):
-        return False
-    except AuthorizationFailed:
-        logger.exception("task %s cannot be retried", snapshot.id)
+    except (NamedTaskUnknown, NotAllowed, AuthorizationFailed):
         return False
     return True
 

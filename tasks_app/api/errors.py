@@ -78,7 +78,7 @@ def problem(
 def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's EXCEPTION_HANDLER: answer any exception of a view."""
     if isinstance(exc, errors.AuthorizationFailed):
-        log.error("%s", exc, exc_info=exc, extra=_log_extra(context))
+        log.error("a start was refused: %s", exc, extra=_log_extra(context))
         return problem(500, _UNEXPECTED)
     if isinstance(exc, errors.LongtasksError):
         return _command_problem(exc)

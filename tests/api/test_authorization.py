@@ -1,5 +1,6 @@
 """Who may start what: params that name another's task, and what a task type's `authorize` says, at every door."""
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Callable, Generator, Mapping
@@ -218,6 +219,38 @@ def test_another_s_task_costs_the_same_steps_as_one_that_does_not_exist(
     assert steps[0] == steps[1] == (1, ["HGET"])
 
 
+@pytest.mark.parametrize("is_mirrored", [False, True])
+@pytest.mark.parametrize(
+    ("method", "action"), [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry")]
+)
+def test_so_does_another_s_task_in_a_path(
+    make: Any, mirror: Any, redis: Any, method: str, action: str, is_mirrored: bool
+) -> None:
+    bob, task_id = make("bob"), start(make("ann")).json()["id"]
+    snapshot = queue.get_snapshot(task_id)
+    assert snapshot is not None
+    finished = events.encode(dataclasses.replace(snapshot, status="finished", done=100))
+    redis.hset(queue.job_key(task_id), mapping={"status": "finished", "s": finished})
+    if is_mirrored:
+        mirror()
+    bob.generic(method, f"/tasks/{UNKNOWN}{action}")
+    steps = []
+    for named in (task_id, UNKNOWN):
+        with CaptureQueriesContext(connection) as queries, watched_commands(redis) as seen:
+            assert bob.generic(method, f"/tasks/{named}{action}").status_code == 404
+        steps.append((len(queries.captured_queries), [command.name for command in seen]))
+    assert steps[0] == steps[1]
+
+    def refuse(execute: Any, sql: str, *args: Any) -> Any:
+        raise OperationalError(2006, "Server has gone away")
+
+    with connection.execute_wrapper(refuse):
+        assert [bob.generic(method, f"/tasks/{named}{action}").status_code for named in (task_id, UNKNOWN)] == [
+            503,
+            503,
+        ]
+
+
 # --- retries, with the task's own rights
 
 
@@ -326,6 +359,7 @@ CALLERS: list[tuple[str, str]] = []
 def asked(request: pytest.FixtureRequest) -> Generator[int, None, None]:
     """A task type whose `authorize` does what the parameter says; the status that follows."""
     what, status = REFUSED[request.param]
+    made: list[Any] = []
 
     @register
     class Asked(TaskType):
@@ -337,7 +371,10 @@ def asked(request: pytest.FixtureRequest) -> Generator[int, None, None]:
             assert params == {"amount": 3}
             if isinstance(what, BaseException):
                 raise what
-            return what() if callable(what) else what
+            if callable(what):
+                made.append(what())
+                return made[-1]
+            return what
 
         def run_chunk(self, chunk: Chunk) -> ChunkResult:
             return ChunkResult(1, {}, finished=True)
@@ -345,9 +382,10 @@ def asked(request: pytest.FixtureRequest) -> Generator[int, None, None]:
     CALLERS.clear()
     yield status
     unregister("asked")
+    for coroutine in made:
+        coroutine.close()
 
 
-@pytest.mark.filterwarnings("ignore:coroutine")
 @pytest.mark.parametrize("asked", REFUSED, indirect=True)
 def test_whatever_authorize_does_nothing_starts_but_what_it_allows(
     make: Any, mirror: Any, asked: int, caplog: pytest.LogCaptureFixture

@@ -22,7 +22,7 @@ from tasks_app.api.answers import task_data
 from tasks_app.api.rendering import to_json
 from tasks_app.api.serializers import read_new_task
 from tasks_app.callers import COMMAND_LINE
-from tasks_app.error_text import describe_error, escape, summarize_error
+from tasks_app.error_text import escape, summarize_error
 from tasks_app.events import Snapshot
 from tasks_app.management.arguments import text
 from tasks_app.records import to_snapshot
@@ -94,7 +94,7 @@ class Command(BaseCommand):
         except (errors.TaskEnded, errors.TaskNotEnded) as error:
             _fail(CONFLICT, str(error))
         except errors.AuthorizationFailed as error:
-            raise CommandError(f"{error}\n{describe_error(error)}") from error
+            raise CommandError(str(error)) from error  # the log has the traceback
         except errors.LongtasksError as error:
             _fail(AWAY, str(error))
         except KeyboardInterrupt:
