@@ -20,6 +20,7 @@ class Caller:
     owner: str  # whose the tasks are that this caller starts
     scope: str  # READ, WRITE or ADMIN; "" where nobody is known, who may touch nothing
     actor: str = ""  # the name in a task's history
+    token_id: int = 0  # of the token that they sent; 0 without one
 
     @property
     def sees_all(self) -> bool:

@@ -1,4 +1,4 @@
-"""Removes passwords, tokens and keys from texts that people will read: log lines, findings of the doctor.
+"""Removes passwords, tokens, tickets and keys from texts that people will read: log lines, findings of the doctor.
 
 Owns the patterns of secrets and how a long text is shortened without showing half of one. Every function here takes
 time that grows linearly with the text, whatever the text is: all log lines pass through it.
@@ -20,7 +20,7 @@ _AUTHORIZATION: Final = re.compile(r"(?P<keep>\b(?:bearer|basic)\s++)[\w.~+/=-]{
 # password=…, 'token': '…', SECRET_KEY='…', sessionid=… A name without a value matches too: so no part of a text is
 # tried twice.
 _NAMED: Final = re.compile(
-    r"""(?P<keep>(?:password|passwd|secret|token|api[_-]?key|sessionid|csrftoken|cookie)[\w-]*+)"""
+    r"""(?P<keep>(?:password|passwd|secret|token|ticket|api[_-]?key|sessionid|csrftoken|cookie)[\w-]*+)"""
     r"""(?P<tail>\\?["']?\s*+[=:]\s*+\\?["']?)?+(?(tail)(?P<value>[^\s"'\\,;&)}\]]*+)|)""",
     re.IGNORECASE,
 )

@@ -14,6 +14,7 @@ import math
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -108,6 +109,7 @@ class KnownTokens:
 
     def __init__(self) -> None:
         self._bearers: dict[str, Bearer] = {}
+        self._by_id: dict[int, Bearer] = {}
         self._lock = threading.Lock()
         self._used: set[int] = set()
         self._noted_at = time.monotonic()
@@ -115,7 +117,7 @@ class KnownTokens:
 
     def forget(self) -> None:
         """Read anew at the next request."""
-        self._bearers = {}
+        self._bearers, self._by_id = {}, {}
         self._read_at = self._tried_at = self._guesses_after = -math.inf
         self._failed = False
         self._newest = 0.0  # id of the newest token that was there when it was read
@@ -126,15 +128,22 @@ class KnownTokens:
         Raises StoreUnavailable where the tokens could not be read even once. While the database is away nobody can
         revoke a token either, and what was read last holds.
         """
+        digest = digest_of(secret)
+        return self._find(lambda: self._bearers.get(digest))
+
+    def find_by_id(self, token_id: int) -> Bearer | None:
+        """Return whose token this is, as `find` does: None once it is revoked or expired."""
+        return self._find(lambda: self._by_id.get(token_id))
+
+    def _find(self, look_up: Callable[[], Bearer | None]) -> Bearer | None:
         now = time.monotonic()
         if now - self._read_at > FRESH_SECONDS and now - self._tried_at > (FAILED_SECONDS if self._failed else 0):
             self._read_again(wait=now - self._read_at > OLD_SECONDS and not self._failed)
-        digest = digest_of(secret)
-        bearer = self._bearers.get(digest)
+        bearer = look_up()
         if bearer is None:
             if self._may_look(now):
                 self._read_again(wait=False)
-                bearer = self._bearers.get(digest)
+                bearer = look_up()
             if self._read_at == -math.inf:
                 raise StoreUnavailable("the tokens are not known")
             if bearer is None:
@@ -197,6 +206,7 @@ class KnownTokens:
             if newest > self._newest:
                 _tell_others(newest)
             self._bearers, self._newest = bearers, newest
+            self._by_id = {bearer.token_id: bearer for bearer in bearers.values()}
             self._read_at, self._failed = asked_at, False
         finally:
             self._lock.release()

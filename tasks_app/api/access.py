@@ -47,7 +47,12 @@ def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
         raise Throttled(wait=wait_seconds)
     if _RANKS[bearer.scope] < _RANKS[needs]:
         raise PermissionDenied(f"This takes a token of scope {needs}; yours is of scope {bearer.scope}.")
-    return Caller(owner=bearer.owner, scope=bearer.scope, actor=bearer.owner or "api")
+    return to_caller(bearer)
+
+
+def to_caller(bearer: Bearer) -> Caller:
+    """Return what the holder of a token may see."""
+    return Caller(owner=bearer.owner, scope=bearer.scope, actor=bearer.owner or "api", token_id=bearer.token_id)
 
 
 def find_bearer(header: str | None) -> Bearer:

@@ -122,6 +122,13 @@ class HistorySerializer(serializers.Serializer[Any]):
     events = EventSerializer(many=True)
 
 
+class TicketSerializer(serializers.Serializer[Any]):
+    """A ticket for the live stream."""
+
+    ticket = serializers.CharField(help_text="For `?ticket=` of one request.")
+    expiresAt = serializers.DateTimeField(help_text="The request must arrive before this time.")
+
+
 class QueueSerializer(LeanSerializer):
     """A queue."""
 

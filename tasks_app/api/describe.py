@@ -334,6 +334,25 @@ history = _operation(
         **_problems(400, 404, 406, 503),
     },
 )
+ticket = _operation(
+    "createStreamTicket",
+    "tasks",
+    "Create a ticket for the live stream",
+    description="For an EventSource in a browser, which cannot send `Authorization`: append `?ticket=…` to the address "
+    "of the stream. A ticket opens one stream, within 30 seconds. The stream ends when the token is revoked or expires.",
+    parameters=[_RETRY_AFTER, _answers_with("Cache-Control", "`no-store`: the ticket is a secret.", 201)],
+    request={"application/json": serializers.StreamTicketSerializer},
+    examples=[OpenApiExample("one task", value={"taskId": _TASK_ID}, request_only=True)],
+    responses={
+        201: _ok(
+            answers.TicketSerializer,
+            "A new ticket.",
+            {"ticket": "ltt_" + "A" * 43, "expiresAt": "2026-01-31T12:00:30.000000Z"},
+            201,
+        ),
+        **_problems(400, 404, 406, *_BODY, 503),
+    },
+)
 queues = _operation(
     "listQueues",
     "queues",

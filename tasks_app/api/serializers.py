@@ -171,6 +171,23 @@ class PauseSerializer(serializers.Serializer[Any]):
     )
 
 
+class StreamTicketSerializer(serializers.Serializer[Any]):
+    """What a ticket for the live stream is for."""
+
+    taskId = serializers.UUIDField(
+        source="task_id",
+        required=False,
+        help_text="The one task that it may watch. Default: all that the token may see.",
+    )
+
+
+class StreamQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of GET /stream and GET /tasks/{id}/stream, for EventSource, which sends no headers."""
+
+    ticket = serializers.CharField(required=False, max_length=64, trim_whitespace=False)
+    lastEventId = serializers.CharField(required=False, max_length=18, trim_whitespace=False)
+
+
 class ListQuerySerializer(serializers.Serializer[Any]):
     """The query parameters of GET /tasks."""
 

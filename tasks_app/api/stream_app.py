@@ -1,7 +1,7 @@
 """The live stream as Server-Sent Events: `GET /stream` (all tasks) and `GET /tasks/{id}/stream` (one).
 
 A small ASGI application for a process of its own: a watcher costs a socket and a queue, never one of web's threads.
-Owns the protocol; what there is to tell comes from the feed. Who may watch what, `access` says, as for all else.
+Owns the protocol; what there is to tell comes from the feed. Who may watch what, `stream_access` says.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpResponse
 from django.http.request import split_domain_port, validate_host
@@ -20,24 +21,23 @@ from rest_framework.exceptions import APIException
 from uuid_utils import uuid7
 
 from tasks_app import feed, queries
-from tasks_app.api.access import find_bearer, identify
 from tasks_app.api.answers import event_data, task_data
 from tasks_app.api.errors import problem, problem_response
 from tasks_app.api.rendering import to_json
 from tasks_app.api.request_ids import SANE
+from tasks_app.api.stream_access import Viewer, identify_viewer, read_stream_query
+from tasks_app.api.stream_places import Places
 from tasks_app.errors import LongtasksError, StoreUnavailable
 from tasks_app.events import ENDED
 from tasks_app.feed import Change, Feed, Page, Progress, Watcher
-from tasks_app.tokens import READ
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
-HEARTBEAT_SECONDS: Final = 15.0  # also the time after which a revoked token is noticed
+HEARTBEAT_SECONDS: Final = 15.0  # also the time after which a revoked token and a logout are noticed
 SEND_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 3600.0
-WATCHERS: Final = 2000
 _PATH: Final = re.compile(r"/(?:tasks/(?P<task_id>[^/]{1,64})/)?stream/?\Z")
 _ID: Final = re.compile(r"\d{1,18}\Z", re.ASCII)
 _HEADERS: Final = {
@@ -53,6 +53,7 @@ class StreamApplication:
 
     def __init__(self) -> None:
         self._feed: Feed | None = None
+        self._places = Places()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -66,12 +67,12 @@ class StreamApplication:
             request_id = uuid7().hex
         if self._feed is None:
             self._feed = Feed()
-        watching = Watching(self._feed, scope, meta)
+        watching = Watching(self._feed, self._places, scope, meta)
         try:
             first = await watching.begin()
         except (DatabaseError, InterfaceError) as error:
             first = problem_response(StoreUnavailable(type(error).__name__), {})
-        except (APIException, LongtasksError) as error:
+        except (APIException, LongtasksError, SuspiciousOperation) as error:
             first = problem_response(error, {})
         except Exception as error:
             logger.exception("a stream could not begin")
@@ -94,8 +95,9 @@ class StreamApplication:
 class Watching:
     """One open stream."""
 
-    def __init__(self, source: Feed, scope: MutableMapping[str, Any], meta: dict[str, str]) -> None:
-        self._feed, self._scope, self._meta = source, scope, meta
+    def __init__(self, source: Feed, places: Places, scope: MutableMapping[str, Any], meta: dict[str, str]) -> None:
+        self._feed, self._places, self._scope, self._meta = source, places, scope, meta
+        self._viewer: Viewer | None = None  # once they have a place
         self._watcher: Watcher | None = None
         self._last_id: int | None = None
         self._task: Any = None
@@ -108,27 +110,31 @@ class Watching:
         match = _PATH.match(self._scope["path"])
         if match is None:
             return problem(404, "There is nothing here.")
+        query = read_stream_query(self._scope["query_string"])
         # Tokens are in memory, but for a look at the table now and then.
-        caller = await self._feed.in_thread(identify, self._meta, needs=READ)
+        viewer = await self._feed.in_thread(identify_viewer, self._meta, ticket=query.get("ticket"))
         if self._scope["method"] != "GET":
             return problem(405, f'Method "{self._scope["method"]}" not allowed.', headers={"Allow": "GET"})
-        last_id = self._meta.get("HTTP_LAST_EVENT_ID")
+        name, last_id = "Last-Event-ID", self._meta.get("HTTP_LAST_EVENT_ID")
+        if last_id is None:  # EventSource sends the header when it comes back by itself: it knows the newer one
+            name, last_id = "lastEventId", query.get("lastEventId")
         if last_id is not None and not _ID.match(last_id):
-            errors = [{"field": "Last-Event-ID", "message": "Must be the id of an event."}]
-            return problem(400, "Wrong: Last-Event-ID.", kind="invalid", fields=errors)
-        if self._feed.watchers >= WATCHERS:
-            return problem(503, "Too many watch. Try again.", headers={"Retry-After": "5"})
+            errors = [{"field": name, "message": "Must be the id of an event."}]
+            return problem(400, f"Wrong: {name}.", kind="invalid", fields=errors)
+        self._places.take(viewer.place)
+        self._viewer = viewer
         self._last_id = int(last_id) if last_id is not None else None
         task_id = match["task_id"]
         if task_id is not None:
-            self._task = await self._get_task(task_id, caller.sees_owner)
+            self._task = await self._get_task(task_id, viewer.sees_owner)
             task_id = self._task.id
-        watcher = Watcher(owner=caller.sees_owner, task_id=task_id)
+        viewer.check_task(task_id or "")
+        watcher = Watcher(owner=viewer.sees_owner, task_id=task_id)
         await self._feed.join(watcher)
         self._watcher = watcher
         if task_id is not None:
             # Again, now that nothing can be missed: it may have ended in between.
-            self._task = await self._get_task(task_id, caller.sees_owner)
+            self._task = await self._get_task(task_id, viewer.sees_owner)
             if self._task.ended and self._last_id is not None:
                 if (await self._replay_page(self._last_id, None)).changes:
                     return None
@@ -138,8 +144,9 @@ class Watching:
         return None
 
     async def run(self, send: Send, gone: asyncio.Task[None]) -> None:
-        """Send until the watcher leaves, the task ends, the token is revoked, or the hour is over."""
+        """Send until the watcher leaves, the task ends, the caller may no longer, or the hour is over."""
         assert self._watcher is not None
+        assert self._viewer is not None
         loop = asyncio.get_running_loop()
         until = loop.time() + LONGEST_SECONDS
 
@@ -156,7 +163,7 @@ class Watching:
                 message = await self._next(gone)
                 if loop.time() - checked_at >= HEARTBEAT_SECONDS:
                     checked_at = loop.time()
-                    if not await self._may_still():
+                    if not await self._feed.in_thread(self._viewer.may_still):
                         break
                     if message is None:
                         await write(b": still here\n\n")
@@ -175,6 +182,8 @@ class Watching:
     def end(self) -> None:
         if self._watcher is not None:
             self._feed.leave(self._watcher)
+        if self._viewer is not None:
+            self._places.leave(self._viewer.place)
 
     async def _missed(self) -> AsyncIterator[bytes]:
         """What happened since Last-Event-ID; without it, how the task stands."""
@@ -216,16 +225,6 @@ class Watching:
         getter.cancel()
         return None
 
-    async def _may_still(self) -> bool:
-        header = self._meta.get("HTTP_AUTHORIZATION")
-        if header is None:
-            return True
-        try:
-            await self._feed.in_thread(find_bearer, header)
-        except APIException:
-            return False
-        return True
-
     async def _get_task(self, task_id: str, owner: str | None) -> Any:
         return await self._feed.in_thread(queries.get_task, task_id=task_id, owner=owner)
 
@@ -240,12 +239,14 @@ def _format(message: Change | Progress) -> bytes:
 
 
 def _to_meta(scope: MutableMapping[str, Any]) -> dict[str, str]:
-    """The headers as WSGI names them."""
+    """The headers as WSGI names them, and who sends them."""
     meta: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
         key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
         meta.setdefault(key, []).append(value.decode("latin-1"))
-    return {key: ",".join(values) for key, values in meta.items()}
+    joined = {key: ("; " if key == "HTTP_COOKIE" else ",").join(values) for key, values in meta.items()}
+    client = scope.get("client")
+    return {**joined, "REMOTE_ADDR": client[0]} if client else joined
 
 
 def _encoded(headers: Any) -> list[tuple[bytes, bytes]]:

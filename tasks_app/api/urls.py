@@ -13,6 +13,7 @@ from tasks_app.api.errors import unknown_route
 from tasks_app.api.health_views import HealthViewSet
 from tasks_app.api.metrics_views import metrics
 from tasks_app.api.queue_views import QueueViewSet
+from tasks_app.api.stream_ticket_views import StreamTicketViewSet
 from tasks_app.api.views import BulkViewSet, TaskViewSet
 
 
@@ -34,6 +35,7 @@ urlpatterns = [
     route("tasks/<str:id>/cancel", TaskViewSet.as_view({"post": "cancel"}), "task-cancel"),
     route("tasks/<str:id>/retry", TaskViewSet.as_view({"post": "retry"}), "task-retry"),
     route("tasks/<str:id>/events", TaskViewSet.as_view({"get": "events"}), "task-events"),
+    route("stream-tickets", StreamTicketViewSet.as_view({"post": "create"}), "stream-tickets"),
     route("queues", QueueViewSet.as_view({"get": "list"}), "queues"),
     route("queues/<str:name>/pause", QueueViewSet.as_view({"post": "pause"}), "queue-pause"),
     route("queues/<str:name>/resume", QueueViewSet.as_view({"post": "resume"}), "queue-resume"),

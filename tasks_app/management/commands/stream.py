@@ -13,7 +13,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from tasks_app.api.stream_app import WATCHERS, StreamApplication
+from tasks_app.api.stream_app import StreamApplication
+from tasks_app.api.stream_places import PLACES
 
 
 class Command(BaseCommand):
@@ -33,7 +34,7 @@ class Command(BaseCommand):
             server_header=False,
             proxy_headers=False,
             backlog=2048,
-            limit_concurrency=WATCHERS + 200,
+            limit_concurrency=PLACES + 200,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=16 * 1024,

@@ -1,0 +1,35 @@
+"""The endpoint that issues tickets for the live stream; `stream_access` redeems them."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.exceptions import Throttled
+from rest_framework.request import Request
+
+from tasks_app import queries, stream_tickets
+from tasks_app.api import describe
+from tasks_app.api.lean import LeanViewSet
+from tasks_app.api.rendering import answer
+from tasks_app.api.serializers import StreamTicketSerializer
+from tasks_app.api.strict import get_reader
+from tasks_app.stream_tickets import Ticket, TooManyTickets
+from tasks_app.tokens import READ
+
+
+class StreamTicketViewSet(LeanViewSet):
+    """Issue tickets to whoever may read."""
+
+    needs_to_write = READ
+
+    @describe.ticket
+    def create(self, request: Request) -> HttpResponse:
+        wanted = get_reader(StreamTicketSerializer).read(self.read_body(request))
+        task_id = str(wanted.get("task_id", ""))
+        if task_id:
+            queries.get_task(task_id=task_id, owner=self.caller.sees_owner)  # raises UnknownTask
+        try:
+            secret, expires_at = stream_tickets.issue(Ticket(self.caller.token_id, task_id))
+        except TooManyTickets as error:
+            raise Throttled(wait=error.wait_seconds, detail=str(error)) from None
+        body = {"ticket": secret, "expiresAt": expires_at}
+        return answer(body, status=201, headers={"Cache-Control": "no-store"})
