@@ -4,60 +4,17 @@ import http.client
 import json
 import math
 import os
-import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.acceptance.conftest import Guarded
+from tests.acceptance.streams import wait_for_stream, wait_until_known, watch
 
-DEADLINE_SECONDS = 60.0
 POSTS = 400
 ROUNDS = 5
-
-
-@dataclass
-class Message:
-    id: str
-    event: str
-    data: Any
-
-
-class Stream:
-    """One open stream."""
-
-    def __init__(self, guarded: Guarded, path: str, headers: dict[str, str]) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.stream_port, timeout=DEADLINE_SECONDS)
-        self._connection.request("GET", path, headers=headers)
-        self.response = self._connection.getresponse()
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def messages(self) -> Iterator[Message]:
-        """Every message until the stream ends; comments are passed over."""
-        fields: dict[str, str] = {}
-        for line in iter(self.response.readline, b""):
-            text = line.decode().rstrip("\n")
-            if text:
-                name, _, value = text.partition(": ")
-                fields[name] = value
-            elif "data" in fields:
-                yield Message(fields.get("id", ""), fields.get("event", ""), json.loads(fields["data"]))
-                fields = {}
-
-    def until(self, status: str, *, task_id: str) -> list[Message]:
-        seen = []
-        for message in self.messages():
-            seen.append(message)
-            if (message.data.get("taskId"), message.data.get("status")) == (task_id, status):
-                return seen
-        raise AssertionError(f"the stream ended without {status} of {task_id}: {seen}")
 
 
 @pytest.fixture(autouse=True)
@@ -77,10 +34,6 @@ def _quiet(guarded: Guarded) -> None:
         return guarded.stack.sql(statement) == [(0,)]
 
     guarded.stack.wait_for(is_quiet, deadline_seconds=180, what="the tasks of earlier tests have ended")
-
-
-def watch(guarded: Guarded, path: str, headers: dict[str, str], *, last_id: str | None = None) -> Stream:
-    return Stream(guarded, path, headers if last_id is None else {**headers, "Last-Event-ID": last_id})
 
 
 def test_a_task_is_watched_to_its_end(guarded: Guarded) -> None:
@@ -155,17 +108,6 @@ def test_a_stream_that_broke_is_taken_up_without_a_gap(guarded: Guarded) -> None
     assert first in {message.data["taskId"] for message in before}
 
 
-def wait_for_stream(guarded: Guarded) -> None:
-    def answers() -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", guarded.stack.stream_port), timeout=1):
-                return True
-        except OSError:
-            return False
-
-    guarded.stack.wait_for(answers, deadline_seconds=30, what="stream answers")
-
-
 def test_who_may_not_watch_learns_nothing(guarded: Guarded) -> None:
     task_id = guarded.start(headers=guarded.ann)
     unknown = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
@@ -209,19 +151,21 @@ def test_wrong_requests_are_problems(
 def test_a_revoked_token_stops_watching(guarded: Guarded) -> None:
     token_id, headers = guarded.make_token("ann")
 
-    def is_known() -> bool:  # tokens that a process has not met are looked for once a second
-        with closing(watch(guarded, "/stream", headers)) as stream:
-            return bool(stream.response.status == 200)
-
-    guarded.stack.wait_for(is_known, deadline_seconds=10, what="the token is known")
-    with closing(watch(guarded, "/stream", headers)) as stream:
-        assert stream.response.status == 200
+    wait_until_known(guarded, headers)
+    ticket = guarded.stack.post("/stream-tickets", headers=headers).json["ticket"]
+    with ExitStack() as opened:
+        streams = [
+            opened.enter_context(closing(watch(guarded, path, sent)))
+            for path, sent in (("/stream", headers), (f"/stream?ticket={ticket}", {}))
+        ]
+        assert [stream.response.status for stream in streams] == [200, 200]
         guarded.stack.manage("token", "revoke", str(token_id))
         began = time.monotonic()
-        stream._connection.sock.settimeout(70)
-        for _ in iter(stream.response.readline, b""):
+        for stream in streams:
+            stream.wait_up_to(70)
+            for _ in iter(stream.response.readline, b""):
+                assert time.monotonic() - began < 70
             assert time.monotonic() - began < 70
-        assert time.monotonic() - began < 70
 
 
 def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> None:
@@ -244,14 +188,17 @@ def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> Non
             (cpu_seconds(guarded, "stream") - stream) / seconds,
         )
 
+    five_tokens = [guarded.make_token("bob")[1] for _ in range(5)]  # one may have 100 streams open
+    for headers in five_tokens:
+        wait_until_known(guarded, headers)
     guarded.stack.stop_role("worker")  # nobody changes what is watched
     try:
         idle = guarded.start(headers=guarded.bob)
         measure()
         alone = min(measure()[0] for _ in range(2))
         with ExitStack() as opened:
-            for _ in range(500):
-                stream = opened.enter_context(closing(watch(guarded, f"/tasks/{idle}/stream", guarded.bob)))
+            for headers in five_tokens * 100:
+                stream = opened.enter_context(closing(watch(guarded, f"/tasks/{idle}/stream", headers)))
                 assert stream.response.status == 200
             # What the neighbours of this machine add differs from round to round; what watchers cost shows in each.
             watched = share = math.inf

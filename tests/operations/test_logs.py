@@ -251,6 +251,8 @@ def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
         '{"password": "hunter2"}',
         '{\\"password\\": \\"hunter2\\"}',
         "token='hunter2'; a=1",
+        "GET /stream?lastEventId=1&ticket=hunter2 HTTP/1.1",
+        "GET /tasks/x/stream?access_token=hunter2&a=1",
         "amqp+ssl://user:hunter2@a and http://u:hunter2@b/c@d",
         "postgres://u:hunter2@",
         "X-Api-Key: hunter2",
