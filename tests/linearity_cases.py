@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ValidationError
@@ -31,7 +32,17 @@ from tasks_app import (
     tokens,
 )
 from tasks_app.admin.start_form import _say_name
-from tasks_app.api import answers, early_refusal, errors, json_limits, rendering, request_ids, serializers, stream_app
+from tasks_app.api import (
+    answers,
+    early_refusal,
+    errors,
+    json_limits,
+    rendering,
+    request_ids,
+    serializers,
+    stream_access,
+    stream_app,
+)
 from tasks_app.api.negotiation import JsonNegotiation, accepts_json, is_json
 from tasks_app.management.commands import prune, token
 from tasks_app.templatetags import task_display
@@ -284,6 +295,19 @@ def _header_cases() -> list[Case]:
             lambda text: (stream_app._PATH.match(f"/tasks/{text}/stream"), stream_app._ID.match(text)),
             texts("x", "/", "1", "stream/"),
             ("tasks_app/api/stream_app.py:_PATH", "tasks_app/api/stream_app.py:_ID"),
+        ),
+        Case(
+            "stream_access's query",
+            _quietly(lambda text: stream_access.read_stream_query(text.encode()), APIException, SuspiciousOperation),
+            texts("x", "&", "=", "%", "ticket=x&", "token"),
+        ),
+        Case(
+            "stream_access's cookie and origin",
+            lambda text: (
+                stream_access._read_session_key({"HTTP_COOKIE": f"sessionid={text}"}),
+                stream_access.is_same_origin({"HTTP_ORIGIN": text, "HTTP_HOST": "x"}),
+            ),
+            texts("x", ";", "=", "a=b;", "/", "http://", "[", '"', "\\"),
         ),
         Case(
             "stream_app._to_meta",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -72,11 +73,16 @@ def identify_viewer(meta: Mapping[str, Any], *, ticket: str | None) -> Viewer:
     """
     address = meta.get("REMOTE_ADDR", "")
     if "HTTP_AUTHORIZATION" not in meta:
-        if ticket is not None:
-            return _redeem(ticket, address=address)
-        key = _read_session_key(meta)
-        if key and not settings.API_OPEN:
-            return _identify_session(key, meta)
+        key = "" if settings.API_OPEN else _read_session_key(meta)
+        try:
+            if ticket is not None:
+                return _redeem(ticket, address=address)
+            if key:
+                return _identify_session(key, meta)
+        except Unauthorized:
+            with suppress(Unauthorized):
+                identify(meta, needs=READ)  # which counts a request without a valid token, as all others
+            raise
     return _to_viewer(identify(meta, needs=READ), address=address)
 
 
