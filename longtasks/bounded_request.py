@@ -24,14 +24,17 @@ class BoundedRequest(WSGIRequest):
 
 
 def bound_headers(environ: dict[str, Any]) -> None:
-    """Cut the Content-Type, and remove a Host or Cookie header that no sane client sends."""
+    """Cut the Content-Type, and empty a Host or Cookie header that no sane client sends.
+
+    A Host that HTTP/1.1 wants and that is missing counts as empty.
+    """
     content_type = environ.get("CONTENT_TYPE")
     if content_type is not None and len(content_type) > CONTENT_TYPE_CHARACTERS:
         # email.message, which Django parses it with, counts all quotation marks again at each semicolon.
         environ["CONTENT_TYPE"] = content_type[:CONTENT_TYPE_CHARACTERS]
     host = environ.get("HTTP_HOST")
-    if host is not None and len(host) > HOST_BYTES:
-        environ["HTTP_HOST"] = ""  # which is refused as an unknown host
+    if len(host) > HOST_BYTES if host is not None else environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
+        environ["HTTP_HOST"] = ""  # which is refused as an unknown host; without one Django would take its own name
     cookie = environ.get("HTTP_COOKIE")
     if cookie is not None:
         # http.cookies copies the rest of a quoted value at each backslash (CVE-2024-7592); our cookies hold none.

@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "longtasks.middleware.HostAndLengthMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "longtasks.browsers.BrowserMiddleware",
 ]
 
 if LONGTASKS.tracing:
@@ -103,6 +104,8 @@ LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
 STATIC_URL = "/static/"
 # Files are served from the packages themselves: no collectstatic before the first start.
 WHITENOISE_USE_FINDERS = True
+# No other origin's page has a use for them.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # The largest body that any view takes; the API's own, smaller limits are checked in its parsers.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024

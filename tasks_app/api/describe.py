@@ -79,7 +79,8 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] =
         None,
     ),
     403: (
-        "The token's scope does not reach so far, or the task type does not allow it: `errors` then names the parameter.",
+        "The token's scope does not reach so far, the task type does not allow it (`errors` then names the parameter), or "
+        "a browser says that a page of another origin asks.",
         "about:blank",
         "This takes a token of scope write; yours is of scope read.",
         None,
@@ -308,7 +309,7 @@ cancel = _operation(
     responses={
         200: _ok(answers.StartedTaskSerializer, "It has stopped.", {**_STARTED, "status": "canceled"}),
         202: _ok(answers.StartedTaskSerializer, "It is stopping.", {**_STARTED, "status": "started"}, 202),
-        **_problems(404, 406, 409, 503),
+        **_problems(404, 406, 409, 415, 503),
     },
 )
 retry = _operation(
@@ -321,7 +322,7 @@ retry = _operation(
     request=None,
     responses={
         202: _ok(answers.StartedTaskSerializer, "It is queued again.", _STARTED, 202),
-        **_problems(404, 406, 409, 503),
+        **_problems(404, 406, 409, 415, 503),
     },
 )
 history = _operation(
@@ -388,7 +389,7 @@ resume = _operation(
     needs=ADMIN,
     parameters=[_QUEUE_NAME, _RETRY_AFTER],
     request=None,
-    responses={200: _ok(answers.QueueSerializer, "It is served.", _QUEUE), **_problems(404, 406, 503)},
+    responses={200: _ok(answers.QueueSerializer, "It is served.", _QUEUE), **_problems(404, 406, 415, 503)},
 )
 live = _operation(
     "isLive",

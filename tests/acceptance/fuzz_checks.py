@@ -1,0 +1,52 @@
+"""What schemathesis checks beside its own: what a scope may do, and whose tasks a token sees.
+
+Loaded by schemathesis (SCHEMATHESIS_HOOKS), in a process of its own per token; test_schemathesis.py starts them.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+
+SCOPE = os.environ["FUZZ_SCOPE"]
+FOREIGN_MARK = os.environ["FUZZ_FOREIGN_MARK"]  # in the description of each task of an owner whom no token belongs to
+SEEN = Path(os.environ["FUZZ_SEEN"])  # the tasks that the answers held; the test asks the database whose they are
+SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+_seen: set[str] = set()
+
+
+@schemathesis.check
+def a_read_token_changes_nothing(ctx: Any, response: Any, case: Any) -> None:
+    """Whatever is not safe is refused."""
+    if SCOPE == "read" and case.method.upper() not in SAFE:
+        assert response.status_code >= 400, f"a token of scope read got {response.status_code}"
+
+
+@schemathesis.check
+def nobody_elses_tasks_are_in_the_answer(ctx: Any, response: Any, case: Any) -> None:
+    """The foreign owner's mark appears to the administrator only; the ids are kept for the test."""
+    if SCOPE != "admin":
+        assert FOREIGN_MARK not in response.text, "the answer holds another owner's task"
+    try:
+        data = response.json()
+    except ValueError:
+        return
+    new = set(find_tasks(data)) - _seen
+    if new:
+        _seen.update(new)
+        with SEEN.open("a") as file:
+            file.writelines(f"{task_id}\n" for task_id in new)
+
+
+def find_tasks(data: Any) -> Iterator[str]:
+    """Yield the ids of the tasks in an answer: objects with an id and a status."""
+    if isinstance(data, dict):
+        if isinstance(data.get("id"), str) and isinstance(data.get("status"), str):
+            yield data["id"]
+        for value in data.values():
+            yield from find_tasks(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from find_tasks(value)
