@@ -43,7 +43,7 @@ def spawn(
                 os._exit(1)
 
     def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 (a list of our own, no shell)
             list(command),
             env=dict(environment),
             stdin=subprocess.DEVNULL,

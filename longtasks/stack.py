@@ -34,7 +34,7 @@ PID_FILE = "up.pid"  # in DATA_DIR, while `make up` serves
 READY_SECONDS = 60
 STOP_SECONDS = 10
 LINE_BYTES = 128 * 1024  # printed in pieces of so many where a process ends no line
-EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (to recognise them; nothing binds to them)
 RESTART_FIRST_SECONDS, RESTART_MAX_SECONDS = 0.5, 10.0
 
 

@@ -56,7 +56,7 @@ def main() -> None:
         command = gunicorn_command()
     if shutil.which(command[0]) is None:
         sys.exit(f"longtasks: {command[0]} is not on PATH: pip install -r requirements-{command[0]}.txt")
-    os.execvpe(command[0], command, environment)
+    os.execvpe(command[0], command, environment)  # noqa: S606 (our own server; no shell wanted)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 ROOT = Path(__file__).resolve().parent.parent
-DEVELOPMENT_SECRET_KEY = "only-for-development-and-refused-in-production"
+DEVELOPMENT_SECRET_KEY = "only-for-development-and-refused-in-production"  # noqa: S105 (production refuses it)
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off", "")
 

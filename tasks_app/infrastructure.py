@@ -125,6 +125,6 @@ class Patience:
                 connection.close_if_unusable_or_obsolete()
         pause_seconds = min(1.0, 0.02 * 2**self._tries)
         self._tries += 1
-        time.sleep(pause_seconds * random.uniform(0.5, 1.0))
+        time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 (jitter is no secret)
         if self._while_waiting is not None:
             self._while_waiting()

@@ -45,7 +45,7 @@ HUNG_SECONDS: Final = 0.5  # a connection that is dead says so at once
 REST_SECONDS: Final = 1.0  # a database that hung is left alone for so long: who asks meanwhile would wait as well
 _hung_until: Final[dict[str, float]] = {}  # by alias; of this process, by its monotonic clock
 _JSON: Final = frozenset({"params", "counts"})
-_SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"
+_SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"  # noqa: S608 (names of our own)
 _IDS_A_QUERY: Final = 1000
 _TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at"})
 

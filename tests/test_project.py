@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 
 import pytest
@@ -143,3 +144,43 @@ def test_make_help_lists_every_target_of_the_readers() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     listed = set(re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE))
     assert listed >= {"help", "demo", "up", "manage", "test", "test-embedded", "check"}
+
+
+NOQA = re.compile(r"#\s*noqa:\s*[A-Z0-9, ]*?\bS\d{3}\b[A-Z0-9, ]*(?P<reason>.*)")
+
+
+def find_unreasoned(line: str) -> bool:
+    """Whether a line turns a security rule off and does not say why."""
+    found = NOQA.search(line)
+    return found is not None and re.match(r"\(.{4,}\)", found["reason"]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("x = random()  # no" + "qa: S311", True),
+        ("x = random()  # no" + "qa: DTZ005, S311", True),
+        ("x = random()  # no" + "qa: S311 ()", True),
+        ("x = random()  # no" + "qa: S311 (jitter)", False),
+        ("x = now()  # no" + "qa: DTZ005", False),
+    ],
+)
+def test_a_reason_is_recognised(line: str, *, wanted: bool) -> None:
+    assert find_unreasoned(line) is wanted
+
+
+def test_security_rules_are_on_and_each_exception_says_why() -> None:
+    files = [path for path in ROOT.rglob("*.py") if not path.relative_to(ROOT).parts[0].startswith(".")]
+    assert len(files) > 300
+    unreasoned = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if find_unreasoned(line)
+    ]
+    assert not unreasoned, "say in parentheses behind the rule why it is off here:\n" + "\n".join(unreasoned)
+    project = (ROOT / "pyproject.toml").read_text()
+    assert "S" in tomllib.loads(project)["tool"]["ruff"]["lint"]["select"]
+    off = [line for line in project.splitlines() if re.search(r'"S\d{3}"', line)]
+    assert off
+    assert not [line for line in off if "#" not in line]

@@ -29,7 +29,7 @@ def describe_machine() -> dict[str, Any]:
         "memoryGiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": _system(),
         "kernel": platform.release(),
-        "fileSystem": _file_system(Path("/tmp")),
+        "fileSystem": _file_system(Path(tempfile.gettempdir())),
         "fsyncMicroseconds": round(_fsync_microseconds()),
         "versions": _versions(),
     }

@@ -36,7 +36,7 @@ class RowWriter:
         self._count_labels: dict[str, str] = {}
 
     def write_all(self, tasks: Iterable[TaskRecord]) -> SafeString:
-        return mark_safe("".join(map(self.write, tasks)))
+        return mark_safe("".join(map(self.write, tasks)))  # noqa: S308 (made by write)
 
     def write(self, task: TaskRecord) -> SafeString:
         """Return the `tr` of a task; `data-live-id` marks one that may still change."""
@@ -56,7 +56,7 @@ class RowWriter:
                 f'<td class="lt-tick"><input type="checkbox" name="task" value="{task_id}" aria-label="{label}" '
                 f"data-live-keep></td>"
             )
-        return mark_safe(
+        return mark_safe(  # noqa: S308 (what is not markup is escaped)
             f'<tr id="task-{task_id}"{live}>{tick}'
             f"{self._cell('Status', self._badge(task))}"
             f'<th scope="row" data-label="{self._labels["Task"]}"><a href="{self._page.replace("ID", task_id)}">{title}</a>'

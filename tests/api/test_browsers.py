@@ -53,7 +53,9 @@ unsafe = pytest.mark.parametrize(("method", "path"), list(unsafe_endpoints()))
 
 
 def test_the_routes_are_read() -> None:
-    assert {"/tasks", "/tasks/bulk", "/queues/low/pause", "/queues/low/resume"} < {path for _, path in unsafe_endpoints()}
+    assert {"/tasks", "/tasks/bulk", "/queues/low/pause", "/queues/low/resume"} < {
+        path for _, path in unsafe_endpoints()
+    }
 
 
 @unsafe
@@ -80,7 +82,10 @@ def test_the_queue_is_not_paused(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize("headers", HERE.values(), ids=HERE)
 def test_own_pages_and_other_clients_go_on(headers: dict[str, str]) -> None:
     for path in ("/queues/low/pause", "/queues/low/resume"):
-        assert Client().post(path, content_type="application/json", headers={"Host": "testserver", **headers}).status_code == 200
+        assert (
+            Client().post(path, content_type="application/json", headers={"Host": "testserver", **headers}).status_code
+            == 200
+        )
 
 
 def test_a_page_without_tls_is_another_origin_than_one_with_it() -> None:

@@ -46,7 +46,7 @@ class Command(BaseCommand):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (this very command again)
 
     def run(self, *, once: bool) -> None:
         """Work until asked to stop, and wait for what is under way then."""

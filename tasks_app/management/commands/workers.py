@@ -178,7 +178,7 @@ class WorkerProcess:
         self.is_suspect = False
         self.hang = ""  # why it was killed from here
         try:
-            self.popen = subprocess.Popen(
+            self.popen = subprocess.Popen(  # noqa: S603 (a list of our own, no shell)
                 [*command.command, "--name", self.name],
                 env=command.environment | {pulse.VARIABLE: str(self.pulse.worker_end)},
                 pass_fds=[self.pulse.worker_end],
