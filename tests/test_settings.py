@@ -122,6 +122,8 @@ def test_a_wrong_value_ends_the_start_with_one_line() -> None:
 def test_production_starts_with_good_values() -> None:
     ended = import_settings("settings.production", GOOD_PRODUCTION)
     assert ended.returncode == 0, ended.stderr
+    for line in ("SESSION_COOKIE_SECURE = True", "CSRF_COOKIE_SECURE = True", "SECURE_SSL_REDIRECT = True"):
+        assert line in ended.stdout
 
 
 @pytest.mark.parametrize(
