@@ -62,6 +62,9 @@ MIDDLEWARE = [
 if LONGTASKS.tracing:
     MIDDLEWARE.insert(1, "tasks_app.tracing.TracingMiddleware")
 
+# Who has a copy of the database is not logged in by it.
+SESSION_ENGINE = "longtasks.sessions"
+
 ROOT_URLCONF = "longtasks.urls"
 WSGI_APPLICATION = "longtasks.wsgi.application"
 TEMPLATES = [

@@ -128,5 +128,6 @@ class RqPagesAdmin(QueueAdmin):
         patterns = super().get_urls()
         for pattern in patterns:
             view = self.admin_site.admin_view(empty_queue) if pattern.name == "django_rq_clear" else pattern.callback
-            pattern.callback = requires(can_administer)(_told(view))
+            # The login comes first: who is not logged in is led there, as from every other page.
+            pattern.callback = self.admin_site.admin_view(requires(can_administer)(_told(view)))
         return patterns

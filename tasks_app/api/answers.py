@@ -142,7 +142,9 @@ class QueueSerializer(LeanSerializer):
     endedPerSecond = serializers.FloatField(source="ended_per_second", help_text="Over the last seconds.")
     workers = serializers.SerializerMethodField(help_text="Workers alive that serve it.")
     pausedAt = serializers.DateTimeField(source="paused_at", allow_null=True)
-    pausedBy = serializers.CharField(source="paused_by", allow_blank=True)
+    pausedBy = serializers.CharField(
+        source="paused_by", allow_blank=True, help_text="Empty for a token that is not of scope `admin`."
+    )
     reason = serializers.CharField(allow_blank=True, help_text="Why it is paused.")
 
     def get_workers(self, instance: Any) -> int:

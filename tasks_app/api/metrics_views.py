@@ -16,17 +16,20 @@ from tasks_app.api.access import identify
 from tasks_app.api.errors import problem, problem_response
 from tasks_app.errors import LongtasksError
 from tasks_app.metrics import TaskCollector
-from tasks_app.tokens import READ
+from tasks_app.tokens import ADMIN
 
 _tasks: Final = TaskCollector()
 
 
 @csrf_exempt
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer in Prometheus's text format whoever sends a token, or anyone with METRICS_OPEN."""
+    """Answer in Prometheus's text format whoever sends a token of scope admin, or anyone with METRICS_OPEN.
+
+    The numbers are of all owners.
+    """
     if not settings.LONGTASKS.metrics_open:
         try:
-            identify(request.META, needs=READ)
+            identify(request.META, needs=ADMIN)
         except (APIException, LongtasksError) as error:
             return problem_response(error, {})
     if request.method not in ("GET", "HEAD"):

@@ -168,8 +168,19 @@ def test_what_is_open_is_open(settings: Any) -> None:
     assert Client().get("/metrics").status_code == 200
 
 
-def test_metrics_take_a_token(make: Any) -> None:
-    assert make("prometheus", "read").get("/metrics").status_code == 200
+def test_metrics_take_an_administrators_token(make: Any) -> None:
+    assert make("prometheus", "admin").get("/metrics").status_code == 200
+    for scope in ("read", "write"):
+        assert "scope admin" in assert_problem(make("ann", scope).get("/metrics"), 403)["detail"]
+
+
+def test_who_has_paused_a_queue_is_for_administrators(make: Any) -> None:
+    administrator = make("root", "admin")
+    call(administrator, "POST", "/queues/low/pause")
+    shown = {scope: make("ann", scope).get("/queues").json()["queues"][1] for scope in ("read", "admin")}
+    assert shown["admin"]["pausedBy"] == "root"
+    assert shown["read"]["pausedBy"] == ""
+    assert shown["read"] == {**shown["admin"], "pausedBy": ""}
 
 
 def test_an_open_api_still_refuses_wrong_tokens(settings: Any, make: Any) -> None:

@@ -1,0 +1,1 @@
+"""Who sees, touches and stops what: every door with every caller, and what must tell nothing of another's."""
