@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -59,7 +60,7 @@ class TaskRowAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show a page of rows: of one task in the order of its records, else the newest first."""
         if not self.has_view_permission(request):
-            return self.admin_site.login(request)
+            raise PermissionDenied
         form = RowFilterForm(request.GET, auto_id="filter-%s")
         task_id = form.cleaned_data["task"] if form.is_valid() else None
         cursor = request.GET.get("cursor", "")

@@ -33,6 +33,7 @@ from tasks_app.line import AWAY
 
 # Canceling takes its time; more than so many are canceled by asking again.
 EMPTY_TASKS: Final = 20_000
+_ROW_PAGES: Final = {f"django_rq_dashboard_{name}" for name in ("add", "change", "delete", "history")}
 
 
 class ShownWorker(Worker):
@@ -101,7 +102,7 @@ def _told(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
             return HttpResponseRedirect(reverse("admin:django_rq_dashboard_changelist"))
         except (*AWAY, LongtasksError) as error:
             return problem_response(error, {"request": request})
-        except (AssertionError, ValueError, IndexError) as error:
+        except (AssertionError, ValueError, IndexError, ImproperlyConfigured) as error:  # no rq-scheduler, for one
             raise Http404(str(error)) from error
 
     return telling
@@ -125,7 +126,8 @@ class RqPagesAdmin(QueueAdmin):
         return can_administer(request)
 
     def get_urls(self) -> list[Any]:
-        patterns = super().get_urls()
+        # Those of a model's rows answer 500: Dashboard has no table.
+        patterns = [pattern for pattern in super().get_urls() if pattern.name and pattern.name not in _ROW_PAGES]
         for pattern in patterns:
             view = self.admin_site.admin_view(empty_queue) if pattern.name == "django_rq_clear" else pattern.callback
             # The login comes first: who is not logged in is led there, as from every other page.

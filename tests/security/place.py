@@ -1,0 +1,215 @@
+"""The service at one moment, with tasks of two owners in it: made once, looked at, and put back after a change.
+
+Owns what is where; the tests compare two looks.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.apps import apps
+from django.contrib.auth.models import Group, User
+from django.contrib.sessions.models import Session
+from django.db import connection, transaction
+from django.db.models import Model
+from django.test import Client
+
+from catalog.models import MODELS
+from tasks_app import commands, queue, set_aside, tokens
+from tasks_app.commands import NewTask
+from tasks_app.mirror import Mirror
+from tasks_app.models import ApiToken, SetAsideItem, TaskCheckpoint, TaskRecord
+from tests.catalog.conftest import upload
+from tests.security.callers import OTHER, OWNER
+from tests.security.doors import Door
+
+# What must be seen by nobody but the owner, administrators and the staff that may look.
+SECRETS: Final = ("described-by-ann", "raised-by-anns-task", OWNER)
+
+
+class Place:
+    """What doors need to be tried: a waiting and a failed task of the owner's, their rows, one of each other thing."""
+
+    def __init__(self) -> None:
+        self.waiting = self._start(OWNER, "described-by-ann")
+        self.failed = self._start(OWNER, "described-by-ann")
+        self.others = self._start(OTHER, "described-by-bob")
+        run_mirror()
+        self._fail(self.failed)
+        upload(records=2, task_id=uuid.UUID(self.failed))
+        set_aside.note(kind=set_aside.TASK, key=self.waiting, payload=b"described-by-ann", error="it was wrong")
+        user = User.objects.create_user("somebody", password="a password")
+        Group.objects.create(name="some group")
+        self._keys = {model: model.objects.order_by("pk").first().pk for model in (*MODELS, Group, SetAsideItem)}
+        self._keys |= {User: user.pk, ApiToken: tokens.create_token(owner=OWNER, scope="read")[0].pk}
+        self._redis = queue.get_connection()
+        self._dump: dict[bytes, bytes] = {}
+        self._ends: dict[bytes, int] = {}
+        self._seen: dict[str, Any] = {}
+
+    def keep(self) -> None:
+        """What Redis holds now is what `restored` goes back to."""
+        self._dump = self._look_at_redis()
+        self._ends = {key: self._redis.pttl(key) for key in self._dump}
+        self._seen = self.look()
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Whatever changes inside is as before afterwards: rows and Redis."""
+        with transaction.atomic():
+            yield
+            transaction.set_rollback(True)
+        if self._look_at_redis() == self._seen["Redis"]:
+            return  # each write waits for the disk
+        pipeline = self._redis.pipeline()
+        pipeline.flushdb()
+        for key, value in self._dump.items():
+            pipeline.restore(key, max(0, self._ends[key]), value)
+        pipeline.execute()
+
+    def send(self, client: Client, door: Door) -> Any:
+        """Go through a door: a form to the dashboard, JSON to the API."""
+        address, content = self.address(door.route), self.form(door)
+        if door.route.startswith("admin"):
+            if door.method == "POST":
+                return client.post(address, content)
+            return client.generic(door.method, address)
+        body = "" if door.method in ("GET", "HEAD") else json.dumps(content)
+        return client.generic(door.method, address, body, content_type="application/json")
+
+    def has_changed(self) -> bool:
+        """Tell whether anything is not as it was kept, for what is noted of a session."""
+        return self.look() != self._seen
+
+    def look(self) -> dict[str, Any]:
+        """All that could have changed: every table's rows, and all of Redis."""
+        seen: dict[str, Any] = {}
+        with connection.cursor() as cursor:
+            for model in apps.get_models(include_auto_created=True):
+                if model is Session or not model._meta.managed:
+                    continue
+                cursor.execute(f"SELECT * FROM {connection.ops.quote_name(model._meta.db_table)}")
+                seen[model._meta.db_table] = cursor.fetchall()
+        seen["Redis"] = self._look_at_redis()
+        return seen
+
+    def _look_at_redis(self) -> dict[bytes, bytes]:
+        keys = sorted(self._redis.keys())
+        pipeline = self._redis.pipeline(transaction=False)
+        for key in keys:
+            pipeline.dump(key)
+        return dict(zip(keys, pipeline.execute(), strict=True))
+
+    def address(self, route: str) -> str:
+        """The address that a route stands for here."""
+        address = route
+        task = self.failed if route.endswith(("/retry", "/retry/", "/again/")) else self.waiting
+        for placeholder, value in {
+            "<str:id>": task,
+            "<str:task_id>": task,
+            "<str:job_id>": task,
+            "<str:name>": "low",
+            "<int:queue_index>": "1",
+            "<str:key>": "w1",
+            "<int:scheduler_index>": "0",
+            "<int:connection_index>": "0",
+            "<str:scheduler_name>": "nightly",
+            "<path:cron_job_name>": "prune",
+            "<str:result_id>": "1-0",
+            "<path:content_type_id>/<path:object_id>": "1/1",
+            "<path:object_id>": self._key_of(route),
+            "<id>": str(self._keys[User]),
+            "<path:row>": "1/1/",
+            "<path:path>": "tasks_app/icon.svg",
+            "(?P<token>[\\w]+)?": "token",
+            "(?P<url>.*)$": "nothing/here",
+            "/?$": "",
+            "^": "",
+            "$": "",
+        }.items():
+            address = address.replace(placeholder, value)
+        assert not set("<>^$?") & set(address), f"say what stands for the parts of {route} in {__name__}"
+        return f"/{address}"
+
+    def _key_of(self, route: str) -> str:
+        rows: dict[str, type[Model]] = {
+            "auth/user/": User,
+            "auth/group/": Group,
+            "tasks_app/apitoken/": ApiToken,
+            "tasks_app/setasideitem/": SetAsideItem,
+            "catalog/user/": MODELS[0],
+            "catalog/product/": MODELS[1],
+            "catalog/orderitem/": MODELS[2],
+        }
+        return next((str(self._keys[model]) for part, model in rows.items() if part in route), "1")
+
+    def form(self, door: Door) -> dict[str, Any]:
+        """What a caller sends to this door so that it does what it is there for."""
+        address, action = self.address(door.route), door.action
+        if door.route in ("tasks", "tasks/bulk"):
+            params: dict[str, Any] = {"taskId": self.failed} if action == "purge" else {"numRecords": 2}
+            task = {"name": action or "upload", "params": params}
+            return {"tasks": [task]} if door.route == "tasks/bulk" else task
+        if door.route.endswith("taskrecord/change/"):
+            task_id = self.failed if action == "retry" else self.waiting
+            return {"action": action or "cancel", "task": [task_id]}
+        if door.route.endswith("/priority/"):
+            return {"priority": "high"}
+        if door.route.endswith("taskrecord/start/"):
+            name = action or "upload"
+            params = {"params-taskId": self.failed} if name == "purge" else {"params-numRecords": "2"}
+            return {"type": name, "priority": "low", "description": "", **params}
+        if "queues/actions/" in door.route:
+            return {"action": action or "delete", "job_ids": [self.waiting]}
+        if "queues/confirm-action/" in door.route:
+            return {"action": "delete", "_selected_action": [self.waiting], "next_url": "/admin/"}
+        if action:
+            return {"action": action, "_selected_action": [self._key_of(address)], "post": "yes"}
+        forms = {
+            "apitoken/add/": {"owner": "carl", "scope": "read"},
+            "auth/user/add/": {"username": "new", "usable_password": "true", **_passwords("A long passw0rd")},
+            "auth/user/<id>/password/": {"usable_password": "true", **_passwords("A long passw0rd")},
+            "auth/group/add/": {"name": "new"},
+            "auth/group/<path:object_id>/change/": {"name": "renamed"},
+            "auth/user/<path:object_id>/change/": {
+                "username": "renamed", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00",
+            },
+            "/delete/": {"post": "yes"},
+            "password_change/": {
+                "old_password": "a password", "new_password1": "A long passw0rd", "new_password2": "A long passw0rd",
+            },
+        }  # fmt: skip
+        return next((form for part, form in forms.items() if part in door.route), {})
+
+    @staticmethod
+    def _start(owner: str, description: str) -> str:
+        task = NewTask("upload", {"numRecords": 3}, description=description)
+        return commands.start_task(task=task, owner=owner).snapshot.id
+
+    @staticmethod
+    def _fail(task_id: str) -> None:
+        error, now = "ValueError: raised-by-anns-task", datetime.now(UTC)
+        TaskCheckpoint.objects.update_or_create(
+            task_id=uuid.UUID(task_id),
+            defaults={"outcome": "failed", "epoch": 1, "error": error, "ended_at": now, "updated_at": now},
+        )
+        TaskRecord.objects.filter(pk=task_id).update(status="failed", epoch=1, error=error, ended_at=now)
+        redis = queue.get_connection()
+        redis.delete(queue.job_key(task_id))
+        redis.lrem(queue.queue_key("low"), 0, task_id)
+
+
+def run_mirror() -> None:
+    """Let the mirror read all that the stream holds."""
+    reader = Mirror(connection=queue.get_connection())
+    while reader.step():
+        pass
+
+
+def _passwords(password: str) -> dict[str, str]:
+    return {"password1": password, "password2": password}

@@ -1,0 +1,110 @@
+"""Every door with every caller: who may gets through, who may not changes nothing and learns nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import nullcontext
+from http.cookies import SimpleCookie
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from tasks_app.models import ApiToken
+from tests.security import rules
+from tests.security.callers import Caller, make_callers
+from tests.security.doors import STREAM, Door, list_doors
+from tests.security.place import SECRETS, Place
+from tests.security.rules import RULES, Rule, list_permissions, rule_of
+from tests.security.table import write_table
+
+pytestmark = pytest.mark.django_db
+ALL_CELLS = "MATRIX_ALL_CELLS"  # set by `python -m tests.security`
+CELLS = 8_000  # at least: fewer come of a list that has lost its doors
+
+
+@pytest.fixture(autouse=True)
+def _closed(settings: Any) -> None:
+    settings.API_OPEN = False
+
+
+def test_every_door_has_a_rule() -> None:
+    lacking = sorted(
+        {f"{door.route} [{door.action}]".removesuffix(" []") for door in list_doors() if not rule_of(door)}
+    )
+    assert not lacking, f"Say in RULES of {rules.__name__} who may use: {lacking}"
+
+
+def test_every_rule_has_a_door() -> None:
+    known = {f"{door.route} [{door.action}]".removesuffix(" []") for door in list_doors()}
+    assert not RULES.keys() - known, f"Delete from RULES of {rules.__name__}: there is no such door any more."
+
+
+def test_every_cell() -> None:
+    place = Place()
+    everybody = make_callers(permissions=list_permissions())
+    place.keep()
+    never = _list_never()
+    wrong: list[str] = []
+    cells = 0
+    before = place.look()
+    for door in _list_http_doors():
+        rule = rule_of(door)
+        assert rule is not None
+        for caller in _choose(everybody, door, rule):
+            cells += 1
+            wrong += [f"{door} as {caller.name}: {words}" for words in _try(place, door, caller, rule, never)]
+        after = place.look()
+        if after != before:
+            wrong.append(f"{door}: a caller who may not, or a read, has changed {_differing(before, after)}")
+            before = after
+    assert not wrong, f"{len(wrong)} of {cells:,} cells\n" + "\n".join(wrong)
+    assert cells > CELLS
+    if ALL_CELLS in os.environ:
+        print("\n" + write_table(everybody, cells))
+
+
+def _choose(everybody: list[Caller], door: Door, rule: Rule) -> list[Caller]:
+    """Those who try a door. Seldom methods: one caller of each kind that gets the same answer, unless all are wanted."""
+    if ALL_CELLS in os.environ or door.method in ("GET", "POST"):
+        return everybody
+    alike = {(caller.kind, *map(str, rule.expect(caller, door))): caller for caller in everybody}
+    return list(alike.values())
+
+
+def _try(place: Place, door: Door, caller: Caller, rule: Rule, never: list[str]) -> Iterator[str]:
+    """Send one request; yield what is wrong with what came of it."""
+    may, statuses = rule.expect(caller, door)
+    cookies = caller.client.cookies.output(header="").strip()
+    writes = may and door.method not in rules.READS
+    with place.restored() if writes else nullcontext():
+        response = place.send(caller.client, door)
+        if getattr(rule, "changes", False) and may and door.method == "POST" and not place.has_changed():
+            yield "it should have changed something"
+    caller.client.cookies = SimpleCookie(cookies)
+    if response.status_code not in statuses:
+        yield f"answers {response.status_code} ({response.headers.get('Location', '')}) instead of {set(statuses)}"
+    is_redirect = response.status_code == 302 and not may
+    if is_redirect and not response.headers["Location"].startswith("/admin/"):
+        yield f"leads to {response.headers['Location']}"
+    shown = response.getvalue() + str(response.headers).encode()
+    told = [text for text in never if text.encode() in shown]
+    refused = response.status_code >= 300
+    if (refused and not may) or not rules.may_be_told(caller, rule):
+        told += [text for text in SECRETS if text.encode() in shown]
+    if told:
+        yield f"tells {told}"
+
+
+def _list_http_doors() -> list[Door]:
+    return [door for door in list_doors() if not door.route.startswith(STREAM)]
+
+
+def _list_never() -> list[str]:
+    """What no page shows, to whomever."""
+    return [*User.objects.values_list("password", flat=True), *ApiToken.objects.values_list("digest", flat=True)]
+
+
+def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return [name for name in after if before.get(name) != after[name]]

@@ -1,0 +1,117 @@
+"""A copy of the database or of Redis is no key: nothing that stands in it opens a door."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test import Client
+
+from tasks_app import commands, queue, tokens, webhook_sending
+from tasks_app.commands import NewTask
+from tests.security.place import run_mirror
+
+pytestmark = pytest.mark.django_db
+WEBHOOK_SECRET = "the-secret-that-signs-webhooks-of-this-test"
+_WORD = re.compile(r"[\w.~+/=:-]{8,}", re.ASCII)
+
+
+@pytest.fixture
+def used(settings: Any) -> tuple[str, Client]:
+    """A service in use: a valid token, someone logged in, a task with a callback."""
+    settings.API_OPEN = False
+    settings.LONGTASKS = replace(settings.LONGTASKS, webhook_secret=WEBHOOK_SECRET)
+    _, secret = tokens.create_token(owner="ann", scope="admin")
+    tokens.known.forget()
+    browser = Client()
+    browser.force_login(User.objects.create_superuser("super", password="a password"))
+    assert browser.get("/admin/tasks_app/taskrecord/").status_code == 200
+    task = NewTask("upload", {"numRecords": 1}, callback_url="https://example.com/hook")
+    commands.start_task(task=task, owner="ann", idempotency_key="a-key", request_id="a-request")
+    run_mirror()
+    return secret, browser
+
+
+def test_what_stands_in_the_stores_opens_nothing(used: tuple[str, Client]) -> None:
+    secret, browser = used
+    cookie = browser.cookies["sessionid"].value
+    found = sorted({word for text in (*_read_tables(), *_read_redis()) for word in (text, *_WORD.findall(text))})
+    assert len(found) > 100
+    for text in found:
+        assert secret not in text
+        assert cookie not in text
+        assert WEBHOOK_SECRET not in text
+        assert tokens.known.find(text) is None, f"{text!r} is a token"
+    store = import_module(django_settings.SESSION_ENGINE).SessionStore
+    message = {"timestamp": "1", "body": b"{}"}
+    signature = webhook_sending.sign(secret=WEBHOOK_SECRET, **message)
+    for text in found:
+        assert webhook_sending.sign(secret=text, **message) != signature, f"{text!r} signs webhooks"
+        assert store(text).load() == {}, f"{text!r} is a session"
+
+
+def test_a_session_is_found_by_its_cookie_only(used: tuple[str, Client]) -> None:
+    _, browser = used
+    address = "/admin/tasks_app/taskrecord/"
+    stranger = Client()
+    for row in Session.objects.all():
+        stranger.cookies["sessionid"] = row.session_key
+        assert stranger.get(address).status_code == 302
+    stranger.cookies["sessionid"] = browser.cookies["sessionid"].value
+    assert stranger.get(address).status_code == 200
+
+
+def test_a_session_ends_with_the_logout(used: tuple[str, Client]) -> None:
+    _, browser = used
+    cookie = browser.cookies["sessionid"].value
+    browser.post("/admin/logout/")
+    assert not Session.objects.exists()
+    browser.cookies["sessionid"] = cookie
+    assert browser.get("/admin/tasks_app/taskrecord/").status_code == 302
+
+
+def test_a_password_change_keeps_this_session_and_no_other(used: tuple[str, Client]) -> None:
+    _, browser = used
+    elsewhere = Client()
+    elsewhere.force_login(User.objects.get())
+    form = {"old_password": "a password", "new_password1": "A long passw0rd", "new_password2": "A long passw0rd"}
+    assert browser.post("/admin/password_change/", form).status_code == 302
+    assert browser.get("/admin/tasks_app/taskrecord/").status_code == 200
+    assert elsewhere.get("/admin/tasks_app/taskrecord/").status_code == 302
+
+
+def _read_tables() -> Iterator[str]:
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+            for row in cursor.fetchall():
+                for value in row:
+                    yield value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _read_redis() -> Iterator[str]:
+    redis: Any = queue.get_connection()
+    for key in redis.scan_iter():
+        yield key.decode(errors="replace")
+        for value in _READERS[redis.type(key)](redis, key):
+            yield value.decode(errors="replace")
+
+
+_READERS: dict[bytes, Callable[[Any, bytes], list[bytes]]] = {
+    b"string": lambda redis, key: [redis.get(key)],
+    b"hash": lambda redis, key: [part for pair in redis.hgetall(key).items() for part in pair],
+    b"list": lambda redis, key: redis.lrange(key, 0, -1),
+    b"set": lambda redis, key: redis.smembers(key),
+    b"zset": lambda redis, key: redis.zrange(key, 0, -1),
+    b"stream": lambda redis, key: [
+        part for _, entry in redis.xrange(key) for pair in entry.items() for part in pair
+    ],
+}

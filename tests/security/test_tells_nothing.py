@@ -1,0 +1,199 @@
+"""What could tell of another owner's tasks besides the tasks themselves: keys, cursors, ETags, limits, 404s, effort."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tasks_app import commands, events, queue, tokens
+from tasks_app.api import rates
+from tasks_app.models import TaskRecord
+from tests.security.place import run_mirror
+
+pytestmark = pytest.mark.django_db
+UPLOAD = {"name": "upload", "params": {"numRecords": 1}, "description": "anns"}
+Make = Callable[..., Client]
+
+
+@pytest.fixture(autouse=True)
+def _closed(settings: Any) -> Iterator[None]:
+    settings.API_OPEN = False
+    yield
+    tokens.known.forget()
+
+
+@pytest.fixture
+def make() -> Make:
+    """A client with a new token: `make("ann", "read")`."""
+
+    def make(owner: str, scope: str = "write") -> Client:
+        _, secret = tokens.create_token(owner=owner, scope=scope)
+        tokens.known.forget()
+        return Client(headers={"Authorization": f"Bearer {secret}"})
+
+    return make
+
+
+def post(client: Client, path: str, body: Any = None, **headers: str) -> Any:
+    return client.post(path, body or {}, content_type="application/json", headers=headers)
+
+
+def start(client: Client, **headers: str) -> str:
+    answer = post(client, "/tasks", UPLOAD, **headers)
+    assert answer.status_code == 201, answer.content
+    run_mirror()
+    return str(answer.json()["id"])
+
+
+def seen(answer: Any, *, known: str = "") -> tuple[int, bytes, dict[str, str]]:
+    """All that a client sees, but the id that it sent, the request's own id and the time."""
+    headers = {name: value for name, value in answer.items() if name not in ("X-Request-ID", "Date")}
+    return answer.status_code, answer.content.replace(known.encode(), b"ID"), headers
+
+
+# --- the same key, cursor, ETag, request id
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/bulk"])
+@pytest.mark.parametrize("body", [UPLOAD, {"name": "upload", "params": {"numRecords": 2}}])
+def test_a_key_of_another_owner_neither_replays_nor_clashes(make: Make, path: str, body: dict[str, Any]) -> None:
+    first, second = ({"tasks": [each]} if path.endswith("bulk") else each for each in (UPLOAD, body))
+    ann, bob = make("ann"), make("bob")
+    key = {"Idempotency-Key": "the-key"}
+    assert post(ann, path, first, **key).status_code == 201
+    answer = post(bob, path, second, **key)
+    assert answer.status_code == 201
+    assert "Idempotency-Replayed" not in answer
+    run_mirror()
+    assert sorted(TaskRecord.objects.values_list("owner", flat=True)) == ["ann", "bob"]
+
+
+def test_owner_and_key_are_not_run_together() -> None:
+    pairs = [("a", "b:c"), ("a:b", "c"), ("", "a:b"), ("A", "b:c"), ("ab", "c"), ("a", "bc"), ("\u00e1", "b:c")]
+    assert len({commands._redis_key(*pair) for pair in pairs}) == len(pairs)
+
+
+def test_a_cursor_of_another_owner_leads_to_ones_own_rows_only(make: Make) -> None:
+    ann, bob = make("ann"), make("bob")
+    mine = start(bob)
+    for _ in range(3):
+        start(ann)
+    following = ann.get("/tasks?limit=1").json()["next"]
+    answer = bob.get(following)
+    assert answer.status_code == 200
+    assert {task["id"] for task in answer.json()["tasks"]} <= {mine}
+    cursor = following.partition("cursor=")[2]
+    strange = [cursor, cursor[:-1] + ("0" if cursor[-1] != "0" else "1")]
+    assert len({bob.get(f"/tasks?cursor={each}").status_code for each in strange}) == 1
+
+
+def test_lists_count_ones_own_only(make: Make) -> None:
+    ann, bob = make("ann"), make("bob")
+    before = seen(bob.get("/tasks"))
+    for _ in range(3):
+        start(ann)
+    for query in ("", "?limit=1", "?status=queued", "?name=upload&priority=low"):
+        assert seen(bob.get(f"/tasks{query}"))[1:] == before[1:], query
+
+
+@pytest.mark.parametrize("tag", ["the task's", "*"])
+def test_an_etag_of_another_owner_is_404(make: Make, tag: str) -> None:
+    ann, bob = make("ann"), make("bob")
+    task_id = start(ann)
+    etag = ann.get(f"/tasks/{task_id}")["ETag"] if tag != "*" else tag
+    assert ann.get(f"/tasks/{task_id}", headers={"If-None-Match": etag}).status_code == 304
+    answer = bob.get(f"/tasks/{task_id}", headers={"If-None-Match": etag})
+    assert answer.status_code == 404
+    assert "ETag" not in answer
+
+
+def test_a_request_id_of_another_owner_leads_nowhere(make: Make) -> None:
+    ann, bob = make("ann"), make("bob")
+    start(ann, **{"X-Request-ID": "anns-request"})
+    before = seen(bob.get("/tasks"))
+    answer = bob.get("/tasks", headers={"X-Request-ID": "anns-request"})
+    assert answer["X-Request-ID"] == "anns-request"
+    assert seen(answer) == before
+    mine = start(bob, **{"X-Request-ID": "anns-request"})
+    assert [task["id"] for task in bob.get("/tasks").json()["tasks"]] == [mine]
+
+
+def test_another_owners_use_takes_nothing_of_ones_limit(make: Make, settings: Any) -> None:
+    settings.LONGTASKS = replace(settings.LONGTASKS, rate_limit_per_minute=5)
+    ann, bob = make("ann"), make("bob")
+    before = None
+    for round_number in range(12):
+        ann.get("/tasks")
+        if round_number in (0, 11):
+            answer = seen(bob.get("/tasks"))
+            assert before in (None, answer)
+            before = answer
+    assert ann.get("/tasks").status_code == 429
+    assert before is not None
+    assert before[0] == 200
+    assert rates.SLOTS >= 65_536, "ids of tokens that are so far apart share a bucket"
+
+
+# --- another's task and none
+
+
+ASKS = [
+    ("GET", ""),
+    ("GET", "/events"),
+    ("POST", "/cancel"),
+    ("POST", "/retry"),
+    ("GET", "?wait=0"),
+    ("GET", "?wait=x"),
+]
+
+
+def _in_state(task_id: str, state: str) -> None:
+    """The task is only in Redis, only in the table, or it has ended and both know."""
+    if state == "forgotten by Redis":
+        queue.get_connection().delete(queue.job_key(task_id))
+    if state == "finished":
+        TaskRecord.objects.filter(pk=task_id).update(status="finished", epoch=9)
+        snapshot = queue.get_snapshot(task_id)
+        assert snapshot is not None
+        finished = events.encode(replace(snapshot, status="finished", epoch=9))
+        queue.get_connection().hset(queue.job_key(task_id), "s", finished)
+
+
+@pytest.mark.parametrize("state", ["new", "seen by the mirror", "forgotten by Redis", "finished"])
+@pytest.mark.parametrize(("method", "action"), ASKS)
+def test_anothers_task_is_like_none(make: Make, method: str, action: str, state: str) -> None:
+    ann, bob = make("ann"), make("bob")
+    answer = post(ann, "/tasks", UPLOAD)
+    task_id = answer.json()["id"]
+    if state != "new":
+        run_mirror()
+    _in_state(task_id, state)
+    unknown = str(uuid.UUID(int=uuid.UUID(task_id).int ^ 0xFFFF))
+    bob.get(f"/tasks/{unknown}")  # what the first request of a process alone costs
+    told, efforts = [], []
+    for each in (task_id, unknown):
+        before = _count_redis_commands()
+        with CaptureQueriesContext(connection) as queries:
+            answer = bob.generic(method, f"/tasks/{each}{action}", b"{}", content_type="application/json")
+        efforts.append((_kinds(queries.captured_queries), _count_redis_commands() - before))
+        told.append(seen(answer, known=each))
+    assert told[0] == told[1]
+    assert told[0][0] in (404, 400)
+    assert efforts[0] == efforts[1], "what it costs tells that there is such a task"
+
+
+def _kinds(captured: list[dict[str, str]]) -> list[str]:
+    return [query["sql"].split()[0] for query in captured]
+
+
+def _count_redis_commands() -> int:
+    """How many commands Redis has carried out, those of this count left out."""
+    stats = queue.get_connection().info("commandstats")
+    return sum(each["calls"] for name, each in stats.items() if name not in ("cmdstat_info", "cmdstat_client|setinfo"))
