@@ -62,6 +62,7 @@ MIDDLEWARE = [
 if LONGTASKS.tracing:
     MIDDLEWARE.insert(1, "tasks_app.tracing.TracingMiddleware")
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "longtasks.debug_pages.ReporterFilter"
 # Who has a copy of the database is not logged in by it.
 SESSION_ENGINE = "longtasks.sessions"
 

@@ -7,6 +7,7 @@ A wrong value ends the start with one line that names the variable, the value an
 import dataclasses
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,7 +232,23 @@ def _parse(field: dataclasses.Field[Any], text: str) -> Any:
         # The rest of a URL may hold a password: only what stands before :// is repeated.
         shown = f"{text.partition('://')[0]}://…" if "://" in text else "(no scheme)"
         raise _refusal(field, shown, f"empty or a URL with {_listed(f'{s}://' for s in schemes)}")
+    if schemes and not _has_plain_ports(text):
+        # What looks like a port may be half of a password: nothing is repeated.
+        raise ImproperlyConfigured(
+            f"{field.name.upper()} is refused, its port is no number: write / ? # and @ in user and password as "
+            "%2F %3F %23 and %40."
+        )
     return text.upper() if choices else text
+
+
+def _has_plain_ports(url: str) -> bool:
+    """Tell whether each host:port of a URL ends with a number, as far as there is a port."""
+    scheme, _, rest = url.partition("://")
+    if scheme in ("sqlite", "unix"):
+        return True
+    hosts = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
+    return all(not port or (port.isascii() and port.isdigit()) for port in ports)
 
 
 def _parse_number(field: dataclasses.Field[Any], text: str, kind: type[int] | type[float]) -> float:

@@ -60,7 +60,8 @@ def _address(sentinel: str) -> tuple[str, int]:
     if not colon or sentinel.endswith("]"):
         host, port = sentinel, str(SENTINEL_PORT)
     if not host or not port.isdigit():
-        raise ImproperlyConfigured(f"REDIS_SENTINELS={sentinel!r} is refused: give host:port, several by comma.")
+        shown = sentinel.rpartition("@")[2]  # a password has its own variable, but may stand here
+        raise ImproperlyConfigured(f"REDIS_SENTINELS={shown!r} is refused: give host:port, several by comma.")
     return host.strip("[]"), int(port)
 
 

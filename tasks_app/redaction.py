@@ -17,6 +17,8 @@ _WORD: Final = re.compile(r"\S++")
 _URL: Final = re.compile(r"(?P<keep>(?<=[a-z0-9+.-])://[^\s:/@]*+:)[^\s@]++", re.IGNORECASE)
 # Authorization: Bearer …, Basic …
 _AUTHORIZATION: Final = re.compile(r"(?P<keep>\b(?:bearer|basic)\s++)[\w.~+/=-]{6,}+", re.IGNORECASE)
+# Our own tokens, wherever they stand.
+_TOKEN: Final = re.compile(r"(?P<keep>lt_)[\w-]{40,}+", re.ASCII)
 # password=…, 'token': '…', SECRET_KEY='…', sessionid=… A name without a value matches too: so no part of a text is
 # tried twice.
 _NAMED: Final = re.compile(
@@ -31,6 +33,7 @@ def hide_secrets(text: str) -> str:
     if "://" in text and "@" in text:
         text = _WORD.sub(_hide_in_word, text)
     text = _AUTHORIZATION.sub(rf"\g<keep>{HIDDEN}", text)
+    text = _TOKEN.sub(rf"\g<keep>{HIDDEN}", text)
     return _NAMED.sub(_hide_value, text)
 
 

@@ -14,6 +14,7 @@ from tests.hostile import (
     door_api,
     door_cli,
     door_errors,
+    door_others,
     door_redis,
     door_results,
     door_rows,
@@ -63,7 +64,8 @@ def _list_doors(world: World, values: int) -> list[tuple[str, Callable[[], objec
         return max(5, round(values * part))
 
     doors: list[tuple[str, Callable[[], object]]] = [
-        ("api", partial(door_api.run, world, number=share(0.56))),
+        ("api", partial(door_api.run, world, number=share(0.46))),
+        ("others", partial(door_others.run, world, number=share(0.1))),
         ("admin", partial(door_admin.run, world, number=share(0.06))),
         ("cli", partial(door_cli.run, world, number=share(0.03))),
         ("webhooks", partial(door_webhooks.run, world, number=share(0.02))),

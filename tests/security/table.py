@@ -31,5 +31,8 @@ def write_table(everybody: Sequence[Caller], tried: int) -> str:
     number = sum(map(len, doors.values()))
     size = f"{number:,} doors ({len(doors)} addresses and actions, methods {', '.join(METHODS)})"
     lines += ["", f"{size} × {len(everybody)} callers = {number * len(everybody):,} cells; {tried:,} tried here, the"]
-    lines += ["stream's in tests/security/test_live.py.", "Callers: " + "; ".join(each.name for each in everybody) + "."]
+    lines += [
+        "stream's in tests/security/test_live.py.",
+        "Callers: " + "; ".join(each.name for each in everybody) + ".",
+    ]
     return "\n".join(lines)

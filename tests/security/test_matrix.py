@@ -49,16 +49,19 @@ def test_every_cell() -> None:
     wrong: list[str] = []
     cells = 0
     before = place.look()
-    for door in _list_http_doors():
+    doors = _list_http_doors()
+    for door, next_route in zip(doors, [*(each.route for each in doors[1:]), None], strict=True):
         rule = rule_of(door)
         assert rule is not None
         for caller in _choose(everybody, door, rule):
             cells += 1
             wrong += [f"{door} as {caller.name}: {words}" for words in _try(place, door, caller, rule, never)]
-        after = place.look()
-        if after != before:
-            wrong.append(f"{door}: a caller who may not, or a read, has changed {_differing(before, after)}")
-            before = after
+        # One look for all methods of an address: it takes longer than they do.
+        if next_route != door.route:
+            after = place.look()
+            if after != before:
+                wrong.append(f"{door.route}: a caller who may not, or a read, has changed {_differing(before, after)}")
+                before = after
     assert not wrong, f"{len(wrong)} of {cells:,} cells\n" + "\n".join(wrong)
     assert cells > CELLS
     if ALL_CELLS in os.environ:

@@ -111,7 +111,5 @@ _READERS: dict[bytes, Callable[[Any, bytes], list[bytes]]] = {
     b"list": lambda redis, key: redis.lrange(key, 0, -1),
     b"set": lambda redis, key: redis.smembers(key),
     b"zset": lambda redis, key: redis.zrange(key, 0, -1),
-    b"stream": lambda redis, key: [
-        part for _, entry in redis.xrange(key) for pair in entry.items() for part in pair
-    ],
+    b"stream": lambda redis, key: [part for _, entry in redis.xrange(key) for pair in entry.items() for part in pair],
 }
