@@ -74,6 +74,25 @@ calls = st.tuples(
 Drawn = tuple[str, str, int, str, dict[str, str], Any, bool]
 
 
+def list_calls() -> list[Drawn]:
+    """What someone has thought of: each address with valid tokens of another, each header, body and spelling."""
+    addresses = [*_PATHS, *(f"/tasks/{{id}}{action}" for action in dict.fromkeys(_ACTIONS))]
+    found: list[Drawn] = []
+    for header in ("Bearer {bob}", "Bearer {reader}"):
+        found += [
+            (method, path, 0, header, {}, {}, running)
+            for path in addresses
+            for method in ("GET", "POST")
+            for running in (True, False)
+        ]
+    found += [("GET", "/tasks/{id}", 0, header, {}, {}, False) for header in _HEADERS]
+    found += [("GET", "/tasks/{id}", 0, "Bearer {bob}", extra, {}, False) for extra in _EXTRAS]
+    found += [("GET", "/tasks/{id}", spelling, "Bearer {bob}", {}, {}, False) for spelling in range(len(_SPELLINGS))]
+    for path in ("/tasks", "/tasks/bulk"):
+        found += [("POST", path, 0, "Bearer {bob}", {"Idempotency-Key": "{key}"}, body, False) for body in _BODIES]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Anns:
     """What is ann's, and the tokens of all."""
@@ -88,8 +107,9 @@ class Anns:
 def run(world: World, *, number: int) -> None:
     """Send as many requests in other names than ann's, and see that all that is ann's is as it was."""
     anns = _prepare(world)
+    sent = [*list_calls(), *draw(calls, number=number, seed_number=world.seed)]
     with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(lambda call: _send(world, anns, call), draw(calls, number=number, seed_number=world.seed)))
+        list(pool.map(lambda call: _send(world, anns, call), sent))
     _judge_all(world, anns)
 
 
