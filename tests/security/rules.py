@@ -51,6 +51,7 @@ class Api:
     writes: str = "write"  # … and that the others take
     of_one_owner: bool = False  # another owner's caller gets 404, as for a task that there is not
     options: int = 204
+    head: bool = True  # GET's head is answered, too
 
     def expect(self, caller: Caller, door: Door) -> tuple[bool, Statuses]:
         """Tell whether this caller may, and which statuses say so."""
@@ -62,7 +63,7 @@ class Api:
                 return False, {403}
         if door.method == "OPTIONS":
             return False, {self.options}
-        status = self.methods.get("GET" if door.method == "HEAD" else door.method)
+        status = self.methods.get("GET" if door.method == "HEAD" and self.head else door.method)
         if status is None:
             return False, {405}
         if self.of_one_owner and caller.name in OTHERS:
@@ -163,7 +164,7 @@ PUBLIC: Final = Api({"GET": 200}, reads="nobody", writes="nobody")
 START: Final = Api({"GET": 200, "POST": 201})
 START_MANY: Final = Api({"POST": 201})
 OPERATE_QUEUES: Final = Api({"POST": 200}, writes="admin")
-WATCH: Final = Api({"GET": 200}, writes="read", options=405)
+WATCH: Final = Api({"GET": 200}, writes="read", options=405, head=False)
 RQ_PAGE, RQ_BUTTON = _page(ADMINISTER), Admin(ADMINISTER, post_ok=(302,))
 _RQ = "admin/django_rq/dashboard/"
 _JOBS = f"{_RQ}queues/<int:queue_index>/"
@@ -195,7 +196,9 @@ RULES: Final[dict[str, Rule]] = {
     STATIC: Fixed(200, 405),
     # The stream
     f"{STREAM}stream": WATCH,
-    f"{STREAM}tasks/<str:task_id>/stream": Api({"GET": 200}, writes="read", of_one_owner=True, options=405),
+    f"{STREAM}tasks/<str:task_id>/stream": Api(
+        {"GET": 200}, writes="read", of_one_owner=True, options=405, head=False
+    ),
     # The dashboard's frame
     "admin": Admin(ANYBODY, ok=(302,), post_ok=(302,)),
     "admin/": _page(ANY_STAFF),
