@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends import db
-from django.contrib.sessions.models import Session
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.utils import timezone
 
 DIGEST_BYTES: Final = 20  # the column holds 40 characters
@@ -30,8 +30,8 @@ class SessionStore(db.SessionStore):
     def exists(self, session_key: str | None) -> bool:
         return super().exists(digest_of(session_key))
 
-    def create_model_instance(self, data: dict[str, Any]) -> Session:
-        row: Session = super().create_model_instance(data)
+    def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
+        row = super().create_model_instance(data)
         row.session_key = digest_of(row.session_key)
         return row
 
@@ -41,10 +41,17 @@ class SessionStore(db.SessionStore):
             super().delete(digest_of(key))
 
     # Django's asynchronous forms do not call the others.
-    aload = sync_to_async(load)
-    aexists = sync_to_async(exists)
-    acreate_model_instance = sync_to_async(create_model_instance)
-    adelete = sync_to_async(delete)
+    async def aload(self) -> dict[str, Any]:
+        return await sync_to_async(self.load)()
+
+    async def aexists(self, session_key: str | None) -> bool:
+        return await sync_to_async(self.exists)(session_key)
+
+    async def acreate_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
+        return await sync_to_async(self.create_model_instance)(data)
+
+    async def adelete(self, session_key: str | None = None) -> None:
+        await sync_to_async(self.delete)(session_key)
 
 
 def digest_of(session_key: str | None) -> str:

@@ -79,8 +79,10 @@ _PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] =
         None,
     ),
     403: (
-        "The token's scope does not reach so far, the task type does not allow it (`errors` then names the parameter), or "
-        "a browser says that a page of another origin asks.",
+        (
+            "The token's scope does not reach so far, the task type does not allow it (`errors` then names the parameter), "
+            "or a browser says that a page of another origin asks."
+        ),
         "about:blank",
         "This takes a token of scope write; yours is of scope read.",
         None,
