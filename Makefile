@@ -73,7 +73,7 @@ coverage: debian-packages .venv/.dev .venv/.full .venv/.bench ## all tests again
 	@.venv/bin/python -m coverage report --skip-covered --fail-under=90
 
 .PHONY: fuzz
-fuzz: debian-packages .venv/.dev .venv/.full ## schemathesis against a live stack for FUZZ_SECONDS (600)
+fuzz: debian-packages .venv/.dev .venv/.full ## schemathesis with three tokens against a live stack for FUZZ_SECONDS (600)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest tests/acceptance/test_schemathesis.py -s
 
 .PHONY: check check-style check-types check-imports check-dependencies check-audit check-migrations check-deploy
