@@ -21,6 +21,7 @@ from django.test import Client
 
 from catalog.models import MODELS
 from tasks_app import commands, queue, set_aside, tokens
+from tasks_app.callers import WRITE, Caller
 from tasks_app.commands import NewTask
 from tasks_app.mirror import Mirror
 from tasks_app.models import ApiToken, SetAsideItem, TaskCheckpoint, TaskRecord
@@ -189,7 +190,7 @@ class Place:
     @staticmethod
     def _start(owner: str, description: str) -> str:
         task = NewTask("upload", {"numRecords": 3}, description=description)
-        return commands.start_task(task=task, owner=owner).snapshot.id
+        return commands.start_task(task=task, caller=Caller(owner=owner, scope=WRITE)).snapshot.id
 
     @staticmethod
     def _fail(task_id: str) -> None:

@@ -16,6 +16,7 @@ from django.db import connection
 from django.test import Client
 
 from tasks_app import commands, queue, tokens, webhook_sending
+from tasks_app.callers import WRITE, Caller
 from tasks_app.commands import NewTask
 from tests.security.place import run_mirror
 
@@ -35,7 +36,8 @@ def used(settings: Any) -> tuple[str, Client]:
     browser.force_login(User.objects.create_superuser("super", password="a password"))
     assert browser.get("/admin/tasks_app/taskrecord/").status_code == 200
     task = NewTask("upload", {"numRecords": 1}, callback_url="https://example.com/hook")
-    commands.start_task(task=task, owner="ann", idempotency_key="a-key", request_id="a-request")
+    ann = Caller(owner="ann", scope=WRITE)
+    commands.start_task(task=task, caller=ann, idempotency_key="a-key", request_id="a-request")
     run_mirror()
     return secret, browser
 

@@ -12,8 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tasks_app import commands, events, queue, tokens
-from tasks_app.api import rates
+from tasks_app import commands, events, machine_numbers, queue, tokens
 from tasks_app.models import TaskRecord
 from tests.security.place import run_mirror
 
@@ -138,7 +137,7 @@ def test_another_owners_use_takes_nothing_of_ones_limit(make: Make, settings: An
     assert ann.get("/tasks").status_code == 429
     assert before is not None
     assert before[0] == 200
-    assert rates.SLOTS >= 65_536, "ids of tokens that are so far apart share a bucket"
+    assert machine_numbers.BUCKETS >= 65_536, "ids of tokens that are so far apart share a bucket"
 
 
 # --- another's task and none
