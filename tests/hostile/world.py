@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "WEBHOOK_ATTEMPTS": "2",
     "WEBHOOK_FIRST_SECONDS": "0.1",
     "WEBHOOK_TIMEOUT_SECONDS": "1.5",
+    "RATE_LIMIT_PER_ADDRESS": "0",
     "REDIS_TIMEOUT_SECONDS": "10",  # a disk that stalls is none of these values
 }
 TABLES = ("hostile_rows", "hostile_rows_empty")

@@ -175,6 +175,7 @@ def marked() -> Iterator[Marked]:
             "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {marks.make('OTEL_EXPORTER_OTLP_HEADERS')}",
             "DJANGO_SUPERUSER_PASSWORD": marks.make("DJANGO_SUPERUSER_PASSWORD", odd=ODD),
             "LOG_LEVEL": "DEBUG",
+            "RATE_LIMIT_PER_ADDRESS": "0",
         }
         stack = ProcfileStack(
             database=database, redis_server=redis_server, roles=ALL_ROLES, environment=environment, workers=1
