@@ -13,7 +13,7 @@ from django.conf import settings
 
 from tasks_app import peers, rates, tokens
 
-GUARDED: Final = re.compile(rb"[A-Z]{1,16} /(?:tasks|queues)[/? ]")  # what always takes a token
+GUARDED: Final = re.compile(rb"[A-Z]{1,16} /(?:tasks|queues|(metrics))[/? ]")  # what takes a token
 _AUTHORIZATION: Final = re.compile(rb"\r\nauthorization:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _FORWARDED: Final = re.compile(rb"\r\nx-forwarded-for:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 
@@ -21,7 +21,10 @@ _FORWARDED: Final = re.compile(rb"\r\nx-forwarded-for:[ \t]*+([^\r\n]*+)", re.IG
 def find_wait_seconds(head: bytes, peer: str) -> float:
     """Return after how many seconds the address may send a request without a valid token again; 0: handle this one."""
     limit = settings.LONGTASKS.rate_limit_per_address
-    if not limit or settings.API_OPEN or not GUARDED.match(head):
+    if not limit or settings.API_OPEN:
+        return 0.0
+    guarded = GUARDED.match(head)
+    if guarded is None or (guarded[1] and settings.LONGTASKS.metrics_open):
         return 0.0
     forwarded = b",".join(_FORWARDED.findall(head)).decode("latin-1")
     address = peers.find_peer({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded})

@@ -196,7 +196,7 @@ def wait_of(headers: dict[str, str], line: str = "GET /queues HTTP/1.1", peer: s
     return early_refusal.find_wait_seconds(head(headers, line), peer)
 
 
-def test_the_event_loop_refuses_what_django_would(still: Any) -> None:
+def test_the_event_loop_refuses_what_django_would(still: Any, settings: Any) -> None:
     good = make_token()
     assert get(good).status_code == 200
     for headers in (WRONG, {}, {"authorization": "Basic YTpi"}, good):
@@ -211,9 +211,12 @@ def test_the_event_loop_refuses_what_django_would(still: Any) -> None:
     assert get(WRONG)["Retry-After"] == "12"
     for headers in (good, {"authorization": good["Authorization"].replace("Bearer ", "bearer   ")}):
         assert wait_of(headers) == 0
-    for line in ("GET /health/live HTTP/1.1", "GET /schema HTTP/1.1", "GET /metrics HTTP/1.1", "POST /admin/login/ HTTP/1.1",
+    for line in ("GET /health/live HTTP/1.1", "GET /schema HTTP/1.1", "GET /metricsx HTTP/1.1", "POST /admin/login/ HTTP/1.1",
                  "GET /tasksx HTTP/1.1", "nonsense"):  # fmt: skip
         assert wait_of(WRONG, line) == 0, line
+    assert wait_of(WRONG, "GET /metrics HTTP/1.1") == pytest.approx(12)
+    settings.LONGTASKS = replace(settings.LONGTASKS, metrics_open=True)
+    assert wait_of(WRONG, "GET /metrics HTTP/1.1") == 0
     still(12.01)
     assert wait_of(WRONG) == 0
 
