@@ -7,6 +7,7 @@ would write back an old state, and all that was written meanwhile would be lost.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -82,11 +83,20 @@ def _open() -> tuple[mmap.mmap, int | None]:
     try:
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(settings.DATA_DIR / f"rates-{settings.PORT}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # All of it, at once: where the disk is full, writing into a hole of a mapped file ends the process (SIGBUS).
-        os.posix_fallocate(descriptor, 0, size)
+        _allocate(descriptor, size)
     except OSError:
         if descriptor is not None:
             with suppress(OSError):
                 os.close(descriptor)
         return mmap.mmap(-1, size), None  # nowhere to write: numbers of each process
     return mmap.mmap(descriptor, size), descriptor
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Make room on the disk at once: where it is full, writing into a hole of a mapped file ends the process (SIGBUS)."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        os.ftruncate(descriptor, size)  # a file system that cannot

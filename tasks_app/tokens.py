@@ -184,8 +184,8 @@ class KnownTokens:
         if not self._lock.acquire(blocking=wait):
             return
         try:
-            if self._tried_at > asked_at:
-                return  # another thread has just done it
+            if self._tried_at > asked_at or (wait and asked_at - self._read_at < LOOK_AGAIN_SECONDS):
+                return  # another thread has just done it; those of a process that begins all wait for one reading
             self._tried_at = asked_at
             newest = machine_numbers.read(machine_numbers.NEWEST_TOKEN)  # may be revoked by now
             try:

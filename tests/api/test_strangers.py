@@ -132,6 +132,42 @@ def test_a_flood_costs_the_machine_one_look_a_second(still: Any) -> None:
     assert len(queries.captured_queries) == 4
 
 
+def test_the_threads_of_a_process_that_begins_wait_for_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, threads = tokens.KnownTokens(), 5
+    asked: list[int] = []
+    all_ask = threading.Event()
+
+    def read(**conditions: Any) -> Any:
+        asked.append(1)
+        assert all_ask.wait(20)
+        return ApiToken.objects.none()
+
+    class Lock:
+        """Tells when all threads but the one that reads wait."""
+
+        def __init__(self) -> None:
+            self.lock, self.waiting = threading.Lock(), 0
+
+        def acquire(self, *, blocking: bool) -> bool:
+            self.waiting += 1
+            if self.waiting == threads:
+                all_ask.set()
+            return self.lock.acquire(blocking=blocking)
+
+        def release(self) -> None:
+            self.lock.release()
+
+    known._lock = Lock()  # type: ignore[assignment]
+    monkeypatch.setattr(ApiToken.objects, "filter", read)
+    monkeypatch.setattr(known, "_may_look", lambda now: False)
+    running = [threading.Thread(target=known.find, args=("lt_x",)) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    assert len(asked) == 1
+
+
 def test_processes_share_their_looks_and_what_they_find(still: Any, db: None) -> None:
     """Each KnownTokens is what one process has in memory."""
     processes = [tokens.KnownTokens() for _ in range(3)]
