@@ -4,10 +4,11 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loadtests.artillery_files import UnreadableFile, read_plan
+from loadtests.artillery_reader.checks import Check, figures_of
+from loadtests.artillery_reader.plan import UnreadableFile, read_plan
 from loadtests.k6 import K6Missing, run_k6
 from loadtests.plot import plot_rates
 
@@ -35,6 +36,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     command.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help="YAML; several are merged, as Artillery does"
     )
+    command.add_argument("--environment", metavar="NAME", help="the entry of config.environments that is used")
     command.add_argument("--html", type=Path, metavar="FILE", help="write k6's dashboard there")
     command.add_argument("--out", type=Path, metavar="FILE", help="write the summary there as JSON")
     command = commands.add_parser("plot", help="draw what max-rate wrote with --out")
@@ -43,11 +45,39 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run_artillery(*, files: Sequence[Path], html: Path | None, out: Path | None) -> int:
+def run_artillery(*, files: Sequence[Path], environment: str | None, html: Path | None, out: Path | None) -> int:
+    """Run Artillery files; where they have `ensure`, its checks judge the failed virtual users."""
+    plan = read_plan(files, environment=environment)
     with tempfile.TemporaryDirectory() as directory:
-        plan = Path(directory) / "plan.json"
-        plan.write_text(json.dumps(read_plan(files)), encoding="utf-8")
-        return run_k6(script="artillery.js", html=html, env={"PLAN": str(plan), **output_variable(out)})
+        script = Path(directory) / "plan.json"
+        script.write_text(json.dumps(plan.script), encoding="utf-8")
+        report = Path(directory) / "report.json"
+        env = {"PLAN": str(script), **output_variable(report)}
+        if plan.checks:
+            env["JUDGED_BY_CHECKS"] = "true"
+        code = run_k6(script="artillery.js", html=html, env=env)
+        if code not in (0, THRESHOLD_NOT_MET):
+            return code
+        text = report.read_text(encoding="utf-8")
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    figures = figures_of(json.loads(text)["aggregate"])
+    if "apdex" in figures:
+        sys.stdout.write(f"\nApdex score: {figures['apdex']:g}\n")
+    if plan.checks and not are_met(checks=plan.checks, figures=figures):
+        return THRESHOLD_NOT_MET
+    return code
+
+
+def are_met(*, checks: Sequence[Check], figures: Mapping[str, float]) -> bool:
+    """Print each check as Artillery does, with its reason where a figure is missing; whether all strict ones are met."""
+    sys.stdout.write("\nChecks:\n")
+    for check in checks:
+        missing = [name for name in check.figures if name not in figures]
+        notes = ("" if check.strict else " (optional)") + (f" (not measured: {', '.join(missing)})" if missing else "")
+        verdict = "ok" if check.is_met(figures) else "fail"
+        sys.stdout.write(f"{verdict}: {check.text}{notes}\n")
+    return all(check.is_met(figures) for check in checks if check.strict)
 
 
 def run_max_rate(*, html: Path | None, out: Path | None, png: Path | None) -> int:
@@ -73,12 +103,17 @@ def main(arguments: Sequence[str]) -> int:
             plot_rates(report=options.report, png=options.png)
             return 0
         if options.name == "artillery":
-            return run_artillery(files=options.files, html=options.html, out=options.out)
+            return run_artillery(
+                files=options.files, environment=options.environment, html=options.html, out=options.out
+            )
         if options.name == "max-rate":
             return run_max_rate(html=options.html, out=options.out, png=options.png)
         return run_k6(script=f"{options.name}.js", html=options.html, env=output_variable(options.out))
     except (K6Missing, UnreadableFile) as error:
         sys.stderr.write(f"{error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return 2
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from loadtests.artillery_files import read_plan
+from loadtests.artillery_reader.plan import read_plan
 from loadtests.k6 import SCRIPTS, K6Missing, find_k6
 from tests.loadtests.stub_api import StubApi, running_stub
 
@@ -74,7 +74,7 @@ class LoadTests:
     def plan(self, *files: Path) -> dict[str, Any]:
         """The k6 scenarios an Artillery file leads to; nothing is sent."""
         plan = self.directory / "plan.json"
-        plan.write_text(json.dumps(read_plan(files)))
+        plan.write_text(json.dumps(read_plan(files).script))
         done = subprocess.run(
             [find_k6(), "inspect", "--include-system-env-vars", str(SCRIPTS / "artillery.js")],
             env={**CLEAN_ENVIRONMENT, "PLAN": str(plan)},

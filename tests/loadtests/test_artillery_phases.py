@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from loadtests.artillery_files import DEFAULT_SCENARIO
+from loadtests.artillery_reader.plan import DEFAULT_SCENARIO
 from loadtests.k6 import SCRIPTS
 from tests.loadtests.conftest import LoadTests
 from tests.loadtests.stub_api import StubApi

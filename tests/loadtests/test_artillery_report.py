@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.artillery_files import DEFAULT_SCENARIO, merge, read_file
+from loadtests.artillery_reader.plan import DEFAULT_SCENARIO, merge, read_file
 from loadtests.k6 import SCRIPTS
 from tests.loadtests.conftest import CLEAN_ENVIRONMENT, RUN_SECONDS, LoadTests
 from tests.loadtests.stub_api import StubApi, running_stub

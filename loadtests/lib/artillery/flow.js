@@ -1,5 +1,5 @@
 // Owns what one virtual user does: a scenario's flow, step after step. Whatever throws ends the virtual user as failed.
-import { isBlock, listOf, methodOf } from './dialect.js';
+import { isBlock, listOf, methodOf } from './steps.js';
 import { toSeconds } from './durations.js';
 import { FailedVuser, prepareRequest, sendRequest } from './request.js';
 import { lookUp, render } from './template.js';

@@ -9,6 +9,7 @@ const STATUS_CODES = [
 ];
 const ERRORS_BY_K6_CODE = { 1050: 'ETIMEDOUT', 1101: 'ENOTFOUND', 1110: 'EBLOCKED', 1211: 'ETIMEDOUT', 1212: 'ECONNREFUSED', 1220: 'ECONNRESET' };
 const OTHER = 'other';
+const APDEX = ['apdex.satisfied', 'apdex.tolerated', 'apdex.frustrated'];
 
 export const FAILED_CAPTURE = 'Failed capture or match';
 export const FAILED_EXPECTATIONS = 'Failed expectations';
@@ -25,7 +26,7 @@ for (const code of STATUS_CODES.concat(OTHER)) {
 for (const error of new Set(Object.values(ERRORS_BY_K6_CODE).concat(FAILED_CAPTURE, FAILED_EXPECTATIONS, OTHER))) {
   declareCounter({ name: `errors.${error}`, metric: `errors_${error.replace(/ /g, '_')}` });
 }
-for (const name of ['http.downloaded_bytes', 'http.requests', 'http.responses', 'plugins.expect.failed', 'plugins.expect.ok']) {
+for (const name of ['http.downloaded_bytes', 'http.requests', 'http.responses', 'plugins.expect.failed', 'plugins.expect.ok', ...APDEX]) {
   declareCounter({ name, metric: name.replace(/\./g, '_') });
 }
 for (const name of ['completed', 'created', 'failed']) {
@@ -63,6 +64,10 @@ export function countStatus(status) {
 
 export function countError(error) {
   count(counters.has(`errors.${error}`) ? `errors.${error}` : `errors.${OTHER}`);
+}
+
+export function countApdex({ milliseconds, satisfiedMs }) {
+  count(APDEX[milliseconds <= satisfiedMs ? 0 : milliseconds <= 4 * satisfiedMs ? 1 : 2]);
 }
 
 export function errorName(k6Code) {

@@ -14,9 +14,13 @@ function summaryOf(values) {
     max: round(values.max),
     count: values.count,
     mean: round(values.avg),
+    p50: round(values.med),
     median: round(values.med),
+    p75: round(values['p(75)']),
+    p90: round(values['p(90)']),
     p95: round(values['p(95)']),
     p99: round(values['p(99)']),
+    p999: round(values['p(99.9)']),
   };
 }
 

@@ -3,7 +3,7 @@ import http from 'k6/http';
 
 import { requireAllowedUrl } from '../target.js';
 import { runCaptures, FailedCapture } from './capture.js';
-import { expectationsOf, listOf } from './dialect.js';
+import { expectationsOf, listOf } from './steps.js';
 import { BODYLESS, failedExpectations } from './expect.js';
 import * as measures from './measures.js';
 import { render } from './template.js';
@@ -68,10 +68,23 @@ function bodyOf({ request, headers, variables }) {
   return request.body === undefined ? null : String(render(request.body, variables));
 }
 
+// The language of regular expressions is JavaScript's, so only here can a wrong one be found before the first request.
+function requireRegexp({ regexp, flags }) {
+  if (typeof regexp === 'string' && !regexp.includes('{{')) {
+    try {
+      new RegExp(regexp, flags);
+    } catch (error) {
+      throw new Error(`${JSON.stringify(regexp)} is not a regular expression: ${error.message}`);
+    }
+  }
+}
+
 // What does not change from request to request is worked out once.
 export function prepareRequest({ method, request }) {
   const expectations = expectationsOf(request.expect);
   const captures = listOf(request.capture);
+  captures.forEach(requireRegexp);
+  expectations.filter(({ type }) => type === 'matchesRegexp').forEach(({ wanted }) => requireRegexp({ regexp: wanted }));
   const needsBody = captures.some((capture) => capture.header === undefined) || expectations.some(({ type }) => !BODYLESS.includes(type));
   return { method: method.toUpperCase(), request, expectations, captures, responseType: needsBody ? 'text' : 'none' };
 }
@@ -86,6 +99,9 @@ function judge({ prepared, response, settings, variables }) {
   measures.countStatus(answer.status);
   measures.count('http.responses');
   measures.measure('http.response_time', response.timings.waiting);
+  if (settings.apdexMs !== undefined) {
+    measures.countApdex({ milliseconds: response.timings.duration, satisfiedMs: settings.apdexMs });
+  }
   measures.count('http.downloaded_bytes', answer.bytes());
   try {
     runCaptures({ captures: prepared.captures, answer, variables });
@@ -118,6 +134,9 @@ export async function sendRequest({ prepared, settings, variables, concurrent })
   const headers = lowerCaseKeys(render({ ...settings.headers, ...lowerCaseKeys(request.headers) }, variables));
   const url = addressOf({ request, settings, variables });
   const body = bodyOf({ request, headers, variables });
+  if (request.gzip === true) {
+    headers['accept-encoding'] = headers['accept-encoding'] || 'gzip, deflate, br';
+  }
   const parameters = {
     headers: Object.fromEntries(Object.entries(headers).map(([key, value]) => [key, String(value)])),
     responseType,

@@ -11,6 +11,9 @@ export function deckOf(weights) {
   if (!(total > 0)) {
     throw new Error(`the scenarios' weights are ${weights.join(', ')}: at least one must be above 0`);
   }
+  if (total / divisor > 100000) {
+    throw new Error(`the scenarios' weights are ${weights.join(', ')}: give smaller ones`);
+  }
   const credits = weights.map(() => 0);
   const deck = [];
   for (let turn = 0; turn < total / divisor; turn += 1) {
