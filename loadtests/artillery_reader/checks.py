@@ -151,9 +151,9 @@ class _Parser:
         return self.tokens[self.position] if self.position < len(self.tokens) else ""
 
     def take(self) -> str:
-        token = self.peek()
+        word = self.peek()
         self.position += 1
-        return token
+        return word
 
     def parse(self) -> _Node:
         node = self.binary(0)
@@ -183,27 +183,27 @@ class _Parser:
         return node
 
     def operand(self) -> _Node:
-        token = self.take()
-        if token == "not":
+        word = self.take()
+        if word == "not":
             operand = self.unary()
             return lambda figures: float(not _is_true(operand(figures)))
-        if token == "-":
+        if word == "-":
             negated = self.unary()
             return lambda figures: -negated(figures)
-        if token == "(":
+        if word == "(":
             node = self.binary(0)
             if self.take() != ")":
                 raise CheckError("has a ( without its )")
             return node
-        if token and token[0].isdigit():
-            value = float(token)
+        if word and word[0].isdigit():
+            value = float(word)
             return lambda _: value
-        return self.figure(token)
+        return self.figure(word)
 
-    def figure(self, token: str) -> _Node:
-        if token == "":
+    def figure(self, word: str) -> _Node:
+        if word == "":
             raise CheckError("ends too early")
-        if token in _WORDS or FIGURES.fullmatch(token) is None:
-            raise CheckError(f"uses {token!r}, which is not a figure of the summary")
-        self.figures.append(token)
-        return lambda figures: figures.get(token, math.nan)
+        if word in _WORDS or FIGURES.fullmatch(word) is None:
+            raise CheckError(f"uses {word!r}, which is not a figure of the summary")
+        self.figures.append(word)
+        return lambda figures: figures.get(word, math.nan)

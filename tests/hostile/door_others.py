@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
-from tasks_app.task_types import TaskType
 from tests.hostile.drawing import draw
 from tests.hostile.raw_http import RawAnswer, exchange, request
 from tests.hostile.world import World
@@ -52,12 +51,8 @@ _EXTRAS = [
 _BODIES: list[Any] = [
     {}, {"owner": "ann"}, {"reason": "stop"}, {"name": "upload", "params": {"numRecords": 1}, "owner": "ann"},
     {"name": "upload", "params": {"numRecords": 1}, "id": "{id}"}, {"tasks": [{"name": "upload", "owner": "ann"}]},
+    {"name": "purge", "params": {"taskId": "{id}"}}, {"tasks": [{"name": "purge", "params": {"taskId": "{id}"}}]},
 ]  # fmt: skip
-if hasattr(TaskType, "authorize"):  # what params name is checked
-    _BODIES += [
-        {"name": "purge", "params": {"taskId": "{id}"}},
-        {"tasks": [{"name": "purge", "params": {"taskId": "{id}"}}]},
-    ]
 
 calls = st.tuples(
     st.sampled_from(["GET", "GET", "POST", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]),

@@ -163,6 +163,7 @@ def _rows(
 PUBLIC: Final = Api({"GET": 200}, reads="nobody", writes="nobody")
 START: Final = Api({"GET": 200, "POST": 201})
 START_MANY: Final = Api({"POST": 201})
+PURGE: Final = Api({"POST": 201}, of_one_owner=True)  # it names a task
 OPERATE_QUEUES: Final = Api({"POST": 200}, writes="admin")
 WATCH: Final = Api({"GET": 200}, writes="read", options=405, head=False)
 RQ_PAGE, RQ_BUTTON = _page(ADMINISTER), Admin(ADMINISTER, post_ok=(302,))
@@ -176,10 +177,10 @@ RULES: Final[dict[str, Rule]] = {
     # The API
     "tasks": START,
     "tasks [upload]": START,
-    "tasks [purge]": START,
+    "tasks [purge]": PURGE,
     "tasks/bulk": START_MANY,
     "tasks/bulk [upload]": START_MANY,
-    "tasks/bulk [purge]": START_MANY,
+    "tasks/bulk [purge]": PURGE,
     "tasks/<str:id>": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/events": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/cancel": Api({"POST": 200}, of_one_owner=True),
