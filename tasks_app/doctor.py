@@ -21,12 +21,13 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import DateTimeField, ExpressionWrapper, Value
 from django.db.models.functions import Now
 
-from tasks_app import charsets, identity_columns, mirror, queries, queue, set_aside
+from tasks_app import charsets, identity_columns, mirror, parked, queries, queue, set_aside
 from tasks_app.errors import LongtasksError
 from tasks_app.line import AWAY, describe_refusal
 from tasks_app.liveness import list_registered
 from tasks_app.models import TaskCheckpoint
 from tasks_app.redaction import hide_secrets
+from tasks_app.task_types import list_names
 
 OK: Final = "ok"
 WARNING: Final = "warning"
@@ -392,6 +393,35 @@ def check_workers() -> Iterator[Finding]:
             yield Finding(OK, f"workers: {view.name}", f"{len(alive)} alive, {view.depth} tasks wait")
 
 
+def check_task_types() -> Iterator[Finding]:
+    client = queue.get_connection()
+    known = parked.list_known_types(client)
+    waiting: dict[str, list[parked.Parked]] = {}
+    for each in parked.list_parked(client):
+        waiting.setdefault(each.type_name, []).append(each)
+    for name, places in sorted(waiting.items()):
+        tasks, seconds = sum(place.tasks for place in places), max(place.oldest_seconds for place in places)
+        if name in known:
+            yield Finding(OK, "task types", f"{tasks} tasks of type {name!r} wait for a worker that knows it")
+        else:
+            yield Finding(
+                FAULT if seconds >= parked.TELL_SECONDS else WARNING,
+                "task types",
+                f"no living worker knows the task type {name!r}: {tasks} tasks wait, the first for {seconds:.0f} s",
+                "Start workers of a version that has it (finish the deploy), or cancel the tasks.",
+            )
+    # A worker of an older version does not say what it knows; without workers another check says so.
+    if known and (missing := [name for name in list_names() if name not in known and name not in waiting]):
+        yield Finding(
+            WARNING,
+            "task types",
+            f"no living worker knows {', '.join(map(repr, missing))}: such tasks are accepted here and would wait",
+            "Replace the old workers: python manage.py reload.",
+        )
+    elif not waiting:
+        yield Finding(OK, "task types", "the workers know all types of this version")
+
+
 def check_mirror() -> Iterator[Finding]:
     lag_seconds = mirror.get_lag_seconds(queue.get_connection())
     if lag_seconds > LAG_SECONDS:
@@ -437,6 +467,7 @@ CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     check_migrations,
     check_clocks,
     check_workers,
+    check_task_types,
     check_mirror,
     check_set_aside,
 )

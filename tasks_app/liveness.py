@@ -6,6 +6,7 @@ tasks. A wrong judgement costs work, never rows: the checkpoint fences whoever i
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ CERTIFICATE_SECONDS: Final = 3600
 CAUSE_CHARACTERS: Final = 200
 OWN_FIELD: Final = "rows"  # which only our workers tell
 SKEW_FIELD: Final = "skew"
+TYPES_FIELD: Final = "types"  # the task types that a worker knows
 _beat: Final = queue.Script("beat")
 
 
@@ -66,6 +68,7 @@ class Registered:
     queues: tuple[str, ...]
     is_ours: bool  # False: of another program, such as `rq worker`
     skew_seconds: float  # how far its machine's clock is ahead of Redis's
+    types: frozenset[str] = frozenset()  # the task types that it knows; none where it does not say
 
 
 def list_registered(connection: redis.Redis[Any]) -> list[Registered]:
@@ -73,17 +76,34 @@ def list_registered(connection: redis.Redis[Any]) -> list[Registered]:
     keys: Any = sorted(connection.smembers("rq:workers"))
     pipeline = connection.pipeline(transaction=False)
     for key in keys:
-        pipeline.hmget(key, "queues", "death", OWN_FIELD, SKEW_FIELD)
+        pipeline.hmget(key, "queues", "death", OWN_FIELD, SKEW_FIELD, TYPES_FIELD)
     found = []
-    for key, (queues, death, own, skew) in zip(keys, pipeline.execute(), strict=True):
+    for key, (queues, death, own, skew, types) in zip(keys, pipeline.execute(), strict=True):
         if queues and not death:
             names = tuple(queues.decode(errors="replace").split(","))
             found.append(
                 Registered(
-                    key.decode(errors="replace").partition("rq:worker:")[2], names, own is not None, float(skew or 0)
+                    key.decode(errors="replace").partition("rq:worker:")[2],
+                    names,
+                    own is not None,
+                    float(skew or 0),
+                    _decode_types(types),
                 )
             )
     return found
+
+
+def encode_types(names: Sequence[str]) -> str:
+    """Return the field by which a worker says which task types it knows."""
+    return json.dumps(names)
+
+
+def _decode_types(data: bytes | None) -> frozenset[str]:
+    try:
+        names = json.loads(data or b"[]")
+    except ValueError:
+        return frozenset()
+    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
 
 
 def certify_death(connection: redis.Redis[Any], *, worker: str, was_killed: bool, cause: str = "") -> None:

@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tasks_app import mirror, queries, queue, set_aside, task_counters
+from tasks_app import mirror, parked, queries, queue, set_aside, task_counters
 from tasks_app.errors import LongtasksError
 from tasks_app.infrastructure import REDIS_ERRORS, mapped_errors
 from tasks_app.liveness import list_registered
@@ -82,6 +82,7 @@ def _redis_state() -> Iterator[Metric]:
     yield _gauge("mirror_lag_seconds", "Age of the oldest snapshot not mirrored.", mirror.get_lag_seconds(connection))
     skews = [abs(worker.skew_seconds) for worker in list_registered(connection)]
     yield _gauge("clock_skew_seconds", "Largest skew of a worker machine's clock to Redis's.", max(skews, default=0.0))
+    yield from _parked_tasks()
     memory: Any = connection.info("memory")
     yield _gauge("redis_memory_bytes", "Memory that Redis uses.", memory["used_memory"])
     yield _gauge("redis_memory_limit_bytes", "Redis's maxmemory; 0: none.", memory["maxmemory"])
@@ -115,6 +116,22 @@ def _queue_state() -> Iterator[Metric]:
     for state in ("busy", "idle"):
         workers.add_metric((state,), sum(1 for each in states.values() if (each == "busy") == (state == "busy")))
     yield workers
+
+
+def _parked_tasks() -> Iterator[Metric]:
+    connection = queue.get_connection()
+    waiting = parked.list_parked(connection)
+    tasks = GaugeMetricFamily(
+        "longtasks_parked_tasks", "Tasks that wait for a worker that knows their type.", labels=("queue", "type")
+    )
+    for each in waiting:
+        tasks.add_metric((each.queue, each.type_name), each.tasks)
+    yield tasks
+    known = parked.list_known_types(connection) if waiting else frozenset()
+    ages = [each.oldest_seconds for each in waiting if each.type_name not in known]
+    yield _gauge(
+        "unknown_type_seconds", "Longest wait of a task whose type no living worker knows.", max(ages, default=0.0)
+    )
 
 
 def _set_aside_items() -> Metric:

@@ -24,7 +24,7 @@ _move: Final = queue.Script("move")
 AT_ONCE: Final = 20
 
 From = Literal["wip", "scheduled", "lost", "anywhere", "ended", "here", "waiting", "delayed"]
-To = Literal["front", "back", "urgent", "yield", "split", "scheduled", "ended", "stay"]
+To = Literal["front", "back", "urgent", "yield", "split", "parked", "scheduled", "ended", "stay"]
 
 
 @dataclass(slots=True)
@@ -54,14 +54,24 @@ class Move:
 
 
 def take_tasks(
-    connection: redis.Redis[Any], *, worker: str, queues: Sequence[str], max_tasks: int, max_records: int
+    connection: redis.Redis[Any],
+    *,
+    worker: str,
+    types: Sequence[str],
+    queues: Sequence[str],
+    max_tasks: int,
+    max_records: int,
 ) -> tuple[list[Taken], str]:
     """Take one task, or many small ones, from the first queue that has any and is not paused.
 
-    Each is `started` from then on, noted under `worker` in RQ's registry of started jobs, its snapshot written.
+    Each is `started` from then on, noted under `worker` in RQ's registry of started jobs, its snapshot written. Tasks
+    of other types than `types` are parked on the way: they wait for a worker that knows theirs, and cost no attempt.
     Returns what was taken and, when nothing was, the last id of the stream: what comes after it may be a new task.
     """
-    last_id, *rows = _take(connection, (events.STREAM_KEY,), (worker, max_tasks, max_records, *queues))
+    args = (worker, max_tasks, max_records, len(types), *types, *queues)
+    last_id, *rows = _take(connection, (events.STREAM_KEY,), args)
+    while not last_id:  # it has parked as many as one script may
+        last_id, *rows = _take(connection, (events.STREAM_KEY,), args)
     taken = [
         Taken(
             queue=name.decode(errors="replace"),

@@ -17,6 +17,7 @@ from tasks_app.errors import QueueUnavailable, UnknownTask
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.models import QueueState, TaskEvent
+from tasks_app.parked import list_parked
 from tasks_app.read_side import has_replica, read_lagging
 from tasks_app.records import read_snapshot
 
@@ -94,7 +95,7 @@ def list_events(*, task_id: str, owner: str | None = None) -> list[TaskEvent]:
 
 
 def list_queues() -> list[QueueView]:
-    """Return the queues, each with its workers. One query and two round trips to Redis."""
+    """Return the queues, each with its workers. One query and a few round trips to Redis."""
     with mapped_errors():
         states = {state.name: state for state in QueueState.objects.all()}
     with queue.mapped_errors():
@@ -113,6 +114,7 @@ def list_queues() -> list[QueueView]:
         for oldest in numbers[3::5]:
             pipeline.hget(queue.job_key(oldest.decode(errors="replace") if oldest else "-"), "s")
         answers = pipeline.execute()
+        parked = list_parked(connection)
     workers = [
         view
         for key, data in zip(sorted(worker_keys), answers, strict=False)
@@ -122,14 +124,16 @@ def list_queues() -> list[QueueView]:
     views = []
     for index, name in enumerate(queue.QUEUES):
         depth, started, scheduled, _, rate = numbers[index * 5 : index * 5 + 5]
+        aside = [place for place in parked if place.queue == name]  # those wait as well
+        ages = [*([_age_seconds(heads[index])] if depth else []), *(place.oldest_seconds for place in aside)]
         state = states.get(name) or QueueState(name=name)
         views.append(
             QueueView(
                 name=name,
-                depth=depth,
+                depth=depth + sum(place.tasks for place in aside),
                 started=started,
                 scheduled=scheduled,
-                oldest_wait_seconds=_age_seconds(heads[index]) if depth else None,
+                oldest_wait_seconds=max(ages, default=None),
                 ended_per_second=float(rate or 0),
                 paused_at=state.paused_at,
                 paused_by=state.paused_by,

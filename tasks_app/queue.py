@@ -44,11 +44,13 @@ JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
 
 
 class Script:
-    """A Lua script of the folder `lua/`, after clock.lua; called by its hash, sent again where Redis has forgotten it."""
+    """A Lua script of the folder `lua/`, after clock.lua and parked.lua; called by its hash, sent again if unknown."""
 
     def __init__(self, name: str) -> None:
         folder = Path(__file__).parent / "lua"
-        self.source = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("clock", name))
+        self.source = "\n".join(
+            (folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("clock", "parked", name)
+        )
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, connection: redis.Redis[Any] | Line, keys: Sequence[str], args: Sequence[Any]) -> Any:

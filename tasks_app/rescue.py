@@ -26,6 +26,7 @@ from tasks_app.lookup import find_snapshot
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.moves import Move
 from tasks_app.open_tasks import OPEN, list_open
+from tasks_app.parked import ParkedErrors, list_parked_ids
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of, get_pause_seconds
 from tasks_app.shard_watch import ENDS_THE_TASK, SPLIT_KEY, ShardWatch
@@ -57,6 +58,7 @@ class Rescue:
         self._sweep_again_at = 0.0
         self._trust_leases_at = 0.0
         self._untold_cancels = UntoldCancels()
+        self._parked_errors = ParkedErrors(connection=connection)
         self.counts: Counter[str] = Counter()  # since this process began, by kind
 
     def run(self) -> None:
@@ -73,6 +75,7 @@ class Rescue:
             self._sweep_all()
         self.watch()
         self.put_back_reopened()
+        self._parked_errors.tell()
         for row in self._untold_cancels.find():
             self._place(row, source="anywhere")
         for row in self._shard_watch.find_stuck():
@@ -295,16 +298,17 @@ class Rescue:
             logger.warning("rescued %d tasks (%s) that no worker of ours had begun", moved, kind)
 
     def _list_placed(self) -> set[str]:
-        """Return the tasks that wait in a queue or stand as started."""
+        """Return the tasks that wait in a queue, are parked or stand as started."""
         pipeline = self._redis.pipeline(transaction=False)
         for name in queue.QUEUES:
             pipeline.lrange(queue.queue_key(name), 0, -1)
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
         pipeline.smembers(SPLIT_KEY)  # looked after by ShardWatch
         answers = [{_text(entry).partition(":")[0] for entry in answer} for answer in pipeline.execute()]
-        for snapshot in foreign.list_canceled(self._redis, answers[1] | answers[3]):
+        parked = set(list_parked_ids(self._redis))
+        for snapshot in foreign.list_canceled(self._redis, answers[1] | answers[3] | parked):
             self._isolation.run(snapshot.id, partial(self._cancel_as_rq, snapshot))
-        return set().union(*answers)
+        return parked.union(*answers)
 
     # --- moving
 

@@ -36,7 +36,7 @@ from tasks_app.moves import Move, Taken
 from tasks_app.shards import ParentGone
 from tasks_app.small_tasks import SmallTasks, is_small
 from tasks_app.task_results import check_total_again
-from tasks_app.task_types import HopelessError, get_limit_seconds, get_task_type
+from tasks_app.task_types import HopelessError, get_limit_seconds, get_task_type, list_names
 
 logger = logging.getLogger(__name__)
 KEPT_TRIES: Final = 100
@@ -125,16 +125,15 @@ class Runner:
     def _run_alone(self, taken: Taken) -> None:
         assert taken.snapshot is not None
         snapshot = taken.snapshot
+        if snapshot.name not in list_names():
+            self._park(taken)
+            return
         held = self._persist(lambda: checkpoints.claim(task_id=uuid.UUID(snapshot.id), worker=self._worker))
         if isinstance(held, Refusal):
             self._drop(taken, held.checkpoint)
             return
         snapshot.epoch, snapshot.worker = held.epoch, self._worker
-        try:
-            task_type = get_task_type(snapshot.name)
-        except Exception as error:
-            self._fail(held, taken, error)
-            return
+        task_type = get_task_type(snapshot.name)
         try:
             if snapshot.total is None:
                 with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
@@ -398,6 +397,12 @@ class Runner:
             if task.snapshot is not None
         ]
         self._persist(lambda: moves.move_tasks(self._redis, batch))
+
+    def _park(self, taken: Taken) -> None:
+        """Leave a task to a worker that knows its type: no attempt has begun."""
+        assert taken.snapshot is not None
+        parked = replace(taken.snapshot, status=events.QUEUED, cause="unknown_type", actor="")
+        self._persist(lambda: moves.move_tasks(self._redis, [Move(parked, "wip", "parked", worker=self._worker)]))
 
     def _stand(self, held: Claim, taken: Taken, *, cause: str) -> Snapshot:
         assert taken.snapshot is not None

@@ -14,6 +14,7 @@ import redis
 
 from tasks_app import events, queue, shards
 from tasks_app.models import TaskCheckpoint
+from tasks_app.parked import list_places
 
 SPLIT_KEY: Final = "longtasks:split"
 ENDS_THE_TASK: Final = (events.FAILED, events.STOPPED)
@@ -57,15 +58,21 @@ class ShardWatch:
         return bool(waiting) and not all(self._are_placed([str(part.task_id) for part in waiting]))
 
     def _are_placed(self, task_ids: Sequence[str]) -> list[bool]:
-        """Tell of each whether it waits, is scheduled or stands as started; at one moment, for they move."""
+        """Tell of each whether it waits, is parked, is scheduled or stands as started; at one moment, for they move."""
+        places = list_places(self._redis)
         pipeline = self._redis.pipeline(transaction=True)
         for name in queue.QUEUES:
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
             for task_id in task_ids:
                 pipeline.zscore(f"rq:scheduled:{name}", task_id)
                 pipeline.lpos(queue.queue_key(name), task_id)
+        for place in places:
+            pipeline.lrange(place.key, 0, -1)
         answers = pipeline.execute()
-        placed = [False] * len(task_ids)
+        parked = {
+            member.decode(errors="replace") for entries in answers[len(answers) - len(places) :] for member in entries
+        }
+        placed = [task_id in parked for task_id in task_ids]
         for _ in queue.QUEUES:
             started = {member.decode(errors="replace").partition(":")[0] for member in answers.pop(0)}
             for index, task_id in enumerate(task_ids):

@@ -199,6 +199,11 @@ def get_task_type(name: str) -> TaskType:
         raise UnknownTaskType(name=name, known=sorted(_registry)) from None
 
 
+def list_names() -> list[str]:
+    """Return the names of all registered task types, sorted."""
+    return sorted(_registry)
+
+
 def get_limit_seconds(task_type: TaskType) -> float:
     """Return how long a chunk of a task type may take."""
     return task_type.chunk_timeout_seconds or float(settings.LONGTASKS.job_timeout_seconds)

@@ -28,7 +28,7 @@ from rq.worker import SimpleWorker
 from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
-from tasks_app import crash_points, events, log_context, moves, queue
+from tasks_app import crash_points, events, log_context, moves, parked, queue
 from tasks_app.descendants import adopt_orphans, detach_copies
 from tasks_app.garbage import collect_seldom
 from tasks_app.infrastructure import (
@@ -42,13 +42,13 @@ from tasks_app.infrastructure import (
 )
 from tasks_app.lease_keeper import LeaseKeeper
 from tasks_app.leftovers import RETIRED_CODE
-from tasks_app.liveness import beat
+from tasks_app.liveness import TYPES_FIELD, beat, encode_types
 from tasks_app.lookup import find_snapshot
 from tasks_app.moves import Taken
 from tasks_app.pulse import Pulse
 from tasks_app.runner import Outlook, Runner, Verdict
 from tasks_app.small_tasks import is_small
-from tasks_app.task_types import get_limit_seconds, list_task_types
+from tasks_app.task_types import get_limit_seconds, list_names, list_task_types
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +186,7 @@ class TaskWorker(SimpleWorker):
         taken = moves.take_tasks(
             self._redis,
             worker=self.name,
+            types=list_names(),
             queues=self._queues_in_order(),
             max_tasks=longtasks.batch_tasks,
             max_records=longtasks.batch_records,
@@ -291,7 +292,9 @@ class TaskWorker(SimpleWorker):
         pipeline.scard(f"longtasks:urgent:{taken.queue}")
         pipeline.llen(queue.queue_key(queue.HIGH))
         pipeline.exists(queue.paused_key(queue.HIGH))
-        paused, urgent, high_waiting, high_paused = pipeline.execute()
+        pipeline.smembers(parked.PLACES_KEY)
+        paused, urgent, high_waiting, high_paused, places = pipeline.execute()
+        high_waiting = high_waiting or parked.holds_any_of(places, queue_name=queue.HIGH, types=list_names())
         if paused:
             return Verdict.STOP
         if urgent:
@@ -315,6 +318,7 @@ class TaskWorker(SimpleWorker):
         fields: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
         fields.pop("last_heartbeat")  # Redis's clock says when
         fields["db_connection"] = self._keeper.get_connection_id()
+        fields[TYPES_FIELD] = encode_types(list_names())
         beat(self._redis, worker=self.name, queues=self.queue_names(), fields=fields, ttl_seconds=self.worker_ttl)
         self._beaten_at = now
         return True

@@ -62,12 +62,15 @@ def run_tasks() -> None:
     """Run what waits to its end, as a worker would."""
     from tasks_app import moves, queue
     from tasks_app.runner import Outlook, Runner, Verdict
+    from tasks_app.task_types import list_names
 
     connection = queue.get_connection()
     outlook = Outlook(look_up=lambda _: Verdict.GO_ON, should_stop=lambda: False, while_waiting=lambda: None)
     runner = Runner(connection=connection, worker="bench", outlook=outlook)
     while True:
-        taken, _ = moves.take_tasks(connection, worker="bench", queues=["low"], max_tasks=200, max_records=1000)
+        taken, _ = moves.take_tasks(
+            connection, worker="bench", types=list_names(), queues=["low"], max_tasks=200, max_records=1000
+        )
         if not taken:
             return
         runner.run(taken)

@@ -17,7 +17,7 @@ for i = 3, #ARGV, STRIDE do
   bounds[ARGV[i]] = tonumber(ARGV[i + 1])
 end
 for queue, count in pairs(wanted) do
-  local waiting = redis.call('LLEN', 'rq:queue:' .. queue)
+  local waiting = count_waiting(queue)
   if waiting + count > bounds[queue] then
     return {'full', queue, waiting, bounds[queue], redis.call('GET', 'longtasks:drain:' .. queue) or '0'}
   end

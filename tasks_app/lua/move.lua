@@ -8,7 +8,7 @@
 --       of ended jobs say) | anywhere | ended
 --       | waiting (in either queue) | delayed (scheduled, for either queue)
 -- to: front | back | urgent (front, and a busy worker makes way) | yield (front, behind urgent ones) | scheduled
---     | split (its shards run in its place) | ended | stay
+--     | split (its shards run in its place) | parked (for a worker that knows its type) | ended | stay
 -- A worker's own end (from wip) and the time of a next attempt are written by Redis's clock; a task that is delayed
 -- already keeps its time.
 -- Returns 1 or 0 for each task; 0: it was not where it should be, or the worker was taken over.
@@ -52,7 +52,7 @@ local function is_placed(id)
     if redis.call('LPOS', 'rq:queue:' .. queue, id) then return true end
     if redis.call('ZSCORE', 'rq:scheduled:' .. queue, id) then return true end
   end
-  return redis.call('SISMEMBER', 'longtasks:split', id) == 1 or remove_started(id, true)
+  return redis.call('SISMEMBER', 'longtasks:split', id) == 1 or is_parked(id) or remove_started(id, true)
 end
 
 local function leave(from, queue, id, worker, to)
@@ -70,7 +70,7 @@ local function leave(from, queue, id, worker, to)
         return true
       end
     end
-    return false
+    return leave_parked(id)
   elseif from == 'delayed' then
     return redis.call('ZREM', 'rq:scheduled:high', id) + redis.call('ZREM', 'rq:scheduled:low', id) > 0
   elseif from == 'lost' then
@@ -86,6 +86,7 @@ local function leave(from, queue, id, worker, to)
       redis.call('ZREM', 'rq:scheduled:' .. name, id)
     end
     redis.call('SREM', 'longtasks:split', id)
+    leave_parked(id)
     remove_started(id, false)
     return true
   elseif from == 'ended' then
@@ -138,7 +139,7 @@ for i = 1, #ARGV, STRIDE do
         redis.call('HSET', job, 'status', status, 's', snapshot, 'epoch', epoch)
         if to == 'ended' then
           redis.call('HSET', job, 'ended_at', now)
-          redis.call('HDEL', job, 'solo', 'failures')
+          redis.call('HDEL', job, 'solo', 'failures', 'parked_at', 'parked_error')
           redis.call('SREM', 'longtasks:split', id)
           if ttl > 0 then
             redis.call('EXPIRE', job, ttl)
@@ -166,6 +167,8 @@ for i = 1, #ARGV, STRIDE do
         for k = #(first or {}), 1, -1 do redis.call('LPUSH', list, first[k]) end
       elseif to == 'back' then
         redis.call('RPUSH', list, id)
+      elseif to == 'parked' then
+        park(queue, id, read_string(snapshot, 'name') or '')
       elseif to == 'split' then
         redis.call('SADD', 'longtasks:split', id)
       elseif to == 'scheduled' then

@@ -132,6 +132,7 @@ def cause_label(cause: str) -> str:
         "due": _("its pause is over"),
         "rescue": _("put back by rescue"),
         "foreign_worker": _("put back: a worker of another program had failed it"),
+        "unknown_type": _("no worker knew its type"),
         "retry": _("retried"),
         "cancel": _("cancel asked"),
         "priority": _("priority changed"),

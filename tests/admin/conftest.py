@@ -10,6 +10,7 @@ from django.test import Client
 from tasks_app import commands, moves, queue
 from tasks_app.commands import NewTask
 from tasks_app.mirror import Mirror
+from tasks_app.task_types import list_names
 
 MakeClient = Callable[..., Client]
 VIEW, OPERATE, ADMINISTER = "view_taskrecord", "operate_tasks", "administer_tasks"
@@ -33,7 +34,7 @@ def start(**values: Any) -> str:
 def take(*, worker: str = "w1") -> list[str]:
     """A worker takes what waits, without running it."""
     taken, _ = moves.take_tasks(
-        queue.get_connection(), worker=worker, queues=queue.QUEUES, max_tasks=100, max_records=1000
+        queue.get_connection(), worker=worker, types=list_names(), queues=queue.QUEUES, max_tasks=100, max_records=1000
     )
     run_mirror()
     return [task.task_id for task in taken]

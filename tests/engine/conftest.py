@@ -2,7 +2,7 @@
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
 from tasks_app.moves import Taken
 from tasks_app.rescue import Rescue
 from tasks_app.runner import Outlook, Runner, Verdict
+from tasks_app.task_types import list_names
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +47,9 @@ def longtasks() -> Generator[Callable[..., None], None, None]:
 class Worker:
     """A worker without its loop: takes and runs when it is told to."""
 
-    def __init__(self, name: str = "w1") -> None:
+    def __init__(self, name: str = "w1", *, unknown: Sequence[str] = ()) -> None:
         self.name = name
+        self.types = [known for known in list_names() if known not in unknown]
         self.verdict = Verdict.GO_ON
         self.on_look_up: Callable[[], None] = lambda: None
         self.should_stop = False
@@ -62,6 +64,7 @@ class Worker:
         taken, _ = moves.take_tasks(
             self.connection,
             worker=self.name,
+            types=self.types,
             queues=queue.QUEUES,
             max_tasks=max_tasks,
             max_records=settings.LONGTASKS.batch_records,

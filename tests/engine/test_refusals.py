@@ -249,6 +249,6 @@ def test_a_take_that_redis_refuses_loses_nothing(redis: Any) -> None:
     task_id = start()
     with without_replicas(redis), pytest.raises(AWAY):
         moves.take_tasks(
-            queue.get_connection(), worker="w1", queues=queue.QUEUES, max_tasks=1, max_records=1
+            queue.get_connection(), worker="w1", types=["slow"], queues=queue.QUEUES, max_tasks=1, max_records=1
         )  # fmt: skip
     assert waiting() == [task_id]

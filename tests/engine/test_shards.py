@@ -17,6 +17,7 @@ from tasks_app.mirror import Mirror
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.rescue import Rescue
 from tasks_app.runner import Outlook, Runner, Verdict
+from tasks_app.task_types import list_names
 from tests.engine.conftest import beat
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,7 +43,10 @@ class Bench:
         return Runner(connection=self.redis, worker=worker, outlook=outlook)
 
     def take(self, worker: str) -> list[moves.Taken]:
-        return moves.take_tasks(self.redis, worker=worker, queues=queue.QUEUES, max_tasks=10, max_records=100)[0]
+        taken, _ = moves.take_tasks(
+            self.redis, worker=worker, types=list_names(), queues=queue.QUEUES, max_tasks=10, max_records=100
+        )
+        return taken
 
     def run_next(self, worker: str) -> bool:
         taken = self.take(worker)
