@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -80,6 +81,43 @@ def marked_pids(*, mark: str, also: Mapping[str, str] | None = None) -> list[int
             if wanted <= set((entry / "environ").read_bytes().split(b"\0")):
                 found.append(int(entry.name))
     return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A process that was seen alive: its pid alone may come to mean another one."""
+
+    pid: int
+    began: str  # in the kernel's ticks since boot
+
+    def is_alive(self) -> bool:
+        """Tell whether this very process still runs."""
+        stat = _read_stat(self.pid)
+        return stat is not None and stat[0] != "Z" and stat[19] == self.began
+
+
+def list_descendants(*, pid: int, argument: str) -> list[Living]:
+    """The living descendants of a process that have `argument` on their command line. Linux only: else none."""
+    children: dict[int, list[Living]] = {}
+    for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
+        if entry.name.isdigit() and (stat := _read_stat(int(entry.name))) is not None:
+            children.setdefault(int(stat[1]), []).append(Living(int(entry.name), stat[19]))
+    found, parents = [], [pid]
+    while parents:
+        for child in children.get(parents.pop(), ()):
+            parents.append(child.pid)
+            with contextlib.suppress(OSError):
+                if argument.encode() in Path(f"/proc/{child.pid}/cmdline").read_bytes().split(b"\0"):
+                    found.append(child)
+    return found
+
+
+def _read_stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on: [0] state, [1] parent, [19] when it began."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
 
 
 def signal_pids(*, pids: Iterable[int], signal_number: signal.Signals) -> None:

@@ -26,11 +26,10 @@ from honcho.colour import get_colours
 from honcho.environ import parse_procfile
 from honcho.printer import Message, Printer
 
-from longtasks import child_process
+from longtasks import child_process, up_lock
 from longtasks.embedded import EmbeddedError, EmbeddedValkey
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-PID_FILE = "up.pid"  # in DATA_DIR, while `make up` serves
 READY_SECONDS = 60
 STOP_SECONDS = 10
 LINE_BYTES = 128 * 1024  # printed in pieces of so many where a process ends no line
@@ -146,16 +145,20 @@ class Stack:
         """Watch, restart and (on SIGUSR1) reload for ever; an interrupt ends it."""
         asked: list[int] = []
         signal.signal(signal.SIGUSR1, lambda number, _: asked.append(number))
-        pid_path = Path(self._environment["DATA_DIR"]) / PID_FILE
-        pid_path.write_text(str(os.getpid()))
-        try:
+        with self._holding_lock():
             while True:
                 self.watch(seconds=0.5)
                 if asked:
                     asked.clear()
                     self.reload()
-        finally:
-            pid_path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _holding_lock(self) -> Iterator[None]:
+        try:
+            with up_lock.hold(Path(self._environment["DATA_DIR"])):
+                yield
+        except up_lock.LockError as error:
+            raise StackError(str(error)) from error
 
     def reload(self) -> None:
         """Let every process go on with the code as it is now, without a gap: SIGHUP to each."""

@@ -137,7 +137,8 @@ class Oracle:
                 for kind in ("wip", "scheduled"):
                     left += [f"rq:{kind}:{queue} {entry!r}" for entry in client.zrange(f"rq:{kind}:{queue}", 0, 9)]
                 left += [f"urgent {queue} {entry!r}" for entry in client.smembers(f"longtasks:urgent:{queue}")]
-            left += [f"split {entry!r}" for entry in client.smembers("longtasks:split")]
+            for kind in ("split", "parked"):
+                left += [f"{kind} {entry!r}" for entry in client.smembers(f"longtasks:{kind}")]
             if backlog := client.xlen("longtasks:events"):
                 left.append(f"{backlog} entries in the stream")
             for key in client.scan_iter("rq:job:*", count=1000):

@@ -202,8 +202,3 @@ def is_alive(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
-
-
-def test_a_reload_without_anything_to_reload_says_so(tmp_path: Path, stack: ProcfileStack) -> None:
-    result = stack.run_manage("reload")
-    assert (result.returncode, "nothing to reload" in result.stdout) == (1, True), result.stdout

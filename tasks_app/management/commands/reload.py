@@ -1,6 +1,6 @@
 """`manage.py reload`: new code without a gap, for what `make up` or deploy/supervisord.conf runs on this machine.
 
-Sends the signals and waits until no old worker is left. Must not restart anything itself: each parent does.
+Sends the signals and waits until no old worker of its own is left. Must not restart anything itself: each parent does.
 """
 
 from __future__ import annotations
@@ -10,17 +10,26 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from longtasks.stack import PID_FILE, PROJECT_DIR
-from tasks_app import queries
-from tasks_app.errors import LongtasksError
+from longtasks import child_process, up_lock
+from longtasks.stack import PROJECT_DIR
 
-POLL_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.1
+WORKER_ARGUMENT: Final = "rqworker"  # on the command line of a worker process
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """What has been told to reload, and the workers that it had then."""
+
+    message: str
+    workers: list[child_process.Living]
 
 
 class Command(BaseCommand):
@@ -30,47 +39,60 @@ class Command(BaseCommand):
         parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="for the workers (120)")
 
     def handle(self, *args: Any, timeout: float, **options: Any) -> None:
-        old = _list_workers()
-        self.stdout.write(_send_signals())
+        signalled = _signal_up() or _signal_supervisord()
+        if signalled is None:
+            run_dir = os.environ.get("LONGTASKS_RUN", "")
+            raise CommandError(
+                f"nothing to reload: no `make up` on {settings.DATA_DIR}, no supervisord in LONGTASKS_RUN={run_dir!r}. "
+                "Under systemd: systemctl reload 'longtasks-*'"
+            )
+        self.stdout.write(signalled.message)
         deadline = time.monotonic() + timeout
-        while left := old & _list_workers():
+        while left := [worker for worker in signalled.workers if worker.is_alive()]:
             if time.monotonic() > deadline:
-                raise CommandError(f"after {timeout:g} s {len(left)} old workers still run: read the workers' log.")
+                pids = ", ".join(str(worker.pid) for worker in left)
+                raise CommandError(
+                    f"after {timeout:g} s {len(left)} old workers still run (process {pids}): read the workers' log."
+                )
             time.sleep(POLL_SECONDS)
-        self.stdout.write(f"Reloaded: {len(old)} old workers have handed over.")
+        self.stdout.write(f"Reloaded: {len(signalled.workers)} old workers have handed over.")
 
 
-def _send_signals() -> str:
-    pid_path = settings.DATA_DIR / PID_FILE
-    if pid_path.exists():
-        pid = int(pid_path.read_text())
-        try:
-            os.kill(pid, signal.SIGUSR1)
-        except ProcessLookupError:
-            pid_path.unlink(missing_ok=True)
-        else:
-            return f"`make up` (process {pid}) reloads its processes."
-    run_dir = os.environ.get("LONGTASKS_RUN", "")
-    supervisorctl = shutil.which("supervisorctl")
-    if run_dir and supervisorctl and (Path(run_dir) / "supervisor.sock").exists():
-        asked = subprocess.run(  # noqa: S603 (a list of our own, no shell)
-            [supervisorctl, "-c", str(PROJECT_DIR / "deploy" / "supervisord.conf"), "signal", "HUP", "all"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if asked.returncode:
-            raise CommandError(f"supervisorctl: {asked.stdout.strip() or asked.stderr.strip()}")
-        return "supervisord has sent HUP to its processes."
-    raise CommandError(
-        f"nothing to reload: no `make up` on {settings.DATA_DIR}, no supervisord in LONGTASKS_RUN={run_dir!r}. "
-        "Under systemd: systemctl reload 'longtasks-*'"
-    )
-
-
-def _list_workers() -> set[str]:
-    """The workers alive, of all machines; those that beat while we look are the ones that count."""
+def _signal_up() -> Signalled | None:
+    """Tell the `make up` of this DATA_DIR, which its lock names; None where none runs."""
     try:
-        return {worker.name for view in queries.list_queues() for worker in view.workers}
-    except LongtasksError as error:
+        pid = up_lock.find_holder(settings.DATA_DIR)
+        workers = _list_workers(pid) if pid is not None else []
+        if up_lock.signal_holder(settings.DATA_DIR, signal.SIGUSR1) is None:
+            return None
+    except up_lock.LockError as error:
         raise CommandError(str(error)) from error
+    return Signalled(f"`make up` (process {pid}) reloads its processes.", workers)
+
+
+def _signal_supervisord() -> Signalled | None:
+    """Tell the supervisord that listens in LONGTASKS_RUN, which signals its own processes; None where none runs."""
+    run_dir = os.environ.get("LONGTASKS_RUN", "")
+    if not run_dir or not shutil.which("supervisorctl") or not (Path(run_dir) / "supervisor.sock").exists():
+        return None
+    pid = _ask_supervisord("pid", "worker")
+    workers = _list_workers(int(pid)) if pid.isdecimal() and pid != "0" else []
+    _ask_supervisord("signal", "HUP", "all")
+    return Signalled("supervisord has sent HUP to its processes.", workers)
+
+
+def _list_workers(parent_pid: int) -> list[child_process.Living]:
+    return child_process.list_descendants(pid=parent_pid, argument=WORKER_ARGUMENT)
+
+
+def _ask_supervisord(*words: str) -> str:
+    supervisorctl = shutil.which("supervisorctl") or "supervisorctl"
+    asked = subprocess.run(  # noqa: S603 (a list of our own, no shell)
+        [supervisorctl, "-c", str(PROJECT_DIR / "deploy" / "supervisord.conf"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode:
+        raise CommandError(f"supervisorctl: {asked.stdout.strip() or asked.stderr.strip()}")
+    return asked.stdout.strip()

@@ -1,0 +1,98 @@
+"""The lock by which `make up` is found: held on a file in DATA_DIR for as long as the process lives.
+
+Owns who may be signalled. The number in the file counts only while the lock is held: after a power cut it may be
+another program's. Must not know what the signal does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+FILE_NAME: Final = "up.pid"
+NAMESPACE: Final = Path("/proc/self/ns/pid")
+
+
+class LockError(Exception):
+    """The lock is another process's, or its holder cannot be signalled from here; the message is for people."""
+
+
+@contextlib.contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Hold the lock of a data directory. Raises LockError where another process holds it.
+
+    Children do not inherit it. The file stays: without the lock it says nothing.
+    """
+    with open(os.open(directory / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockError(f"another `make up` runs on {directory}: stop it, or set another DATA_DIR") from None
+        file.truncate()
+        file.write(f"{os.getpid()} {_read_namespace()}\n")
+        file.flush()
+        yield
+
+
+def find_holder(directory: Path) -> int | None:
+    """Return the pid of the process that holds the lock, None where nobody does.
+
+    Raises LockError where the holder's pid means nothing here.
+    """
+    path = directory / FILE_NAME
+    if not _is_held(path):
+        return None
+    words = path.read_text(errors="replace").split(maxsplit=1)
+    if not words or not words[0].isdecimal():
+        raise LockError(f"{path} is locked and names no process: signal `make up` by hand")
+    if "".join(words[1:]).strip() != _read_namespace():
+        raise LockError(f"{path} is held by a process of another container: run the command there")
+    return int(words[0])
+
+
+def signal_holder(directory: Path, number: signal.Signals) -> int | None:
+    """Send a signal to the process that holds the lock; returns its pid, None where nobody holds it. Raises LockError."""
+    pid = find_holder(directory)
+    if pid is None:
+        return None
+    if not hasattr(os, "pidfd_open"):
+        os.kill(pid, number)
+        return pid
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    try:
+        # The holder wrote its own number. If the lock is still held, the number was not given to another process.
+        if find_holder(directory) != pid:
+            return None
+        signal.pidfd_send_signal(process, number)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(process)
+    return pid
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _read_namespace() -> str:
+    """Return the process's pid namespace, outside of which its pid means nothing; "" where there are none."""
+    try:
+        return os.readlink(NAMESPACE)
+    except OSError:
+        return ""
