@@ -60,6 +60,10 @@ SECONDS_EACH ?= 25
 outages: debian-packages .venv/.dev .venv/.full ## Redis and MariaDB refuse, one way after the other, for SECONDS_EACH (25): nothing may fail (root)
 	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m tests.outages --seconds $(SECONDS_EACH) $(ARGS)
 
+.PHONY: rolling-deploy
+rolling-deploy: debian-packages .venv/.dev .venv/.full ## web, workers and mirror replaced in all six orders at 200 POSTs a second: none lost, failed or late
+	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m tests.deploys $(ARGS)
+
 .PHONY: hostile
 VALUES ?= 10000
 hostile: debian-packages .venv/.dev .venv/.full ## VALUES (10000) odd values through every door, ordinary tasks beside them: make hostile ARGS="--seed 2 --stack embedded"

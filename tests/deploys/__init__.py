@@ -1,0 +1,1 @@
+"""Rolling deploys: web, workers and mirror are replaced under load, in every order."""

@@ -1,0 +1,51 @@
+"""`python -m tests.deploys [--rate 200]`: a rolling deploy in all six orders. `make rolling-deploy` runs it.
+
+Prints one line an order; ends with 1 where anything was lost, doubled, failed or late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import signal
+import sys
+
+from tests.deploys.rolling import ROLES, Outcome, deploy, to_table
+from tests.servers import MariaDB, RedisServer
+from tests.stack import ProcfileStack
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.deploys")
+    parser.add_argument("--rate", type=float, default=200, help="POSTs a second (200)")
+    parser.add_argument("--order", default="", help="one order instead of all, as web,worker,mirror")
+    options = parser.parse_args()
+    orders = [tuple(options.order.split(","))] if options.order else list(itertools.permutations(ROLES))
+    if any(set(order) - set(ROLES) for order in orders):
+        parser.error(f"--order is {options.order!r}: name roles of {', '.join(ROLES)}")
+    os.environ["ENV_FILE"] = ""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated run cleans up as an interrupted one does
+    servers = (MariaDB(), RedisServer())
+    outcomes: list[Outcome] = []
+    stack = None
+    try:
+        for server in servers:
+            server.start()
+        stack = ProcfileStack(database=servers[0], redis_server=servers[1], environment={"WEB_WORKERS": "2"})
+        stack.start()
+        for order in orders:
+            outcomes.append(deploy(stack, order=order, rate=options.rate))
+            print(to_table(outcomes[-1:]).splitlines()[-1], outcomes[-1].describe(), flush=True)
+    finally:
+        if stack is not None:
+            stack.close()
+        for server in reversed(servers):
+            server.stop()
+        print(to_table(outcomes))
+    is_late = any(outcome.late_answers or outcome.late_starts for outcome in outcomes)
+    return 0 if all(outcome.is_whole for outcome in outcomes) and not is_late else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

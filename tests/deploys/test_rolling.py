@@ -1,0 +1,49 @@
+"""The quick rolling deploy: one order of the six at a fifth of the rate; and that the harness sees what goes wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from longtasks.child_process import wait_until
+from longtasks.stack import free_port
+from tests.chaos.oracle import Verdict
+from tests.conftest import MakeStack
+from tests.deploys.load import OpenLoad, Sent
+from tests.deploys.rolling import Outcome, deploy, to_table
+from tests.servers import IS_EMBEDDED
+
+RATE = 40
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(IS_EMBEDDED, reason="at this rate SQLite's one writer is what is measured")
+def test_a_rolling_deploy_loses_doubles_and_fails_nothing(make_stack: MakeStack) -> None:
+    stack = make_stack(environment={"WEB_WORKERS": "2"})
+    # How late answers and starts may be, `make rolling-deploy` judges, on a machine that it has for itself.
+    outcome = deploy(stack, order=("web", "mirror", "worker"), rate=RATE)
+    assert outcome.is_whole, f"{to_table([outcome])}\n{outcome.describe()}"
+    assert outcome.accepted > RATE * 5
+
+
+def test_a_request_without_an_answer_is_a_failed_one() -> None:
+    with OpenLoad(port=free_port(), rate=100) as load:
+        assert wait_until(lambda: len(load.sent) >= 3, deadline_seconds=30)
+    assert all(sent.fault for sent in load.sent)
+    assert load.accepted == []
+
+
+def test_what_is_wrong_shows_in_the_outcome() -> None:
+    def outcome(**values: object) -> Outcome:
+        made = Outcome(("web",), 1, 1.0, 2, 2, [Sent(0.01, ""), Sent(0.02, "")], [0.1, 0.2], Verdict())
+        for name, value in values.items():
+            setattr(made, name, value)
+        return made
+
+    assert outcome().is_whole
+    assert not outcome(accepted=0, records=0).is_whole
+    assert not outcome(sent=[Sent(0.01, "ConnectionRefusedError()")]).is_whole
+    assert not outcome(records=3).is_whole
+    assert not outcome(verdict=Verdict(lost=["a"])).is_whole
+    assert not outcome(verdict=Verdict(duplicated=["a"])).is_whole
+    late = outcome(sent=[Sent(1.5, "")], starts=[4.0])
+    assert (late.is_whole, late.late_answers, late.late_starts) == (True, 1, 1)
