@@ -419,7 +419,8 @@ def check_task_types() -> Iterator[Finding]:
             "Replace the old workers: python manage.py reload.",
         )
     elif not waiting:
-        yield Finding(OK, "task types", "the workers know all types of this version")
+        found = "the workers know all types of this version" if known else "no worker says which ones it knows"
+        yield Finding(OK, "task types", found)
 
 
 def check_mirror() -> Iterator[Finding]:

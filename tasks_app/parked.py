@@ -75,11 +75,12 @@ def list_parked(connection: redis.Redis[Any]) -> list[Parked]:
     ]
 
 
-def list_parked_ids(connection: redis.Redis[Any]) -> list[str]:
-    """Return the ids of all parked tasks."""
+def list_parked_ids(connection: redis.Redis[Any], *, queue_name: str = "") -> list[str]:
+    """Return the ids of all parked tasks, or of those of one queue."""
     pipeline = connection.pipeline(transaction=False)
     for place in list_places(connection):
-        pipeline.lrange(place.key, 0, -1)
+        if queue_name in ("", place.queue):
+            pipeline.lrange(place.key, 0, -1)
     return [_text(member) for members in pipeline.execute() for member in members]
 
 

@@ -24,7 +24,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import Worker
 
-from tasks_app import audit, queue, set_commands
+from tasks_app import audit, parked, queue, set_commands
 from tasks_app.admin.permissions import can_administer, get_actor, requires
 from tasks_app.api.errors import problem_response
 from tasks_app.errors import LongtasksError
@@ -78,6 +78,7 @@ def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
     waiting: Any = queue.get_connection().lrange(queue.queue_key(name), 0, EMPTY_TASKS - 1)
     canceled = 0
     task_ids = [job_id.decode(errors="replace") for job_id in waiting]
+    task_ids += parked.list_parked_ids(queue.get_connection(), queue_name=name)[:EMPTY_TASKS]
     for start in range(0, len(task_ids), set_commands.SET_TASKS):
         page = task_ids[start : start + set_commands.SET_TASKS]
         canceled += len(

@@ -31,10 +31,15 @@ def start(**values: Any) -> str:
     return task_id
 
 
-def take(*, worker: str = "w1") -> list[str]:
-    """A worker takes what waits, without running it."""
+def take(*, worker: str = "w1", types: list[str] | None = None) -> list[str]:
+    """A worker takes what waits, without running it; it knows these task types, or all."""
     taken, _ = moves.take_tasks(
-        queue.get_connection(), worker=worker, types=list_names(), queues=queue.QUEUES, max_tasks=100, max_records=1000
+        queue.get_connection(),
+        worker=worker,
+        types=list_names() if types is None else types,
+        queues=queue.QUEUES,
+        max_tasks=100,
+        max_records=1000,
     )
     run_mirror()
     return [task.task_id for task in taken]

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from django_rq import get_worker
 from redis import Redis
 
 from tasks_app import commands, doctor, liveness, moves, parked, queries, queue
@@ -13,6 +14,7 @@ from tasks_app.commands import NewTask
 from tasks_app.errors import QueueFull
 from tasks_app.metrics import TaskCollector
 from tasks_app.rescue import Rescue
+from tasks_app.runner import Verdict
 from tasks_app.task_types import _registry, list_names, unregister
 from tests.conftest import MakeStack
 from tests.engine.conftest import Worker, checkpoint, history, job, mirror, positions, record, rescue, start, waiting
@@ -95,6 +97,18 @@ def test_many_of_them_are_parked_in_steps_and_none_is_lost() -> None:
     assert [task.task_id for task in old.take()] == [other]
     assert parked.list_parked_ids(queue.get_connection()) == task_ids
     assert [task.task_id for task in Worker("new").take()] == task_ids[:200]
+
+
+def test_a_busy_worker_makes_way_for_parked_tasks_of_types_that_it_knows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    start(priority="high")
+    old_worker().run()
+    low = moves.Taken(queue="low", task_id="-", snapshot=None, failures=0, solo=False)
+    worker = get_worker("high", "low", name="busy")
+    worker.register_birth()
+
+    assert worker._look_up(low) is Verdict.YIELD
+    monkeypatch.setattr("tasks_app.worker.list_names", lambda: ["small"])
+    assert worker._look_up(low) is Verdict.GO_ON
 
 
 def test_what_waits_for_a_type_counts_as_waiting(longtasks: Any) -> None:
