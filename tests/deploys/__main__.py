@@ -1,6 +1,7 @@
 """`python -m tests.deploys [--rate 200]`: a rolling deploy in all six orders. `make rolling-deploy` runs it.
 
-Prints one line an order; ends with 1 where anything was lost, doubled, failed or late.
+Prints one line an order, after one of the same load with nothing replaced; ends with 1 where anything was lost, doubled,
+failed or late. Where the load is late with nothing replaced, it says so: the machine is too busy to judge lateness.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def main() -> int:
             server.start()
         stack = ProcfileStack(database=servers[0], redis_server=servers[1], environment={"WEB_WORKERS": "2"})
         stack.start()
-        for order in orders:
+        for order in [(), *orders]:
             outcomes.append(deploy(stack, order=order, rate=options.rate))
             print(to_table(outcomes[-1:]).splitlines()[-1], outcomes[-1].describe(), flush=True)
     finally:
@@ -43,8 +44,9 @@ def main() -> int:
         for server in reversed(servers):
             server.stop()
         print(to_table(outcomes))
-    is_late = any(outcome.late_answers or outcome.late_starts for outcome in outcomes)
-    return 0 if all(outcome.is_whole for outcome in outcomes) and not is_late else 1
+    if outcomes[0].is_late:
+        print(f"late with nothing replaced: this machine is too busy for {options.rate:g} POSTs a second, or too small")
+    return 0 if all(outcome.is_whole and not outcome.is_late for outcome in outcomes) else 1
 
 
 if __name__ == "__main__":

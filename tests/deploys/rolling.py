@@ -17,6 +17,7 @@ from tests.stack import ProcfileStack
 
 ROLES = ("web", "worker", "mirror")
 CALM_SECONDS = 2.0  # of load before, between and after
+UNDISTURBED_SECONDS = 10.0  # of load where nothing is replaced: what this machine does at that rate anyway
 REPLACE_SECONDS = 120.0
 END_SECONDS = 120.0
 # Late is an answer that comes more than a second after its request was due, and a task that a worker begins more than
@@ -57,6 +58,10 @@ class Outcome:
         return sum(seconds > LATE_START_SECONDS for seconds in self.starts)
 
     @property
+    def is_late(self) -> bool:
+        return bool(self.late_answers or self.late_starts)
+
+    @property
     def is_whole(self) -> bool:
         """Nothing was lost, doubled or failed; how late things were depends on the machine."""
         return bool(self.accepted) and self.verdict.is_well and not self.failed and not self.doubled
@@ -69,12 +74,15 @@ class Outcome:
 
 
 def deploy(stack: ProcfileStack, *, order: Sequence[str], rate: float) -> Outcome:
-    """Replace the roles in this order under a load of `rate` POSTs a second, and judge what became of each task."""
+    """Replace the roles in this order under a load of `rate` POSTs a second, and judge what became of each task.
+
+    An empty order replaces nothing, to compare with.
+    """
     oracle = Oracle(stack)
     [(before,)] = stack.sql("SELECT COUNT(*) FROM tasks_app_taskrecord")
     began = time.monotonic()
     with OpenLoad(port=stack.port, rate=rate) as load:
-        time.sleep(CALM_SECONDS)
+        time.sleep(CALM_SECONDS if order else UNDISTURBED_SECONDS)
         for role in order:
             replace(stack, role)
             time.sleep(CALM_SECONDS)
@@ -134,7 +142,7 @@ def to_table(outcomes: Iterable[Outcome]) -> str:
         answers = [sent.seconds for sent in each.sent]
         lost = len(each.verdict.lost) + len(each.verdict.disagreeing) + len(each.verdict.leftovers)
         values = (
-            ", ".join(each.order),
+            ", ".join(each.order) or "nothing replaced",
             f"{each.seconds:.0f}",
             each.accepted,
             lost,

@@ -46,4 +46,5 @@ def test_what_is_wrong_shows_in_the_outcome() -> None:
     assert not outcome(verdict=Verdict(lost=["a"])).is_whole
     assert not outcome(verdict=Verdict(duplicated=["a"])).is_whole
     late = outcome(sent=[Sent(1.5, "")], starts=[4.0])
-    assert (late.is_whole, late.late_answers, late.late_starts) == (True, 1, 1)
+    assert (late.is_whole, late.is_late, late.late_answers, late.late_starts) == (True, True, 1, 1)
+    assert not outcome().is_late
