@@ -7,8 +7,8 @@ ARGS ?=
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check
 
 # The MySQL driver is built from source: only who names a MySQL database needs it.
-database_url := $(or $(DATABASE_URL),$(shell sed -n "s/^[[:space:]]*DATABASE_URL=[\"']\{0,1\}//p" .env 2>/dev/null))
-runtime := $(if $(filter mysql:% mariadb:%,$(database_url)),.venv/.full,.venv/.embedded)
+database := $(or $(DATABASE_URL),$(shell $(PYTHON) -P settings/env_file.py DATABASE_URL))
+runtime := $(if $(filter mysql% mariadb%,$(database)),.venv/.full,.venv/.embedded)
 
 # A data directory that lives as long as one command.
 in_data_dir = data_dir=$$(mktemp -d) && trap 'rm -rf "$$data_dir"' EXIT && DATA_DIR="$$data_dir"
@@ -110,6 +110,8 @@ check-deploy: export DEBUG =
 check-deploy: export CRASH_POINTS =
 check-deploy: export HTTPS_ONLY = 1
 check-deploy: export ALLOWED_HOSTS = longtasks.example.com
+check-deploy: export DATABASE_URL = mysql://longtasks@localhost/longtasks
+check-deploy: export REDIS_URL = redis://localhost:6379/0
 check-deploy: .venv/.dev
 	@export SECRET_KEY=$$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(50))'); \
 	$(in_data_dir) .venv/bin/python manage.py check --deploy --fail-level WARNING --settings settings.production

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import redis
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
 
@@ -49,6 +50,9 @@ def main(arguments: list[str]) -> int:
         return 0 if CHECKS[arguments[0]]() else 1
     except redis.RedisError:
         return 0
+    except ImproperlyConfigured as error:
+        sys.stderr.write(f"longtasks: {error}\n")
+        return 1
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import IO
 import redis
 
 from longtasks import child_process
+from settings.service_url import ServiceUrl
 
 MAX_SOCKET_PATH_BYTES = 107  # sun_path holds 108, with the closing NUL
 READY_SECONDS = 15
@@ -38,7 +39,7 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket_path}?db=0"
+        return str(ServiceUrl(scheme="unix", path=str(self.socket_path), query={"db": "0"}))
 
     @property
     def pid(self) -> int | None:

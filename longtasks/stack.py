@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import urlsplit
 
 import redis
 from honcho.colour import get_colours
@@ -28,6 +27,7 @@ from honcho.printer import Message, Printer
 
 from longtasks import child_process, up_lock
 from longtasks.embedded import EmbeddedError, EmbeddedValkey
+from settings.service_url import parse_url
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60
@@ -66,11 +66,6 @@ def process_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment` with this Python's scripts first on PATH: `gunicorn` and `python` must be those that run us."""
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
-
-
-def without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def free_port() -> int:
@@ -226,7 +221,7 @@ class Stack:
         except (redis.RedisError, OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise StackError(
-                f"Redis at {without_password(self._redis_url)} cannot be reached ({reason}): check REDIS_URL"
+                f"Redis at {parse_url(self._redis_url).shown} cannot be reached ({reason}): check REDIS_URL"
             ) from error
 
     def _migrate(self) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from settings.env import ROOT, Process, load
@@ -45,13 +46,15 @@ def granian_environment(process: Process, environment: Mapping[str, str]) -> dic
 
 
 def main() -> None:
-    environment = dict(os.environ)  # load() adds what .env says; the server is to read that file itself
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
+    environment = dict(os.environ)  # without what load() adds from .env: the server reads that file itself
     try:
         process = load().process
+        _ = settings.SECRET_KEY  # loads DJANGO_SETTINGS_MODULE, which may refuse
     except ImproperlyConfigured as error:
         sys.exit(f"longtasks: {error}")
     if process.web_server == "GRANIAN":
-        command, environment = granian_command(process), granian_environment(process, dict(os.environ))
+        command, environment = granian_command(process), granian_environment(process, environment)
     else:
         command = gunicorn_command()
     if shutil.which(command[0]) is None:

@@ -1,21 +1,26 @@
 """The WSGI entry that gunicorn and Granian serve, and what web does at each request's begin and end."""
 
 import os
+import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
 
-application = get_wsgi_application()
+try:
+    application = get_wsgi_application()
+except ImproperlyConfigured as error:
+    sys.exit(f"longtasks: {error}")
 
-from django.conf import settings  # noqa: E402 (after the applications are ready)
-from django.core.cache import close_caches  # noqa: E402
-from django.core.handlers.base import reset_urlconf  # noqa: E402
-from django.core.signals import request_finished, request_started  # noqa: E402
-from django.db import close_old_connections, reset_queries  # noqa: E402
+from django.conf import settings
+from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
 
-from longtasks.bounded_request import BoundedRequest  # noqa: E402
-from tasks_app.infrastructure import limit_waiting  # noqa: E402
+from longtasks.bounded_request import BoundedRequest
+from tasks_app.infrastructure import limit_waiting
 
 application.request_class = BoundedRequest
 

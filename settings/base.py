@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from settings.admin import *
 from settings.database import database_settings, replica_settings
 from settings.env import ROOT, Longtasks, load
 from settings.redis import connection_settings
+from settings.service_url import ServiceUrl
+from settings.tracing import require_tracing_packages
 
 _loaded = load()
 _process = _loaded.process
@@ -16,8 +19,6 @@ LONGTASKS: Longtasks = _loaded.longtasks
 BASE_DIR = ROOT
 DATA_DIR = ROOT / _process.data_dir
 _has_redis = bool(LONGTASKS.redis_url or LONGTASKS.redis_sentinels)
-if not (_process.database_url and _has_redis):
-    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 DEBUG = _process.debug
 SECRET_KEY = _process.secret_key
 ALLOWED_HOSTS = list(_process.allowed_hosts)
@@ -60,6 +61,7 @@ MIDDLEWARE = [
 ]
 
 if LONGTASKS.tracing:
+    require_tracing_packages()
     MIDDLEWARE.insert(1, "tasks_app.tracing.TracingMiddleware")
 
 DEFAULT_EXCEPTION_REPORTER_FILTER = "longtasks.debug_pages.ReporterFilter"
@@ -92,6 +94,10 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+if _process.database_read_url and not _process.database_url:
+    raise ImproperlyConfigured("DATABASE_READ_URL is set and DATABASE_URL is not: set it, or unset the replica.")
+if LONGTASKS.bulk_writer and not _process.database_url.startswith(("mysql://", "mariadb://")):
+    raise ImproperlyConfigured("BULK_WRITER=1 wants MySQL or MariaDB: name one in DATABASE_URL, or unset BULK_WRITER.")
 DATABASES: dict[str, dict[str, Any]] = {
     "default": database_settings(url=_process.database_url, data_dir=DATA_DIR, local_infile=LONGTASKS.bulk_writer)
 }
@@ -116,7 +122,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 
 _redis = connection_settings(
-    url=LONGTASKS.redis_url or ("" if _has_redis else f"unix://{DATA_DIR / 'valkey.sock'}"),
+    url=LONGTASKS.redis_url or ("" if _has_redis else str(ServiceUrl(scheme="unix", path=f"{DATA_DIR}/valkey.sock"))),
     sentinels=LONGTASKS.redis_sentinels,
     master_name=LONGTASKS.redis_master_name,
     sentinel_username=LONGTASKS.redis_sentinel_username,

@@ -3,11 +3,13 @@
 Must not read the environment: env.py does.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from settings.service_url import RefusedUrl, ServiceUrl, parse_url
 
 SQLITE_OPTIONS = {
     "timeout": 30,
@@ -25,58 +27,94 @@ MYSQL_OPTIONS = {
 }
 MYSQL_ENGINE = "django.db.backends.mysql"
 HOSTS_ENGINE = "longtasks.mysql_hosts"  # Django's own, with a choice of hosts
-MYSQL_PORT = 3306
 TLS_OPTIONS = ("ca", "capath", "cert", "key", "cipher")
+# What may follow the ? of a URL.
+MYSQL_NUMBERS = ("connect_timeout", "read_timeout", "write_timeout")
+MYSQL_TEXTS = (
+    "unix_socket", "charset", "collation", "init_command", "isolation_level", "sql_mode", "read_default_file",
+    "read_default_group", "ssl_mode", *(f"ssl_{option}" for option in TLS_OPTIONS),
+)  # fmt: skip
+SQLITE_TEXTS = ("transaction_mode", "init_command")
 
 
-def database_settings(*, url: str, data_dir: Path, local_infile: bool) -> dict[str, Any]:
+def database_settings(*, url: str, data_dir: Path, local_infile: bool, name: str = "DATABASE_URL") -> dict[str, Any]:
     """Options in the URL's query (`?unix_socket=/path&read_timeout=60&ssl_ca=/path`) win over the defaults.
 
-    `mysql://user:password@one:3306,two:3306/name`: the first host that is well and takes writes is used.
+    `mysql://user:password@one:3306,two:3306/name`: the first host that is well and takes writes is used. Raises
+    ImproperlyConfigured with one line that names the variable and holds no part of the URL but its options' names.
     """
     if not url:
-        url = f"sqlite:///{data_dir / 'longtasks.sqlite3'}"
-    url, hosts = _split_hosts(url.replace("mariadb://", "mysql://", 1))
-    config: dict[str, Any] = environ.Env.db_url_config(url)
-    from_url = config.get("OPTIONS", {})
-    if config["ENGINE"] == MYSQL_ENGINE:
-        config["OPTIONS"] = MYSQL_OPTIONS | ({"local_infile": True} if local_infile else {}) | _with_tls(from_url)
-        config["TEST"] = {"CHARSET": "utf8mb4"}
-        if hosts:
-            config["ENGINE"] = HOSTS_ENGINE
-            config["OPTIONS"] |= {"hosts": hosts, "takes_writes": True}
+        parsed = ServiceUrl(scheme="sqlite", path=f"/{data_dir / 'longtasks.sqlite3'}")
     else:
-        config["OPTIONS"] = SQLITE_OPTIONS | from_url
+        try:
+            parsed = parse_url(url)
+        except RefusedUrl as refusal:
+            raise ImproperlyConfigured(f"{name} is refused: {refusal}.") from None
+    is_sqlite = parsed.scheme == "sqlite"
+    options = _read_options(parsed.query, name=name, texts=SQLITE_TEXTS if is_sqlite else MYSQL_TEXTS)
+    config = _sqlite(parsed, options, name=name) if is_sqlite else _mysql(parsed, options, name=name)
+    if not is_sqlite and local_infile:
+        config["OPTIONS"]["local_infile"] = True
     return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 
 def replica_settings(*, url: str) -> dict[str, Any]:
     """The entry of a replica (or several), which is never written to nor migrated."""
-    config = database_settings(url=url, data_dir=Path(), local_infile=False)
+    config = database_settings(url=url, data_dir=Path(), local_infile=False, name="DATABASE_READ_URL")
     if config["ENGINE"] == HOSTS_ENGINE:
         config["OPTIONS"]["takes_writes"] = False
     config["TEST"] = {"MIRROR": "default"}
     return config
 
 
-def _split_hosts(url: str) -> tuple[str, list[tuple[str, int]]]:
-    """Return the URL with its first host alone, and all hosts where there are several."""
-    scheme, mark, rest = url.partition("://")
-    netloc, slash, path = rest.partition("/")
-    credentials, at, names = netloc.rpartition("@")
-    if scheme != "mysql" or "," not in names:
-        return url, []
-    hosts = []
-    for name in names.split(","):
-        host, colon, port = name.strip().rpartition(":")
-        if not colon or name.strip().endswith("]"):
-            host, port = name.strip(), str(MYSQL_PORT)
-        if not host or not port.isdigit():
-            # The rest of the URL may hold a password: only the host is repeated.
-            raise ImproperlyConfigured(f"DATABASE_URL with the host {name!r} is refused: give host:port by comma.")
-        hosts.append((host.strip("[]"), int(port)))
-    first = names.split(",")[0].strip()
-    return f"{scheme}{mark}{credentials}{at}{first}{slash}{path}", hosts
+def _sqlite(url: ServiceUrl, options: dict[str, Any], *, name: str) -> dict[str, Any]:
+    path = url.path.removeprefix("/")
+    if not path:
+        raise ImproperlyConfigured(f"{name} is refused: it names no file. Write sqlite:////path/to/longtasks.sqlite3.")
+    return _entry("django.db.backends.sqlite3", database=path) | {"OPTIONS": SQLITE_OPTIONS | options}
+
+
+def _mysql(url: ServiceUrl, options: dict[str, Any], *, name: str) -> dict[str, Any]:
+    database = url.path.removeprefix("/")
+    if not database or "/" in database:
+        raise ImproperlyConfigured(
+            f"{name} is refused: one name of a database follows the host, as in mysql://user:password@host:3306/name."
+        )
+    if not url.hosts and "unix_socket" not in options:
+        raise ImproperlyConfigured(f"{name} is refused: it names no host. Write one, or ?unix_socket=/path/of/it.")
+    if "unix_socket" in options and [host for host, _ in url.hosts] not in ([], ["localhost"]):
+        raise ImproperlyConfigured(f"{name} is refused: it names a host and a unix_socket. Leave one out.")
+    host, port = url.hosts[0] if url.hosts else ("", "")
+    entry = _entry(MYSQL_ENGINE, database=database)
+    entry |= {"USER": url.user, "PASSWORD": url.password, "HOST": host, "PORT": port}
+    entry |= {"OPTIONS": MYSQL_OPTIONS | _with_tls(options), "TEST": {"CHARSET": "utf8mb4"}}
+    if len(url.hosts) > 1:
+        entry["ENGINE"] = HOSTS_ENGINE
+        entry["OPTIONS"] |= {"hosts": list(url.hosts), "takes_writes": True}
+    return entry
+
+
+def _entry(engine: str, *, database: str) -> dict[str, Any]:
+    return {"ENGINE": engine, "NAME": database, "USER": "", "PASSWORD": "", "HOST": "", "PORT": ""}
+
+
+def _read_options(query: dict[str, str], *, name: str, texts: tuple[str, ...]) -> dict[str, Any]:
+    """Turn the query's options into the driver's; one that is not known is refused, for the driver would crash."""
+    numbers = ("timeout",) if "transaction_mode" in texts else MYSQL_NUMBERS
+    options: dict[str, Any] = {}
+    for option, value in query.items():
+        if option in texts and value:
+            options[option] = value
+        elif option in numbers and re.fullmatch(r"[0-9]{1,6}", value):
+            options[option] = int(value)
+        elif option in (*numbers, *texts):
+            wanted = "a whole number" if option in numbers else "a value"
+            raise ImproperlyConfigured(f"{name} is refused: its option {option} wants {wanted}.")
+        else:
+            raise ImproperlyConfigured(
+                f"{name} is refused: it has an option that is not known. Known are {', '.join((*numbers, *texts))}."
+            )
+    return options
 
 
 def _with_tls(options: dict[str, Any]) -> dict[str, Any]:

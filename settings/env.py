@@ -5,21 +5,20 @@ A wrong value ends the start with one line that names the variable, the value an
 """
 
 import dataclasses
-import math
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from settings.env_file import RefusedFile, read_env_file
+from settings.values import parse_value, type_name
+from settings.variable_names import find_near_miss, find_strange_in_file
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT_SECRET_KEY = "only-for-development-and-refused-in-production"  # noqa: S105 (production refuses it)
-TRUE_WORDS = ("1", "true", "yes", "on")
-FALSE_WORDS = ("0", "false", "no", "off", "")
 
 
 def variable(
@@ -178,14 +177,29 @@ class Loaded:
 def load(*, environment: Mapping[str, str] | None = None) -> Loaded:
     """Read the environment, and below it the file ENV_FILE (default `.env` in the project root)."""
     if environment is None:
-        env_file = os.environ.get("ENV_FILE", ".env")
-        if env_file and (ROOT / env_file).is_file():
-            environ.Env.read_env(str(ROOT / env_file))
-        environment = os.environ
+        environment = _read_file(os.environ.get("ENV_FILE")) | os.environ
+    if strange := find_near_miss(environment, known=KNOWN):
+        raise ImproperlyConfigured(strange)
     return Loaded(
         longtasks=Longtasks(**_values(Longtasks, environment)),
         process=Process(**_values(Process, environment)),
     )
+
+
+def _read_file(name: str | None) -> dict[str, str]:
+    """Return what the file says; others' variables go into the environment, for those who read it there."""
+    path = ROOT / (".env" if name is None else name)
+    if name == "" or (name is None and not path.exists()):
+        return {}
+    try:
+        variables = read_env_file(path)
+    except RefusedFile as refusal:
+        raise ImproperlyConfigured(str(refusal)) from None
+    if strange := find_strange_in_file(variables, known=KNOWN, path=path):
+        raise ImproperlyConfigured(strange)
+    for each in variables.keys() - KNOWN:
+        os.environ.setdefault(each, variables[each])
+    return variables
 
 
 def list_variables() -> list[Variable]:
@@ -193,7 +207,7 @@ def list_variables() -> list[Variable]:
     return [
         Variable(
             name=field.name.upper(),
-            type=_type_name(field),
+            type=type_name(field),
             default=_as_text(field.default),
             meaning=field.metadata["meaning"],
         )
@@ -202,84 +216,15 @@ def list_variables() -> list[Variable]:
 
 
 def _values(owner: type[Longtasks] | type[Process], environment: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        field.name: _parse(field, environment[field.name.upper()].strip())
-        for field in dataclasses.fields(owner)
-        if field.name.upper() in environment
-    }
-
-
-def _parse(field: dataclasses.Field[Any], text: str) -> Any:
-    kind = _type_name(field)
-    if kind in ("int", "float"):
-        return _parse_number(field, text, int if kind == "int" else float)
-    if kind == "bool":
-        if text.lower() not in TRUE_WORDS + FALSE_WORDS:
-            raise _refusal(field, text, "1, true, yes, on or 0, false, no, off")
-        return text.lower() in TRUE_WORDS
-    if kind == "list":
-        parts = tuple(part.strip() for part in text.split(",") if part.strip())
-        return parts if field.metadata["minimum"] is None else tuple(_parse_number(field, part, int) for part in parts)
-    if kind == "path":
-        if not text:
-            raise _refusal(field, text, "a directory")
-        return Path(text)
-    choices = field.metadata["choices"]
-    if choices and text.upper() not in choices:
-        raise _refusal(field, text, " or ".join(choices))
-    schemes = field.metadata["schemes"]
-    if schemes and text and text.partition("://")[0] not in schemes:
-        # The rest of a URL may hold a password: only what stands before :// is repeated.
-        shown = f"{text.partition('://')[0]}://…" if "://" in text else "(no scheme)"
-        raise _refusal(field, shown, f"empty or a URL with {_listed(f'{s}://' for s in schemes)}")
-    if schemes and not _has_plain_ports(text):
-        # What looks like a port may be half of a password: nothing is repeated.
-        raise ImproperlyConfigured(
-            f"{field.name.upper()} is refused, its port is no number: write / ? # and @ in user and password as "
-            "%2F %3F %23 and %40."
-        )
-    return text.upper() if choices else text
-
-
-def _has_plain_ports(url: str) -> bool:
-    """Tell whether each host:port of a URL ends with a number, as far as there is a port."""
-    scheme, _, rest = url.partition("://")
-    if scheme in ("sqlite", "unix"):
-        return True
-    hosts = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
-    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
-    return all(not port or (port.isascii() and port.isdigit()) for port in ports)
-
-
-def _parse_number(field: dataclasses.Field[Any], text: str, kind: type[int] | type[float]) -> float:
-    minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
-    accepted = "a whole number" if kind is int else "a number"
-    if minimum is not None and maximum is not None:
-        accepted += f" from {minimum} to {maximum}"
-    elif minimum is not None:
-        accepted += f", {minimum} or more"
-    try:
-        number = kind(text)
-    except ValueError:
-        raise _refusal(field, text, accepted) from None
-    too_small = minimum is not None and number < minimum
-    too_big = maximum is not None and number > maximum
-    if not math.isfinite(number) or too_small or too_big:
-        raise _refusal(field, text, accepted)
-    return number
-
-
-def _refusal(field: dataclasses.Field[Any], text: str, accepted: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{field.name.upper()}={text!r} is refused: give {accepted}.")
-
-
-def _listed(words: Iterable[str]) -> str:
-    return " or ".join(words)
-
-
-def _type_name(field: dataclasses.Field[Any]) -> str:
-    kinds = {bool: "bool", int: "int", float: "float", str: "str", Path: "path", tuple: "list"}
-    return next(name for kind, name in kinds.items() if isinstance(field.default, kind))
+    values = {}
+    for field in dataclasses.fields(owner):
+        text = environment.get(field.name.upper())
+        if text is None:
+            continue
+        if not text.strip().isprintable():
+            raise ImproperlyConfigured(f"{field.name.upper()} is refused: it holds characters that cannot be printed.")
+        values[field.name] = parse_value(field, text.strip())
+    return values
 
 
 def _as_text(default: Any) -> str:
@@ -290,3 +235,6 @@ def _as_text(default: Any) -> str:
     if isinstance(default, tuple):
         return ",".join(map(str, default))
     return str(default)
+
+
+KNOWN = frozenset(each.name for each in list_variables())

@@ -11,6 +11,16 @@ SECRET_KEY_LENGTH = 50
 SECRET_KEY_VARIETY = 5
 WEBHOOK_SECRET_LENGTH = 32
 
+if not _process.database_url:
+    raise ImproperlyConfigured(
+        "DATABASE_URL is not set: production wants mysql://user:password@host:3306/name (SQLite only where it is named: "
+        "sqlite:////path/to/file)."
+    )
+if not (LONGTASKS.redis_url or LONGTASKS.redis_sentinels):
+    raise ImproperlyConfigured(
+        "REDIS_URL is not set: production wants redis://user:password@host:6379/0, or REDIS_SENTINELS (a socket only "
+        "where it is named: unix:///path/to/socket)."
+    )
 if DEBUG:
     raise ImproperlyConfigured("DEBUG='1' is refused in production: it shows internals. Unset it.")
 if SECRET_KEY == DEVELOPMENT_SECRET_KEY:

@@ -3,14 +3,21 @@
 Must not read the environment: env.py does.
 """
 
+import re
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from settings.service_url import RefusedUrl, ServiceUrl, parse_address, parse_url
+
 SENTINEL_PORT = 26379
+# What may follow the ? of a URL.
+OPTIONS = ("db", "socket_timeout", "socket_connect_timeout")
+TLS_OPTIONS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+CHOICES = {"ssl_cert_reqs": ("none", "optional", "required"), "ssl_check_hostname": ("true", "false")}
 
 
 def connection_settings(
@@ -22,51 +29,80 @@ def connection_settings(
     sentinel_password: str,
     timeout_seconds: float,
 ) -> dict[str, Any]:
-    """What of RQ_QUEUES says where Redis is. With Sentinels the URL gives user, password, database and TLS alone."""
+    """What of RQ_QUEUES says where Redis is. With Sentinels the URL gives user, password, database and TLS alone.
+
+    Raises ImproperlyConfigured with one line that names the variable and holds no part of its value.
+    """
+    parsed = _parse_url(url, wants_host=not sentinels) if url or not sentinels else ServiceUrl(scheme="redis")
     if not sentinels:
-        return {"URL": _with_timeouts(url, timeout_seconds)}
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
+        return {"URL": _with_timeouts(parsed, timeout_seconds)}
+    if parsed.scheme == "unix":
+        raise ImproperlyConfigured("REDIS_URL is refused: unix:// and REDIS_SENTINELS are both set. Unset one.")
+    if not master_name:
+        raise ImproperlyConfigured("REDIS_MASTER_NAME is empty: with REDIS_SENTINELS give the primary's name.")
     speaking = {
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         # No command is sent twice unseen; who waits for a failover knows what bears repeating.
         "retry": Retry(NoBackoff(), 0),
     }
-    if parts.scheme == "rediss":
-        speaking |= {"ssl": True} | {name: value for name, value in query.items() if name.startswith("ssl_")}
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if parsed.scheme == "rediss":
+        tls: dict[str, Any] = {name: value for name, value in parsed.query.items() if name.startswith("ssl_")}
+        if "ssl_check_hostname" in tls:
+            tls["ssl_check_hostname"] = tls["ssl_check_hostname"] == "true"
+        speaking |= {"ssl": True} | tls
     return {
         "SENTINELS": [_address(sentinel) for sentinel in sentinels],
         "MASTER_NAME": master_name,
-        "DB": _database(parts.path, query),
-        "PASSWORD": password or None,
-        "CONNECTION_KWARGS": speaking | ({"username": user} if user else {}),
+        "DB": int(parsed.query.get("db") or parsed.path.strip("/") or 0),
+        "PASSWORD": parsed.password or None,
+        "CONNECTION_KWARGS": speaking | ({"username": parsed.user} if parsed.user else {}),
         "SENTINEL_KWARGS": speaking
         | ({"username": sentinel_username} if sentinel_username else {})
         | ({"password": sentinel_password} if sentinel_password else {}),
     }
 
 
-def _with_timeouts(url: str, seconds: float) -> str:
+def _parse_url(url: str, *, wants_host: bool) -> ServiceUrl:
+    try:
+        parsed = parse_url(url)
+    except RefusedUrl as refusal:
+        raise ImproperlyConfigured(f"REDIS_URL is refused: {refusal}.") from None
+    is_unix = parsed.scheme == "unix"
+    known = (*OPTIONS, *TLS_OPTIONS) if parsed.scheme == "rediss" else OPTIONS
+    if not parsed.query.keys() <= set(known):
+        raise ImproperlyConfigured(
+            f"REDIS_URL is refused: it has an option that is not known to {parsed.scheme}://. Known are "
+            f"{', '.join(known)}."
+        )
+    numbers = [parsed.query.get("db", "")] if is_unix else [parsed.query.get("db", ""), parsed.path.removeprefix("/")]
+    if not all(re.fullmatch(r"[0-9]{0,5}", number) for number in numbers):
+        raise ImproperlyConfigured("REDIS_URL is refused: the database is not a number, as in redis://host:6379/0.")
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", parsed.query.get(name, "1")):
+            raise ImproperlyConfigured(f"REDIS_URL is refused: its option {name} is not a number of seconds.")
+    for name, choices in CHOICES.items():
+        if parsed.query.get(name, choices[0]) not in choices:
+            raise ImproperlyConfigured(f"REDIS_URL is refused: its option {name} is not one of {', '.join(choices)}.")
+    if is_unix and not parsed.path.strip("/"):
+        raise ImproperlyConfigured("REDIS_URL is refused: it names no socket. Write unix:///path/of/the/socket.")
+    if not is_unix and (len(parsed.hosts) > 1 or (wants_host and not parsed.hosts)):
+        raise ImproperlyConfigured("REDIS_URL is refused: it names no host, or several. Give one host:port.")
+    return parsed
+
+
+def _with_timeouts(url: ServiceUrl, seconds: float) -> str:
     """The URL with socket timeouts in its query, the only form in which django-rq hands them on."""
-    address, _, query = url.partition("?")
     timeouts = {"socket_timeout": f"{seconds:g}", "socket_connect_timeout": f"{seconds:g}"}
-    return f"{address}?{urlencode(timeouts | dict(parse_qsl(query)))}"
+    return str(replace(url, query=timeouts | url.query))
 
 
 def _address(sentinel: str) -> tuple[str, int]:
-    host, colon, port = sentinel.rpartition(":")
-    if not colon or sentinel.endswith("]"):
-        host, port = sentinel, str(SENTINEL_PORT)
-    if not host or not port.isdigit():
-        shown = sentinel.rpartition("@")[2]  # a password has its own variable, but may stand here
-        raise ImproperlyConfigured(f"REDIS_SENTINELS={shown!r} is refused: give host:port, several by comma.")
-    return host.strip("[]"), int(port)
-
-
-def _database(path: str, query: dict[str, str]) -> int:
-    number = query.get("db") or path.strip("/") or "0"
-    if not number.isdigit():
-        raise ImproperlyConfigured(f"REDIS_URL with the database {number!r} is refused: give its number.")
-    return int(number)
+    try:
+        if "@" in sentinel:
+            raise RefusedUrl("user and password go into REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD")
+        return parse_address(sentinel, default_port=SENTINEL_PORT)
+    except RefusedUrl as refusal:
+        raise ImproperlyConfigured(
+            f"REDIS_SENTINELS is refused: {refusal}. Give host:port, comma-separated where there are several."
+        ) from None

@@ -108,7 +108,7 @@ def test_a_wrong_value_is_refused(name: str, value: str, accepted: str) -> None:
     ],
 )
 def test_a_wrong_url_is_refused_without_its_password(name: str, value: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match=f"^{name}=.* is refused: give empty or a URL with") as refusal:
+    with pytest.raises(ImproperlyConfigured, match=f"^{name} is refused: give empty or a URL with") as refusal:
         load(environment={name: value})
     assert "hidden" not in str(refusal.value)
 
@@ -129,6 +129,16 @@ def test_production_starts_with_good_values() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
+        ({"DATABASE_URL": None}, "DATABASE_URL is not set"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL is not set"),
+        ({"REDIS_URL": None}, "REDIS_URL is not set"),
+        (
+            {"DATABASE_READ_URL": "mysql://one/x", "DATABASE_URL": None},
+            "DATABASE_READ_URL is set and DATABASE_URL is not",
+        ),
+        ({"BULK_WRITER": "1"}, "BULK_WRITER=1 wants MySQL or MariaDB"),
+        ({"DATABSE_URL": "mysql://one/x"}, "DATABSE_URL is not a variable of longtasks. Is DATABASE_URL meant?"),
+        ({"ENV_FILE": "/nowhere/.env"}, "/nowhere/.env is not a file"),
         ({"DEBUG": "1"}, "DEBUG='1'"),
         ({"SECRET_KEY": None}, "SECRET_KEY is not set"),
         ({"SECRET_KEY": "short"}, "SECRET_KEY has 5 characters"),
@@ -145,6 +155,51 @@ def test_production_refuses(changes: dict[str, str | None], named: str) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"manage.py: {named}")
     assert ended.stderr.count("\n") == 1
+
+
+def test_production_leaves_no_directory_behind(tmp_path: Path) -> None:
+    ended = import_settings(
+        "settings.production", GOOD_PRODUCTION | {"DATABASE_URL": "", "DATA_DIR": f"{tmp_path}/data"}
+    )
+    assert ended.returncode == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_sentinels_are_enough_in_production() -> None:
+    changes = {"REDIS_URL": "", "REDIS_SENTINELS": "one,two:26380"}
+    assert import_settings("settings.production", GOOD_PRODUCTION | changes).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("DATABASE_URLS", "DATABASE_URL"),
+        ("RETRY_ATTEMPT", "RETRY_ATTEMPTS"),
+        ("WOKRERS", "WORKERS"),
+        ("redis_url", "REDIS_URL"),
+        ("LONGTASKS_REDIS_URL", "REDIS_URL"),
+        ("LONGTASKS_PORT", "PORT"),
+        ("DJANGO_SETTING_MODULE", "DJANGO_SETTINGS_MODULE"),
+        ("ENVFILE", "ENV_FILE"),
+    ],
+)
+def test_a_name_that_is_almost_ours_is_refused(name: str, meant: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"^{name} is not a variable of longtasks. Is {meant} meant?"):
+        load(environment={name: "1"})
+
+
+def test_others_names_are_let_be() -> None:
+    # Kubernetes' for services named redis, web and webhooks; a shell's; a CI's.
+    names = ("REDIS_PORT", "REDIS_SERVICE_HOST", "WEB_PORT", "WEBHOOKS_PORT", "PORT_1", "DEBUGGER", "SORT", "HOME", "CI",
+             "DATABASE_NAME", "LONGTASKS_RUN", "LONGTASKS_TEST_STACK", "SHLVL", "LOGNAME", "OTEL_SERVICE_NAME")  # fmt: skip
+    assert load(environment=dict.fromkeys(names, "x")) == load(environment={})
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "9" * 5000, "1e999", "-1", "1_0" * 9])
+def test_a_number_has_an_end(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^MIRROR_BATCH.* is refused: give a whole number, 1 or more"):
+        load(environment={"MIRROR_BATCH": value})
 
 
 def test_mysql_url_with_a_socket_and_own_options() -> None:

@@ -55,13 +55,13 @@ def test_tls_options_are_gathered_and_checked_by_default() -> None:
 def test_a_wrong_host_is_refused_without_the_password() -> None:
     with pytest.raises(ImproperlyConfigured) as refusal:
         database("mysql://user:hidden@one:x,two/longtasks")
-    assert "one:x" in str(refusal.value)
+    assert "a port is not a number" in str(refusal.value)
     assert "hidden" not in str(refusal.value)
 
 
 def test_without_sentinels_the_url_says_it_all() -> None:
     assert redis_settings(url="redis://:p@one/3") == {
-        "URL": "redis://:p@one/3?socket_timeout=1.5&socket_connect_timeout=1.5"
+        "URL": "redis://:p@one:6379/3?socket_timeout=1.5&socket_connect_timeout=1.5"
     }
 
 

@@ -11,7 +11,7 @@ import redis as redis_package
 
 from longtasks import child_process
 from longtasks import stack as stack_module
-from longtasks.stack import Stack, StackError, free_port, without_password
+from longtasks.stack import Stack, StackError, free_port
 
 WEB = f"{sys.executable} -m http.server --bind 127.0.0.1 $PORT"
 WAIT = f"{sys.executable} -c 'import signal; print(\"waiting\"); signal.pause()'"
@@ -83,11 +83,6 @@ def test_a_process_that_ends_while_starting_stops_all(monkeypatch: pytest.Monkey
     with pytest.raises(StackError, match="worker ended with status 4 while starting"):
         stack.__enter__()
     assert child_process.marked_pids(mark=stack.mark) == []
-
-
-def test_urls_are_shown_without_user_and_password() -> None:
-    assert without_password("redis://user:secret@host:6379/0") == "redis://host:6379/0"
-    assert without_password("unix:///run/valkey.sock?db=0") == "unix:///run/valkey.sock"
 
 
 def test_a_line_that_never_ends_is_printed_in_pieces(

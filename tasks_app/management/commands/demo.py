@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from longtasks.stack import Stack, StackError, free_port
+from settings.service_url import ServiceUrl
 
 TABLES = ("users", "products", "order_items")
 ENDED = frozenset({"finished", "failed", "canceled", "stopped"})
@@ -84,7 +85,7 @@ def _stack(*, directory: Path, log: TextIO) -> Stack:
         "ENV_FILE": "",  # the user's .env names the user's database
         "BIND": "127.0.0.1",
         "STREAM_PORT": str(free_port()),
-        "DATABASE_URL": f"sqlite:///{directory / 'longtasks.sqlite3'}",
+        "DATABASE_URL": str(ServiceUrl(scheme="sqlite", path=f"/{directory / 'longtasks.sqlite3'}")),
     }
     return Stack(environment=environment, port=free_port(), workers=2, data_dir=directory, redis_url="", output=log)
 

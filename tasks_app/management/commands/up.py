@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from longtasks.stack import Stack, StackError, without_password
+from longtasks.stack import Stack, StackError
+from settings.service_url import parse_url
 
 
 class Command(BaseCommand):
@@ -21,7 +22,8 @@ class Command(BaseCommand):
         signal.signal(signal.SIGHUP, signal.default_int_handler)
         try:
             with Stack(
-                environment=os.environ,
+                environment=os.environ
+                | {"BIND": settings.BIND, "REDIS_SENTINELS": ",".join(settings.LONGTASKS.redis_sentinels)},
                 port=settings.PORT,
                 workers=settings.WORKERS,
                 data_dir=settings.DATA_DIR,
@@ -37,16 +39,22 @@ class Command(BaseCommand):
             self.stdout.write("longtasks has stopped.")
 
     def _describe(self, stack: Stack) -> str:
-        embedded = "" if settings.LONGTASKS.redis_url else " (embedded Valkey)"
         rows = {
             "address": f"{stack.address}   (docs at /docs, health at /health/ready)",
             "stream": f"http://{stack.host}:{settings.STREAM_PORT}/stream",
             "database": _describe_database(),
-            "redis": without_password(stack.redis_url) + embedded,
+            "redis": _describe_redis(stack),
             "workers": str(settings.WORKERS),
             "stop": "Ctrl-C",
         }
         return "\n".join(["", "  longtasks is up", *(f"  {name:<9} {value}" for name, value in rows.items()), ""])
+
+
+def _describe_redis(stack: Stack) -> str:
+    if not stack.redis_url or settings.LONGTASKS.redis_sentinels:
+        return f"whichever Sentinels call {settings.LONGTASKS.redis_master_name}"
+    embedded = "" if settings.LONGTASKS.redis_url else " (embedded Valkey)"
+    return parse_url(stack.redis_url).shown + embedded
 
 
 def _describe_database() -> str:
