@@ -10,12 +10,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, connections, models
+from django.db import DatabaseError, IntegrityError, connections, models
 
 from catalog.fake_data import Pools, Row, draw_pools
+
+# "Loading local data is disabled": MySQL's, MariaDB's, an old server's, and the client library's own.
+_REFUSALS: Final = frozenset({3948, 4166, 1148, 2068})
+
+
+class LoadDataRefused(Exception):
+    """The server or the client library does not allow LOAD DATA LOCAL INFILE; no row was inserted."""
 
 
 @cache
@@ -33,6 +40,7 @@ def load_rows(*, model: type[models.Model], rows: Sequence[Row], using: str) -> 
 
     With LOCAL the server turns errors (a key that exists, a value that does not fit) into warnings and goes
     on. So every warning and every missing row is an error here: IntegrityError, and the transaction rolls back.
+    Raises LoadDataRefused where the command itself is not allowed; the transaction is as it was then.
     """
     connection = connections[using]
     if connection.vendor != "mysql":
@@ -47,11 +55,16 @@ def load_rows(*, model: type[models.Model], rows: Sequence[Row], using: str) -> 
     with os.fdopen(os.memfd_create("rows"), "wb", buffering=0) as file:
         file.write(text.encode())
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"LOAD DATA LOCAL INFILE '/proc/self/fd/{file.fileno()}' INTO TABLE {quote(model._meta.db_table)} "
-                f"CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' ESCAPED BY '' LINES TERMINATED BY '\\n' "
-                f"({', '.join(map(quote, columns))})"
-            )
+            try:
+                cursor.execute(
+                    f"LOAD DATA LOCAL INFILE '/proc/self/fd/{file.fileno()}' INTO TABLE {quote(model._meta.db_table)} "
+                    f"CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' ESCAPED BY '' LINES TERMINATED BY '\\n' "
+                    f"({', '.join(map(quote, columns))})"
+                )
+            except DatabaseError as error:
+                if error.args and error.args[0] in _REFUSALS:
+                    raise LoadDataRefused(str(error.args[-1])) from error
+                raise
             loaded = cursor.rowcount
             warnings = connection.connection.show_warnings() if connection.connection.warning_count() else ()
     if loaded != len(rows) or warnings:

@@ -76,15 +76,18 @@ STATEMENT_CODES: Final = _codes(
     1761,
     (1901, 1907),
     2020,  # larger than the driver's own buffer
+    2068,  # LOAD DATA LOCAL that the client library does not allow
     3105,
     (3140, 3158),
     3616,
     3617,
     (3685, 3699),
     3819,
+    3948,  # LOAD DATA LOCAL that the server does not allow (MySQL)
     4025,
     4038,
     4078,
+    4166,  # the same (MariaDB)
 )
 # Conditions of the whole server or host: no statement does better, and somebody is perhaps already at work on them.
 SERVER_CODES: Final = frozenset(

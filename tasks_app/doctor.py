@@ -224,9 +224,9 @@ def check_database() -> Iterator[Finding]:
 def _check_mysql(cursor: Any) -> Iterator[Finding]:
     cursor.execute(
         "SELECT @@version, @@session.time_zone, @@session.sql_mode, @@global.innodb_flush_log_at_trx_commit,"
-        " @@global.max_connections, @@global.read_only"
+        " @@global.max_connections, @@global.read_only, @@global.local_infile"
     )
-    number, time_zone, sql_mode, flush, connections, read_only = cursor.fetchone()
+    number, time_zone, sql_mode, flush, connections, read_only, local_infile = cursor.fetchone()
     isolation_name = "tx_isolation" if "MariaDB" in number else "transaction_isolation"
     cursor.execute(f"SELECT @@session.{isolation_name}")
     isolation = str(cursor.fetchone()[0])
@@ -257,6 +257,13 @@ def _check_mysql(cursor: Any) -> Iterator[Finding]:
             "database: durability",
             f"innodb_flush_log_at_trx_commit is {flush}: a power cut loses committed chunks",
             "SET GLOBAL innodb_flush_log_at_trx_commit = 1, and the same in deploy/mariadb.cnf.",
+        )
+    if settings.LONGTASKS.bulk_writer and not int(local_infile):
+        yield Finding(
+            WARNING,
+            "database: bulk writer",
+            "BULK_WRITER=1 has no effect, local_infile is off: rows are written more slowly by the ORM",
+            "SET GLOBAL local_infile = 1, and the same in deploy/mariadb.cnf; or unset BULK_WRITER.",
         )
     yield from _check_charsets()
     if int(read_only):

@@ -1,17 +1,22 @@
 """The bulk writer: the same rows as the ORM's, in the same transaction, and no error passes as a warning."""
 
 import uuid
+from collections.abc import Iterator, Sequence
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Model
 
 from catalog import writing
+from catalog.fake_data import Row
 from catalog.ids import reserve_ids
-from catalog.load_data import load_rows
+from catalog.load_data import LoadDataRefused, load_rows
 from catalog.models import MODELS, User
 from catalog.writing import Slice, write_records, write_with_load_data, write_with_orm
 from tests.catalog.conftest import read_rows
+from tests.conftest import MakeStack
+from tests.servers import Database, RedisServer
 
 
 @pytest.mark.usefixtures("bulk_writer")
@@ -78,6 +83,74 @@ def test_a_row_without_its_parent_is_an_error() -> None:
 
     with pytest.raises(IntegrityError, match="foreign key"), transaction.atomic():
         load_rows(model=MODELS[2], rows=rows, using="default")
+
+
+@pytest.fixture
+def server_without_local_infile(bulk_writer: None) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL local_infile = 0")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL local_infile = 1")
+
+
+def refuse(model: type[Model], rows: Sequence[Row], using: str) -> None:
+    raise LoadDataRefused("disabled")
+
+
+def load_or_refuse_products(model: type[Model], rows: Sequence[Row], using: str) -> None:
+    (refuse if model is MODELS[1] else load_rows)(model=model, rows=rows, using=using)
+
+
+@pytest.mark.usefixtures("server_without_local_infile")
+def test_a_server_that_refuses_gets_the_same_rows_from_the_orm(caplog: pytest.LogCaptureFixture) -> None:
+    check_fallback(caplog)
+
+
+@pytest.mark.usefixtures("bulk_writer")
+def test_a_client_that_refuses_is_no_other_case(caplog: pytest.LogCaptureFixture) -> None:
+    connection.close()
+    connection.settings_dict["OPTIONS"] = connection.settings_dict["OPTIONS"] | {"local_infile": False}
+    check_fallback(caplog)
+
+
+@pytest.mark.usefixtures("bulk_writer")
+def test_a_server_that_refuses_from_one_statement_to_the_next(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "load_rows", load_or_refuse_products)
+    check_fallback(caplog)
+
+
+def check_fallback(caplog: pytest.LogCaptureFixture) -> None:
+    writing._warn_of_refusal.cache_clear()
+    task_id = uuid.uuid4()
+    slices = [Slice(task_id, reserve_ids(count=50), 0, 50)]
+    with transaction.atomic():
+        write_with_orm(slices=slices)
+        expected = read_rows(task_id)
+        transaction.set_rollback(True)
+    for start in (0, 25):
+        with transaction.atomic():
+            write_records(slices=[slices[0]._replace(start=start, stop=start + 25)])
+    assert read_rows(task_id) == expected
+    said = [record.getMessage() for record in caplog.records if "BULK_WRITER=1 has no effect" in record.getMessage()]
+    assert len(said) == 1, "one warning a process, not one a chunk"
+
+
+@pytest.mark.slow
+def test_no_task_fails_where_the_server_refuses(make_stack: MakeStack, servers: tuple[Database, RedisServer]) -> None:
+    database, _ = servers
+    if not database.is_process:
+        pytest.skip("LOAD DATA needs MySQL or MariaDB")
+    database.query("", "SET GLOBAL local_infile = 0")
+    try:
+        stack = make_stack(workers=1, environment={"BULK_WRITER": "1", "RETRY_ATTEMPTS": "1"})
+        ended = [stack.wait_for_end(stack.start_upload(records=300), deadline_seconds=60) for _ in range(2)]
+    finally:
+        database.query("", "SET GLOBAL local_infile = 1")
+    assert [task["status"] for task in ended] == ["finished"] * 2
+    assert stack.log_path("worker").read_text().count("BULK_WRITER=1 has no effect") == 1
 
 
 @pytest.mark.django_db

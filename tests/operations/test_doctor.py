@@ -64,6 +64,12 @@ def longtasks(**changes: Any) -> override_settings:
 
 
 @contextlib.contextmanager
+def bulk_writer_without_local_infile() -> Generator[None, None, None]:
+    with longtasks(bulk_writer=True), session("SET GLOBAL local_infile = 0", "SET GLOBAL local_infile = 1"):
+        yield
+
+
+@contextlib.contextmanager
 def done(action: Callable[[], object]) -> Generator[None, None, None]:
     action()
     yield
@@ -111,6 +117,7 @@ ON_MYSQL = {
     "database: durability": lambda redis: session(
         "SET GLOBAL innodb_flush_log_at_trx_commit = 0", "SET GLOBAL innodb_flush_log_at_trx_commit = 1"
     ),
+    "database: bulk writer": lambda redis: bulk_writer_without_local_infile(),
     "database: connections": lambda redis: override_settings(WEB_WORKERS=200, WEB_THREADS=8),
     "clocks": lambda redis: session(f"SET TIMESTAMP = {time.time() - 120:.0f}", "SET TIMESTAMP = DEFAULT"),
 }

@@ -83,13 +83,35 @@ def test_off_nothing_travels_and_nothing_is_imported() -> None:
     assert ended.returncode == 0
 
 
+def start_with_tracing(code: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "settings.production", "TRACING": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment | GOOD_PRODUCTION,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
 def test_on_the_middleware_is_installed() -> None:
-    code = (
+    ended = start_with_tracing(
+        "import settings.tracing; settings.tracing.MODULES = {}  # as if the packages were installed\n"
         "import django, sys; django.setup(); from django.conf import settings\n"
         "sys.exit('tasks_app.tracing.TracingMiddleware' not in settings.MIDDLEWARE)"
     )
-    environment = {"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "settings.production", "TRACING": "1"}
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment | GOOD_PRODUCTION, check=False, timeout=60
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    "start", ["import manage; sys.argv = ['manage.py', 'mirror']; manage.main()", "import longtasks.wsgi"]
+)
+def test_without_its_packages_the_start_says_so_in_one_line(start: str) -> None:
+    ended = start_with_tracing(f"import sys; sys.modules['opentelemetry'] = None; {start}")
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert (
+        "TRACING=1 wants opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http: pip install -r" in ended.stderr
     )
-    assert ended.returncode == 0
