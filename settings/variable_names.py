@@ -1,7 +1,8 @@
 """Decides which names of variables are ours, and refuses those that were meant to be.
 
 Owns the rule: in `.env` every name must be known; in the environment, which holds others' variables too, a name is
-refused that is one slip of the keyboard away from one of ours, or is one of ours behind LONGTASKS_.
+refused that is one slip of the keyboard away from one of ours. Kubernetes sets LONGTASKS_STREAM_PORT and the like for its
+services, so a prefix is no slip.
 """
 
 import difflib
@@ -35,7 +36,7 @@ def find_near_miss(names: Iterable[str], *, known: Collection[str]) -> str:
     for name in names:
         if name in ours:
             continue
-        upper = name.upper().removeprefix("LONGTASKS_")
+        upper = name.upper()
         meant = [
             each for each in ours if upper == each or (len(each) >= SHORTEST_LIKENESS and _is_one_slip(upper, each))
         ]
