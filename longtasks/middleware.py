@@ -3,6 +3,7 @@
 The API keeps no session; its requests pass through without work and without SQL.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -10,12 +11,15 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedirect
+from django.http.request import split_domain_port
 from django.middleware.common import CommonMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
 ADMIN_PREFIX: Final = "/admin/"
 KNOWN_HOSTS: Final = 16  # where ALLOWED_HOSTS takes all of a domain, clients could fill the memory
+# What probes and scrapers ask for, by an address that ALLOWED_HOSTS can't know: a pod's, 127.0.0.1 in a container.
+INSIDE: Final = re.compile("/(?:health/live|health/ready|metrics)/?")
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -50,7 +54,7 @@ class HostAndLengthMiddleware(CommonMiddleware):
     """Refuses unknown hosts and sets Content-Length; adds a missing slash in the admin only.
 
     The API takes both forms, and looking up each of its addresses twice would be for nothing. Nor is a host looked at
-    twice there.
+    twice there. Probes and scrapes may name any host, or in HTTP/1.0 none.
     """
 
     def __init__(self, get_response: Respond) -> None:
@@ -60,6 +64,8 @@ class HostAndLengthMiddleware(CommonMiddleware):
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         host = request.META.get("HTTP_HOST", "")
         if host in self._known_hosts and not request.path_info.startswith(ADMIN_PREFIX):
+            return None
+        if INSIDE.fullmatch(request.path_info) and (not host or split_domain_port(host)[0]):
             return None
         redirect = super().process_request(request)  # raises DisallowedHost
         if host and redirect is None and len(self._known_hosts) < KNOWN_HOSTS:

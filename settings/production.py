@@ -48,7 +48,7 @@ if _process.log_format == "AUTO":
 
 SECURE_SSL_REDIRECT = _process.https_only
 # Probes and scrapers come from inside, by plain HTTP.
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics/?$"]
+SECURE_REDIRECT_EXEMPT = [r"^health/(?:live|ready)/?\Z", r"^metrics/?\Z"]
 SECURE_HSTS_SECONDS = 31_536_000 if _process.https_only else 0
 SESSION_COOKIE_SECURE = _process.https_only
 CSRF_COOKIE_SECURE = _process.https_only
