@@ -65,7 +65,7 @@ class HostAndLengthMiddleware(CommonMiddleware):
         host = request.META.get("HTTP_HOST", "")
         if host in self._known_hosts and not request.path_info.startswith(ADMIN_PREFIX):
             return None
-        if INSIDE.fullmatch(request.path_info) and (not host or split_domain_port(host)[0]):
+        if INSIDE.fullmatch(request.path_info) and ("HTTP_HOST" not in request.META or split_domain_port(host)[0]):
             return None
         redirect = super().process_request(request)  # raises DisallowedHost
         if host and redirect is None and len(self._known_hosts) < KNOWN_HOSTS:

@@ -23,8 +23,14 @@ OUTSIDE = (
     "/health/other", "/metricsx", "/x/metrics", "/metrics/x", "/admin/health/live", "/Health/live", "/health/live%0A",
 )  # fmt: skip
 OWN = "longtasks.example.com"
-HOSTS = ("127.0.0.1:3000", "10.244.1.17:3000", "[fd00::17]:3000", "web:3000", "longtasks-web.default.svc.cluster.local.")
-NO_HOSTS = ("a b", "a/b", "a@b", "127.0.0.1:x", "[::1", "a\x00b", "é", "a,b", "<script>")
+HOSTS = (
+    "127.0.0.1:3000",
+    "10.244.1.17:3000",
+    "[fd00::17]:3000",
+    "web:3000",
+    "longtasks-web.default.svc.cluster.local.",
+)
+NO_HOSTS = ("", "a b", "a/b", "a@b", "127.0.0.1:x", "[::1", "a\x00b", "é", "a,b", "<script>")
 ASK = """
 import json, sys
 import django
@@ -38,11 +44,21 @@ print(json.dumps([client.get(path, secure=secure, headers={"host": host}).status
 
 def ask(asked: Sequence[tuple[str, str, bool]]) -> list[int]:
     """The statuses of (path, host, https) under settings.production, whose stores are away."""
-    environment = {"METRICS_OPEN": "1", "REDIS_TIMEOUT_SECONDS": "0.1", **GOOD_PRODUCTION, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    environment = {
+        "METRICS_OPEN": "1",
+        "REDIS_TIMEOUT_SECONDS": "0.1",
+        **GOOD_PRODUCTION,
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
     answered = subprocess.run(
         [sys.executable, "-c", ASK],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "settings.production", "ENV_FILE": "", **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "settings.production",
+            "ENV_FILE": "",
+            **environment,
+        },
         input=json.dumps(asked),
         capture_output=True,
         text=True,
