@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 from rest_framework.exceptions import APIException
 
 from tasks_app.api.access import identify
@@ -19,6 +22,17 @@ from tasks_app.metrics import TaskCollector
 from tasks_app.tokens import ADMIN
 
 _tasks: Final = TaskCollector()
+_PREFIX: Final = "longtasks_"
+
+
+class OwnMetrics(Collector):
+    """Of a collector the metrics that are ours: libraries add theirs, django-rq one whose name promtool refuses."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def collect(self) -> Iterator[Metric]:
+        return (metric for metric in self._collector.collect() if metric.name.startswith(_PREFIX))
 
 
 @csrf_exempt
@@ -41,9 +55,8 @@ def render() -> bytes:
     """Return all metrics as text."""
     tasks = CollectorRegistry(auto_describe=False)
     tasks.register(_tasks)
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        requests = CollectorRegistry(auto_describe=False)
-        MultiProcessCollector(requests)
-    else:
-        requests = REGISTRY  # one process: runserver, tests
+    # One process: runserver, tests.
+    is_shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+    requests = CollectorRegistry(auto_describe=False)
+    requests.register(OwnMetrics(MultiProcessCollector(None) if is_shared else REGISTRY))
     return generate_latest(requests) + generate_latest(tasks)

@@ -2,6 +2,8 @@
 
 import math
 import re
+import shutil
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -192,3 +194,68 @@ def seconds_of_a_call() -> float:
             nothing(number)
         fastest = min(fastest, (time.perf_counter() - began) / 1000)
     return fastest
+
+
+# As in `promtool check metrics`: what a name may not end with, by type, and the units that it wants in their base.
+RESERVED = ("_total", "_count", "_sum", "_bucket", "_info")
+ODD_UNITS = re.compile(
+    r"_(?:milli|micro|nano|kilo|mega|giga)?"
+    r"(?:milliseconds|microseconds|nanoseconds|minutes|hours|days|kilobytes|megabytes|gigabytes|bits|percent|ms)(?:_|$)"
+)
+TYPE_IN_NAME = re.compile(r"(?:^|_)(?:counter|gauge|histogram|summary|metric)(?:_|$)")
+
+
+def complaints_of(text: str) -> list[str]:
+    """What promtool would say of an exposition, and which names are not ours."""
+    found = []
+    names = [family.name for family in text_string_to_metric_families(text)]
+    found += [f"{name}: twice" for name, times in Counter(names).items() if times > 1]
+    for family in text_string_to_metric_families(text):
+        written = f"{family.name}_total" if family.type == "counter" else family.name
+        if not family.name.startswith("longtasks_"):
+            found.append(f"{written}: not ours")
+        if not family.documentation:
+            found.append(f"{written}: no help text")
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", family.name):
+            found.append(f"{written}: not in snake_case")
+        if family.name.endswith(RESERVED):
+            found.append(f"{written}: a {family.type} must not end so")
+        if family.type == "counter" and f"# TYPE {written} counter" not in text:
+            found.append(f"{written}: a counter ends with _total")
+        if ODD_UNITS.search(family.name):
+            found.append(f"{written}: not in the base unit")
+        if TYPE_IN_NAME.search(family.name):
+            found.append(f"{written}: its type in its name")
+    return found
+
+
+@pytest.mark.django_db
+def test_names_and_types_are_as_prometheus_wants_them(stack: ProcfileStack, client: Client) -> None:
+    """Of several processes and of one: every family is ours, and promtool has nothing to say, where it is installed."""
+    task_id = stack.start_upload(records=10)
+    stack.wait_for_end(task_id, deadline_seconds=30)
+    client.get("/health/live")
+    for text in (stack.get("/metrics").body.decode(), client.get("/metrics").content.decode()):
+        assert "longtasks_http_requests_total" in text
+        assert complaints_of(text) == []
+        if shutil.which("promtool"):
+            checked = subprocess.run(
+                ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+            )
+            assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_the_complaints_are_found() -> None:
+    text = (
+        "# HELP rq_request_processing_seconds_total Time.\n# TYPE rq_request_processing_seconds_total summary\n"
+        "rq_request_processing_seconds_total_count 0.0\nrq_request_processing_seconds_total_sum 0.0\n"
+        "# TYPE longtasks_queue_gauge gauge\nlongtasks_queue_gauge 1\n"
+        "# HELP longtasks_wait_ms Wait.\n# TYPE longtasks_wait_ms gauge\nlongtasks_wait_ms 1\n"
+    )
+    assert complaints_of(text) == [
+        "rq_request_processing_seconds_total: not ours",
+        "rq_request_processing_seconds_total: a summary must not end so",
+        "longtasks_queue_gauge: no help text",
+        "longtasks_queue_gauge: its type in its name",
+        "longtasks_wait_ms: not in the base unit",
+    ]
