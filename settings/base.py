@@ -104,6 +104,10 @@ DATABASES: dict[str, dict[str, Any]] = {
 if _process.database_read_url:
     DATABASES["replica"] = replica_settings(url=_process.database_read_url)
     DATABASE_ROUTERS = ["tasks_app.read_side.ReplicaRouter"]
+# Containers get passwords as they are; a URL would want them percent-encoded.
+if _process.database_password:
+    for _database in DATABASES.values():
+        _database["PASSWORD"] = _database.get("PASSWORD") or _process.database_password
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True

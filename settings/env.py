@@ -128,6 +128,9 @@ class Process:
         "mysql://user:password@host:3306/name, or host:3306,host2:3306; ?unix_socket=/path; empty: SQLite in DATA_DIR",
         schemes=("mysql", "mariadb", "sqlite"),
     )
+    database_password: str = variable(
+        "", "password of DATABASE_URL and DATABASE_READ_URL where they hold none; as it is, not percent-encoded"
+    )
     database_read_url: str = variable(
         "", "a replica of it, which may lag, for lists and ended tasks; empty: none", schemes=("mysql", "mariadb")
     )

@@ -240,3 +240,30 @@ def test_empty_database_url_means_sqlite_in_data_dir() -> None:
 def test_development_is_open_on_loopback_only(environment: dict[str, str], is_open: bool) -> None:
     ended = import_settings("settings.development", environment)
     assert f"+ API_OPEN = {is_open}" in ended.stdout.splitlines()
+
+
+def test_the_databases_password_may_stand_alone_as_it_is() -> None:
+    password = "p@s/s#w%o$r:d?&+=\"'\\ x"
+    environment = GOOD_PRODUCTION | {
+        "DATABASE_URL": "mysql://app@one:3306/name",
+        "DATABASE_READ_URL": "mysql://app:of-its-own@two:3306/name",
+        "DATABASE_PASSWORD": password,
+    }
+    script = (
+        "from django.conf import settings as s; print([s.DATABASES[n]['PASSWORD'] for n in ('default', 'replica')])"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "settings.production",
+            "ENV_FILE": "",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert asked.stdout.strip() == str([password, "of-its-own"]), asked.stderr

@@ -171,6 +171,7 @@ def marked() -> Iterator[Marked]:
             "WEBHOOK_ALLOW_PRIVATE": "1",
             "WEBHOOK_FIRST_SECONDS": "0.2",
             "WEBHOOK_ATTEMPTS": "3",
+            "DATABASE_PASSWORD": marks.make("DATABASE_PASSWORD", odd=ODD),
             "REDIS_SENTINEL_PASSWORD": marks.make("REDIS_SENTINEL_PASSWORD"),
             "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {marks.make('OTEL_EXPORTER_OTLP_HEADERS')}",
             "DJANGO_SUPERUSER_PASSWORD": marks.make("DJANGO_SUPERUSER_PASSWORD", odd=ODD),
