@@ -46,6 +46,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in CHECKS:
         sys.stderr.write("usage: python -m longtasks.alive worker|mirror\n")
         return 2
+    import django
+
+    django.setup()
     try:
         return 0 if CHECKS[arguments[0]]() else 1
     except redis.RedisError:
