@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json as json_module
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tasks_app import audit, commands
 from tasks_app.errors import LongtasksError
+from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import text
 from tasks_app.queue import QUEUES
 
@@ -26,10 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
     def handle(self, *args: Any, ask: str, name: str, reason: str, json: bool, **options: Any) -> None:
-        try:
-            actor = getpass.getuser()
-        except (KeyError, OSError):
-            actor = "cli"
+        actor = find_actor()
         try:
             if ask == "pause":
                 commands.pause_queue(queue=name, actor=actor, reason=reason, source=audit.CLI)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tasks_app import audit, set_aside, set_aside_commands
 from tasks_app.api.rendering import to_json
 from tasks_app.errors import LongtasksError
+from tasks_app.management.actor import find_actor
 from tasks_app.models import SetAsideItem
 
 REFUSED, UNKNOWN, AWAY = 3, 4, 6
@@ -62,7 +62,7 @@ class Command(BaseCommand):
     def do_retry(self, options: dict[str, Any]) -> None:
         was_refused = False
         for item_id in options["ids"]:
-            tried = set_aside_commands.try_again(item_id=item_id, actor=_actor(), source=audit.CLI)
+            tried = set_aside_commands.try_again(item_id=item_id, actor=find_actor(), source=audit.CLI)
             was_refused |= tried.outcome == set_aside_commands.REFUSED
             words = {
                 set_aside_commands.APPLIED: "applied",
@@ -75,7 +75,7 @@ class Command(BaseCommand):
 
     def do_drop(self, options: dict[str, Any]) -> None:
         for item_id in options["ids"]:
-            set_aside_commands.drop(item_id=item_id, actor=_actor(), source=audit.CLI)
+            set_aside_commands.drop(item_id=item_id, actor=find_actor(), source=audit.CLI)
             self.stdout.write(f"{item_id} dropped")
 
 
@@ -91,10 +91,3 @@ def _data(item: SetAsideItem) -> dict[str, Any]:
         "bytes": item.size,
         "payload": set_aside.show_payload(item, item.size or 1),
     }
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "cli"

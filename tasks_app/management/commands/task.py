@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 import time
@@ -24,6 +23,7 @@ from tasks_app.api.serializers import read_new_task
 from tasks_app.callers import COMMAND_LINE
 from tasks_app.error_text import escape, summarize_error
 from tasks_app.events import Snapshot
+from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import text
 from tasks_app.records import to_snapshot
 from tasks_app.task_search import TaskFilter, find_tasks
@@ -143,10 +143,10 @@ class Command(BaseCommand):
         self.console.print(table)
 
     def do_cancel(self, options: dict[str, Any]) -> None:
-        self.show(commands.cancel_task(task_id=options["id"], actor=_actor(), source=audit.CLI))
+        self.show(commands.cancel_task(task_id=options["id"], actor=find_actor(), source=audit.CLI))
 
     def do_retry(self, options: dict[str, Any]) -> None:
-        self.show(commands.retry_task(task_id=options["id"], actor=_actor(), source=audit.CLI))
+        self.show(commands.retry_task(task_id=options["id"], actor=find_actor(), source=audit.CLI))
 
     def do_verify(self, options: dict[str, Any]) -> None:
         found = verification.verify_all() if options["all"] else [verification.verify_task(task_id=options["id"])]
@@ -264,13 +264,6 @@ def _lines_of(detail: Any, path: str = "") -> list[str]:
     if isinstance(detail, list):
         return [line for each in detail for line in _lines_of(each, path)]
     return [f"{path}: {detail}" if path else str(detail)]
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "cli"
 
 
 def _fail(code: int, words: str) -> NoReturn:

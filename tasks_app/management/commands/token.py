@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import re
 from datetime import timedelta
@@ -12,6 +11,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tasks_app import tokens
+from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import text
 from tasks_app.models import ApiToken
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
                 scope=options["scope"],
                 note=options["note"][:255],
                 lifetime=options["expires_in"],
-                created_by=getpass.getuser(),
+                created_by=find_actor(),
             )
         except ValueError as error:
             raise CommandError(f"No token was made: {error}.") from None
@@ -66,7 +66,7 @@ class Command(BaseCommand):
 
     def _revoke(self, options: dict[str, Any]) -> None:
         try:
-            token = tokens.revoke_token(token_id=options["id"], actor=getpass.getuser())
+            token = tokens.revoke_token(token_id=options["id"], actor=find_actor())
         except ApiToken.DoesNotExist:
             raise CommandError(
                 f"There is no token with id {options['id']}: `manage.py token list` shows all."
