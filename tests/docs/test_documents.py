@@ -26,6 +26,10 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 # Read before settings/env.py, or by others.
 FOREIGN_VARIABLES = {
+    "MARIADB_PASSWORD",
+    "MARIADB_IMAGE",
+    "REDIS_IMAGE",
+    "PYTHON_IMAGE",
     "DJANGO_SETTINGS_MODULE",
     "ENV_FILE",
     "LONGTASKS_HOME",
