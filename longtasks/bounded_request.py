@@ -1,4 +1,4 @@
-"""Bounds the headers that Django and the standard library read in time that grows with the square of their length.
+"""Web's request. Bounds the headers that Django and the standard library read in time that grows with the square of their length.
 
 Owns those bounds, for every server of web: gunicorn's worker refuses earlier what is too long, Granian does not.
 """
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.core.handlers.wsgi import WSGIRequest
 
+from longtasks.behind_proxy import take_from_proxy
 from longtasks.request_head import HOST_BYTES
 
 CONTENT_TYPE_CHARACTERS: Final = 256
@@ -16,10 +17,11 @@ COOKIE_CHARACTERS: Final = 16 * 1024
 
 
 class BoundedRequest(WSGIRequest):
-    """Django's request, made of headers that cost little to read."""
+    """Django's request, made of headers that cost little to read, as the proxy in front tells of it."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         bound_headers(environ)
+        take_from_proxy(environ)
         super().__init__(environ)
 
 

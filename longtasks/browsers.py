@@ -5,16 +5,17 @@ browsers what our own pages may load. Who calls is not judged here: clients othe
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from tasks_app.api.errors import problem
+from tasks_app.origins import comes_from_elsewhere
+from tasks_app.printable import escape
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: the user's own doing, as an address that they type
-_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+_SHOWN_CHARACTERS: Final = 200
 # Alpine, which draws the admin, compiles its attributes (unsafe-eval) and sets styles.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -30,11 +31,11 @@ class BrowserMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method not in SAFE_METHODS and comes_from_elsewhere(request.META, scheme=request.scheme):
+        if request.method not in SAFE_METHODS and comes_from_elsewhere(request.META):
             response: HttpResponseBase = problem(
                 403,
                 "A web page of another origin may not change anything here. Send the request from this service's own "
-                "pages, or from a client that is no browser.",
+                "pages, or from a client that is no browser." + _advise(request),
             )
         else:
             response = self.get_response(request)
@@ -45,22 +46,8 @@ class BrowserMiddleware:
         return response
 
 
-def comes_from_elsewhere(meta: dict[str, Any], *, scheme: str | None) -> bool:
-    """Tell whether a browser says that a page of another origin made the request.
-
-    Sec-Fetch-Site decides where it is there: no page can forge it, and no proxy changes it. Browsers send it to https
-    and this machine only; elsewhere Origin is compared with Host. Behind a proxy that ends TLS, ours may be http though
-    the page was https; the other way round it is another origin.
-    """
-    site = meta.get("HTTP_SEC_FETCH_SITE")
-    if site is not None:
-        return site not in _OWN_SITES
-    origin: str | None = meta.get("HTTP_ORIGIN")
-    if origin is None:
-        return False
-    origin_scheme, separator, origin_host = origin.lower().partition("://")
-    if not separator or (scheme == "https" and origin_scheme != "https"):
-        return True
-    port = _DEFAULT_PORTS.get(origin_scheme, "")
-    host: str = meta.get("HTTP_HOST", "").lower()
-    return not port or origin_host.removesuffix(port) != host.removesuffix(port)
+def _advise(request: HttpRequest) -> str:
+    origin = request.META.get("HTTP_ORIGIN", "")[:_SHOWN_CHARACTERS]
+    if not origin.startswith(("http://", "https://")):
+        return ""
+    return f" If {escape(origin)} is this service, behind a proxy that changes Host, add it to CSRF_TRUSTED_ORIGINS."

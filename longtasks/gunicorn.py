@@ -33,7 +33,12 @@ def _read_process_variables() -> dict[str, str]:
 
 _variables = _read_process_variables()
 
-bind = f"{_variables['bind']}:{_variables['port']}"
+_host = _variables["bind"]
+if _host.startswith("unix:"):
+    bind = f"{_host}/web.sock"
+    Path(_host.removeprefix("unix:")).mkdir(mode=0o755, parents=True, exist_ok=True)
+else:
+    bind = f"[{_host}]:{_variables['port']}" if ":" in _host else f"{_host}:{_variables['port']}"
 workers = int(_variables["web_workers"])
 # Quick requests are answered by the event loop, side by side; a thread gets complete ones only.
 worker_class = "longtasks.together_worker.TogetherWorker"
@@ -57,7 +62,10 @@ http_parser = "auto"
 limit_request_line = 8190
 limit_request_fields = 256
 limit_request_field_size = 64 * 1024
-forwarded_allow_ips = _variables["forwarded_allow_ips"]
+# What a proxy says is read by longtasks/behind_proxy.py, for every server alike.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 
 
 class LoggerOfErrors(Logger):  # type: ignore[misc]
@@ -118,7 +126,11 @@ def on_reload(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Tell the parent that this process has loaded the code."""
+    """Tell the parent that this process has loaded the code.
+
+    gunicorn would refuse paths without SCRIPT_NAME, as probes and most proxies send them; the settings have read it.
+    """
+    os.environ.pop("SCRIPT_NAME", None)
     _ready_path(worker.pid).touch()
 
 

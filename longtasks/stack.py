@@ -83,7 +83,8 @@ class Stack:
         self.port = port
         bind = environment.get("BIND") or "127.0.0.1"
         self._bind = bind
-        self.host = "127.0.0.1" if bind in EVERY_ADDRESS else bind
+        self._socket_path = f"{bind.removeprefix('unix:')}/web.sock" if bind.startswith("unix:") else ""
+        self.host = "127.0.0.1" if bind in EVERY_ADDRESS else bind.strip("[]")
         self.mark = uuid.uuid4().hex
         self._has_sentinels = bool(environment.get("REDIS_SENTINELS"))
         self._embedded = None if redis_url or self._has_sentinels else EmbeddedValkey(data_dir=data_dir)
@@ -101,7 +102,9 @@ class Stack:
 
     @property
     def address(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        if self._socket_path:
+            return f"unix:{self._socket_path}"
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     @property
     def redis_url(self) -> str:
@@ -202,11 +205,13 @@ class Stack:
             self._running.clear()
 
     def _refuse_used_port(self) -> None:
+        if self._socket_path:
+            return  # gunicorn takes the place of a socket that a killed process has left
         family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((self._bind, self.port))
+                probe.bind((self._bind.strip("[]"), self.port))
             except OSError as error:
                 raise StackError(
                     f"port {self.port} is not free ({error.strerror}): stop what listens there, or set another PORT"
@@ -302,8 +307,12 @@ class Stack:
                 raise StackError(f"web does not answer at {self.address} after {READY_SECONDS} s")
 
     def _is_live(self) -> bool:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=2)
+        connection = http.client.HTTPConnection("localhost" if self._socket_path else self.host, self.port, timeout=2)
         try:
+            if self._socket_path:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.settimeout(2)
+                connection.sock.connect(self._socket_path)
             connection.request("GET", "/health/live")
             return connection.getresponse().status < 500
         except (OSError, http.client.HTTPException):

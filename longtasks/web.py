@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from settings.addresses import UNIX
 from settings.env import ROOT, Process, load
 
 STOP_SECONDS = 30  # ?wait= holds a request for up to 20 s
@@ -23,10 +24,13 @@ def gunicorn_command() -> list[str]:
 
 def granian_command(process: Process) -> list[str]:
     """The same processes, threads and address as longtasks/gunicorn.py gives gunicorn."""
+    listen = ["--host", process.bind, "--port", str(process.port)]
+    if process.bind.startswith(UNIX):
+        listen = ["--uds", f"{process.bind.removeprefix(UNIX)}/web.sock"]
     return [
         "granian",
         *("--interface", "wsgi", "--http", "1"),
-        *("--host", process.bind, "--port", str(process.port)),
+        *listen,
         *("--workers", str(process.web_workers), "--blocking-threads", str(process.web_threads)),
         *("--backlog", "2048"),
         *("--respawn-failed-workers", "--workers-kill-timeout", str(STOP_SECONDS)),

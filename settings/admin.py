@@ -6,15 +6,14 @@ from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 # Where Django sends who has logged in, when no page was asked for before.
-LOGIN_REDIRECT_URL = "/admin/"
-LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "admin:index"
+LOGIN_URL = "admin:login"
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "longtasks",
     "SITE_HEADER": "longtasks",
     "SITE_SUBHEADER": _("Task dashboard"),
     "SITE_SYMBOL": "hourglass_top",
-    "SITE_URL": "/docs",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("tasks_app/icon.svg")},
     ],

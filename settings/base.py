@@ -6,6 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from settings.admin import *
+from settings.admin import UNFOLD
 from settings.database import database_settings, replica_settings
 from settings.env import ROOT, Longtasks, load
 from settings.redis import connection_settings
@@ -29,6 +30,13 @@ PORT = _process.port
 BIND = _process.bind
 STREAM_PORT = _process.stream_port
 FORWARDED_ALLOW_IPS = _process.forwarded_allow_ips
+CSRF_TRUSTED_ORIGINS = list(_process.csrf_trusted_origins)
+CSRF_FAILURE_VIEW = "longtasks.refusals.csrf_failure"
+# The path that a proxy shows this service under; all that we link to begins with it.
+URL_PREFIX = _process.script_name
+FORCE_SCRIPT_NAME = URL_PREFIX or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = URL_PREFIX or "/"
+UNFOLD["SITE_URL"] = f"{URL_PREFIX}/docs"
 API_OPEN = _process.api_open == "1"
 
 INSTALLED_APPS = [
@@ -51,6 +59,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "tasks_app.api.request_ids.RequestIdMiddleware",
     "tasks_app.api.request_metrics.RequestMetricsMiddleware",
+    "longtasks.https_only.HttpsOnlyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "longtasks.middleware.AdminMiddleware",
@@ -115,7 +124,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{URL_PREFIX}/static/"
 # Files are served from the packages themselves: no collectstatic before the first start.
 WHITENOISE_USE_FINDERS = True
 # No other origin's page has a use for them.
@@ -177,6 +186,7 @@ SPECTACULAR_SETTINGS = {
             }
         }
     },
+    "SERVERS": [{"url": URL_PREFIX}] if URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -6,13 +6,14 @@ A wrong value ends the start with one line that names the variable, the value an
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from settings.addresses import check_bind, check_origins, check_prefix, check_proxies
 from settings.env_file import RefusedFile, read_env_file
 from settings.values import parse_value, type_name
 from settings.variable_names import find_near_miss, find_strange_in_file
@@ -29,14 +30,19 @@ def variable(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     schemes: tuple[str, ...] = (),
+    check: Callable[[str], Any] | None = None,
 ) -> Any:
-    """A dataclass field that is filled from the environment variable of its name in upper case."""
+    """A dataclass field that is filled from the environment variable of its name in upper case.
+
+    `check` returns the value of a text, or raises ValueError with what is accepted.
+    """
     metadata = {
         "meaning": meaning,
         "minimum": minimum,
         "maximum": maximum,
         "choices": choices,
         "schemes": schemes,
+        "check": check,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -139,7 +145,11 @@ class Process:
     log_format: str = variable(
         "AUTO", "JSON, TEXT, or AUTO: JSON in production, TEXT elsewhere", choices=("AUTO", "JSON", "TEXT")
     )
-    bind: str = variable("127.0.0.1", "address that web listens on; 0.0.0.0 for every network")
+    bind: str = variable(
+        "127.0.0.1",
+        "address that web listens on; 0.0.0.0 or :: for every network; unix:/directory for web.sock and stream.sock in it",
+        check=check_bind,
+    )
     port: int = variable(3000, "port that web listens on", minimum=1, maximum=65535)
     api_open: str = variable(
         "AUTO",
@@ -155,7 +165,19 @@ class Process:
     workers: int = variable(2, "worker processes that run tasks", minimum=1, maximum=1024)
     https_only: bool = variable(True, "production: redirect to https and send cookies over it alone")
     forwarded_allow_ips: str = variable(
-        "127.0.0.1,::1", "proxies whose X-Forwarded-Proto and X-Forwarded-For are believed, by comma"
+        "127.0.0.1,::1",
+        "trusted proxies, whose X-Forwarded-Proto and X-Forwarded-For are believed: addresses and networks as "
+        "10.0.0.0/8, comma-separated; *: whoever connects; peers on a unix socket always are",
+        check=check_proxies,
+    )
+    csrf_trusted_origins: tuple[str, ...] = variable(
+        (),
+        "origins whose pages may change something, comma-separated, as https://tasks.example.com:8443; for a proxy that "
+        "does not pass the Host header on as browsers send it",
+        check=check_origins,
+    )
+    script_name: str = variable(
+        "", "path below which a proxy shows this service, as /longtasks; empty: the root", check=check_prefix
     )
 
 

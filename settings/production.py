@@ -1,9 +1,11 @@
 """Production: refuses to start with settings that are only safe on a developer's machine."""
 
+import re
+
 from django.core.exceptions import ImproperlyConfigured
 
 from settings.base import *
-from settings.base import ALLOWED_HOSTS, API_OPEN, DEBUG, LOGGING, LONGTASKS, SECRET_KEY, _process
+from settings.base import ALLOWED_HOSTS, API_OPEN, DEBUG, LOGGING, LONGTASKS, SECRET_KEY, URL_PREFIX, _process
 from settings.env import DEVELOPMENT_SECRET_KEY
 
 # What `check --deploy` wants (security.W009).
@@ -48,7 +50,8 @@ if _process.log_format == "AUTO":
 
 SECURE_SSL_REDIRECT = _process.https_only
 # Probes and scrapers come from inside, by plain HTTP.
-SECURE_REDIRECT_EXEMPT = [r"^health/(?:live|ready)/?\Z", r"^metrics/?\Z"]
+_prefix = f"(?:{re.escape(URL_PREFIX[1:])}/)?" if URL_PREFIX else ""
+SECURE_REDIRECT_EXEMPT = [rf"^{_prefix}health/(?:live|ready)/?\Z", rf"^{_prefix}metrics/?\Z"]
 SECURE_HSTS_SECONDS = 31_536_000 if _process.https_only else 0
 SESSION_COOKIE_SECURE = _process.https_only
 CSRF_COOKIE_SECURE = _process.https_only

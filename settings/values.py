@@ -20,6 +20,11 @@ NUMBER_CHARACTERS = 15
 
 def parse_value(field: dataclasses.Field[Any], text: str) -> Any:
     """Return the value of a variable; raises ImproperlyConfigured with one line that holds no secret."""
+    if field.metadata["check"] is not None:
+        try:
+            return field.metadata["check"](text)
+        except ValueError as error:
+            raise _refusal(field, text, str(error)) from None
     kind = type_name(field)
     if kind in ("int", "float"):
         return _parse_number(field, text, int if kind == "int" else float)

@@ -1,6 +1,6 @@
 """Which network address a request comes from: the peer's, or what trusted proxies say of it.
 
-Owns the reading of X-Forwarded-For. Must not look anything up: an address is what stands there.
+Owns whom we trust as a proxy (FORWARDED_ALLOW_IPS), and the reading of X-Forwarded-For and -Proto. Must not look anything up: an address is what stands there.
 """
 
 from __future__ import annotations
@@ -39,6 +39,27 @@ def find_peer(meta: Mapping[str, Any]) -> bytes | None:
     return address.packed if address.version == 4 else address.packed[:8]
 
 
+def is_https(meta: Mapping[str, Any]) -> bool:
+    """Tell whether a request came by https: on this connection, or by the word of a trusted proxy."""
+    if meta.get("wsgi.url_scheme") == "https":
+        return True
+    if not says_https(meta):
+        return False
+    address = _parse(meta.get("REMOTE_ADDR", ""))
+    return address is None or _is_trusted(address)
+
+
+def says_https(meta: Mapping[str, Any]) -> bool:
+    """Tell whether X-Forwarded-Proto says https, whoever wrote it. Of several words all must, for any may be forged."""
+    said: str | None = meta.get("HTTP_X_FORWARDED_PROTO")
+    return said is not None and all(word.strip().lower() == "https" for word in said.split(","))
+
+
+def name_peer(meta: Mapping[str, Any]) -> str:
+    """Return the peer's address as FORWARDED_ALLOW_IPS would name it."""
+    return str(_parse(meta.get("REMOTE_ADDR", "")) or "(unix socket)")
+
+
 def _read_hops(forwarded: str, address: Address | None) -> Address | None:
     for hop in reversed(forwarded.rsplit(",", HOPS)[-HOPS:]):
         parsed = _parse(hop.strip())
@@ -72,7 +93,10 @@ def _is_trusted(address: Address) -> bool:
 def _trusted() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] | None:
     """The networks of the trusted proxies; None: all are."""
     named = [part.strip() for part in settings.FORWARDED_ALLOW_IPS.split(",") if part.strip()]
-    return None if ANY in named else tuple(ipaddress.ip_network(part, strict=False) for part in named)
+    if ANY in named:
+        logger.warning("FORWARDED_ALLOW_IPS=* trusts whoever connects: let nothing but the proxy reach this port")
+        return None
+    return tuple(ipaddress.ip_network(part, strict=False) for part in named)
 
 
 def _warn_once(proxy: str) -> None:

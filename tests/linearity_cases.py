@@ -17,12 +17,14 @@ from longtasks.logs import JsonFormatter, TextFormatter
 from longtasks.patient_worker import PatientConnection
 from longtasks.request_head import Refused, read_head
 from longtasks.together_worker import _PREFERS, QUICK
+from settings import addresses
 from tasks_app import (
     callback_addresses,
     chunk_guard,
     error_text,
     events,
     line,
+    origins,
     peers,
     printable,
     redaction,
@@ -297,6 +299,17 @@ def _header_cases() -> list[Case]:
             ("tasks_app/api/stream_app.py:_PATH", "tasks_app/api/stream_app.py:_ID"),
         ),
         Case(
+            "settings' addresses",
+            lambda text: (
+                addresses._HOST.fullmatch(text),
+                addresses._PREFIX.fullmatch(f"/{text}"),
+                _quietly(addresses.check_origins, ValueError)(f"https://{text}"),
+                _quietly(addresses.check_proxies, ValueError)(text),
+            ),
+            texts("x", "-", ".", "/", "1", ":", "x.", "/x", ",", "["),
+            ("settings/addresses.py:_HOST", "settings/addresses.py:_PREFIX"),
+        ),
+        Case(
             "stream_access's query",
             _quietly(lambda text: stream_access.read_stream_query(text.encode()), APIException, SuspiciousOperation),
             texts("x", "&", "=", "%", "ticket=x&", "token"),
@@ -305,7 +318,7 @@ def _header_cases() -> list[Case]:
             "stream_access's cookie and origin",
             lambda text: (
                 stream_access._read_session_key({"HTTP_COOKIE": f"sessionid={text}"}),
-                stream_access.is_same_origin({"HTTP_ORIGIN": text, "HTTP_HOST": "x"}),
+                origins.comes_from_elsewhere({"HTTP_ORIGIN": text, "HTTP_HOST": "x"}),
             ),
             texts("x", ";", "=", "a=b;", "/", "http://", "[", '"', "\\"),
         ),

@@ -20,7 +20,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from unfold.forms import AuthenticationForm
 
-from tasks_app import peers, rates
+from tasks_app import peers, rates, url_prefix
 
 NAME_TRIES_PER_MINUTE: Final = 10  # of one user name, and of one known browser
 COOKIE: Final = "longtasks_known_browser"
@@ -66,7 +66,7 @@ def login(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> 
             f"{_mark(request.user.get_username())}.{secrets.token_hex(8)}",
             salt=_SALT,
             max_age=COOKIE_SECONDS,
-            path="/admin/",
+            path=url_prefix.add("/admin/"),
             secure=settings.SESSION_COOKIE_SECURE,
             httponly=True,
             samesite="Lax",

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from tasks_app import url_prefix
 from tasks_app.admin.permissions import can_administer, can_operate, can_view
 
 # Said in settings/admin.py, which belongs to no application: here for the catalogues.
@@ -55,7 +56,7 @@ def get_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 ),
                 item(_("Users"), "person", reverse("admin:auth_user_changelist"), _may_see("auth.view_user")),
                 item(_("Groups"), "group", reverse("admin:auth_group_changelist"), _may_see("auth.view_group")),
-                item(_("API"), "api", "/docs", can_view) | {"active": False},
+                item(_("API"), "api", url_prefix.add("/docs"), can_view) | {"active": False},
             ],
         },
     ]

@@ -14,7 +14,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from tasks_app import audit, checkpoints, commands, events, queries, queue
+from tasks_app import audit, checkpoints, commands, events, queries, queue, url_prefix
 from tasks_app.admin.live import answer_parts, render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, get_caller, requires
 from tasks_app.errors import LongtasksError, QueueUnavailable, UnknownTask
@@ -144,7 +144,7 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
         "pace": _get_pace(task, history),
         "counts": [CountLink(name, number, _rows_address(name, task.id)) for name, number in task.counts.items()],
         "rq_address": _rq_address(task),
-        "api_address": f"/tasks/{task.id}",
+        "api_address": url_prefix.add(f"/tasks/{task.id}"),
         "can_operate": can_operate(request),
         "can_cancel": not task.ended and not task.cancel_requested,
         "can_retry": task.status in checkpoints.RETRYABLE,

@@ -13,7 +13,8 @@ from django.conf import settings
 
 from tasks_app import peers, rates, tokens
 
-GUARDED: Final = re.compile(rb"[A-Z]{1,16} /(?:tasks|queues|(metrics))[/? ]")  # what takes a token
+_PREFIX: Final = re.escape(settings.URL_PREFIX.encode())
+GUARDED: Final = re.compile(rb"[A-Z]{1,16} (?:%b)?/(?:tasks|queues|(metrics))[/? ]" % _PREFIX)  # what takes a token
 _AUTHORIZATION: Final = re.compile(rb"\r\nauthorization:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _FORWARDED: Final = re.compile(rb"\r\nx-forwarded-for:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 

@@ -21,6 +21,8 @@ from tasks_app import errors
 from tasks_app.api.rendering import PROBLEM, answer
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.line import AWAY
+from tasks_app.log_limit import LogLimit
+from tasks_app.printable import escape
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,9 @@ _LISTED: Final = 100  # errors that one answer lists at most
 _FIELD_CHARACTERS: Final = 200
 _MESSAGE_CHARACTERS: Final = 500
 _DETAIL_CHARACTERS: Final = 1000
+_HOST_CHARACTERS: Final = 100
 _RETRY_SECONDS: Final = 2
+_unknown_hosts: Final = LogLimit()
 _UNEXPECTED: Final = "Something went wrong here. The request id helps to find it in the logs."
 
 # status, type; the type is stable: clients may decide by it. about:blank says no more than the status.
@@ -167,8 +171,21 @@ def _log_extra(context: Mapping[str, Any]) -> dict[str, str]:
 
 def handler400(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     if isinstance(exception, DisallowedHost):
-        return problem(400, "The Host header names no host of this service: ALLOWED_HOSTS lists them.", fields=[])
+        return unknown_host(request.META.get("HTTP_HOST", ""))
     return problem(400, "The request is malformed.", fields=[])
+
+
+def unknown_host(host: str) -> HttpResponse:
+    """Refuse a Host header that ALLOWED_HOSTS does not list; one line a minute says so in the log."""
+    shown = escape(host[:_HOST_CHARACTERS])
+    if _unknown_hosts.lets_through():
+        log.warning("a request to the host %r was refused: ALLOWED_HOSTS does not list it", shown)
+    return problem(
+        400,
+        f'The Host header names no host of this service: ALLOWED_HOSTS does not list "{shown}". Add it there, or let '
+        "the proxy pass the Host header on as clients send it.",
+        fields=[],
+    )
 
 
 def handler403(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -24,6 +23,7 @@ from tasks_app import stream_tickets, tokens
 from tasks_app.api.access import OPEN, Unauthorized, identify, to_caller
 from tasks_app.api.serializers import StreamQuerySerializer, read_query
 from tasks_app.callers import Caller
+from tasks_app.origins import comes_from_elsewhere
 from tasks_app.tokens import READ
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def _read_session_key(meta: Mapping[str, Any]) -> str:
 
 def _identify_session(key: str, meta: Mapping[str, Any]) -> Viewer:
     # A cookie is sent whichever page asks; a header or a ticket is not.
-    if not is_same_origin(meta):
+    if comes_from_elsewhere(meta):
         raise PermissionDenied("A page of another origin may not watch by the admin's session. Use a ticket.")
     user = _get_user(key)
     if not user.is_authenticated:
@@ -141,21 +141,6 @@ def _identify_session(key: str, meta: Mapping[str, Any]) -> Viewer:
             return True
 
     return Viewer(None, f"user {user_id}", may_still)
-
-
-def is_same_origin(meta: Mapping[str, Any]) -> bool:
-    """Tell whether a request comes from a page of this very origin, or from no page at all."""
-    if meta.get("HTTP_SEC_FETCH_SITE", "none") not in ("same-origin", "none"):
-        return False
-    origin = meta.get("HTTP_ORIGIN")
-    if origin is None:
-        return True
-    try:
-        scheme, host, *_ = urlsplit(origin)
-    except ValueError:
-        return False
-    schemes = ("https",) if settings.SESSION_COOKIE_SECURE else ("http", "https")
-    return scheme in schemes and host.lower() == meta.get("HTTP_HOST", "").lower()
 
 
 def _may_watch(user: Any) -> bool:

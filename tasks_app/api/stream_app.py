@@ -20,9 +20,9 @@ from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import APIException
 from uuid_utils import uuid7
 
-from tasks_app import feed, queries
+from tasks_app import feed, peers, queries, url_prefix
 from tasks_app.api.answers import event_data, task_data
-from tasks_app.api.errors import problem, problem_response
+from tasks_app.api.errors import problem, problem_response, unknown_host
 from tasks_app.api.rendering import to_json
 from tasks_app.api.request_ids import SANE
 from tasks_app.api.stream_access import Viewer, identify_viewer, read_stream_query
@@ -30,6 +30,7 @@ from tasks_app.api.stream_places import Places
 from tasks_app.errors import LongtasksError, StoreUnavailable
 from tasks_app.events import ENDED
 from tasks_app.feed import Change, Feed, Page, Progress, Watcher
+from tasks_app.plain_http import explain_refusal
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -106,8 +107,10 @@ class Watching:
         """Check who asks for what, and join the feed; returns an answer where there is nothing to stream."""
         host, _ = split_domain_port(self._meta.get("HTTP_HOST", ""))
         if not validate_host(host, settings.ALLOWED_HOSTS):
-            return problem(400, "The request is malformed.", fields=[])
-        match = _PATH.match(self._scope["path"])
+            return unknown_host(self._meta.get("HTTP_HOST", ""))
+        if settings.SECURE_SSL_REDIRECT and not peers.is_https(self._meta):
+            return problem(403, explain_refusal(self._meta, method="") or "")
+        match = _PATH.match(url_prefix.cut(self._scope["path"]))
         if match is None:
             return problem(404, "There is nothing here.")
         query = read_stream_query(self._scope["query_string"])

@@ -12,7 +12,7 @@ from django.utils.http import parse_etags
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from tasks_app import commands, queries
+from tasks_app import commands, queries, url_prefix
 from tasks_app.api import describe
 from tasks_app.api.answers import event_data, started_data, task_data
 from tasks_app.api.lean import LeanViewSet
@@ -49,7 +49,7 @@ class TaskViewSet(LeanViewSet):
             idempotency_key=read_idempotency_key(request.META),
         )
         snapshot = started.snapshot
-        headers = {"Location": f"/tasks/{snapshot.id}"}
+        headers = {"Location": url_prefix.add(f"/tasks/{snapshot.id}")}
         if started.replayed:
             headers["Idempotency-Replayed"] = "true"
         return answer(started_data(snapshot), status=201, headers=headers)
@@ -73,7 +73,9 @@ class TaskViewSet(LeanViewSet):
             raise ValidationError({"cursor": ["Is not a cursor that this API gave out."]}) from error
         following = None
         if page.next_cursor:
-            following = "/tasks?" + urlencode({**request.query_params.dict(), "cursor": page.next_cursor})
+            following = url_prefix.add("/tasks?") + urlencode(
+                {**request.query_params.dict(), "cursor": page.next_cursor}
+            )
         tasks = [task_data(to_snapshot(record)) for record in page.records]
         return answer({"tasks": tasks, "next": following, "searchedTo": page.searched_to})
 
@@ -100,7 +102,7 @@ class TaskViewSet(LeanViewSet):
     @describe.retry
     def retry(self, request: Request, id: str) -> HttpResponse:
         snapshot = commands.retry_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
-        return answer(started_data(snapshot), status=202, headers={"Location": f"/tasks/{snapshot.id}"})
+        return answer(started_data(snapshot), status=202, headers={"Location": url_prefix.add(f"/tasks/{snapshot.id}")})
 
     @describe.history
     def events(self, request: Request, id: str) -> HttpResponse:

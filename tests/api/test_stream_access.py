@@ -15,8 +15,9 @@ from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
 from tasks_app import stream_tickets, tokens
 from tasks_app.api.access import Unauthorized
-from tasks_app.api.stream_access import TokenInAddress, Viewer, identify_viewer, is_same_origin, read_stream_query
+from tasks_app.api.stream_access import TokenInAddress, Viewer, identify_viewer, read_stream_query
 from tasks_app.api.stream_places import PLACES, PLACES_OF_ONE, AllPlacesTaken, Places
+from tasks_app.origins import comes_from_elsewhere
 from tests.api.conftest import assert_problem, wrong_fields
 
 pytestmark = pytest.mark.django_db
@@ -186,7 +187,7 @@ def test_a_header_wins_over_a_session_and_a_ticket(ada: Person) -> None:
     ],
 )
 def test_a_page_of_another_origin_may_not_use_the_session(ada: Person, headers: dict[str, str], good: bool) -> None:
-    assert is_same_origin({"HTTP_HOST": HOST, **headers}) is good
+    assert comes_from_elsewhere({"HTTP_HOST": HOST, **headers}) is not good
     if good:
         assert ada.watch(**headers).sees_owner is None
     else:
@@ -196,7 +197,7 @@ def test_a_page_of_another_origin_may_not_use_the_session(ada: Person, headers: 
 
 def test_an_http_page_may_not_use_an_https_session(settings: Any) -> None:
     settings.SESSION_COOKIE_SECURE = True
-    assert not is_same_origin({"HTTP_HOST": HOST, "HTTP_ORIGIN": f"http://{HOST}"})
+    assert comes_from_elsewhere({"HTTP_HOST": HOST, "HTTP_ORIGIN": f"http://{HOST}"})
 
 
 def test_looking_at_a_session_writes_nothing(ada: Person) -> None:

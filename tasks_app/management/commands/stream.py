@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from django.conf import settings
@@ -16,6 +18,9 @@ from django.db import connections
 from tasks_app.api.stream_app import StreamApplication
 from tasks_app.api.stream_places import PLACES
 
+_UNIX: Final = "unix:"
+_SOCKET: Final = f"{settings.BIND.removeprefix(_UNIX)}/stream.sock" if settings.BIND.startswith(_UNIX) else ""
+
 
 class Command(BaseCommand):
     help = "Serve the live stream (Server-Sent Events). SIGTERM ends it; watchers come back to where they were."
@@ -23,7 +28,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         config = uvicorn.Config(
             StreamApplication(),
-            host=settings.BIND,
+            host=settings.BIND,  # not looked at where there is a socket
+            uds=_SOCKET or None,
             port=settings.STREAM_PORT,
             loop="asyncio",
             http="h11",
@@ -54,15 +60,35 @@ class Command(BaseCommand):
 
         # Heard before uvicorn listens; afterwards uvicorn raises what it got once more when it has ended.
         signal.signal(signal.SIGTERM, request_stop)
-        try:
-            listener = config.bind_socket()
-        except SystemExit:
-            raise CommandError(
-                f"STREAM_PORT {settings.STREAM_PORT} is not free: stop what listens there, or set another"
-            ) from None
+        listener = _listen(config)
         server.run(sockets=[listener])
         if should_begin_anew:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (this very command again)
+
+
+def _listen(config: uvicorn.Config) -> socket.socket:
+    """Return the listener. Raises CommandError where somebody else listens there, or the address is not this host's."""
+    where = _SOCKET or f"{settings.BIND}, port {settings.STREAM_PORT}"
+    if _SOCKET:
+        _remove_stale_socket(Path(_SOCKET))
+    try:
+        return config.bind_socket()
+    except SystemExit:
+        raise CommandError(
+            f"STREAM_PORT: {where} is not free: stop what listens there, or set another (STREAM_PORT, BIND)"
+        ) from None
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """A process that was killed leaves its socket; to one that listens nothing is done, and binding fails."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except OSError:
+            return
