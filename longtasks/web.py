@@ -58,6 +58,8 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"longtasks: {error}")
     if process.web_server == "GRANIAN":
+        if process.bind.startswith(UNIX):
+            Path(process.bind.removeprefix(UNIX)).mkdir(mode=0o755, parents=True, exist_ok=True)
         command, environment = granian_command(process), granian_environment(process, environment)
     else:
         command = gunicorn_command()

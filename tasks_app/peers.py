@@ -1,6 +1,7 @@
 """Which network address a request comes from: the peer's, or what trusted proxies say of it.
 
-Owns whom we trust as a proxy (FORWARDED_ALLOW_IPS), and the reading of X-Forwarded-For and -Proto. Must not look anything up: an address is what stands there.
+Owns whom we trust as a proxy (FORWARDED_ALLOW_IPS), and the reading of X-Forwarded-For and -Proto. Must not look
+anything up: an address is what stands there.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """The project's frame: middleware kept to the admin, addresses, and files that must agree with each other."""
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -129,6 +131,16 @@ def test_gunicorn_takes_its_configuration() -> None:
         "False",
     )
     assert lines["accesslog"] == "None"
+
+
+@pytest.mark.parametrize(
+    ("bind", "listens"), [("::1", "[::1]:3000"), ("::", "[::]:3000"), ("unix:", "unix:{directory}/web.sock")]
+)
+def test_gunicorn_listens_where_bind_says(
+    bind: str, listens: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIND", f"unix:{tmp_path}" if bind == "unix:" else bind)
+    assert runpy.run_path("longtasks/gunicorn.py")["bind"] == listens.format(directory=tmp_path)
 
 
 def test_gunicorns_parent_stays_free_of_the_project() -> None:

@@ -75,6 +75,35 @@ def test_values_are_read() -> None:
     assert loaded.process.port == 8080
 
 
+BIND = "an IP address as 127.0.0.1, ::1 or 0.0.0.0, a host's name, or unix:/directory"
+PROXIES = "addresses and networks as 10.0.0.7,10.0.0.0/8,fd00::/8, or *"
+ORIGINS = "origins as https://tasks.example.com:8443, separated by commas"
+PREFIX = "empty, or a path as /longtasks, of letters, digits, -, . _ and ~"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("BIND", "[::1]", "::1"),
+        ("BIND", "::", "::"),
+        ("BIND", "localhost", "localhost"),
+        ("BIND", "unix:/run/longtasks/", "unix:/run/longtasks"),
+        ("FORWARDED_ALLOW_IPS", " 10.0.0.0/8, ::1/128 ,fd00::/8", "10.0.0.0/8,::1,fd00::/8"),
+        ("FORWARDED_ALLOW_IPS", "*", "*"),
+        ("FORWARDED_ALLOW_IPS", "", ""),
+        (
+            "CSRF_TRUSTED_ORIGINS",
+            "https://A.example:443/, http://[::1]:8080",
+            ("https://a.example", "http://[::1]:8080"),
+        ),
+        ("SCRIPT_NAME", "/lt/", "/lt"),
+        ("SCRIPT_NAME", "/", ""),
+    ],
+)
+def test_addresses_have_one_form(name: str, text: str, value: object) -> None:
+    assert getattr(load(environment={name: text}).process, name.lower()) == value
+
+
 @pytest.mark.parametrize(
     ("name", "value", "accepted"),
     [
@@ -91,6 +120,27 @@ def test_values_are_read() -> None:
         ("DEBUG", "maybe", "1, true, yes, on or 0, false, no, off"),
         ("LOG_LEVEL", "LOUD", "DEBUG or INFO or WARNING or ERROR"),
         ("DATA_DIR", "", "a directory"),
+        *(
+            ("BIND", text, BIND)
+            for text in ("", "web:80", "-x", "a b", "unix:x", "unix:/", f"unix:/{'x' * 100}", "[::1")
+        ),
+        *(("FORWARDED_ALLOW_IPS", text, PROXIES) for text in ("proxy", "10.0.0.1/8", "10.0.0.0/33", "127.0.0.1;::1")),
+        *(
+            ("CSRF_TRUSTED_ORIGINS", text, ORIGINS)
+            for text in (
+                "a.example",
+                "ftp://a.example",
+                "https://",
+                "https://a/b",
+                "https://a:0",
+                "https://a:x",
+                "https://*.a.example",
+                "null",
+                "https://u@a.example",
+                "https://[::g]",
+            )
+        ),
+        *(("SCRIPT_NAME", text, PREFIX) for text in ("lt", "//lt", "/a/../b", "/a b", "/a?b", "http://a/b")),
     ],
 )
 def test_a_wrong_value_is_refused(name: str, value: str, accepted: str) -> None:

@@ -95,6 +95,15 @@ def test_a_page_without_tls_is_another_origin_than_one_with_it() -> None:
         assert answer.status_code == status
 
 
+@pytest.mark.parametrize("more", [{}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_an_origin_that_is_trusted_counts_as_ours(settings: Any, more: dict[str, str]) -> None:
+    headers = {"Host": "testserver", "Origin": "https://tasks.example.com:8443", **more}
+    refused = Client().generic("POST", "/queues/low/resume", headers=headers)
+    assert "add it to CSRF_TRUSTED_ORIGINS" in assert_problem(refused, 403)["detail"]
+    settings.CSRF_TRUSTED_ORIGINS = ["https://tasks.example.com:8443"]
+    assert Client().generic("POST", "/queues/low/resume", headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/admin/login/", "/admin/", "/admin/tasks_app/taskrecord/start/", "/nothing"])
 def test_the_admin_and_its_login_are_closed_to_other_origins_too(path: str) -> None:
     answer = Client().post(path, {"username": "a", "password": "b"}, headers=ELSEWHERE["another site"])

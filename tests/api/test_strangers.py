@@ -11,6 +11,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from longtasks.behind_proxy import take_from_proxy
 from tasks_app import machine_numbers, peers, rates, tokens
 from tasks_app.api import early_refusal
 from tasks_app.models import ApiToken
@@ -328,6 +329,58 @@ def test_whose_address_counts(settings: Any, allowed: str, remote: str, forwarde
     assert peers.find_peer(meta) == (peers.find_peer({"REMOTE_ADDR": expected}) if expected else None)
     if expected and ":" not in expected:
         assert peers.find_peer(meta) == bytes(map(int, expected.split(".")))
+
+
+SCHEMES = [
+    # trusted proxies, REMOTE_ADDR, X-Forwarded-Proto, whether the client came by https
+    ("127.0.0.1,::1", "127.0.0.1", "https", True),
+    ("127.0.0.1,::1", "127.0.0.1", "HTTPS", True),
+    ("127.0.0.1,::1", "127.0.0.1", "http", False),
+    ("127.0.0.1,::1", "127.0.0.1", None, False),
+    ("127.0.0.1,::1", "127.0.0.1", "", False),
+    ("127.0.0.1,::1", "127.0.0.1", "https, https", True),
+    ("127.0.0.1,::1", "127.0.0.1", "https, http", False),
+    ("127.0.0.1,::1", "127.0.0.1", "http, https", False),
+    ("127.0.0.1,::1", "127.0.0.1", "https," * 5_000, False),
+    ("127.0.0.1,::1", "198.51.100.7", "https", False),
+    ("172.16.0.0/12", "172.18.0.5", "https", True),
+    ("172.16.0.0/12", "::ffff:172.18.0.5", "https", True),
+    ("172.16.0.0/12", "127.0.0.1", "https", False),
+    ("fd00::/8", "fd00::7", "https", True),
+    ("*", "198.51.100.7", "https", True),
+    ("", "127.0.0.1", "https", False),
+    ("", "", "https", True),  # a unix socket
+]
+
+
+@pytest.mark.parametrize(("allowed", "remote", "said", "expected"), SCHEMES)
+def test_whose_word_counts_for_https(
+    settings: Any, allowed: str, remote: str, said: str | None, expected: bool
+) -> None:
+    settings.FORWARDED_ALLOW_IPS = allowed
+    meta = {"REMOTE_ADDR": remote} | ({"HTTP_X_FORWARDED_PROTO": said} if said is not None else {})
+    assert peers.is_https(meta) is expected
+    environ = {**meta, "wsgi.url_scheme": "http"}
+    take_from_proxy(environ)
+    assert environ["wsgi.url_scheme"] == ("https" if expected else "http")
+
+
+def test_trusting_everybody_is_warned_of(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.FORWARDED_ALLOW_IPS = "*"
+    for _ in range(3):
+        peers.is_https({"REMOTE_ADDR": "8.8.8.8", "HTTP_X_FORWARDED_PROTO": "https"})
+    assert caplog.text.count("trusts whoever connects") == 1
+
+
+def test_the_path_of_a_prefix_is_cut_once(settings: Any) -> None:
+    settings.URL_PREFIX = "/lt"
+    for path, cut in (
+        ("/lt/tasks", "/tasks"), ("/tasks", "/tasks"), ("/lt", "/"), ("/lt/", "/"), ("", "/"), ("/ltx", "/ltx"),
+        ("/lt/lt/x", "/lt/x"), ("//lt/x", "//lt/x"),
+    ):  # fmt: skip
+        environ = {"PATH_INFO": path, "wsgi.url_scheme": "http"}
+        take_from_proxy(environ)
+        assert (environ["PATH_INFO"], environ["SCRIPT_NAME"]) == (cut, "/lt")
 
 
 def test_an_ipv6_address_counts_as_its_network(still: Any) -> None:

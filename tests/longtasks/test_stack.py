@@ -2,7 +2,9 @@
 
 import io
 import os
+import socket
 import sys
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -95,3 +97,44 @@ def test_a_line_that_never_ends_is_printed_in_pieces(
     with stack:
         watch_until(stack, output, "x" * stack_module.LINE_BYTES)
     assert max(map(len, output.getvalue().splitlines())) < 3 * stack_module.LINE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("bind", "address"),
+    [
+        ("::1", "http://[::1]:3000"),
+        ("[::1]", "http://[::1]:3000"),
+        ("::", "http://127.0.0.1:3000"),
+        ("unix:/run/longtasks", "unix:/run/longtasks/web.sock"),
+    ],
+)
+def test_the_address_of_web_is_one_that_can_be_asked(bind: str, address: str, tmp_path: Path) -> None:
+    made = Stack(
+        environment={"BIND": bind}, port=3000, workers=1, data_dir=tmp_path, redis_url="redis://x", output=io.StringIO()
+    )
+    assert made.address == address
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET6, socket.AF_UNIX])
+def test_web_is_looked_for_where_bind_says(family: socket.AddressFamily, tmp_path: Path) -> None:
+    bind = "::1" if family == socket.AF_INET6 else f"unix:{tmp_path}"
+    with socket.socket(family) as listener:
+        listener.bind(("::1", 0) if family == socket.AF_INET6 else str(tmp_path / "web.sock"))
+        port = listener.getsockname()[1] if family == socket.AF_INET6 else 3000
+        made = Stack(
+            environment={"BIND": bind}, port=port, workers=1, data_dir=tmp_path, redis_url="redis://x",
+            output=io.StringIO(),
+        )  # fmt: skip
+        assert not made._is_live()
+        listener.listen()
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            client.recv(1024)
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            client.close()
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert made._is_live()
+        answering.join(5)

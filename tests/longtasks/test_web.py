@@ -24,6 +24,9 @@ def test_both_servers_serve_the_application_and_know_the_address() -> None:
     assert (words["--workers"], words["--blocking-threads"]) == ("3", "5")
     assert command[-1] == "longtasks.wsgi:application"
     assert gunicorn_command()[-1] == "longtasks.wsgi"
+    with_socket = granian_command(load(environment={"BIND": "unix:/run/longtasks"}).process)
+    assert dict(itertools.pairwise(with_socket))["--uds"] == "/run/longtasks/web.sock"
+    assert "--host" not in with_socket
 
 
 def test_granian_starts_with_empty_counters(tmp_path: Path) -> None:
