@@ -31,9 +31,9 @@ def find_peer(meta: Mapping[str, Any]) -> bytes | None:
     address = _parse(meta.get("REMOTE_ADDR", ""))
     forwarded: str = meta.get("HTTP_X_FORWARDED_FOR", "")
     if forwarded:
-        if address is None or _is_trusted(address):
+        if is_trusted_proxy(meta):
             address = _read_hops(forwarded, address)
-        elif not address.is_global:
+        elif address is not None and not address.is_global:
             _warn_once(str(address))
     if address is None:
         return None
@@ -44,8 +44,11 @@ def is_https(meta: Mapping[str, Any]) -> bool:
     """Tell whether a request came by https: on this connection, or by the word of a trusted proxy."""
     if meta.get("wsgi.url_scheme") == "https":
         return True
-    if not says_https(meta):
-        return False
+    return says_https(meta) and is_trusted_proxy(meta)
+
+
+def is_trusted_proxy(meta: Mapping[str, Any]) -> bool:
+    """Tell whether the peer is one of FORWARDED_ALLOW_IPS, or a unix socket, which only a proxy of ours can reach."""
     address = _parse(meta.get("REMOTE_ADDR", ""))
     return address is None or _is_trusted(address)
 

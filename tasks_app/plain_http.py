@@ -32,6 +32,12 @@ def explain_refusal(meta: Mapping[str, Any], *, method: str | None) -> str | Non
             f"The peer {peer} says that the request came by https (X-Forwarded-Proto), but is no trusted proxy. If it is "
             f"your proxy, add its address or network to FORWARDED_ALLOW_IPS."
         )
+    if "HTTP_X_FORWARDED_FOR" in meta and "HTTP_X_FORWARDED_PROTO" not in meta and peers.is_trusted_proxy(meta):
+        # It may have come by https: nobody can tell, and a redirect might lead here again for ever.
+        return (
+            f"The proxy {peers.name_peer(meta)} does not say whether the request came by https. Let it send "
+            f"X-Forwarded-Proto, as docs/proxies.md shows."
+        )
     if "HTTP_AUTHORIZATION" in meta:
         return (
             "Use https. The token was sent over http, where anyone on the way could read it: revoke it if it is a real "

@@ -6,16 +6,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import pytest
+import yaml
 
 from longtasks.stack import free_port, read_procfile
-from tests.operations.proxies import HOST, Answer, Door, Upstream, make_certificate, run_proxy
+from settings.env import ROOT
+from tests.operations.proxies import EXAMPLES, HOST, Answer, Door, Upstream, make_certificate, run_proxy
 from tests.servers import Database, RedisServer
 from tests.stack import ProcfileStack
 
 PASSWORD = "a password of ada's"
 PREFIX = "/longtasks"
+HAS_GRANIAN = find_spec("granian") is not None
 OTHER_ORIGIN = f"https://{HOST}:8443"
 TASK = json.dumps({"name": "upload", "params": {"numRecords": 1}})
 PROXIES = {
@@ -83,7 +87,9 @@ def place(servers: tuple[Database, RedisServer], tmp_path_factory: pytest.TempPa
         stack.start()
         token = json.loads(stack.manage("token", "create", "ann", "--json").splitlines()[-1])["token"]
         stack.manage("createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.com")
+        upstreams["granian"] = Upstream(free_port())
         for way, changes in (
+            ("granian", {"WEB_SERVER": "GRANIAN", "BIND": "127.0.0.1", "PORT": str(upstreams["granian"].web)}),
             ("sockets", {"BIND": f"unix:{sockets}", "PORT": str(free_port())}),
             ("below", {
                 "BIND": "127.0.0.1", "PORT": str(below.web), "STREAM_PORT": str(below.stream), "SCRIPT_NAME": f"{PREFIX}/",
@@ -92,7 +98,7 @@ def place(servers: tuple[Database, RedisServer], tmp_path_factory: pytest.TempPa
         ):  # fmt: skip
             before = stack.environment
             stack.environment = before | changes
-            for role in ("web", "stream"):
+            for role in ("web", "stream") if way != "granian" else ("web",) if HAS_GRANIAN else ():
                 stack.start_role(f"{role}-{way}", command=read_procfile()[role])
             stack.environment = before
         doors = {
@@ -119,6 +125,13 @@ def place(servers: tuple[Database, RedisServer], tmp_path_factory: pytest.TempPa
 @pytest.fixture(params=list(PROXIES))
 def proxy(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+def is_live(door: Door) -> bool:
+    try:
+        return door.ask("GET", "/health/live", tls=False).status == 200
+    except OSError:
+        return False
 
 
 def log_in(door: Door, *, prefix: str = "", origin: str = "", host: str = "", tls: bool = True, **more: str) -> Answer:
@@ -243,6 +256,14 @@ def test_a_loop_of_redirects_is_named_instead(place: Place, accept: str) -> None
     assert "FORWARDED_ALLOW_IPS does not name it: its requests are refused" in place.stack.log_path("web").read_text()
 
 
+def test_a_proxy_that_does_not_say_how_the_client_came_is_told_what_to_send(place: Place) -> None:
+    for path in ("/admin/", "/tasks"):
+        answer = place.direct("addresses").ask("GET", path, tls=False, headers={"X-Forwarded-For": "203.0.113.5"})
+        assert answer.status == 403, "redirected, it would come back for ever"
+        assert "The proxy 127.0.0.1 does not say" in answer.text
+        assert "X-Forwarded-Proto" in answer.text
+
+
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
 def test_the_headers_of_other_proxies_are_understood(place: Place, headers: dict[str, str]) -> None:
     door = place.direct("addresses")
@@ -254,6 +275,15 @@ def test_the_headers_of_other_proxies_are_understood(place: Place, headers: dict
     assert started.status == 201, started
     stream = Door(place.upstreams["addresses"].stream)
     assert stream.ask("GET", "/stream", tls=False, headers={**headers, **place.token}, stream=True).status == 200
+
+
+@pytest.mark.skipif(not HAS_GRANIAN, reason="requirements-granian.txt is not installed")
+def test_granian_trusts_the_same_proxies(place: Place) -> None:
+    door = place.direct("granian")
+    place.stack.wait_for(lambda: is_live(door), deadline_seconds=60, what="granian answers")
+    assert log_in(door, origin=f"https://{HOST}", tls=False, **HEADERS["Traefik"]).status == 302
+    refused = door.ask("POST", "/tasks", tls=False, body=TASK)
+    assert (refused.status, "Use https" in refused.text) == (403, True)
 
 
 def test_a_form_from_another_port_names_the_origin_to_add(place: Place) -> None:
@@ -270,3 +300,32 @@ def test_an_origin_that_is_trusted_may_change_something(place: Place) -> None:
     headers = {**HEADERS["Caddy"], **place.token, "Content-Type": "application/json", "Origin": OTHER_ORIGIN}
     for way, status in (("addresses", 403), ("below", 201)):
         assert place.direct(way).ask("POST", "/tasks", tls=False, body=TASK, headers=headers).status == status
+
+
+@pytest.mark.parametrize(
+    "name", ["nginx.conf", "nginx-subpath.conf", "haproxy.cfg", "Caddyfile", "traefik.yaml", "ingress.yaml"]
+)
+def test_each_example_sends_the_stream_to_its_process(name: str) -> None:
+    text = (EXAMPLES / name).read_text()
+    assert re.search(r"/\(stream\|tasks/\[\^/\]\+/stream\)/\?\$", text)
+    assert HOST in text or name == "haproxy.cfg"
+    assert f"proxy/{name}" in (ROOT / "docs" / "proxies.md").read_text()
+
+
+def test_the_ingress_names_services_that_there_are() -> None:
+    services = {
+        (each["metadata"]["name"], port["name"])
+        for path in (ROOT / "deploy" / "kubernetes").glob("*.yaml")
+        for each in yaml.safe_load_all(path.read_text())
+        if each and each.get("kind") == "Service"
+        for port in each["spec"]["ports"]
+    }
+    named = {
+        (path["backend"]["service"]["name"], path["backend"]["service"]["port"]["name"])
+        for each in yaml.safe_load_all((EXAMPLES / "ingress.yaml").read_text())
+        for rule in each["spec"]["rules"]
+        for path in rule["http"]["paths"]
+    }
+    assert named == {("longtasks-web", "http"), ("longtasks-stream", "http")}
+    assert named <= services
+    assert yaml.safe_load((EXAMPLES / "traefik.yaml").read_text())["http"]["routers"]
