@@ -364,6 +364,15 @@ def check_workers() -> Iterator[Finding]:
                 f"{worker.name} serves {', '.join(sorted(served))} and is no worker of this project: it fails our tasks",
                 "Stop it (`rq worker`?), or give it other queues. Rescue enqueues again what it has failed.",
             )
+    left_ms: Any = client.pttl(queue.SUSPENDED_KEY)
+    if left_ms != -2:  # Redis's answer for a key that does not exist
+        until = f"for another {left_ms / 1000:.0f} s" if left_ms >= 0 else "until `rq resume`"
+        yield Finding(
+            WARNING,
+            "queues: suspended",
+            f"`rq suspend` pauses all queues {until}: workers take nothing",
+            "python manage.py rqresume",
+        )
     for view in queries.list_queues():
         ours = [worker for worker in view.workers if worker.name not in foreign]
         alive = [

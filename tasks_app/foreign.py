@@ -1,11 +1,13 @@
 """What RQ's own workers and tools have done to tasks behind our back, seen in what RQ says of their jobs.
 
 A stock `rq worker` on our queues takes tasks and fails them; RQ's Job.cancel changes RQ's word alone. Owns how that is
-told apart from what we have done ourselves, and what it means for the task. Moves nothing: rescue does.
+told apart from what we have done ourselves, and what it means for the task. Moves no task: rescue does. Of jobs of other
+functions it owns how they leave RQ's registry of scheduled jobs.
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,9 @@ from django.db import transaction
 from tasks_app import audit, checkpoints, events, queue
 from tasks_app.events import Snapshot
 from tasks_app.models import AuditEntry, TaskCheckpoint
+
+logger = logging.getLogger(__name__)
+_due: Final = queue.Script("due")
 
 CAUSE: Final = "foreign_worker"  # of the snapshot of a task that one has failed and we enqueue again
 
@@ -65,3 +70,12 @@ def cancel(task_id: str) -> TaskCheckpoint:
         if before is None or not (before.outcome or before.cancel_requested):
             audit.record(action=AuditEntry.Action.CANCEL, source=audit.RQ, actor="rq", task_ids=[task_id])
     return row
+
+
+def enqueue_due(connection: redis.Redis[Any], *, queue_name: str, job_id: str) -> bool:
+    """Enqueue a scheduled job of another function whose time has come; forget one that is gone. False: it is a task."""
+    keys = (f"rq:scheduled:{queue_name}", queue.queue_key(queue_name), queue.job_key(job_id))
+    outcome = _due(connection, keys, (job_id,))
+    if outcome == b"gone":
+        logger.warning("job %s was scheduled for queue %s and does not exist any more: forgotten", job_id, queue_name)
+    return bool(outcome != b"task")

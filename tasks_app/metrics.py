@@ -97,7 +97,11 @@ def _queue_state() -> Iterator[Metric]:
         ("queue_started", "Tasks that run.", lambda view: view.started),
         ("queue_scheduled", "Tasks that wait for their next attempt.", lambda view: view.scheduled),
         ("queue_oldest_wait_seconds", "Wait of the task at the head.", lambda view: view.oldest_wait_seconds or 0.0),
-        ("queue_paused", "1 while the queue is paused.", lambda view: float(view.paused_at is not None)),
+        (
+            "queue_paused",
+            "1 while the queue is paused, or `rq suspend` pauses all.",
+            lambda view: float(view.paused_at is not None or view.is_suspended),
+        ),
     ):
         gauge = GaugeMetricFamily(f"longtasks_{name}", meaning, labels=("queue",))
         for view in views:

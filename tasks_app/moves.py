@@ -38,6 +38,7 @@ class Taken:
     )  # None: a job of another function, or one whose snapshot Redis has lost or cannot be decoded
     failures: int  # failed attempts before this one
     solo: bool  # it was in a worker that died: it shares no chunk until it has run
+    has_ended: bool = False  # RQ's own requeue has enqueued it: it is not started, but retried
 
 
 @dataclass(slots=True)
@@ -79,8 +80,9 @@ def take_tasks(
             snapshot=events.decode_if_valid(snapshot),
             failures=int(failures),
             solo=bool(solo),
+            has_ended=bool(ended),
         )
-        for name, task_id, snapshot, failures, solo in rows
+        for name, task_id, snapshot, failures, solo, ended in rows
     ]
     return taken, last_id.decode(errors="replace")
 

@@ -50,6 +50,7 @@ class QueueView:
     paused_at: datetime | None
     paused_by: str
     reason: str
+    is_suspended: bool = False  # by `rq suspend`, which holds all queues
     workers: list[WorkerView] = field(default_factory=list)
 
 
@@ -107,8 +108,9 @@ def list_queues() -> list[QueueView]:
             pipeline.zcard(f"rq:scheduled:{name}")
             pipeline.lindex(queue.queue_key(name), 0)
             pipeline.get(queue.drain_key(name))
+        pipeline.exists(queue.SUSPENDED_KEY)
         pipeline.smembers("rq:workers")
-        *numbers, worker_keys = pipeline.execute()
+        *numbers, suspended, worker_keys = pipeline.execute()
         for key in sorted(worker_keys):
             pipeline.hgetall(key)
         for oldest in numbers[3::5]:
@@ -138,6 +140,7 @@ def list_queues() -> list[QueueView]:
                 paused_at=state.paused_at,
                 paused_by=state.paused_by,
                 reason=state.reason,
+                is_suspended=bool(suspended),
                 workers=[worker for worker in workers if name in worker.queues],
             )
         )

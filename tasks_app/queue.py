@@ -23,6 +23,7 @@ import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import utcformat
 
 from tasks_app import column_limits, events
@@ -39,6 +40,7 @@ QUEUES: Final = (HIGH, LOW)  # in the order in which workers serve them
 
 # The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.
 RUN_TASK: Final = "tasks_app.worker.run_task"
+SUSPENDED_KEY: Final = WORKERS_SUSPENDED  # while it exists, `rq suspend` holds all queues
 PROBE_KEY: Final = "longtasks:probe"  # never there
 JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
 
@@ -276,6 +278,21 @@ def write_pause(queue: str, *, paused: bool) -> None:
             set_when_full(get_connection(), paused_key(queue), utcformat(clock.now()))
         else:
             get_connection().delete(paused_key(queue))
+
+
+def write_suspension(*, suspended: bool, seconds: int = 0) -> None:
+    """Suspend all queues, as `rq suspend` does, for `seconds` where they are given; or resume them. Works in a full Redis."""
+    with mapped_errors():
+        if suspended:
+            set_when_full(get_connection(), SUSPENDED_KEY, "1", seconds=seconds)
+        else:
+            get_connection().delete(SUSPENDED_KEY)
+
+
+def is_suspended() -> bool:
+    """Return whether `rq suspend` holds all queues."""
+    with mapped_errors():
+        return bool(get_connection().exists(SUSPENDED_KEY))
 
 
 def set_when_full(connection: redis.Redis[Any], key: str, value: str, *, seconds: int = 0) -> None:

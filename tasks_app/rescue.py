@@ -121,9 +121,10 @@ class Rescue:
             for task_id, snapshot in zip(task_ids, queue.get_snapshots(task_ids), strict=True):
                 if snapshot is None and not self._isolation.is_resting(task_id):
                     snapshot = find_snapshot(self._redis, task_id)
-                if snapshot is None:
-                    self._isolation.let_rest(task_id)  # a job of another function, or one that cannot be decoded
-                else:
+                if snapshot is None and not self._isolation.is_resting(task_id):
+                    if not foreign.enqueue_due(self._redis, queue_name=name, job_id=task_id):
+                        self._isolation.let_rest(task_id)  # one of ours that cannot be decoded
+                elif snapshot is not None:
                     again = replace(snapshot, status=events.QUEUED, next_attempt_at=None, cause="due", actor="")
                     batch.append(Move(again, "scheduled", "front"))
             moved += self._move_isolated(batch)

@@ -28,7 +28,7 @@ from rq.worker import SimpleWorker
 from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
-from tasks_app import crash_points, events, log_context, moves, parked, queue
+from tasks_app import crash_points, events, log_context, moves, parked, queue, requeued, rq_commands
 from tasks_app.descendants import adopt_orphans, detach_copies
 from tasks_app.garbage import collect_seldom
 from tasks_app.infrastructure import (
@@ -93,6 +93,7 @@ class TaskWorker(SimpleWorker):
         self._pulse = Pulse()
         self._beaten_at = 0.0
         self._stop_task_id = ""  # of RQ's stop-job command
+        self._stoppable: frozenset[str] = frozenset()  # the tasks that run here, and those of which they are shards
         self._busy_with = ""
         self._high_seconds = 0.0  # spent on high since low had its turn
         self._uncertain = False  # a take was not answered: tasks may stand under this worker's name
@@ -237,21 +238,31 @@ class TaskWorker(SimpleWorker):
     def _run(self, taken: list[Taken]) -> None:
         began = time.monotonic()
         self._busy_with = taken[0].task_id
-        if taken[0].snapshot is None:
+        if taken[0].has_ended:
+            self._persist(partial(requeued.retry, self._redis, taken[0]))
+        elif taken[0].snapshot is None:
             self._run_without_snapshot(taken[0])
         else:
-            self._runner.run(taken)
+            self._run_tasks(taken)
         self._busy_with = ""
         if taken[0].queue == queue.HIGH:
             self._high_seconds += time.monotonic() - began
         else:
             self._high_seconds = 0.0
 
+    def _run_tasks(self, taken: list[Taken]) -> None:
+        parents = {task.snapshot.parent for task in taken if task.snapshot is not None and task.snapshot.parent}
+        self._stoppable = frozenset(parents.union(task.task_id for task in taken))
+        try:
+            self._runner.run(taken)
+        finally:
+            self._stoppable, self._stop_task_id = frozenset(), ""
+
     def _run_without_snapshot(self, taken: Taken) -> None:
         """Run a task that Redis had lost but for its queue entry, or the job of another function."""
         taken.snapshot = self._persist(lambda: find_snapshot(self._redis, taken.task_id))
         if taken.snapshot is not None:
-            self._runner.run([taken])
+            self._run_tasks([taken])
             return
         member = f"{taken.task_id}:{self.name}"
         rq_queue = next(q for q in self.queues if q.name == taken.queue)
@@ -288,7 +299,7 @@ class TaskWorker(SimpleWorker):
             self._stop_task_id = ""
             return Verdict.ABORT
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.exists(queue.paused_key(taken.queue))
+        pipeline.exists(queue.paused_key(taken.queue), queue.SUSPENDED_KEY)
         pipeline.scard(f"longtasks:urgent:{taken.queue}")
         pipeline.llen(queue.queue_key(queue.HIGH))
         pipeline.exists(queue.paused_key(queue.HIGH))
@@ -366,14 +377,14 @@ class TaskWorker(SimpleWorker):
         time.sleep(1.0)
 
     def handle_payload(self, message: Any) -> None:
-        """Obey RQ's commands. `stop-job` ends the running task at its next chunk, as stopped."""
-        from rq.command import parse_payload
-
-        payload = parse_payload(message)
-        if payload["command"] in ("stop-job", "stop-execution"):
-            self._stop_task_id = payload["job_id"]
-        else:
+        """Obey RQ's commands: `stop-job` ends the running task at its next chunk, as stopped. Refusals are logged."""
+        command = rq_commands.read(message)
+        if command.name == "shutdown":
             super().handle_payload(message)
+        elif reason := rq_commands.find_refusal(command, running=self._stoppable):
+            logger.warning("RQ's command %s is refused: %s", command.name, reason)
+        else:
+            self._stop_task_id = command.job_id
 
     def serialize(self) -> dict[str, Any]:
         return {name: "" if value is None else value for name, value in super().serialize().items()}

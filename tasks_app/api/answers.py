@@ -146,6 +146,9 @@ class QueueSerializer(LeanSerializer):
         source="paused_by", allow_blank=True, help_text="Empty for a token that is not of scope `admin`."
     )
     reason = serializers.CharField(allow_blank=True, help_text="Why it is paused.")
+    suspended = serializers.BooleanField(
+        source="is_suspended", help_text="Whether `rq suspend` pauses all queues; `rq resume` ends that."
+    )
 
     def get_workers(self, instance: Any) -> int:
         return len(instance.workers)

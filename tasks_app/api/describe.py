@@ -62,6 +62,7 @@ _QUEUE: Final = {
     "pausedAt": None,
     "pausedBy": "",
     "reason": "",
+    "suspended": False,
 }
 
 # status: (what it means here, type, detail, errors)

@@ -157,6 +157,8 @@ for i = 1, #ARGV, STRIDE do
       redis.call('PERSIST', job)
       if ARGV[i + 10] ~= '' then redis.call('HSET', job, 'failures', ARGV[i + 10]) end
       if ARGV[i + 11] == '1' then redis.call('HSET', job, 'solo', '1') end
+      -- It runs nowhere: RQ's stop command then says so, instead of asking the worker that had it.
+      if to ~= 'split' then redis.call('HDEL', job, 'worker_name') end
       if to == 'front' or to == 'urgent' then
         redis.call('LPUSH', list, id)
         if to == 'urgent' then redis.call('SADD', 'longtasks:urgent:' .. queue, id) end

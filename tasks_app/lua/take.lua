@@ -1,11 +1,13 @@
--- Take tasks for a worker: from the first queue that is neither empty nor paused, either one task, or as many
--- small ones as may share a chunk. Each is marked started and noted in RQ's registry of started jobs in the same
--- step, so that a worker that dies right after has lost nothing. A task whose type the worker does not know is parked.
+-- Take tasks for a worker: from the first queue that is neither empty nor paused (`rq suspend` pauses all), either one
+-- task, or as many small ones as may share a chunk. Each is marked started and noted in RQ's registry of started jobs in
+-- the same step, so that a worker that dies right after has lost nothing. A task whose type the worker does not know is
+-- parked. A task that has ended and was enqueued by RQ's own requeue is noted only: it is not started, its worker retries
+-- it.
 -- KEYS: 1 the stream
 -- ARGV: 1 worker  2 tasks at most  3 records at most  4 number of types that it knows, then their names, then the
 --       queues in order
--- Returns {last id of the stream, {queue, id, snapshot, failures, solo}, …}; '' as the id: parked so many that the
--- rest of the queue was not looked at.
+-- Returns {last id of the stream, {queue, id, snapshot, failures, solo, ended: '1' or ''}, …}; '' as the id: parked so
+-- many that the rest of the queue was not looked at.
 local stream, worker = KEYS[1], ARGV[1]
 local max_tasks, max_records = tonumber(ARGV[2]), tonumber(ARGV[3])
 local MOST_PARKED = 500  -- in one script, which holds up all others
@@ -14,6 +16,13 @@ local now = format_time(read_clock())
 local taken, records, full, parked = {}, 0, false, 0
 local knows = {}
 for i = 5, first_queue - 1 do knows[ARGV[i]] = true end
+
+local function has_ended(snapshot)
+  -- Decoding each snapshot would cost too much: only one that has the text somewhere, be it in its params.
+  if not string.find(snapshot, '"ended_at":"', 1, true) then return false end
+  local ok, told = pcall(cjson.decode, snapshot)
+  return ok and type(told) == 'table' and type(told.ended_at) == 'string'
+end
 
 local function list_sources(queue)
   -- Parked tasks have been at the head of the queue: they come first.
@@ -44,9 +53,10 @@ local function take_from(queue, list)
     local job = 'rq:job:' .. id
     local found = redis.call('HMGET', job, 'status', 's', 'w', 'failures', 'solo', 'created_at', 'parked_error')
     local snapshot, weight = found[2], tonumber(found[3] or '0')
-    local alone = not snapshot or weight == 0 or weight > max_records or found[5]
+    local ended = snapshot and has_ended(snapshot)
+    local alone = not snapshot or weight == 0 or weight > max_records or found[5] or ended
     local type_name = snapshot and read_string(snapshot, 'name')
-    local is_known = not type_name or knows[type_name]
+    local is_known = not type_name or ended or knows[type_name]
     if is_known and #taken > 0 and (alone or records + weight > max_records) then
       full = true
       break
@@ -61,7 +71,7 @@ local function take_from(queue, list)
     else
       -- The score is when RQ would call the job abandoned: never, the lease in the database decides that.
       redis.call('ZADD', 'rq:wip:' .. queue, '+inf', id .. ':' .. worker)
-      if snapshot then
+      if snapshot and not ended then
         local attempts = tonumber(found[4] or '0') + 1
         -- Where web's clock is ahead, a task does not begin before it was accepted.
         local began = found[6] and found[6] > now and found[6] or now
@@ -80,7 +90,7 @@ local function take_from(queue, list)
         redis.call('HSET', job, 'status', 'started', 'started_at', now, 'worker_name', worker, 's', snapshot)
         redis.call('XADD', stream, '*', 's', snapshot)
       end
-      taken[#taken + 1] = {queue, id, snapshot or '', found[4] or '0', found[5] or ''}
+      taken[#taken + 1] = {queue, id, snapshot or '', found[4] or '0', found[5] or '', ended and '1' or ''}
       records = records + weight
       full = alone
     end
@@ -89,7 +99,7 @@ end
 
 for i = first_queue, #ARGV do
   local queue = ARGV[i]
-  if redis.call('EXISTS', 'longtasks:paused:' .. queue) == 0 then
+  if redis.call('EXISTS', 'longtasks:paused:' .. queue, 'rq:suspended') == 0 then
     for _, source in ipairs(list_sources(queue)) do
       take_from(queue, source[1])
       if source[2] then forget_empty(queue, source[2]) end

@@ -8,10 +8,10 @@ import pytest
 from django.conf import settings
 from rq.job import Job
 from rq.queue import Queue
-from rq.registry import StartedJobRegistry
+from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
-from tasks_app import commands, events, queue
+from tasks_app import commands, events, moves, queue, requeued
 from tasks_app.errors import TaskNotEnded
 from tasks_app.models import AuditEntry, TaskRecord
 from tasks_app.rescue import Rescue
@@ -170,3 +170,89 @@ def test_an_end_of_ours_is_told_where_rqs_cleanup_has_called_it_failed(redis: An
     worker.run()
     assert job(task_id).status == record(task_id).status == events.FINISHED
     assert stock_job(task_id).get_status().value == "finished"
+
+
+# --- requeued by RQ's own classes
+
+
+def requeue(task_id: str) -> None:
+    """What `rq requeue` does."""
+    FailedJobRegistry("low", connection=queue.get_connection(), serializer=JSONSerializer).requeue(task_id)
+
+
+@pytest.fixture
+def failed(longtasks: Any) -> str:
+    longtasks(retry_attempts=1)
+    task_id = start("flaky", records=3, times=1, at=1)
+    Worker().run()
+    assert record(task_id).status == "failed"
+    return task_id
+
+
+def retry_all_taken(worker: Worker) -> None:
+    for taken in worker.take():
+        assert taken.has_ended
+        requeued.retry(worker.connection, taken)
+
+
+def test_a_requeued_task_is_noted_but_not_started_until_it_is_retried(failed: str) -> None:
+    ended_at = record(failed).ended_at
+    requeue(failed)
+    worker = Worker()
+    [taken] = worker.take()
+    assert taken.has_ended
+    assert taken.snapshot is not None
+    assert started() == [f"{failed}:w1"]
+    assert job(failed).status == "failed"
+
+    moves.move_tasks(worker.connection, [moves.Move(taken.snapshot, "anywhere", "ended")])  # then its worker dies
+    assert record(failed).ended_at == ended_at
+    requeued.retry(worker.connection, taken)
+    requeued.retry(worker.connection, taken)  # the first answer was lost
+
+    assert waiting() == [failed]
+    assert started() == []
+    assert ("queued", "retry") in history(failed)
+    assert history(failed).count(("queued", "retry")) == 1
+    assert [(entry.action, entry.source) for entry in AuditEntry.objects.all()] == [("retry", "rq")]
+
+
+def test_a_worker_that_dies_before_the_retry_leaves_the_task_failed(failed: str, redis: Any) -> None:
+    requeue(failed)
+    Worker("dead").take()
+    watch = Rescue(connection=queue.get_connection())
+    watch._place(checkpoint(failed), source="wip", worker="dead")
+    assert job(failed).status == record(failed).status == queue.get_status(failed) == "failed"
+    assert waiting() == started() == []
+    assert redis.ttl(queue.job_key(failed)) > 0
+
+
+def test_a_task_that_is_requeued_twice_runs_once(failed: str) -> None:
+    requeue(failed)
+    queue.get_connection().rpush("rq:queue:low", failed)
+    retry_all_taken(Worker())
+    assert waiting() == [failed]
+
+
+def test_a_finished_task_that_is_put_into_its_queue_is_not_run(caplog: pytest.LogCaptureFixture) -> None:
+    task_id = start("small")
+    Worker().run()
+    connection = queue.get_connection()
+    connection.hset(queue.job_key(task_id), "status", "queued")
+    connection.rpush("rq:queue:low", task_id)
+    retry_all_taken(Worker())
+    assert waiting() == started() == []
+    assert job(task_id).status == "finished"
+    assert "is refused" in caplog.text
+    assert queue.get_status(task_id) == "finished"
+
+
+def test_params_that_look_like_an_end_do_not_stop_a_task() -> None:
+    task_id = start()
+    snapshot = job(task_id)
+    snapshot.params = {**snapshot.params, "ended_at": "2026-01-01"}
+    queue.get_connection().hset(queue.job_key(task_id), "s", events.encode(snapshot))
+    [taken] = Worker().take()
+    assert not taken.has_ended
+    assert taken.snapshot is not None
+    assert taken.snapshot.status == "started"

@@ -91,6 +91,7 @@ ANYWHERE = {
     "queue: low": lambda redis: done(
         lambda: QueueState.objects.create(name="low", paused_at=timezone.now(), paused_by="eve")
     ),
+    "queues: suspended": lambda redis: done(lambda: redis.set("rq:suspended", 1)),
     "mirror": lambda redis: done(
         lambda: redis.xadd(events.STREAM_KEY, {"s": b"{}"}, id=f"{int(time.time() - 60) * 1000}-1")
     ),

@@ -11,7 +11,7 @@ from tasks_app import audit, commands
 from tasks_app.errors import LongtasksError
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import text
-from tasks_app.queue import QUEUES
+from tasks_app.queue import QUEUES, is_suspended
 
 AWAY: Final = 6
 
@@ -32,6 +32,8 @@ class Command(BaseCommand):
                 commands.pause_queue(queue=name, actor=actor, reason=reason, source=audit.CLI)
             else:
                 commands.resume_queue(queue=name, actor=actor, source=audit.CLI)
+                if is_suspended():
+                    self.stderr.write("`rq suspend` still pauses all queues: run `manage.py rqresume`.")
         except LongtasksError as error:
             raise CommandError(str(error), returncode=AWAY) from error
         paused = ask == "pause"

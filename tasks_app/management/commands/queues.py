@@ -88,6 +88,7 @@ def _draw() -> Group:
 
 
 def _pause(view: QueueView) -> str:
-    if view.paused_at is None:
-        return ""
-    return f"paused by {view.paused_by or '?'}" + (f": {view.reason}" if view.reason else "")
+    words = ["suspended by `rq suspend`"] if view.is_suspended else []
+    if view.paused_at is not None:
+        words.append(f"paused by {view.paused_by or '?'}" + (f": {view.reason}" if view.reason else ""))
+    return "; ".join(words)

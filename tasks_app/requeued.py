@@ -1,0 +1,38 @@
+"""What `rq requeue` of a task that has ended means: a retry, as the API's.
+
+RQ's own classes know nothing of snapshots and checkpoints: they put the task's id into its queue, and a worker finds it
+there. Owns what the worker does then. Must not run the task.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import redis
+
+from tasks_app import audit, commands, moves
+from tasks_app.errors import LongtasksError, QueueUnavailable, StoreUnavailable
+from tasks_app.moves import Move, Taken
+
+logger = logging.getLogger(__name__)
+
+
+def retry(connection: redis.Redis[Any], taken: Taken) -> None:
+    """Retry a dequeued task that has ended, or log why it cannot be retried: then it is as it was.
+
+    It is put back to its end first, so a worker that dies in between loses the request and nothing else. Idempotent.
+    Raises errors of the infrastructure.
+    """
+    snapshot = taken.snapshot
+    assert snapshot is not None
+    # From anywhere: an id that was requeued twice is in the queue twice, and a move from "wip" would change when it ended.
+    moves.move_tasks(connection, [Move(snapshot, "anywhere", "ended")])
+    try:
+        commands.retry_task(task_id=snapshot.id, actor="rq", source=audit.RQ)
+    except (QueueUnavailable, StoreUnavailable) as error:
+        raise error.__cause__ or error from None
+    except LongtasksError as error:
+        logger.warning("`rq requeue` of task %s is refused: %s", snapshot.id, error)
+    else:
+        logger.warning("task %s is retried: RQ's own tools have requeued it", snapshot.id)
