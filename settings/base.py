@@ -50,8 +50,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "tasks_app.apps.TasksAppConfig",  # before django_rq, some of whose commands it replaces
     "django_rq",
-    "tasks_app.apps.TasksAppConfig",
     "catalog.apps.CatalogConfig",
 ]
 

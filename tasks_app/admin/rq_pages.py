@@ -6,6 +6,7 @@ stands in docs/upstream/django-rq-pages.md. tests/admin/test_rq_pages.py fails w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from types import ModuleType
@@ -31,6 +32,7 @@ from tasks_app.errors import LongtasksError
 from tasks_app.job import TaskJob
 from tasks_app.line import AWAY
 
+logger = logging.getLogger(__name__)
 # Canceling takes its time; more than so many are canceled by asking again.
 EMPTY_TASKS: Final = 20_000
 _ROW_PAGES: Final = {f"django_rq_dashboard_{name}" for name in ("add", "change", "delete", "history")}
@@ -44,9 +46,17 @@ class ShownWorker(Worker):
         super().__init__(*args, **kwargs)
 
 
+class CannotRequeue(InvalidJobOperation, NoSuchJobError):
+    """A job that cannot be requeued. The page that requeues all goes on with the next one: it passes over NoSuchJobError."""
+
+
 def _requeue_by_id(job_id: str, connection: Any, serializer: Any = None) -> Job:
     """RQ's `requeue_job`, which knows no job class."""
-    return TaskJob.fetch(job_id, connection=connection, serializer=serializer).requeue()
+    try:
+        return TaskJob.fetch(job_id, connection=connection, serializer=serializer).requeue()
+    except InvalidJobOperation as error:
+        logger.warning("job %s is not requeued: %s", job_id, error)
+        raise CannotRequeue(str(error)) from error
 
 
 def _requeue(rq_queue: Any, job: Any) -> None:

@@ -1,0 +1,49 @@
+"""`manage.py rqenqueue`: a job that calls a function, on one of our queues. Tasks are started by `manage.py task start`.
+
+Refuses at once what a worker would refuse. django-rq's own asks for a queue `default`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_rq
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tasks_app import queue
+from tasks_app.errors import LongtasksError
+from tasks_app.management.arguments import text
+from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, check_queue_name
+
+
+class Command(BaseCommand):
+    help = (
+        "Enqueue a call of a function of RQ_ALLOWED_FUNCTIONS. "
+        "Exit codes: 0 enqueued, 2 wrong arguments, 6 Redis does not answer."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--queue", "-q", type=text, default=queue.LOW, help="the queue (low)")
+        parser.add_argument("--timeout", "-t", type=int, help="seconds that the call may take")
+        parser.add_argument("function", type=text, help="its dotted path")
+        parser.add_argument("arguments", type=text, nargs="*", help="passed as text")
+
+    def handle(self, *args: Any, function: str, arguments: list[str], **options: Any) -> None:
+        name = check_queue_name(options["queue"])
+        timeout = options["timeout"]
+        if timeout is not None and timeout < 1:
+            raise CommandError(f"--timeout is {timeout}: give 1 second or more.", returncode=2)
+        allowed = settings.RQ_ALLOWED_FUNCTIONS
+        if function not in allowed:
+            raise CommandError(
+                f"Workers do not run {function[:200]!r}: RQ_ALLOWED_FUNCTIONS (settings/base.py) has "
+                f"{', '.join(sorted(allowed))}. For a task: manage.py task start.",
+                returncode=2,
+            )
+        try:
+            with queue.mapped_errors():
+                job = django_rq.get_queue(name).enqueue_call(function, args=tuple(arguments), timeout=timeout)
+        except LongtasksError as error:
+            raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
+        self.stdout.write(f"Job {job.id} created")

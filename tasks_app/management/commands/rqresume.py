@@ -1,0 +1,30 @@
+"""`manage.py rqresume`: as `rq resume`, on the Redis of the settings. django-rq's own asks for a queue `default`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from tasks_app import audit, queue
+from tasks_app.errors import LongtasksError
+from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, record_in_audit
+from tasks_app.models import AuditEntry
+
+
+class Command(BaseCommand):
+    help = (
+        "End the suspension of all queues. A queue that is paused by itself stays paused: manage.py queue resume NAME. "
+        "Exit codes: 0 done, 6 Redis does not answer."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            queue.write_suspension(suspended=False)
+            paused = queue.list_paused()
+        except LongtasksError as error:
+            raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
+        record_in_audit(action=AuditEntry.Action.RESUME, detail="rqresume", source=audit.CLI)
+        self.stdout.write("All queues are resumed.")
+        for name in paused:
+            self.stderr.write(f"Queue {name} is still paused: run `manage.py queue resume {name}`.")

@@ -1,0 +1,69 @@
+"""What the commands that replace django-rq's share: our queues instead of `default`, and the entry in the audit.
+
+Owns how their arguments are checked. Must not run a worker nor touch a queue: the commands do.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from rq.utils import import_attribute
+
+from tasks_app import audit
+from tasks_app.errors import StoreUnavailable
+from tasks_app.infrastructure import mapped_errors
+from tasks_app.job import TaskJob
+from tasks_app.queue import QUEUES
+from tasks_app.worker import TaskWorker
+
+logger = logging.getLogger(__name__)
+STORE_UNAVAILABLE: Final = 6  # exit code
+
+
+def read_queues(names: Sequence[str]) -> list[str]:
+    """Return the queues that were named, or all of ours, high first. Raises CommandError for an unknown one."""
+    for name in names:
+        check_queue_name(name)
+    return list(names) or list(QUEUES)
+
+
+def check_queue_name(name: str) -> str:
+    """Return the name of a queue of RQ_QUEUES; raise CommandError for any other."""
+    if name not in settings.RQ_QUEUES:
+        raise CommandError(f"There is no queue {name[:64]!r}: give {' or '.join(settings.RQ_QUEUES)}.", returncode=2)
+    return name
+
+
+def check_classes(*, worker_class: str | None, job_class: str | None) -> None:
+    """Raise CommandError for classes that cannot run tasks: such a worker fails each task that it dequeues."""
+    for option, path, needed in (("--worker-class", worker_class, TaskWorker), ("--job-class", job_class, TaskJob)):
+        if path is None:
+            continue
+        try:
+            given = import_attribute(path)
+        except (ValueError, ImportError, AttributeError) as error:
+            raise CommandError(f"{option} {path[:200]!r} cannot be imported: {error}", returncode=2) from error
+        if not (isinstance(given, type) and issubclass(given, needed)):
+            wanted = f"{needed.__module__}.{needed.__qualname__}"
+            raise CommandError(
+                f"{option} {path[:200]} would fail the tasks that it dequeues: leave it out, or name a subclass of {wanted}.",
+                returncode=2,
+            )
+
+
+def record_in_audit(*, action: str, detail: str, source: str) -> None:
+    """Note a command that Redis has carried out; a database that is unavailable is logged, not raised."""
+    try:
+        actor = getpass.getuser()
+    except (KeyError, OSError):
+        actor = "cli"
+    try:
+        with mapped_errors():
+            audit.record(action=action, source=source, actor=actor, detail=detail)
+    except StoreUnavailable as error:
+        logger.warning("%r is not in the audit: %s", detail, error)
