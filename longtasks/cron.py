@@ -6,9 +6,14 @@ Owns the times. Each function is in RQ_ALLOWED_FUNCTIONS, short, and goes on whe
 from functools import partial
 from typing import Any
 
+import django
+from django.apps import apps
 from rq import cron
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
+
+if not apps.ready:  # `rq cron` imports this module without Django
+    django.setup()
 
 from tasks_app.pruning import run_scheduled
 from tasks_app.queue import LOW

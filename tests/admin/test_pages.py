@@ -458,3 +458,10 @@ def test_rows_are_read_only(make_client: MakeClient) -> None:
     assert client.post(f"/admin/catalog/user/{row.pk}/change/", {"city": "x"}).status_code == 403
     assert client.get("/admin/catalog/user/add/").status_code == 403
     assert client.get("/admin/catalog/product/").status_code in (302, 403)
+
+
+def test_the_overview_says_that_rq_suspends_all_queues(make_client: MakeClient) -> None:
+    client = make_client(VIEW)
+    assert "rqresume" not in client.get("/admin/").content.decode()
+    queue.write_suspension(suspended=True)
+    assert client.get("/admin/").content.decode().count("manage.py rqresume") == len(queue.QUEUES)

@@ -1,6 +1,7 @@
 """django-rq's own pages keep working beside the dashboard: with our workers, and with tasks in every state."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -110,6 +111,18 @@ def test_requeue_there_is_the_dashboard_s_retry(admin: Client) -> None:
     assert (snapshot.status, snapshot.cause) == ("queued", "retry")
     answer = admin.post(f"{BASE}queues/1/{task_id}/requeue/", {"requeue": "1"}, follow=True)
     assert "can be retried" in answer.content.decode()
+
+
+def test_requeue_all_goes_on_after_one_that_cannot_be_requeued(admin: Client) -> None:
+    waiting, canceled = start(), start()
+    commands.cancel_task(task_id=canceled, actor="x")
+    run_mirror()
+    queue.get_connection().zadd("rq:failed:low", {waiting: time.time() + 60, canceled: time.time() + 61})
+    answer = admin.post(f"{BASE}queues/1/requeue-all/", {"requeue": "1"}, follow=True)
+    assert "requeued 1 jobs" in answer.content.decode()
+    snapshot = queue.get_snapshot(canceled)
+    assert snapshot is not None
+    assert (snapshot.status, snapshot.cause) == ("queued", "retry")
 
 
 def test_delete_there_cancels_first(admin: Client) -> None:

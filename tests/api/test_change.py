@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from tasks_app import audit
+from tasks_app import audit, queue
 from tests.api.conftest import Post, assert_problem, wrong_fields
 from tests.redis_commands import watched_commands
 
@@ -184,3 +184,11 @@ def test_a_pause_that_loses_a_deadlock_is_carried_out_all_the_same(post: Post, m
     monkeypatch.setattr(audit, "record", lose_once)
     assert post("/queues/low/pause", {}).status_code == 200
     assert met
+
+
+def test_a_suspension_by_rq_is_told_beside_the_pauses(client: Client, post: Post) -> None:
+    assert [each["suspended"] for each in client.get("/queues").json()["queues"]] == [False, False]
+    queue.write_suspension(suspended=True)
+    assert [each["suspended"] for each in client.get("/queues").json()["queues"]] == [True, True]
+    resumed = post("/queues/low/resume")
+    assert (resumed.json()["pausedAt"], resumed.json()["suspended"]) == (None, True)
