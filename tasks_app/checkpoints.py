@@ -70,8 +70,10 @@ class Refusal:
     checkpoint: TaskCheckpoint
 
 
-def claim(*, task_id: uuid.UUID, worker: str) -> Claim | Refusal:
+def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal:
     """Claim a task for `worker` for LEASE_SECONDS; its epoch rises, so whoever held it before is fenced.
+
+    Also over `above`, the epoch that Redis knows: a database that was restored from a backup may be behind it.
 
     A claim that ran out without a committed chunk is counted as a failed attempt here (or by `expire`); the one
     that reaches RETRY_ATTEMPTS ends the task as failed. A live claim of `worker` itself is one whose answer was
@@ -85,7 +87,7 @@ def claim(*, task_id: uuid.UUID, worker: str) -> Claim | Refusal:
                     with transaction.atomic():
                         TaskCheckpoint.objects.create(
                             task_id=task_id,
-                            epoch=1,
+                            epoch=above + 1,
                             worker=worker,
                             lease_until=_lease_end(),
                             started_at=Now(),
@@ -93,7 +95,8 @@ def claim(*, task_id: uuid.UUID, worker: str) -> Claim | Refusal:
                         )
                 except IntegrityError:
                     continue  # somebody else came first: look again
-                return Claim(task_id=task_id, epoch=1, worker=worker)
+                return Claim(task_id=task_id, epoch=above + 1, worker=worker)
+            _reopen_as_redis_says(row, above)
             if row.outcome:
                 return Refusal(row)
             if row.lease_until is not None and row.worker != worker:
@@ -104,7 +107,7 @@ def claim(*, task_id: uuid.UUID, worker: str) -> Claim | Refusal:
             if row.cancel_requested:
                 _end_canceled(row)
                 return Refusal(row)
-            row.epoch += 1
+            row.epoch = max(row.epoch, above) + 1
             TaskCheckpoint.objects.filter(task_id=task_id).update(
                 epoch=row.epoch,
                 worker=worker,
@@ -266,20 +269,30 @@ def reopen(*, task_id: uuid.UUID) -> tuple[TaskCheckpoint | None, bool]:
         row = _lock(task_id)
         if row is None or row.outcome not in RETRYABLE:
             return row, False
-        row.epoch += 1
-        row.outcome = ""
-        row.failures = 0
-        TaskCheckpoint.objects.filter(task_id=task_id).update(
-            epoch=row.epoch,
-            outcome="",
-            failures=0,
-            cancel_requested=False,
-            error="",
-            ended_at=None,
-            lease_until=None,
-            updated_at=Now(),
-        )
+        _reopen(row)
         return row, True
+
+
+def lift_epoch(*, task_id: uuid.UUID, above: int) -> TaskCheckpoint:
+    """Raise the epoch of a task that nobody claims over `above`, the one that Redis knows; makes the checkpoint if need be.
+
+    For a database that is older than Redis: with a lower epoch every move in Redis would be refused. Returns the row as
+    it is then; one that is claimed is left as it is, and so is an end that no retry has undone.
+    """
+    while True:
+        with transaction.atomic():
+            row = _lock(task_id)
+            if row is None:
+                try:
+                    with transaction.atomic():
+                        return TaskCheckpoint.objects.create(task_id=task_id, epoch=above + 1, updated_at=Now())
+                except IntegrityError:
+                    continue
+            _reopen_as_redis_says(row, above)
+            if not row.outcome and row.lease_until is None and row.epoch <= above:
+                row.epoch = above + 1
+                TaskCheckpoint.objects.filter(task_id=task_id).update(epoch=row.epoch, updated_at=Now())
+            return row
 
 
 def get_checkpoints(task_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
@@ -340,6 +353,28 @@ def _lock(task_id: uuid.UUID, *, skip_locked: bool = False) -> TaskCheckpoint | 
     rows = _with_clock().filter(task_id=task_id)
     skip = skip_locked and transaction.get_connection().features.has_select_for_update_skip_locked
     return rows.select_for_update(skip_locked=skip).first()
+
+
+def _reopen(row: TaskCheckpoint) -> None:
+    """Undo a task's end; its attempts begin anew. The caller holds the row's lock."""
+    row.epoch += 1
+    row.outcome, row.failures, row.error, row.cancel_requested, row.lease_until = "", 0, "", False, None
+    TaskCheckpoint.objects.filter(task_id=row.task_id).update(
+        epoch=row.epoch,
+        outcome="",
+        failures=0,
+        cancel_requested=False,
+        error="",
+        ended_at=None,
+        lease_until=None,
+        updated_at=Now(),
+    )
+
+
+def _reopen_as_redis_says(row: TaskCheckpoint, above: int) -> None:
+    """Undo an end that is older than what Redis knows: a restored database has lost the retry that followed."""
+    if row.outcome in RETRYABLE and row.epoch < above:
+        _reopen(row)
 
 
 def _end_canceled(row: TaskCheckpoint) -> None:

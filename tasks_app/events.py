@@ -17,6 +17,7 @@ from redis import Redis
 from tasks_app.callers import WRITE
 
 STREAM_KEY: Final = "longtasks:events"
+MIRRORED_KEY: Final = "longtasks:mirrored"  # the id up to which entries were applied and trimmed
 START: Final = "0-0"  # the cursor before the first entry
 
 QUEUED: Final = "queued"
@@ -224,9 +225,24 @@ def _snapshot_of(entry: dict[bytes | str, bytes | str]) -> bytes:
 
 
 def trim(connection: Redis[Any], *, through: str) -> None:
-    """Delete all entries up to and with the cursor `through`."""
+    """Delete all entries up to and with the cursor `through`, and note that they were applied."""
     milliseconds, _, sequence = through.partition("-")
-    connection.xtrim(STREAM_KEY, minid=f"{milliseconds}-{int(sequence or 0) + 1}", approximate=False)
+    pipeline = connection.pipeline(transaction=False)
+    pipeline.xtrim(STREAM_KEY, minid=f"{milliseconds}-{int(sequence or 0) + 1}", approximate=False)
+    if through != START:
+        pipeline.set(MIRRORED_KEY, through)
+    pipeline.execute()
+
+
+def get_mirrored_id(connection: Redis[Any]) -> str:
+    """Return the id up to which a mirror has applied and trimmed the stream; `0-0` where none has."""
+    value: Any = connection.get(MIRRORED_KEY)
+    return _text(value) if value else START
+
+
+def forget_mirrored_id(connection: Redis[Any]) -> None:
+    """Note that the stream is read from its beginning again."""
+    connection.delete(MIRRORED_KEY)
 
 
 def get_last_id(connection: Redis[Any]) -> str:

@@ -17,7 +17,7 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-from tasks_app import column_limits, crash_points, events, isolation, queue, set_aside, webhooks
+from tasks_app import column_limits, crash_points, events, isolation, queue, restored, set_aside, webhooks
 from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
 from tasks_app.minutes import Rollup
@@ -52,6 +52,7 @@ class Mirror:
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
         self._seen = events.START  # where the last transaction left the cursor; only to wait at
+        self._is_new = True  # it has not compared the cursor with Redis yet
         self._most = settings.LONGTASKS.mirror_batch  # entries of the next batch
         self._stuck_at = ("", 0.0)  # the entry whose batch of one met an outage, and since when
         self._tally = Tally()  # committed, but not yet in Redis
@@ -77,9 +78,14 @@ class Mirror:
             with transaction.atomic():
                 cursor = self._lock_cursor()
                 stored = cursor.stream_id
+                if self._is_new or events.is_older(stored, self._seen):
+                    restored.note_if_older(self._redis, cursor=stored)
+                    self._is_new = False
                 entries = self._read(after=stored)
                 if not entries and events.is_older(events.get_last_id(self._redis), stored):
-                    # A new stream whose ids begin lower: Redis was flushed, and its clock is behind the old one's.
+                    # A new stream whose ids begin lower: Redis was flushed, and its clock is behind the old one's. Or an
+                    # older one: Redis was restored from a backup.
+                    events.forget_mirrored_id(self._redis)
                     entries = self._read(after=events.START)
                     cursor.stream_id = events.START
                     cursor.save()
@@ -220,9 +226,8 @@ class Mirror:
             if snapshot.parent:
                 tally.add_shard(snapshot)
         entries = [(entry_id, snapshot) for entry_id, snapshot in entries if not snapshot.parent]  # outside, one task
-        # A task whose start is among them has no record yet.
-        new = {snapshot.id for _, snapshot in entries if snapshot.cause == events.START_CAUSE}
-        ids = {snapshot.id for _, snapshot in entries} - new
+        # Also of those whose start is among them: an older stream that was restored is read a second time.
+        ids = {snapshot.id for _, snapshot in entries}
         newest: dict[str, Snapshot] = {
             str(task_id): Snapshot(
                 id="", name="", created_at=events.get_time_of("0"), epoch=epoch, status=status, counts=counts, done=done
@@ -237,8 +242,8 @@ class Mirror:
         rollup = Rollup()
         for entry_id, snapshot in entries:
             known = newest.get(snapshot.id)
-            if known is not None and not events.supersedes(snapshot, known):
-                continue
+            if known is not None and (snapshot.cause == events.START_CAUSE or not events.supersedes(snapshot, known)):
+                continue  # nothing comes before a task's start: who knows the task has read this before
             rollup.add(entry_id, snapshot, known)
             tally.add(snapshot, known)
             newest[snapshot.id] = snapshot

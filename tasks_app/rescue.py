@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import redis
 
-from tasks_app import checkpoints, crash_points, events, foreign, isolation, moves, queue, shards
+from tasks_app import checkpoints, crash_points, events, foreign, isolation, moves, queue, restored, shards
 from tasks_app.clock import clock
 from tasks_app.events import Snapshot
 from tasks_app.liveness import Death, Liveness, read_causes
@@ -64,6 +64,8 @@ class Rescue:
     def run(self) -> None:
         """Do one pass. Raises errors of the infrastructure; the next pass goes on from there."""
         publish_pauses()
+        if cursor := restored.read_note(self._redis):
+            self._compare_with_older_database(cursor)
         if not self._redis.exists(ALIVE_KEY):
             logger.warning("Redis is new or was flushed: all open tasks are compared")
             self._sweep_all()
@@ -263,13 +265,36 @@ class Rescue:
             elif scheduled is None:
                 lost.append(pk)
         ends = foreign.sort_ends(ended)
-        for snapshot in ends.ours:
-            events.append(self._redis, snapshot)
-            self.counts["told_again"] += 1
+        self._compare_ends(ends.ours)
         for snapshot in ends.canceled:
             self._cancel_as_rq(snapshot)
         self._put_back(ends.failed, cause=foreign.CAUSE)
         self._put_back(lost + ends.lost, cause="rescue")
+
+    def _compare_ends(self, snapshots: Sequence[Snapshot]) -> None:
+        """Tell again of ends that the checkpoints confirm; let run again what only Redis calls ended."""
+        confirmed, undone = restored.split_by_checkpoint(snapshots)
+        for snapshot in confirmed:
+            events.append(self._redis, snapshot)
+            self.counts["told_again"] += 1
+        for snapshot in undone:
+            self._isolation.run(snapshot.id, partial(self._undo_end, snapshot))
+
+    def _undo_end(self, snapshot: Snapshot) -> None:
+        step = restored.undo_end(snapshot)
+        if isinstance(step, TaskCheckpoint):
+            self._place(step, source="anywhere", snapshot=snapshot)
+        else:
+            self._move(step, kind="undone")
+
+    def _compare_with_older_database(self, cursor: str) -> None:
+        """After the database was restored from a backup: run again what ended since, list again what waits."""
+        logger.warning("the database is older than Redis (its cursor was %s): what ended since is compared", cursor)
+        for page in restored.list_ended_since(self._redis, cursor=cursor):
+            self._compare_ends([snapshot for snapshot in page if not snapshot.parent])
+        for snapshot in restored.list_without_record(sorted(self._list_placed())):
+            events.append(self._redis, snapshot)
+        restored.forget_note(self._redis)
 
     def _cancel_as_rq(self, snapshot: Snapshot) -> None:
         """Cancel a task that RQ's own Job.cancel has canceled: at once, or at its worker's next chunk."""
@@ -326,6 +351,10 @@ class Rescue:
         snapshot = snapshot or find_snapshot(self._redis, row.task_id)
         if snapshot is None:
             return  # neither Redis nor the read side knows it: the row of a task that was pruned
+        if snapshot.epoch > row.epoch:
+            row = checkpoints.lift_epoch(task_id=row.task_id, above=snapshot.epoch)
+            if row.lease_until is not None:
+                return  # a worker has claimed it meanwhile
         if row.outcome:
             if snapshot.parent:
                 self._tell_parent(snapshot, row)

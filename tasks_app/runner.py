@@ -128,7 +128,9 @@ class Runner:
         if snapshot.name not in list_names():
             self._park(taken)
             return
-        held = self._persist(lambda: checkpoints.claim(task_id=uuid.UUID(snapshot.id), worker=self._worker))
+        held = self._persist(
+            lambda: checkpoints.claim(task_id=uuid.UUID(snapshot.id), worker=self._worker, above=snapshot.epoch)
+        )
         if isinstance(held, Refusal):
             self._drop(taken, held.checkpoint)
             return

@@ -55,9 +55,10 @@ class SmallTasks:
         small = {
             uuid.UUID(task.task_id): (task, SmallTask(task.snapshot, uuid.UUID(task.task_id)))
             for task in taken
-            if task.snapshot is not None
+            if task.snapshot is not None and not task.snapshot.epoch
         }
-        alone: list[Taken] = []
+        # Claimed before, also where a restored database does not know that any more.
+        alone = [task for task in taken if task.snapshot is not None and task.snapshot.epoch]
         refusals = 0
         patience = self._patience(None)
         while small:
