@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import redis
 
@@ -49,9 +49,23 @@ class EmbeddedValkey:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_lock()
         self._choose_socket_path()
+        self._spawn(mark=mark, log_mode="wb")
+        if not child_process.wait_until(self._answers, deadline_seconds=READY_SECONDS):
+            self.stop()
+            raise EmbeddedError(f"the embedded Valkey does not answer after {READY_SECONDS} s; see {self.log_path}")
+
+    def start_again(self, *, mark: str = "") -> None:
+        """Start a server that has ended again, on the same socket. Returns at once: it loads its file before it answers."""
+        self._spawn(mark=mark, log_mode="ab")
+
+    def exit_status(self) -> int | None:
+        """Return with which status the server has ended; None while it runs, and before it was started."""
+        return self._process.poll() if self._process else None
+
+    def _spawn(self, *, mark: str, log_mode: Literal["wb", "ab"]) -> None:
         self.socket_path.unlink(missing_ok=True)  # left by a kill -9; the lock says that its server is gone
         environment = {**os.environ, child_process.MARK: mark}
-        with self.log_path.open("wb") as log:
+        with self.log_path.open(log_mode) as log:
             self._process = child_process.spawn(
                 command=self._command(),
                 environment=environment,
@@ -60,9 +74,6 @@ class EmbeddedValkey:
                 # The server keeps the lock open: it is free again only when the server is gone, even if we die first.
                 pass_fds=(self._lock.fileno(),) if self._lock else (),
             )
-        if not child_process.wait_until(self._answers, deadline_seconds=READY_SECONDS):
-            self.stop()
-            raise EmbeddedError(f"the embedded Valkey does not answer after {READY_SECONDS} s; see {self.log_path}")
 
     def stop(self) -> None:
         if self._process:

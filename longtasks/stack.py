@@ -98,6 +98,9 @@ class Stack:
         self._printer = Printer(output)
         self._colours: Iterator[str] = get_colours()
         self._running: dict[str, _Running] = {}
+        self._valkey_pause_seconds = RESTART_FIRST_SECONDS
+        self._valkey_started_at = time.monotonic()
+        self._valkey_restart_at: float | None = None
         self._selector = selectors.DefaultSelector()
 
     @property
@@ -168,6 +171,7 @@ class Stack:
     def watch(self, *, seconds: float) -> None:
         """Pass on output for `seconds`, and start again what has ended."""
         self._pump(seconds=seconds)
+        self._watch_valkey()
         for running in self._running.values():
             status = running.process.poll()
             if status is None:
@@ -182,6 +186,28 @@ class Stack:
             elif now >= running.restart_at:
                 running.restart_at, running.started_at, running.process = None, now, self._spawn(running.command)
                 self._follow(running)
+
+    def _watch_valkey(self) -> None:
+        """Start the embedded Valkey again when it has ended. What it has acknowledged is in its file."""
+        status = self._embedded.exit_status() if self._embedded else None
+        if self._embedded is None or status is None:
+            return
+        now = time.monotonic()
+        if self._valkey_restart_at is None:
+            if now - self._valkey_started_at > 60:
+                self._valkey_pause_seconds = RESTART_FIRST_SECONDS
+            self._valkey_restart_at = now + self._valkey_pause_seconds
+            self._write(
+                "valkey",
+                f"ended with status {status}; starts again in {self._valkey_pause_seconds:g} s (see {self._embedded.log_path})",
+            )
+            self._valkey_pause_seconds = min(self._valkey_pause_seconds * 2, RESTART_MAX_SECONDS)
+        elif now >= self._valkey_restart_at:
+            self._valkey_restart_at, self._valkey_started_at = None, now
+            try:
+                self._embedded.start_again(mark=self.mark)
+            except OSError as error:  # a full disk, a directory that is gone: tried again
+                self._write("valkey", f"can't be started: {error}")
 
     def stop(self) -> None:
         """Gracefully, then by force; at the end nothing that this stack started is left."""
@@ -293,7 +319,10 @@ class Stack:
             self._say(running, line.decode(errors="replace"))
 
     def _say(self, running: _Running, text: str) -> None:
-        self._printer.write(Message("line", text, datetime.now().astimezone(), running.name, running.colour))
+        self._write(running.name, text, colour=running.colour)
+
+    def _write(self, name: str, text: str, *, colour: str | None = None) -> None:
+        self._printer.write(Message("line", text, datetime.now().astimezone(), name, colour))
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import socket
 import sys
 import threading
@@ -138,3 +139,31 @@ def test_web_is_looked_for_where_bind_says(family: socket.AddressFamily, tmp_pat
         answering.start()
         assert made._is_live()
         answering.join(5)
+
+
+def test_a_valkey_that_was_killed_is_started_again_with_what_it_had_acknowledged(
+    monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO
+) -> None:
+    use_procfile(monkeypatch, web=WEB)
+
+    def answer() -> object:
+        stack.watch(seconds=0.05)
+        try:
+            with redis_package.Redis.from_url(stack.redis_url) as client:
+                return client.get("key")
+        except redis_package.RedisError:
+            return None
+
+    with stack:
+        assert stack._embedded is not None
+        for number in (1, 2):
+            with redis_package.Redis.from_url(stack.redis_url) as client:
+                client.set("key", number)
+            pid = stack._embedded.pid
+            assert pid
+            os.kill(pid, signal.SIGKILL)
+            watch_until(stack, output, "valkey")
+            assert child_process.wait_until(lambda n=number: answer() == str(n).encode(), deadline_seconds=30)
+            assert stack._embedded.pid != pid
+    assert output.getvalue().count("ended with status -9; starts again") == 2
+    assert child_process.marked_pids(mark=stack.mark) == []
