@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,8 @@ def post_worker_init(worker: Any) -> None:
     gunicorn would refuse paths without SCRIPT_NAME, as probes and most proxies send them; the settings have read it.
     """
     os.environ.pop("SCRIPT_NAME", None)
-    _ready_path(worker.pid).touch()
+    with suppress(OSError):  # a full disk: the parent waits longer then
+        _ready_path(worker.pid).touch()
 
 
 def child_exit(server: Any, worker: Any) -> None:

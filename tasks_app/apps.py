@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.db.models.signals import pre_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
+
+from tasks_app.metric_files import use_allocated_files
 
 
 class TasksAppConfig(AppConfig):
     name = "tasks_app"
     verbose_name = _("Tasks")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def __init__(self, app_name: str, app_module: Any) -> None:
+        super().__init__(app_name, app_module)
+        # Before any application is ready: django-rq makes a metric then, and its file would have holes.
+        use_allocated_files()
 
     def ready(self) -> None:
         from tasks_app import charsets
