@@ -110,7 +110,7 @@ check-deploy: export DEBUG =
 check-deploy: export CRASH_POINTS =
 check-deploy: export HTTPS_ONLY = 1
 check-deploy: export ALLOWED_HOSTS = longtasks.example.com
-check-deploy: export DATABASE_URL = mysql://longtasks@localhost/longtasks
+check-deploy: export DATABASE_URL = sqlite:////nowhere/named-on-purpose.sqlite3
 check-deploy: export REDIS_URL = redis://localhost:6379/0
 check-deploy: .venv/.dev
 	@export SECRET_KEY=$$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(50))'); \
