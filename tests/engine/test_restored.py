@@ -47,11 +47,14 @@ def assert_finished(task_id: str) -> None:
     assert waiting() == started() == []
 
 
-@pytest.mark.parametrize("known", ["nothing", "its start", "a chunk"])
+@pytest.mark.parametrize("known", ["no table", "nothing", "its start", "a chunk"])
 def test_a_task_that_ended_after_the_databases_backup_runs_again_from_it(known: str) -> None:
     mirror()
     MirrorCursor.objects.update_or_create(name="events", defaults={"stream_id": f"{int(time.time() * 1000) - 1000}-0"})
-    if known == "nothing":
+    if known == "no table":
+        backup = {model: [] for model in back_up()}
+        task_id = start()
+    elif known == "nothing":
         backup = back_up()
         task_id = start()
     else:

@@ -1,11 +1,10 @@
 """Backups of Redis and the database from different times, taken under load and restored: what is lost, and what is exact.
 
-docs/operations.md promises what is asserted here. `LONGTASKS_SHOW=1 pytest -s` prints what was lost.
+docs/operations.md promises what is asserted here. `pytest -s` prints what was lost.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
@@ -126,11 +125,6 @@ def judge(stack: ProcfileStack, load: Load) -> set[str]:
     return set(load.accepted) - set(known)
 
 
-def show(text: str) -> None:
-    if os.environ.get("LONGTASKS_SHOW"):
-        print(text)
-
-
 @pytest.mark.slow
 def test_redis_older_than_the_database(stack: ProcfileStack, tmp_path: Path) -> None:
     with Load(stack) as load:
@@ -151,7 +145,7 @@ def test_redis_older_than_the_database(stack: ProcfileStack, tmp_path: Path) -> 
 
     lost = judge(stack, load)
 
-    show(f"Redis older: {len(lost)} of {len(load.accepted)} lost: accepted after the database's backup")
+    print(f"Redis older: {len(lost)} of {len(load.accepted)} lost: accepted after the database's backup")
     assert lost, "the test has started nothing after the backups"
     early = {each for each in lost if load.accepted[each][0] < dumped_at - LAG_SECONDS}
     assert not early, f"lost though the database's backup is newer: {early}"
@@ -179,7 +173,7 @@ def test_the_database_older_than_redis(stack: ProcfileStack, tmp_path: Path) -> 
 
     lost = judge(stack, load)
 
-    show(f"database older: {len(lost)} of {len(load.accepted)} lost: accepted after Redis's copy")
+    print(f"database older: {len(lost)} of {len(load.accepted)} lost: accepted after Redis's copy")
     early = {each for each in lost if load.accepted[each][0] < copied_at}
     assert not early, f"lost though Redis's copy is newer: {early}"
     assert lost, "the test has started nothing after the backups"
