@@ -239,7 +239,8 @@ def test_a_name_that_is_almost_ours_is_refused(name: str, meant: str) -> None:
 
 def test_others_names_are_let_be() -> None:
     # Kubernetes' for services named redis, web, longtasks-stream; a shell's; a CI's.
-    names = ("REDIS_PORT", "REDIS_SERVICE_HOST", "WEB_PORT", "WEBHOOKS_PORT", "LONGTASKS_STREAM_PORT", "LONGTASKS_PORT", "PORT_1", "DEBUGGER", "SORT", "HOME", "CI",
+    names = ("REDIS_PORT", "REDIS_SERVICE_HOST", "WEB_PORT", "WEBHOOKS_PORT", "LONGTASKS_STREAM_PORT", "LONGTASKS_PORT",
+             "PORT_1", "DEBUGGER", "SORT", "HOME", "CI",
              "DATABASE_NAME", "LONGTASKS_RUN", "LONGTASKS_TEST_STACK", "SHLVL", "LOGNAME", "OTEL_SERVICE_NAME")  # fmt: skip
     assert load(environment=dict.fromkeys(names, "x")) == load(environment={})
 
