@@ -107,7 +107,7 @@ def test_an_unknown_address_is_a_problem(path: str) -> None:
 
 
 def test_an_unknown_host_is_refused() -> None:
-    assert Client(headers={"host": "elsewhere.example"}).get("/health/live").status_code == 400
+    assert Client(headers={"host": "elsewhere.example"}).get("/nothing").status_code == 400
 
 
 def test_gunicorn_takes_its_configuration() -> None:

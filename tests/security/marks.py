@@ -24,7 +24,8 @@ HARMLESS: Final = frozenset(
 )  # fmt: skip
 # Settings of text that hold one, and what is not a setting of ours but reaches our processes.
 MARKED: Final = (
-    "DATABASE_URL", "DATABASE_READ_URL", "DATABASE_PASSWORD", "REDIS_URL", "REDIS_SENTINEL_PASSWORD", "SECRET_KEY", "WEBHOOK_SECRET",
+    "DATABASE_URL", "DATABASE_READ_URL", "DATABASE_PASSWORD", "REDIS_URL", "REDIS_SENTINEL_PASSWORD", "SECRET_KEY",
+    "WEBHOOK_SECRET",
     "OTEL_EXPORTER_OTLP_HEADERS", "DJANGO_SUPERUSER_PASSWORD",
 )  # fmt: skip
 
