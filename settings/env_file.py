@@ -14,7 +14,7 @@ _LINE = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \
 _SINGLE = re.compile(r"'(?P<value>[^']*)'(?:[ \t]+#.*)?")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"(?:[ \t]+#.*)?')
 _ESCAPE = re.compile(r"\\(.)")
-_COMMENT = re.compile(r"[ \t]+#.*")
+_COMMENT = re.compile(r"(?<![ \t])[ \t]++#.*")
 
 
 class RefusedFile(ValueError):

@@ -1,23 +1,28 @@
 """The functions that tests/linearity.py measures, each with the texts that are hardest for it. Wants Django set up."""
 
+import dataclasses
 import io
 import json
 import logging
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.http import QueryDict
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ValidationError
 
+from longtasks import debug_pages, middleware
 from longtasks.bounded_request import BoundedRequest
 from longtasks.logs import JsonFormatter, TextFormatter
 from longtasks.patient_worker import PatientConnection
 from longtasks.request_head import Refused, read_head
 from longtasks.together_worker import _PREFERS, QUICK
-from settings import addresses
+from settings import addresses, env, env_file, service_url, values
+from settings import database as database_settings
+from settings import redis as redis_settings
 from tasks_app import (
     callback_addresses,
     chunk_guard,
@@ -25,6 +30,7 @@ from tasks_app import (
     events,
     line,
     origins,
+    owner_names,
     peers,
     printable,
     redaction,
@@ -63,7 +69,14 @@ _NAMES = (task_types._NAME, task_types._COUNT_NAME, task_results._COUNT_NAME)
 
 def make_cases() -> list[Case]:
     """Return a case for every function that meets foreign text."""
-    return [*_logging_cases(), *_body_cases(), *_header_cases(), *_other_cases(), *_task_type_cases()]
+    return [
+        *_logging_cases(),
+        *_body_cases(),
+        *_header_cases(),
+        *_settings_cases(),
+        *_other_cases(),
+        *_task_type_cases(),
+    ]
 
 
 def _quietly(function: Any, *wanted: type[Exception]) -> Any:
@@ -94,7 +107,9 @@ def _failed(text: str) -> logging.LogRecord:
 
 
 def _logging_cases() -> list[Case]:
-    patterns = tuple(f"tasks_app/redaction.py:{name}" for name in ("_WORD", "_URL", "_AUTHORIZATION", "_NAMED"))
+    patterns = tuple(
+        f"tasks_app/redaction.py:{name}" for name in ("_WORD", "_URL", "_AUTHORIZATION", "_TOKEN", "_NAMED")
+    )
     unsafe = texts("x", "\x1b", "\udce9", "é\n")
     few = texts("x", "://a:b", "token", "\x1b", "a ")
     return [
@@ -326,6 +341,91 @@ def _header_cases() -> list[Case]:
             "stream_app._to_meta",
             lambda headers: stream_app._to_meta({"headers": headers}),
             {"one, many times": lambda length: [(b"x", b"y")] * (length // 4)},
+        ),
+    ]
+
+
+def _read_env_line(text: str) -> None:
+    with suppress(env_file.RefusedFile):
+        env_file._read_line(text.encode())
+
+
+def _settings_cases() -> list[Case]:
+    """What operators write, by accident too: the start must end at once with its one line."""
+    units = ("x", " ", "\t", "#", " #", "\\\\", '\\"', "'", '"', "%", "%2", "@", ":", "/", ".", "1", ",")
+    lines = {
+        f"{name} {unit!r}": repeat(unit, before=before, after=after)
+        for unit in units
+        for name, before, after in (
+            ("bare", "A=x", "x"),
+            ("single", "A='", "'"),
+            ("double", 'A="', '"'),
+            ("name", "", "="),
+        )
+    }
+    urls = {
+        f"{place} {unit!r}": repeat(unit, before=before, after=after)
+        for unit in units
+        for place, before, after in (
+            ("user", "redis://", "@h/0"), ("host", "redis://", ""), ("path", "redis://h/", ""), ("option", "redis://h?db=", ""),
+        )
+    }  # fmt: skip
+    read_url = _quietly(lambda url: redis_settings._parse_url(url, wants_host=True), ImproperlyConfigured)
+    read_host = _quietly(lambda text: service_url.parse_address(text, default_port=1), service_url.RefusedUrl)
+    return [
+        Case(
+            "a line of .env",
+            _read_env_line,
+            lines,
+            tuple(
+                f"settings/env_file.py:{name}"
+                for name in ("_LINE", "_SINGLE", "_DOUBLE", "_ESCAPE", "_COMMENT", "_read_value")
+            ),
+        ),
+        Case(
+            "REDIS_URL",
+            read_url,
+            urls,
+            ("settings/redis.py:_parse_url", "settings/service_url.py:_LONE_PERCENT"),
+        ),
+        Case(
+            "a host and its port",
+            read_host,
+            texts(*units),
+            ("settings/service_url.py:_HOST", "settings/service_url.py:_PORT"),
+        ),
+        Case(
+            "DATABASE_URL's options",
+            _quietly(
+                lambda text: database_settings._read_options({"read_timeout": text}, name="x", texts=()),
+                ImproperlyConfigured,
+            ),
+            texts("1", "x"),
+            ("settings/database.py:_read_options",),
+        ),
+        Case(
+            "a refused value",
+            lambda text: values._refusal(dataclasses.fields(env.Process)[0], text, "x"),
+            texts(*units),
+            ("settings/values.py:_refusal",),
+        ),
+        Case(
+            "a page's settings with DEBUG",
+            debug_pages.ReporterFilter.hidden_settings.search,
+            texts("x", "AP", "HTTP_", "LONGTASK"),
+            ("longtasks/debug_pages.py:hidden_settings",),
+        ),
+        Case(
+            "a path from inside",
+            middleware.INSIDE.fullmatch,
+            texts("x", "/", "/health/live"),
+            ("longtasks/middleware.py:INSIDE",),
+        ),
+        Case(
+            "an owner's name",
+            _quietly(lambda text: owner_names.check_owner_name(text, most=10**7), ValueError),
+            texts("x", " x", "a\u0301", "\u3164"),
+            ("tasks_app/owner_names.py:_BLANK",),
         ),
     ]
 

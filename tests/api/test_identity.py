@@ -243,6 +243,7 @@ def read_stream(path: str, headers: dict[str, str]) -> tuple[int, str]:
             "type": "http",
             "method": "GET",
             "path": path,
+            "query_string": b"",
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in raw.items()],
         }
         try:

@@ -214,13 +214,15 @@ def test_a_new_key_of_the_service_does_not_log_a_watcher_out(ada: Person, settin
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     key = ada.key
     session = Session.objects.get()
+    before = session.pk
     data = session.get_decoded()
     settings.SECRET_KEY = "n" * 50
     store = type(ada.client.session)
     session.session_data = store().encode(data)
     session.save()
     assert ada.watch().may_still()
-    assert Session.objects.get().pk == key
+    assert Session.objects.get().pk == before
+    assert ada.key == key
 
 
 def test_a_database_that_is_away_ends_no_stream_and_opens_none(ada: Person) -> None:
