@@ -48,8 +48,8 @@ def main(arguments: list[str]) -> int:
         return 2
     import django
 
-    django.setup()
     try:
+        django.setup()
         return 0 if CHECKS[arguments[0]]() else 1
     except redis.RedisError:
         return 0

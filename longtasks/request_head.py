@@ -15,7 +15,7 @@ from typing import Final
 HEADER_BYTES: Final = 64 * 1024  # of all header lines together, with the request line
 HEADER_LINES: Final = 200  # gunicorn's C parser holds 256
 URL_BYTES: Final = 8000  # gunicorn takes request lines of 8190
-HOST_BYTES: Final = 300  # a DNS name has 253 letters
+HOST_BYTES: Final = 262  # a DNS name has 253 letters, a port five digits
 BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
 LENGTH_DIGITS: Final = 18  # of a Content-Length, zeros too; more are no sane client's
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*+(\d++)[ \t]*+\r\n", re.IGNORECASE)

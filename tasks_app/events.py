@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from tasks_app.callers import WRITE
 
@@ -231,7 +232,13 @@ def trim(connection: Redis[Any], *, through: str) -> None:
     pipeline.xtrim(STREAM_KEY, minid=f"{milliseconds}-{int(sequence or 0) + 1}", approximate=False)
     if through != START:
         pipeline.set(MIRRORED_KEY, through)
-    pipeline.execute()
+    trimmed, *noted = pipeline.execute(raise_on_error=False)
+    if isinstance(trimmed, Exception):
+        raise trimmed
+    # A full Redis trims, and sets nothing: the note is late then, and the next trim writes it.
+    for answer in noted:
+        if isinstance(answer, Exception) and not isinstance(answer, OutOfMemoryError):
+            raise answer
 
 
 def get_mirrored_id(connection: Redis[Any]) -> str:

@@ -6,6 +6,10 @@ import tasks_app.text_fields
 
 
 class Migration(migrations.Migration):
+    why_previous_version_works = (
+        "Only the collation changes: the previous version finds the same block by the same name."
+    )
+
     dependencies = [
         ("catalog", "0001_initial"),
     ]

@@ -14,6 +14,7 @@ from typing import Any, Final
 from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
@@ -178,7 +179,7 @@ def handler400(request: HttpRequest, exception: Exception | None = None) -> Http
 def unknown_host(host: str) -> HttpResponse:
     """Refuse a Host header that ALLOWED_HOSTS does not list; one line a minute says so in the log."""
     shown = escape(host[:_HOST_CHARACTERS])
-    if _unknown_hosts.lets_through():
+    if split_domain_port(host)[0] and _unknown_hosts.lets_through():  # what is no name at all is no setting's fault
         log.warning("a request to the host %r was refused: ALLOWED_HOSTS does not list it", shown)
     return problem(
         400,

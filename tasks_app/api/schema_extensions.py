@@ -27,6 +27,10 @@ class StrictBulk(StrictObject):  # type: ignore[no-untyped-call]
     target_class = "tasks_app.api.serializers.BulkSerializer"
 
 
+class StrictTicket(StrictObject):  # type: ignore[no-untyped-call]
+    target_class = "tasks_app.api.serializers.StreamTicketSerializer"
+
+
 class Text(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     """Says that no text that is sent may hold a NUL: DRF refuses it, by a validator that drf-spectacular passes over."""
 

@@ -7,6 +7,10 @@ import tasks_app.text_fields
 
 
 class Migration(migrations.Migration):
+    why_previous_version_works = (
+        "Only the collation changes: the previous version compares the same columns byte by byte."
+    )
+
     dependencies = [
         ("tasks_app", "0006_list_indexes"),
     ]

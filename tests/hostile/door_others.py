@@ -124,6 +124,7 @@ def _prepare(world: World) -> Anns:
     known = {"Idempotency-Key": f"key-{mark}", "X-Request-ID": f"request-{mark}"}
     body = {"name": "upload", "params": {"numRecords": RECORDS}, "description": mark}
     started = stack.post("/tasks", body, headers={**headers, **known})
+    assert started.status == 201, f"{started.status} {started.body!r} {started.error}"
     ended = str(started.json["id"])
     stack.wait_for(
         lambda: stack.get(f"/tasks/{ended}", headers=headers).json["status"] == "finished",

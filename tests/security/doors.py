@@ -83,6 +83,8 @@ def _list_actions() -> Iterator[tuple[str, str]]:
     for name in task_list._ACTIONS:
         yield "admin/tasks_app/taskrecord/change/", name
     for task_type in list_task_types():
+        if type(task_type).__module__.startswith("tests."):
+            continue  # another test has registered it
         yield "admin/tasks_app/taskrecord/start/", task_type.name
         yield "tasks", task_type.name
         yield "tasks/bulk", task_type.name
