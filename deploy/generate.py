@@ -105,6 +105,8 @@ Environment=DATA_DIR=/var/lib/longtasks
 EnvironmentFile=/etc/longtasks/env
 ExecStart={shell_command(command, dollar="$$", percent="%%")}
 # New code without a gap; see docs/operations.md.
+# A wrong setting ends the reload here, and the old processes go on.
+ExecReload=/bin/sh -c 'exec python -m settings >/dev/null'
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=2
