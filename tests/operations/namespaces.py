@@ -102,12 +102,7 @@ class Namespaces:
             elif Path(name).exists():
                 lines += [f"mkdir {root}{name}", f"mount --rbind {name} {root}{name}"]
         lines += [f"mkdir {root}/{name} && mount --rbind /{name} {root}/{name}" for name in ("proc", "dev")]
-        # Its Python: the interpreter and the packages, where their scripts look for them.
-        packages = os.path.realpath(sys.prefix)
-        for path in dict.fromkeys((packages, os.path.realpath(sys.base_prefix))):
-            if not any(path.startswith(f"{name}/") or path == name for name in SYSTEM_PATHS):
-                lines += [f"mkdir -p {root}{path}", f"mount --bind {path} {root}{path}"]
-        lines += [f"mkdir -p {root}/opt/longtasks", f"ln -s {packages} {root}/opt/venv"]
+        lines += [f"mkdir -p {root}/opt/longtasks"]
         for target, source in image_files().items():
             lines += [
                 f"{'mkdir -p' if source.is_dir() else 'touch'} {root}{target}",
@@ -119,6 +114,12 @@ class Namespaces:
         for each in tmpfs:
             path, _, options = each.partition(":")
             lines += [f"mkdir -p {root}{path}", f"mount -t tmpfs -o {options} none {root}{path}"]
+        # Its Python: the interpreter and the packages, where their scripts look for them. Last: that may be below a tmpfs.
+        packages = os.path.realpath(sys.prefix)
+        for path in dict.fromkeys((packages, os.path.realpath(sys.base_prefix))):
+            if not any(path.startswith(f"{name}/") or path == name for name in SYSTEM_PATHS):
+                lines += [f"mkdir -p {root}{path}", f"mount --bind {path} {root}{path}"]
+        lines += [f"ln -s {packages} {root}/opt/venv"]
         read_only = ["", "/usr", "/etc", packages, *image_files()]
         lines += [f"! mountpoint -q {root}{path} || mount -o remount,bind,ro {root}{path}" for path in read_only]
         return lines
