@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from tasks_app import events
-from tasks_app.checkpoints import RETRYABLE
+from tasks_app.checkpoints import REOPENED, RETRYABLE
 from tasks_app.models import TaskCheckpoint
 
 
@@ -59,16 +59,7 @@ def reopen(*, task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
     """Undo the ends of failed, stopped and canceled tasks; returns the rows that were reopened, as they are then."""
     with transaction.atomic():
         ended = [task_id for task_id, row in _lock(task_ids).items() if row.outcome in RETRYABLE]
-        TaskCheckpoint.objects.filter(task_id__in=ended).update(
-            epoch=F("epoch") + 1,
-            outcome="",
-            failures=0,
-            cancel_requested=False,
-            error="",
-            ended_at=None,
-            lease_until=None,
-            updated_at=Now(),
-        )
+        TaskCheckpoint.objects.filter(task_id__in=ended).update(epoch=F("epoch") + 1, updated_at=Now(), **REOPENED)
         return {row.task_id: row for row in TaskCheckpoint.objects.filter(task_id__in=ended)}
 
 

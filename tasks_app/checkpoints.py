@@ -23,6 +23,15 @@ from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
 from tasks_app.models import TaskCheckpoint
 
+# What an end's undoing writes, for one row and for sets.
+REOPENED: Final[Mapping[str, Any]] = {
+    "outcome": "",
+    "failures": 0,
+    "cancel_requested": False,
+    "error": "",
+    "ended_at": None,
+    "lease_until": None,
+}
 RETRYABLE: Final = (events.FAILED, events.STOPPED, events.CANCELED)
 SILENT_WORKER: Final = (
     "The worker that ran this task died or fell silent before it could commit a chunk ({cause}): "
@@ -358,17 +367,9 @@ def _lock(task_id: uuid.UUID, *, skip_locked: bool = False) -> TaskCheckpoint | 
 def _reopen(row: TaskCheckpoint) -> None:
     """Undo a task's end; its attempts begin anew. The caller holds the row's lock."""
     row.epoch += 1
-    row.outcome, row.failures, row.error, row.cancel_requested, row.lease_until = "", 0, "", False, None
-    TaskCheckpoint.objects.filter(task_id=row.task_id).update(
-        epoch=row.epoch,
-        outcome="",
-        failures=0,
-        cancel_requested=False,
-        error="",
-        ended_at=None,
-        lease_until=None,
-        updated_at=Now(),
-    )
+    for name, value in REOPENED.items():
+        setattr(row, name, value)
+    TaskCheckpoint.objects.filter(task_id=row.task_id).update(epoch=row.epoch, updated_at=Now(), **REOPENED)
 
 
 def _reopen_as_redis_says(row: TaskCheckpoint, above: int) -> None:

@@ -133,7 +133,6 @@ DEADLOCK: Final = 1213
 SERVER_SECONDS: Final = 3600.0
 SUSPECT_SECONDS: Final = 120.0
 
-_LOST_CODES: Final = frozenset({2002, 2003, 2005, 2006, 2012, 2013, 2026, 2055, 4031})
 # https://sqlite.org/rescode.html: generic error, constraint, too big, mismatch, misuse, not authorized, out of range
 _SQLITE_OWN: Final = frozenset({1, 18, 19, 20, 21, 23, 25})
 _SQLITE_WORDS: Final = ("locked", "busy", "disk i/o error", "unable to open", "disk is full", "readonly")
