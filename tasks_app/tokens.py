@@ -153,10 +153,14 @@ class KnownTokens:
         self._used.add(bearer.token_id)
         return bearer
 
+    def holds(self, secret: str) -> bool:
+        """Tell without a look whether this token is among those read last."""
+        return digest_of(secret) in self._bearers
+
     def may_find(self, secret: str) -> bool:
         """Tell without a look whether `find` may find this token: it is known, or one look a second is worth it."""
         now = time.monotonic()
-        if now - self._read_at > FRESH_SECONDS or digest_of(secret) in self._bearers:
+        if now - self._read_at > FRESH_SECONDS or self.holds(secret):
             return True
         if machine_numbers.read(machine_numbers.NEWEST_TOKEN) > self._newest or now > self._guesses_after:
             self._guesses_after = now + LOOK_AGAIN_SECONDS

@@ -27,6 +27,11 @@ def find_wait_seconds(head: bytes, peer: str) -> float:
     guarded = GUARDED.match(head)
     if guarded is None or (guarded[1] and settings.LONGTASKS.metrics_open):
         return 0.0
+    authorization = _AUTHORIZATION.search(head)
+    scheme, _, secret = (authorization[1] if authorization else b"").decode("latin-1").partition(" ")
+    is_bearer, secret = scheme.lower() == "bearer", secret.strip()
+    if is_bearer and tokens.known.holds(secret):
+        return 0.0  # first, for most requests: whose address it is need not be read
     forwarded = b",".join(_FORWARDED.findall(head)).decode("latin-1")
     address = peers.find_peer({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded})
     if address is None:
@@ -34,8 +39,4 @@ def find_wait_seconds(head: bytes, peer: str) -> float:
     wait_seconds = rates.get_wait_seconds(rates.address_bucket(address), per_minute=limit)
     if not wait_seconds:
         return 0.0
-    authorization = _AUTHORIZATION.search(head)
-    scheme, _, secret = (authorization[1] if authorization else b"").decode("latin-1").partition(" ")
-    if scheme.lower() == "bearer" and tokens.known.may_find(secret.strip()):
-        return 0.0
-    return wait_seconds
+    return 0.0 if is_bearer and tokens.known.may_find(secret) else wait_seconds
