@@ -22,6 +22,7 @@ from longtasks.stack import free_port
 
 READY_SECONDS = 90
 STOP_SECONDS = 20
+REDIS_DATABASES = 64  # numbered from 0; stacks that are open at once have one each
 IS_EMBEDDED = os.environ.get("LONGTASKS_TEST_STACK", "") == "embedded"
 
 
@@ -258,7 +259,7 @@ class RedisServer(Server):
             *("--port", str(self.port), "--bind", "127.0.0.1"),
             *("--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
             *("--dir", str(self.directory), "--save", "", "--appendonly", "yes", "--appendfsync", "always"),
-            *("--hash-max-listpack-value", "512", "--databases", "64", "--daemonize", "no"),
+            *("--hash-max-listpack-value", "512", "--databases", str(REDIS_DATABASES), "--daemonize", "no"),
         ]
 
     def _binary(self) -> str:

@@ -5,7 +5,6 @@ It knows nothing of pytest, so that longer suites can drive it too. It signals o
 
 import contextlib
 import http.client
-import itertools
 import json
 import os
 import re
@@ -25,14 +24,14 @@ from typing import Any
 
 from longtasks import child_process
 from longtasks.stack import PROJECT_DIR, free_port, process_environment, procfile_command, read_procfile
-from tests.servers import Database, RedisServer
+from tests.servers import REDIS_DATABASES, Database, RedisServer
 
 TABLES = ("users", "products", "order_items")
 ENDED = frozenset({"finished", "failed", "canceled", "stopped"})
 ROLE = "LONGTASKS_STACK_ROLE"
 NEEDED_ROLES = ("web", "worker", "mirror")
 ALL_ROLES = tuple(read_procfile())
-_numbers = itertools.count(1)
+_taken_numbers: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +49,13 @@ class Answer:
         return json.loads(self.body)
 
 
+def take_number() -> int:
+    """Return the lowest number that no open stack has: Redis has only so many databases, and the suite more stacks."""
+    number = next(number for number in range(1, REDIS_DATABASES) if number not in _taken_numbers)
+    _taken_numbers.add(number)
+    return number
+
+
 class ProcfileStack:
     """The processes of the Procfile on a database and a Redis number of their own."""
 
@@ -62,7 +68,7 @@ class ProcfileStack:
         workers: int = 2,
         roles: Sequence[str] = NEEDED_ROLES,
     ) -> None:
-        number = next(_numbers)
+        number = take_number()
         self.database = database
         self.redis_server = redis_server
         self.database_name = f"stack_{number}"
@@ -71,6 +77,7 @@ class ProcfileStack:
         self.stream_port = next(port for port in iter(free_port, 0) if port != self.port)
         self.directory = Path(tempfile.mkdtemp(prefix="longtasks-stack-"))
         self._mark = uuid.uuid4().hex
+        self._is_closed = False
         self._commands = {role: command for role, command in read_procfile().items() if role in roles}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = process_environment(os.environ) | {
@@ -115,6 +122,12 @@ class ProcfileStack:
         finally:
             child_process.kill_marked(mark=self._mark)
             shutil.rmtree(self.directory, ignore_errors=True)
+            self._give_number_back()
+
+    def _give_number_back(self) -> None:
+        if not self._is_closed:
+            _taken_numbers.discard(self.redis_number)
+        self._is_closed = True
 
     # Roles
 
