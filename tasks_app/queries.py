@@ -8,12 +8,12 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rq.utils import str_to_date
 
 from tasks_app import events, queue
-from tasks_app.errors import QueueUnavailable, UnknownTask
+from tasks_app.errors import QueueUnavailable, StoreUnavailable, UnknownTask
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.models import QueueState, TaskEvent
@@ -22,6 +22,14 @@ from tasks_app.read_side import has_replica, read_lagging
 from tasks_app.records import read_snapshot
 
 HISTORY_EVENTS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTask:
+    """A task, and the one store that was asked while the other one does not answer; "" where nothing was missing."""
+
+    snapshot: Snapshot
+    only_source: Literal["", "redis", "database"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +59,51 @@ class QueueView:
     paused_by: str
     reason: str
     is_suspended: bool = False  # by `rq suspend`, which holds all queues
+    is_redis_alone: bool = False  # the database does not answer: Redis knows that a queue is paused, not who and why
     workers: list[WorkerView] = field(default_factory=list)
 
 
 def get_task(*, task_id: str, owner: str | None = None) -> Snapshot:
-    """Return a task as the newest of what Redis, the replica and the primary know of it.
+    """Return a task as the newest of what Redis, the replica and the primary know of it. Raises as `find_task` does."""
+    return find_task(task_id=task_id, owner=owner).snapshot
+
+
+def find_task(*, task_id: str, owner: str | None = None) -> FoundTask:
+    """Return a task, and which store alone has told of it while the other one does not answer.
 
     Whoever has started, canceled or retried it never sees it missing or going backwards, however far the mirror or
-    the replica lags. With `owner` only a task of theirs. Raises UnknownTask (a malformed id is one),
-    StoreUnavailable, QueueUnavailable.
+    the replica lags. With `owner` only a task of theirs. Raises UnknownTask (a malformed id is one), StoreUnavailable
+    where the database does not answer and Redis does not know the task, QueueUnavailable where it is the reverse.
     """
     key = _parse_id(task_id)
-    in_redis, away = _read_job(str(key))
-    is_theirs = in_redis is not None and (owner is None or in_redis.owner == owner)
-    if in_redis is not None and is_theirs and in_redis.status == events.FINISHED:
-        # Nothing can follow: no need to ask the database. Of another's task it is asked as of one that does not exist.
-        snapshot: Snapshot | None = in_redis
+    in_redis, redis_error = _read_job(str(key))
+    if in_redis is not None and not _is_of(in_redis, owner):
+        in_redis = None  # the same steps, and the same answers, as for a task that does not exist
+    if in_redis is not None and in_redis.status == events.FINISHED:
+        found = FoundTask(in_redis)  # nothing can follow: no need to ask the database
     else:
+        found = _find_in_both(key, in_redis, redis_error, owner)
+    if found.snapshot.parent:
+        raise UnknownTask(task_id)  # a shard is no task to anybody outside
+    return found
+
+
+def _find_in_both(
+    key: uuid.UUID, in_redis: Snapshot | None, redis_error: QueueUnavailable | None, owner: str | None
+) -> FoundTask:
+    try:
         snapshot = _read_newest(key, in_redis)
-    if snapshot is None and away is not None:
-        raise away
-    if snapshot is None or snapshot.parent or (owner is not None and snapshot.owner != owner):
-        raise UnknownTask(task_id)  # nor is a shard a task to anybody outside
-    return snapshot
+    except StoreUnavailable:
+        if in_redis is None:
+            raise
+        return FoundTask(in_redis, only_source="redis")
+    if snapshot is None or not _is_of(snapshot, owner):
+        raise redis_error or UnknownTask(key)
+    return FoundTask(snapshot, only_source="database" if redis_error is not None else "")
+
+
+def _is_of(snapshot: Snapshot, owner: str | None) -> bool:
+    return owner is None or snapshot.owner == owner
 
 
 def _read_newest(key: uuid.UUID, in_redis: Snapshot | None) -> Snapshot | None:
@@ -96,9 +126,11 @@ def list_events(*, task_id: str, owner: str | None = None) -> list[TaskEvent]:
 
 
 def list_queues() -> list[QueueView]:
-    """Return the queues, each with its workers. One query and a few round trips to Redis."""
-    with mapped_errors():
-        states = {state.name: state for state in QueueState.objects.all()}
+    """Return the queues, each with its workers. One query and a few round trips to Redis.
+
+    While the database does not answer, as Redis knows them. Raises QueueUnavailable.
+    """
+    states = _read_states()
     with queue.mapped_errors():
         connection = queue.get_connection()
         pipeline = connection.pipeline(transaction=False)
@@ -108,12 +140,13 @@ def list_queues() -> list[QueueView]:
             pipeline.zcard(f"rq:scheduled:{name}")
             pipeline.lindex(queue.queue_key(name), 0)
             pipeline.get(queue.drain_key(name))
+            pipeline.get(queue.paused_key(name))
         pipeline.exists(queue.SUSPENDED_KEY)
         pipeline.smembers("rq:workers")
         *numbers, suspended, worker_keys = pipeline.execute()
         for key in sorted(worker_keys):
             pipeline.hgetall(key)
-        for oldest in numbers[3::5]:
+        for oldest in numbers[3::6]:
             pipeline.hget(queue.job_key(oldest.decode(errors="replace") if oldest else "-"), "s")
         answers = pipeline.execute()
         parked = list_parked(connection)
@@ -125,10 +158,13 @@ def list_queues() -> list[QueueView]:
     heads = answers[len(worker_keys) :]
     views = []
     for index, name in enumerate(queue.QUEUES):
-        depth, started, scheduled, _, rate = numbers[index * 5 : index * 5 + 5]
+        depth, started, scheduled, _, rate, paused = numbers[index * 6 : index * 6 + 6]
         aside = [place for place in parked if place.queue == name]  # those wait as well
         ages = [*([_age_seconds(heads[index])] if depth else []), *(place.oldest_seconds for place in aside)]
-        state = states.get(name) or QueueState(name=name)
+        if states is None:
+            state = QueueState(name=name, paused_at=_to_time(paused.decode(errors="replace")) if paused else None)
+        else:
+            state = states.get(name) or QueueState(name=name)
         views.append(
             QueueView(
                 name=name,
@@ -141,10 +177,20 @@ def list_queues() -> list[QueueView]:
                 paused_by=state.paused_by,
                 reason=state.reason,
                 is_suspended=bool(suspended),
+                is_redis_alone=states is None,
                 workers=[worker for worker in workers if name in worker.queues],
             )
         )
     return views
+
+
+def _read_states() -> dict[str, QueueState] | None:
+    """Return the pauses by queue; None where the database does not answer."""
+    try:
+        with mapped_errors():
+            return {state.name: state for state in QueueState.objects.all()}
+    except StoreUnavailable:
+        return None
 
 
 def _read_job(task_id: str) -> tuple[Snapshot | None, QueueUnavailable | None]:

@@ -194,6 +194,17 @@ _KEY: Final = [
 _RETRY_AFTER: Final = _answers_with("Retry-After", "Seconds until it makes sense to ask again.", 429, 503, kind=int)
 _BEARER: Final[Any] = [{"bearer": []}]
 _CHALLENGE: Final = _answers_with("WWW-Authenticate", "That a bearer token is wanted.", 401)
+_SOURCE: Final = _answers_with(
+    "Longtasks-Source",
+    "Only while a store does not answer: `redis` or `database`, which alone was asked. It may be a little behind.",
+    200,
+    304,
+)
+_QUEUES_SOURCE: Final = _answers_with(
+    "Longtasks-Source",
+    "`redis` while the database does not answer: who paused a queue, and why, is not known then.",
+    200,
+)
 _LOCATION: Final = _answers_with("Location", "Where the task is.", 201, 202)
 _ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The task's id.")
 _QUEUE_NAME: Final = OpenApiParameter(
@@ -284,6 +295,7 @@ show = _operation(
         _takes("Prefer", "`wait=S`: as the query parameter, which wins."),
         _takes("If-None-Match", "The ETag of an earlier answer."),
         _answers_with("ETag", "Names this very answer.", 200, 304),
+        _SOURCE,
         _answers_with("Preference-Applied", "Says that `Prefer: wait` was heard.", 200, 304),
         _answers_with(
             "Retry-After",
@@ -361,7 +373,7 @@ queues = _operation(
     "listQueues",
     "queues",
     "Show all queues",
-    parameters=[_RETRY_AFTER],
+    parameters=[_RETRY_AFTER, _QUEUES_SOURCE],
     responses={
         200: _ok(answers.QueuesSerializer, "The queues.", {"queues": [_QUEUE]}),
         **_problems(400, 406, 503),

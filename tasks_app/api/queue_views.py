@@ -9,7 +9,7 @@ from tasks_app import commands, queries
 from tasks_app.api import describe
 from tasks_app.api.answers import queue_data
 from tasks_app.api.lean import LeanViewSet
-from tasks_app.api.rendering import answer
+from tasks_app.api.rendering import SOURCE_HEADER, answer
 from tasks_app.api.serializers import NoQuerySerializer, PauseSerializer, read_query
 from tasks_app.api.strict import get_reader
 from tasks_app.tokens import ADMIN
@@ -23,11 +23,13 @@ class QueueViewSet(LeanViewSet):
     @describe.queues
     def list(self, request: Request) -> HttpResponse:
         read_query(request.query_params, NoQuerySerializer)
-        queues = [queue_data(queue) for queue in queries.list_queues()]
+        views = queries.list_queues()
+        queues = [queue_data(view) for view in views]
         if self.caller.sees_owner is not None:
             for shown in queues:
                 shown["pausedBy"] = ""  # the name of another one's token, or of a member of the staff
-        return answer({"queues": queues})
+        headers = {SOURCE_HEADER: "redis"} if any(view.is_redis_alone for view in views) else None
+        return answer({"queues": queues}, headers=headers)
 
     @describe.pause
     def pause(self, request: Request, name: str) -> HttpResponse:

@@ -21,6 +21,7 @@ from tasks_app.api.json_limits import BODY_LEVELS, BeyondLimits, measure, read_i
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
+SOURCE_HEADER: Final = "Longtasks-Source"  # the one store that was asked, while the other one does not answer
 DEFAULT_BODY_BYTES: Final = 64 * 1024
 _SHOWN_CHARACTERS: Final = 64  # of a client's key in an error
 

@@ -16,7 +16,7 @@ from tasks_app import commands, queries, url_prefix
 from tasks_app.api import describe
 from tasks_app.api.answers import event_data, started_data, task_data
 from tasks_app.api.lean import LeanViewSet
-from tasks_app.api.rendering import JSON, answer, to_json
+from tasks_app.api.rendering import JSON, SOURCE_HEADER, answer, to_json
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.api.serializers import (
     ListQuerySerializer,
@@ -85,8 +85,16 @@ class TaskViewSet(LeanViewSet):
         owner = self.caller.sees_owner
         preferred_seconds = read_preferred_wait(request.META) if "wait" not in query else None
         seconds = query.get("wait", preferred_seconds) or 0
-        snapshot = wait_for_end(read=lambda: queries.get_task(task_id=id, owner=owner), seconds=seconds)
+        found: list[queries.FoundTask] = []
+
+        def read() -> Snapshot:
+            found[:] = [queries.find_task(task_id=id, owner=owner)]
+            return found[0].snapshot
+
+        snapshot = wait_for_end(read=read, seconds=seconds)
         response = answer_if_changed(request, task_data(snapshot))
+        if found[0].only_source:
+            response[SOURCE_HEADER] = found[0].only_source
         if not snapshot.ended:
             response["Retry-After"] = str(poll_after_seconds(snapshot))
         if preferred_seconds is not None:

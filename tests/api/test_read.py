@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from tasks_app import queue
 from tasks_app.api import waiting
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
@@ -203,7 +204,7 @@ def test_the_history_tells_every_change(client: Client, start: Any, mirror: Call
     assert wrong_fields(assert_problem(client.get(f"/tasks/{task_id}/events?x=1"), 400)) == {"x"}
 
 
-def test_without_the_database_the_answer_is_503(client: Client, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_database_what_redis_does_not_know_is_503(client: Client, start: Any) -> None:
     from django.db import OperationalError
 
     task_id = start()
@@ -214,7 +215,10 @@ def test_without_the_database_the_answer_is_503(client: Client, start: Any, monk
     if connection.vendor != "mysql":
         pytest.skip("the error numbers are MySQL's")
     with connection.execute_wrapper(refuse):
+        known = client.get(f"/tasks/{task_id}")
+        queue.get_connection().delete(queue.job_key(task_id))
         response = client.get(f"/tasks/{task_id}")
+    assert (known.status_code, known["Longtasks-Source"]) == (200, "redis")
     assert_problem(response, 503)
     assert response["Retry-After"]
     assert b"internal" not in response.content

@@ -84,7 +84,10 @@ def _draw() -> Group:
     for worker in sorted({worker.name: worker for view in views for worker in view.workers}.values(), key=str):
         sign = f"{worker.beaten_at:%H:%M:%S} UTC" if worker.beaten_at else "?"
         workers.add_row(worker.name, worker.state, worker.task_id, f"{worker.rows:,}", sign)
-    return Group(table, "", workers, "", f"mirror: {lag_seconds:.1f} s behind")
+    last = [f"mirror: {lag_seconds:.1f} s behind"]
+    if any(view.is_redis_alone for view in views):
+        last.append("The database does not answer: who paused a queue, and why, is not known.")
+    return Group(table, "", workers, "", *last)
 
 
 def _pause(view: QueueView) -> str:

@@ -40,6 +40,10 @@ EXIT_CODES: Final = """exit codes:
   7  verify: something differs
 """
 POLL_SECONDS: Final = 0.2
+_ALONE: Final = {
+    "redis": "The database does not answer: this is what Redis alone knows.",
+    "database": "Redis does not answer: this is what the database alone knows.",
+}
 PIPE_WIDTH: Final = 160  # no id is broken where there is no terminal
 
 
@@ -112,7 +116,10 @@ class Command(BaseCommand):
             self.show(started.snapshot)
 
     def do_status(self, options: dict[str, Any]) -> None:
-        snapshot = queries.get_task(task_id=options["id"])
+        found = queries.find_task(task_id=options["id"])
+        snapshot = found.snapshot
+        if found.only_source:
+            self.stderr.write(_ALONE[found.only_source])
         if options["watch"]:
             self.watch(snapshot)
         else:

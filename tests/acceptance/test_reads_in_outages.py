@@ -1,0 +1,139 @@
+"""Reading while one store is away or hangs: what the other one knows is answered, and says so; only the rest is 503."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.acceptance.conftest import Guarded, make_guarded
+from tests.servers import IS_EMBEDDED, Server, create_servers
+from tests.stack import Answer
+
+ANSWER_SECONDS = 4.0  # two tries of a second each, and a machine that is busy
+SOURCE = "Longtasks-Source"
+
+pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite is no server that could be away")
+
+
+@pytest.fixture(scope="module")
+def outage_stack() -> Iterator[Guarded]:
+    """On servers of its own: an outage is one for all who use them. Queue low is paused, so its tasks stay open."""
+    database, redis_server = create_servers()
+    try:
+        database.start()
+        redis_server.start()
+        with make_guarded((database, redis_server), environment={"REDIS_TIMEOUT_SECONDS": "1"}) as guarded:
+            paused = guarded.stack.post("/queues/low/pause", {"reason": "maintenance"}, headers=guarded.admin)
+            assert paused.status == 200, paused
+            yield guarded
+    finally:
+        redis_server.remove()
+        database.remove()
+
+
+def ask(guarded: Guarded, path: str, headers: dict[str, str]) -> Answer:
+    began = time.monotonic()
+    answer = guarded.stack.get(path, headers=headers)
+    assert time.monotonic() - began < ANSWER_SECONDS, (path, answer)
+    return answer
+
+
+def wait_until_mirrored(guarded: Guarded, task_id: str) -> None:
+    guarded.stack.wait_for(
+        lambda: ask(guarded, f"/tasks/{task_id}/events", guarded.ann).json["events"],
+        deadline_seconds=30,
+        what=f"the mirror has task {task_id}",
+    )
+
+
+def ask_until_source(guarded: Guarded, path: str, source: str | None) -> Answer:
+    """Ask until every process of web has found out that a store is away, or back."""
+    answers: list[Answer] = []
+
+    def has_settled() -> bool:
+        answers[:] = [ask(guarded, path, guarded.ann) for _ in range(6)]
+        return all(each.status == 200 and each.headers.get(SOURCE) == source for each in answers)
+
+    guarded.stack.wait_for(has_settled, deadline_seconds=60, what=f"GET {path} is answered from {source}")
+    return answers[-1]
+
+
+def assert_unavailable(answer: Answer, store: str) -> None:
+    assert answer.status == 503, answer
+    assert answer.json["type"].endswith(f"{store}-unavailable"), answer
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+Way = tuple[Callable[[Server], None], Callable[[Server], None]]
+WAYS: dict[str, Way] = {"killed": (Server.kill, Server.start), "hangs": (Server.pause, Server.resume)}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> None:
+    guarded, stack = outage_stack, outage_stack.stack
+    before = guarded.start()
+    wait_until_mirrored(guarded, before)
+    begin, end = WAYS[way]
+    begin(stack.database)
+    try:
+        during = guarded.start()  # 201, as ever
+        for task_id in (before, during):
+            answer = ask(guarded, f"/tasks/{task_id}", guarded.ann)
+            assert (answer.status, answer.headers.get(SOURCE)) == (200, "redis"), answer
+            assert (answer.json["id"], answer.json["status"]) == (task_id, "queued")
+            again = ask(guarded, f"/tasks/{task_id}", {**guarded.ann, "If-None-Match": answer.headers["ETag"]})
+            assert (again.status, again.headers.get(SOURCE)) == (304, "redis")
+            assert ask(guarded, f"/tasks/{task_id}?wait=1", guarded.ann).status == 200
+            assert ask(guarded, f"/tasks/{task_id}", guarded.admin).status == 200
+            # Another's task is answered like one that does not exist.
+            assert_unavailable(ask(guarded, f"/tasks/{task_id}", guarded.bob), "store")
+        assert_unavailable(ask(guarded, f"/tasks/{uuid.uuid4()}", guarded.ann), "store")
+        assert ask(guarded, "/tasks/no-id", guarded.ann).status == 404
+
+        queues = ask(guarded, "/queues", guarded.admin)
+        assert (queues.status, queues.headers.get(SOURCE)) == (200, "redis")
+        low = next(queue for queue in queues.json["queues"] if queue["name"] == "low")
+        assert low["depth"] >= 2
+        assert low["pausedAt"] is not None
+        assert (low["pausedBy"], low["reason"]) == ("", "")
+
+        for path in ("/tasks", f"/tasks/{before}/events"):  # Redis has no list of tasks, and no history
+            assert_unavailable(ask(guarded, path, guarded.ann), "store")
+        assert_unavailable(stack.post(f"/tasks/{before}/cancel", {}, headers=guarded.ann), "store")
+
+        shown = stack.run_manage("task", "status", before, "--json")
+        assert shown.returncode == 0, shown
+        assert '"queued"' in shown.stdout
+        assert "The database does not answer: this is what Redis alone knows." in shown.stdout
+        assert "not known" in stack.run_manage("queues").stdout
+    finally:
+        end(stack.database)
+    ask_until_source(guarded, f"/tasks/{before}", None)
+    low = next(queue for queue in ask(guarded, "/queues", guarded.admin).json["queues"] if queue["name"] == "low")
+    assert (low["pausedBy"], low["reason"]) == ("root", "maintenance")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_redis_the_database_answers(outage_stack: Guarded, way: str) -> None:
+    guarded, stack = outage_stack, outage_stack.stack
+    task_id = guarded.start()
+    wait_until_mirrored(guarded, task_id)
+    begin, end = WAYS[way]
+    begin(stack.redis_server)
+    try:
+        answer = ask(guarded, f"/tasks/{task_id}", guarded.ann)
+        assert (answer.status, answer.headers.get(SOURCE)) == (200, "database"), answer
+        assert answer.json["status"] == "queued"
+        unknown = ask(guarded, f"/tasks/{uuid.uuid4()}", guarded.ann)
+        anothers = ask(guarded, f"/tasks/{task_id}", guarded.bob)
+        for refused in (unknown, anothers, ask(guarded, "/queues", guarded.ann)):
+            assert_unavailable(refused, "queue")
+        assert unknown.json["detail"] == anothers.json["detail"]
+        assert ask(guarded, "/tasks", guarded.ann).status == 200
+        assert ask(guarded, f"/tasks/{task_id}/events", guarded.ann).status == 200
+        start = stack.post("/tasks", {"name": "upload"}, headers=guarded.ann)
+        assert_unavailable(start, "queue")
+    finally:
+        end(stack.redis_server)
+    ask_until_source(guarded, f"/tasks/{task_id}", None)
