@@ -42,6 +42,7 @@ API_OPEN = _process.api_open == "1"
 INSTALLED_APPS = [
     "unfold",  # before the admin, whose templates it replaces
     "django.contrib.admin",
+    "tasks_app.apps.TasksAppConfig",  # before django.contrib.auth and django_rq, some of whose commands it replaces
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -50,7 +51,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "tasks_app.apps.TasksAppConfig",  # before django_rq, some of whose commands it replaces
     "django_rq",
     "catalog.apps.CatalogConfig",
 ]

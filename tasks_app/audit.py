@@ -1,6 +1,6 @@
 """The audit: who did what, through admin, API and CLI, as one list, newest first.
 
-Owns AuditEntry. Commands record what they have carried out; starts through the API are told by their tasks.
+Owns AuditEntry. Whatever carries out an operator's act records it; starts through the API are told by their tasks.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _start(
                     audit.record(
                         action=AuditEntry.Action.START,
                         source=source,
-                        actor=owner,
+                        actor=caller.actor or owner,
                         task_ids=[snapshot.id for snapshot in snapshots],
                     )
             except StoreUnavailable as error:

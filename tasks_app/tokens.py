@@ -22,9 +22,9 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q
 
-from tasks_app import column_limits, machine_numbers
+from tasks_app import audit, column_limits, machine_numbers
 from tasks_app.errors import StoreUnavailable
-from tasks_app.models import ApiToken
+from tasks_app.models import ApiToken, AuditEntry
 from tasks_app.owner_names import check_owner_name
 
 logger = logging.getLogger(__name__)
@@ -55,38 +55,56 @@ class Bearer:
 
 
 def create_token(
-    *, owner: str, scope: str, created_by: str = "", note: str = "", lifetime: timedelta | None = None
+    *,
+    owner: str,
+    scope: str,
+    created_by: str = "",
+    note: str = "",
+    lifetime: timedelta | None = None,
+    source: str = audit.CLI,
 ) -> tuple[ApiToken, str]:
-    """Make a token; returns its row and the secret itself, which is shown once and stored nowhere.
+    """Make a token, with its entry in the audit; returns its row and the secret, which is shown once and stored nowhere.
 
     Raises ValueError on an owner that is too long, or that people could take for another.
     """
     check_owner_name(owner, most=column_limits.OWNER)
     secret = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC)
-    token = ApiToken.objects.create(
-        owner=owner,
-        scope=ApiToken.Scope(scope),
-        note=note[: column_limits.length_of((ApiToken, "note"))],
-        digest=digest_of(secret),
-        prefix=secret[:SHOWN_CHARACTERS],
-        created_at=now,
-        created_by=column_limits.cut_actor(created_by),
-        expires_at=now + lifetime if lifetime is not None else None,
-    )
+    with transaction.atomic():
+        token = ApiToken.objects.create(
+            owner=owner,
+            scope=ApiToken.Scope(scope),
+            note=note[: column_limits.length_of((ApiToken, "note"))],
+            digest=digest_of(secret),
+            prefix=secret[:SHOWN_CHARACTERS],
+            created_at=now,
+            created_by=column_limits.cut_actor(created_by),
+            expires_at=now + lifetime if lifetime is not None else None,
+        )
+        audit.record(action=AuditEntry.Action.CREATE_TOKEN, source=source, actor=created_by, detail=_describe(token))
     logger.info("token %s… of %s made, scope %s", token.prefix, owner, scope, extra={"actor": created_by})
     return token, secret
 
 
-def revoke_token(*, token_id: int, actor: str = "") -> ApiToken:
-    """Revoke a token: no process takes it any more a minute later. Raises ApiToken.DoesNotExist."""
+def revoke_token(*, token_id: int, actor: str = "", source: str = audit.CLI) -> ApiToken:
+    """Revoke a token, with an entry in the audit: no process takes it any more a minute later.
+
+    One that is revoked already stays as it is. Raises ApiToken.DoesNotExist.
+    """
     with transaction.atomic():
         token = ApiToken.objects.select_for_update().get(pk=token_id)
         if token.revoked_at is None:
             token.revoked_at = datetime.now(UTC)
             token.save(update_fields=["revoked_at"])
+            audit.record(action=AuditEntry.Action.REVOKE_TOKEN, source=source, actor=actor, detail=_describe(token))
             logger.info("token %s… of %s revoked", token.prefix, token.owner, extra={"actor": actor})
     return token
+
+
+def _describe(token: ApiToken) -> str:
+    """Say which token it is, without its secret."""
+    until = f", until {token.expires_at:%Y-%m-%d %H:%M} UTC" if token.expires_at is not None else ""
+    return f"token {token.pk} {token.prefix}… of {token.owner}, scope {token.scope}{until}"
 
 
 def get_state(token: ApiToken) -> str:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from tasks_app import column_limits, tokens
+from tasks_app import audit, column_limits, tokens
 from tasks_app.admin.permissions import get_actor
 from tasks_app.models import ApiToken
 from tasks_app.owner_names import check_owner_name
@@ -74,6 +74,7 @@ class ApiTokenAdmin(ModelAdmin):
             note=obj.note,
             lifetime=expires_at - datetime.now(UTC) if expires_at else None,
             created_by=get_actor(request),
+            source=audit.ADMIN,
         )
         obj.pk = made.pk
         obj.prefix = made.prefix
@@ -84,7 +85,7 @@ class ApiTokenAdmin(ModelAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         token_ids = list(queryset.values_list("pk", flat=True))
         for token_id in token_ids:
-            tokens.revoke_token(token_id=token_id, actor=get_actor(request))
+            tokens.revoke_token(token_id=token_id, actor=get_actor(request), source=audit.ADMIN)
         text = ngettext(
             "%(count)d token is revoked; no process takes it any more within a minute.",
             "%(count)d tokens are revoked; no process takes them any more within a minute.",

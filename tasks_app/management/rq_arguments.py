@@ -5,7 +5,6 @@ Owns how their arguments are checked. Must not run a worker nor touch a queue: t
 
 from __future__ import annotations
 
-import getpass
 import logging
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +17,7 @@ from tasks_app import audit
 from tasks_app.errors import StoreUnavailable
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.job import TaskJob
+from tasks_app.management.actor import find_actor
 from tasks_app.queue import QUEUES
 from tasks_app.worker import TaskWorker
 
@@ -56,14 +56,10 @@ def check_classes(*, worker_class: str | None, job_class: str | None) -> None:
             )
 
 
-def record_in_audit(*, action: str, detail: str, source: str) -> None:
+def record_in_audit(*, action: str, detail: str, source: str, queue: str = "") -> None:
     """Note a command that Redis has carried out; a database that is unavailable is logged, not raised."""
     try:
-        actor = getpass.getuser()
-    except (KeyError, OSError):
-        actor = "cli"
-    try:
         with mapped_errors():
-            audit.record(action=action, source=source, actor=actor, detail=detail)
+            audit.record(action=action, source=source, actor=find_actor(), queue=queue, detail=detail)
     except StoreUnavailable as error:
         logger.warning("%r is not in the audit: %s", detail, error)

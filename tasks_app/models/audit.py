@@ -1,4 +1,4 @@
-"""Who did what: one row for each change that a person or a client asked for. Written by commands only."""
+"""Who did what: one row for each change that a person or a client asked for. Written through tasks_app.audit only."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class AuditEntry(models.Model):
         RESUME = "resume", _("resume queue")
         TRY_AGAIN = "try_again", _("try a set-aside item again")
         DROP = "drop", _("drop a set-aside item")
+        PRUNE = "prune", _("prune ended tasks")
+        CREATE_TOKEN = "create_token", _("create token")
+        REVOKE_TOKEN = "revoke_token", _("revoke token")
+        STAFF = "staff", _("change staff")
 
     class Source(models.TextChoices):
         ADMIN = "admin", _("admin")

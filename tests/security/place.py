@@ -24,7 +24,7 @@ from tasks_app import commands, queue, set_aside, tokens
 from tasks_app.callers import WRITE, Caller
 from tasks_app.commands import NewTask
 from tasks_app.mirror import Mirror
-from tasks_app.models import ApiToken, SetAsideItem, TaskCheckpoint, TaskRecord
+from tasks_app.models import ApiToken, AuditEntry, SetAsideItem, TaskCheckpoint, TaskRecord
 from tests.catalog.conftest import upload
 from tests.security.callers import OTHER, OWNER
 from tests.security.doors import Door
@@ -52,12 +52,14 @@ class Place:
         self._dump: dict[bytes, bytes] = {}
         self._ends: dict[bytes, int] = {}
         self._seen: dict[str, Any] = {}
+        self.audit_entries = 0  # that there were when it was kept
 
     def keep(self) -> None:
         """What Redis holds now is what `restored` goes back to."""
         self._dump = self._look_at_redis()
         self._ends = {key: self._redis.pttl(key) for key in self._dump}
         self._seen = self.look()
+        self.audit_entries = AuditEntry.objects.count()
 
     @contextmanager
     def restored(self) -> Iterator[None]:

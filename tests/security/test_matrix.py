@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from tasks_app.models import ApiToken
+from tasks_app.models import ApiToken, AuditEntry
 from tests.security import rules
 from tests.security.callers import Caller, make_callers
 from tests.security.doors import STREAM, Door, list_doors
@@ -89,6 +89,9 @@ def _try(place: Place, door: Door, caller: Caller, rule: Rule, never: list[str])
         response = place.send(caller.client, door)
         if getattr(rule, "changes", False) and may and door.method == "POST" and not place.has_changed():
             yield "it should have changed something"
+        if getattr(rule, "changes", False) and may and door.method == "POST" and door.route not in rules.NOT_AUDITED:
+            if AuditEntry.objects.count() == place.audit_entries:
+                yield "it leaves no entry in the audit"
     caller.client.cookies = SimpleCookie(cookies)
     if response.status_code not in statuses:
         yield f"answers {response.status_code} ({response.headers.get('Location', '')}) instead of {set(statuses)}"

@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks_app import pruning
+from tasks_app import audit, pruning
 from tasks_app.errors import LongtasksError
 from tasks_app.infrastructure import is_infrastructure_error
+from tasks_app.management.actor import find_actor
+from tasks_app.models import AuditEntry
 
 AWAY: Final = 6
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -39,6 +41,10 @@ class Command(BaseCommand):
         pruned = pruning.Pruned()
         before = datetime.now(UTC) - options["older_than"]
         try:
+            if not options["dry_run"]:
+                # First, for what follows are many transactions: whatever ends it, the audit has it.
+                detail = f"tasks that ended before {before:%Y-%m-%d %H:%M} UTC"
+                audit.record(action=AuditEntry.Action.PRUNE, source=audit.CLI, actor=find_actor(), detail=detail)
             for so_far in pruning.prune(ended_before=before, chunk_tasks=options["chunk"], dry_run=options["dry_run"]):
                 pruned = so_far
                 if options["pause_ms"]:

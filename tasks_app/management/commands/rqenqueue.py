@@ -11,10 +11,11 @@ import django_rq
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks_app import queue
+from tasks_app import audit, queue
 from tasks_app.errors import LongtasksError
 from tasks_app.management.arguments import text
-from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, check_queue_name
+from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, check_queue_name, record_in_audit
+from tasks_app.models import AuditEntry
 
 
 class Command(BaseCommand):
@@ -46,4 +47,6 @@ class Command(BaseCommand):
                 job = django_rq.get_queue(name).enqueue_call(function, args=tuple(arguments), timeout=timeout)
         except LongtasksError as error:
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
+        detail = f"rqenqueue {function}, job {job.id}"
+        record_in_audit(action=AuditEntry.Action.START, queue=name, detail=detail, source=audit.CLI)
         self.stdout.write(f"Job {job.id} created")

@@ -7,6 +7,7 @@ import sys
 import time
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterable
+from dataclasses import replace
 from textwrap import indent
 from typing import Any, Final, NoReturn
 
@@ -109,7 +110,8 @@ class Command(BaseCommand):
         body = {"name": options["name"], "priority": options["priority"], "params": params}
         if options["description"]:
             body["description"] = options["description"]
-        started = commands.start_task(task=read_new_task(body), caller=COMMAND_LINE, source=audit.CLI)
+        caller = replace(COMMAND_LINE, actor=find_actor())
+        started = commands.start_task(task=read_new_task(body), caller=caller, source=audit.CLI)
         if options["wait"]:
             self.watch(started.snapshot)
         else:

@@ -1,0 +1,16 @@
+"""`manage.py changepassword`: Django's own, with an entry in the audit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.management.commands import changepassword
+
+from tasks_app.management.actor import find_actor
+from tasks_app.staff_audit import recorded_saves
+
+
+class Command(changepassword.Command):
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        with recorded_saves(change="given another password", actor=find_actor()):
+            return super().handle(*args, **options)

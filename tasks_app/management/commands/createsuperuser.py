@@ -1,0 +1,16 @@
+"""`manage.py createsuperuser`: Django's own, with an entry in the audit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.management.commands import createsuperuser
+
+from tasks_app.management.actor import find_actor
+from tasks_app.staff_audit import recorded_saves
+
+
+class Command(createsuperuser.Command):
+    def handle(self, *args: Any, **options: Any) -> None:
+        with recorded_saves(change="added", actor=find_actor()):
+            super().handle(*args, **options)
