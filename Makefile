@@ -138,6 +138,10 @@ messages: debian-packages .venv/.dev ## collect the words of the code into the c
 	@for app in tasks_app catalog; do (cd $$app && ../.venv/bin/python -P -m django makemessages -l en -l es --no-location --no-obsolete && \
 		for po in locale/*/LC_MESSAGES/django.po; do msgfmt --check-format -o $${po%.po}.mo $$po; done); done
 
+.PHONY: sql
+sql: debian-packages .venv/.dev .venv/.full ## after a migration: write catalog/sql/ anew, on a MariaDB of its own
+	@.venv/bin/python -m tests.catalog.write_sql
+
 .PHONY: format
 format: .venv/.dev ## let ruff format and fix what it can
 	.venv/bin/ruff check --fix .

@@ -31,8 +31,8 @@ ORDER_ITEMS = ((1, 2, 3), (1, 1, 1), (2, 3, 12), (3, 1, 2), (3, 4, 1), (4, 3, 6)
 """User, product, quantity."""
 
 
-def load_test_context() -> dict[str, int]:
-    """Insert the rows that are not there yet; return how many of each table that were."""
+def make_rows() -> tuple[list[User], list[Product], list[OrderItem]]:
+    """Return the rows, unsaved: parents first."""
     users = [
         User(
             id=number,
@@ -76,6 +76,12 @@ def load_test_context() -> dict[str, int]:
         )
         for number, (user, product, quantity) in enumerate(ORDER_ITEMS, start=1)
     ]
+    return users, products, order_items
+
+
+def load_test_context() -> dict[str, int]:
+    """Insert the rows that are not there yet; return how many of each table that were."""
+    users, products, order_items = make_rows()
     with transaction.atomic():
         before = {model._meta.db_table: model.objects.filter(task_id=CONTEXT_ID).count() for model in MODELS}
         User.objects.bulk_create(users, ignore_conflicts=True)

@@ -14,6 +14,7 @@ from django.http import QueryDict
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ValidationError
 
+from catalog import sql_scripts
 from longtasks import debug_pages, middleware
 from longtasks.bounded_request import BoundedRequest
 from longtasks.logs import JsonFormatter, TextFormatter
@@ -505,6 +506,12 @@ def _task_type_cases() -> list[Case]:
             lambda text: error_text.error_line(ValueError(text)),
             texts("x", "\n", "\u2028"),
             ("tasks_app/error_text.py:_LINE_BREAKS",),
+        ),
+        Case(
+            "sql_scripts' lines of a table",
+            sql_scripts._break_lines,
+            texts("x", ", ", ", `x", ", `x` ", ", CONSTRAINT"),
+            ("catalog/sql_scripts.py:_NEXT_COLUMN",),
         ),
         Case("error_text.describe_value", error_text.describe_value, texts("x", "\n", "\udce9")),
         Case(
