@@ -129,6 +129,10 @@ load-artillery: .venv/.embedded .venv/.load ## the original's two Artillery file
 	@.venv/bin/python -m loadtests artillery loadtests/artillery/responsiveness.yaml $(ARGS)
 	@.venv/bin/python -m loadtests artillery loadtests/artillery/gradual.yaml $(ARGS)
 
+.PHONY: load-test
+load-test: debian-packages .venv/.dev .venv/.full .venv/.load ## the document's Artillery files on a stack of its own, analysed; writes docs/load-test.md (5 min, ARGS=--quick: a try)
+	@.venv/bin/python -m loadtests.analysis $(ARGS)
+
 .PHONY: screenshots
 screenshots: debian-packages .venv/.dev .venv/.full ## take docs/screenshots anew, from a live stack
 	@.venv/bin/python -m tests.browser.screenshots

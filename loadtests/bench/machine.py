@@ -37,9 +37,9 @@ def describe_machine() -> dict[str, Any]:
 
 def busy_cores(*, seconds: float = 1.0) -> float:
     """How many cores are in use right now; before the bench starts anything, that is by somebody else."""
-    before = _cpu_ticks()
+    before = cpu_ticks()
     time.sleep(seconds)
-    after = _cpu_ticks()
+    after = cpu_ticks()
     busy, total = (now - then for now, then in zip(after, before, strict=True))
     return (os.cpu_count() or 1) * busy / total if total else 0.0
 
@@ -54,7 +54,7 @@ def require_tools() -> None:
         raise BenchError(str(error)) from error
 
 
-def _cpu_ticks() -> tuple[int, int]:
+def cpu_ticks() -> tuple[int, int]:
     """Busy and all ticks of all cores since the start of the machine."""
     ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
