@@ -70,7 +70,11 @@ def test_a_mean_is_judged_by_the_goal(figures: dict[str, Any]) -> None:
 def test_what_went_wrong_is_on_the_page(figures: dict[str, Any]) -> None:
     goal = next(run for run in figures["runs"] if run["load"] == "responsiveness" and run["tool"] == "k6")
     goal["counters"] |= {"http.codes.201": 5, "http.requests": 12, "http.codes.503": 4, "errors.ETIMEDOUT": 3}
-    figures["othersCores"], figures["artillery"] = 1.4, ""
+    figures["othersCores"], figures["artillery"] = 0.0, ""
+    for run in figures["runs"]:
+        run["othersCores"] = 0.1
+    assert "Nothing else was at work." in unfolded(figures)
+    goal["othersCores"] = 1.4
     figures["runs"] = [run for run in figures["runs"] if run["tool"] == "k6"]
     page = to_page(figures)
     assert "to 5 of 12 at 2,000 a second" in unfolded(figures)
