@@ -41,18 +41,19 @@ if _host.startswith("unix:"):
 else:
     bind = f"[{_host}]:{_variables['port']}" if ":" in _host else f"{_host}:{_variables['port']}"
 workers = int(_variables["web_workers"])
-# Quick requests are answered by the event loop, side by side; a thread gets complete ones only.
-worker_class = "longtasks.together_worker.TogetherWorker"
+# Quick requests are answered by the event loop, side by side, and those that wait are held there; a thread gets
+# complete ones only.
+worker_class = "longtasks.holding_worker.HoldingWorker"
 threads = int(_variables["web_threads"])
 backlog = 2048
-# A connection is a file, and many systems allow 1024 of them unless asked.
-worker_connections = 1000
+# Half of them may be held requests. A connection is a file, and many systems allow 1024 of them unless asked.
+worker_connections = 4000
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 4 * worker_connections)), _hard))
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 2 * worker_connections)), _hard))
 # Each worker opens its own connections and, on HUP, loads the new code.
 preload_app = False
 
-# ?wait= holds a request for up to 20 s; HUP and TERM wait for it before its worker ends.
+# HUP and TERM wait for requests that threads still work on; those that are held are answered at once.
 timeout = 60
 graceful_timeout = 30
 keepalive = 75

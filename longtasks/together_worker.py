@@ -1,8 +1,8 @@
 """gunicorn's worker of web: its event loop answers quick requests itself, those that are ready side by side.
 
 Owns which requests are quick. To hand a request to a thread and back costs two switches, more than Django and DRF do;
-and what each thread asks of Redis goes and is synced to disk alone. Requests that may take long (pages, lists, ?wait=)
-go to PatientWorker's threads as ever. Must not import Django: gunicorn's parent loads it.
+and what each thread asks of Redis goes and is synced to disk alone. Requests that may take long (pages, lists) go to
+PatientWorker's threads as ever. Must not import Django: gunicorn's parent loads it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,20 @@ import re
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from longtasks.patient_worker import SEND_SECONDS, PatientConnection, PatientWorker
 from longtasks.request_head import problem_answer
 
-# What asks Redis once, and the database by primary key if at all.
-QUICK: Final = re.compile(rb"(?:POST /tasks|GET /tasks/[0-9a-fA-F-]{36}) HTTP/1\.1\r\n")
-_PREFERS: Final = re.compile(rb"\r\nprefer:", re.IGNORECASE)  # to wait
+# What asks Redis once, and the database by primary key if at all; then it may wait, which costs the loop nothing.
+QUICK: Final = re.compile(rb"(?:POST /tasks|(?:GET|HEAD) /tasks/[0-9a-fA-F-]{36})(?:\?wait=[0-9]{1,2})? HTTP/1\.1\r\n")
 ROUND_REQUESTS: Final = 64  # at once; the others wait for the next round
 SLOW_SECONDS: Final = 0.5  # a round that took longer has met a Redis or a database that hangs
 THREADED_SECONDS: Final = 5.0  # until the next try; a loop that stands still answers nobody, not even /health/live
 
 HELD_BACK_SECONDS: Final = 1.0  # who is refused for sending too many is told so a little later, and sends fewer
-
-Calls = Sequence[Callable[[], None]]
 
 
 class AnsweringSocket(socket.socket):
@@ -81,13 +78,15 @@ class TogetherConnection(PatientConnection):
     """A connection that knows whether its request is a quick one."""
 
     is_quick = False
+    request_bytes = 0  # of the request that is being answered
 
     def __init__(self, cfg: Any, sock: Any, client: Any, server: Any) -> None:
         super().__init__(cfg, AnsweringSocket(fileno=sock.detach()), client, server)
 
     def hand_over(self) -> bytes:
         request = super().hand_over()
-        self.is_quick = bool(QUICK.match(request)) and not _PREFERS.search(request, 0, request.index(b"\r\n\r\n") + 2)
+        self.is_quick = bool(QUICK.match(request))
+        self.request_bytes = len(request)
         return request
 
 
@@ -116,7 +115,7 @@ class TogetherWorker(PatientWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ready: deque[TogetherConnection] = deque()
-        self._run_together: Callable[[Calls], object] | None = None
+        self._run_together: Callable[..., object] | None = None
         self._find_wait_seconds: Callable[[bytes, str], float] | None = None
         self._held_back: deque[tuple[float, int, TogetherConnection]] = deque()
 
@@ -178,12 +177,19 @@ class TogetherWorker(PatientWorker):
         # A busy loop comes by seldom: clients who come by the hundred would wait for seconds, one for each pass.
         self.accepts_at_once = max(1, len(conns) // 4)
         began = time.monotonic()
-        self._run_together([partial(self._answer, conn) for conn in conns])
+        self._run_together(
+            [partial(self._answer, conn) for conn in conns],
+            on_pause=lambda index, paused, wait: self.hold(conns[index], paused, wait),
+        )
         if time.monotonic() - began > SLOW_SECONDS:
             self._threaded_until = time.monotonic() + THREADED_SECONDS
             waiting, self._ready = self._ready, deque()
             for conn in waiting:
                 self.enqueue_req(conn)
+
+    def hold(self, conn: TogetherConnection, paused: Any, wait: Any) -> bool:
+        """Tell whether a request that wants to wait is held; here none is."""
+        return False
 
     def _answer(self, conn: TogetherConnection) -> None:
         conn.sock.hold()

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from settings.addresses import UNIX
 from settings.env import ROOT, Process, load
 
-STOP_SECONDS = 30  # ?wait= holds a request for up to 20 s
+STOP_SECONDS = 30  # for requests that are under way
 
 
 def gunicorn_command() -> list[str]:

@@ -30,7 +30,7 @@ from tasks_app import column_limits, events
 from tasks_app.clock import clock
 from tasks_app.errors import QueueFull, QueueUnavailable, UnknownQueue
 from tasks_app.events import Snapshot
-from tasks_app.line import AWAY, Line, NotNow
+from tasks_app.line import AWAY, Line, NotNow, Paused
 
 Result = TypeVar("Result")
 
@@ -203,12 +203,19 @@ def enqueue_tasks(
     )
 
 
-def run_together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
+def run_together(
+    calls: Sequence[Callable[[], Result]], *, on_pause: Callable[[int, Paused, Any], bool] | None = None
+) -> list[Result | None]:
     """Run calls that start tasks or read snapshots side by side in this thread: their commands go to Redis in one go.
 
     See `Line.run_together`.
     """
-    return _line.run_together(calls)
+    return _line.run_together(calls, on_pause=on_pause)
+
+
+def resume(paused: Sequence[tuple[Paused, Any]]) -> None:
+    """Continue calls that have paused in `run_together`, each with its value. See `Line.resume`."""
+    _line.resume(paused)
 
 
 def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:

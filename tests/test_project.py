@@ -127,7 +127,7 @@ def test_gunicorn_takes_its_configuration() -> None:
     }
     assert (lines["bind"], lines["worker_class"], lines["preload_app"]) == (
         "['127.0.0.1:3000']",
-        "longtasks.together_worker.TogetherWorker",
+        "longtasks.holding_worker.HoldingWorker",
         "False",
     )
     assert lines["accesslog"] == "None"

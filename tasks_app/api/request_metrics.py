@@ -21,7 +21,10 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 REQUESTS: Final = Counter("longtasks_http_requests", "Requests answered.", ("route", "method", "code"))
 SECONDS: Final = Histogram(
-    "longtasks_http_request_seconds", "From the first middleware to the answer.", ("route", "method"), buckets=BOUNDS
+    "longtasks_http_request_seconds",
+    "From the first middleware to the answer, without the wait that a client asked for.",
+    ("route", "method"),
+    buckets=BOUNDS,
 )
 
 
@@ -40,11 +43,12 @@ class RequestMetricsMiddleware:
         match = request.resolver_match
         route = match.route if match is not None else ""
         method = request.method
+        seconds = perf_counter() - began - getattr(request, "waited_seconds", 0.0)
         try:
             self._counters[route, method, response.status_code]()
-            self._observers[route, method](perf_counter() - began)
+            self._observers[route, method](seconds)
         except KeyError:
-            self._count_first(route, method, response.status_code, perf_counter() - began)
+            self._count_first(route, method, response.status_code, seconds)
         return response
 
     def _count_first(self, route: str, method: str | None, code: int, seconds: float) -> None:

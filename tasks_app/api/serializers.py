@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
+from django.http import QueryDict
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
@@ -207,7 +210,7 @@ class ListQuerySerializer(serializers.Serializer[Any]):
 
 
 class WaitQuerySerializer(serializers.Serializer[Any]):
-    """The query parameters of GET /tasks/{id}."""
+    """The query parameters of POST /tasks and GET /tasks/{id}."""
 
     wait = serializers.IntegerField(
         required=False,
@@ -252,10 +255,27 @@ def read_idempotency_key(meta: dict[str, Any]) -> str:
     return key
 
 
-def read_preferred_wait(meta: dict[str, Any]) -> float | None:
-    """Return the seconds of `Prefer: wait=S`; None without it. A preference that is no number is passed over."""
+@dataclass(frozen=True, slots=True)
+class WantedWait:
+    """How long a request is ready to wait, and what Preference-Applied says of it: None where no header asked."""
+
+    seconds: float = 0.0
+    preference: str | None = None
+
+
+def read_wait(meta: Mapping[str, Any], query: QueryDict) -> WantedWait:
+    """Return the wait that `?wait=` asks for, which wins, or `Prefer: wait=S`; raise ValidationError for a wrong `?wait=`.
+
+    A preference that is no number is passed over, as are other query parameters.
+    """
+    if "wait" in query:
+        asked = QueryDict(mutable=True)
+        asked.setlist("wait", query.getlist("wait"))
+        return WantedWait(read_query(asked, WaitQuerySerializer)["wait"])
     for preference in meta.get("HTTP_PREFER", "")[:_PREFER_CHARACTERS].split(","):
-        name, _, value = preference.partition("=")
-        if name.strip().lower() == "wait" and value.strip().isdecimal():
-            return float(min(int(value.strip()[:6]), WAIT_SECONDS))
-    return None
+        name, _, value = preference.partition(";")[0].partition("=")
+        value = value.strip().strip('"')
+        if name.strip().lower() == "wait" and value.isdecimal():
+            seconds = min(int(value[:6]), WAIT_SECONDS)
+            return WantedWait(seconds, f"wait={seconds}")
+    return WantedWait()

@@ -12,7 +12,7 @@ from django.utils.http import parse_etags
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from tasks_app import commands, queries, url_prefix
+from tasks_app import commands, queries, queue, url_prefix
 from tasks_app.api import describe
 from tasks_app.api.answers import event_data, started_data, task_data
 from tasks_app.api.lean import LeanViewSet
@@ -25,10 +25,11 @@ from tasks_app.api.serializers import (
     read_bulk,
     read_idempotency_key,
     read_new_task,
-    read_preferred_wait,
     read_query,
+    read_wait,
 )
 from tasks_app.api.waiting import wait_for_end
+from tasks_app.errors import QueueUnavailable
 from tasks_app.events import CANCELED, STOPPED, Snapshot
 from tasks_app.records import to_snapshot
 from tasks_app.task_search import TaskFilter, find_tasks
@@ -42,16 +43,22 @@ class TaskViewSet(LeanViewSet):
 
     @describe.start
     def create(self, request: Request) -> HttpResponse:
+        wait = read_wait(request.META, request.query_params)
         started = commands.start_task(
             task=read_new_task(self.read_body(request)),
             caller=self.caller,
             request_id=get_request_id(request._request),
             idempotency_key=read_idempotency_key(request.META),
         )
-        snapshot = started.snapshot
-        headers = {"Location": url_prefix.add(f"/tasks/{snapshot.id}")}
+        task_id = started.snapshot.id
+        snapshot, has_waited = wait_for_end(
+            request._request, started.snapshot, read=lambda: read_started(task_id), seconds=wait.seconds
+        )
+        headers = {"Location": url_prefix.add(f"/tasks/{task_id}")}
         if started.replayed:
             headers["Idempotency-Replayed"] = "true"
+        if has_waited and wait.preference is not None:
+            headers["Preference-Applied"] = wait.preference
         return answer(started_data(snapshot), status=201, headers=headers)
 
     @describe.list_
@@ -81,24 +88,23 @@ class TaskViewSet(LeanViewSet):
 
     @describe.show
     def retrieve(self, request: Request, id: str) -> HttpResponse:
-        query = read_query(request.query_params, WaitQuerySerializer)
+        read_query(request.query_params, WaitQuerySerializer)
+        wait = read_wait(request.META, request.query_params)
         owner = self.caller.sees_owner
-        preferred_seconds = read_preferred_wait(request.META) if "wait" not in query else None
-        seconds = query.get("wait", preferred_seconds) or 0
         found: list[queries.FoundTask] = []
 
         def read() -> Snapshot:
             found[:] = [queries.find_task(task_id=id, owner=owner)]
             return found[0].snapshot
 
-        snapshot = wait_for_end(read=read, seconds=seconds)
+        snapshot, has_waited = wait_for_end(request._request, read(), read=read, seconds=wait.seconds)
         response = answer_if_changed(request, task_data(snapshot))
         if found[0].only_source:
             response[SOURCE_HEADER] = found[0].only_source
         if not snapshot.ended:
             response["Retry-After"] = str(poll_after_seconds(snapshot))
-        if preferred_seconds is not None:
-            response["Preference-Applied"] = f"wait={preferred_seconds:.0f}"
+        if has_waited and wait.preference is not None:
+            response["Preference-Applied"] = wait.preference
         return response
 
     @describe.cancel
@@ -135,6 +141,14 @@ class BulkViewSet(LeanViewSet):
         headers = {"Idempotency-Replayed": "true"} if started.replayed else None
         body = {"success": True, "tasks": [task_data(snapshot) for snapshot in started.snapshots]}
         return answer(body, status=201, headers=headers)
+
+
+def read_started(task_id: str) -> Snapshot | None:
+    """Return a task that was just started as Redis knows it; None where Redis does not know it, or does not answer."""
+    try:
+        return queue.get_snapshot(task_id)
+    except QueueUnavailable:
+        return None
 
 
 def answer_if_changed(request: Request, data: Any) -> HttpResponse:

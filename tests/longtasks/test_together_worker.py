@@ -93,7 +93,10 @@ def test_a_client_that_does_not_read_is_one_that_is_gone(tmp_path: Path) -> None
     [
         (b"POST /tasks HTTP/1.1\r\n", True),
         (b"GET /tasks/%b HTTP/1.1\r\n" % ID, True),
-        (b"GET /tasks/%b?wait=20 HTTP/1.1\r\n" % ID, False),
+        (b"HEAD /tasks/%b HTTP/1.1\r\n" % ID, True),
+        (b"GET /tasks/%b?wait=20 HTTP/1.1\r\n" % ID, True),
+        (b"POST /tasks?wait=5 HTTP/1.1\r\n", True),
+        (b"POST /tasks?wait=5&wait=6 HTTP/1.1\r\n", False),
         (b"GET /tasks HTTP/1.1\r\n", False),
         (b"GET /tasks/%b/events HTTP/1.1\r\n" % ID, False),
         (b"POST /tasks/bulk HTTP/1.1\r\n", False),

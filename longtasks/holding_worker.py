@@ -1,0 +1,124 @@
+"""gunicorn's worker of web: requests that wait for a task's end (`?wait=`, `Prefer: wait`) are held in its event loop.
+
+Owns the held requests: how many there may be, and that each is resumed exactly once: at its task's end, at its deadline,
+when its client leaves or when the worker is to end. A held request is a paused call (tasks_app/line.py): it has no thread
+and no connection to the database. Must not import Django: gunicorn's parent loads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from longtasks.together_worker import ROUND_REQUESTS, TogetherConnection, TogetherWorker
+
+PLACES: Final = 2000  # of a process; who finds none is answered at once
+HELD_BYTES: Final = 32 * 1024 * 1024  # of the held requests of a process together
+OVERDUE_SECONDS: Final = 0.5  # after a deadline, for a watcher that still waits for Redis
+_SWEEP_SECONDS: Final = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """A request that waits; `watch` is None until the watcher knows of it."""
+
+    conn: TogetherConnection
+    paused: Any
+    deadline: float
+    watch: Any = None
+
+
+class HoldingWorker(TogetherWorker):
+    """Holds requests that wait for a task's end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._held: set[Held] = set()
+        self._held_bytes = 0
+        self._woken: deque[tuple[Any, Any]] = deque()
+        self._resume: Callable[[Sequence[tuple[Any, Any]]], None] | None = None
+        self._watcher: Any = None
+        self._sweeps_after = 0.0
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Half of the connections stay for requests that do not wait.
+        self._places = min(PLACES, self.worker_connections // 2, files // 2)
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        from tasks_app.end_watcher import EndWatcher, Watch
+        from tasks_app.queue import resume
+
+        self._watcher, self._make_watch, self._resume = EndWatcher(), Watch, resume
+
+    def hold(self, conn: TogetherConnection, paused: Any, wait: Any) -> bool:
+        """Hold a request until its task ends. False where it cannot: there is no place, or this worker is to end."""
+        if not self.alive or len(self._held) >= self._places or self._held_bytes + conn.request_bytes > HELD_BYTES:
+            return False
+        held = Held(conn, paused, wait.deadline)
+        try:
+            self.poller.register(conn.sock, 1, partial(self._on_readable, held))  # selectors.EVENT_READ
+        except (OSError, ValueError):
+            return False
+        self._held.add(held)
+        self._held_bytes += conn.request_bytes
+        held.watch = self._make_watch(
+            wait.task_id, wait.deadline, lambda snapshot: self.method_queue.defer(self._wake, held, snapshot)
+        )
+        self._watcher.watch(held.watch)
+        return True
+
+    def _wake(self, held: Held, snapshot: Any) -> None:
+        """Let a request be answered with `snapshot`, None: with what it knew when it began to wait."""
+        if held not in self._held:
+            return  # it was woken by something else before
+        self._held.remove(held)
+        self._held_bytes -= held.conn.request_bytes
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(held.conn.sock)
+        self._woken.append((held.paused, snapshot))
+
+    def _wake_early(self, held: Held) -> None:
+        self._watcher.drop(held.watch)
+        self._wake(held, None)
+
+    def _on_readable(self, held: Held, client: Any) -> None:
+        """The client has closed its end, or sends ahead."""
+        try:
+            data = held.conn.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            # Its next request stays in the socket, bounded by the kernel, until this one is answered.
+            self.poller.unregister(client)
+        else:
+            # It may have closed its sending half alone: it is answered, and if it is gone, that costs nothing.
+            self._wake_early(held)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(0 if self._woken else timeout)
+        if self._woken:
+            assert self._resume is not None
+            self._resume([self._woken.popleft() for _ in range(min(len(self._woken), ROUND_REQUESTS))])
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        now = time.monotonic()
+        if now >= self._sweeps_after:
+            self._sweeps_after = now + _SWEEP_SECONDS
+            for held in [held for held in self._held if held.deadline + OVERDUE_SECONDS < now]:
+                self._wake_early(held)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """A worker that is to end answers all who wait, with what is known."""
+        super()._cap_keepalive(deadline)
+        for held in list(self._held):
+            self._wake_early(held)

@@ -1,0 +1,201 @@
+"""Many POSTs that wait for their tasks' ends: prints tables (Markdown) of what they cost web, and what others see meanwhile.
+
+`python -m tests.benchmarks.waiting_posts [--waiters 1000] [--rounds 3] [--seconds 8] [--rate 50]`. The production settings
+on a MariaDB and a Redis of its own. A queue is paused, so that all waiters wait at once; others ask at a fixed rate, as in
+good_clients.py, without and with the waiters in turns, and in the calibration against a server that does nothing. Then the
+queue is resumed, and every waiter must get a 201 with the rows of its task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.benchmarks.good_clients import CALIBRATION, ask_at_rate, calibrate, compose, p99
+from tests.servers import create_servers
+from tests.stack import ProcfileStack
+
+WAIT_SECONDS: Final = 60
+PRODUCTION: Final = {
+    "DJANGO_SETTINGS_MODULE": "settings.production",
+    "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1",
+    "HTTPS_ONLY": "0",
+    "API_OPEN": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the processes of web use together."""
+
+    threads: int
+    rss_mib: float
+    sockets: int
+
+    @staticmethod
+    def read(stack: ProcfileStack) -> Usage:
+        threads = rss_kib = sockets = 0
+        for pid in stack.child_pids("web"):
+            status = dict(
+                line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
+            )
+            threads += int(status["Threads"])
+            rss_kib += int(status["VmRSS"].split()[0])
+            sockets += sum(1 for fd in os.scandir(f"/proc/{pid}/fd") if is_socket(fd.path))
+        return Usage(threads, rss_kib / 1024, sockets)
+
+
+def is_socket(path: str) -> bool:
+    try:
+        return os.readlink(path).startswith("socket:")
+    except OSError:
+        return False
+
+
+@dataclass
+class Seen:
+    """What the others saw in one case, over all rounds."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    p99s: list[float] = field(default_factory=list)
+    others: int = 0  # answers that were neither 200 nor 201
+
+
+class Waiters:
+    """Clients that each send one POST and read its one answer."""
+
+    def __init__(self, stack: ProcfileStack, token: str, *, count: int) -> None:
+        self._stack, self._token, self.count = stack, token, count
+        self._streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def send(self) -> None:
+        body = json.dumps({"name": "upload", "params": {"numRecords": 1}, "priority": "high"}).encode()
+        request = compose("POST", f"/tasks?wait={WAIT_SECONDS}", self._token, body)
+        for _ in range(self.count):
+            streams = await asyncio.open_connection("127.0.0.1", self._stack.port)
+            streams[1].write(request)
+            self._streams.append(streams)
+
+    async def read(self) -> list[tuple[int, dict[str, Any]]]:
+        return await asyncio.gather(*(self._read_one(*streams) for streams in self._streams))
+
+    async def _read_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, dict[str, Any]]:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        body = json.loads(await reader.readexactly(length))
+        writer.close()
+        return int(head[9:12]), body
+
+
+async def measure_round(
+    stack: ProcfileStack, *, token: str, task_id: str, count: int, rate: float, seconds: float, results: dict[str, Any]
+) -> None:
+    usages: dict[str, list[Usage]] = results["usages"]
+    seen: dict[str, Seen] = results["seen"]
+
+    async def ask(case: str) -> None:
+        measured = await ask_at_rate(stack.port, token=token, task_id=task_id, rate=rate, seconds=seconds)
+        note(seen, case, measured)
+
+    loop = asyncio.get_running_loop()
+    await ask("without waiters")
+    usages.setdefault("before", []).append(Usage.read(stack))
+    await loop.run_in_executor(None, stack.manage, "queue", "pause", "high")
+    waiters = Waiters(stack, token, count=count)
+    await waiters.send()
+    redis = stack.redis()
+    while redis.llen("rq:queue:high") < count:
+        await asyncio.sleep(0.05)
+    await ask(f"with {count} waiters")
+    usages.setdefault(f"while {count} wait", []).append(Usage.read(stack))
+    began = time.monotonic()
+    await loop.run_in_executor(None, stack.manage, "queue", "resume", "high")
+    answers = await waiters.read()
+    results["answered_seconds"].append(time.monotonic() - began)
+    for status, body in answers:
+        assert (status, body["status"], body["insertedRecords"]) == (
+            201,
+            "finished",
+            {"users": 1, "products": 1, "order_items": 1},
+        ), body
+    usages.setdefault("after", []).append(Usage.read(stack))
+
+
+def note(seen: dict[str, Seen], case: str, measured: Any) -> None:
+    one = seen.setdefault(case, Seen())
+    one.milliseconds += measured.milliseconds
+    one.p99s.append(p99(measured.milliseconds))
+    one.others += sum(count for status, count in measured.statuses.items() if status not in ("200", "201"))
+
+
+def main(*, waiters: int, rounds: int, seconds: float, rate: float) -> None:
+    database, redis_server = create_servers()
+    stack = None
+    try:
+        for server in (database, redis_server):
+            server.start()
+        stack = ProcfileStack(database=database, redis_server=redis_server, environment=PRODUCTION)
+        stack.start()
+        made = json.loads(stack.manage("token", "create", "good", "--scope", "write", "--json").splitlines()[-1])
+        token = made["token"]
+        started = stack.post("/tasks", {"name": "upload"}, headers={"Authorization": f"Bearer {token}"})
+        assert started.status == 201, started
+        results: dict[str, Any] = {"usages": {}, "seen": {}, "answered_seconds": []}
+        for _ in range(rounds):
+            note(results["seen"], CALIBRATION, calibrate(rate=rate, seconds=seconds))
+            asyncio.run(
+                measure_round(
+                    stack,
+                    token=token,
+                    task_id=started.json["id"],
+                    count=waiters,
+                    rate=rate,
+                    seconds=seconds,
+                    results=results,
+                )
+            )
+        print_tables(results, rate=rate, rounds=rounds, seconds=seconds)
+    finally:
+        if stack is not None:
+            stack.close()
+        database.remove()
+        redis_server.remove()
+
+
+def print_tables(results: dict[str, Any], *, rate: float, rounds: int, seconds: float) -> None:
+    print(
+        f"Others: {rate:g} requests a second, {rounds} rounds of {seconds:g} s for each case; {os.cpu_count()} cores.\n"
+    )
+    print("| others | requests | not 200 or 201 | p50, ms | p99, ms | p99 of the rounds, ms |")
+    print("| --- | --: | --: | --: | --: | --: |")
+    for case, seen in results["seen"].items():
+        print(
+            f"| {case} | {len(seen.milliseconds):,} | {seen.others} | {statistics.median(seen.milliseconds):.1f} |"
+            f" {p99(seen.milliseconds):.1f} | {min(seen.p99s):.1f} to {max(seen.p99s):.1f} |"
+        )
+    print("\n| web's processes together | threads | sockets | resident, MiB |")
+    print("| --- | --: | --: | --: |")
+    for case, usages in results["usages"].items():
+        print(
+            f"| {case} | {max(usage.threads for usage in usages)} | {max(usage.sockets for usage in usages)} |"
+            f" {', '.join(f'{usage.rss_mib:.0f}' for usage in usages)} |"
+        )
+    shown = ", ".join(f"{each:.1f}" for each in results["answered_seconds"])
+    print(f"\nAfter `queue resume` all waiters had their 201 with one row in each table within: {shown} s.")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--waiters", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--rate", type=float, default=50)
+    main(**vars(parser.parse_args()))
