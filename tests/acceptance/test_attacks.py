@@ -238,3 +238,44 @@ def test_slow_clients_hold_nobody_up(guarded: Guarded, kind: str) -> None:
                         drip[kind](sock, turn)
                 threading.Event().wait(0.5)
     assert len(good.statuses) > 10
+
+
+HELD_CLIENTS = 150
+
+
+def test_who_waits_in_bad_faith_holds_nobody_up(guarded: Guarded) -> None:
+    """Held requests whose clients send megabytes meanwhile, or leave at once, over and over."""
+    stack = guarded.stack
+
+    def waiting_post() -> bytes:
+        return request(guarded, b'{"name": "upload"}', "Prefer: wait=60").replace(b"Connection: close\r\n", b"")
+
+    def count_held() -> int:
+        return len(stack.redis().pubsub_channels("longtasks:ended:?*"))
+
+    assert stack.post("/queues/low/pause", headers=guarded.admin).status == 200
+    try:
+        with contextlib.ExitStack() as opened:
+            flooding = [
+                opened.enter_context(socket.create_connection(("127.0.0.1", stack.port), timeout=5))
+                for _ in range(HELD_CLIENTS)
+            ]
+            for sock in flooding:
+                sock.sendall(waiting_post())
+                sock.setblocking(False)
+            stack.wait_for(lambda: count_held() == HELD_CLIENTS, deadline_seconds=20, what="all are held")
+            with good_requests(guarded) as good:
+                until = time.monotonic() + ATTACK_SECONDS / 2
+                while time.monotonic() < until:
+                    for sock in flooding:
+                        with contextlib.suppress(BlockingIOError):
+                            sock.send(b"x" * 100_000)
+                    for _ in range(20):
+                        with socket.create_connection(("127.0.0.1", stack.port), timeout=5) as leaving:
+                            leaving.sendall(waiting_post())
+            assert len(good.statuses) > 10
+            stack.wait_for(lambda: count_held() == HELD_CLIENTS, deadline_seconds=20, what="who left is forgotten")
+            assert stack.peak_rss_mib("web") < 400
+    finally:
+        assert stack.post("/queues/low/resume", headers=guarded.admin).status == 200
+    stack.wait_for(lambda: count_held() == 0, deadline_seconds=20, what="nobody is held any more")

@@ -12,7 +12,7 @@ import redis as redis_package
 
 from tasks_app import commands, queries, queue
 from tasks_app.commands import NewTask
-from tasks_app.line import AWAY, Line
+from tasks_app.line import AWAY, CannotPause, Line, Paused, pause
 
 CALLS = 20
 
@@ -167,3 +167,57 @@ def test_who_has_no_answer_when_the_connection_breaks_is_told_so() -> None:
         assert line.run_together([ask]) == [b"first"]
         client.close()
         pool.disconnect()
+
+
+def test_a_call_that_pauses_holds_nobody_up_and_goes_on_when_it_is_resumed(redis: Any) -> None:
+    line = Line(queue.get_connection)
+    paused: list[tuple[int, Paused, Any]] = []
+    ended: list[Any] = []
+
+    def wait(number: int) -> None:
+        line.execute_command("SET", f"before-{number}", "1")
+        resumed_with = pause(f"reason {number}")
+        ended.append((number, resumed_with, line.execute_command("INCR", "after")))
+
+    def keep(index: int, call: Paused, reason: Any) -> bool:
+        paused.append((index, call, reason))
+        return True
+
+    calls = [partial(wait, 0), partial(line.execute_command, "PING"), partial(wait, 2)]
+    assert line.run_together(calls, on_pause=keep) == [None, b"PONG", None]
+    assert [(index, reason) for index, _, reason in paused] == [(0, "reason 0"), (2, "reason 2")]
+    assert line.run_together([partial(line.execute_command, "PING")]) == [b"PONG"]
+    assert ended == []
+    line.resume([(call, f"resumed {index}") for index, call, _ in reversed(paused)])
+    assert ended == [(2, "resumed 2", 1), (0, "resumed 0", 2)]
+
+
+def test_what_a_resumed_call_raises_reaches_who_resumes_it(redis: Any) -> None:
+    line = Line(queue.get_connection)
+    paused: list[Paused] = []
+
+    def fail() -> None:
+        pause("a reason")
+        raise ValueError("later")
+
+    def keep(_: int, call: Paused, reason: Any) -> bool:
+        paused.append(call)
+        return True
+
+    line.run_together([fail], on_pause=keep)
+    with pytest.raises(ValueError, match="later"):
+        line.resume([(paused[0], None)])
+
+
+@pytest.mark.parametrize("on_pause", [None, lambda index, call, reason: False])
+def test_who_can_not_pause_is_told_so_and_goes_on(redis: Any, on_pause: Any) -> None:
+    line = Line(queue.get_connection)
+
+    def try_to_pause() -> Any:
+        with pytest.raises(CannotPause):
+            pause("a reason")
+        return line.execute_command("PING")
+
+    assert line.run_together([try_to_pause], on_pause=on_pause) == [b"PONG"]
+    with pytest.raises(CannotPause):
+        pause("outside of any run")
