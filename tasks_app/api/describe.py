@@ -205,6 +205,7 @@ _QUEUES_SOURCE: Final = _answers_with(
     "`redis` while the database does not answer: who paused a queue, and why, is not known then.",
     200,
 )
+_PREFER: Final = _takes("Prefer", "`wait=S`: as the query parameter, which wins.")
 _LOCATION: Final = _answers_with("Location", "Where the task is.", 201, 202)
 _ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The task's id.")
 _QUEUE_NAME: Final = OpenApiParameter(
@@ -243,8 +244,16 @@ start = _operation(
     "tasks",
     "Start a task",
     needs=WRITE,
-    description="Accepts the task and answers at once; a worker runs it later.",
-    parameters=[*_KEY, _LOCATION, _RETRY_AFTER],
+    description="Accepts the task and answers at once; a worker runs it later. With `wait` it answers as soon as the task "
+    "ends, with what was inserted, or after that time; sooner when too many wait. A task that has failed was started: 201.",
+    parameters=[
+        serializers.WaitQuerySerializer,
+        _PREFER,
+        *_KEY,
+        _LOCATION,
+        _answers_with("Preference-Applied", "Says that `Prefer: wait` was heeded.", 201),
+        _RETRY_AFTER,
+    ],
     request={"application/json": serializers.NewTaskSerializer},
     examples=[
         OpenApiExample(
@@ -292,7 +301,7 @@ show = _operation(
     parameters=[
         serializers.WaitQuerySerializer,
         _ID,
-        _takes("Prefer", "`wait=S`: as the query parameter, which wins."),
+        _PREFER,
         _takes("If-None-Match", "The ETag of an earlier answer."),
         _answers_with("ETag", "Names this very answer.", 200, 304),
         _SOURCE,

@@ -181,7 +181,7 @@ def test_every_variable_is_in_the_configmap_or_the_secret() -> None:
 
 
 def test_a_stop_waits_as_long_as_the_slowest_process_may_take() -> None:
-    """web holds a ?wait= for 20 s and ends its requests within gunicorn's graceful_timeout."""
+    """web answers held requests at once, and ends all others within gunicorn's graceful_timeout."""
     [graceful] = re.findall(
         r"^graceful_timeout = (\d+)$", (ROOT / "longtasks" / "gunicorn.py").read_text(), re.MULTILINE
     )
