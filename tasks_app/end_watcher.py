@@ -61,6 +61,7 @@ class EndWatcher:
         self._subscribed: set[str] = set()
         self._pubsub: Any = None
         self._connects_after = 0.0
+        self._asks_after = 0.0  # later than now while Redis does not answer
         self._reads_after = 0.0
         self._unread: list[str] = []  # of all that are watched: not yet read again in this turn
 
@@ -94,11 +95,7 @@ class EndWatcher:
         now = time.monotonic()
         due = list(self._pop_due(now))
         found: dict[str, Snapshot] = {}
-        if self._pubsub is not None or (self._watches and now >= self._connects_after):
-            try:
-                self._ask_redis(found, due, now)
-            except QueueUnavailable:
-                self._disconnect()
+        self._ask_redis(found, due, now)
         for task_id, snapshot in found.items():
             if snapshot.ended:
                 for watch in self._watches.pop(task_id, ()):
@@ -112,9 +109,10 @@ class EndWatcher:
         now = time.monotonic()
         sockets: list[Any] = [self._wakes]
         times = [self._deadlines[0][0]] if self._deadlines else []
+        if self._watches:
+            times.append(self._reads_after)
         if self._pubsub is not None:
             sockets.append(self._pubsub.connection._sock)
-            times += [self._reads_after] if self._watches else []
             if len(self._subscribed) > len(self._watches):
                 times.append(now)  # to unsubscribe
         elif self._watches:
@@ -148,7 +146,22 @@ class EndWatcher:
             yield heapq.heappop(self._deadlines)[2]
 
     def _ask_redis(self, found: dict[str, Snapshot], due: list[Watch], now: float) -> None:
-        """Add to `found` the tasks that have ended, and those that are due. Raises QueueUnavailable."""
+        """Add to `found` the tasks that have ended, and those that are due, as far as Redis answers."""
+        confirmed: set[str] = set()
+        if self._pubsub is not None or (self._watches and now >= self._connects_after):
+            try:
+                confirmed = self._listen(found)
+            except QueueUnavailable:
+                self._disconnect()
+        if now >= self._asks_after:
+            try:
+                self._read(found, confirmed | {watch.task_id for watch in due}, now)
+            except QueueUnavailable:
+                self._disconnect()
+                self._asks_after = self._reads_after = self._connects_after
+
+    def _listen(self, found: dict[str, Snapshot]) -> set[str]:
+        """Subscribe to what is watched; add published ends to `found`, return the tasks whose subscription was confirmed."""
         with queue.mapped_errors():
             if self._pubsub is None:
                 self._pubsub = queue.get_connection().pubsub()
@@ -159,15 +172,20 @@ class EndWatcher:
             if gone := self._subscribed - self._watches.keys():
                 self._pubsub.unsubscribe(*(PREFIX + task_id for task_id in gone))
                 self._subscribed -= gone
-            # What ended before Redis had the subscription is read once it has confirmed it: no end falls between.
-            to_read = {watch.task_id for watch in due} | self._read_messages(found)
+            return self._read_messages(found)
+
+    def _read(self, found: dict[str, Snapshot], wanted: set[str], now: float) -> None:
+        """Read the wanted tasks and, where it is time, a page of all.
+
+        What ended before Redis had the subscription is read once it has confirmed it: no end falls between.
+        """
         if now >= self._reads_after:
             # Page by page: to read thousands at once would keep the event loop from the interpreter.
             self._unread = self._unread or list(self._watches)
-            to_read.update(self._unread[:_PAGE])
+            wanted.update(self._unread[:_PAGE])
             del self._unread[:_PAGE]
             self._reads_after = now + READ_AGAIN_SECONDS * _PAGE / max(_PAGE, len(self._watches))
-        ids = [task_id for task_id in to_read if task_id in self._watches and task_id not in found]
+        ids = [task_id for task_id in wanted if task_id in self._watches and task_id not in found]
         for start in range(0, len(ids), _PAGE):
             page = ids[start : start + _PAGE]
             for task_id, snapshot in zip(page, queue.get_snapshots(page), strict=True):

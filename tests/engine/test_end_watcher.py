@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import redis as redis_package
 
 from tasks_app import end_watcher, events, moves, queue
 from tasks_app.end_watcher import PREFIX, EndWatcher, Watch
@@ -135,3 +136,25 @@ def test_a_subscription_that_breaks_is_made_again(watcher: EndWatcher, redis: An
     redis.client_kill_filter(_id=mine)
     end(task)  # while nobody hears it
     assert told.read() is not None
+
+
+def test_where_an_acl_forbids_the_channels_ends_are_read(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.1)
+    redis.acl_setuser("nochannels", enabled=True, nopass=True, keys=["*"], commands=["+@all"], channels=[])
+    try:
+        number = redis.connection_pool.connection_kwargs["db"]
+        address = redis.connection_pool.connection_kwargs
+        restricted = redis_package.Redis(
+            host=address["host"], port=address["port"], db=number, username="nochannels", password="x"
+        )
+        monkeypatch.setattr(queue, "get_connection", lambda: restricted)
+        with pytest.raises(redis_package.exceptions.NoPermissionError):
+            restricted.publish(PREFIX, "x")
+        watcher, task = EndWatcher(), start()
+        told = Told(task.id)
+        watcher.watch(told.watch)
+        end(task)
+        assert told.read() is not None
+        restricted.close()
+    finally:
+        redis.acl_deluser("nochannels")
