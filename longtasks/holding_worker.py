@@ -2,7 +2,9 @@
 
 Owns the held requests: how many there may be, and that each is resumed exactly once: at its task's end, at its deadline,
 when its client leaves or when the worker is to end. A held request is a paused call (tasks_app/line.py): it has no thread
-and no connection to the database. Must not import Django: gunicorn's parent loads it.
+and no connection to the database. A paused call goes on in the thread that began it: in the event loop's or, where that
+cannot wait for Redis (see together_worker), in one thread that all others share. Must not import Django: gunicorn's
+parent loads it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -32,6 +35,7 @@ class Held:
     conn: TogetherConnection
     paused: Any
     deadline: float
+    is_aside: bool  # begun in the shared thread
     watch: Any = None
 
 
@@ -44,7 +48,11 @@ class HoldingWorker(TogetherWorker):
         self._held_bytes = 0
         self._woken: deque[tuple[Any, Any]] = deque()
         self._resume: Callable[[Sequence[tuple[Any, Any]]], None] | None = None
+        self._run_aside: Callable[..., object] | None = None
+        self._ready_aside: deque[TogetherConnection] = deque()
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="waits")
         self._watcher: Any = None
+        self._refusal: Any = None
         self._sweeps_after = 0.0
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         # Half of the connections stay for requests that do not wait.
@@ -53,15 +61,49 @@ class HoldingWorker(TogetherWorker):
     def load_wsgi(self) -> None:
         super().load_wsgi()
         from tasks_app.end_watcher import EndWatcher, Watch
-        from tasks_app.queue import resume
+        from tasks_app.line import CannotPause
+        from tasks_app.queue import resume, run_together
 
-        self._watcher, self._make_watch, self._resume = EndWatcher(), Watch, resume
+        self._watcher, self._make_watch = EndWatcher(), Watch
+        self._run_aside, self._resume, self._refusal = run_together, resume, CannotPause()
 
-    def hold(self, conn: TogetherConnection, paused: Any, wait: Any) -> bool:
+    def enqueue_req(self, conn: Any) -> None:
+        if not conn.may_wait or self.is_for_loop(conn):
+            super().enqueue_req(conn)
+            return
+        self._ready_aside.append(conn)
+        self._aside.submit(self._answer_aside)
+
+    def _answer_aside(self) -> None:
+        """In the shared thread: answer those that have come meanwhile, side by side, up to where they wait."""
+        assert self._run_aside is not None
+        conns: list[TogetherConnection] = []
+        with contextlib.suppress(IndexError):
+            while len(conns) < ROUND_REQUESTS:
+                conns.append(self._ready_aside.popleft())
+
+        def answer(conn: TogetherConnection) -> None:
+            conn.sock.hold()
+            keeps_alive = self.handle(conn)
+            self.method_queue.defer(self.send_answer, conn, keeps_alive)
+
+        def ask_for_place(index: int, paused: Any, wait: Any) -> bool:
+            self.method_queue.defer(self._hold_aside, conns[index], paused, wait)
+            return True
+
+        if conns:
+            self._run_aside([partial(answer, conn) for conn in conns], on_pause=ask_for_place)
+
+    def _hold_aside(self, conn: TogetherConnection, paused: Any, wait: Any) -> None:
+        assert self._resume is not None
+        if not self.hold(conn, paused, wait, is_aside=True):
+            self._aside.submit(self._resume, [(paused, self._refusal)])
+
+    def hold(self, conn: TogetherConnection, paused: Any, wait: Any, *, is_aside: bool = False) -> bool:
         """Hold a request until its task ends. False where it cannot: there is no place, or this worker is to end."""
         if not self.alive or len(self._held) >= self._places or self._held_bytes + conn.request_bytes > HELD_BYTES:
             return False
-        held = Held(conn, paused, wait.deadline)
+        held = Held(conn, paused, wait.deadline, is_aside)
         try:
             self.poller.register(conn.sock, 1, partial(self._on_readable, held))  # selectors.EVENT_READ
         except (OSError, ValueError):
@@ -82,7 +124,11 @@ class HoldingWorker(TogetherWorker):
         self._held_bytes -= held.conn.request_bytes
         with contextlib.suppress(OSError, KeyError, ValueError):
             self.poller.unregister(held.conn.sock)
-        self._woken.append((held.paused, snapshot))
+        if held.is_aside:
+            assert self._resume is not None
+            self._aside.submit(self._resume, [(held.paused, snapshot)])
+        else:
+            self._woken.append((held.paused, snapshot))
 
     def _wake_early(self, held: Held) -> None:
         self._watcher.drop(held.watch)

@@ -21,8 +21,11 @@ from typing import Any, Final
 from longtasks.patient_worker import SEND_SECONDS, PatientConnection, PatientWorker
 from longtasks.request_head import problem_answer
 
-# What asks Redis once, and the database by primary key if at all; then it may wait, which costs the loop nothing.
-QUICK: Final = re.compile(rb"(?:POST /tasks|(?:GET|HEAD) /tasks/[0-9a-fA-F-]{36})(?:\?wait=[0-9]{1,2})? HTTP/1\.1\r\n")
+# What asks Redis once, and the database by primary key if at all; then it may wait for the task's end.
+QUICK: Final = re.compile(
+    rb"(?:POST /tasks|(?:GET|HEAD) /tasks/[0-9a-fA-F-]{36})(\?wait=[0-9]{1,2})? HTTP/1\.1\r\n",
+)
+_PREFERS: Final = re.compile(rb"\r\nprefer:", re.IGNORECASE)  # to wait
 ROUND_REQUESTS: Final = 64  # at once; the others wait for the next round
 SLOW_SECONDS: Final = 0.5  # a round that took longer has met a Redis or a database that hangs
 THREADED_SECONDS: Final = 5.0  # until the next try; a loop that stands still answers nobody, not even /health/live
@@ -78,6 +81,7 @@ class TogetherConnection(PatientConnection):
     """A connection that knows whether its request is a quick one."""
 
     is_quick = False
+    may_wait = False  # for a task's end
     request_bytes = 0  # of the request that is being answered
 
     def __init__(self, cfg: Any, sock: Any, client: Any, server: Any) -> None:
@@ -85,7 +89,11 @@ class TogetherConnection(PatientConnection):
 
     def hand_over(self) -> bytes:
         request = super().hand_over()
-        self.is_quick = bool(QUICK.match(request))
+        quick = QUICK.match(request)
+        self.is_quick = quick is not None
+        self.may_wait = quick is not None and bool(
+            quick[1] or _PREFERS.search(request, 0, request.index(b"\r\n\r\n") + 2)
+        )
         self.request_bytes = len(request)
         return request
 
@@ -157,8 +165,12 @@ class TogetherWorker(PatientWorker):
                 conn.sock.send(problem_answer(429, retry_after_seconds=wait_seconds))
             self._let_go(conn)
 
+    def is_for_loop(self, conn: TogetherConnection) -> bool:
+        """Tell whether the event loop answers this request, now that it knows how quick Redis is."""
+        return conn.is_quick and self._run_together is not None and time.monotonic() >= self._threaded_until
+
     def enqueue_req(self, conn: Any) -> None:
-        if conn.is_quick and self._run_together is not None and time.monotonic() >= self._threaded_until:
+        if self.is_for_loop(conn):
             self._ready.append(conn)
         else:
             conn.is_quick = False
@@ -193,7 +205,10 @@ class TogetherWorker(PatientWorker):
 
     def _answer(self, conn: TogetherConnection) -> None:
         conn.sock.hold()
-        keeps_alive = self.handle(conn)
+        self.send_answer(conn, self.handle(conn))
+
+    def send_answer(self, conn: TogetherConnection, keeps_alive: bool) -> None:
+        """Send the answer that a connection's socket holds back; the event loop waits for nothing."""
         conn.is_quick = False
         try:
             rest = conn.sock.send_held()

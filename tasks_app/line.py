@@ -109,6 +109,10 @@ class _Pause:
     reason: Any
 
 
+def _continue(call: Paused, value: Any) -> Any:
+    return call.throw(value) if isinstance(value, Exception) else call.switch(value)
+
+
 def runs_together() -> bool:
     """Return whether the caller runs in `Line.run_together`."""
     return isinstance(getcurrent(), Paused)
@@ -180,8 +184,11 @@ class Line(threading.local):
         return results
 
     def resume(self, paused: Sequence[tuple[Paused, Any]]) -> None:
-        """Continue calls that paused in this thread, side by side, each with its value. Raises as `run_together` does."""
-        self._run([(asking, partial(asking.switch, value)) for asking, value in paused])
+        """Continue calls that paused in this thread, side by side, each with its value; an exception is raised in it.
+
+        Raises as `run_together` does.
+        """
+        self._run([(asking, partial(_continue, asking, value)) for asking, value in paused])
 
     def _run(self, steps: Sequence[tuple[Paused, Callable[[], Any]]]) -> None:
         asked: list[tuple[Paused, Any]] = []
@@ -204,8 +211,7 @@ class Line(threading.local):
             waiting, asked[:] = list(asked), []
             answers = self.execute_all([words for _, words in waiting])
             for (asking, _), answer in zip(waiting, answers, strict=True):
-                continue_with = asking.throw if isinstance(answer, Exception) else asking.switch
-                run(asking, partial(continue_with, answer))
+                run(asking, partial(_continue, asking, answer))
         if failures:
             raise failures[0]
 

@@ -20,7 +20,7 @@ from longtasks.bounded_request import BoundedRequest
 from longtasks.logs import JsonFormatter, TextFormatter
 from longtasks.patient_worker import PatientConnection
 from longtasks.request_head import Refused, read_head
-from longtasks.together_worker import QUICK
+from longtasks.together_worker import _PREFERS, QUICK
 from settings import addresses, env, env_file, service_url, values
 from settings import database as database_settings
 from settings import redis as redis_settings
@@ -244,9 +244,9 @@ def _header_cases() -> list[Case]:
         ),
         Case(
             "TogetherConnection, is it quick",
-            QUICK.match,
+            lambda head: (QUICK.match(head), _PREFERS.search(head)),
             heads,
-            ("longtasks/together_worker.py:QUICK",),
+            ("longtasks/together_worker.py:QUICK", "longtasks/together_worker.py:_PREFERS"),
         ),
         Case(
             "early_refusal, an empty bucket",

@@ -297,7 +297,7 @@ def test_waits_outlive_a_redis_that_hangs_or_restarts(servers: tuple[Database, R
     stack = ProcfileStack(
         database=servers[0],
         redis_server=server,
-        roles=("web", "worker", "mirror"),
+        roles=("web", "worker"),
         environment={"WEB_WORKERS": "1", "REDIS_TIMEOUT_SECONDS": "1"},
     )
     try:
@@ -322,3 +322,42 @@ def test_waits_outlive_a_redis_that_hangs_or_restarts(servers: tuple[Database, R
     finally:
         stack.close()
         server.remove()
+
+
+@pytest.mark.skipif(IS_EMBEDDED, reason="wants a Redis of its own with a replica")
+def test_many_wait_where_the_loop_may_not_wait_for_redis(servers: tuple[Database, RedisServer]) -> None:
+    """With REDIS_WAIT_REPLICAS requests go to threads; those that wait share one, and are held all the same."""
+    server, replica = RedisServer(), RedisServer()
+    server.start()
+    replica.start()
+    stack = ProcfileStack(
+        database=servers[0],
+        redis_server=server,
+        roles=("web", "worker"),
+        environment={"WEB_WORKERS": "1", "REDIS_WAIT_REPLICAS": "1", "REDIS_TIMEOUT_SECONDS": "10"},
+    )
+    try:
+        primary = server.client().connection_pool.connection_kwargs
+        replica.client().replicaof(primary["host"], primary["port"])
+        stack.start()
+        stack.wait_for(
+            lambda: stack.post("/tasks", {"name": "upload", "params": {"numRecords": 1}}).status == 201,
+            deadline_seconds=20,
+            what="the replica follows",
+        )
+        pause(stack)
+        with contextlib.ExitStack() as opened:
+            clients = [opened.enter_context(connect(stack)) for _ in range(50)]
+            for sock in clients:
+                sock.sendall(compose(f"/tasks?wait={LONG}", records=1))
+            wait_until_held(stack, len(clients))
+            threads, _ = threads_and_sockets(stack)
+            resume(stack)
+            for sock in clients:
+                status, _, task = read_task(sock)
+                assert (status, task["status"]) == (201, "finished")
+            assert threads_and_sockets(stack)[0] <= threads + 1  # one for /queues/low/resume
+    finally:
+        stack.close()
+        server.remove()
+        replica.remove()
