@@ -181,7 +181,7 @@ class EndWatcher:
         """
         if now >= self._reads_after:
             # Page by page: to read thousands at once would keep the event loop from the interpreter.
-            self._unread = self._unread or list(self._watches)
+            self._unread = [task_id for task_id in self._unread if task_id in self._watches] or list(self._watches)
             wanted.update(self._unread[:_PAGE])
             del self._unread[:_PAGE]
             self._reads_after = now + READ_AGAIN_SECONDS * _PAGE / max(_PAGE, len(self._watches))

@@ -105,12 +105,15 @@ def test_at_the_deadline_the_newest_state_is_told(watcher: EndWatcher) -> None:
 
 
 def test_who_is_dropped_is_told_nothing(watcher: EndWatcher, redis: Any) -> None:
-    task = start()
-    dropped, kept = Told(task.id), Told(task.id)
+    task, other = start(), start()
+    dropped, kept = Told(task.id), Told(other.id)
     watcher.watch(dropped.watch)
     watcher.watch(kept.watch)
+    wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 2)
     watcher.drop(dropped.watch)
+    wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 1)
     end(task)
+    end(other)
     assert kept.read() is not None
     assert dropped.answers == []
 
@@ -125,6 +128,25 @@ def test_an_end_that_was_not_published_is_read(redis: Any, monkeypatch: pytest.M
     snapshot = told.read()
     assert snapshot is not None
     assert snapshot.status == "canceled"
+
+
+def test_who_has_left_does_not_delay_what_is_read_again(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(end_watcher, "_PAGE", 2)
+    watcher, task = EndWatcher(), start()
+    many = [Told(str(uuid.uuid4())) for _ in range(200)]
+    for each in many:
+        watcher.watch(each.watch)
+    wait_until(lambda: watcher._unread)
+    for each in many:
+        watcher.drop(each.watch)
+    told = Told(task.id)
+    watcher.watch(told.watch)
+    wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*") == [(PREFIX + task.id).encode()])
+    began = time.monotonic()
+    redis.hset(queue.job_key(task.id), "s", events.encode(replace(task, status="canceled")))
+    assert told.read() is not None
+    assert time.monotonic() - began < 5  # a hundred pages of those who left would take 50 s
 
 
 def test_a_subscription_that_breaks_is_made_again(watcher: EndWatcher, redis: Any) -> None:
