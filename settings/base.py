@@ -149,7 +149,7 @@ RQ_QUEUES = {
         "DEFAULT_TIMEOUT": LONGTASKS.job_timeout_seconds,
         "DEFAULT_RESULT_TTL": LONGTASKS.result_ttl_seconds,
     }
-    for name in ("high", "low")
+    for name in LONGTASKS.queues
 }
 RQ = {
     "JOB_CLASS": "tasks_app.job.TaskJob",

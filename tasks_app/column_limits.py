@@ -6,15 +6,16 @@ Owns the limits, which it takes from the models' fields. Text that only describe
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import replace
 from typing import Any, Final
 
 from django.db import models
 
-from tasks_app import events
+from tasks_app import events, priorities
 from tasks_app.events import Snapshot
-from tasks_app.models import AuditEntry, Priority, QueueState, TaskEvent, TaskRecord
+from tasks_app.models import AuditEntry, QueueState, TaskEvent, TaskRecord
 
 MOST: Final = 2**63 - 1
 ATTEMPTS_MOST: Final = 2**31 - 1  # the smallest of what the databases' integers hold
@@ -47,7 +48,7 @@ REFUSED: Final = {
     "callback_url": length_of((TaskRecord, "callback_url")),
 }
 _NUMBERS: Final = {"done": MOST, "total": MOST, "attempts": ATTEMPTS_MOST, "epoch": ATTEMPTS_MOST}
-_PRIORITIES: Final = frozenset(Priority.values)
+_QUEUE: Final = re.compile(rf"[a-z][a-z0-9_-]{{0,{length_of((TaskRecord, 'priority')) - 1}}}\Z")
 _STATUSES: Final = frozenset(events.STATUSES)
 
 
@@ -81,6 +82,8 @@ def check(snapshot: Snapshot) -> Snapshot:
             raise ValueError(f"counts[{table[:80]!r}] is {rows}: 0 to {MOST} is needed")
     if snapshot.status not in _STATUSES:
         raise ValueError(f"status is {snapshot.status[:80]!r}: no status of tasks")
-    if snapshot.priority not in _PRIORITIES:
+    if not _QUEUE.match(snapshot.priority):  # also a queue that QUEUES names no longer
         raise ValueError(f"priority is {snapshot.priority[:80]!r}: no queue")
+    if snapshot.urgency is not None and not priorities.is_urgency(snapshot.urgency):
+        raise ValueError(f"urgency is {snapshot.urgency}: 1 to 10 is needed")
     return snapshot

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.dispatch import receiver
 from uuid_utils import uuid7
 
-from tasks_app import audit, checkpoints, events, job, moves, queue, tracing
+from tasks_app import audit, checkpoints, events, job, moves, priorities, queue, tracing
 from tasks_app.authorization import check_retry, check_starts
 from tasks_app.callers import NOBODY, Caller, get_starting_scope
 from tasks_app.clock import TRUSTED_SECONDS, clock
@@ -30,6 +30,7 @@ from tasks_app.errors import (
     TaskEnded,
     TaskNotEnded,
     TaskNotWaiting,
+    UnknownQueue,
     UnknownTask,
 )
 from tasks_app.events import Snapshot
@@ -39,7 +40,7 @@ from tasks_app.moves import Move
 from tasks_app.records import to_snapshot
 from tasks_app.runner import end_of
 from tasks_app.task_results import read_total
-from tasks_app.task_types import get_task_type
+from tasks_app.task_types import find_own_queue, get_task_type
 
 logger = logging.getLogger(__name__)
 IDEMPOTENCY_SECONDS: Final = 24 * 3600
@@ -52,7 +53,7 @@ class NewTask:
     name: str
     params: dict[str, Any] = field(default_factory=dict)
     description: str = ""
-    priority: str = queue.LOW
+    priority: str | int = queue.LOW  # high, low, or 1 (critical) to 10
     callback_url: str = ""
 
 
@@ -206,20 +207,22 @@ def _retry_taken_by_others(snapshot: Snapshot, row: TaskCheckpoint | None, *, ac
 def change_priority(
     *, task_id: str, priority: str, actor: str = "", owner: str | None = None, source: str = audit.API
 ) -> Snapshot:
-    """Put a waiting task at the back of the other queue; a scheduled one will go there when its time comes.
+    """Put a waiting task at the back of `high`, or of the queue of its type; a scheduled one when its time comes.
 
-    A running task keeps its queue: it has a worker already. Does nothing where the task is of that priority.
+    A running task keeps its queue: it has a worker already. Does nothing where the task is in that queue.
     Raises UnknownTask, UnknownQueue, TaskNotWaiting, StoreUnavailable, QueueUnavailable.
     """
-    queue.check_queue(priority)
+    check_priority(priority)
     with mapped_errors():
         snapshot = _find(task_id, owner)
-        if snapshot.priority == priority:
+        if snapshot.priority == find_target_queue(snapshot, priority=priority):
             return snapshot
         move = priority_move(snapshot, priority=priority, actor=actor)
         if move is None or not _move(move):
             raise TaskNotWaiting(task_id=snapshot.id, status=snapshot.status)
-        note_priority([snapshot.id], source=source, actor=actor, detail=f"{snapshot.priority} → {priority}")
+        note_priority(
+            [snapshot.id], source=source, actor=actor, detail=f"{snapshot.priority} → {move.snapshot.priority}"
+        )
         return move.snapshot
 
 
@@ -264,9 +267,21 @@ def retry_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
     return Move(again, "ended", "back", failures=0)
 
 
+def check_priority(priority: str) -> None:
+    """Raise UnknownQueue where an operator's change of priority names neither `high` nor `low`."""
+    if priority not in priorities.NAMES:
+        raise UnknownQueue(priority, priorities.NAMES)
+
+
+def find_target_queue(snapshot: Snapshot, *, priority: str) -> str:
+    """Return the queue into which a change of priority puts a task."""
+    return priorities.find_queue(priority, own_queue=find_own_queue(snapshot.name))
+
+
 def priority_move(snapshot: Snapshot, *, priority: str, actor: str) -> Move | None:
-    """Return the move to the other queue, or None for a task that does not wait."""
-    changed = replace(snapshot, priority=priority, cause="priority", actor=actor)
+    """Return the move to the queue of that priority, or None for a task that does not wait."""
+    target = find_target_queue(snapshot, priority=priority)
+    changed = replace(snapshot, priority=target, urgency=None, cause="priority", actor=actor)
     if snapshot.status == events.QUEUED:
         return Move(changed, "waiting", "back")
     if snapshot.status == events.SCHEDULED and snapshot.next_attempt_at is not None:
@@ -321,7 +336,8 @@ def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, caller: 
         name=task.name,
         created_at=created_at,
         params=task.params,
-        priority=queue.check_queue(task.priority),
+        priority=queue.check_queue(priorities.find_queue(task.priority, own_queue=task_type.queue)),
+        urgency=task.priority if isinstance(task.priority, int) else None,
         description=task.description,
         owner=caller.owner,
         scope=get_starting_scope(caller.scope),

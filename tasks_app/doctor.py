@@ -21,13 +21,13 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import DateTimeField, ExpressionWrapper, Value
 from django.db.models.functions import Now
 
-from tasks_app import charsets, identity_columns, mirror, parked, queries, queue, set_aside
+from tasks_app import charsets, identity_columns, mirror, parked, queries, queue, removed_queues, set_aside
 from tasks_app.errors import LongtasksError
 from tasks_app.line import AWAY, describe_refusal
 from tasks_app.liveness import list_registered
 from tasks_app.models import TaskCheckpoint
 from tasks_app.redaction import hide_secrets
-from tasks_app.task_types import list_names
+from tasks_app.task_types import list_names, list_task_types
 
 OK: Final = "ok"
 WARNING: Final = "warning"
@@ -409,6 +409,31 @@ def check_workers() -> Iterator[Finding]:
             yield Finding(OK, f"workers: {view.name}", f"{len(alive)} alive, {view.depth} tasks wait")
 
 
+def check_served_types() -> Iterator[Finding]:
+    """Find types whose queue has workers, none of which serves the type. Queues without any are found elsewhere."""
+    workers = [worker for worker in list_registered(queue.get_connection()) if worker.is_ours]
+    for task_type in list_task_types():
+        types = [worker.types for worker in workers if task_type.queue in worker.queues]
+        if types and not any(task_type.name in served for served in types):
+            yield Finding(
+                FAULT,
+                f"workers: type {task_type.name}",
+                f"no living worker of queue {task_type.queue} serves the task type {task_type.name!r}",
+                f"Start some: python manage.py workers 1 --queues {task_type.queue} --types {task_type.name}",
+            )
+
+
+def check_removed_queues() -> Iterator[Finding]:
+    for name, tasks in removed_queues.count_tasks(queue.get_connection()).items():
+        yield Finding(
+            WARNING,
+            f"queue: {name}",
+            f"{tasks} tasks are in the queue {name}, which QUEUES does not name",
+            "The mirror moves those that wait to the queues of their types. Where tasks keep coming, restart the "
+            "processes that still have the older QUEUES.",
+        )
+
+
 def check_task_types() -> Iterator[Finding]:
     client = queue.get_connection()
     known = parked.list_known_types(client)
@@ -484,6 +509,8 @@ CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     check_migrations,
     check_clocks,
     check_workers,
+    check_served_types,
+    check_removed_queues,
     check_task_types,
     check_mirror,
     check_set_aside,

@@ -54,7 +54,7 @@ class AuthorizationFailed(LongtasksError):
 
 
 class UnknownQueue(LongtasksError):
-    def __init__(self, queue: object, known: Sequence[str] = ("high", "low")) -> None:
+    def __init__(self, queue: object, known: Sequence[str]) -> None:
         self.queue = queue
         super().__init__(f"There is no queue {str(queue)[:64]!r}. Known: {', '.join(known)}.")
 

@@ -16,6 +16,7 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
 from tasks_app.callers import WRITE
+from tasks_app.priorities import describe_priority
 
 STREAM_KEY: Final = "longtasks:events"
 MIRRORED_KEY: Final = "longtasks:mirrored"  # the id up to which entries were applied and trimmed
@@ -49,7 +50,8 @@ class Snapshot:
     name: str  # the task type
     created_at: datetime  # when the request was accepted
     params: dict[str, Any] = field(default_factory=dict)  # validated
-    priority: str = "low"  # the queue: high or low
+    priority: str = "low"  # the queue
+    urgency: int | None = None  # the number from 1 to 10 that was given as priority
     status: str = QUEUED  # RQ's words
     description: str = ""
     owner: str = ""  # who started it; "" where the API is open
@@ -80,6 +82,11 @@ class Snapshot:
     def ended(self) -> bool:
         return self.status in ENDED
 
+    @property
+    def given_priority(self) -> str | int:
+        """The priority as the start gave it: a number, `high` or `low`."""
+        return describe_priority(queue=self.priority, urgency=self.urgency)
+
 
 _NAMES: Final = tuple(f.name for f in fields(Snapshot))
 _OPTIONAL: Final = tuple(name for name in _NAMES if name not in ("id", "name", "created_at"))
@@ -87,6 +94,7 @@ _TIMES: Final = ("created_at", "started_at", "ended_at", "next_attempt_at")
 _DEFAULTS: Final[dict[str, Any]] = {
     "params": {},
     "priority": "low",
+    "urgency": None,
     "scope": WRITE,
     "status": QUEUED,
     "counts": {},
@@ -112,6 +120,7 @@ _OTHER_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "params": (dict,),
     "counts": (dict,),
     "total": (int, NoneType),
+    "urgency": (int, NoneType),
     "error": (str, NoneType),
     "cancel_requested": (bool,),
 }

@@ -117,7 +117,7 @@ def certify_death(connection: redis.Redis[Any], *, worker: str, was_killed: bool
     pipeline.hset(key, mapping=death)
     pipeline.expire(key, CERTIFICATE_SECONDS)
     pipeline.srem("rq:workers", key)
-    for name in ("high", "low"):
+    for name in queue.QUEUES:
         pipeline.srem(f"rq:workers:{name}", key)
     pipeline.execute()
 

@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tasks_app import mirror, parked, queries, queue, set_aside, task_counters
+from tasks_app import mirror, parked, queries, queue, removed_queues, set_aside, task_counters
 from tasks_app.errors import LongtasksError
 from tasks_app.infrastructure import REDIS_ERRORS, mapped_errors
 from tasks_app.liveness import list_registered
@@ -83,6 +83,12 @@ def _redis_state() -> Iterator[Metric]:
     skews = [abs(worker.skew_seconds) for worker in list_registered(connection)]
     yield _gauge("clock_skew_seconds", "Largest skew of a worker machine's clock to Redis's.", max(skews, default=0.0))
     yield from _parked_tasks()
+    removed = GaugeMetricFamily(
+        "longtasks_removed_queue_tasks", "Tasks in queues that QUEUES names no longer.", labels=("queue",)
+    )
+    for name, tasks in removed_queues.count_tasks(connection).items():
+        removed.add_metric((name,), tasks)
+    yield removed
     memory: Any = connection.info("memory")
     yield _gauge("redis_memory_bytes", "Memory that Redis uses.", memory["used_memory"])
     yield _gauge("redis_memory_limit_bytes", "Redis's maxmemory; 0: none.", memory["maxmemory"])

@@ -251,7 +251,7 @@ class Mirror:
             if snapshot.cause != events.PROGRESS:
                 history.append((entry_id, snapshot))
             if snapshot.ended and (known is None or not known.ended):
-                applied.ended[snapshot.priority] += 1
+                applied.ended[snapshot.priority] = applied.ended.get(snapshot.priority, 0) + 1
                 if snapshot.callback_url:
                     to_tell.append(snapshot)
         rollup.save()

@@ -62,14 +62,16 @@ def take_tasks(
     queues: Sequence[str],
     max_tasks: int,
     max_records: int,
+    is_partial: bool = False,
 ) -> tuple[list[Taken], str]:
     """Take one task, or many small ones, from the first queue that has any and is not paused.
 
     Each is `started` from then on, noted under `worker` in RQ's registry of started jobs, its snapshot written. Tasks
-    of other types than `types` are parked on the way: they wait for a worker that knows theirs, and cost no attempt.
+    of other types than `types` are parked on the way: they wait for a worker that serves theirs, and cost no attempt.
+    With `is_partial` (the worker leaves types to others on purpose) their history does not say so.
     Returns what was taken and, when nothing was, the last id of the stream: what comes after it may be a new task.
     """
-    args = (worker, max_tasks, max_records, len(types), *types, *queues)
+    args = (worker, max_tasks, max_records, int(is_partial), len(types), *types, *queues)
     last_id, *rows = _take(connection, (events.STREAM_KEY,), args)
     while not last_id:  # it has parked as many as one script may
         last_id, *rows = _take(connection, (events.STREAM_KEY,), args)

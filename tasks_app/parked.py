@@ -129,7 +129,7 @@ class ParkedErrors:
 
 def _parse(members: Iterable[bytes]) -> list[Place]:
     parts = (_text(member).partition(":") for member in members)
-    return [Place(name, type_name) for name, _, type_name in parts if name in queue.QUEUES]
+    return [Place(name, type_name) for name, _, type_name in parts]
 
 
 def _text(member: bytes) -> str:

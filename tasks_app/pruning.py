@@ -108,7 +108,7 @@ def _delete_jobs(task_ids: list[uuid.UUID]) -> int:
     with queue.mapped_errors():
         pipeline = connection.pipeline(transaction=False)
         pipeline.unlink(*map(queue.job_key, names))
-        for queue_name in queue.QUEUES:
+        for queue_name in queue.list_used(connection):
             for kind in ("finished", "failed", "canceled"):
                 pipeline.zrem(f"rq:{kind}:{queue_name}", *names)
         return int(pipeline.execute()[0])

@@ -26,7 +26,7 @@ from redis.retry import Retry
 from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import utcformat
 
-from tasks_app import column_limits, events
+from tasks_app import column_limits, events, priorities
 from tasks_app.clock import clock
 from tasks_app.errors import QueueFull, QueueUnavailable, UnknownQueue
 from tasks_app.events import Snapshot
@@ -34,9 +34,11 @@ from tasks_app.line import AWAY, Line, NotNow, Paused
 
 Result = TypeVar("Result")
 
-HIGH: Final = "high"
-LOW: Final = "low"
-QUEUES: Final = (HIGH, LOW)  # in the order in which workers serve them
+HIGH: Final = priorities.HIGH
+LOW: Final = priorities.LOW
+QUEUES: Final = settings.LONGTASKS.queues  # in the order in which workers serve them
+# Every queue that has ever held a task: one that QUEUES names no longer may hold some still.
+USED_KEY: Final = "longtasks:queues"
 
 # The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.
 RUN_TASK: Final = "tasks_app.worker.run_task"
@@ -50,9 +52,9 @@ class Script:
 
     def __init__(self, name: str) -> None:
         folder = Path(__file__).parent / "lua"
-        self.source = "\n".join(
-            (folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("clock", "parked", name)
-        )
+        parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("clock", "parked", name)]
+        names = ", ".join(f"'{each}'" for each in QUEUES)  # checked where the setting is read: they hold no quote
+        self.source = "\n".join([f"local CONFIGURED_QUEUES = {{{names}}}", *parts])
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, connection: redis.Redis[Any] | Line, keys: Sequence[str], args: Sequence[Any]) -> Any:
@@ -136,6 +138,12 @@ def paused_key(queue: str) -> str:
 def drain_key(queue: str) -> str:
     """Key of the tasks that the queue's workers end in a second, kept by the mirror, for Retry-After."""
     return f"longtasks:drain:{queue}"
+
+
+def list_used(connection: redis.Redis[Any]) -> list[str]:
+    """Return the queues of QUEUES, then those that held tasks before and are named there no longer."""
+    used: Any = connection.smembers(USED_KEY)
+    return [*QUEUES, *sorted({name.decode(errors="replace") for name in used} - set(QUEUES))]
 
 
 def check_queue(queue: str) -> str:
@@ -234,9 +242,10 @@ def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:
 
 
 def get_bounds() -> Mapping[str, int]:
-    """Return how many tasks may wait in each queue; `high` has what QUEUE_RESERVE keeps from `low`."""
+    """Return how many tasks may wait in each queue; `high` has what QUEUE_RESERVE keeps from every other."""
     longtasks = settings.LONGTASKS
-    return {HIGH: longtasks.queue_bound, LOW: max(1, int(longtasks.queue_bound * (1 - longtasks.queue_reserve)))}
+    others = max(1, int(longtasks.queue_bound * (1 - longtasks.queue_reserve)))
+    return {name: longtasks.queue_bound if name == HIGH else others for name in QUEUES}
 
 
 def get_retry_after_seconds(*, excess: int, drained: float) -> int:

@@ -27,6 +27,7 @@ _SAME: Final = (
     "callback_url",
     "created_at",
     "priority",
+    "urgency",
     "status",
     "done",
     "total",

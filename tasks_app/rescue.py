@@ -18,7 +18,18 @@ from typing import Any, Final
 
 import redis
 
-from tasks_app import checkpoints, crash_points, events, foreign, isolation, moves, queue, restored, shards
+from tasks_app import (
+    checkpoints,
+    crash_points,
+    events,
+    foreign,
+    isolation,
+    moves,
+    queue,
+    removed_queues,
+    restored,
+    shards,
+)
 from tasks_app.clock import clock
 from tasks_app.events import Snapshot
 from tasks_app.liveness import Death, Liveness, read_causes
@@ -78,6 +89,7 @@ class Rescue:
         self.watch()
         self.put_back_reopened()
         self._parked_errors.tell()
+        self.empty_removed_queues()
         for row in self._untold_cancels.find():
             self._place(row, source="anywhere")
         for row in self._shard_watch.find_stuck():
@@ -116,7 +128,7 @@ class Rescue:
         """Put scheduled tasks back into their queues whose next attempt is due. Returns how many."""
         moved = 0
         now = self._read_clock()
-        for name in queue.QUEUES:
+        for name in queue.list_used(self._redis):
             due: Any = self._redis.zrangebyscore(f"rq:scheduled:{name}", 0, now, start=0, num=PAGE)
             task_ids = [_text(member) for member in due]
             batch = []
@@ -130,6 +142,21 @@ class Rescue:
                     again = replace(snapshot, status=events.QUEUED, next_attempt_at=None, cause="due", actor="")
                     batch.append(Move(again, "scheduled", "front"))
             moved += self._move_isolated(batch)
+        return moved
+
+    # --- queues that QUEUES names no longer
+
+    def empty_removed_queues(self) -> int:
+        """Move what waits in queues that QUEUES names no longer to the queues of its types: no worker serves them.
+
+        A pass moves a page of each. What a worker with older settings runs there stays until it ends.
+        """
+        moved = 0
+        for name in removed_queues.list_names(self._redis):
+            moved += self._move_isolated(removed_queues.list_moves(self._redis, name=name, limit=PAGE))
+        if moved:
+            self.counts["removed_queue"] += moved
+            logger.warning("moved %d tasks out of queues that QUEUES names no longer", moved)
         return moved
 
     # --- claims that ran out
@@ -162,7 +189,7 @@ class Rescue:
     def put_back_started(self) -> None:
         """Put tasks back that a dead worker had taken but not claimed, or let go of in the database only."""
         members = []
-        for name in queue.QUEUES:
+        for name in queue.list_used(self._redis):
             started: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
             members += [(name, *_text(member).partition(":")[::2]) for member in started]
         dead = self._liveness.find_dead({worker for _, _, worker in members})
@@ -326,13 +353,14 @@ class Rescue:
     def _list_placed(self) -> set[str]:
         """Return the tasks that wait in a queue, are parked or stand as started."""
         pipeline = self._redis.pipeline(transaction=False)
-        for name in queue.QUEUES:
+        names = queue.list_used(self._redis)
+        for name in names:
             pipeline.lrange(queue.queue_key(name), 0, -1)
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
         pipeline.smembers(SPLIT_KEY)  # looked after by ShardWatch
         answers = [{_text(entry).partition(":")[0] for entry in answer} for answer in pipeline.execute()]
         parked = set(list_parked_ids(self._redis))
-        for snapshot in foreign.list_canceled(self._redis, answers[1] | answers[3] | parked):
+        for snapshot in foreign.list_canceled(self._redis, parked.union(*answers[1 : 2 * len(names) : 2])):
             self._isolation.run(snapshot.id, partial(self._cancel_as_rq, snapshot))
         return parked.union(*answers)
 

@@ -53,7 +53,7 @@ def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[l
     since = events.get_time_of(cursor).timestamp() - MARGIN_SECONDS
     longtasks = settings.LONGTASKS
     ttl_seconds = min(longtasks.result_ttl_seconds, longtasks.failure_ttl_seconds)
-    for name in queue.QUEUES:
+    for name in queue.list_used(connection):
         for kind in ("finished", "failed", "canceled"):
             members: Any = connection.zrangebyscore(f"rq:{kind}:{name}", since + ttl_seconds, "+inf")
             for start in range(0, len(members), PAGE):

@@ -15,7 +15,15 @@ from django.db import transaction
 
 from tasks_app import audit, checkpoint_sets, moves, queue
 from tasks_app.authorization import check_retry
-from tasks_app.commands import cancel_move, note_priority, priority_move, retry_move, tell
+from tasks_app.commands import (
+    cancel_move,
+    check_priority,
+    find_target_queue,
+    note_priority,
+    priority_move,
+    retry_move,
+    tell,
+)
 from tasks_app.errors import AuthorizationFailed, NamedTaskUnknown, NotAllowed
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
@@ -70,16 +78,17 @@ def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit.API)
 def change_priorities(
     *, task_ids: Sequence[str], priority: str, actor: str, source: str = audit.API
 ) -> SetResult:  # fmt: skip
-    """Move waiting tasks to the other queue, as `commands.change_priority` does each; in the order of the ids.
+    """Move waiting tasks to the queue of a priority, as `commands.change_priority` does each; in the order of the ids.
 
     Raises UnknownQueue, StoreUnavailable, QueueUnavailable.
     """
-    queue.check_queue(priority)
+    check_priority(priority)
     with mapped_errors():
         snapshots, left = _find(sorted(task_ids))
         todo = []
         for snapshot in snapshots.values():
-            move = priority_move(snapshot, priority=priority, actor=actor) if snapshot.priority != priority else None
+            is_there = snapshot.priority == find_target_queue(snapshot, priority=priority)
+            move = None if is_there else priority_move(snapshot, priority=priority, actor=actor)
             if move is None:
                 left[snapshot.status] += 1
             else:

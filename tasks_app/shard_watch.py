@@ -60,8 +60,9 @@ class ShardWatch:
     def _are_placed(self, task_ids: Sequence[str]) -> list[bool]:
         """Tell of each whether it waits, is parked, is scheduled or stands as started; at one moment, for they move."""
         places = list_places(self._redis)
+        names = queue.list_used(self._redis)
         pipeline = self._redis.pipeline(transaction=True)
-        for name in queue.QUEUES:
+        for name in names:
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
             for task_id in task_ids:
                 pipeline.zscore(f"rq:scheduled:{name}", task_id)
@@ -73,7 +74,7 @@ class ShardWatch:
             member.decode(errors="replace") for entries in answers[len(answers) - len(places) :] for member in entries
         }
         placed = [task_id in parked for task_id in task_ids]
-        for _ in queue.QUEUES:
+        for _ in names:
             started = {member.decode(errors="replace").partition(":")[0] for member in answers.pop(0)}
             for index, task_id in enumerate(task_ids):
                 score, position = answers.pop(0), answers.pop(0)

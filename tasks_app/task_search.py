@@ -21,6 +21,8 @@ from django.db.models import QuerySet
 from tasks_app.index_hints import PRIMARY, along
 from tasks_app.infrastructure import mapped_errors
 from tasks_app.models import TaskRecord
+from tasks_app.priorities import HIGH, LOW
+from tasks_app.queue import QUEUES
 from tasks_app.read_side import read_lagging
 from tasks_app.task_ids import get_lowest_id, get_time_of_id
 
@@ -36,7 +38,7 @@ MOST_ROWS: Final = 250  # each may lie on a page of its own, on the disk
 MOST_GROWTH: Final = 4.0
 # What an entry costs: of an index that holds all that is compared, of the table itself, of an index with a row each.
 COST_COVERED, COST_TABLE, COST_ROWS = 1, 3, 10
-_INDEXED: Final = ("owner", "status", "name", "priority")
+_INDEXED: Final = ("owner", "status", "name", "priority")  # columns; `priority` is the queue's
 _INDEXES: Final = {str(index.fields[0]): index for index in TaskRecord._meta.indexes}
 _HEAVY: Final = ("error", "params", "callback_url")
 _PREFIX_DIGITS: Final = 8
@@ -49,7 +51,8 @@ class TaskFilter:
     owner: str | None = None
     status: str | None = None
     name: str | None = None
-    priority: str | None = None
+    queue: str | None = None
+    priority: str | int | None = None  # high, low, or the number that was given
     created_after: datetime | None = None
     created_before: datetime | None = None
     text: str = ""  # an id, the beginning of one (8 characters at least), or a part of the description
@@ -121,7 +124,28 @@ def _read_page(wanted: TaskFilter, before: uuid.UUID | None, *, limit: int, with
 
 
 def _still_fits(record: TaskRecord, wanted: TaskFilter) -> bool:
-    return wanted.status in (None, record.status) and wanted.priority in (None, record.priority)
+    if isinstance(wanted.priority, int):
+        has_priority = record.urgency == wanted.priority
+    else:
+        has_priority = wanted.priority in (None, HIGH if record.priority == HIGH else LOW)
+    return has_priority and wanted.status in (None, record.status) and wanted.queue in (None, record.priority)
+
+
+def _list_filters(wanted: TaskFilter) -> dict[str, Any]:
+    """Return what the columns are compared with."""
+    queues = set(QUEUES) if wanted.queue is None else {wanted.queue}
+    if wanted.priority == HIGH:
+        queues &= {HIGH}
+    elif wanted.priority == LOW:
+        queues -= {HIGH}
+    values: dict[str, Any] = {"owner": wanted.owner, "status": wanted.status, "name": wanted.name}
+    if isinstance(wanted.priority, int):
+        values["urgency"] = wanted.priority
+    if len(queues) <= 1:
+        values["priority"] = next(iter(queues), "")  # of filters that exclude each other: no queue
+    elif wanted.priority == LOW:
+        values["priority__in"] = sorted(queues)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _list_walks(wanted: TaskFilter, before: uuid.UUID | None) -> list[_Walk]:
@@ -139,16 +163,18 @@ def _list_walks(wanted: TaskFilter, before: uuid.UUID | None) -> list[_Walk]:
         rows = rows.filter(pk__range=ids)
         begins_at = min(begins_at, get_time_of_id(ids[1]))
     words = {"description__icontains": wanted.text} if wanted.text and ids is None else {}
-    filters = {name: value for name in _INDEXED if (value := getattr(wanted, name)) is not None}
+    filters = _list_filters(wanted)
     walks = []
-    for name, value in filters.items():
-        index = _INDEXES[name]
+    for name in _INDEXED:
+        if name not in filters:
+            continue
+        value, index = filters[name], _INDEXES[name]
         others = {other: filters[other] for other in filters if other != name}
-        within = {other: others[other] for other in others if other in index.fields}
-        beyond = {other: others[other] for other in others if other not in index.fields} | words
+        within = {other: others[other] for other in others if other.partition("__")[0] in index.fields}
+        beyond = {other: others[other] for other in others if other not in within} | words
         cost = COST_ROWS if beyond else COST_COVERED
         walks.append(_Walk(along(rows.filter(**{name: value}), index.name), begins_at, cost, within, beyond))
-    if words or not filters:
+    if words or not walks:
         walks.append(_Walk(along(rows, PRIMARY), begins_at, COST_TABLE, filters | words))
     return sorted(walks, key=lambda walk: walk.cost)
 

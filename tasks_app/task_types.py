@@ -17,6 +17,7 @@ from rest_framework import serializers
 from tasks_app.callers import WRITE, Caller
 from tasks_app.error_text import describe_value
 from tasks_app.errors import NotAllowed, UnknownTaskType
+from tasks_app.priorities import LOW
 from tasks_app.task_id_field import TaskIdField
 
 # All that the module of a task type needs, from here.
@@ -80,6 +81,7 @@ class TaskType:
     shareable: ClassVar[bool] = False  # may small tasks of this type share one transaction?
     splittable: ClassVar[bool] = False  # may a big task be split into ranges that run at the same time?
     chunk_timeout_seconds: ClassVar[float | None] = None  # longest time of a chunk; None: JOB_TIMEOUT_SECONDS
+    queue: ClassVar[str] = LOW  # of QUEUES; where its tasks wait, but those of priority high or 1 to 3
     undoes: ClassVar[str] = ""  # the parameter, a TaskIdField, that names a task whose rows this type deletes
 
     def total(self, params: Mapping[str, Any]) -> int | None:
@@ -168,6 +170,11 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
     )
     for attribute in ("first_limit", "max_limit"):
         check(attribute, "an int from 1 on", lambda value: type(value) is int and value >= 1)
+    check(
+        "queue",
+        f"a queue that the setting QUEUES names ({', '.join(settings.LONGTASKS.queues)})",
+        lambda value: type(value) is str and value in settings.LONGTASKS.queues,
+    )
     for attribute in ("shareable", "splittable"):
         check(attribute, "True or False", lambda value: type(value) is bool)
     check(
@@ -197,6 +204,12 @@ def get_task_type(name: str) -> TaskType:
         return _registry[name]
     except (KeyError, TypeError):
         raise UnknownTaskType(name=name, known=sorted(_registry)) from None
+
+
+def find_own_queue(name: str) -> str:
+    """Return the queue of a task type; `low` for a type that this process does not know."""
+    task_type = _registry.get(name)
+    return LOW if task_type is None else task_type.queue
 
 
 def list_names() -> list[str]:

@@ -44,7 +44,9 @@ class UntoldCancels:
 def publish_pauses() -> None:
     """Bring Redis in line with the database's word on which queues are paused."""
     told = set(queue.list_paused())  # before the database is asked, where a command writes first
-    paused = set(QueueState.objects.exclude(paused_at=None).values_list("name", flat=True))
+    paused = set(
+        QueueState.objects.filter(name__in=queue.QUEUES).exclude(paused_at=None).values_list("name", flat=True)
+    )
     for name in told ^ paused:
         queue.write_pause(name, paused=name in paused)
 

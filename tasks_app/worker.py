@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.db import connections
@@ -71,6 +71,8 @@ class TaskWorker(SimpleWorker):
     """An RQ worker that runs tasks in chunks, many small tasks at once, and makes way for urgent ones."""
 
     log_job_description = False
+    # The types that this process serves, of those that it knows; None: all. `manage.py rqworker --types` sets it.
+    served_types: ClassVar[frozenset[str] | None] = None
 
     def __init__(self, queues: Any, name: str | None = None, *args: Any, **kwargs: Any) -> None:
         # RQ itself passes the name by position where it lists workers.
@@ -95,7 +97,8 @@ class TaskWorker(SimpleWorker):
         self._stop_task_id = ""  # of RQ's stop-job command
         self._stoppable: frozenset[str] = frozenset()  # the tasks that run here, and those of which they are shards
         self._busy_with = ""
-        self._high_seconds = 0.0  # spent on high since low had its turn
+        # Seconds spent on more urgent queues since each of the others had its turn.
+        self._passed_over_seconds = dict.fromkeys(self.queue_names()[1:], 0.0)
         self._uncertain = False  # a take was not answered: tasks may stand under this worker's name
 
     # --- the loop
@@ -187,7 +190,8 @@ class TaskWorker(SimpleWorker):
         taken = moves.take_tasks(
             self._redis,
             worker=self.name,
-            types=list_names(),
+            types=self._list_served_types(),
+            is_partial=self.served_types is not None,
             queues=self._queues_in_order(),
             max_tasks=longtasks.batch_tasks,
             max_records=longtasks.batch_records,
@@ -206,7 +210,7 @@ class TaskWorker(SimpleWorker):
 
     def _give_back_strays(self) -> None:
         """Put tasks back that a take had given to this worker when the connection broke before it knew."""
-        for name in queue.QUEUES:
+        for name in self.queue_names():
             suffix = f":{self.name}"
             members: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
             strays = [member for raw in members if (member := raw.decode(errors="replace")).endswith(suffix)]
@@ -225,13 +229,24 @@ class TaskWorker(SimpleWorker):
         self._redis.xread({events.STREAM_KEY: last_id}, count=1, block=block_ms)
 
     def _queues_in_order(self) -> list[str]:
-        """The queues as given, high first; low first when its share of this worker's time is due."""
-        names = self.queue_names()
+        """The queues as given; first those whose share of this worker's time is due, the longest passed over first."""
         share = settings.LONGTASKS.low_share
         due_seconds = settings.LONGTASKS.chunk_seconds * (1 - share) / share if share > 0 else float("inf")
-        if queue.HIGH in names and queue.LOW in names and self._high_seconds >= due_seconds:
-            return sorted(names, key=lambda name: name == queue.HIGH)
-        return names
+        passed_over = self._passed_over_seconds
+        due = [name for name in passed_over if passed_over[name] >= due_seconds]
+        due.sort(key=lambda name: passed_over[name], reverse=True)
+        return [*due, *(name for name in self.queue_names() if name not in due)]
+
+    def _note_turn(self, name: str, *, seconds: float) -> None:
+        """Note that a queue had its turn: less urgent ones were passed over for so long."""
+        names = self.queue_names()
+        if name in self._passed_over_seconds:
+            self._passed_over_seconds[name] = 0.0
+        for less_urgent in names[names.index(name) + 1 :]:
+            self._passed_over_seconds[less_urgent] += seconds
+
+    def _list_served_types(self) -> list[str]:
+        return [name for name in list_names() if self.served_types is None or name in self.served_types]
 
     # --- running
 
@@ -245,10 +260,7 @@ class TaskWorker(SimpleWorker):
         else:
             self._run_tasks(taken)
         self._busy_with = ""
-        if taken[0].queue == queue.HIGH:
-            self._high_seconds += time.monotonic() - began
-        else:
-            self._high_seconds = 0.0
+        self._note_turn(taken[0].queue, seconds=time.monotonic() - began)
 
     def _run_tasks(self, taken: list[Taken]) -> None:
         parents = {task.snapshot.parent for task in taken if task.snapshot is not None and task.snapshot.parent}
@@ -305,13 +317,15 @@ class TaskWorker(SimpleWorker):
         pipeline.exists(queue.paused_key(queue.HIGH))
         pipeline.smembers(parked.PLACES_KEY)
         paused, urgent, high_waiting, high_paused, places = pipeline.execute()
-        high_waiting = high_waiting or parked.holds_any_of(places, queue_name=queue.HIGH, types=list_names())
+        high_waiting = high_waiting or parked.holds_any_of(
+            places, queue_name=queue.HIGH, types=self._list_served_types()
+        )
         if paused:
             return Verdict.STOP
         if urgent:
             return Verdict.YIELD
         serves_high = queue.HIGH in self.queue_names()
-        if taken.queue == queue.LOW and serves_high and high_waiting and not high_paused:
+        if taken.queue != queue.HIGH and serves_high and high_waiting and not high_paused:
             return Verdict.YIELD
         return Verdict.GO_ON
 
@@ -329,7 +343,7 @@ class TaskWorker(SimpleWorker):
         fields: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
         fields.pop("last_heartbeat")  # Redis's clock says when
         fields["db_connection"] = self._keeper.get_connection_id()
-        fields[TYPES_FIELD] = encode_types(list_names())
+        fields[TYPES_FIELD] = encode_types(self._list_served_types())
         beat(self._redis, worker=self.name, queues=self.queue_names(), fields=fields, ttl_seconds=self.worker_ttl)
         self._beaten_at = now
         return True

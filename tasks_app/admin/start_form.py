@@ -12,13 +12,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext, gettext_lazy
 from rest_framework import serializers
 
-from tasks_app import audit, commands, queries
+from tasks_app import audit, commands, priorities, queries
 from tasks_app.admin.live import render_page
 from tasks_app.admin.permissions import can_operate, get_caller, requires
 from tasks_app.admin.task_page import page_address
 from tasks_app.api.errors import flatten
 from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTaskType
-from tasks_app.models import Priority
 from tasks_app.task_params import encode_params
 from tasks_app.task_types import TaskType, get_task_type, list_task_types
 
@@ -53,8 +52,16 @@ class StartForm(forms.Form):
     """Description and priority, and the parameters of one task type."""
 
     description = forms.CharField(label=gettext_lazy("Description"), required=False, max_length=255)
-    priority = forms.ChoiceField(
-        label=gettext_lazy("Priority"), choices=Priority.choices, initial=Priority.LOW, widget=forms.RadioSelect
+    priority = forms.TypedChoiceField(
+        label=gettext_lazy("Priority"),
+        help_text=gettext_lazy("1 to 3 are high, which makes running tasks of other queues step aside."),
+        choices=[
+            (priorities.HIGH, gettext_lazy("high")),
+            (priorities.LOW, gettext_lazy("low")),
+            *((number, number) for number in range(priorities.FIRST, priorities.LAST + 1)),
+        ],
+        initial=priorities.LOW,
+        coerce=lambda text: int(text) if text.isdecimal() else text,
     )
 
     def __init__(self, task_type: TaskType, *args: Any, **kwargs: Any) -> None:
@@ -135,7 +142,7 @@ def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
         return {}
     return {
         "description": task.description,
-        "priority": task.priority,
+        "priority": task.given_priority,
         **{PREFIX + name: value for name, value in task.params.items()},
     }
 

@@ -13,16 +13,16 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from tasks_app import audit, set_commands
+from tasks_app import audit, queue, set_commands
 from tasks_app.admin.live import render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, requires
 from tasks_app.admin.task_rows import RowWriter
 from tasks_app.errors import LongtasksError
-from tasks_app.models import Priority, Status, TaskRecord
+from tasks_app.models import Status, TaskRecord
 from tasks_app.set_commands import SetResult
 from tasks_app.task_search import PAGE_TASKS, TaskFilter, find_tasks
 from tasks_app.task_types import list_task_types
-from tasks_app.templatetags.task_display import status_label
+from tasks_app.templatetags.task_display import queue_label, status_label
 
 ANY: Final = [("", gettext_lazy("any"))]
 _ACTIONS: Final = {
@@ -49,7 +49,7 @@ class FilterForm(forms.Form):
     q = forms.CharField(label=gettext_lazy("Search"), required=False, max_length=100)
     status = forms.ChoiceField(label=gettext_lazy("Status"), required=False, choices=[*ANY, *Status.choices])
     name = forms.ChoiceField(label=gettext_lazy("Type"), required=False)
-    priority = forms.ChoiceField(label=gettext_lazy("Queue"), required=False, choices=[*ANY, *Priority.choices])
+    priority = forms.ChoiceField(label=gettext_lazy("Queue"), required=False)
     owner = forms.CharField(label=gettext_lazy("Owner"), required=False, max_length=64, strip=False)
     after = forms.DateTimeField(
         label=gettext_lazy("Created from (UTC)"),
@@ -68,6 +68,8 @@ class FilterForm(forms.Form):
         super().__init__(data, auto_id="filter-%s")
         names = [(task_type.name, task_type.name) for task_type in list_task_types()]
         self.fields["name"].choices = [*ANY, *names]  # type: ignore[attr-defined]
+        queues = [(name, queue_label(name)) for name in queue.QUEUES]
+        self.fields["priority"].choices = [*ANY, *queues]  # type: ignore[attr-defined]
         self.fields["q"].widget.attrs["placeholder"] = gettext("id or description")
         self.fields["q"].widget.attrs["type"] = "search"
 
@@ -78,7 +80,7 @@ class FilterForm(forms.Form):
         return TaskFilter(
             status=values.get("status") or None,
             name=values.get("name") or None,
-            priority=values.get("priority") or None,
+            queue=values.get("priority") or None,
             owner=values.get("owner") or None,
             created_after=values.get("after"),
             created_before=values.get("before"),

@@ -14,7 +14,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from tasks_app import audit, checkpoints, commands, events, queries, queue, url_prefix
+from tasks_app import audit, checkpoints, commands, events, priorities, queries, queue, url_prefix
 from tasks_app.admin.live import answer_parts, render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, get_caller, requires
 from tasks_app.errors import LongtasksError, QueueUnavailable, UnknownTask
@@ -109,7 +109,7 @@ def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
                 name=task.name,
                 params=task.params,
                 description=task.description,
-                priority=task.priority,
+                priority=task.given_priority,
                 callback_url=task.callback_url,
             ),
             caller=get_caller(request),
@@ -148,7 +148,7 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
         "can_operate": can_operate(request),
         "can_cancel": not task.ended and not task.cancel_requested,
         "can_retry": task.status in checkpoints.RETRYABLE,
-        "other_priority": queue.LOW if task.priority == queue.HIGH else queue.HIGH,
+        "other_priority": priorities.LOW if task.priority == priorities.HIGH else priorities.HIGH,
         "can_move": task.status in (events.QUEUED, events.SCHEDULED),
     }
 

@@ -14,9 +14,18 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from tasks_app import events
-from tasks_app.models import Priority, Status, TaskRecord
-from tasks_app.templatetags.task_display import ago, compact, count_label, duration, percent, run_seconds, wait_seconds
+from tasks_app import events, queue
+from tasks_app.models import Status, TaskRecord
+from tasks_app.templatetags.task_display import (
+    ago,
+    compact,
+    count_label,
+    duration,
+    percent,
+    queue_label,
+    run_seconds,
+    wait_seconds,
+)
 
 DESCRIPTION_CHARACTERS = 60
 
@@ -27,7 +36,7 @@ class RowWriter:
     def __init__(self, *, can_operate: bool) -> None:
         self._can_operate = can_operate
         self._statuses = {value: escape(label) for value, label in Status.choices}
-        self._priorities = {value: escape(label) for value, label in Priority.choices}
+        self._queues = {name: escape(queue_label(name)) for name in queue.QUEUES}
         names = ("Status", "Task", "Queue", "Progress", "Rows", "Created", "Wait", "Run", "Worker")
         self._labels = dict(zip(names, map(escape, self._translate()), strict=True))
         self._tick, self._canceling = _("Tick %(name)s %(description)s"), escape(_("canceling"))
@@ -83,8 +92,9 @@ class RowWriter:
         return badge
 
     def _priority(self, task: TaskRecord) -> str:
-        name = self._priorities.get(task.priority, escape(task.priority))
-        return f'<span class="lt-priority lt-priority-{escape(task.priority)}">{name}</span>'
+        name = self._queues.get(task.priority, escape(task.priority))
+        number = "" if task.urgency is None else f" · {task.urgency}"
+        return f'<span class="lt-priority lt-priority-{escape(task.priority)}">{name}{number}</span>'
 
     def _progress(self, task: TaskRecord) -> str:
         part = percent(task)

@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from tasks_app import error_text
-from tasks_app.api.serializers import PRIORITIES
+from tasks_app.api.serializers import PriorityField
 from tasks_app.events import STATUSES, Snapshot
 
 
@@ -52,7 +52,8 @@ class TaskSerializer(LeanSerializer):
     name = serializers.CharField(help_text="The task type.")
     description = serializers.CharField(allow_blank=True)
     params = serializers.DictField(help_text="As they were read, with defaults.")
-    priority = serializers.ChoiceField(choices=PRIORITIES)
+    priority = PriorityField(source="given_priority", help_text="As it was given.")
+    queue = serializers.CharField(source="priority", help_text="In which queue it waits, or waited.")
     status = serializers.ChoiceField(choices=STATUSES)
     insertedRecords = serializers.DictField(
         source="counts", child=serializers.IntegerField(min_value=0), help_text="Committed rows by table."

@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from tasks_app.api import answers, serializers
 from tasks_app.api.access import ANYBODY
+from tasks_app.queue import QUEUES
 from tasks_app.tokens import ADMIN, READ, WRITE
 
 _TASK_ID: Final = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
@@ -21,6 +22,7 @@ _TASK: Final[dict[str, Any]] = {
     "description": "user upload",
     "params": {"numRecords": 100},
     "priority": "low",
+    "queue": "low",
     "status": "queued",
     "insertedRecords": {"users": 0, "products": 0, "order_items": 0},
     "progress": {"done": 0, "total": 100},
@@ -208,9 +210,7 @@ _QUEUES_SOURCE: Final = _answers_with(
 _PREFER: Final = _takes("Prefer", "`wait=S`: as the query parameter, which wins.")
 _LOCATION: Final = _answers_with("Location", "Where the task is.", 201, 202)
 _ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The task's id.")
-_QUEUE_NAME: Final = OpenApiParameter(
-    "name", str, OpenApiParameter.PATH, enum=list(serializers.PRIORITIES), description="The queue."
-)
+_QUEUE_NAME: Final = OpenApiParameter("name", str, OpenApiParameter.PATH, enum=list(QUEUES), description="The queue.")
 
 
 def _operation(

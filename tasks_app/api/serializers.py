@@ -14,7 +14,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from tasks_app import callback_addresses
+from tasks_app import callback_addresses, priorities, queue
 from tasks_app.api.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.api.strict import get_reader
 from tasks_app.commands import NewTask
@@ -23,7 +23,6 @@ from tasks_app.events import STATUSES
 from tasks_app.task_params import encode_params
 from tasks_app.task_types import get_task_type
 
-PRIORITIES: Final = ("high", "low")
 BULK_TASKS: Final = 1000
 PAGE_TASKS: Final = 200
 WAIT_SECONDS: Final = 60
@@ -47,6 +46,39 @@ class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
         return value
 
 
+_PRIORITY_SCHEMA: Final = {
+    "oneOf": [
+        {"type": "string", "enum": list(priorities.NAMES)},
+        {"type": "integer", "minimum": priorities.FIRST, "maximum": priorities.LAST},
+    ]
+}
+
+
+@extend_schema_field(_PRIORITY_SCHEMA)
+class PriorityField(serializers.Field[Any, Any, Any, Any]):
+    """`high`, `low`, or a number from 1 to 10. No text of digits, no float, no boolean."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": "Must be high, low or an integer from {first} to {last}."
+    }
+
+    def to_internal_value(self, data: Any) -> str | int:
+        if not (priorities.is_urgency(data) or (type(data) is str and data in priorities.NAMES)):
+            self.fail("invalid", first=priorities.FIRST, last=priorities.LAST)
+        return data  # type: ignore[no-any-return]
+
+    def to_representation(self, value: str | int) -> str | int:
+        return value
+
+
+class PriorityQueryField(PriorityField):
+    """The same in a query, where a number is a text of its digits."""
+
+    def to_internal_value(self, data: Any) -> str | int:
+        return super().to_internal_value(_NUMBERS.get(data, data))
+
+
+_NUMBERS: Final = {str(number): number for number in range(priorities.FIRST, priorities.LAST + 1)}
 _CALLBACK_PATTERN: Final = callback_addresses.public_pattern("|".join(map(str, settings.LONGTASKS.webhook_ports)))
 
 
@@ -92,8 +124,10 @@ class NewTaskSerializer(serializers.Serializer[NewTask]):
         trim_whitespace=False,
         help_text="Gets the task by a signed POST when it has ended. A public host; redirects are not followed.",
     )
-    priority = serializers.ChoiceField(
-        choices=PRIORITIES, required=False, help_text="Workers take `high` before `low`. Default: `low`."
+    priority = PriorityField(
+        required=False,
+        help_text="`high`, `low`, or a number from 1 (critical) to 10, 5 being normal: 1 to 3 are `high`. Workers take "
+        "`high` first; other tasks wait in the queue of their type. Default: `low`.",
     )
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -198,7 +232,11 @@ class ListQuerySerializer(serializers.Serializer[Any]):
     name = serializers.CharField(
         required=False, max_length=64, trim_whitespace=False, help_text="Only tasks of this type."
     )
-    priority = serializers.ChoiceField(choices=PRIORITIES, required=False, help_text="Only tasks of this priority.")
+    priority = PriorityQueryField(
+        required=False,
+        help_text="Only tasks of this priority: `high` and `low` whichever number was given, a number only where it was.",
+    )
+    queue = serializers.ChoiceField(choices=queue.QUEUES, required=False, help_text="Only tasks in this queue.")
     createdAfter = serializers.DateTimeField(required=False, help_text="Only tasks created at this time or later.")
     createdBefore = serializers.DateTimeField(required=False, help_text="Only tasks created before this time.")
     cursor = serializers.RegexField(

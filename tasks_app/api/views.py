@@ -70,6 +70,7 @@ class TaskViewSet(LeanViewSet):
                 status=query.get("status"),
                 name=query.get("name"),
                 priority=query.get("priority"),
+                queue=query.get("queue"),
                 created_after=query.get("createdAfter"),
                 created_before=query.get("createdBefore"),
             )

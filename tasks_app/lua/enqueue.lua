@@ -22,6 +22,7 @@ for queue, count in pairs(wanted) do
     return {'full', queue, waiting, bounds[queue], redis.call('GET', 'longtasks:drain:' .. queue) or '0'}
   end
 end
+for queue in pairs(wanted) do redis.call('SADD', 'longtasks:queues', queue) end
 
 for i = 3, #ARGV, STRIDE do
   local queue, id = ARGV[i], ARGV[i + 2]

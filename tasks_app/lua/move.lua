@@ -6,7 +6,7 @@
 --   11 failures or ''  12 solo: '1', '' (leave as it is)  13 data  14 created_at  15 timeout  16 description  17 weight
 -- from: wip (the registry of started jobs, under that worker) | scheduled | lost (nowhere, whatever RQ's registries
 --       of ended jobs say) | anywhere | ended
---       | waiting (in either queue) | delayed (scheduled, for either queue)
+--       | waiting (in any queue) | delayed (scheduled, for any queue)
 -- to: front | back | urgent (front, and a busy worker makes way) | yield (front, behind urgent ones) | scheduled
 --     | split (its shards run in its place) | parked (for a worker that knows its type) | ended | stay
 -- A worker's own end (from wip) and the time of a next attempt are written by Redis's clock; a task that is delayed
@@ -16,7 +16,13 @@ local STRIDE = 17
 local stream = KEYS[1]
 local seconds, micros = read_clock()
 local now = format_time(seconds, micros)
-local QUEUES = {'high', 'low'}
+local QUEUES, is_listed = {}, {}  -- those of the setting, and those that it names no longer
+for _, names in ipairs({CONFIGURED_QUEUES, redis.call('SMEMBERS', 'longtasks:queues')}) do
+  for _, name in ipairs(names) do
+    if not is_listed[name] then QUEUES[#QUEUES + 1] = name end
+    is_listed[name] = true
+  end
+end
 local REGISTRY = {finished = 'rq:finished:', failed = 'rq:failed:', stopped = 'rq:failed:', canceled = 'rq:canceled:'}
 local answer = {}
 
@@ -72,7 +78,9 @@ local function leave(from, queue, id, worker, to)
     end
     return leave_parked(id)
   elseif from == 'delayed' then
-    return redis.call('ZREM', 'rq:scheduled:high', id) + redis.call('ZREM', 'rq:scheduled:low', id) > 0
+    local removed = 0
+    for _, name in ipairs(QUEUES) do removed = removed + redis.call('ZREM', 'rq:scheduled:' .. name, id) end
+    return removed > 0
   elseif from == 'lost' then
     if is_placed(id) then return false end
     -- A worker of RQ's own may have failed it.
@@ -107,7 +115,10 @@ local function add_time(snapshot, name, text)
 end
 
 local function find_score(id)
-  return redis.call('ZSCORE', 'rq:scheduled:high', id) or redis.call('ZSCORE', 'rq:scheduled:low', id)
+  for _, name in ipairs(QUEUES) do
+    local score = redis.call('ZSCORE', 'rq:scheduled:' .. name, id)
+    if score then return score end
+  end
 end
 
 pass_when_full()
@@ -177,6 +188,7 @@ for i = 1, #ARGV, STRIDE do
         redis.call('ZADD', 'rq:scheduled:' .. queue, due, id)
       end
       redis.call('SADD', 'rq:queues', list)
+      redis.call('SADD', 'longtasks:queues', queue)
     end
     redis.call('XADD', stream, '*', 's', snapshot)
     -- For requests that wait for the end (end_watcher.py). An ACL may not allow the channel: they notice it later then.

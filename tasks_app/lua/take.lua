@@ -1,21 +1,22 @@
 -- Take tasks for a worker: from the first queue that is neither empty nor paused (`rq suspend` pauses all), either one
 -- task, or as many small ones as may share a chunk. Each is marked started and noted in RQ's registry of started jobs in
--- the same step, so that a worker that dies right after has lost nothing. A task whose type the worker does not know is
--- parked. A task that has ended and was enqueued by RQ's own requeue is noted only: it is not started, its worker retries
+-- the same step, so that a worker that dies right after has lost nothing. A task whose type the worker does not serve
+-- is parked, without a word in its history where other workers are meant to take it. A task that has ended and was enqueued by RQ's own requeue is noted only: it is not started, its worker retries
 -- it.
 -- KEYS: 1 the stream
--- ARGV: 1 worker  2 tasks at most  3 records at most  4 number of types that it knows, then their names, then the
---       queues in order
+-- ARGV: 1 worker  2 tasks at most  3 records at most  4 '1': it serves a part of the types that it knows
+--       5 number of types that it serves, then their names, then the queues in order
 -- Returns {last id of the stream, {queue, id, snapshot, failures, solo, ended: '1' or ''}, …}; '' as the id: parked so
 -- many that the rest of the queue was not looked at.
 local stream, worker = KEYS[1], ARGV[1]
 local max_tasks, max_records = tonumber(ARGV[2]), tonumber(ARGV[3])
 local MOST_PARKED = 500  -- in one script, which holds up all others
-local first_queue = 5 + tonumber(ARGV[4])
+local is_partial = ARGV[4] == '1'
+local first_queue = 6 + tonumber(ARGV[5])
 local now = format_time(read_clock())
 local taken, records, full, parked = {}, 0, false, 0
 local knows = {}
-for i = 5, first_queue - 1 do knows[ARGV[i]] = true end
+for i = 6, first_queue - 1 do knows[ARGV[i]] = true end
 
 local function has_ended(snapshot)
   -- Decoding each snapshot would cost too much: only one that has the text somewhere, be it in its params.
@@ -39,7 +40,7 @@ local function put_aside(queue, id, type_name, snapshot)
   local is_new = redis.call('HEXISTS', job, 'parked_at') == 0
   park(queue, id, type_name)
   parked = parked + 1
-  if is_new then  -- its history says it once
+  if is_new and not is_partial then  -- its history says it once
     snapshot = string.sub(snapshot, 1, -2) .. ',"status":"queued","cause":"unknown_type","actor":""}'
     redis.call('HSET', job, 's', snapshot)
     redis.call('XADD', stream, '*', 's', snapshot)

@@ -19,6 +19,7 @@ from tasks_app.infrastructure import mapped_errors
 from tasks_app.job import TaskJob
 from tasks_app.management.actor import find_actor
 from tasks_app.queue import QUEUES
+from tasks_app.task_types import list_names
 from tasks_app.worker import TaskWorker
 
 logger = logging.getLogger(__name__)
@@ -26,10 +27,21 @@ STORE_UNAVAILABLE: Final = 6  # exit code
 
 
 def read_queues(names: Sequence[str]) -> list[str]:
-    """Return the queues that were named, or all of ours, high first. Raises CommandError for an unknown one."""
+    """Return the queues that were named, or all of ours, the most urgent first. Raises CommandError for an unknown one."""
     for name in names:
         check_queue_name(name)
-    return list(names) or list(QUEUES)
+    return [name for name in QUEUES if name in names or not names]
+
+
+def read_types(text: str) -> list[str]:
+    """Return the task types that a worker is to serve, from names by comma. Raises CommandError for an unknown one."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in list_names():
+            raise CommandError(
+                f"There is no task type {name[:64]!r}: give some of {', '.join(list_names())}.", returncode=2
+            )
+    return names
 
 
 def check_queue_name(name: str) -> str:

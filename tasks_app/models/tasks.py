@@ -26,11 +26,6 @@ class Status(models.TextChoices):
     STOPPED = events.STOPPED, _("stopped")
 
 
-class Priority(models.TextChoices):
-    HIGH = "high", _("high")
-    LOW = "low", _("low")
-
-
 class TaskCheckpoint(models.Model):
     """How far a task has committed, and who may go on. The truth about how a task ended.
 
@@ -100,8 +95,10 @@ class TaskRecord(models.Model):
     request_id = IdentityField(_("request id"), max_length=64, default="", blank=True)
     callback_url = FreeTextField(_("callback URL"), max_length=500, default="", blank=True)
     created_at = models.DateTimeField(_("created at"))
-    # The queue it waits in. Changed by an operator's change of priority.
-    priority = IdentityField(_("priority"), max_length=8, choices=Priority.choices)
+    # The queue it waits in, and the number that was given as its priority. An operator's change of priority changes
+    # the one and empties the other.
+    priority = IdentityField(_("queue"), max_length=32)
+    urgency = models.PositiveSmallIntegerField(_("priority"), null=True)
     # From the newest snapshot.
     status = IdentityField(_("status"), max_length=12, choices=Status.choices)
     done = models.PositiveBigIntegerField(_("done"), default=0)

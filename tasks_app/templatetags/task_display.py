@@ -122,6 +122,12 @@ def count_sum(counts: dict[str, int]) -> int:
 
 
 @register.filter
+def queue_label(name: str) -> str:
+    """Say a queue's name: `high` and `low` in the reader's language, others as they are."""
+    return {"high": _("high"), "low": _("low")}.get(name, name)
+
+
+@register.filter
 def cause_label(cause: str) -> str:
     """Say why a task changed; a cause that is not known here as it is."""
     return {

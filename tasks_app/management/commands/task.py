@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tasks_app import audit, commands, errors, events, queries, queue, verification
+from tasks_app import audit, commands, errors, events, priorities, queries, queue, verification
 from tasks_app.api.answers import task_data
 from tasks_app.api.rendering import to_json
 from tasks_app.api.serializers import read_new_task
@@ -66,7 +66,9 @@ class Command(BaseCommand):
         start.add_argument("--records", type=int, metavar="N", help="short for --params '{\"numRecords\": N}'")
         start.add_argument("--params", type=_json_object, default={}, metavar="JSON", help="the type's parameters")
         start.add_argument("--description", type=text, default="")
-        start.add_argument("--priority", choices=queue.QUEUES, default=queue.LOW)
+        start.add_argument(
+            "--priority", type=_priority, default=queue.LOW, help="high, low (the default), or 1 (critical) to 10"
+        )
         start.add_argument("--wait", action="store_true", help="show its progress until it ends")
         status = asks.add_parser("status", help="show a task")
         status.add_argument("id", type=text)
@@ -74,7 +76,8 @@ class Command(BaseCommand):
         listing = asks.add_parser("list", help="list tasks, newest first")
         listing.add_argument("--status", choices=events.STATUSES)
         listing.add_argument("--name", type=text, help="the task type")
-        listing.add_argument("--priority", choices=queue.QUEUES)
+        listing.add_argument("--priority", type=_priority, help="high, low, or 1 to 10")
+        listing.add_argument("--queue", choices=queue.QUEUES)
         listing.add_argument("--limit", type=int, default=20, help="how many at most (20)")
         for ask, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
             asks.add_parser(ask, help=words).add_argument("id", type=text)
@@ -130,7 +133,7 @@ class Command(BaseCommand):
     def do_list(self, options: dict[str, Any]) -> None:
         if options["limit"] < 1:
             _fail(WRONG, f"--limit is {options['limit']}: give 1 or more")
-        wanted = TaskFilter(**{name: options[name] for name in ("status", "name", "priority")})
+        wanted = TaskFilter(**{name: options[name] for name in ("status", "name", "priority", "queue")})
         tasks: list[Snapshot] = []
         cursor = ""
         while len(tasks) < options["limit"]:
@@ -143,12 +146,14 @@ class Command(BaseCommand):
         if self.json:
             self.print_json({"tasks": [task_data(task) for task in tasks]})
             return
-        table = Table("id", "type", "priority", "status", "done", "total", "attempts", "created (UTC)", box=None)
+        table = Table(
+            "id", "type", "priority", "queue", "status", "done", "total", "attempts", "created (UTC)", box=None
+        )
         table.columns[0].no_wrap = True
         for task in tasks:
             created = f"{task.created_at:%Y-%m-%d %H:%M:%S}"
             numbers = (f"{task.done:,}", "?" if task.total is None else f"{task.total:,}", str(task.attempts))
-            table.add_row(task.id, task.name, task.priority, task.status, *numbers, created)
+            table.add_row(task.id, task.name, str(task.given_priority), task.priority, task.status, *numbers, created)
         self.console.print(table)
 
     def do_cancel(self, options: dict[str, Any]) -> None:
@@ -188,7 +193,7 @@ class Command(BaseCommand):
             return
         counts = ", ".join(f"{number:,} {name}" for name, number in snapshot.counts.items())
         total = "?" if snapshot.total is None else f"{snapshot.total:,}"
-        self.stdout.write(f"{snapshot.id} {snapshot.name} ({snapshot.priority}) {snapshot.status}")
+        self.stdout.write(f"{snapshot.id} {snapshot.name} ({snapshot.given_priority}) {snapshot.status}")
         self.stdout.write(
             f"  {snapshot.done:,} of {total} records; {counts or 'no rows'}; attempts {snapshot.attempts}"
         )
@@ -253,6 +258,15 @@ def _verdict_data(verdict: verification.Verdict) -> dict[str, Any]:
         "rows": verdict.rows,
         "differences": verdict.differences,
     }
+
+
+def _priority(value: str) -> str | int:
+    number = int(value) if value.isascii() and value.isdecimal() and len(value) <= 2 else None
+    if value in priorities.NAMES:
+        return value
+    if number is None or not priorities.is_urgency(number):
+        raise ArgumentTypeError(f"{value[:40]!r} is no priority: give high, low or a number from 1 to 10")
+    return number
 
 
 def _json_object(text: str) -> dict[str, Any]:

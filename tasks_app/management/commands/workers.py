@@ -29,6 +29,7 @@ from tasks_app import charsets, liveness, pulse, queue
 from tasks_app.infrastructure import exit_at_once
 from tasks_app.leftovers import RETIRED_CODE
 from tasks_app.management.arguments import text
+from tasks_app.management.rq_arguments import read_queues, read_types
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -59,8 +60,12 @@ class Command(BaseCommand):
         parser.add_argument("num", type=int, help="how many worker processes")
         parser.add_argument("--pause-ms", type=int, default=0, help="artificial pause after every chunk")
         parser.add_argument(
-            "--queues", type=text, default=",".join(queue.QUEUES), help="queues to serve, in order, by comma"
+            "--queues",
+            type=text,
+            default=",".join(queue.QUEUES),
+            help="queues to serve, comma-separated; the most urgent first, whatever the order",
         )
+        parser.add_argument("--types", type=text, help="task types to serve, comma-separated (all)")
         parser.add_argument(
             "--hang-seconds", type=float, help="kill a worker none of whose threads has run for so long (30)"
         )
@@ -75,8 +80,10 @@ class Command(BaseCommand):
         self.hang_seconds = options["hang_seconds"] or max(HANG_SECONDS, 3 * lease_seconds)
         # A task whose lease runs out meanwhile shall say why: told while the lease still holds.
         self.suspect_seconds = min(self.hang_seconds, max(3 * pulse.BEAT_SECONDS, lease_seconds / 2))
-        names = [queue.check_queue(name.strip()) for name in options["queues"].split(",")]
+        names = read_queues([name.strip() for name in options["queues"].split(",")])
         self.command = [sys.executable, sys.argv[0], "rqworker", *names, "--verbosity", "0"]
+        if options["types"] is not None:
+            self.command += ["--types", ",".join(read_types(options["types"]))]
         if options["burst"]:
             self.command.append("--burst")
         # A worker shows no pages: DEBUG would only make it keep every statement in memory.

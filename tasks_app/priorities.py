@@ -1,0 +1,32 @@
+"""What a priority means: in which queue a task waits. Owns the numbers 1 to 10, of which 1 to 3 are `high`.
+
+Must not know tasks, Redis or HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+HIGH: Final = "high"
+LOW: Final = "low"
+NAMES: Final = (HIGH, LOW)
+FIRST, LAST_OF_HIGH, LAST = 1, 3, 10
+
+
+def is_urgency(number: object) -> bool:
+    """Tell whether it is one of the numbers that a start may give as priority."""
+    return type(number) is int and FIRST <= number <= LAST
+
+
+def find_queue(priority: str | int, *, own_queue: str) -> str:
+    """Return the queue of a start: `high` for high and 1 to 3, else the queue that the task's type names."""
+    if isinstance(priority, int):
+        return HIGH if priority <= LAST_OF_HIGH else own_queue
+    return HIGH if priority == HIGH else own_queue
+
+
+def describe_priority(*, queue: str, urgency: int | None) -> str | int:
+    """Return a task's priority as it was given: the number, or `high` or `low`."""
+    if urgency is not None:
+        return urgency
+    return HIGH if queue == HIGH else LOW
