@@ -21,12 +21,13 @@ from longtasks.logs import JsonFormatter, TextFormatter
 from longtasks.patient_worker import PatientConnection
 from longtasks.request_head import Refused, read_head
 from longtasks.together_worker import _PREFERS, QUICK
-from settings import addresses, env, env_file, service_url, values
+from settings import addresses, env, env_file, queues, service_url, values
 from settings import database as database_settings
 from settings import redis as redis_settings
 from tasks_app import (
     callback_addresses,
     chunk_guard,
+    column_limits,
     error_text,
     events,
     line,
@@ -519,6 +520,12 @@ def _task_type_cases() -> list[Case]:
             line.get_refusal,
             texts("x", "ERR ", "ERR x: -OOM ", ": ", "A"),
             ("tasks_app/line.py:_WORD", "tasks_app/line.py:_INNER"),
+        ),
+        Case(
+            "names of queues",
+            lambda text: (_quietly(queues.check_queues, ValueError)(text), column_limits._QUEUE.match(text)),
+            texts("x", "-", "_", ",", "A"),
+            ("settings/queues.py:_NAME", "tasks_app/column_limits.py:_QUEUE"),
         ),
         Case(
             "names of task types and counts",

@@ -115,6 +115,21 @@ def test_addresses_have_one_form(name: str, text: str, value: object) -> None:
         ("LEASE_SECONDS", "inf", "a number, 0.1 or more"),
         ("LOW_SHARE", "nan", "a number from 0 to 1"),
         ("LOW_SHARE", "1.1", "a number from 0 to 1"),
+        *(
+            ("QUEUES", text, "high first, low, and further names")
+            for text in (
+                "",
+                "low,high",
+                "high",
+                "high,low,low",
+                "high,low,Imports",
+                "high,low,a b",
+                "high,,low",
+                "high,low,1a",
+            )
+        ),
+        ("QUEUES", f"high,low,{'x' * 33}", "high first, low, and further names"),
+        ("QUEUES", "high,low," + ",".join(f"q{n}" for n in range(15)), "high first, low, and further names"),
         ("PORT", "65536", "a whole number from 1 to 65535"),
         ("MIRROR_BATCH", "2.5", "a whole number, 1 or more"),
         ("DEBUG", "maybe", "1, true, yes, on or 0, false, no, off"),

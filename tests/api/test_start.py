@@ -18,7 +18,7 @@ from tests.redis_commands import watched_commands
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 FIELDS = {
-    "success", "id", "name", "description", "params", "priority", "status", "insertedRecords", "progress",
+    "success", "id", "name", "description", "params", "priority", "queue", "status", "insertedRecords", "progress",
     "attempts", "error", "createdAt", "startedAt", "endedAt", "nextAttemptAt",
 }  # fmt: skip
 
