@@ -410,11 +410,11 @@ def check_workers() -> Iterator[Finding]:
 
 
 def check_served_types() -> Iterator[Finding]:
-    """Find types whose queue has workers, none of which serves the type. Queues without any are found elsewhere."""
+    """Find types whose queue has workers, none of which serves the type. A worker that names no types may serve all."""
     workers = [worker for worker in list_registered(queue.get_connection()) if worker.is_ours]
     for task_type in list_task_types():
         types = [worker.types for worker in workers if task_type.queue in worker.queues]
-        if types and not any(task_type.name in served for served in types):
+        if types and not any(not served or task_type.name in served for served in types):
             yield Finding(
                 FAULT,
                 f"workers: type {task_type.name}",
