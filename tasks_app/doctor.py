@@ -457,7 +457,7 @@ def check_task_types() -> Iterator[Finding]:
             WARNING,
             "task types",
             f"no living worker knows {', '.join(map(repr, missing))}: such tasks are accepted here and would wait",
-            "Replace the old workers: python manage.py reload.",
+            "Replace the old workers (python manage.py reload), or start workers that serve these types.",
         )
     elif not waiting:
         found = "the workers know all types of this version" if known else "no worker says which ones it knows"

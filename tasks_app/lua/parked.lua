@@ -1,6 +1,7 @@
--- Parked tasks, prepended to every script: a worker that does not know a task's type takes the task off its queue and
--- puts it into the list of that queue and type, from which workers that know the type take first. `longtasks:parked`
--- names these lists as queue:type, so that nothing has to search for them; it is empty but for deploys.
+-- Parked tasks, prepended to every script: a worker that does not serve a task's type takes the task off its queue and
+-- puts it into the list of that queue and type, from which workers that serve the type take first. `longtasks:parked`
+-- names these lists as queue:type, so that nothing has to search for them; it is empty but during deploys and where
+-- workers serve some types only.
 local PARKED = 'longtasks:parked'
 
 local function list_parked(queue)

@@ -1,8 +1,8 @@
 -- Take tasks for a worker: from the first queue that is neither empty nor paused (`rq suspend` pauses all), either one
 -- task, or as many small ones as may share a chunk. Each is marked started and noted in RQ's registry of started jobs in
 -- the same step, so that a worker that dies right after has lost nothing. A task whose type the worker does not serve
--- is parked, without a word in its history where other workers are meant to take it. A task that has ended and was enqueued by RQ's own requeue is noted only: it is not started, its worker retries
--- it.
+-- is parked; its history says so only where the worker serves all types that it knows. A task that has ended and was
+-- enqueued by RQ's own requeue is noted only: it is not started, its worker retries it.
 -- KEYS: 1 the stream
 -- ARGV: 1 worker  2 tasks at most  3 records at most  4 '1': it serves a part of the types that it knows
 --       5 number of types that it serves, then their names, then the queues in order

@@ -89,6 +89,22 @@ def test_djangos_rqworker_command_runs_tasks_too(one_worker: ProcfileStack) -> N
 
 
 @pytest.mark.slow
+def test_workers_of_one_queue_and_one_type_run_nothing_else(one_worker: ProcfileStack) -> None:
+    stack = one_worker
+    stack.stop_role("worker")
+    others = [start(stack, "slow"), start(stack, "small", priority="high")]
+    own = start(stack, "small")
+
+    stack.manage("workers", "1", "--queues", "low", "--types", "small", "--burst")
+    assert stack.wait_for_end(own, deadline_seconds=30)["status"] == "finished"
+    assert [stack.task(task_id)["status"] for task_id in others] == ["queued", "queued"]
+
+    stack.manage("workers", "1", "--burst")
+    for task_id in others:
+        assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"
+
+
+@pytest.mark.slow
 def test_after_redis_was_away_commands_are_heard_and_nobody_is_taken_for_dead(one_worker: ProcfileStack) -> None:
     stack = one_worker
     task_id = start(stack, "slow", records=10_000, chunkMs=50)
