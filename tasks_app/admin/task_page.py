@@ -180,7 +180,9 @@ def _rows_address(table: str, task_id: str) -> str:
 
 
 def _rq_address(task: Snapshot) -> str:
-    """Return RQ's page of the job; "" where Redis keeps it no longer."""
+    """Return RQ's page of the job; "" where Redis keeps it no longer, or QUEUES its queue."""
+    if task.priority not in queue.QUEUES:
+        return ""
     try:
         if queue.get_snapshot(task.id) is None:
             return ""

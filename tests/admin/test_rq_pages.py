@@ -13,6 +13,7 @@ from rq.worker import Worker
 
 from tasks_app import commands, queue
 from tasks_app.models import AuditEntry
+from tasks_app.task_types import get_task_type
 from tests.admin.conftest import ADMINISTER, OPERATE, VIEW, MakeClient, run_mirror, start, take
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -170,3 +171,18 @@ def test_our_own_pages_say_so_and_stay(admin: Client, path: str) -> None:
     queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
     with override_settings(RQ_QUEUES=queues):
         assert admin.get(path).status_code == 200
+
+
+def test_the_page_of_a_task_whose_queue_was_removed_has_no_link_to_rqs_page(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "QUEUES", ("high", "imports", "low"))
+    monkeypatch.setattr(get_task_type("upload").__class__, "queue", "imports")
+    task_id = start()
+    client = make_client(VIEW)
+    address = f"/admin/tasks_app/taskrecord/{task_id}/"
+    monkeypatch.setattr(queue, "QUEUES", ("high", "low"))
+    answer = client.get(address)
+    assert answer.status_code == 200
+    assert "imports" in answer.content.decode()
+    assert answer.context["rq_address"] == ""
