@@ -41,7 +41,7 @@ def _nothing_is_enqueued(redis: Any) -> Any:
         ({**NAME, "description": "x" * 256}, {"description"}),
         ({**NAME, "description": "a\0b"}, {"description"}),
         ({**NAME, "priority": "urgent"}, {"priority"}),
-        ({**NAME, "priority": 1}, {"priority"}),
+        ({**NAME, "priority": 11}, {"priority"}),
         ({**NAME, "priority": ["low"]}, {"priority"}),
         ({**NAME, "params": None}, {"params"}),
         ({**NAME, "params": []}, {"params"}),
