@@ -224,7 +224,7 @@ CREATE TABLE `tasks_app_taskrecord` (
     `request_id` varchar(64) COLLATE `utf8mb4_nopad_bin` NOT NULL,
     `callback_url` varchar(500) NOT NULL,
     `created_at` datetime(6) NOT NULL,
-    `priority` varchar(8) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `priority` varchar(32) COLLATE `utf8mb4_nopad_bin` NOT NULL,
     `status` varchar(12) COLLATE `utf8mb4_nopad_bin` NOT NULL,
     `done` bigint UNSIGNED NOT NULL CHECK (`done` >= 0),
     `total` bigint UNSIGNED NULL CHECK (`total` >= 0),
@@ -237,7 +237,8 @@ CREATE TABLE `tasks_app_taskrecord` (
     `ended_at` datetime(6) NULL,
     `next_attempt_at` datetime(6) NULL,
     `cancel_requested` bool NOT NULL,
-    `updated_at` datetime(6) NOT NULL
+    `updated_at` datetime(6) NOT NULL,
+    `urgency` smallint UNSIGNED NULL CHECK (`urgency` >= 0)
 );
 
 CREATE TABLE `tasks_app_webhookdelivery` (
@@ -326,4 +327,5 @@ INSERT INTO `django_migrations` (`app`, `name`, `applied`) VALUES
     ('tasks_app', '0005_set_aside_items', UTC_TIMESTAMP(6)),
     ('tasks_app', '0006_list_indexes', UTC_TIMESTAMP(6)),
     ('tasks_app', '0007_identity_columns', UTC_TIMESTAMP(6)),
-    ('tasks_app', '0008_audit_of_operators', UTC_TIMESTAMP(6));
+    ('tasks_app', '0008_audit_of_operators', UTC_TIMESTAMP(6)),
+    ('tasks_app', '0009_queues_by_name', UTC_TIMESTAMP(6));

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     )
 
     dependencies = [
-        ("tasks_app", "0007_identity_columns"),
+        ("tasks_app", "0008_audit_of_operators"),
     ]
 
     operations = [
