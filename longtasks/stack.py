@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import itertools
 import os
+import random
 import selectors
 import signal
 import socket
@@ -34,6 +35,7 @@ READY_SECONDS = 60
 STOP_SECONDS = 10
 LINE_BYTES = 128 * 1024  # printed in pieces of so many where a process ends no line
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (to recognise them; nothing binds to them)
+FREE_PORTS = range(20_000, 32_000)  # Linux gives ports from 32768 on to outgoing connections
 RESTART_FIRST_SECONDS, RESTART_MAX_SECONDS = 0.5, 10.0
 
 
@@ -69,9 +71,15 @@ def process_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of this machine on which nobody listens.
+
+    It is below those that the system gives to outgoing connections: one of them could take it before it is listened on.
+    """
+    for port in random.SystemRandom().sample(FREE_PORTS, len(FREE_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port from {FREE_PORTS[0]} to {FREE_PORTS[-1]} is free")
 
 
 class Stack:
