@@ -155,6 +155,20 @@ def test_every_tactic_of_the_original_is_mapped() -> None:
         assert tactic in TEXTS["docs/tactics.md"], tactic
 
 
+@pytest.mark.parametrize("view", ["Decomposition", "Tiers", "Deployment"])
+def test_each_view_of_the_original_has_its_three_parts(view: str) -> None:
+    """A diagram, a catalogue whose rows have all columns, and decisions that name ADRs."""
+    text = TEXTS["docs/architecture.md"].partition(f"\n## {view}\n")[2].partition("\n## ")[0]
+    parts = dict(re.findall(r"^### (.+?)\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert list(parts) == ["Primary presentation", "Element catalogue", "Decisions"]
+    assert "```mermaid" in parts["Primary presentation"]
+    head, _, *rows = parts["Element catalogue"].strip().partition("\n\n")[0].splitlines()
+    assert head == "| element | responsibility | must not | files | interface it offers |"
+    assert len(rows) >= 5
+    assert all(row.count("|") == head.count("|") for row in rows), rows
+    assert re.search(r"\]\(adr/\d{4}-", parts["Decisions"])
+
+
 def test_the_readmes_task_type_is_purge() -> None:
     code, _ = blocks("python")
     assert code.strip() in (ROOT / "catalog" / "task_types" / "purge.py").read_text()
