@@ -26,6 +26,8 @@ def outage_stack() -> Iterator[Guarded]:
         with make_guarded((database, redis_server), environment={"REDIS_TIMEOUT_SECONDS": "1"}) as guarded:
             paused = guarded.stack.post("/queues/low/pause", {"reason": "maintenance"}, headers=guarded.admin)
             assert paused.status == 200, paused
+            for headers in [guarded.ann, guarded.bob, guarded.admin] * 20:  # each process knows the tokens by then
+                assert guarded.stack.get("/queues", headers=headers).status == 200
             yield guarded
     finally:
         redis_server.remove()

@@ -191,7 +191,7 @@ def test_a_delivery_that_cannot_be_sent_stops_nobody(redis: Any, longtasks: Call
 def refused_task(redis: Any) -> tuple[str, SetAsideItem]:
     task_id = start()
     mirror()
-    append(redis, changed(task_id, total=5, worker="w1", cause="x", status="started", priority="middle"))
+    append(redis, changed(task_id, total=5, worker="w1", cause="x", status="started", priority="Middle"))
     mirror()
     [item] = items()
     return task_id, item
@@ -199,10 +199,10 @@ def refused_task(redis: Any) -> tuple[str, SetAsideItem]:
 
 def test_an_item_that_is_tried_again_is_applied_as_at_first(redis: Any) -> None:
     task_id, item = refused_task(redis)
-    assert retry(item) == "refused again: ValueError: priority is 'middle': no queue"
+    assert retry(item) == "refused again: ValueError: priority is 'Middle': no queue"
     item.refresh_from_db()
     assert item.tries == 2
-    SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"middle", b"high"), size=item.size - 2)
+    SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"Middle", b"high"), size=item.size - 2)
     assert retry(item) == "applied"
     assert record(task_id).total == 5
     assert history(task_id)[-1] == ("started", "x")
@@ -212,7 +212,7 @@ def test_an_item_that_is_tried_again_is_applied_as_at_first(redis: Any) -> None:
 
 def test_an_item_whose_task_has_gone_on_is_not_applied(redis: Any) -> None:
     task_id, item = refused_task(redis)
-    SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"middle", b"high"), size=item.size - 2)
+    SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"Middle", b"high"), size=item.size - 2)
     append(redis, changed(task_id, done=2, status="started"))
     mirror()
     assert retry(item) == "not applied: its task has gone on since"
@@ -223,7 +223,7 @@ def test_an_item_whose_task_has_gone_on_is_not_applied(redis: Any) -> None:
 def test_an_item_is_listed_and_dropped_with_an_entry_in_the_audit(redis: Any, capsys: Any) -> None:
     _, item = refused_task(redis)
     call_command("set_aside", "list")
-    assert f"{item.pk} snapshot {item.key}: ValueError: priority is 'middle'" in capsys.readouterr().out
+    assert f"{item.pk} snapshot {item.key}: ValueError: priority is 'Middle'" in capsys.readouterr().out
     call_command("set_aside", "list", "--json")
     [listed] = json.loads(capsys.readouterr().out)["items"]
     assert listed["payload"] == bytes(item.payload).decode()
@@ -268,7 +268,7 @@ def test_an_item_whose_second_try_died_is_applied_once_by_the_third(
     redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task_id, item = refused_task(redis)
-    SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"middle", b"high"), size=item.size - 2)
+    SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"Middle", b"high"), size=item.size - 2)
     with monkeypatch.context() as patch:
         patch.setattr(SetAsideItem, "delete", raise_(KeyboardInterrupt()))  # type: ignore[arg-type]
         with pytest.raises(KeyboardInterrupt):
