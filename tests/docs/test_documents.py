@@ -169,6 +169,17 @@ def test_each_view_of_the_original_has_its_three_parts(view: str) -> None:
     assert re.search(r"\]\(adr/\d{4}-", parts["Decisions"])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "priorities 1 to 3", "`--queues`", "`--types`", "Prefer: wait=N", "tokens", "staff", "pruning",
+        "182.6 ms", "4.6", "`catalog/sql/`", "adr/0021-held-requests.md",
+    ],
+)  # fmt: skip
+def test_the_details_of_the_original_are_mapped(name: str) -> None:
+    assert name in TEXTS["docs/tactics.md"]
+
+
 def test_the_readmes_task_type_is_purge() -> None:
     code, _ = blocks("python")
     assert code.strip() in (ROOT / "catalog" / "task_types" / "purge.py").read_text()
