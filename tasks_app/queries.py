@@ -80,17 +80,17 @@ def find_task(*, task_id: str, owner: str | None = None) -> FoundTask:
     if in_redis is not None and not _is_of(in_redis, owner):
         in_redis = None  # the same steps, and the same answers, as for a task that does not exist
     if in_redis is not None and in_redis.status == events.FINISHED:
-        found = FoundTask(in_redis)  # nothing can follow: no need to ask the database
+        found: FoundTask | None = FoundTask(in_redis)  # nothing can follow: no need to ask the database
     else:
-        found = _find_in_both(key, in_redis, redis_error, owner)
-    if found.snapshot.parent:
+        found = _find_in_both(key, in_redis, redis_error=redis_error, owner=owner)
+    if found is None or found.snapshot.parent:
         raise UnknownTask(task_id)  # a shard is no task to anybody outside
     return found
 
 
 def _find_in_both(
-    key: uuid.UUID, in_redis: Snapshot | None, redis_error: QueueUnavailable | None, owner: str | None
-) -> FoundTask:
+    key: uuid.UUID, in_redis: Snapshot | None, *, redis_error: QueueUnavailable | None, owner: str | None
+) -> FoundTask | None:
     try:
         snapshot = _read_newest(key, in_redis)
     except StoreUnavailable:
@@ -98,7 +98,9 @@ def _find_in_both(
             raise
         return FoundTask(in_redis, only_source="redis")
     if snapshot is None or not _is_of(snapshot, owner):
-        raise redis_error or UnknownTask(key)
+        if redis_error is not None:
+            raise redis_error
+        return None
     return FoundTask(snapshot, only_source="database" if redis_error is not None else "")
 
 

@@ -204,6 +204,11 @@ def test_the_history_tells_every_change(client: Client, start: Any, mirror: Call
     assert wrong_fields(assert_problem(client.get(f"/tasks/{task_id}/events?x=1"), 400)) == {"x"}
 
 
+def test_an_unknown_id_is_quoted_as_it_was_sent(client: Client) -> None:
+    asked = "01A214EA9C4A73D1831D02AB7631717C"  # valid, in a form that no answer of ours has
+    assert assert_problem(client.get(f"/tasks/{asked}"), 404)["detail"] == f"There is no task '{asked}'."
+
+
 def test_without_the_database_what_redis_does_not_know_is_503(client: Client, start: Any) -> None:
     from django.db import OperationalError
 
