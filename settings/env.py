@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from settings.addresses import check_bind, check_origins, check_prefix, check_proxies
 from settings.env_file import RefusedFile, read_env_file
-from settings.queues import check_queues
+from settings.queues import HIGH, LOW, check_queues
 from settings.values import parse_value, type_name
 from settings.variable_names import find_near_miss, find_strange_in_file
 
@@ -76,7 +76,7 @@ class Longtasks:
         100_000, "a task of more records is split into shards of so many, for several workers; 0: never", minimum=0
     )
     queues: tuple[str, ...] = variable(
-        ("high", "low"),
+        (HIGH, LOW),
         "queues, most urgent first, comma-separated: high first, low, and others that task types name, as high,low,imports",
         check=check_queues,
     )

@@ -6,13 +6,13 @@ Owns the limits, which it takes from the models' fields. Text that only describe
 
 from __future__ import annotations
 
-import re
 import uuid
 from dataclasses import replace
 from typing import Any, Final
 
 from django.db import models
 
+from settings import queues
 from tasks_app import events, priorities
 from tasks_app.events import Snapshot
 from tasks_app.models import AuditEntry, QueueState, TaskEvent, TaskRecord
@@ -48,7 +48,6 @@ REFUSED: Final = {
     "callback_url": length_of((TaskRecord, "callback_url")),
 }
 _NUMBERS: Final = {"done": MOST, "total": MOST, "attempts": ATTEMPTS_MOST, "epoch": ATTEMPTS_MOST}
-_QUEUE: Final = re.compile(rf"[a-z][a-z0-9_-]{{0,{length_of((TaskRecord, 'priority')) - 1}}}\Z")
 _STATUSES: Final = frozenset(events.STATUSES)
 
 
@@ -82,7 +81,7 @@ def check(snapshot: Snapshot) -> Snapshot:
             raise ValueError(f"counts[{table[:80]!r}] is {rows}: 0 to {MOST} is needed")
     if snapshot.status not in _STATUSES:
         raise ValueError(f"status is {snapshot.status[:80]!r}: no status of tasks")
-    if not _QUEUE.match(snapshot.priority):  # also a queue that QUEUES names no longer
+    if not queues.NAME.match(snapshot.priority):  # also a queue that QUEUES names no longer
         raise ValueError(f"priority is {snapshot.priority[:80]!r}: no queue")
     if snapshot.urgency is not None and not priorities.is_urgency(snapshot.urgency):
         raise ValueError(f"urgency is {snapshot.urgency}: 1 to 10 is needed")

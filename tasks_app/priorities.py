@@ -7,15 +7,26 @@ from __future__ import annotations
 
 from typing import Final
 
-HIGH: Final = "high"
-LOW: Final = "low"
+from settings import queues
+
+HIGH: Final = queues.HIGH
+LOW: Final = queues.LOW
 NAMES: Final = (HIGH, LOW)
 FIRST, LAST_OF_HIGH, LAST = 1, 3, 10
+_BY_TEXT: Final[dict[str, str | int]] = {
+    **{name: name for name in NAMES},
+    **{str(number): number for number in range(FIRST, LAST + 1)},
+}
 
 
 def is_urgency(number: object) -> bool:
     """Tell whether it is one of the numbers that a start may give as priority."""
     return type(number) is int and FIRST <= number <= LAST
+
+
+def read_priority(text: str) -> str | int | None:
+    """Return the priority that a text says, as forms, addresses and arguments hold it; None where it says none."""
+    return _BY_TEXT.get(text)
 
 
 def find_queue(priority: str | int, *, own_queue: str) -> str:

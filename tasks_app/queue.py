@@ -37,7 +37,8 @@ Result = TypeVar("Result")
 HIGH: Final = priorities.HIGH
 LOW: Final = priorities.LOW
 QUEUES: Final = settings.LONGTASKS.queues  # in the order in which workers serve them
-# Every queue that has ever held a task: one that QUEUES names no longer may hold some still.
+# Every queue that has ever held a task: one that QUEUES names no longer may hold some still. RQ's own set of queues
+# names those of other applications, too.
 USED_KEY: Final = "longtasks:queues"
 
 # The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.

@@ -27,7 +27,6 @@ from settings import redis as redis_settings
 from tasks_app import (
     callback_addresses,
     chunk_guard,
-    column_limits,
     error_text,
     events,
     line,
@@ -523,9 +522,9 @@ def _task_type_cases() -> list[Case]:
         ),
         Case(
             "names of queues",
-            lambda text: (_quietly(queues.check_queues, ValueError)(text), column_limits._QUEUE.match(text)),
+            lambda text: (_quietly(queues.check_queues, ValueError)(text), queues.NAME.match(text)),
             texts("x", "-", "_", ",", "A"),
-            ("settings/queues.py:_NAME", "tasks_app/column_limits.py:_QUEUE"),
+            ("settings/queues.py:NAME",),
         ),
         Case(
             "names of task types and counts",

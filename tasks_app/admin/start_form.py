@@ -61,7 +61,7 @@ class StartForm(forms.Form):
             *((number, number) for number in range(priorities.FIRST, priorities.LAST + 1)),
         ],
         initial=priorities.LOW,
-        coerce=lambda text: int(text) if text.isdecimal() else text,
+        coerce=priorities.read_priority,
     )
 
     def __init__(self, task_type: TaskType, *args: Any, **kwargs: Any) -> None:

@@ -75,10 +75,9 @@ class PriorityQueryField(PriorityField):
     """The same in a query, where a number is a text of its digits."""
 
     def to_internal_value(self, data: Any) -> str | int:
-        return super().to_internal_value(_NUMBERS.get(data, data))
+        return super().to_internal_value(priorities.read_priority(data))
 
 
-_NUMBERS: Final = {str(number): number for number in range(priorities.FIRST, priorities.LAST + 1)}
 _CALLBACK_PATTERN: Final = callback_addresses.public_pattern("|".join(map(str, settings.LONGTASKS.webhook_ports)))
 
 

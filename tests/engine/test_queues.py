@@ -11,10 +11,11 @@ from django.core.management import CommandError, call_command
 from django_rq import get_worker
 from redis import Redis
 
-from tasks_app import commands, doctor, moves, parked, queue
+from settings.queues import NAME_CHARACTERS
+from tasks_app import column_limits, commands, doctor, moves, parked, queue
 from tasks_app.commands import NewTask
 from tasks_app.errors import QueueFull
-from tasks_app.models import TaskRecord
+from tasks_app.models import AuditEntry, QueueState, TaskMinute, TaskRecord
 from tasks_app.rescue import Rescue
 from tasks_app.runner import Verdict
 from tasks_app.task_types import get_task_type, list_names
@@ -224,3 +225,8 @@ def test_workers_refuse_what_is_unknown(options: dict[str, str], words: str) -> 
         call_command("workers", 1, **options)
     assert refusal.value.returncode == 2
     assert "\n" not in str(refusal.value)
+
+
+def test_a_queues_name_fits_every_column_that_holds_one() -> None:
+    for model, column in ((TaskRecord, "priority"), (QueueState, "name"), (AuditEntry, "queue"), (TaskMinute, "queue")):
+        assert column_limits.length_of((model, column)) >= NAME_CHARACTERS, (model, column)

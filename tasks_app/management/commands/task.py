@@ -261,12 +261,10 @@ def _verdict_data(verdict: verification.Verdict) -> dict[str, Any]:
 
 
 def _priority(value: str) -> str | int:
-    number = int(value) if value.isascii() and value.isdecimal() and len(value) <= 2 else None
-    if value in priorities.NAMES:
-        return value
-    if number is None or not priorities.is_urgency(number):
+    priority = priorities.read_priority(value)
+    if priority is None:
         raise ArgumentTypeError(f"{value[:40]!r} is no priority: give high, low or a number from 1 to 10")
-    return number
+    return priority
 
 
 def _json_object(text: str) -> dict[str, Any]:
