@@ -7,7 +7,7 @@ import contextlib
 import http.client
 import itertools
 import os
-import random
+import secrets
 import selectors
 import signal
 import socket
@@ -75,11 +75,12 @@ def free_port() -> int:
 
     It is below those that the system gives to outgoing connections: one of them could take it before it is listened on.
     """
-    for port in random.SystemRandom().sample(FREE_PORTS, len(FREE_PORTS)):
+    for _ in FREE_PORTS:
+        port = secrets.choice(FREE_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise OSError(f"no port from {FREE_PORTS[0]} to {FREE_PORTS[-1]} is free")
+    raise OSError(f"no free port was found from {FREE_PORTS[0]} to {FREE_PORTS[-1]}")
 
 
 class Stack:

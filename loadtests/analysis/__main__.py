@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,13 +16,12 @@ from typing import Any
 from loadtests.analysis.loads import FULL, shorten
 from loadtests.analysis.measure import ARTILLERY, NO_TELEMETRY, Place, find_artillery, measure
 from loadtests.analysis.page import to_page
-from loadtests.bench.__main__ import find_commit, say
+from loadtests.bench.__main__ import find_commit, prepare_process, say
 from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import Ground
 from loadtests.bench.machine import busy_cores, describe_machine
 from loadtests.k6 import K6Missing, find_k6
 from longtasks.stack import PROJECT_DIR
-from settings.env import list_variables
 from tests.servers import ServerError
 
 RESULT = PROJECT_DIR / "docs" / "load-test.json"
@@ -89,10 +87,7 @@ def find_artillery_version() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     options = parse_arguments(arguments)
-    # Whatever the developer has set: the run looks at the defaults.
-    for variable in list_variables():
-        os.environ.pop(variable.name, None)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated run cleans up as an interrupted one does
+    prepare_process()
     result = QUICK_RESULT if options.quick else RESULT
     try:
         if not options.page_only:

@@ -83,6 +83,13 @@ def to_text(figures: dict[str, Any]) -> str:
     return f'{{"machine": {json.dumps(figures["machine"])},\n"sections": {{\n{sections}\n}}}}\n'
 
 
+def prepare_process() -> None:
+    """Look at the defaults, whatever the developer has set; let a terminated run clean up as an interrupted one does."""
+    for variable in list_variables():
+        os.environ.pop(variable.name, None)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def find_commit() -> str:
     shown = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
@@ -140,11 +147,7 @@ def measure_all(*, names: Sequence[str], scale: Scale, figures_path: Path) -> bo
 
 def main(arguments: Sequence[str]) -> int:
     options = parse_arguments(arguments)
-    # Whatever the developer has set: the bench looks at the defaults.
-    for variable in list_variables():
-        os.environ.pop(variable.name, None)
-    # A terminated run cleans up as an interrupted one does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    prepare_process()
     report = QUICK_REPORT if options.quick else REPORT
     figures_path = report.with_suffix("") / "figures.json"
     all_made = True

@@ -36,6 +36,13 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "200 idle streams": ("streams",),
     "all together": ("slow", "wrong", "streams"),
 }
+PRODUCTION: Final = {
+    "DJANGO_SETTINGS_MODULE": "settings.production",
+    "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1",
+    "HTTPS_ONLY": "0",
+    "API_OPEN": "0",
+}
 STREAMS_OPEN: Final = "streams open"
 CALIBRATION: Final = "calibration: no longtasks, a server that does nothing"
 
@@ -263,13 +270,7 @@ def main(*, rounds: int, seconds: float, rate: float, cases: list[str]) -> None:
             database=database,
             redis_server=redis_server,
             roles=ALL_ROLES,
-            environment={
-                "DJANGO_SETTINGS_MODULE": "settings.production",
-                "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz",
-                "ALLOWED_HOSTS": "localhost,127.0.0.1",
-                "HTTPS_ONLY": "0",
-                "API_OPEN": "0",
-            },
+            environment=PRODUCTION,
         )
         stack.start()
         made = json.loads(stack.manage("token", "create", "good", "--scope", "write", "--json").splitlines()[-1])

@@ -14,22 +14,24 @@ import json
 import os
 import statistics
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks.good_clients import CALIBRATION, ask_at_rate, calibrate, compose, p99
+from tests.benchmarks.good_clients import (
+    CALIBRATION,
+    PRODUCTION,
+    Connection,
+    Measured,
+    ask_at_rate,
+    calibrate,
+    compose,
+    p99,
+)
 from tests.servers import create_servers
 from tests.stack import ProcfileStack
 
 WAIT_SECONDS: Final = 60
-PRODUCTION: Final = {
-    "DJANGO_SETTINGS_MODULE": "settings.production",
-    "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz",
-    "ALLOWED_HOSTS": "localhost,127.0.0.1",
-    "HTTPS_ONLY": "0",
-    "API_OPEN": "0",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +62,18 @@ def is_socket(path: str) -> bool:
         return False
 
 
-@dataclass
-class Seen:
-    """What the others saw in one case, over all rounds."""
-
-    milliseconds: list[float] = field(default_factory=list)
-    p99s: list[float] = field(default_factory=list)
-    others: int = 0  # answers that were neither 200 nor 201
-
-
-class Waiters:
-    """Clients that each send one POST and read its one answer."""
-
-    def __init__(self, stack: ProcfileStack, token: str, *, count: int) -> None:
-        self._stack, self._token, self.count = stack, token, count
-        self._streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def send(self) -> None:
-        body = json.dumps({"name": "upload", "params": {"numRecords": 1}, "priority": "high"}).encode()
-        request = compose("POST", f"/tasks?wait={WAIT_SECONDS}", self._token, body)
-        for _ in range(self.count):
-            streams = await asyncio.open_connection("127.0.0.1", self._stack.port)
-            streams[1].write(request)
-            self._streams.append(streams)
-
-    async def read(self) -> list[tuple[int, dict[str, Any]]]:
-        return await asyncio.gather(*(self._read_one(*streams) for streams in self._streams))
-
-    async def _read_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, dict[str, Any]]:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        body = json.loads(await reader.readexactly(length))
-        writer.close()
-        return int(head[9:12]), body
+async def send_waiters(stack: ProcfileStack, token: str, *, count: int) -> list[asyncio.Task[tuple[int, bytes]]]:
+    """Let clients each send one POST that waits, on a connection of its own; their answers are still to come."""
+    body = json.dumps({"name": "upload", "params": {"numRecords": 1}, "priority": "high"}).encode()
+    request = compose("POST", f"/tasks?wait={WAIT_SECONDS}", token, body)
+    return [asyncio.create_task(Connection(stack.port).ask(request)) for _ in range(count)]
 
 
 async def measure_round(
     stack: ProcfileStack, *, token: str, task_id: str, count: int, rate: float, seconds: float, results: dict[str, Any]
 ) -> None:
     usages: dict[str, list[Usage]] = results["usages"]
-    seen: dict[str, Seen] = results["seen"]
+    seen: dict[str, Measured] = results["seen"]
 
     async def ask(case: str) -> None:
         measured = await ask_at_rate(stack.port, token=token, task_id=task_id, rate=rate, seconds=seconds)
@@ -109,8 +83,7 @@ async def measure_round(
     await ask("without waiters")
     usages.setdefault("before", []).append(Usage.read(stack))
     await loop.run_in_executor(None, stack.manage, "queue", "pause", "high")
-    waiters = Waiters(stack, token, count=count)
-    await waiters.send()
+    waiters = await send_waiters(stack, token, count=count)
     redis = stack.redis()
     while redis.llen("rq:queue:high") < count:
         await asyncio.sleep(0.05)
@@ -118,9 +91,10 @@ async def measure_round(
     usages.setdefault(f"while {count} wait", []).append(Usage.read(stack))
     began = time.monotonic()
     await loop.run_in_executor(None, stack.manage, "queue", "resume", "high")
-    answers = await waiters.read()
+    answers = await asyncio.gather(*waiters)
     results["answered_seconds"].append(time.monotonic() - began)
-    for status, body in answers:
+    for status, text in answers:
+        body = json.loads(text)
         assert (status, body["status"], body["insertedRecords"]) == (
             201,
             "finished",
@@ -129,11 +103,11 @@ async def measure_round(
     usages.setdefault("after", []).append(Usage.read(stack))
 
 
-def note(seen: dict[str, Seen], case: str, measured: Any) -> None:
-    one = seen.setdefault(case, Seen())
+def note(seen: dict[str, Measured], case: str, measured: Measured) -> None:
+    one = seen.setdefault(case, Measured())
     one.milliseconds += measured.milliseconds
     one.p99s.append(p99(measured.milliseconds))
-    one.others += sum(count for status, count in measured.statuses.items() if status not in ("200", "201"))
+    one.statuses += measured.statuses
 
 
 def main(*, waiters: int, rounds: int, seconds: float, rate: float) -> None:
@@ -177,8 +151,9 @@ def print_tables(results: dict[str, Any], *, rate: float, rounds: int, seconds: 
     print("| others | requests | not 200 or 201 | p50, ms | p99, ms | p99 of the rounds, ms |")
     print("| --- | --: | --: | --: | --: | --: |")
     for case, seen in results["seen"].items():
+        others = seen.statuses.total() - seen.statuses["200"] - seen.statuses["201"]
         print(
-            f"| {case} | {len(seen.milliseconds):,} | {seen.others} | {statistics.median(seen.milliseconds):.1f} |"
+            f"| {case} | {len(seen.milliseconds):,} | {others} | {statistics.median(seen.milliseconds):.1f} |"
             f" {p99(seen.milliseconds):.1f} | {min(seen.p99s):.1f} to {max(seen.p99s):.1f} |"
         )
     print("\n| web's processes together | threads | sockets | resident, MiB |")
