@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from tasks_app.api import answers, serializers
 from tasks_app.api.access import ANYBODY
+from tasks_app.api.rendering import SOURCE_HEADER
 from tasks_app.queue import QUEUES
 from tasks_app.tokens import ADMIN, READ, WRITE
 
@@ -197,13 +198,13 @@ _RETRY_AFTER: Final = _answers_with("Retry-After", "Seconds until it makes sense
 _BEARER: Final[Any] = [{"bearer": []}]
 _CHALLENGE: Final = _answers_with("WWW-Authenticate", "That a bearer token is wanted.", 401)
 _SOURCE: Final = _answers_with(
-    "Longtasks-Source",
+    SOURCE_HEADER,
     "Only while a store does not answer: `redis` or `database`, which alone was asked. It may be a little behind.",
     200,
     304,
 )
 _QUEUES_SOURCE: Final = _answers_with(
-    "Longtasks-Source",
+    SOURCE_HEADER,
     "`redis` while the database does not answer: who paused a queue, and why, is not known then.",
     200,
 )
