@@ -56,13 +56,15 @@ _PRIORITY_SCHEMA: Final = {
 
 @extend_schema_field(_PRIORITY_SCHEMA)
 class PriorityField(serializers.Field[Any, Any, Any, Any]):
-    """`high`, `low`, or a number from 1 to 10. No text of digits, no float, no boolean."""
+    """`high`, `low`, or a number from 1 to 10. No text of digits, no boolean; 5.0 is an integer in JSON Schema."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid": "Must be high, low or an integer from {first} to {last}."
     }
 
     def to_internal_value(self, data: Any) -> str | int:
+        if type(data) is float and data.is_integer():
+            data = int(data)
         if not (priorities.is_urgency(data) or (type(data) is str and data in priorities.NAMES)):
             self.fail("invalid", first=priorities.FIRST, last=priorities.LAST)
         return data  # type: ignore[no-any-return]

@@ -29,10 +29,18 @@ def test_the_answer_repeats_what_was_sent(post: Post, client: Client, priority: 
     assert (shown["priority"], shown["queue"]) == (priority, name)
 
 
-@pytest.mark.parametrize("priority", [True, False, 5.0, 1.5, "5", "", "imports", 0, 11, -1, 10**30, None, [], {}])
+@pytest.mark.parametrize(
+    "priority", [True, False, 1.5, 11.0, 1e300, float("-0"), "5", "", "imports", 0, 11, -1, 10**30, None, [], {}]
+)
 def test_anything_else_is_refused(post: Post, priority: Any) -> None:
     problem = assert_problem(post("/tasks", ask(priority)), 400)
     assert [error["field"] for error in problem["errors"]] == ["priority"]
+
+
+def test_an_integer_may_be_written_as_a_float(post: Post) -> None:
+    # As for all integers of the API: JSON Schema, in which they are described, knows no difference.
+    body = post("/tasks", ask(5.0)).json()
+    assert (body["priority"], type(body["priority"]), body["queue"]) == (5, int, "low")
 
 
 def test_an_idempotency_key_knows_the_number(post: Post) -> None:
