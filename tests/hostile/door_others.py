@@ -121,6 +121,11 @@ def _prepare(world: World) -> Anns:
     )
     world.insider.command("token", "revoke", str(gone["id"]))
     headers = {"Authorization": f"Bearer {ann['token']}"}
+    stack.wait_for(  # a process of web that has just read the tokens reads them again a second later
+        lambda: all(stack.get("/queues", headers=headers).status == 200 for _ in range(6)),
+        deadline_seconds=END_SECONDS,
+        what="ann's token is known to all processes",
+    )
     known = {"Idempotency-Key": f"key-{mark}", "X-Request-ID": f"request-{mark}"}
     body = {"name": "upload", "params": {"numRecords": RECORDS}, "description": mark}
     started = stack.post("/tasks", body, headers={**headers, **known})
