@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from django.db import router
 from rq.utils import str_to_date
 
-from tasks_app import events, queue
+from tasks_app import events, hung_database, queue
 from tasks_app.errors import QueueUnavailable, StoreUnavailable, UnknownTask
 from tasks_app.events import Snapshot
 from tasks_app.infrastructure import mapped_errors
@@ -77,14 +78,15 @@ def find_task(*, task_id: str, owner: str | None = None) -> FoundTask:
     """
     key = _parse_id(task_id)
     in_redis, redis_error = _read_job(str(key))
-    if in_redis is not None and not _is_of(in_redis, owner):
-        in_redis = None  # the same steps, and the same answers, as for a task that does not exist
+    if in_redis is not None and (in_redis.parent or not _is_of(in_redis, owner)):
+        # A shard is no task to anybody outside. The same steps, and the same answers, as for a task that does not exist.
+        in_redis = None
     if in_redis is not None and in_redis.status == events.FINISHED:
         found: FoundTask | None = FoundTask(in_redis)  # nothing can follow: no need to ask the database
     else:
         found = _find_in_both(key, in_redis, redis_error=redis_error, owner=owner)
-    if found is None or found.snapshot.parent:
-        raise UnknownTask(task_id)  # a shard is no task to anybody outside
+    if found is None:
+        raise UnknownTask(task_id)
     return found
 
 
@@ -187,9 +189,9 @@ def list_queues() -> list[QueueView]:
 
 
 def _read_states() -> dict[str, QueueState] | None:
-    """Return the pauses by queue; None where the database does not answer."""
+    """Return the pauses by queue; None where the database does not answer, or has hung a moment ago."""
     try:
-        with mapped_errors():
+        with mapped_errors(), hung_database.noted_hangs(router.db_for_read(QueueState)):
             return {state.name: state for state in QueueState.objects.all()}
     except StoreUnavailable:
         return None

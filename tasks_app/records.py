@@ -6,13 +6,13 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from time import monotonic
 from typing import Any, Final
 
 import orjson
 from django.db import InterfaceError, OperationalError, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from tasks_app import hung_database
 from tasks_app.bulk_insert import insert_columns
 from tasks_app.events import Snapshot
 from tasks_app.models import TaskRecord
@@ -42,9 +42,6 @@ _SAME: Final = (
     "cancel_requested",
 )
 COLUMNS: Final = (*_SAME, "updated_at")
-HUNG_SECONDS: Final = 0.5  # a connection that is dead says so at once
-REST_SECONDS: Final = 1.0  # a database that hung is left alone for so long: who asks meanwhile would wait as well
-_hung_until: Final[dict[str, float]] = {}  # by alias; of this process, by its monotonic clock
 _JSON: Final = frozenset({"params", "counts"})
 _SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"  # noqa: S608 (names of our own)
 _IDS_A_QUERY: Final = 1000
@@ -99,31 +96,27 @@ def read_owners(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
 
 def _fetch(statement: str, task_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
     connection = connections[router.db_for_read(TaskRecord)]
-    if monotonic() < _hung_until.get(connection.alias, 0.0):
-        raise OperationalError(2013, "It did not answer a moment ago, and is not asked again at once.")
-    is_native = connection.features.has_native_uuid_field
-    keys = [str(task_id) if is_native else task_id.hex for task_id in task_ids]
     # Asking first whether the connection lives would cost as much as the question itself: it is asked, and where
     # the connection turns out to be dead, asked again on a new one.
     connection.health_check_done = True  # type: ignore[attr-defined]
-    began = monotonic()
     try:
-        return _execute(connection, statement, keys)
+        return _execute(connection, statement, task_ids)
     except (OperationalError, InterfaceError):
         # A database that hangs will not answer the second time either, and somebody waits.
-        is_hung = monotonic() - began > HUNG_SECONDS
-        if is_hung:
-            _hung_until[connection.alias] = monotonic() + REST_SECONDS
-        if is_hung or connection.in_atomic_block or connection.connection is None or connection.is_usable():
+        if hung_database.is_resting(connection.alias) or connection.in_atomic_block:
+            raise
+        if connection.connection is None or connection.is_usable():
             raise
         connection.close()
-        return _execute(connection, statement, keys)
+        return _execute(connection, statement, task_ids)
 
 
-def _execute(connection: BaseDatabaseWrapper, statement: str, keys: Sequence[str]) -> Sequence[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, keys)
-        return cursor.fetchall()
+def _execute(connection: BaseDatabaseWrapper, statement: str, task_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
+    with hung_database.noted_hangs(connection.alias):
+        is_native = connection.features.has_native_uuid_field  # which a new process asks the server
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [str(task_id) if is_native else task_id.hex for task_id in task_ids])
+            return cursor.fetchall()
 
 
 def ids_of(ids: Sequence[str]) -> list[str]:

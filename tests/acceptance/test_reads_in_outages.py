@@ -1,11 +1,14 @@
 """Reading while one store is away or hangs: what the other one knows is answered, and says so; only the rest is 503."""
 
+import dataclasses
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tasks_app import events
 from tests.acceptance.conftest import Guarded, make_guarded
 from tests.servers import IS_EMBEDDED, Server, create_servers
 from tests.stack import Answer
@@ -67,6 +70,15 @@ def assert_unavailable(answer: Answer, store: str) -> None:
     assert int(answer.headers["Retry-After"]) >= 1
 
 
+def plant_shard(guarded: Guarded, task_id: str) -> str:
+    """Let Redis know a part of the task, as it does of a big one."""
+    shard = str(uuid.uuid4())
+    with guarded.stack.redis() as client:
+        whole = events.decode(client.hget(f"rq:job:{task_id}", "s"))
+        client.hset(f"rq:job:{shard}", "s", events.encode(dataclasses.replace(whole, id=shard, parent=task_id)))
+    return shard
+
+
 Way = tuple[Callable[[Server], None], Callable[[Server], None]]
 WAYS: dict[str, Way] = {"killed": (Server.kill, Server.start), "hangs": (Server.pause, Server.resume)}
 
@@ -90,7 +102,11 @@ def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> 
             assert ask(guarded, f"/tasks/{task_id}", guarded.admin).status == 200
             # Another's task is answered like one that does not exist.
             assert_unavailable(ask(guarded, f"/tasks/{task_id}", guarded.bob), "store")
-        assert_unavailable(ask(guarded, f"/tasks/{uuid.uuid4()}", guarded.ann), "store")
+        missing = ask(guarded, f"/tasks/{uuid.uuid4()}", guarded.ann)
+        shard = ask(guarded, f"/tasks/{plant_shard(guarded, before)}", guarded.ann)
+        for refused in (missing, shard):
+            assert_unavailable(refused, "store")
+        assert missing.json["detail"] == shard.json["detail"]
         assert ask(guarded, "/tasks/no-id", guarded.ann).status == 404
 
         queues = ask(guarded, "/queues", guarded.admin)
@@ -109,9 +125,11 @@ def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> 
         assert '"queued"' in shown.stdout
         assert "The database does not answer: this is what Redis alone knows." in shown.stdout
         assert "not known" in stack.run_manage("queues").stdout
+        assert json.loads(stack.manage("queues", "--json"))["source"] == "redis"
     finally:
         end(stack.database)
     ask_until_source(guarded, f"/tasks/{before}", None)
+    assert "source" not in json.loads(stack.manage("queues", "--json"))
     low = next(queue for queue in ask(guarded, "/queues", guarded.admin).json["queues"] if queue["name"] == "low")
     assert (low["pausedBy"], low["reason"]) == ("root", "maintenance")
 
@@ -139,3 +157,35 @@ def test_without_redis_the_database_answers(outage_stack: Guarded, way: str) -> 
     finally:
         end(stack.redis_server)
     ask_until_source(guarded, f"/tasks/{task_id}", None)
+
+
+LOOK_AND_TIME = """
+import json, time, uuid
+from tasks_app import queries
+from tasks_app.errors import StoreUnavailable
+from tasks_app.infrastructure import limit_waiting
+
+limit_waiting(1)
+seconds = []
+for look in (queries.list_queues, queries.list_queues, lambda: queries.find_task(task_id=str(uuid.uuid4()))):
+    began = time.monotonic()
+    try:
+        look()
+    except StoreUnavailable:
+        pass
+    seconds.append(time.monotonic() - began)
+print("looks", json.dumps(seconds))
+"""
+
+
+def test_a_database_that_hangs_is_left_alone_for_a_second_by_all_reads(outage_stack: Guarded) -> None:
+    stack = outage_stack.stack
+    stack.database.pause()
+    try:
+        printed = stack.manage("shell", "-c", LOOK_AND_TIME)
+    finally:
+        stack.database.resume()
+    first, again, task = json.loads(printed.rpartition("looks ")[2])
+    assert first > 0.9, "a database that hangs is waited for once"
+    assert again < 0.5, f"GET /queues waited {again:.1f} s once more"
+    assert task < 0.5, f"GET /tasks/{{id}} waited {task:.1f} s once more"

@@ -1,7 +1,9 @@
 """GET /tasks and GET /tasks/{id}: reading back, filters, pages, ETag, waiting, history."""
 
+import dataclasses
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -10,7 +12,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from tasks_app import queue
+from tasks_app import events, queue
 from tasks_app.api import waiting
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
@@ -207,6 +209,28 @@ def test_the_history_tells_every_change(client: Client, start: Any, mirror: Call
 def test_an_unknown_id_is_quoted_as_it_was_sent(client: Client) -> None:
     asked = "01A214EA9C4A73D1831D02AB7631717C"  # valid, in a form that no answer of ours has
     assert assert_problem(client.get(f"/tasks/{asked}"), 404)["detail"] == f"There is no task '{asked}'."
+
+
+@pytest.mark.parametrize("status", ["started", "finished"])
+def test_a_shard_is_answered_as_a_missing_task(client: Client, start: Any, status: str) -> None:
+    """In an outage too: its own id, which logs and RQ's pages show, shall not pass for a task's."""
+    from django.db import OperationalError
+
+    def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        raise OperationalError(2006, "Server has gone away")
+
+    whole = queue.get_snapshot(start())
+    assert whole is not None
+    shard = str(uuid.uuid4())
+    planted = dataclasses.replace(whole, id=shard, parent=whole.id, status=status)
+    queue.get_connection().hset(queue.job_key(shard), "s", events.encode(planted))
+    assert_problem(client.get(f"/tasks/{shard}"), 404)
+    if connection.vendor == "mysql":
+        with connection.execute_wrapper(refuse):
+            answers = [client.get(f"/tasks/{task_id}") for task_id in (shard, uuid.uuid4())]
+        assert {assert_problem(answer, 503)["detail"] for answer in answers} == {
+            "The database does not answer. Try again."
+        }
 
 
 def test_without_the_database_what_redis_does_not_know_is_503(client: Client, start: Any) -> None:

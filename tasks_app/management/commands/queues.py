@@ -46,7 +46,11 @@ class Command(BaseCommand):
 
     def _print_json(self, *, watch: bool, interval: float) -> None:
         while True:
-            self.stdout.write(to_json({"queues": [queue_data(view) for view in queries.list_queues()]}).decode())
+            views = queries.list_queues()
+            line: dict[str, Any] = {"queues": [queue_data(view) for view in views]}
+            if any(view.is_redis_alone for view in views):
+                line["source"] = "redis"
+            self.stdout.write(to_json(line).decode())
             self.stdout.flush()
             if not watch:
                 return
