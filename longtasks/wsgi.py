@@ -20,6 +20,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
 from longtasks.bounded_request import BoundedRequest
+from tasks_app import token_keeper
 from tasks_app.infrastructure import limit_waiting
 
 application.request_class = BoundedRequest
@@ -34,3 +35,5 @@ if not settings.DEBUG:
 
 # A request is answered within two seconds, also while the database hangs: one to find out, one to connect anew.
 limit_waiting(1)
+
+token_keeper.keep_fresh()

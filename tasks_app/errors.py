@@ -110,6 +110,10 @@ class StoreUnavailable(LongtasksError):
         super().__init__(f"The database does not answer. Try again. {cause}".strip())
 
 
+class UnsureToken(StoreUnavailable):
+    """The token is none that this process knows, and the database, which may know it, does not answer."""
+
+
 class IdempotencyMismatch(LongtasksError):
     """The idempotency key was used before, with another body. Nothing was enqueued."""
 

@@ -26,7 +26,8 @@ ADDRESS_BUCKETS: Final = BUCKETS
 LOGIN_BUCKETS: Final = 2 * BUCKETS
 LOOKED_AT: Final = 3 * BUCKETS  # when a process looked for tokens that it did not know
 NEWEST_TOKEN: Final = LOOKED_AT + 1  # the highest id that one of them has found
-_NUMBERS: Final = NEWEST_TOKEN + 1
+TOKENS_FAILED_AT: Final = NEWEST_TOKEN + 1  # when one of them could not read the tokens; 0: the last one could
+_NUMBERS: Final = TOKENS_FAILED_AT + 1
 _NUMBER: Final = struct.Struct("d")
 _threads: Final = threading.Lock()  # the system's lock is one for all threads of a process
 

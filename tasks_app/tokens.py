@@ -1,9 +1,9 @@
 """The API's tokens: making, revoking, and telling whose a token is without SQL on the path of a request.
 
-Owns ApiToken. Each process keeps all valid digests in memory and reads them again every half minute at the most,
-so a revocation holds everywhere within a minute. A token that it does not know makes it look at once, but the processes
-of a machine together no oftener than once a second, whatever anyone sends. One that finds new tokens tells the others,
-which then look too: a new token is known to all a second later, whoever took that second's look.
+Owns ApiToken. Each process keeps all valid digests in memory and reads them again every half minute at the most (web's
+token_keeper oftener), so a revocation holds everywhere within a minute. A token that it does not know makes it look at
+once, but the processes of a machine together no oftener than once a second, whatever anyone sends. One that finds new
+tokens tells the others, which then look too: a new token is known to all a second later, whoever took that second's look.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
-from tasks_app import audit, column_limits, machine_numbers
-from tasks_app.errors import StoreUnavailable
+from tasks_app import audit, column_limits, hung_database, machine_numbers
+from tasks_app.errors import StoreUnavailable, UnsureToken
 from tasks_app.models import ApiToken, AuditEntry
 from tasks_app.owner_names import check_owner_name
 
 logger = logging.getLogger(__name__)
 
 PREFIX: Final = "lt_"
+CHARACTERS: Final = len(PREFIX) + 43  # 32 bytes in base64
+MOST_KNOWN: Final = 100_000  # in a process's memory, some 45 MB; each of those beyond is looked up when it comes
 SHOWN_CHARACTERS: Final = 10
 READ: Final = ApiToken.Scope.READ.value
 WRITE: Final = ApiToken.Scope.WRITE.value
@@ -39,7 +41,7 @@ SCOPES: Final = (READ, WRITE, ADMIN)  # each may do what those before it may
 FRESH_SECONDS: Final = 30.0  # one thread reads anew, the others go on with what they have
 OLD_SECONDS: Final = 55.0  # all wait for what the database says now
 LOOK_AGAIN_SECONDS: Final = 1.0  # between two readings of this machine because of unknown tokens
-FAILED_SECONDS: Final = 5.0  # until the database is asked again after it did not answer
+FAILED_SECONDS: Final = 5.0  # until a request asks the database again after it did not answer
 USED_SECONDS: Final = 60.0  # what "last used" is rounded to
 NOTING_THREAD: Final = "note-used-tokens"
 
@@ -137,34 +139,44 @@ class KnownTokens:
         """Read anew at the next request."""
         self._bearers, self._by_id = {}, {}
         self._read_at = self._tried_at = self._guesses_after = -math.inf
-        self._failed = False
+        self._failed = self._is_cut = False
         self._newest = 0.0  # id of the newest token that was there when it was read
 
     def find(self, secret: str) -> Bearer | None:
         """Return who sends this token; None for one that is unknown, revoked or expired.
 
-        Raises StoreUnavailable where the tokens could not be read even once. While the database is away nobody can
-        revoke a token either, and what was read last holds.
+        While the database is away nobody can revoke a token either, and what was read last holds. Raises UnsureToken
+        then for one that has the form of ours and is not known, and StoreUnavailable where the tokens could not be
+        read even once.
         """
         digest = digest_of(secret)
-        return self._find(lambda: self._bearers.get(digest))
+        has_form = len(secret) == CHARACTERS and secret.startswith(PREFIX)
+        return self._find(lambda: self._bearers.get(digest), Q(digest=digest), may_be_valid=has_form)
 
     def find_by_id(self, token_id: int) -> Bearer | None:
         """Return whose token this is, as `find` does: None once it is revoked or expired."""
-        return self._find(lambda: self._by_id.get(token_id))
+        return self._find(lambda: self._by_id.get(token_id), Q(pk=token_id), may_be_valid=True)
 
-    def _find(self, look_up: Callable[[], Bearer | None]) -> Bearer | None:
+    def read_anew(self) -> bool:
+        """Read the tokens, unless another thread does just now; tell whether the database answered the last time."""
+        self._read_again(wait=False)
+        return not self._failed
+
+    def _find(self, look_up: Callable[[], Bearer | None], this: Q, *, may_be_valid: bool) -> Bearer | None:
         now = time.monotonic()
         if now - self._read_at > FRESH_SECONDS and now - self._tried_at > (FAILED_SECONDS if self._failed else 0):
             self._read_again(wait=now - self._read_at > OLD_SECONDS and not self._failed)
         bearer = look_up()
         if bearer is None:
-            if self._may_look(now):
-                self._read_again(wait=False)
+            if has_looked := self._may_look(now) and self._read_again(wait=False, this=this):
                 bearer = look_up()
+            if bearer is None and not may_be_valid:
+                return None
             if self._read_at == -math.inf:
                 raise StoreUnavailable("the tokens are not known")
             if bearer is None:
+                if self._is_away(now) or (self._is_cut and not has_looked):
+                    raise UnsureToken
                 return None
         if bearer.expires_at is not None and bearer.expires_at <= time.time():
             return None
@@ -201,25 +213,39 @@ class KnownTokens:
             looked_at.value = now
         return True
 
-    def _read_again(self, *, wait: bool) -> None:
+    def _is_away(self, now: float) -> bool:
+        """Tell whether the database did not answer this process, or another one of this machine, the last time."""
+        if self._failed or (self._lock.locked() and now - self._tried_at > hung_database.HUNG_SECONDS):
+            return True
+        failed_at = machine_numbers.read(machine_numbers.TOKENS_FAILED_AT)  # may be from before the system started
+        return failed_at > 0 and 0 <= now - failed_at <= 2 * FAILED_SECONDS
+
+    def _read_again(self, *, wait: bool, this: Q | None = None) -> bool:
+        """Read the tokens, those used last first, and `this` one whatever their number; tell whether they were read."""
         asked_at = time.monotonic()
         if not self._lock.acquire(blocking=wait):
-            return
+            return False
         try:
             if self._tried_at > asked_at or (wait and asked_at - self._read_at < LOOK_AGAIN_SECONDS):
-                return  # another thread has just done it; those of a process that begins all wait for one reading
+                return False  # another thread has just done it; those of a process that begins wait for one reading
             self._tried_at = asked_at
             newest = machine_numbers.read(machine_numbers.NEWEST_TOKEN)  # may be revoked by now
             try:
-                rows = list(
+                valid = (
                     ApiToken.objects.filter(revoked_at=None)
                     .exclude(expires_at__lte=datetime.now(UTC))
                     .values_list("digest", "id", "owner", "scope", "expires_at")
                 )
+                rows = list(valid.order_by(F("last_used_at").desc(nulls_last=True), "-pk")[:MOST_KNOWN])
+                self._is_cut = len(rows) == MOST_KNOWN
+                if self._is_cut and this is not None:
+                    rows += valid.filter(this)
             except (DatabaseError, InterfaceError) as error:
+                if not self._failed:  # once an outage
+                    logger.warning("the tokens could not be read; those known hold: %s", type(error).__name__)
                 self._failed = True
-                logger.warning("the tokens could not be read; those known hold: %s", type(error).__name__)
-                return
+                _tell_failure(asked_at)
+                return False
             bearers = {
                 digest: Bearer(token_id, owner, scope, expires_at.timestamp() if expires_at else None)
                 for digest, token_id, owner, scope, expires_at in rows
@@ -230,18 +256,27 @@ class KnownTokens:
             self._bearers, self._newest = bearers, newest
             self._by_id = {bearer.token_id: bearer for bearer in bearers.values()}
             self._read_at, self._failed = asked_at, False
+            _tell_failure(0.0)
         finally:
             self._lock.release()
         if self._used and asked_at - self._noted_at > USED_SECONDS:
             used, self._used, self._noted_at = self._used, set(), asked_at
             # Aside: a write may have to wait for a lock, and the request shall not.
             threading.Thread(target=_note_used, args=(used,), name=NOTING_THREAD, daemon=True).start()
+        return True
 
 
 def _tell_others(newest: float) -> None:
     """Make the other processes of this machine look when they next meet a token that they do not know."""
     with machine_numbers.locked(machine_numbers.NEWEST_TOKEN) as number:
         number.value = max(number.value, newest)
+
+
+def _tell_failure(failed_at: float) -> None:
+    """Tell the other processes of this machine when the database did not answer; 0: it does."""
+    if machine_numbers.read(machine_numbers.TOKENS_FAILED_AT) != failed_at:
+        with machine_numbers.locked(machine_numbers.TOKENS_FAILED_AT) as number:
+            number.value = failed_at
 
 
 def note_used(token_ids: set[int]) -> None:

@@ -10,6 +10,7 @@ from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
 from tasks_app import peers, rates, tokens
 from tasks_app.callers import ADMIN, NOBODY, Caller
+from tasks_app.errors import UnsureToken
 from tasks_app.tokens import SCOPES, Bearer
 
 ANYBODY: Final = ""  # what a view needs that is open to all
@@ -27,10 +28,10 @@ class Unauthorized(APIException):
 
 
 def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
-    """Tell who makes the request with these headers, or raise Unauthorized, PermissionDenied or Throttled.
+    """Tell who makes the request with these headers, or raise Unauthorized, PermissionDenied, Throttled or UnsureToken.
 
     `needs` is the scope that it takes, or ANYBODY. `meta` holds REMOTE_ADDR too: who shows no valid token draws on the
-    bucket of that address, and gets Throttled in place of Unauthorized when it is empty.
+    bucket of that address, and gets Throttled in place of Unauthorized or UnsureToken when it is empty.
     """
     if needs == ANYBODY:
         return NOBODY
@@ -39,7 +40,7 @@ def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
         return OPEN
     try:
         bearer = find_bearer(header)
-    except Unauthorized:
+    except (Unauthorized, UnsureToken):
         _bound_strangers(meta)
         raise
     limit = settings.LONGTASKS.rate_limit_per_minute
@@ -56,7 +57,7 @@ def to_caller(bearer: Bearer) -> Caller:
 
 
 def find_bearer(header: str | None) -> Bearer:
-    """Return whose token an Authorization header holds, or raise Unauthorized. Draws on no bucket."""
+    """Return whose token an Authorization header holds, or raise Unauthorized or UnsureToken. Draws on no bucket."""
     scheme, _, secret = (header or "").partition(" ")
     bearer = tokens.known.find(secret.strip()) if scheme.lower() == "bearer" else None
     if bearer is None:

@@ -23,6 +23,7 @@ from tasks_app import stream_tickets, tokens
 from tasks_app.api.access import OPEN, Unauthorized, identify, to_caller
 from tasks_app.api.serializers import StreamQuerySerializer, read_query
 from tasks_app.callers import Caller
+from tasks_app.errors import UnsureToken
 from tasks_app.origins import comes_from_elsewhere
 from tasks_app.tokens import READ
 
@@ -92,7 +93,10 @@ def _to_viewer(caller: Caller, *, address: str, task_id: str = "") -> Viewer:
         return Viewer(caller.sees_owner, f"address {address}", lambda: True, task_id)
 
     def may_still() -> bool:
-        return tokens.known.find_by_id(token_id) is not None
+        try:
+            return tokens.known.find_by_id(token_id) is not None
+        except UnsureToken:
+            return False  # it was known when the stream began: a later reading found it revoked
 
     return Viewer(caller.sees_owner, f"token {token_id}", may_still, task_id)
 

@@ -15,6 +15,8 @@ from tests.stack import Answer
 
 ANSWER_SECONDS = 4.0  # two tries of a second each, and a machine that is busy
 SOURCE = "Longtasks-Source"
+PROCESSES = 3  # of web
+UNKNOWN = {"Authorization": f"Bearer lt_{'A' * 43}"}
 
 pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite is no server that could be away")
 
@@ -26,15 +28,27 @@ def outage_stack() -> Iterator[Guarded]:
     try:
         database.start()
         redis_server.start()
-        with make_guarded((database, redis_server), environment={"REDIS_TIMEOUT_SECONDS": "1"}) as guarded:
+        environment = {"REDIS_TIMEOUT_SECONDS": "1", "WEB_WORKERS": str(PROCESSES)}
+        with make_guarded((database, redis_server), environment=environment) as guarded:
             paused = guarded.stack.post("/queues/low/pause", {"reason": "maintenance"}, headers=guarded.admin)
             assert paused.status == 200, paused
-            for headers in [guarded.ann, guarded.bob, guarded.admin] * 20:  # each process knows the tokens by then
-                assert guarded.stack.get("/queues", headers=headers).status == 200
+            begin_web_anew(guarded)
             yield guarded
     finally:
         redis_server.remove()
         database.remove()
+
+
+def begin_web_anew(guarded: Guarded) -> None:
+    """Let new processes of web begin; none of them has been asked anything with a token when this returns."""
+    stack = guarded.stack
+    stack.stop_role("web")
+    stack.start_role("web")
+    stack.wait_for(
+        lambda: len(list(stack.directory.glob("metrics/web-*/ready-*"))) == PROCESSES,
+        deadline_seconds=90,
+        what="all processes of web have begun",
+    )
 
 
 def ask(guarded: Guarded, path: str, headers: dict[str, str]) -> Answer:
@@ -157,6 +171,40 @@ def test_without_redis_the_database_answers(outage_stack: Guarded, way: str) -> 
     finally:
         end(stack.redis_server)
     ask_until_source(guarded, f"/tasks/{task_id}", None)
+
+
+def wait_for_unknown(guarded: Guarded, *, status: int, times: int) -> None:
+    guarded.stack.wait_for(
+        lambda: {ask(guarded, "/queues", UNKNOWN).status for _ in range(times)} == {status},
+        deadline_seconds=60,
+        what=f"a token that nobody knows is answered with {status}",
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_processes_that_nobody_has_asked_know_the_tokens(outage_stack: Guarded, way: str) -> None:
+    guarded, stack = outage_stack, outage_stack.stack
+    unused = guarded.make_token("carla")[1]
+    begin_web_anew(guarded)
+    begin, end = WAYS[way]
+    begin(stack.database)
+    try:
+        # Each connection may go to any of the processes.
+        for headers in [guarded.ann, guarded.bob, guarded.admin, unused] * 5:
+            assert ask(guarded, "/queues", headers).status == 200
+        # Until the first look fails: what the database has said in this second holds.
+        wait_for_unknown(guarded, status=503, times=1)
+        for _ in range(9):
+            unknown = ask(guarded, "/queues", UNKNOWN)
+            assert_unavailable(unknown, "store")
+            assert "WWW-Authenticate" not in unknown.headers
+            for wrong in ("", "lt_", f"lt_{'A' * 42}", f"lt_{'A' * 44}", f"xx_{'A' * 43}", "\u00e9" * 46):
+                assert ask(guarded, "/queues", {"Authorization": f"Bearer {wrong}"}).status == 401
+    finally:
+        end(stack.database)
+    wait_for_unknown(guarded, status=401, times=9)
+    log = stack.log_path("web").read_text()
+    assert log.count("the tokens could not be read") <= 2 * PROCESSES, "once an outage and process"
 
 
 LOOK_AND_TIME = """
