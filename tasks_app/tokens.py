@@ -122,10 +122,7 @@ def digest_of(secret: str) -> str:
 
 
 class KnownTokens:
-    """All valid tokens by digest, in this process's memory.
-
-    What is compared with the table are digests, so how long a comparison takes tells nothing of a token.
-    """
+    """All valid tokens by digest, in this process's memory. How long digests take to compare tells nothing of a token."""
 
     def __init__(self) -> None:
         self._bearers: dict[str, Bearer] = {}
@@ -138,7 +135,7 @@ class KnownTokens:
     def forget(self) -> None:
         """Read anew at the next request."""
         self._bearers, self._by_id = {}, {}
-        self._read_at = self._tried_at = self._guesses_after = -math.inf
+        self._read_at = self._tried_at = self._looked_at = self._guesses_after = -math.inf
         self._failed = self._is_cut = False
         self._newest = 0.0  # id of the newest token that was there when it was read
 
@@ -165,20 +162,20 @@ class KnownTokens:
     def _find(self, look_up: Callable[[], Bearer | None], this: Q, *, may_be_valid: bool) -> Bearer | None:
         now = time.monotonic()
         if now - self._read_at > FRESH_SECONDS and now - self._tried_at > (FAILED_SECONDS if self._failed else 0):
+            self._looked_at = now
             self._read_again(wait=now - self._read_at > OLD_SECONDS and not self._failed)
         bearer = look_up()
         if bearer is None:
-            if has_looked := self._may_look(now) and self._read_again(wait=False, this=this):
-                bearer = look_up()
-            if bearer is None and not may_be_valid:
-                return None
-            if self._read_at == -math.inf:
-                raise StoreUnavailable("the tokens are not known")
-            if bearer is None:
+            told = machine_numbers.read(machine_numbers.NEWEST_TOKEN)
+            is_told = told > self._newest  # another process has found a new one, which may be this one: worth a wait
+            has_looked = self._may_look(now, is_told) and self._read_again(wait=is_told, told=told, this=this)
+            bearer = look_up()
+            if bearer is None and may_be_valid:
+                if self._read_at == -math.inf:
+                    raise StoreUnavailable("the tokens are not known")
                 if self._is_away(now) or (self._is_cut and not has_looked):
                     raise UnsureToken
-                return None
-        if bearer.expires_at is not None and bearer.expires_at <= time.time():
+        if bearer is None or (bearer.expires_at is not None and bearer.expires_at <= time.time()):
             return None
         self._used.add(bearer.token_id)
         return bearer
@@ -197,20 +194,18 @@ class KnownTokens:
             return True
         return False
 
-    def _may_look(self, now: float) -> bool:
+    def _may_look(self, now: float, is_told: bool) -> bool:
         """Tell whether an unknown token is worth a reading; one that says yes has taken the machine's for this second."""
         if self._failed and now - self._tried_at <= FAILED_SECONDS:
             return False  # a database that hangs would hold up each request
-        if machine_numbers.read(machine_numbers.NEWEST_TOKEN) > self._newest:
-            return True  # another process has found a new one
-        if now - self._tried_at <= LOOK_AGAIN_SECONDS:
-            return False
+        if is_told or now - self._looked_at <= LOOK_AGAIN_SECONDS:
+            return is_told
         with machine_numbers.locked(machine_numbers.LOOKED_AT) as looked_at:
             # The time since the system started is the same for all its processes; the file may be from before.
             now = time.monotonic()  # another may have looked while this one waited for the lock
             if 0 <= now - looked_at.value <= LOOK_AGAIN_SECONDS:
                 return False
-            looked_at.value = now
+            looked_at.value = self._looked_at = now
         return True
 
     def _is_away(self, now: float) -> bool:
@@ -220,14 +215,17 @@ class KnownTokens:
         failed_at = machine_numbers.read(machine_numbers.TOKENS_FAILED_AT)  # may be from before the system started
         return failed_at > 0 and 0 <= now - failed_at <= 2 * FAILED_SECONDS
 
-    def _read_again(self, *, wait: bool, this: Q | None = None) -> bool:
+    def _read_again(self, *, wait: bool, told: float = 0.0, this: Q | None = None) -> bool:
         """Read the tokens, those used last first, and `this` one whatever their number; tell whether they were read."""
         asked_at = time.monotonic()
         if not self._lock.acquire(blocking=wait):
             return False
         try:
-            if self._tried_at > asked_at or (wait and asked_at - self._read_at < LOOK_AGAIN_SECONDS):
-                return False  # another thread has just done it; those of a process that begins wait for one reading
+            # Those who have waited for another thread's reading take what it has found, or that it has failed.
+            is_enough = self._newest >= told if told else asked_at - self._read_at < LOOK_AGAIN_SECONDS
+            has_failed = self._failed and asked_at - self._tried_at <= FAILED_SECONDS
+            if self._tried_at > asked_at or (wait and (is_enough or has_failed)):
+                return False
             self._tried_at = asked_at
             newest = machine_numbers.read(machine_numbers.NEWEST_TOKEN)  # may be revoked by now
             try:

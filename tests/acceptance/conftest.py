@@ -56,6 +56,12 @@ def make_guarded(
         guarded.ann = guarded.make_token("ann")[1]
         guarded.bob = guarded.make_token("bob")[1]
         guarded.admin = guarded.make_token("root", scope="admin")[1]
+        # The process that finds the newest tells the others, which then look too, even in a flood.
+        stack.wait_for(
+            lambda: stack.get("/queues", headers=guarded.admin).status == 200,
+            deadline_seconds=30,
+            what="the tokens are known",
+        )
         yield guarded
     finally:
         stack.close()

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tasks_app import machine_numbers, rates, tokens
 from tasks_app.api.urls import urlpatterns
+from tasks_app.errors import UnsureToken
 from tasks_app.models import ApiToken
 from tests.api.conftest import assert_problem
 
@@ -252,20 +253,89 @@ def test_a_new_token_is_good_at_once_and_junk_costs_one_query_a_second(make: Any
 
 
 def test_known_tokens_hold_while_the_database_is_away(make: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from django.db import OperationalError
-
     client = make("ann")
     start(client)
     clock(120)
-
-    def away(*args: Any, **kwargs: Any) -> Any:
-        raise OperationalError(2003, "away")
-
-    monkeypatch.setattr(ApiToken.objects, "filter", away)
+    monkeypatch.setattr(ApiToken.objects, "filter", _away)
     start(client)
     tokens.known.forget()
     response = client.post("/tasks", {"name": "upload"}, content_type="application/json")
     assert assert_problem(response, 503)["type"] == "urn:longtasks:problem:store-unavailable"
+
+
+def bear(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def test_an_unknown_token_is_503_while_the_database_is_away(
+    make: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(make("ann"))
+    expired = make("ann", lifetime=timedelta(seconds=3600))
+    assert expired.get("/queues").status_code == 200
+    clock(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(ApiToken.objects, "filter", _away)
+        later = time.time() + 3700
+        patch.setattr(tokens.time, "time", lambda: later)
+        for _ in range(30):
+            response = Client().get("/queues", headers=bear(WRONG))
+            assert assert_problem(response, 503)["type"] == "urn:longtasks:problem:store-unavailable"
+            assert int(response["Retry-After"]) >= 1
+            assert "WWW-Authenticate" not in response
+            for malformed in (WRONG[:-1], WRONG + "A", "x" + WRONG[1:], ""):
+                assert_problem(Client().get("/queues", headers=bear(malformed)), 401)
+            clock(7)
+        assert_problem(expired.get("/queues"), 401)
+    assert caplog.text.count("the tokens could not be read") == 1, "once an outage"
+    clock(7)
+    assert_problem(Client().get("/queues", headers=bear(WRONG)), 401)
+
+
+def _away(*args: Any, **kwargs: Any) -> Any:
+    raise OperationalError(2003, "away")
+
+
+def test_a_process_hears_of_the_outage_from_the_others(make: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = tokens.KnownTokens(), tokens.KnownTokens()
+    for known in (first, second):
+        assert known.find(WRONG) is None
+    clock(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(ApiToken.objects, "filter", _away)
+        for known in (first, second):  # the first one takes this second's look
+            with pytest.raises(UnsureToken):
+                known.find(WRONG)
+    assert first.read_anew()
+    clock(2)
+    assert second.find(WRONG) is None
+
+
+def test_a_token_made_just_after_a_reading_is_good_at_once(clock: Any) -> None:
+    known = tokens.KnownTokens()
+    for _ in range(3):
+        assert known.read_anew()
+        _, secret = tokens.create_token(owner="ann", scope="read")
+        assert known.find(secret) is not None
+        clock(2)
+
+
+def test_of_very_many_tokens_those_beyond_the_bound_are_looked_up(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MOST_KNOWN", 2)
+    made = [tokens.create_token(owner=f"owner {number}", scope="read") for number in range(4)]
+    tokens.note_used({token.pk for token, _ in made[:2]})
+    known = tokens.KnownTokens()
+    assert known.read_anew()
+    assert len(known._bearers) == 2
+    assert all(known.holds(secret) for _, secret in made[:2]), "those used last are in memory"
+    third, fourth = (secret for _, secret in made[2:])
+    assert known.find(third) is not None
+    with pytest.raises(UnsureToken):
+        known.find(fourth)  # the look of this second is taken: that is no reason to call it wrong
+    clock(2)
+    assert known.find(fourth) is not None
+    clock(2)
+    assert known.find(WRONG) is None
 
 
 def test_last_use_is_noted_coarsely(make: Any) -> None:

@@ -160,7 +160,7 @@ def test_the_threads_of_a_process_that_begins_wait_for_one_reading(monkeypatch: 
 
     known._lock = Lock()  # type: ignore[assignment]
     monkeypatch.setattr(ApiToken.objects, "filter", read)
-    monkeypatch.setattr(known, "_may_look", lambda now: False)
+    monkeypatch.setattr(known, "_may_look", lambda now, is_told: False)
     running = [threading.Thread(target=known.find, args=("lt_x",)) for _ in range(threads)]
     for thread in running:
         thread.start()
