@@ -22,7 +22,7 @@ demo: .venv/.embedded ## start the embedded stack, run two uploads, compare the 
 	@.venv/bin/python manage.py demo
 
 .PHONY: up
-up: $(runtime) ## serve on PORT (3000) with WORKERS (2) until Ctrl-C
+up: $(runtime) ## serve on PORT (3000) with WORKERS (one per core) until Ctrl-C
 	@.venv/bin/python manage.py up
 
 .PHONY: reload

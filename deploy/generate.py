@@ -20,8 +20,6 @@ VARIABLES_NOTE = "Generated from .env.example by deploy/generate.py"
 # Seconds that a process may take to end: web waits for its requests (30 s), webhooks for their receivers (10 s); a
 # worker ends within two and leaves its chunk to another.
 STOP_SECONDS = 40
-# As many as there are cores, unless the environment says otherwise.
-CORES = ("WORKERS", "WEB_WORKERS")
 WHAT = {
     "web": "answers HTTP",
     "worker": "runs tasks",
@@ -76,10 +74,8 @@ def read_procfile() -> dict[str, str]:
 
 
 def shell_command(command: str, *, dollar: str, percent: str) -> str:
-    """The Procfile's line for a shell that first counts the cores; `exec` makes the signalled process ours."""
-    defaults = " ".join(f'{name}="${{{name}:-$(nproc)}}"' for name in CORES)
-    script = f"export {defaults}; exec {command}"
-    return f"/bin/sh -c '{script}'".replace("$", dollar).replace("%", percent)
+    """The Procfile's line for a shell; `exec` makes the signalled process ours."""
+    return f"/bin/sh -c 'exec {command}'".replace("$", dollar).replace("%", percent)
 
 
 def systemd_unit(name: str, command: str) -> str:

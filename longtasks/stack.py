@@ -60,7 +60,7 @@ def read_procfile() -> dict[str, str]:
 
 
 def procfile_command(command: str) -> list[str]:
-    """A Procfile line as a command: the shell fills in $WORKERS, and `exec` makes the pid ours to signal."""
+    """A Procfile line as a command of the shell; `exec` makes the pid ours to signal."""
     return ["/bin/sh", "-c", f"exec {command}"]
 
 

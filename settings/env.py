@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from settings.addresses import check_bind, check_origins, check_prefix, check_proxies
+from settings.cores import count_cores
 from settings.env_file import RefusedFile, read_env_file
 from settings.queues import HIGH, LOW, check_queues
 from settings.values import parse_value, type_name
@@ -166,9 +167,9 @@ class Process:
     web_server: str = variable(
         "GUNICORN", "server of web; GRANIAN wants requirements-granian.txt", choices=("GUNICORN", "GRANIAN")
     )
-    web_workers: int = variable(2, "processes of web", minimum=1, maximum=256)
+    web_workers: int = variable(0, "processes of web; 0: one per core", minimum=0, maximum=256)
     web_threads: int = variable(4, "threads per process of web", minimum=1, maximum=256)
-    workers: int = variable(2, "worker processes that run tasks", minimum=1, maximum=1024)
+    workers: int = variable(0, "worker processes that run tasks; 0: one per core", minimum=0, maximum=1024)
     https_only: bool = variable(True, "production: redirect to https and send cookies over it alone")
     forwarded_allow_ips: str = variable(
         "127.0.0.1,::1",
@@ -211,9 +212,13 @@ def load(*, environment: Mapping[str, str] | None = None) -> Loaded:
         environment = _read_file(os.environ.get("ENV_FILE")) | os.environ
     if strange := find_near_miss(environment, known=KNOWN):
         raise ImproperlyConfigured(strange)
+    process = Process(**_values(Process, environment))
+    cores = count_cores()
     return Loaded(
         longtasks=Longtasks(**_values(Longtasks, environment)),
-        process=Process(**_values(Process, environment)),
+        process=dataclasses.replace(
+            process, web_workers=process.web_workers or cores, workers=process.workers or cores
+        ),
     )
 
 

@@ -89,6 +89,7 @@ class ProcfileStack:
             "BIND": "127.0.0.1",
             "PORT": str(self.port),
             "STREAM_PORT": str(self.stream_port),
+            "WEB_WORKERS": "2",
             "WORKERS": str(workers),
             child_process.MARK: self._mark,
             **(environment or {}),

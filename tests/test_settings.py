@@ -1,5 +1,6 @@
 """The table of variables: complete in .env.example, refused when wrong, strict in production."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from settings.cores import count_cores
 from settings.database import database_settings
 from settings.env import ROOT, Longtasks, Process, list_variables, load
 from settings.queues import ACCEPTED as QUEUE_NAMES
@@ -50,7 +52,8 @@ def test_the_example_file_gives_the_defaults() -> None:
 def test_defaults_hold_the_types_they_declare() -> None:
     loaded = load(environment={})
     assert loaded.longtasks == Longtasks()
-    assert loaded.process == Process()
+    cores = count_cores()
+    assert loaded.process == dataclasses.replace(Process(), web_workers=cores, workers=cores)
     for variable in list_variables():
         assert variable.type in {"int", "float", "bool", "str", "path", "list"}, variable
 

@@ -57,7 +57,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("num", type=int, help="how many worker processes")
+        parser.add_argument(
+            "num", type=int, nargs="?", default=settings.WORKERS, help="how many worker processes (WORKERS)"
+        )
         parser.add_argument("--pause-ms", type=int, default=0, help="artificial pause after every chunk")
         parser.add_argument(
             "--queues",
