@@ -5,6 +5,7 @@ Must not import Django or the project: what the parent imports, its children get
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+EXITS_VARIABLE = "LONGTASKS_EXITS"  # as in tasks_app/exits.py
+EXIT_MESSAGE = re.compile(r"Worker \(pid:%s\) (was sent|exited with code) %s")
+KEPT_EXITS = 30
 READY_SECONDS = 60  # a new process has that long to load the code before the old ones go
 
 
@@ -76,6 +80,22 @@ class LoggerOfErrors(Logger):  # type: ignore[misc]
     def access(self, *arguments: Any) -> None:
         """Metrics count the requests."""
 
+    def error(self, message: Any, *arguments: Any, **keywords: Any) -> None:
+        note_exit(message, arguments)
+        super().error(message, *arguments, **keywords)
+
+    def warning(self, message: Any, *arguments: Any, **keywords: Any) -> None:
+        note_exit(message, arguments)
+        super().warning(message, *arguments, **keywords)
+
+
+def note_exit(message: Any, arguments: tuple[Any, ...]) -> None:
+    """Keep how a process has ended for its successor, which inherits the environment; gunicorn says it here alone."""
+    if len(arguments) == 2 and (found := EXIT_MESSAGE.match(str(message))):
+        how = arguments[1] if found[1] == "was sent" else f"code {arguments[1]}"
+        exits = [*os.environ.get(EXITS_VARIABLE, "").split(",")[-KEPT_EXITS:], f"{arguments[0]}={how}"]
+        os.environ[EXITS_VARIABLE] = ",".join(filter(None, exits))
+
 
 logger_class = LoggerOfErrors
 accesslog = None
@@ -135,6 +155,16 @@ def post_worker_init(worker: Any) -> None:
     os.environ.pop("SCRIPT_NAME", None)
     with suppress(OSError):  # a full disk: the parent waits longer then
         _ready_path(worker.pid).touch()
+    from tasks_app.process_reporter import start_reporting
+
+    worker.reporter = start_reporting("web-worker", parent_kind="web")
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """In the process itself: where it ends as it was asked to, its successor is no restart. One that hung ends with 1."""
+    reporter, ending = getattr(worker, "reporter", None), sys.exc_info()[1]
+    if reporter is not None and isinstance(ending, SystemExit) and not ending.code:
+        reporter.end()
 
 
 def child_exit(server: Any, worker: Any) -> None:

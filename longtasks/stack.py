@@ -29,6 +29,7 @@ from honcho.printer import Message, Printer
 from longtasks import child_process, up_lock
 from longtasks.embedded import EmbeddedError, EmbeddedValkey
 from settings.service_url import parse_url
+from tasks_app import exits
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60
@@ -53,6 +54,7 @@ class _Running:
     restart_pause_seconds: float = RESTART_FIRST_SECONDS
     restart_at: float | None = None
     unfinished_line: bytes = b""
+    told_exits: str = ""  # how the process before this one has ended
 
 
 def read_procfile() -> dict[str, str]:
@@ -190,10 +192,12 @@ class Stack:
                 if now - running.started_at > 60:
                     running.restart_pause_seconds = RESTART_FIRST_SECONDS
                 running.restart_at = now + running.restart_pause_seconds
+                running.told_exits = f"{running.process.pid}={exits.name_exit(status)}"
                 self._say(running, f"ended with status {status}; starts again in {running.restart_pause_seconds:g} s")
                 running.restart_pause_seconds = min(running.restart_pause_seconds * 2, RESTART_MAX_SECONDS)
             elif now >= running.restart_at:
-                running.restart_at, running.started_at, running.process = None, now, self._spawn(running.command)
+                running.restart_at, running.started_at = None, now
+                running.process = self._spawn(running.command, told_exits=running.told_exits)
                 self._follow(running)
 
     def _watch_valkey(self) -> None:
@@ -280,10 +284,10 @@ class Stack:
             advice = "check DATABASE_URL" if "OperationalError" in lines[-1] else "`manage.py migrate` tells more"
             raise StackError(f"the database cannot be used ({lines[-1]}): {advice}")
 
-    def _spawn(self, command: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: str, *, told_exits: str = "") -> subprocess.Popen[bytes]:
         return child_process.spawn(
             command=procfile_command(command),
-            environment=self._environment,
+            environment=self._environment | {exits.VARIABLE: told_exits},
             output=subprocess.PIPE,
             directory=PROJECT_DIR,
         )

@@ -20,6 +20,7 @@ from tasks_app import mirror, parked, queries, queue, removed_queues, set_aside,
 from tasks_app.errors import LongtasksError
 from tasks_app.infrastructure import REDIS_ERRORS, mapped_errors
 from tasks_app.liveness import list_registered
+from tasks_app.processes import list_processes
 
 _COUNTERS: Final = (
     ("accepted", "tasks_accepted", "Tasks accepted.", ("queue", "type")),
@@ -44,6 +45,7 @@ class TaskCollector(Collector):
         try:
             yield from _totals()
             yield from _redis_state()
+            yield from _process_state()
         except (*REDIS_ERRORS, LongtasksError):
             redis_up = False
         if redis_up:
@@ -92,6 +94,41 @@ def _redis_state() -> Iterator[Metric]:
     memory: Any = connection.info("memory")
     yield _gauge("redis_memory_bytes", "Memory that Redis uses.", memory["used_memory"])
     yield _gauge("redis_memory_limit_bytes", "Redis's maxmemory; 0: none.", memory["maxmemory"])
+
+
+def _process_state() -> Iterator[Metric]:
+    """What each process has reported last. A place, host, kind and slot, is the same for a process's successors."""
+    labels = ("host", "kind", "slot")
+    found = list_processes(queue.get_connection())
+    for family, value in (
+        (
+            GaugeMetricFamily("longtasks_process_cpu_percent", "CPU used, in percent of a core.", labels=labels),
+            lambda entry: entry.cpu_percent,
+        ),
+        (
+            GaugeMetricFamily("longtasks_process_resident_memory_bytes", "Resident memory.", labels=labels),
+            lambda entry: entry.rss_bytes,
+        ),
+        (
+            CounterMetricFamily(
+                "longtasks_process_restarts", "Deaths in this place that a successor followed.", labels=labels
+            ),
+            lambda entry: entry.restarts,
+        ),
+        (
+            GaugeMetricFamily(
+                "longtasks_process_start_time_seconds", "When it began, in seconds since 1970.", labels=labels
+            ),
+            lambda entry: entry.began_at,
+        ),
+    ):
+        for each in found:
+            family.add_metric((each.entry.host, each.entry.kind, str(each.entry.slot)), value(each.entry))
+        yield family
+    info = GaugeMetricFamily("longtasks_process_info", "1; the version of its code.", labels=(*labels, "version"))
+    for each in found:
+        info.add_metric((each.entry.host, each.entry.kind, str(each.entry.slot), each.entry.version), 1)
+    yield info
 
 
 def _queue_state() -> Iterator[Metric]:

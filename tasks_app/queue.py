@@ -82,13 +82,14 @@ class LeavesLonelyPrimary:
             raise
 
 
-def get_connection() -> redis.Redis[Any]:
+def get_connection(*, timeout_seconds: float | None = None) -> redis.Redis[Any]:
     """Return this process's connection to Redis (a pool, safe for threads and after a fork).
 
-    It gives up after REDIS_TIMEOUT_SECONDS and never sends a command twice by itself.
+    It gives up after REDIS_TIMEOUT_SECONDS, without Sentinels after `timeout_seconds` where that is given, and never
+    sends a command twice by itself.
     """
     config = settings.RQ_QUEUES[HIGH]
-    return _connect(config.get("URL", ""), settings.LONGTASKS.redis_timeout_seconds)
+    return _connect(config.get("URL", ""), timeout_seconds or settings.LONGTASKS.redis_timeout_seconds)
 
 
 @lru_cache(maxsize=4)

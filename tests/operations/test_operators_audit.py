@@ -28,6 +28,7 @@ SERVES, READS, DEVELOPS = "serves until it is told to stop", "only reads", "for 
 NOT_AUDITED = {
     "demo": "on a stack of its own",
     "doctor": READS,
+    "processes": READS,
     "queues": READS,
     "mirror": SERVES,
     "rqscheduler": SERVES,

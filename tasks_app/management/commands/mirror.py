@@ -21,6 +21,7 @@ from tasks_app.garbage import collect_seldom
 from tasks_app.infrastructure import GaveUp, Patience, limit_silence, limit_waiting
 from tasks_app.isolation import is_outage
 from tasks_app.mirror import Mirror
+from tasks_app.process_reporter import start_reporting
 from tasks_app.rescue import Rescue
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,10 @@ class Command(BaseCommand):
         self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
         self.is_once: bool = options["once"]
         self.rescued_at = self.due_at = self.watched_at = 0.0
+        reporter = None if self.is_once else start_reporting("mirror")
         self.run(once=self.is_once)
+        if reporter is not None and not self.should_begin_anew:
+            reporter.end()
         if self.should_begin_anew:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()

@@ -17,6 +17,7 @@ from django.db import connections
 
 from tasks_app.api.stream_app import StreamApplication
 from tasks_app.api.stream_places import PLACES
+from tasks_app.process_reporter import start_reporting
 
 _UNIX: Final = "unix:"
 _SOCKET: Final = f"{settings.BIND.removeprefix(_UNIX)}/stream.sock" if settings.BIND.startswith(_UNIX) else ""
@@ -61,7 +62,10 @@ class Command(BaseCommand):
         # Heard before uvicorn listens; afterwards uvicorn raises what it got once more when it has ended.
         signal.signal(signal.SIGTERM, request_stop)
         listener = _listen(config)
+        reporter = start_reporting("stream")
         server.run(sockets=[listener])
+        if not should_begin_anew:
+            reporter.end()
         if should_begin_anew:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()

@@ -21,6 +21,7 @@ from tasks_app.api.rendering import to_json
 from tasks_app.infrastructure import GaveUp, Patience
 from tasks_app.isolation import is_outage
 from tasks_app.models import WebhookDelivery
+from tasks_app.process_reporter import start_reporting
 from tasks_app.webhook_sending import Outcome, send
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,10 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
         self.running: dict[Future[Outcome], WebhookDelivery] = {}
+        reporter = None if options["once"] else start_reporting("webhooks")
         self.run(once=options["once"])
+        if reporter is not None and not self.should_begin_anew:
+            reporter.end()
         if self.should_begin_anew:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
             connections.close_all()

@@ -26,10 +26,13 @@ from django.db import connections
 from uuid_utils import uuid4
 
 from tasks_app import charsets, liveness, pulse, queue
+from tasks_app.code_version import read_code_version
+from tasks_app.exits import name_exit
 from tasks_app.infrastructure import exit_at_once
 from tasks_app.leftovers import RETIRED_CODE
 from tasks_app.management.arguments import text
 from tasks_app.management.rq_arguments import read_queues, read_types
+from tasks_app.process_reporter import ProcessReporter
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -101,6 +104,9 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, self.request_stop)
         charsets.warn_of_narrow_tables()
         connections.close_all()  # the parent asks the database nothing else
+        # Not in a thread: this process forks.
+        self.reporter = ProcessReporter()
+        self.reporter.watch("workers", os.getpid())
         self.children = [Child(self) for _ in range(options["num"])]
         self.supervise(burst=options["burst"])
 
@@ -109,6 +115,7 @@ class Command(BaseCommand):
             for child in self.children:
                 child.watch(restart=not burst)
             self.certify_deaths()
+            self.reporter.report_due()
             if self.should_roll and not burst:
                 self.should_roll = False
                 self.roll()
@@ -118,6 +125,7 @@ class Command(BaseCommand):
         for child in self.children:
             child.terminate()
         deadline = time.monotonic() + GRACE_SECONDS
+        self.reporter.end()
         killed = [name for child in self.children if (name := child.wait(deadline))]
         if killed:
             # In a thread, since Redis may be the one that hangs; nothing is forked any more.
@@ -228,6 +236,7 @@ class Child:
         self._pause_seconds = 0.0
         self._start_at = 0.0
         self._worker: WorkerProcess | None = WorkerProcess(command)
+        self._watched = command.reporter.watch("worker", self._worker.popen.pid)
         self.ended = False
 
     def watch(self, *, restart: bool) -> None:
@@ -244,6 +253,8 @@ class Child:
             if not restart and not has_retired:
                 self.ended = True
                 return
+            if not has_retired:
+                self._watched.note_exit("hung" if worker.hang else name_exit(code))
             lived_seconds = time.monotonic() - worker.started_at
             longer = min(LONGEST_PAUSE_SECONDS, max(0.25, self._pause_seconds * 2))
             is_short = lived_seconds < SHORT_LIFE_SECONDS and not has_retired
@@ -255,9 +266,14 @@ class Child:
         if restart and time.monotonic() >= self._start_at:
             try:
                 self._worker = WorkerProcess(self._command)
+                self._follow(self._worker)
             except OSError as error:  # no process or no memory to be had: the workers that run go on
                 logger.error("a worker cannot be started, trying again in %.0f s: %s", LONGEST_PAUSE_SECONDS, error)
                 self._start_at = time.monotonic() + LONGEST_PAUSE_SECONDS
+
+    def _follow(self, worker: WorkerProcess) -> None:
+        self._watched.follow(worker.popen.pid, version=read_code_version())
+        self._command.reporter.hurry()
 
     def _watch_pulse(self, worker: WorkerProcess) -> None:
         silent_seconds = worker.pulse.look()
@@ -285,6 +301,7 @@ class Child:
                 return False
             time.sleep(POLL_SECONDS)
         self._worker = new
+        self._follow(new)
         if old is not None:
             old.popen.terminate()
             if not old.end(grace_seconds=GRACE_SECONDS):
