@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -22,16 +21,14 @@ from django.db.models import DateTimeField, ExpressionWrapper, Value
 from django.db.models.functions import Now
 
 from tasks_app import charsets, identity_columns, mirror, parked, queries, queue, removed_queues, set_aside
+from tasks_app.doctor_finding import FAULT, OK, WARNING, Finding
+from tasks_app.doctor_processes import check_processes
 from tasks_app.errors import LongtasksError
 from tasks_app.line import AWAY, describe_refusal
 from tasks_app.liveness import list_registered
 from tasks_app.models import TaskCheckpoint
 from tasks_app.redaction import hide_secrets
 from tasks_app.task_types import list_names, list_task_types
-
-OK: Final = "ok"
-WARNING: Final = "warning"
-FAULT: Final = "fault"
 
 SKEW_SECONDS: Final = 1.0
 LAG_SECONDS: Final = 10.0
@@ -44,19 +41,6 @@ _VERSIONS: Final = {
     "rq": (3, 0),
     "redis": (8, 0),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: str
-    check: str
-    found: str
-    mend: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def examine() -> list[Finding]:
@@ -514,6 +498,7 @@ CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     check_task_types,
     check_mirror,
     check_set_aside,
+    check_processes,
 )
 
 

@@ -1,4 +1,4 @@
-"""The admin's index: what waits, runs and fails now, the last hour in charts, the workers and the queues.
+"""The admin's index: what waits, runs and fails now, the last hour in charts, the workers, the queues and the processes.
 
 Owns what the overview shows and its live answer. Reads queues from Redis and the past from minute roll-ups; never
 scans tasks.
@@ -19,6 +19,7 @@ from tasks_app.admin.permissions import can_administer, can_operate, can_view, r
 from tasks_app.errors import QueueUnavailable
 from tasks_app.events import Snapshot
 from tasks_app.mirror import get_lag_seconds
+from tasks_app.processes import list_processes
 from tasks_app.queries import QueueView, WorkerView
 
 CHART_MINUTES: Final = 61
@@ -51,7 +52,7 @@ def overview_live(request: HttpRequest) -> HttpResponse:
     context = collect(request)
     parts: dict[str, tuple[str, dict[str, Any]]] = {
         name: (f"tasks_app/overview_{name.removeprefix('overview-')}.html", context)
-        for name in ("overview-numbers", "overview-queues", "overview-workers")
+        for name in ("overview-numbers", "overview-queues", "overview-workers", "overview-processes")
     }
     if request.GET.get("minute") != context["minute"]:
         parts["overview-charts"] = ("tasks_app/overview_charts.html", context | {"charts": collect_charts()})
@@ -59,7 +60,7 @@ def overview_live(request: HttpRequest) -> HttpResponse:
 
 
 def collect(request: HttpRequest) -> dict[str, Any]:
-    """Return the numbers, queues and workers of this moment."""
+    """Return the numbers, queues, workers and processes of this moment."""
     now = datetime.now(UTC)
     context: dict[str, Any] = {
         "today": minutes.count_since(now.replace(hour=0, minute=0, second=0, microsecond=0)),
@@ -74,12 +75,14 @@ def collect(request: HttpRequest) -> dict[str, Any]:
         tasks = dict(zip(running, queue.get_snapshots(running), strict=True)) if running else {}
         with queue.mapped_errors():
             lag_seconds = get_lag_seconds(queue.get_connection())
+            processes = list_processes(queue.get_connection())
     except QueueUnavailable as error:
         unknown = dict.fromkeys(("waiting", "running", "scheduled", "lag_seconds"))
-        return context | unknown | {"queues": [], "workers": [], "unavailable": str(error)}
+        return context | unknown | {"queues": [], "workers": [], "processes": [], "unavailable": str(error)}
     return context | {
         "queues": [QueueRow(view, _is_stalled(view)) for view in views],
         "workers": [WorkerRow(worker, tasks.get(worker.task_id)) for worker in workers.values()],
+        "processes": processes,
         "waiting": sum(view.depth for view in views),
         "running": sum(view.started for view in views),
         "scheduled": sum(view.scheduled for view in views),

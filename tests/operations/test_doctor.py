@@ -15,7 +15,7 @@ from django.test import override_settings
 from django.utils import timezone
 from redis import Redis
 
-from tasks_app import doctor, events, set_aside
+from tasks_app import doctor, events, processes, set_aside
 from tasks_app.models import QueueState, TaskCheckpoint
 from tests.conftest import MakeStack
 from tests.servers import IS_EMBEDDED
@@ -36,6 +36,13 @@ def healthy(redis: Redis) -> Redis:
 
 def faults() -> dict[str, doctor.Finding]:
     return {each.check: each for each in doctor.examine() if each.level != doctor.OK}
+
+
+def report(redis: Redis, slot: int, **changes: Any) -> None:
+    """A mirror that has run for an hour."""
+    values = {"version": "1.0.0", "began_at": time.time() - 3600, **changes}
+    entry = processes.Entry(host="one", kind="mirror", slot=slot, pid=1, reporter_pid=1, **values)
+    assert processes.write(redis, entry)
 
 
 @contextlib.contextmanager
@@ -104,6 +111,10 @@ ANYWHERE = {
     ),
     "set aside": lambda redis: done(
         lambda: set_aside.note(kind=set_aside.TASK, key="1", payload=b"", error="ValueError: not a snapshot")
+    ),
+    "processes: versions": lambda redis: done(lambda: (report(redis, 0, version="1.0.0+a"), report(redis, 1))),
+    "processes: restarts": lambda redis: done(
+        lambda: report(redis, 0, restarts=3, last_exit="SIGKILL", last_exit_at=time.time() - 5)
     ),
     "settings: lease": lambda redis: longtasks(lease_seconds=0.5),
     "settings: pause": lambda redis: longtasks(pause_ms=200),

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tasks_app.doctor import FAULT, OK, WARNING, examine
+from tasks_app.doctor import examine
+from tasks_app.doctor_finding import FAULT, OK, WARNING
 
 _MARKS: Final = {OK: "ok     ", WARNING: "WARNING", FAULT: "FAULT  "}
 

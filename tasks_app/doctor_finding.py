@@ -1,0 +1,26 @@
+"""What the doctor says of one thing: how bad it is, what was found, and what mends it.
+
+Owns the form of a finding. Must not look at anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+OK: Final = "ok"
+WARNING: Final = "warning"
+FAULT: Final = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: str
+    check: str
+    found: str
+    mend: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
