@@ -25,6 +25,10 @@ demo: .venv/.embedded ## start the embedded stack, run two uploads, compare the 
 up: $(runtime) ## serve on PORT (3000) with WORKERS (one per core) until Ctrl-C
 	@.venv/bin/python manage.py up
 
+.PHONY: dev
+dev: $(runtime) .venv/.dev ## the same with DEBUG, and anew after each change of the code
+	@DEBUG=1 .venv/bin/python -m watchfiles --sigint-timeout 30 '.venv/bin/python manage.py up' longtasks settings tasks_app catalog manage.py Procfile
+
 .PHONY: reload
 reload: $(runtime) ## new code without a gap, for what `make up` or deploy/supervisord.conf runs
 	@.venv/bin/python manage.py reload

@@ -34,6 +34,7 @@ SHOWN_BY = {
     "make load-artillery",
     "make load-test",
     "make up",
+    "make dev",
     "make demo",
 }  # what others test, or serves
 
