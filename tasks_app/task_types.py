@@ -27,6 +27,7 @@ NAME_CHARACTERS: Final = 64  # of a task type: the column's length
 _NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}\Z")
 _COUNT_NAME: Final = re.compile(r"[A-Za-z_][\w.-]{0,63}\Z", re.ASCII)
 _COUNT_NAMES: Final = 32
+_DESCRIPTION_CHARACTERS: Final = 200
 
 
 class HopelessError(Exception):
@@ -75,6 +76,7 @@ class TaskType:
 
     name: ClassVar[str]
     params_serializer: ClassVar[type[serializers.Serializer[Any]]]  # validates the request's `params`
+    description: ClassVar[str] = ""  # what its tasks do, in one sentence; in English, marked by gettext_noop
     count_names: ClassVar[tuple[str, ...]] = ()  # keys of `insertedRecords`, 0 from the start
     first_limit: ClassVar[int] = 500  # records of the first chunk; then adapted to CHUNK_SECONDS
     max_limit: ClassVar[int] = 20_000  # records of a chunk at most
@@ -167,6 +169,11 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
             and all(type(name) is str and _COUNT_NAME.match(name) for name in value)
             and len(set(value)) == len(value)
         ),
+    )
+    check(
+        "description",
+        f"a str of at most {_DESCRIPTION_CHARACTERS} characters",
+        lambda value: type(value) is str and len(value) <= _DESCRIPTION_CHARACTERS,
     )
     for attribute in ("first_limit", "max_limit"):
         check(attribute, "an int from 1 on", lambda value: type(value) is int and value >= 1)

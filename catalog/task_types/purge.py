@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
 from rest_framework import serializers
 
 from catalog.models import OrderItem, Product, User
@@ -22,6 +23,7 @@ class PurgeTask(TaskType):
     """
 
     name = "purge"
+    description = gettext_noop("Deletes the rows that an upload has inserted.")
     params_serializer = PurgeParams
     undoes = "taskId"
     count_names = ("deleted_order_items", "deleted_products", "deleted_users")

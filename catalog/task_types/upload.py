@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext_noop
 from rest_framework import serializers
 
 from catalog.ids import reserve_ids
@@ -23,6 +24,7 @@ class UploadTask(TaskType):
     """Ids are reserved once per task and kept in its state, so a chunk run twice writes the same keys."""
 
     name = "upload"
+    description = gettext_noop("Inserts users, products and order items.")
     params_serializer = UploadParams
     count_names = ("users", "products", "order_items")
     shareable = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from tasks_app.admin.permissions import can_operate, get_caller, requires
 from tasks_app.admin.task_page import page_address
 from tasks_app.api.errors import flatten
 from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTaskType
+from tasks_app.field_words import say_name
 from tasks_app.task_params import encode_params
 from tasks_app.task_types import TaskType, get_task_type, list_task_types
 
@@ -150,7 +150,7 @@ def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
 def _make_field(field: Any) -> forms.Field:
     default = field.get_initial() if field.default is serializers.empty else field.default
     options: dict[str, Any] = {
-        "label": gettext(_say_name(field)),
+        "label": gettext(say_name(field)),
         "help_text": field.help_text or _say_bounds(field),
         "required": field.required,
         "initial": default() if callable(default) else default,
@@ -159,12 +159,6 @@ def _make_field(field: Any) -> forms.Field:
         if isinstance(field, kind):
             return make(field, options)
     return forms.JSONField(**options)
-
-
-def _say_name(field: Any) -> str:
-    """Return the field's label; where it has none of its own, its name in words: numRecords, Num records."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", field.field_name).replace("_", " ").capitalize()
-    return words if "label" not in field._kwargs else str(field.label)
 
 
 def _say_bounds(field: Any) -> str:

@@ -11,8 +11,10 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from tasks_app import error_text
+from tasks_app.api.params_schema import describe_params
 from tasks_app.api.serializers import PriorityField
 from tasks_app.events import STATUSES, Snapshot
+from tasks_app.task_types import TaskType
 
 
 class LeanSerializer(serializers.Serializer[Any]):
@@ -162,6 +164,25 @@ class QueuesSerializer(serializers.Serializer[Any]):
     queues = QueueSerializer(many=True)
 
 
+class TaskTypeSerializer(serializers.Serializer[Any]):
+    """A task type."""
+
+    name = serializers.CharField()
+    description = serializers.CharField(allow_blank=True, help_text="What its tasks do.")
+    queue = serializers.CharField(help_text="Where its tasks wait, unless their priority is `high` or 1 to 3.")
+    insertedRecords = serializers.ListField(
+        child=serializers.CharField(), help_text="The names that its tasks count rows by."
+    )
+    params = serializers.DictField(help_text="The parameters, as JSON Schema (2020-12).")
+
+
+@extend_schema_serializer(many=False)
+class TaskTypesSerializer(serializers.Serializer[Any]):
+    """All task types, by name."""
+
+    taskTypes = TaskTypeSerializer(many=True)
+
+
 class HealthSerializer(serializers.Serializer[Any]):
     """That the service is well; otherwise the answer is a problem."""
 
@@ -210,6 +231,17 @@ def event_data(event: Any) -> dict[str, Any]:
 def queue_data(queue: Any) -> dict[str, Any]:
     """Return one queue."""
     return _queue.to_representation(queue)
+
+
+def task_type_data(task_type: TaskType) -> dict[str, Any]:
+    """Return one task type."""
+    return {
+        "name": task_type.name,
+        "description": task_type.description,
+        "queue": task_type.queue,
+        "insertedRecords": task_type.count_names,
+        "params": describe_params(task_type.params_serializer),
+    }
 
 
 def summarize_error(error: str | None) -> str | None:

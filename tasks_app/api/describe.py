@@ -44,6 +44,18 @@ _FINISHED: Final = {
     "endedAt": "2026-01-31T12:00:00.350000Z",
 }
 _STARTED: Final = {"success": True, **_TASK}
+_TASK_TYPE: Final = {
+    "name": "upload",
+    "description": "Inserts users, products and order items.",
+    "queue": "low",
+    "insertedRecords": ["users", "products", "order_items"],
+    "params": {
+        "type": "object",
+        "properties": {"numRecords": {"type": "integer", "minimum": 1, "maximum": 10_000_000, "default": 100}},
+        "required": [],
+        "additionalProperties": False,
+    },
+}
 _EVENT: Final = {
     "at": "2026-01-31T12:00:00.100000Z",
     "status": "started",
@@ -358,6 +370,22 @@ history = _operation(
     responses={
         200: _ok(answers.HistorySerializer, "Every change, oldest first.", {"events": [_EVENT]}),
         **_problems(400, 404, 406, 503),
+    },
+)
+task_types = _operation(
+    "listTaskTypes",
+    "tasks",
+    "List the task types",
+    description="What may be started, each with its parameters as JSON Schema: what a form needs to know.",
+    parameters=[
+        _takes("If-None-Match", "The ETag of an earlier answer."),
+        _answers_with("ETag", "Names this very answer.", 200, 304),
+        _RETRY_AFTER,
+    ],
+    responses={
+        200: _ok(answers.TaskTypesSerializer, "The task types.", {"taskTypes": [_TASK_TYPE]}),
+        304: OpenApiResponse(description="Nothing has changed since the answer that If-None-Match names."),
+        **_problems(400, 406),
     },
 )
 ticket = _operation(

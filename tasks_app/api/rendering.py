@@ -1,4 +1,4 @@
-"""JSON in and out: orjson as DRF's parser and renderer, and answers straight to bytes.
+"""JSON in and out: orjson as DRF's parser and renderer, and answers straight to bytes, with an ETag where asked.
 
 Owns the body's limits and its syntax: size, UTF-8, duplicate keys, and what json_limits says of depth and numbers. Must
 not know any field's meaning.
@@ -6,6 +6,7 @@ not know any field's meaning.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,9 +14,11 @@ from typing import Any, Final
 import orjson
 from django.http import HttpResponse
 from django.http.request import UnreadablePostError
+from django.utils.http import parse_etags
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
 
 from tasks_app.api.json_limits import BODY_LEVELS, BeyondLimits, measure, read_integer
 
@@ -50,6 +53,20 @@ def answer(
 ) -> HttpResponse:
     """Return a finished answer. DRF's own Response would be rendered later, through Django's templates' classes."""
     return HttpResponse(to_json(data), status=status, headers=headers, content_type=content_type)
+
+
+def answer_if_changed(request: Request, data: Any) -> HttpResponse:
+    """Return 304 when the client's If-None-Match names these very bytes, else 200 with their ETag."""
+    body = to_json(data)
+    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    known = request.META.get("HTTP_IF_NONE_MATCH")
+    if known is not None:
+        # Weak comparison, as RFC 9110 asks for If-None-Match.
+        tags = [tag.removeprefix("W/") for tag in parse_etags(known)]
+        if "*" in tags or etag in tags:
+            return HttpResponse(status=304, headers=headers)
+    return HttpResponse(body, headers=headers, content_type=JSON)
 
 
 class OrjsonRenderer(BaseRenderer):

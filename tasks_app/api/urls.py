@@ -9,11 +9,11 @@ from django.urls.resolvers import RoutePattern, URLPattern
 
 from tasks_app.api import schema_extensions  # noqa: F401  (registers itself with drf-spectacular)
 from tasks_app.api.docs_views import DocsView, SchemaViewSet
-from tasks_app.api.errors import unknown_route
 from tasks_app.api.health_views import HealthViewSet
 from tasks_app.api.metrics_views import metrics
 from tasks_app.api.queue_views import QueueViewSet
 from tasks_app.api.stream_ticket_views import StreamTicketViewSet
+from tasks_app.api.task_type_views import TaskTypeViewSet
 from tasks_app.api.views import BulkViewSet, TaskViewSet
 
 
@@ -35,6 +35,7 @@ urlpatterns = [
     route("tasks/<str:id>/cancel", TaskViewSet.as_view({"post": "cancel"}), "task-cancel"),
     route("tasks/<str:id>/retry", TaskViewSet.as_view({"post": "retry"}), "task-retry"),
     route("tasks/<str:id>/events", TaskViewSet.as_view({"get": "events"}), "task-events"),
+    route("task-types", TaskTypeViewSet.as_view({"get": "list"}), "task-types"),
     route("stream-tickets", StreamTicketViewSet.as_view({"post": "create"}), "stream-tickets"),
     route("queues", QueueViewSet.as_view({"get": "list"}), "queues"),
     route("queues/<str:name>/pause", QueueViewSet.as_view({"post": "pause"}), "queue-pause"),
@@ -44,5 +45,4 @@ urlpatterns = [
     route("metrics", metrics, "metrics"),
     route("schema", SchemaViewSet.as_view({"get": "retrieve"}), "schema"),
     route("docs", DocsView.as_view(), "docs"),
-    route("", unknown_route, "root"),
 ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
-from django.utils.http import parse_etags
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -16,7 +14,7 @@ from tasks_app import commands, queries, queue, url_prefix
 from tasks_app.api import describe
 from tasks_app.api.answers import event_data, started_data, task_data
 from tasks_app.api.lean import LeanViewSet
-from tasks_app.api.rendering import JSON, SOURCE_HEADER, answer, to_json
+from tasks_app.api.rendering import SOURCE_HEADER, answer, answer_if_changed
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.api.serializers import (
     ListQuerySerializer,
@@ -150,20 +148,6 @@ def read_started(task_id: str) -> Snapshot | None:
         return queue.get_snapshot(task_id)
     except QueueUnavailable:
         return None
-
-
-def answer_if_changed(request: Request, data: Any) -> HttpResponse:
-    """Return 304 when the client's If-None-Match names these very bytes, else 200 with their ETag."""
-    body = to_json(data)
-    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    known = request.META.get("HTTP_IF_NONE_MATCH")
-    if known is not None:
-        # Weak comparison, as RFC 9110 asks for If-None-Match.
-        tags = [tag.removeprefix("W/") for tag in parse_etags(known)]
-        if "*" in tags or etag in tags:
-            return HttpResponse(status=304, headers=headers)
-    return HttpResponse(body, headers=headers, content_type=JSON)
 
 
 def poll_after_seconds(snapshot: Snapshot) -> int:

@@ -185,6 +185,7 @@ RULES: Final[dict[str, Rule]] = {
     "tasks/<str:id>/events": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/cancel": Api({"POST": 200}, of_one_owner=True),
     "tasks/<str:id>/retry": Api({"POST": 202}, of_one_owner=True),
+    "task-types": Api({"GET": 200}),
     "stream-tickets": Api({"POST": 201}, writes="read"),
     "queues": Api({"GET": 200}, writes="admin"),
     "queues/<str:name>/pause": OPERATE_QUEUES,
