@@ -41,7 +41,7 @@ class BrowserMiddleware:
             response = self.get_response(request)
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         if response.headers.get("Content-Type", "").startswith("text/html"):
-            response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+            response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)  # a page may have its own
             response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
         return response
 

@@ -1,0 +1,67 @@
+"""The words of the front page's scripts, in the language of the request.
+
+Owns the list of them. Must not look at a request or a store: whoever renders the page has chosen the language.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from tasks_app.api.strict import get_reader
+from tasks_app.events import ENDED
+from tasks_app.field_words import say_name
+from tasks_app.models import Status
+from tasks_app.task_types import TaskType, list_task_types
+
+
+def get_words() -> dict[str, Any]:
+    """Return the words by what they are for; `{name}` in one stands for what the script puts there."""
+    return {
+        "states": {value: str(label) for value, label in Status.choices},
+        "ended": sorted(ENDED),
+        "types": {task_type.name: _describe_type(task_type) for task_type in list_task_types()},
+        "live": _("Live"),
+        "polling": _("Live, by polling"),
+        "connecting": _("Connecting"),
+        "away": _("No answer: it tries again"),
+        "asleep": _("Waits for a token"),
+        "tokenRefused": _("The token is not valid any more, or was none. Enter another one."),
+        "noAnswer": _("No answer came. Look at the list before you send it again."),
+        "started": _("Task {name} is accepted."),
+        "changed": _("Task {name}: {state}"),
+        "changedMany": _("{count} tasks have changed."),
+        "stopping": _("Task {name} stops after the chunk that runs."),
+        "records": _("{done} of {total} records"),
+        "recordsOnly": _("{done} records"),
+        "inserted": _("{count} rows"),
+        "progressOf": _("Progress of task {name}"),
+        "cancel": _("Cancel"),
+        "cancelOf": _("Cancel task {name}"),
+        "retry": _("Retry"),
+        "retryOf": _("Retry task {name}"),
+        "paused": _("paused"),
+        "served": _("served"),
+        "queueNames": {"high": _("high"), "low": _("low")},
+        "bounds": _("From {low} to {high}."),
+        "atLeast": _("At least {low}."),
+        "atMost": _("At most {high}."),
+        "asJson": _("As JSON."),
+        "badJson": _("Is no JSON."),
+        "optional": _("optional"),
+        "wrong": _("Please correct what is marked."),
+        "copy": _("Copy"),
+        "copyOf": _("Copy: {call}"),
+        "copied": _("Copied."),
+        "selected": _("Selected: copy it with the keyboard."),
+        "times": _("{count} times"),
+    }
+
+
+def _describe_type(task_type: TaskType) -> dict[str, Any]:
+    fields = get_reader(task_type.params_serializer).serializer.fields.items()
+    return {
+        "description": _(task_type.description) if task_type.description else "",
+        "fields": {str(name): _(say_name(field)) for name, field in fields if not field.read_only},
+    }

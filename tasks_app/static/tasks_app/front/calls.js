@@ -1,0 +1,59 @@
+// The list of the calls that this page has made, as curl. The same call again only counts: polling would bury the others.
+
+import { toCurl } from "./curl.js";
+import { announce, make, setText } from "./dom.js";
+import { fill, sayNumber, words } from "./words.js";
+
+const KEPT = 20;
+
+export class CallList {
+  #list;
+  #entries = new Map(); // by the line
+
+  constructor(list) {
+    this.#list = list;
+  }
+
+  add(call) {
+    const line = toCurl(call);
+    const entry = this.#entries.get(line) ?? this.#insert(line);
+    entry.count += 1;
+    setText(entry.status, call.status ? String(call.status) : "—");
+    setText(entry.times, entry.count > 1 ? fill(words.times, { count: sayNumber(entry.count) }) : "");
+  }
+
+  #insert(line) {
+    const code = make("code", {}, line);
+    const status = make("span", { class: "status" });
+    const times = make("span", { class: "help" });
+    const copy = make("button", { type: "button", "aria-label": fill(words.copyOf, { call: line }) }, words.copy);
+    const box = make("pre", { tabindex: "0" }, code);
+    const item = make("li", {}, box, make("div", { class: "call-foot" }, status, times, copy));
+    copy.addEventListener("click", () => copyText(code));
+    this.#list.prepend(item);
+    const entry = { item, status, times, count: 0 };
+    this.#entries.set(line, entry);
+    this.#dropOldest();
+    return entry;
+  }
+
+  #dropOldest() {
+    for (const [line, { item }] of this.#entries) {
+      if (this.#entries.size <= KEPT) return;
+      if (item.contains(document.activeElement)) continue;
+      item.remove();
+      this.#entries.delete(line);
+    }
+  }
+}
+
+async function copyText(code) {
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    announce(words.copied);
+  } catch {
+    // Without https there is no clipboard, and a browser may refuse it: the keyboard can still copy.
+    getSelection().selectAllChildren(code);
+    announce(words.selected);
+  }
+}
