@@ -40,7 +40,6 @@ from tasks_app import (
     task_types,
     tokens,
 )
-from tasks_app.admin.start_form import _say_name
 from tasks_app.api import (
     answers,
     early_refusal,
@@ -53,6 +52,7 @@ from tasks_app.api import (
     stream_app,
 )
 from tasks_app.api.negotiation import JsonNegotiation, accepts_json, is_json
+from tasks_app.field_words import say_name
 from tasks_app.management.commands import prune, token
 from tasks_app.templatetags import task_display
 from tests.linearity import Case, repeat, texts
@@ -467,10 +467,10 @@ def _other_cases() -> list[Case]:
             ("tasks_app/management/commands/token.py:_LIFETIME",),
         ),
         Case(
-            "start_form._say_name",
-            lambda name: _say_name(_field(name)),
+            "field_words.say_name",
+            lambda name: say_name(_field(name)),
             texts("x", "aB", "a_"),
-            ("tasks_app/admin/start_form.py:_say_name",),
+            ("tasks_app/field_words.py:say_name",),
         ),
         Case(
             "events.decode",

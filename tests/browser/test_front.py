@@ -19,11 +19,11 @@ def open_front(browser: Any, stack: ProcfileStack, **options: Any) -> Any:
 def test_a_task_from_the_form_is_seen_to_finish_and_its_curl_runs(browser: Any, stack: ProcfileStack) -> None:
     page = open_front(browser, stack)
     page.get_by_label("Num records").fill("7")
-    page.get_by_label("Description").fill("it's <b>\"$HOME\"</b> `id`")
+    page.get_by_label("Description").fill('it\'s <b>"$HOME"</b> `id`')
     page.get_by_role("button", name="Start", exact=True).click()
     row = page.locator(".task").first
     expect(row.locator(".badge")).to_have_text("finished")
-    expect(row.locator(".description")).to_have_text("it's <b>\"$HOME\"</b> `id`")
+    expect(row.locator(".description")).to_have_text('it\'s <b>"$HOME"</b> `id`')
     expect(page.locator("#live")).to_have_text("Live, by polling")
     line = page.locator("#calls code").filter(has_text="--data-raw").first.text_content()
     ran = subprocess.run(["sh", "-c", f"{line} -s"], capture_output=True, text=True, timeout=60, check=True)
