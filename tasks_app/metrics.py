@@ -102,8 +102,8 @@ def _process_state() -> Iterator[Metric]:
     found = list_processes(queue.get_connection())
     for family, value in (
         (
-            GaugeMetricFamily("longtasks_process_cpu_percent", "CPU used, in percent of a core.", labels=labels),
-            lambda entry: entry.cpu_percent,
+            GaugeMetricFamily("longtasks_process_cpu_cores", "CPU used lately: 1 is one core.", labels=labels),
+            lambda entry: entry.cpu_percent / 100,
         ),
         (
             GaugeMetricFamily("longtasks_process_resident_memory_bytes", "Resident memory.", labels=labels),

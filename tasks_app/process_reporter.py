@@ -194,7 +194,12 @@ class ProcessReporter:
 
 def find_host() -> str:
     """Return this machine's name, in the letters that an entry may have."""
-    return re.sub(r"[^!-9;-~]", "-", socket.gethostname())[:253] or _UNKNOWN
+    return name_host(socket.gethostname())
+
+
+def name_host(text: str) -> str:
+    """Return the name without the letters that an entry may not have."""
+    return re.sub(r"[^!-9;-~]", "-", text[:253]) or _UNKNOWN
 
 
 def start_reporting(kind: str, *, parent_kind: str = "") -> ProcessReporter:

@@ -15,7 +15,7 @@ from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ValidationError
 
 from catalog import sql_scripts
-from longtasks import debug_pages, middleware
+from longtasks import debug_pages, gunicorn, middleware
 from longtasks.bounded_request import BoundedRequest
 from longtasks.logs import JsonFormatter, TextFormatter
 from longtasks.patient_worker import PatientConnection
@@ -29,11 +29,14 @@ from tasks_app import (
     chunk_guard,
     error_text,
     events,
+    exits,
     line,
     origins,
     owner_names,
     peers,
     printable,
+    process_reporter,
+    processes,
     redaction,
     task_results,
     task_search,
@@ -76,6 +79,7 @@ def make_cases() -> list[Case]:
         *_header_cases(),
         *_settings_cases(),
         *_other_cases(),
+        *_process_cases(),
         *_task_type_cases(),
     ]
 
@@ -427,6 +431,47 @@ def _settings_cases() -> list[Case]:
             _quietly(lambda text: owner_names.check_owner_name(text, most=10**7), ValueError),
             texts("x", " x", "a\u0301", "\u3164"),
             ("tasks_app/owner_names.py:_BLANK",),
+        ),
+    ]
+
+
+def _process_cases() -> list[Case]:
+    """What processes say of themselves in Redis, of each other in the environment, and of their machine."""
+    forms = (processes._HOST, processes._VERSION, processes._EXIT)
+    return [
+        Case(
+            "processes._parse",
+            lambda text: processes._parse(b"web:0:x", text.encode(), now=1),
+            {
+                "digits": repeat("1"),
+                "open": repeat("[", before="1 "),
+                "unknown names": lambda length: f"1 {{{_keys(length)}}}",
+            },
+            ("tasks_app/processes.py:_parse",),
+        ),
+        Case(
+            "what an entry says",
+            lambda text: [form.fullmatch(text) for form in forms],
+            texts("x", ":", " ", "é"),
+            tuple(f"tasks_app/processes.py:{name}" for name in ("_HOST", "_VERSION", "_EXIT")),
+        ),
+        Case(
+            "exits.read_exits",
+            lambda text: exits.read_exits({exits.VARIABLE: text}),
+            texts("1", "1=", "x", "1=x,", " "),
+            ("tasks_app/exits.py:read_exits",),
+        ),
+        Case(
+            "process_reporter.name_host",
+            process_reporter.name_host,
+            texts("x", ":", "é"),
+            ("tasks_app/process_reporter.py:name_host",),
+        ),
+        Case(
+            "gunicorn's message of an exit",
+            gunicorn.EXIT_MESSAGE.match,
+            texts("x", "Worker (pid:%s) was sent", " "),
+            ("longtasks/gunicorn.py:EXIT_MESSAGE",),
         ),
     ]
 

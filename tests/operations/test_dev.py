@@ -29,8 +29,16 @@ def copy_project(target: Path) -> Path:
 
 
 def read_command() -> str:
-    """What `make dev` runs."""
-    printed = subprocess.run(["make", "-n", "dev"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    """What `make dev` runs. Under `make test` make would print further lines."""
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "-n", "dev"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return printed.stdout.strip().splitlines()[-1]
 
 

@@ -158,8 +158,10 @@ def test_scraping_neither_scans_nor_writes(client: Client, redis: Redis) -> None
     assert "XRANGE" in used
     assert used <= {
         "HGETALL", "XRANGE", "TIME", "INFO", "LLEN", "ZCARD", "LINDEX", "GET", "SMEMBERS", "HGET", "CLIENT", "HELLO",
-        "SELECT", "AUTH", "PING", "EXISTS",
+        "SELECT", "AUTH", "PING", "EXISTS", "TYPE",
+        "HSCAN",  # of the one hash of processes, a page of it
     }  # fmt: skip
+    assert [command.name for command in commands].count("HSCAN") == 1
     assert queue.get_connection().dbsize() == 0
 
 
@@ -197,7 +199,7 @@ def seconds_of_a_call() -> float:
 
 
 # As in `promtool check metrics`: what a name may not end with, by type, and the units that it wants in their base.
-RESERVED = ("_total", "_count", "_sum", "_bucket", "_info")
+RESERVED = ("_total", "_count", "_sum", "_bucket")
 ODD_UNITS = re.compile(
     r"_(?:milli|micro|nano|kilo|mega|giga)?"
     r"(?:milliseconds|microseconds|nanoseconds|minutes|hours|days|kilobytes|megabytes|gigabytes|bits|percent|ms)(?:_|$)"
@@ -220,6 +222,8 @@ def complaints_of(text: str) -> list[str]:
             found.append(f"{written}: not in snake_case")
         if family.name.endswith(RESERVED):
             found.append(f"{written}: a {family.type} must not end so")
+        if family.name.endswith("_info") and any(sample.value != 1 for sample in family.samples):
+            found.append(f"{written}: an info is 1")
         if family.type == "counter" and f"# TYPE {written} counter" not in text:
             found.append(f"{written}: a counter ends with _total")
         if ODD_UNITS.search(family.name):
@@ -251,6 +255,7 @@ def test_the_complaints_are_found() -> None:
         "rq_request_processing_seconds_total_count 0.0\nrq_request_processing_seconds_total_sum 0.0\n"
         "# TYPE longtasks_queue_gauge gauge\nlongtasks_queue_gauge 1\n"
         "# HELP longtasks_wait_ms Wait.\n# TYPE longtasks_wait_ms gauge\nlongtasks_wait_ms 1\n"
+        "# HELP longtasks_x_info X.\n# TYPE longtasks_x_info gauge\nlongtasks_x_info 2\n"
     )
     assert complaints_of(text) == [
         "rq_request_processing_seconds_total: not ours",
@@ -258,4 +263,5 @@ def test_the_complaints_are_found() -> None:
         "longtasks_queue_gauge: no help text",
         "longtasks_queue_gauge: its type in its name",
         "longtasks_wait_ms: not in the base unit",
+        "longtasks_x_info: an info is 1",
     ]
