@@ -12,7 +12,7 @@ from pathlib import Path
 FILE_BYTES = 256 * 1024
 _LINE = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(?P<value>.*)")
 _SINGLE = re.compile(r"'(?P<value>[^']*)'(?:[ \t]+#.*)?")
-_DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"(?:[ \t]+#.*)?')
+_DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]++|\\.)*+)"(?:[ \t]+#.*)?')
 _ESCAPE = re.compile(r"\\(.)")
 _COMMENT = re.compile(r"(?<![ \t])[ \t]++#.*")
 
