@@ -1,6 +1,6 @@
 """The tables that tasks fill: users, products and order items. Every row names the task that made it.
 
-Rows come from tasks and commands only, with ids from `catalog.ids`; nothing here may ask the database for one.
+Rows come from tasks and commands only, with ids from `catalog.id_blocks`; nothing here may ask the database for one.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext_lazy as _
 
-from tasks_app.bulk_insert import BulkInsertQuerySet
-from tasks_app.text_fields import FreeTextField, IdentityField
+from tasks_app.database.bulk_insert import BulkInsertQuerySet
+from tasks_app.models.text_fields import FreeTextField, IdentityField
 
 
 class AssignedIdField(models.BigIntegerField):
@@ -105,7 +105,7 @@ MODELS: Final[tuple[type[User | Product | OrderItem], ...]] = (User, Product, Or
 
 
 class IdBlock(models.Model):
-    """The next free id. One row; `catalog.ids` moves it on, a block at a time."""
+    """The next free id. One row; `catalog.id_blocks` moves it on, a block at a time."""
 
     name = IdentityField(_("name"), max_length=40, primary_key=True)
     next_id = models.BigIntegerField(_("next id"))

@@ -15,7 +15,7 @@ from django.db import models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from catalog.test_context import make_rows
+from catalog.sample_rows import make_rows
 
 INIT: Final = "init.sql"
 TEST_CONTEXT: Final = "test_context.sql"
@@ -36,7 +36,7 @@ ALTER DATABASE CHARACTER SET utf8mb4;
 """
 _CONTEXT_HEADER: Final = """\
 -- The fixed rows of `manage.py load_test_context`. Rows that exist already stay as they are.
--- Written by `manage.py write_sql` from catalog/test_context.py. Do not edit.
+-- Written by `manage.py write_sql` from catalog/sample_rows.py. Do not edit.
 --
 --   mariadb --database NAME < catalog/sql/test_context.sql
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-EXITS_VARIABLE = "LONGTASKS_EXITS"  # as in tasks_app/exits.py
+EXITS_VARIABLE = "LONGTASKS_EXITS"  # as in tasks_app/process_monitor/exits.py
 EXIT_MESSAGE = re.compile(r"Worker \(pid:%s\) (was sent|exited with code) %s")
 KEPT_EXITS = 30
 READY_SECONDS = 60  # a new process has that long to load the code before the old ones go
@@ -68,7 +68,7 @@ http_parser = "auto"
 limit_request_line = 8190
 limit_request_fields = 256
 limit_request_field_size = 64 * 1024
-# What a proxy says is read by longtasks/behind_proxy.py, for every server alike.
+# What a proxy says is read by longtasks/http/behind_proxy.py, for every server alike.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
@@ -103,7 +103,7 @@ errorlog = "-"
 loglevel = _variables["log_level"].lower()
 # The parent's lines (boot, HUP, a worker that died) look as all others. Its formatter is from when it started.
 logconfig_dict = {
-    "formatters": {"longtasks": {"()": f"longtasks.logs.{_variables['log_format'].capitalize()}Formatter"}},
+    "formatters": {"longtasks": {"()": f"longtasks.log_formatters.{_variables['log_format'].capitalize()}Formatter"}},
     "handlers": {"longtasks": {"class": "logging.StreamHandler", "formatter": "longtasks"}},
     "loggers": {"gunicorn.error": {"level": _variables["log_level"], "handlers": ["longtasks"], "propagate": False}},
     "root": {"level": _variables["log_level"], "handlers": ["longtasks"]},
@@ -155,7 +155,7 @@ def post_worker_init(worker: Any) -> None:
     os.environ.pop("SCRIPT_NAME", None)
     with suppress(OSError):  # a full disk: the parent waits longer then
         _ready_path(worker.pid).touch()
-    from tasks_app.process_reporter import start_reporting
+    from tasks_app.process_monitor.reporter import start_reporting
 
     worker.reporter = start_reporting("web-worker", parent_kind="web")
 

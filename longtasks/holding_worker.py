@@ -1,10 +1,10 @@
 """gunicorn's worker of web: requests that wait for a task's end (`?wait=`, `Prefer: wait`) are held in its event loop.
 
 Owns the held requests: how many there may be, and that each is resumed exactly once: at its task's end, at its deadline,
-when its client leaves or when the worker is to end. A held request is a paused call (tasks_app/line.py): it has no thread
-and no connection to the database. A paused call goes on in the thread that began it: in the event loop's or, where that
-cannot wait for Redis (see together_worker), in one thread that all others share. Must not import Django: gunicorn's
-parent loads it.
+when its client leaves or when the worker is to end. A held request is a paused call
+(tasks_app/queues/pipelined_connection.py): it has no thread and no connection to the database. A paused
+call goes on in the thread that began it: in the event loop's or, where that cannot wait for Redis (see
+together_worker), in one thread that all others share. Must not import Django: gunicorn's parent loads it.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class HoldingWorker(TogetherWorker):
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        from tasks_app.end_watcher import EndWatcher, Watch
-        from tasks_app.line import CannotPause
-        from tasks_app.queue import resume, run_together
+        from tasks_app.queues.end_watcher import EndWatcher, Watch
+        from tasks_app.queues.enqueue import resume, run_together
+        from tasks_app.queues.pipelined_connection import CannotPause
 
         self._watcher, self._make_watch = EndWatcher(), Watch
         self._run_aside, self._resume, self._refusal = run_together, resume, CannotPause()

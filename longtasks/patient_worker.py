@@ -28,7 +28,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from longtasks.request_head import HEADER_BYTES, Refused, problem_answer, read_head
+from longtasks.http.request_head import HEADER_BYTES, Refused, problem_answer, read_head
 
 GATHER_SECONDS: Final = 20.0  # from the first look to the last byte of the body
 CLOSING_SECONDS: Final = 2.0  # for a client to close its end after an answer that said so

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from longtasks.http.request_head import problem_answer
 from longtasks.patient_worker import SEND_SECONDS, PatientConnection, PatientWorker
-from longtasks.request_head import problem_answer
 
 # What asks Redis once, and the database by primary key if at all; then it may wait for the task's end.
 QUICK: Final = re.compile(
@@ -138,7 +138,7 @@ class TogetherWorker(PatientWorker):
         from django.conf import settings
 
         from tasks_app.api.early_refusal import find_wait_seconds
-        from tasks_app.queue import run_together
+        from tasks_app.queues.enqueue import run_together
 
         self._find_wait_seconds = find_wait_seconds
         if not settings.LONGTASKS.redis_wait_replicas:  # to wait for replicas is not quick

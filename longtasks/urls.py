@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from tasks_app.api.errors import handler400, handler403, handler404, handler500, unknown_route
+from tasks_app.api.problem_details import handler400, handler403, handler404, handler500, unknown_route
 from tasks_app.api.urls import urlpatterns as api_urlpatterns
 from tasks_app.front.views import front
 

@@ -19,9 +19,9 @@ from django.core.handlers.base import reset_urlconf
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
-from longtasks.bounded_request import BoundedRequest
-from tasks_app import token_keeper
-from tasks_app.infrastructure import limit_waiting
+from longtasks.http.bounded_request import BoundedRequest
+from tasks_app.auth import token_keeper
+from tasks_app.resilience.transient_errors import limit_waiting
 
 application.request_class = BoundedRequest
 

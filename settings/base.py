@@ -31,7 +31,7 @@ BIND = _process.bind
 STREAM_PORT = _process.stream_port
 FORWARDED_ALLOW_IPS = _process.forwarded_allow_ips
 CSRF_TRUSTED_ORIGINS = list(_process.csrf_trusted_origins)
-CSRF_FAILURE_VIEW = "longtasks.refusals.csrf_failure"
+CSRF_FAILURE_VIEW = "longtasks.http.refusals.csrf_failure"
 # The path that a proxy shows this service under; all that we link to begins with it.
 URL_PREFIX = _process.script_name
 FORCE_SCRIPT_NAME = URL_PREFIX or None
@@ -53,29 +53,30 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_rq",
     "catalog.apps.CatalogConfig",
+    "longtasks",  # for its commands
 ]
 
 # The Admin… one steps aside outside /admin/: the API has no session, and POST /tasks costs no SQL.
 MIDDLEWARE = [
     "tasks_app.api.request_ids.RequestIdMiddleware",
     "tasks_app.api.request_metrics.RequestMetricsMiddleware",
-    "longtasks.https_only.HttpsOnlyMiddleware",
+    "longtasks.http.https_only.HttpsOnlyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "longtasks.middleware.AdminMiddleware",
-    "longtasks.middleware.HostAndLengthMiddleware",
+    "longtasks.http.page_middleware.AdminMiddleware",
+    "longtasks.http.page_middleware.HostAndLengthMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "longtasks.browsers.BrowserMiddleware",
+    "longtasks.http.browser_origins.BrowserMiddleware",
 ]
 
 if LONGTASKS.tracing:
     require_tracing_packages()
-    MIDDLEWARE.insert(1, "tasks_app.tracing.TracingMiddleware")
+    MIDDLEWARE.insert(1, "tasks_app.observability.tracing.TracingMiddleware")
 
-DEFAULT_EXCEPTION_REPORTER_FILTER = "longtasks.debug_pages.ReporterFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "longtasks.http.debug_pages.ReporterFilter"
 # Who has a copy of the database is not logged in by it.
-SESSION_ENGINE = "longtasks.sessions"
+SESSION_ENGINE = "longtasks.http.sessions"
 
 ROOT_URLCONF = "longtasks.urls"
 WSGI_APPLICATION = "longtasks.wsgi.application"
@@ -112,7 +113,7 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 if _process.database_read_url:
     DATABASES["replica"] = replica_settings(url=_process.database_read_url)
-    DATABASE_ROUTERS = ["tasks_app.read_side.ReplicaRouter"]
+    DATABASE_ROUTERS = ["tasks_app.database.replica_router.ReplicaRouter"]
 # Containers get passwords as they are; a URL would want them percent-encoded.
 if _process.database_password:
     for _database in DATABASES.values():
@@ -161,12 +162,12 @@ RQ = {
 RQ_ALLOWED_FUNCTIONS: frozenset[str] = frozenset({"tasks_app.pruning.run_scheduled"})
 
 REST_FRAMEWORK = {
-    "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.rendering.OrjsonRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["tasks_app.api.rendering.OrjsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.json_rendering.OrjsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["tasks_app.api.json_rendering.OrjsonParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "UNAUTHENTICATED_USER": None,
-    "EXCEPTION_HANDLER": "tasks_app.api.errors.problem_response",
+    "EXCEPTION_HANDLER": "tasks_app.api.problem_details.problem_response",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "TEST_REQUEST_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -191,7 +192,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks_app.events.STATUSES"},
+    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks_app.queues.snapshot_stream.STATUSES"},
 }
 
 LOG_FORMAT = "TEXT" if _process.log_format == "AUTO" else _process.log_format
@@ -199,8 +200,8 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"()": "longtasks.logs.TextFormatter"},
-        "json": {"()": "longtasks.logs.JsonFormatter"},
+        "text": {"()": "longtasks.log_formatters.TextFormatter"},
+        "json": {"()": "longtasks.log_formatters.JsonFormatter"},
     },
     "filters": {
         # What a client is told (400, 404, 503 …) needs no line each, which would let anyone fill the log. Django gives

@@ -26,7 +26,7 @@ MYSQL_OPTIONS = {
     "write_timeout": 30,
 }
 MYSQL_ENGINE = "django.db.backends.mysql"
-HOSTS_ENGINE = "longtasks.mysql_hosts"  # Django's own, with a choice of hosts
+HOSTS_ENGINE = "longtasks.mysql_failover"  # Django's own, with a choice of hosts
 TLS_OPTIONS = ("ca", "capath", "cert", "key", "cipher")
 # What may follow the ? of a URL.
 MYSQL_NUMBERS = ("connect_timeout", "read_timeout", "write_timeout")

@@ -9,7 +9,7 @@ from django.db.models.signals import pre_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
-from tasks_app.metric_files import use_allocated_files
+from tasks_app.observability.metric_files import use_allocated_files
 
 
 class TasksAppConfig(AppConfig):
@@ -23,7 +23,7 @@ class TasksAppConfig(AppConfig):
         use_allocated_files()
 
     def ready(self) -> None:
-        from tasks_app import charsets
+        from tasks_app.database import charsets
 
         pre_migrate.connect(charsets.widen_default, sender=self)
         autodiscover_modules("task_types")

@@ -8,8 +8,8 @@ import redis as redis_package
 from django.db import connections
 
 from tests.plugin import DATABASE_NAME, servers_key
-from tests.servers import Database, RedisServer, SQLite
-from tests.stack import ProcfileStack
+from tests.support.servers import Database, RedisServer, SQLite
+from tests.support.stack import ProcfileStack
 
 MakeStack = Callable[..., ProcfileStack]
 

@@ -15,49 +15,41 @@ from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ValidationError
 
 from catalog import sql_scripts
-from longtasks import debug_pages, gunicorn, middleware
-from longtasks.bounded_request import BoundedRequest
-from longtasks.logs import JsonFormatter, TextFormatter
+from longtasks import gunicorn
+from longtasks.http import debug_pages, page_middleware
+from longtasks.http.bounded_request import BoundedRequest
+from longtasks.http.request_head import Refused, read_head
+from longtasks.log_formatters import JsonFormatter, TextFormatter
 from longtasks.patient_worker import PatientConnection
-from longtasks.request_head import Refused, read_head
 from longtasks.together_worker import _PREFERS, QUICK
 from settings import addresses, env, env_file, queues, service_url, values
 from settings import database as database_settings
 from settings import redis as redis_settings
-from tasks_app import (
-    callback_addresses,
-    chunk_guard,
-    error_text,
-    events,
-    exits,
-    line,
-    origins,
-    owner_names,
-    peers,
-    printable,
-    process_reporter,
-    processes,
-    redaction,
-    task_results,
-    task_search,
-    task_types,
-    tokens,
-)
+from tasks_app import task_types
 from tasks_app.api import (
-    answers,
     early_refusal,
-    errors,
     json_limits,
-    rendering,
+    json_rendering,
+    problem_details,
     request_ids,
-    serializers,
-    stream_access,
-    stream_app,
+    request_serializers,
+    response_serializers,
 )
-from tasks_app.api.negotiation import JsonNegotiation, accepts_json, is_json
-from tasks_app.field_words import say_name
+from tasks_app.api.content_negotiation import JsonNegotiation, accepts_json, is_json
+from tasks_app.api.stream import access, asgi_app
+from tasks_app.auth import api_tokens, owner_names
+from tasks_app.domain import error_text, printable
+from tasks_app.engine import chunk_guard
+from tasks_app.http import origins, peers
 from tasks_app.management.commands import prune, token
+from tasks_app.observability import redaction
+from tasks_app.process_monitor import exits, reporter, reports
+from tasks_app.queues import pipelined_connection, snapshot_stream
+from tasks_app.read_model import task_search
+from tasks_app.task_types import task_results
+from tasks_app.task_types.field_words import say_name
 from tasks_app.templatetags import task_display
+from tasks_app.webhooks import callback_addresses
 from tests.linearity import Case, repeat, texts
 
 HEAD = b"POST /tasks HTTP/1.1\r\nHost: localhost\r\n"
@@ -113,19 +105,20 @@ def _failed(text: str) -> logging.LogRecord:
 
 def _logging_cases() -> list[Case]:
     patterns = tuple(
-        f"tasks_app/redaction.py:{name}" for name in ("_WORD", "_URL", "_AUTHORIZATION", "_TOKEN", "_NAMED")
+        f"tasks_app/observability/redaction.py:{name}"
+        for name in ("_WORD", "_URL", "_AUTHORIZATION", "_TOKEN", "_NAMED")
     )
     unsafe = texts("x", "\x1b", "\udce9", "é\n")
     few = texts("x", "://a:b", "token", "\x1b", "a ")
     return [
         Case("redaction.hide_secrets", redaction.hide_secrets, _SECRET_TEXTS, patterns),
         Case("redaction.shorten", redaction.shorten, few),
-        Case("printable.escape", printable.escape, unsafe, ("tasks_app/printable.py:IN_LINE",)),
+        Case("printable.escape", printable.escape, unsafe, ("tasks_app/domain/printable.py:IN_LINE",)),
         Case(
             "printable.escape in lines",
             lambda text: printable.escape(text, unsafe=printable.IN_LINES),
             unsafe,
-            ("tasks_app/printable.py:IN_LINES", "tasks_app/printable.py:IN_JSON"),
+            ("tasks_app/domain/printable.py:IN_LINES", "tasks_app/domain/printable.py:IN_JSON"),
         ),
         Case("JsonFormatter, message", lambda text: JsonFormatter().format(_record(text)), few),
         Case("JsonFormatter, exception", lambda text: JsonFormatter().format(_failed(text)), few),
@@ -163,7 +156,7 @@ def _body_cases() -> list[Case]:
         "a long id": lambda length: {"name": "purge", "params": {"taskId": "0-" * (length // 2)}},
     }
     return [
-        Case("rendering.read_json", _quietly(rendering.read_json, APIException), bodies),
+        Case("rendering.read_json", _quietly(json_rendering.read_json, APIException), bodies),
         Case(
             "json_limits.measure",
             _quietly(lambda data: json_limits.measure(data, levels=20), json_limits.BeyondLimits),
@@ -173,10 +166,10 @@ def _body_cases() -> list[Case]:
                 "a wrong one at the end": lambda length: {"x" * (length // 2): [0] * (length // 4) + [2**70]},
             },
         ),
-        Case("serializers.read_new_task", _quietly(serializers.read_new_task, APIException), fields),
+        Case("serializers.read_new_task", _quietly(request_serializers.read_new_task, APIException), fields),
         Case(
             "serializers.read_bulk",
-            _quietly(serializers.read_bulk, APIException),
+            _quietly(request_serializers.read_bulk, APIException),
             {
                 "unknown fields": lambda length: {str(number): 1 for number in range(length // 9)},
                 "a thousand tasks": lambda length: {"tasks": [{"x" * (length // 1000): 1}] * 1000},
@@ -184,7 +177,7 @@ def _body_cases() -> list[Case]:
         ),
         Case(
             "errors.problem_response",
-            lambda detail: errors.problem_response(ValidationError(detail), {}),
+            lambda detail: problem_details.problem_response(ValidationError(detail), {}),
             {
                 "many": lambda length: {str(number): ["wrong"] for number in range(length // 15)},
                 "long": lambda length: {"a": ["x" * length]},
@@ -214,7 +207,9 @@ def _resolve(path: str) -> None:
 
 
 def _header_cases() -> list[Case]:
-    head_patterns = tuple(f"longtasks/request_head.py:{name}" for name in ("_LENGTH", "_CHUNKED", "_EXPECT", "_HOST"))
+    head_patterns = tuple(
+        f"longtasks/http/request_head.py:{name}" for name in ("_LENGTH", "_CHUNKED", "_EXPECT", "_HOST")
+    )
     heads = {
         name: (lambda length, unit=unit: HEAD + unit * (length // len(unit)) + b"\r\n")
         for name, unit in {
@@ -281,19 +276,22 @@ def _header_cases() -> list[Case]:
         ),
         Case(
             "serializers.read_idempotency_key",
-            _quietly(lambda text: serializers.read_idempotency_key({"HTTP_IDEMPOTENCY_KEY": text}), APIException),
+            _quietly(
+                lambda text: request_serializers.read_idempotency_key({"HTTP_IDEMPOTENCY_KEY": text}), APIException
+            ),
             texts("x", " ", "é"),
-            ("tasks_app/api/serializers.py:_KEY",),
+            ("tasks_app/api/request_serializers.py:_KEY",),
         ),
         Case(
             "serializers.read_wait",
-            lambda text: serializers.read_wait({"HTTP_PREFER": text}, QueryDict()),
+            lambda text: request_serializers.read_wait({"HTTP_PREFER": text}, QueryDict()),
             texts(",", "wait=", "wait=1", "wait=,", " "),
         ),
         Case(
             "serializers.read_query",
             _quietly(
-                lambda text: serializers.read_query(QueryDict(text), serializers.ListQuerySerializer), APIException
+                lambda text: request_serializers.read_query(QueryDict(text), request_serializers.ListQuerySerializer),
+                APIException,
             ),
             {
                 "cursor": repeat("0", before="cursor="),
@@ -303,10 +301,10 @@ def _header_cases() -> list[Case]:
                 "status": repeat("x", before="status="),
                 "a name": repeat("x"),
             },
-            ("tasks_app/api/serializers.py:cursor",),
+            ("tasks_app/api/request_serializers.py:cursor",),
         ),
         Case("request_ids.SANE", request_ids.SANE.match, texts("x", ":"), ("tasks_app/api/request_ids.py:SANE",)),
-        Case("tokens.digest_of", tokens.digest_of, texts("x", "\udce9")),
+        Case("tokens.digest_of", api_tokens.digest_of, texts("x", "\udce9")),
         Case(
             "urls",
             _quietly(_resolve, Resolver404),
@@ -314,9 +312,9 @@ def _header_cases() -> list[Case]:
         ),
         Case(
             "stream_app's address and id",
-            lambda text: (stream_app._PATH.match(f"/tasks/{text}/stream"), stream_app._ID.match(text)),
+            lambda text: (asgi_app._PATH.match(f"/tasks/{text}/stream"), asgi_app._ID.match(text)),
             texts("x", "/", "1", "stream/"),
-            ("tasks_app/api/stream_app.py:_PATH", "tasks_app/api/stream_app.py:_ID"),
+            ("tasks_app/api/stream/asgi_app.py:_PATH", "tasks_app/api/stream/asgi_app.py:_ID"),
         ),
         Case(
             "settings' addresses",
@@ -331,20 +329,20 @@ def _header_cases() -> list[Case]:
         ),
         Case(
             "stream_access's query",
-            _quietly(lambda text: stream_access.read_stream_query(text.encode()), APIException, SuspiciousOperation),
+            _quietly(lambda text: access.read_stream_query(text.encode()), APIException, SuspiciousOperation),
             texts("x", "&", "=", "%", "ticket=x&", "token"),
         ),
         Case(
             "stream_access's cookie and origin",
             lambda text: (
-                stream_access._read_session_key({"HTTP_COOKIE": f"sessionid={text}"}),
+                access._read_session_key({"HTTP_COOKIE": f"sessionid={text}"}),
                 origins.comes_from_elsewhere({"HTTP_ORIGIN": text, "HTTP_HOST": "x"}),
             ),
             texts("x", ";", "=", "a=b;", "/", "http://", "[", '"', "\\"),
         ),
         Case(
             "stream_app._to_meta",
-            lambda headers: stream_app._to_meta({"headers": headers}),
+            lambda headers: asgi_app._to_meta({"headers": headers}),
             {"one, many times": lambda length: [(b"x", b"y")] * (length // 4)},
         ),
     ]
@@ -418,54 +416,54 @@ def _settings_cases() -> list[Case]:
             "a page's settings with DEBUG",
             debug_pages.ReporterFilter.hidden_settings.search,
             texts("x", "AP", "HTTP_", "LONGTASK"),
-            ("longtasks/debug_pages.py:hidden_settings",),
+            ("longtasks/http/debug_pages.py:hidden_settings",),
         ),
         Case(
             "a path from inside",
-            middleware.INSIDE.fullmatch,
+            page_middleware.INSIDE.fullmatch,
             texts("x", "/", "/health/live"),
-            ("longtasks/middleware.py:INSIDE",),
+            ("longtasks/http/page_middleware.py:INSIDE",),
         ),
         Case(
             "an owner's name",
             _quietly(lambda text: owner_names.check_owner_name(text, most=10**7), ValueError),
             texts("x", " x", "a\u0301", "\u3164"),
-            ("tasks_app/owner_names.py:_BLANK",),
+            ("tasks_app/auth/owner_names.py:_BLANK",),
         ),
     ]
 
 
 def _process_cases() -> list[Case]:
     """What processes say of themselves in Redis, of each other in the environment, and of their machine."""
-    forms = (processes._HOST, processes._VERSION, processes._EXIT)
+    forms = (reports._HOST, reports._VERSION, reports._EXIT)
     return [
         Case(
             "processes._parse",
-            lambda text: processes._parse(b"web:0:x", text.encode(), now=1),
+            lambda text: reports._parse(b"web:0:x", text.encode(), now=1),
             {
                 "digits": repeat("1"),
                 "open": repeat("[", before="1 "),
                 "unknown names": lambda length: f"1 {{{_keys(length)}}}",
             },
-            ("tasks_app/processes.py:_parse",),
+            ("tasks_app/process_monitor/reports.py:_parse",),
         ),
         Case(
             "what an entry says",
             lambda text: [form.fullmatch(text) for form in forms],
             texts("x", ":", " ", "é"),
-            tuple(f"tasks_app/processes.py:{name}" for name in ("_HOST", "_VERSION", "_EXIT")),
+            tuple(f"tasks_app/process_monitor/reports.py:{name}" for name in ("_HOST", "_VERSION", "_EXIT")),
         ),
         Case(
             "exits.read_exits",
             lambda text: exits.read_exits({exits.VARIABLE: text}),
             texts("1", "1=", "x", "1=x,", " "),
-            ("tasks_app/exits.py:read_exits",),
+            ("tasks_app/process_monitor/exits.py:read_exits",),
         ),
         Case(
             "process_reporter.name_host",
-            process_reporter.name_host,
+            reporter.name_host,
             texts("x", ":", "é"),
-            ("tasks_app/process_reporter.py:name_host",),
+            ("tasks_app/process_monitor/reporter.py:name_host",),
         ),
         Case(
             "gunicorn's message of an exit",
@@ -492,7 +490,7 @@ def _other_cases() -> list[Case]:
             "callback_addresses.is_acceptable",
             lambda text: [callback_addresses.is_acceptable(text, allow_private=each) for each in (True, False)],
             addresses,
-            ("tasks_app/callback_addresses.py:_ANY", "tasks_app/callback_addresses.py:_PUBLIC"),
+            ("tasks_app/webhooks/callback_addresses.py:_ANY", "tasks_app/webhooks/callback_addresses.py:_PUBLIC"),
         ),
         Case(
             "task_search._id_range",
@@ -515,18 +513,18 @@ def _other_cases() -> list[Case]:
             "field_words.say_name",
             lambda name: say_name(_field(name)),
             texts("x", "aB", "a_"),
-            ("tasks_app/field_words.py:say_name",),
+            ("tasks_app/task_types/field_words.py:say_name",),
         ),
         Case(
             "events.decode",
-            _quietly(events.decode, ValueError),
+            _quietly(snapshot_stream.decode, ValueError),
             {
                 "letters": lambda length: json.dumps({**snapshot, "error": "x" * length}),
                 "unknown names": lambda length: json.dumps(snapshot)[:-1] + f",{_keys(length)}}}",
                 "open": lambda length: "[" * length,
             },
         ),
-        Case("answers.summarize_error", answers.summarize_error, texts("x", "\n", " ")),
+        Case("answers.summarize_error", response_serializers.summarize_error, texts("x", "\n", " ")),
         Case("task_display.pretty_json", task_display.pretty_json, texts("x", "\x00", "é")),
     ]
 
@@ -539,7 +537,10 @@ def _task_type_cases() -> list[Case]:
             "chunk_guard's look at a statement",
             lambda sql: [pattern.match(chunk_guard._get_head(sql)) for pattern in _STATEMENTS],
             statements,
-            tuple(f"tasks_app/chunk_guard.py:{name}" for name in ("_COMMENT", "_ENDS_TRANSACTION", "_CHANGES_SESSION")),
+            tuple(
+                f"tasks_app/engine/chunk_guard.py:{name}"
+                for name in ("_COMMENT", "_ENDS_TRANSACTION", "_CHANGES_SESSION")
+            ),
         ),
         Case(
             "error_text.describe_error",
@@ -550,7 +551,7 @@ def _task_type_cases() -> list[Case]:
             "error_text.error_line",
             lambda text: error_text.error_line(ValueError(text)),
             texts("x", "\n", "\u2028"),
-            ("tasks_app/error_text.py:_LINE_BREAKS",),
+            ("tasks_app/domain/error_text.py:_LINE_BREAKS",),
         ),
         Case(
             "sql_scripts' lines of a table",
@@ -561,9 +562,9 @@ def _task_type_cases() -> list[Case]:
         Case("error_text.describe_value", error_text.describe_value, texts("x", "\n", "\udce9")),
         Case(
             "line.get_refusal",
-            line.get_refusal,
+            pipelined_connection.get_refusal,
             texts("x", "ERR ", "ERR x: -OOM ", ": ", "A"),
-            ("tasks_app/line.py:_WORD", "tasks_app/line.py:_INNER"),
+            ("tasks_app/queues/pipelined_connection.py:_WORD", "tasks_app/queues/pipelined_connection.py:_INNER"),
         ),
         Case(
             "names of queues",
@@ -576,9 +577,9 @@ def _task_type_cases() -> list[Case]:
             lambda text: [pattern.match(text) for pattern in _NAMES],
             texts("x", "|", "."),
             (
-                "tasks_app/task_types.py:_NAME",
-                "tasks_app/task_types.py:_COUNT_NAME",
-                "tasks_app/task_results.py:_COUNT_NAME",
+                "tasks_app/task_types/__init__.py:_NAME",
+                "tasks_app/task_types/__init__.py:_COUNT_NAME",
+                "tasks_app/task_types/task_results.py:_COUNT_NAME",
             ),
         ),
     ]

@@ -18,8 +18,8 @@ from typing import Any
 
 import redis
 
-from tests.servers import RedisServer, create_servers
-from tests.stack import Answer, ProcfileStack
+from tests.support.servers import RedisServer, create_servers
+from tests.support.stack import Answer, ProcfileStack
 
 RECORDS = 3_000
 ROLES = ("web", "worker", "mirror", "webhooks", "stream")
@@ -163,7 +163,7 @@ def _run_on_redis(seconds: float, only: list[str]) -> None:
 
 
 def _run_on_database(seconds: float, only: list[str]) -> None:
-    from tests import database_outages
+    from tests.support import database_outages
 
     database_outages.hide_hosts()
     database, redis_server = database_outages.FragileMariaDB(), RedisServer()
@@ -203,7 +203,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="run the outage of this name only")
     options = parser.parse_args()
     if options.store != "redis" and "LONGTASKS_OUTAGES" not in os.environ:
-        # In a mount namespace of its own: see tests/database_outages.py.
+        # In a mount namespace of its own: see tests/support/database_outages.py.
         os.execvpe(
             "unshare",
             ["unshare", "--mount", sys.executable, "-m", "tests.outages", *sys.argv[1:]],

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-import tasks_app.text_fields
+import tasks_app.models.text_fields
 
 
 class Migration(migrations.Migration):
@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="idblock",
             name="name",
-            field=tasks_app.text_fields.IdentityField(
+            field=tasks_app.models.text_fields.IdentityField(
                 max_length=40, primary_key=True, serialize=False, verbose_name="name"
             ),
         ),

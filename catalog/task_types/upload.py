@@ -9,9 +9,9 @@ from typing import Any
 from django.utils.translation import gettext_noop
 from rest_framework import serializers
 
-from catalog.ids import reserve_ids
+from catalog.id_blocks import reserve_ids
 from catalog.models import MODELS
-from catalog.writing import Slice, write_records
+from catalog.row_writer import Slice, write_records
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
 
 

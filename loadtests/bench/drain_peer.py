@@ -9,7 +9,7 @@ from loadtests.bench.context import Bench
 from loadtests.bench.errors import BenchError
 from loadtests.bench.peer import Peer
 from loadtests.bench.watch import CpuWatch
-from longtasks import child_process
+from longtasks.local_stack import child_process
 
 PROCESSES = 2
 CONCURRENCIES = (1, 8)  # of each process: the peer's default, and what Bull can do besides

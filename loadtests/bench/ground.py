@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any
 
 from loadtests.bench.errors import BenchError
-from longtasks import child_process
-from longtasks.stack import PROJECT_DIR, free_port
-from tests.servers import MariaDB, RedisServer
-from tests.stack import TABLES, ProcfileStack
+from longtasks.local_stack import child_process
+from longtasks.local_stack.supervisor import PROJECT_DIR, free_port
+from tests.support.servers import MariaDB, RedisServer
+from tests.support.stack import TABLES, ProcfileStack
 
 MARIADB_CONFIG = PROJECT_DIR / "deploy" / "mariadb.cnf"
 REDIS_CONFIG = PROJECT_DIR / "deploy" / "redis.conf"

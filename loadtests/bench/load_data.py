@@ -14,7 +14,7 @@ from typing import Any
 
 from loadtests.bench.context import Bench
 from loadtests.bench.ground import BenchStack
-from tests.stack import TABLES
+from tests.support.stack import TABLES
 
 CONNECTIONS = (1, 2)
 

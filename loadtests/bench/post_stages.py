@@ -42,22 +42,23 @@ def redis_cpu_seconds(stack: Any) -> float:
 
 
 def measure_stages(*, rounds: int, calls: int) -> dict[str, Any]:
-    from tasks_app import commands, events
-    from tasks_app.api.answers import started_data
-    from tasks_app.api.rendering import OrjsonParser, answer
-    from tasks_app.api.serializers import read_new_task
+    from tasks_app.api.json_rendering import OrjsonParser, answer
+    from tasks_app.api.request_serializers import read_new_task
+    from tasks_app.api.response_serializers import started_data
+    from tasks_app.queues import snapshot_stream
+    from tasks_app.services import change_tasks
 
     body = BODY.encode()
     parser, data = OrjsonParser(), json.loads(body)
     task = read_new_task(data)
-    snapshot = commands.start_task(task=task).snapshot
+    snapshot = change_tasks.start_task(task=task).snapshot
     post = wsgi_post()
     stages: dict[str, Callable[[], Any]] = {
         "whole": post,
         "parse": lambda: parser.parse(io.BytesIO(body)),
         "validate": lambda: read_new_task(dict(data)),
-        "start": lambda: commands.start_task(task=task),
-        "encode": lambda: events.encode(snapshot),
+        "start": lambda: change_tasks.start_task(task=task),
+        "encode": lambda: snapshot_stream.encode(snapshot),
         "answer": lambda: answer(started_data(snapshot), status=201, headers={"Location": f"/tasks/{snapshot.id}"}),
     }
     figures: dict[str, Any] = {name: measure_call(call, rounds=rounds, calls=calls) for name, call in stages.items()}

@@ -51,24 +51,24 @@ def profile_tasks(*, tasks: int, records: int) -> list[dict[str, Any]]:
 
 
 def start_tasks(*, tasks: int, records: int) -> None:
-    from tasks_app import commands
+    from tasks_app.services import change_tasks
 
-    new = commands.NewTask(name="upload", params={"numRecords": records})
+    new = change_tasks.NewTask(name="upload", params={"numRecords": records})
     for start in range(0, tasks, 1000):
-        commands.start_tasks(tasks=[new] * min(1000, tasks - start))
+        change_tasks.start_tasks(tasks=[new] * min(1000, tasks - start))
 
 
 def run_tasks() -> None:
     """Run what waits to its end, as a worker would."""
-    from tasks_app import moves, queue
-    from tasks_app.runner import Outlook, Runner, Verdict
+    from tasks_app.engine.runner import Outlook, Runner, Verdict
+    from tasks_app.queues import enqueue, transitions
     from tasks_app.task_types import list_names
 
-    connection = queue.get_connection()
+    connection = enqueue.get_connection()
     outlook = Outlook(look_up=lambda _: Verdict.GO_ON, should_stop=lambda: False, while_waiting=lambda: None)
     runner = Runner(connection=connection, worker="bench", outlook=outlook)
     while True:
-        taken, _ = moves.take_tasks(
+        taken, _ = transitions.take_tasks(
             connection, worker="bench", types=list_names(), queues=["low"], max_tasks=200, max_records=1000
         )
         if not taken:

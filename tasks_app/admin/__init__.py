@@ -6,11 +6,11 @@ Shows what queries tell and changes things through commands only. Must not write
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from tasks_app.admin import login, people, rq_pages, set_aside, task_admin, tokens
+from tasks_app.admin import django_rq_pages, login_limit, set_aside_pages, staff_users, task_admin, token_pages
 
-__all__ = ["login", "people", "rq_pages", "set_aside", "task_admin", "tokens"]
+__all__ = ["django_rq_pages", "login_limit", "set_aside_pages", "staff_users", "task_admin", "token_pages"]
 
-admin.site.login_form = login.BoundedLoginForm
-admin.site.login = login.login  # type: ignore[method-assign]
+admin.site.login_form = login_limit.BoundedLoginForm
+admin.site.login = login_limit.login  # type: ignore[method-assign]
 admin.site.index_template = "tasks_app/overview.html"
 admin.site.index_title = _("Overview")

@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
-from tasks_app import audit
-from tasks_app.admin.live import render_page
+from tasks_app.admin.live_parts import render_page
 from tasks_app.admin.permissions import can_view, requires
+from tasks_app.auth import audit_log
 from tasks_app.models import AuditEntry
 
 ANY: Final = [("", gettext_lazy("any"))]
@@ -37,7 +37,7 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     values = form.cleaned_data
     cursor = request.GET.get("cursor", "")
     try:
-        page = audit.list_page(
+        page = audit_log.list_page(
             actor=values.get("actor", ""),
             action=values.get("action", ""),
             source=values.get("source", ""),

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from tasks_app.minutes import MinuteView, quantile_seconds
+from tasks_app.read_model.minute_rollups import MinuteView, quantile_seconds
 from tasks_app.templatetags.task_display import compact, duration
 
 WIDTH: Final = 600

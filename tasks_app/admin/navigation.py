@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from tasks_app import url_prefix
 from tasks_app.admin.permissions import can_administer, can_operate, can_view
+from tasks_app.http import url_prefix
 
 # Said in settings/admin.py, which belongs to no application: here for the catalogues.
 gettext_noop("Task dashboard")

@@ -12,15 +12,16 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 
-from tasks_app import minutes, queries, queue
 from tasks_app.admin.charts import make_charts
-from tasks_app.admin.live import answer_parts
+from tasks_app.admin.live_parts import answer_parts
 from tasks_app.admin.permissions import can_administer, can_operate, can_view, requires
 from tasks_app.errors import QueueUnavailable
-from tasks_app.events import Snapshot
-from tasks_app.mirror import get_lag_seconds
-from tasks_app.processes import list_processes
-from tasks_app.queries import QueueView, WorkerView
+from tasks_app.process_monitor.reports import list_processes
+from tasks_app.queues import enqueue
+from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.read_model import minute_rollups, task_queries
+from tasks_app.read_model.mirror import get_lag_seconds
+from tasks_app.read_model.task_queries import QueueView, WorkerView
 
 CHART_MINUTES: Final = 61
 # A queue whose oldest task waits longer, with none of its tasks running, is shown as stalled.
@@ -63,19 +64,19 @@ def collect(request: HttpRequest) -> dict[str, Any]:
     """Return the numbers, queues, workers and processes of this moment."""
     now = datetime.now(UTC)
     context: dict[str, Any] = {
-        "today": minutes.count_since(now.replace(hour=0, minute=0, second=0, microsecond=0)),
+        "today": minute_rollups.count_since(now.replace(hour=0, minute=0, second=0, microsecond=0)),
         "minute": now.strftime("%H%M"),
         "can_operate": can_operate(request),
         "can_administer": can_administer(request),
     }
     try:
-        views = queries.list_queues()
+        views = task_queries.list_queues()
         workers = {worker.name: worker for view in views for worker in view.workers}
         running = [worker.task_id for worker in workers.values() if worker.task_id]
-        tasks = dict(zip(running, queue.get_snapshots(running), strict=True)) if running else {}
-        with queue.mapped_errors():
-            lag_seconds = get_lag_seconds(queue.get_connection())
-            processes = list_processes(queue.get_connection())
+        tasks = dict(zip(running, enqueue.get_snapshots(running), strict=True)) if running else {}
+        with enqueue.mapped_errors():
+            lag_seconds = get_lag_seconds(enqueue.get_connection())
+            processes = list_processes(enqueue.get_connection())
     except QueueUnavailable as error:
         unknown = dict.fromkeys(("waiting", "running", "scheduled", "lag_seconds"))
         return context | unknown | {"queues": [], "workers": [], "processes": [], "unavailable": str(error)}
@@ -91,7 +92,7 @@ def collect(request: HttpRequest) -> dict[str, Any]:
 
 
 def collect_charts() -> list[Any]:
-    return make_charts(minutes.list_last(minutes=CHART_MINUTES))
+    return make_charts(minute_rollups.list_last(minutes=CHART_MINUTES))
 
 
 def _is_stalled(view: QueueView) -> bool:

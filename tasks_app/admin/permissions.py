@@ -9,8 +9,8 @@ from typing import Any, Final
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
-from tasks_app.callers import ADMIN, READ, Caller
-from tasks_app.column_limits import cut_actor
+from tasks_app.domain.callers import ADMIN, READ, Caller
+from tasks_app.models.column_limits import cut_actor
 
 VIEW: Final = "tasks_app.view_taskrecord"
 OPERATE: Final = "tasks_app.operate_tasks"

@@ -8,9 +8,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from tasks_app import audit, commands
 from tasks_app.admin.permissions import can_administer, get_actor, requires
+from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError, UnknownQueue
+from tasks_app.services import change_tasks
 
 
 @require_POST
@@ -31,10 +32,10 @@ def _change(request: HttpRequest, name: str, *, pause: bool) -> HttpResponse:
     try:
         if pause:
             reason = request.POST.get("reason", "")
-            commands.pause_queue(queue=name, actor=get_actor(request), reason=reason, source=audit.ADMIN)
+            change_tasks.pause_queue(queue=name, actor=get_actor(request), reason=reason, source=audit_log.ADMIN)
             messages.success(request, gettext("Queue %(name)s is paused.") % {"name": name})
         else:
-            commands.resume_queue(queue=name, actor=get_actor(request), source=audit.ADMIN)
+            change_tasks.resume_queue(queue=name, actor=get_actor(request), source=audit_log.ADMIN)
             messages.success(request, gettext("Queue %(name)s goes on.") % {"name": name})
     except UnknownQueue as error:
         raise Http404(str(error)) from error

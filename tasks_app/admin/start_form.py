@@ -11,15 +11,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext, gettext_lazy
 from rest_framework import serializers
 
-from tasks_app import audit, commands, priorities, queries
-from tasks_app.admin.live import render_page
+from tasks_app.admin.live_parts import render_page
 from tasks_app.admin.permissions import can_operate, get_caller, requires
 from tasks_app.admin.task_page import page_address
-from tasks_app.api.errors import flatten
+from tasks_app.api.problem_details import flatten
+from tasks_app.auth import audit_log
+from tasks_app.domain import priorities
 from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTaskType
-from tasks_app.field_words import say_name
-from tasks_app.task_params import encode_params
+from tasks_app.read_model import task_queries
+from tasks_app.services import change_tasks
 from tasks_app.task_types import TaskType, get_task_type, list_task_types
+from tasks_app.task_types.field_words import say_name
+from tasks_app.task_types.task_params import encode_params
 
 PREFIX: Final = "params-"
 Make = Callable[..., forms.Field]
@@ -94,9 +97,9 @@ class StartForm(forms.Form):
                 self.add_error(name if name in self.fields else None, wrong["message"])
         return values
 
-    def to_task(self) -> commands.NewTask:
+    def to_task(self) -> change_tasks.NewTask:
         values = self.cleaned_data
-        return commands.NewTask(
+        return change_tasks.NewTask(
             name=self.task_type.name,
             params=values["params"],
             description=values["description"],
@@ -119,7 +122,9 @@ def start_page(request: HttpRequest) -> HttpResponse:
         form = StartForm(task_type, request.POST)
         if form.is_valid():
             try:
-                started = commands.start_task(task=form.to_task(), caller=get_caller(request), source=audit.ADMIN)
+                started = change_tasks.start_task(
+                    task=form.to_task(), caller=get_caller(request), source=audit_log.ADMIN
+                )
             except NotAllowed as error:
                 name = PREFIX + error.field.removeprefix("params.").partition(".")[0]
                 form.add_error(name if name in form.fields else None, error.reason)
@@ -137,7 +142,7 @@ def start_page(request: HttpRequest) -> HttpResponse:
 def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of the task that `from` names, where there is one."""
     try:
-        task = queries.get_task(task_id=query.get("from", ""))
+        task = task_queries.get_task(task_id=query.get("from", ""))
     except UnknownTask:
         return {}
     return {

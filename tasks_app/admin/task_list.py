@@ -13,14 +13,16 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from tasks_app import audit, queue, set_commands
-from tasks_app.admin.live import render_page
+from tasks_app.admin.live_parts import render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, requires
-from tasks_app.admin.task_rows import RowWriter
+from tasks_app.admin.task_row_html import RowWriter
+from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.models import Status, TaskRecord
-from tasks_app.set_commands import SetResult
-from tasks_app.task_search import PAGE_TASKS, TaskFilter, find_tasks
+from tasks_app.queues import enqueue
+from tasks_app.read_model.task_search import PAGE_TASKS, TaskFilter, find_tasks
+from tasks_app.services import change_many_tasks
+from tasks_app.services.change_many_tasks import SetResult
 from tasks_app.task_types import list_task_types
 from tasks_app.templatetags.task_display import queue_label, status_label
 
@@ -68,7 +70,7 @@ class FilterForm(forms.Form):
         super().__init__(data, auto_id="filter-%s")
         names = [(task_type.name, task_type.name) for task_type in list_task_types()]
         self.fields["name"].choices = [*ANY, *names]  # type: ignore[attr-defined]
-        queues = [(name, queue_label(name)) for name in queue.QUEUES]
+        queues = [(name, queue_label(name)) for name in enqueue.QUEUES]
         self.fields["priority"].choices = [*ANY, *queues]  # type: ignore[attr-defined]
         self.fields["q"].widget.attrs["placeholder"] = gettext("id or description")
         self.fields["q"].widget.attrs["type"] = "search"
@@ -164,10 +166,10 @@ def safe_next(request: HttpRequest) -> str:
 
 def _change(action: str, task_ids: list[str], *, actor: str) -> SetResult:
     if action == "cancel":
-        return set_commands.cancel_tasks(task_ids=task_ids, actor=actor, source=audit.ADMIN)
+        return change_many_tasks.cancel_tasks(task_ids=task_ids, actor=actor, source=audit_log.ADMIN)
     if action == "retry":
-        return set_commands.retry_tasks(task_ids=task_ids, actor=actor, source=audit.ADMIN)
-    return set_commands.change_priorities(task_ids=task_ids, priority=action, actor=actor, source=audit.ADMIN)
+        return change_many_tasks.retry_tasks(task_ids=task_ids, actor=actor, source=audit_log.ADMIN)
+    return change_many_tasks.change_priorities(task_ids=task_ids, priority=action, actor=actor, source=audit_log.ADMIN)
 
 
 def _tell(request: HttpRequest, result: SetResult) -> None:

@@ -14,11 +14,17 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from tasks_app import audit, checkpoints, commands, events, priorities, queries, queue, url_prefix
-from tasks_app.admin.live import answer_parts, render_page
+from tasks_app.admin.live_parts import answer_parts, render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, get_caller, requires
+from tasks_app.auth import audit_log
+from tasks_app.checkpoints import claims
+from tasks_app.domain import priorities
 from tasks_app.errors import LongtasksError, QueueUnavailable, UnknownTask
-from tasks_app.events import Snapshot
+from tasks_app.http import url_prefix
+from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.read_model import task_queries
+from tasks_app.services import change_tasks
 
 _LIVE_PARTS: Final = ("head", "facts", "timeline", "error")
 
@@ -59,7 +65,7 @@ def task_live(request: HttpRequest, task_id: str) -> HttpResponse:
 def cancel(request: HttpRequest, task_id: str) -> HttpResponse:
     """Cancel the task."""
     try:
-        snapshot = commands.cancel_task(task_id=task_id, actor=get_actor(request), source=audit.ADMIN)
+        snapshot = change_tasks.cancel_task(task_id=task_id, actor=get_actor(request), source=audit_log.ADMIN)
     except LongtasksError as error:
         return _refused(request, task_id, error)
     if snapshot.ended:
@@ -74,7 +80,7 @@ def cancel(request: HttpRequest, task_id: str) -> HttpResponse:
 def retry(request: HttpRequest, task_id: str) -> HttpResponse:
     """Retry the task from its checkpoint."""
     try:
-        commands.retry_task(task_id=task_id, actor=get_actor(request), source=audit.ADMIN)
+        change_tasks.retry_task(task_id=task_id, actor=get_actor(request), source=audit_log.ADMIN)
     except LongtasksError as error:
         return _refused(request, task_id, error)
     messages.success(request, gettext("The task waits for a worker again, from where it was."))
@@ -86,11 +92,11 @@ def retry(request: HttpRequest, task_id: str) -> HttpResponse:
 def change_priority(request: HttpRequest, task_id: str) -> HttpResponse:
     """Put the task into the other queue."""
     try:
-        commands.change_priority(
+        change_tasks.change_priority(
             task_id=task_id,
             priority=request.POST.get("priority", ""),
             actor=get_actor(request),
-            source=audit.ADMIN,
+            source=audit_log.ADMIN,
         )
     except LongtasksError as error:
         return _refused(request, task_id, error)
@@ -103,9 +109,9 @@ def change_priority(request: HttpRequest, task_id: str) -> HttpResponse:
 def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
     """Start a new task with the same parameters."""
     try:
-        task = queries.get_task(task_id=task_id)
-        started = commands.start_task(
-            task=commands.NewTask(
+        task = task_queries.get_task(task_id=task_id)
+        started = change_tasks.start_task(
+            task=change_tasks.NewTask(
                 name=task.name,
                 params=task.params,
                 description=task.description,
@@ -113,7 +119,7 @@ def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
                 callback_url=task.callback_url,
             ),
             caller=get_caller(request),
-            source=audit.ADMIN,
+            source=audit_log.ADMIN,
         )
     except LongtasksError as error:
         return _refused(request, task_id, error)
@@ -134,8 +140,8 @@ def _refused(request: HttpRequest, task_id: str, error: LongtasksError) -> HttpR
 
 def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
     try:
-        task = queries.get_task(task_id=task_id)
-        history = queries.list_events(task_id=task_id)
+        task = task_queries.get_task(task_id=task_id)
+        history = task_queries.list_events(task_id=task_id)
     except UnknownTask as error:
         raise Http404(str(error)) from error
     return {
@@ -147,16 +153,16 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
         "api_address": url_prefix.add(f"/tasks/{task.id}"),
         "can_operate": can_operate(request),
         "can_cancel": not task.ended and not task.cancel_requested,
-        "can_retry": task.status in checkpoints.RETRYABLE,
+        "can_retry": task.status in claims.RETRYABLE,
         "other_priority": priorities.LOW if task.priority == priorities.HIGH else priorities.HIGH,
-        "can_move": task.status in (events.QUEUED, events.SCHEDULED),
+        "can_move": task.status in (snapshot_stream.QUEUED, snapshot_stream.SCHEDULED),
     }
 
 
 def _get_pace(task: Snapshot, history: list[Any]) -> Pace | None:
     """Measure since the last take: pauses before it and the worker before do not count."""
     taken = next((event for event in reversed(history) if event.cause == "take"), None)
-    if task.status != events.STARTED or taken is None:
+    if task.status != snapshot_stream.STARTED or taken is None:
         return None
     seconds = (datetime.now(UTC) - taken.at).total_seconds()
     rate = (task.done - taken.done) / seconds if seconds > 0 else 0.0
@@ -181,11 +187,11 @@ def _rows_address(table: str, task_id: str) -> str:
 
 def _rq_address(task: Snapshot) -> str:
     """Return RQ's page of the job; "" where Redis keeps it no longer, or QUEUES its queue."""
-    if task.priority not in queue.QUEUES:
+    if task.priority not in enqueue.QUEUES:
         return ""
     try:
-        if queue.get_snapshot(task.id) is None:
+        if enqueue.get_snapshot(task.id) is None:
             return ""
-        return reverse("admin:django_rq_job_detail", args=[queue.QUEUES.index(task.priority), task.id])
+        return reverse("admin:django_rq_job_detail", args=[enqueue.QUEUES.index(task.priority), task.id])
     except (NoReverseMatch, QueueUnavailable):
         return ""

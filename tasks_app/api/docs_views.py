@@ -11,10 +11,10 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
-from tasks_app.api import describe
-from tasks_app.api.access import ANYBODY
-from tasks_app.api.lean import LeanViewSet
-from tasks_app.api.rendering import to_json
+from tasks_app.api.authentication import ANYBODY
+from tasks_app.api.base_viewset import LeanViewSet
+from tasks_app.api.json_rendering import to_json
+from tasks_app.api.openapi import operations
 
 _TYPE = "application/vnd.oai.openapi+json;version=3.1"
 
@@ -24,7 +24,7 @@ class SchemaViewSet(LeanViewSet):
 
     needs_to_read = needs_to_write = ANYBODY
 
-    @describe.schema
+    @operations.schema
     def retrieve(self, request: Request) -> HttpResponse:
         return HttpResponse(_get_schema(), content_type=_TYPE)
 

@@ -11,7 +11,9 @@ from typing import Final
 
 from django.conf import settings
 
-from tasks_app import peers, rates, tokens
+from tasks_app.auth import api_tokens
+from tasks_app.http import peers
+from tasks_app.resilience import rate_limit
 
 _PREFIX: Final = re.escape(settings.URL_PREFIX.encode())
 GUARDED: Final = re.compile(rb"[A-Z]{1,16} (?:%b)?/(?:tasks|queues|(metrics))[/? ]" % _PREFIX)  # what takes a token
@@ -30,13 +32,13 @@ def find_wait_seconds(head: bytes, peer: str) -> float:
     authorization = _AUTHORIZATION.search(head)
     scheme, _, secret = (authorization[1] if authorization else b"").decode("latin-1").partition(" ")
     is_bearer, secret = scheme.lower() == "bearer", secret.strip()
-    if is_bearer and tokens.known.holds(secret):
+    if is_bearer and api_tokens.known.holds(secret):
         return 0.0  # first, for most requests: whose address it is need not be read
     forwarded = b",".join(_FORWARDED.findall(head)).decode("latin-1")
     address = peers.find_peer({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded})
     if address is None:
         return 0.0
-    wait_seconds = rates.get_wait_seconds(rates.address_bucket(address), per_minute=limit)
+    wait_seconds = rate_limit.get_wait_seconds(rate_limit.address_bucket(address), per_minute=limit)
     if not wait_seconds:
         return 0.0
-    return 0.0 if is_bearer and tokens.known.may_find(secret) else wait_seconds
+    return 0.0 if is_bearer and api_tokens.known.may_find(secret) else wait_seconds

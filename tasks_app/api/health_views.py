@@ -7,14 +7,14 @@ from django.http import HttpResponse
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from tasks_app import readiness
-from tasks_app.api import describe
-from tasks_app.api.access import ANYBODY, identify
-from tasks_app.api.errors import problem
-from tasks_app.api.lean import LeanViewSet
-from tasks_app.api.rendering import answer
+from tasks_app.api.authentication import ANYBODY, identify
+from tasks_app.api.base_viewset import LeanViewSet
+from tasks_app.api.json_rendering import answer
+from tasks_app.api.openapi import operations
+from tasks_app.api.problem_details import problem
+from tasks_app.auth.api_tokens import ADMIN
 from tasks_app.errors import LongtasksError
-from tasks_app.tokens import ADMIN
+from tasks_app.operations import readiness
 
 _RETRY_SECONDS = 2
 
@@ -24,11 +24,11 @@ class HealthViewSet(LeanViewSet):
 
     needs_to_read = needs_to_write = ANYBODY
 
-    @describe.live
+    @operations.live
     def live(self, request: Request) -> HttpResponse:
         return answer({"status": "ok"})
 
-    @describe.ready
+    @operations.ready
     def ready(self, request: Request) -> HttpResponse:
         faults = readiness.find_faults()
         if not faults:

@@ -15,11 +15,11 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from rest_framework.exceptions import APIException
 
-from tasks_app.api.access import identify
-from tasks_app.api.errors import problem, problem_response
+from tasks_app.api.authentication import identify
+from tasks_app.api.problem_details import problem, problem_response
+from tasks_app.auth.api_tokens import ADMIN
 from tasks_app.errors import LongtasksError
-from tasks_app.metrics import TaskCollector
-from tasks_app.tokens import ADMIN
+from tasks_app.operations.prometheus_metrics import TaskCollector
 
 _tasks: Final = TaskCollector()
 _PREFIX: Final = "longtasks_"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
-from tasks_app.api.strict import get_reader
+from tasks_app.api.strict_validation import get_reader
 
 _LEVELS: Final = 16  # of objects and lists that params may have; a serializer may hold itself
 _CHOICES: Final = 1_000  # that one field lists; a field may take its choices from a table

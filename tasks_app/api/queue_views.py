@@ -5,14 +5,15 @@ from __future__ import annotations
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from tasks_app import commands, queries
-from tasks_app.api import describe
-from tasks_app.api.answers import queue_data
-from tasks_app.api.lean import LeanViewSet
-from tasks_app.api.rendering import SOURCE_HEADER, answer
-from tasks_app.api.serializers import NoQuerySerializer, PauseSerializer, read_query
-from tasks_app.api.strict import get_reader
-from tasks_app.tokens import ADMIN
+from tasks_app.api.base_viewset import LeanViewSet
+from tasks_app.api.json_rendering import SOURCE_HEADER, answer
+from tasks_app.api.openapi import operations
+from tasks_app.api.request_serializers import NoQuerySerializer, PauseSerializer, read_query
+from tasks_app.api.response_serializers import queue_data
+from tasks_app.api.strict_validation import get_reader
+from tasks_app.auth.api_tokens import ADMIN
+from tasks_app.read_model import task_queries
+from tasks_app.services import change_tasks
 
 
 class QueueViewSet(LeanViewSet):
@@ -20,10 +21,10 @@ class QueueViewSet(LeanViewSet):
 
     needs_to_write = ADMIN
 
-    @describe.queues
+    @operations.queues
     def list(self, request: Request) -> HttpResponse:
         read_query(request.query_params, NoQuerySerializer)
-        views = queries.list_queues()
+        views = task_queries.list_queues()
         queues = [queue_data(view) for view in views]
         if self.caller.sees_owner is not None:
             for shown in queues:
@@ -31,17 +32,17 @@ class QueueViewSet(LeanViewSet):
         headers = {SOURCE_HEADER: "redis"} if any(view.is_redis_alone for view in views) else None
         return answer({"queues": queues}, headers=headers)
 
-    @describe.pause
+    @operations.pause
     def pause(self, request: Request, name: str) -> HttpResponse:
         reason = get_reader(PauseSerializer).read(self.read_body(request))["reason"]
-        commands.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
+        change_tasks.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
         return answer(_get_queue(name))
 
-    @describe.resume
+    @operations.resume
     def resume(self, request: Request, name: str) -> HttpResponse:
-        commands.resume_queue(queue=name, actor=self.caller.actor)
+        change_tasks.resume_queue(queue=name, actor=self.caller.actor)
         return answer(_get_queue(name))
 
 
 def _get_queue(name: str) -> dict[str, object]:
-    return next(queue_data(queue) for queue in queries.list_queues() if queue.name == name)
+    return next(queue_data(queue) for queue in task_queries.list_queues() if queue.name == name)

@@ -10,7 +10,7 @@ import uuid_utils
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from tasks_app import log_context
+from tasks_app.observability import log_context
 
 # What may stand in a log line and in TaskRecord.request_id (64 characters).
 SANE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)

@@ -8,18 +8,18 @@ from __future__ import annotations
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from tasks_app.api import describe
-from tasks_app.api.answers import task_type_data
-from tasks_app.api.lean import LeanViewSet
-from tasks_app.api.rendering import answer_if_changed
-from tasks_app.api.serializers import NoQuerySerializer, read_query
+from tasks_app.api.base_viewset import LeanViewSet
+from tasks_app.api.json_rendering import answer_if_changed
+from tasks_app.api.openapi import operations
+from tasks_app.api.request_serializers import NoQuerySerializer, read_query
+from tasks_app.api.response_serializers import task_type_data
 from tasks_app.task_types import list_task_types
 
 
 class TaskTypeViewSet(LeanViewSet):
     """List the task types to whoever may read."""
 
-    @describe.task_types
+    @operations.task_types
     def list(self, request: Request) -> HttpResponse:
         read_query(request.query_params, NoQuerySerializer)
         return answer_if_changed(request, {"taskTypes": [task_type_data(each) for each in list_task_types()]})

@@ -7,14 +7,14 @@ from typing import Any
 
 from django.urls.resolvers import RoutePattern, URLPattern
 
-from tasks_app.api import schema_extensions  # noqa: F401  (registers itself with drf-spectacular)
 from tasks_app.api.docs_views import DocsView, SchemaViewSet
 from tasks_app.api.health_views import HealthViewSet
 from tasks_app.api.metrics_views import metrics
+from tasks_app.api.openapi import extensions  # noqa: F401  (registers itself with drf-spectacular)
 from tasks_app.api.queue_views import QueueViewSet
-from tasks_app.api.stream_ticket_views import StreamTicketViewSet
+from tasks_app.api.stream.ticket_views import StreamTicketViewSet
 from tasks_app.api.task_type_views import TaskTypeViewSet
-from tasks_app.api.views import BulkViewSet, TaskViewSet
+from tasks_app.api.task_views import BulkViewSet, TaskViewSet
 
 
 class OptionalSlashPattern(RoutePattern):

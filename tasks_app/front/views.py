@@ -15,8 +15,8 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
-from tasks_app import priorities
-from tasks_app.api.errors import unknown_route
+from tasks_app.api.problem_details import unknown_route
+from tasks_app.domain import priorities
 from tasks_app.front.words import get_words
 
 # No inline script or style, no eval, no other host; forms go through the scripts, so no token ends in an address.

@@ -13,14 +13,14 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from rq.utils import import_attribute
 
-from tasks_app import audit
+from tasks_app.auth import audit_log
+from tasks_app.engine.worker import TaskWorker
 from tasks_app.errors import StoreUnavailable
-from tasks_app.infrastructure import mapped_errors
-from tasks_app.job import TaskJob
 from tasks_app.management.actor import find_actor
-from tasks_app.queue import QUEUES
+from tasks_app.queues.enqueue import QUEUES
+from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.services.rq_job import TaskJob
 from tasks_app.task_types import list_names
-from tasks_app.worker import TaskWorker
 
 logger = logging.getLogger(__name__)
 STORE_UNAVAILABLE: Final = 6  # exit code
@@ -72,6 +72,6 @@ def record_in_audit(*, action: str, detail: str, source: str, queue: str = "") -
     """Note a command that Redis has carried out; a database that is unavailable is logged, not raised."""
     try:
         with mapped_errors():
-            audit.record(action=action, source=source, actor=find_actor(), queue=queue, detail=detail)
+            audit_log.record(action=action, source=source, actor=find_actor(), queue=queue, detail=detail)
     except StoreUnavailable as error:
         logger.warning("%r is not in the audit: %s", detail, error)

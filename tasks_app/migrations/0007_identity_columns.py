@@ -2,8 +2,8 @@
 
 from django.db import migrations
 
-import tasks_app.column_changes
-import tasks_app.text_fields
+import tasks_app.database.column_changes
+import tasks_app.models.text_fields
 
 
 class Migration(migrations.Migration):
@@ -16,12 +16,12 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="auditentry",
             fields=[
                 (
                     "source",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         choices=[("admin", "admin"), ("api", "API"), ("cli", "command line"), ("rq", "RQ's tools")],
                         max_length=8,
                         verbose_name="through",
@@ -29,11 +29,13 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "actor",
-                    tasks_app.text_fields.IdentityField(blank=True, default="", max_length=64, verbose_name="who"),
+                    tasks_app.models.text_fields.IdentityField(
+                        blank=True, default="", max_length=64, verbose_name="who"
+                    ),
                 ),
                 (
                     "action",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         choices=[
                             ("start", "start"),
                             ("cancel", "cancel"),
@@ -50,23 +52,25 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "queue",
-                    tasks_app.text_fields.IdentityField(blank=True, default="", max_length=32, verbose_name="queue"),
+                    tasks_app.models.text_fields.IdentityField(
+                        blank=True, default="", max_length=32, verbose_name="queue"
+                    ),
                 ),
             ],
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="taskminute",
             fields=[
-                ("queue", tasks_app.text_fields.IdentityField(max_length=32, verbose_name="queue")),
-                ("name", tasks_app.text_fields.IdentityField(max_length=64, verbose_name="type")),
+                ("queue", tasks_app.models.text_fields.IdentityField(max_length=32, verbose_name="queue")),
+                ("name", tasks_app.models.text_fields.IdentityField(max_length=64, verbose_name="type")),
             ],
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="setasideitem",
             fields=[
                 (
                     "kind",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         choices=[
                             ("snapshot", "snapshot"),
                             ("task", "task"),
@@ -77,40 +81,40 @@ class Migration(migrations.Migration):
                         verbose_name="kind",
                     ),
                 ),
-                ("key", tasks_app.text_fields.IdentityField(max_length=200, verbose_name="key")),
+                ("key", tasks_app.models.text_fields.IdentityField(max_length=200, verbose_name="key")),
             ],
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="mirrorcursor",
             fields=[
-                ("name", tasks_app.text_fields.IdentityField(max_length=32, primary_key=True, serialize=False)),
-                ("stream_id", tasks_app.text_fields.IdentityField(default="0-0", max_length=64)),
+                ("name", tasks_app.models.text_fields.IdentityField(max_length=32, primary_key=True, serialize=False)),
+                ("stream_id", tasks_app.models.text_fields.IdentityField(default="0-0", max_length=64)),
             ],
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="queuestate",
             fields=[
                 (
                     "name",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         max_length=32, primary_key=True, serialize=False, verbose_name="queue"
                     ),
                 ),
                 (
                     "paused_by",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         blank=True, default="", max_length=64, verbose_name="paused by"
                     ),
                 ),
             ],
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="taskcheckpoint",
             fields=[
-                ("worker", tasks_app.text_fields.IdentityField(default="", max_length=120)),
+                ("worker", tasks_app.models.text_fields.IdentityField(default="", max_length=120)),
                 (
                     "outcome",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         choices=[
                             ("", ""),
                             ("queued", "queued"),
@@ -128,29 +132,31 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="taskrecord",
             fields=[
-                ("name", tasks_app.text_fields.IdentityField(max_length=64, verbose_name="type")),
+                ("name", tasks_app.models.text_fields.IdentityField(max_length=64, verbose_name="type")),
                 (
                     "owner",
-                    tasks_app.text_fields.IdentityField(blank=True, default="", max_length=64, verbose_name="owner"),
+                    tasks_app.models.text_fields.IdentityField(
+                        blank=True, default="", max_length=64, verbose_name="owner"
+                    ),
                 ),
                 (
                     "request_id",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         blank=True, default="", max_length=64, verbose_name="request id"
                     ),
                 ),
                 (
                     "priority",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         choices=[("high", "high"), ("low", "low")], max_length=8, verbose_name="priority"
                     ),
                 ),
                 (
                     "status",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         choices=[
                             ("queued", "queued"),
                             ("started", "started"),
@@ -167,16 +173,18 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "worker",
-                    tasks_app.text_fields.IdentityField(blank=True, default="", max_length=120, verbose_name="worker"),
+                    tasks_app.models.text_fields.IdentityField(
+                        blank=True, default="", max_length=120, verbose_name="worker"
+                    ),
                 ),
             ],
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="taskevent",
             fields=[
                 (
                     "status",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         choices=[
                             ("queued", "queued"),
                             ("started", "started"),
@@ -193,35 +201,41 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "cause",
-                    tasks_app.text_fields.IdentityField(blank=True, default="", max_length=24, verbose_name="cause"),
+                    tasks_app.models.text_fields.IdentityField(
+                        blank=True, default="", max_length=24, verbose_name="cause"
+                    ),
                 ),
                 (
                     "worker",
-                    tasks_app.text_fields.IdentityField(blank=True, default="", max_length=120, verbose_name="worker"),
+                    tasks_app.models.text_fields.IdentityField(
+                        blank=True, default="", max_length=120, verbose_name="worker"
+                    ),
                 ),
                 (
                     "actor",
-                    tasks_app.text_fields.IdentityField(blank=True, default="", max_length=64, verbose_name="actor"),
+                    tasks_app.models.text_fields.IdentityField(
+                        blank=True, default="", max_length=64, verbose_name="actor"
+                    ),
                 ),
             ],
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="apitoken",
             fields=[
-                ("owner", tasks_app.text_fields.IdentityField(max_length=64, verbose_name="owner")),
+                ("owner", tasks_app.models.text_fields.IdentityField(max_length=64, verbose_name="owner")),
                 (
                     "scope",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         choices=[("read", "read"), ("write", "read and write"), ("admin", "everything, of all owners")],
                         max_length=8,
                         verbose_name="scope",
                     ),
                 ),
-                ("digest", tasks_app.text_fields.IdentityField(max_length=64, unique=True)),
-                ("prefix", tasks_app.text_fields.IdentityField(max_length=12, verbose_name="begins with")),
+                ("digest", tasks_app.models.text_fields.IdentityField(max_length=64, unique=True)),
+                ("prefix", tasks_app.models.text_fields.IdentityField(max_length=12, verbose_name="begins with")),
                 (
                     "created_by",
-                    tasks_app.text_fields.IdentityField(
+                    tasks_app.models.text_fields.IdentityField(
                         blank=True, default="", max_length=64, verbose_name="created by"
                     ),
                 ),

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-import tasks_app.text_fields
+import tasks_app.models.text_fields
 
 
 class Migration(migrations.Migration):
@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="auditentry",
             name="action",
-            field=tasks_app.text_fields.IdentityField(
+            field=tasks_app.models.text_fields.IdentityField(
                 choices=[
                     ("start", "start"),
                     ("cancel", "cancel"),

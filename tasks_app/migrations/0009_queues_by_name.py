@@ -2,8 +2,8 @@
 
 from django.db import migrations, models
 
-import tasks_app.column_changes
-import tasks_app.text_fields
+import tasks_app.database.column_changes
+import tasks_app.models.text_fields
 
 
 class Migration(migrations.Migration):
@@ -21,10 +21,10 @@ class Migration(migrations.Migration):
             name="urgency",
             field=models.PositiveSmallIntegerField(null=True, verbose_name="priority"),
         ),
-        tasks_app.column_changes.AlterFieldsTogether(
+        tasks_app.database.column_changes.AlterFieldsTogether(
             model_name="taskrecord",
             fields=[
-                ("priority", tasks_app.text_fields.IdentityField(max_length=32, verbose_name="queue")),
+                ("priority", tasks_app.models.text_fields.IdentityField(max_length=32, verbose_name="queue")),
             ],
         ),
     ]

@@ -1,11 +1,11 @@
 """The tables. One module per noun; no behaviour."""
 
-from tasks_app.models.audit import AuditEntry
-from tasks_app.models.minutes import TaskMinute
-from tasks_app.models.set_aside import SetAsideItem
-from tasks_app.models.state import MirrorCursor, QueueState
+from tasks_app.models.api_tokens import ApiToken
+from tasks_app.models.audit_entries import AuditEntry
+from tasks_app.models.engine_state import MirrorCursor, QueueState
+from tasks_app.models.minute_rollups import TaskMinute
+from tasks_app.models.set_aside_items import SetAsideItem
 from tasks_app.models.tasks import Status, TaskCheckpoint, TaskEvent, TaskRecord
-from tasks_app.models.tokens import ApiToken
 from tasks_app.models.webhooks import WebhookDelivery
 
 __all__ = [

@@ -9,21 +9,21 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tasks_app import events
-from tasks_app.text_fields import FreeTextField, IdentityField
+from tasks_app.models.text_fields import FreeTextField, IdentityField
+from tasks_app.queues import snapshot_stream
 
 
 class Status(models.TextChoices):
     """RQ's own words."""
 
-    QUEUED = events.QUEUED, _("queued")
-    STARTED = events.STARTED, _("started")
-    SCHEDULED = events.SCHEDULED, _("scheduled")
-    DEFERRED = events.DEFERRED, _("deferred")
-    FINISHED = events.FINISHED, _("finished")
-    FAILED = events.FAILED, _("failed")
-    CANCELED = events.CANCELED, _("canceled")
-    STOPPED = events.STOPPED, _("stopped")
+    QUEUED = snapshot_stream.QUEUED, _("queued")
+    STARTED = snapshot_stream.STARTED, _("started")
+    SCHEDULED = snapshot_stream.SCHEDULED, _("scheduled")
+    DEFERRED = snapshot_stream.DEFERRED, _("deferred")
+    FINISHED = snapshot_stream.FINISHED, _("finished")
+    FAILED = snapshot_stream.FAILED, _("failed")
+    CANCELED = snapshot_stream.CANCELED, _("canceled")
+    STOPPED = snapshot_stream.STOPPED, _("stopped")
 
 
 class TaskCheckpoint(models.Model):

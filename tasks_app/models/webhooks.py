@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from tasks_app.text_fields import FreeTextField
+from tasks_app.models.text_fields import FreeTextField
 
 
 class WebhookDelivery(models.Model):

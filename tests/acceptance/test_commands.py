@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from longtasks import child_process
-from longtasks.stack import PROJECT_DIR, free_port
+from longtasks.local_stack import child_process
+from longtasks.local_stack.supervisor import PROJECT_DIR, free_port
 
 
 @pytest.fixture

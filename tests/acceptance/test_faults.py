@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.faults import FAULTS
 from tests.chaos.harness import Chaos
 from tests.chaos.report import percentile
-from tests.servers import IS_EMBEDDED
+from tests.support.servers import IS_EMBEDDED
 
 pytestmark = [
     pytest.mark.slow,

@@ -17,8 +17,8 @@ from tests.acceptance.test_held_requests import (
     wait_until_held,
 )
 from tests.acceptance.test_quick_requests import connect
-from tests.servers import IS_EMBEDDED, Database, RedisServer
-from tests.stack import ProcfileStack
+from tests.support.servers import IS_EMBEDDED, Database, RedisServer
+from tests.support.stack import ProcfileStack
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="stops a Redis of its own")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 MakeStack = Callable[..., ProcfileStack]
 KEYS = 60

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from longtasks.stack import PROJECT_DIR
+from longtasks.local_stack.supervisor import PROJECT_DIR
 from tests.acceptance.conftest import Guarded
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 pytestmark = [pytest.mark.newman, pytest.mark.slow]
 NEWMAN = "newman@6.2.2"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Database, RedisServer
-from tests.stack import ProcfileStack
+from tests.support.servers import Database, RedisServer
+from tests.support.stack import ProcfileStack
 
 QUICK, SLOW = "POST /tasks", "POST /tasks/bulk"
 BODY = {QUICK: b'{"name": "upload"}', SLOW: b'{"tasks": [{"name": "upload"}]}'}

@@ -11,8 +11,8 @@ import pytest
 from coverage import Coverage
 
 from tests.conftest import MakeStack
-from tests.servers import IS_EMBEDDED, Database, RedisServer
-from tests.stack import ProcfileStack
+from tests.support.servers import IS_EMBEDDED, Database, RedisServer
+from tests.support.stack import ProcfileStack
 
 THREADS = 2
 CLIENTS = 30

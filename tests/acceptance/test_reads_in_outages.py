@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks_app import events
+from tasks_app.queues import snapshot_stream
 from tests.acceptance.conftest import Guarded, make_guarded
-from tests.servers import IS_EMBEDDED, Server, create_servers
-from tests.stack import Answer
+from tests.support.servers import IS_EMBEDDED, Server, create_servers
+from tests.support.stack import Answer
 
 ANSWER_SECONDS = 4.0  # two tries of a second each, and a machine that is busy
 SOURCE = "Longtasks-Source"
@@ -89,8 +89,10 @@ def plant_shard(guarded: Guarded, task_id: str) -> str:
     """Let Redis know a part of the task, as it does of a big one."""
     shard = str(uuid.uuid4())
     with guarded.stack.redis() as client:
-        whole = events.decode(client.hget(f"rq:job:{task_id}", "s"))
-        client.hset(f"rq:job:{shard}", "s", events.encode(dataclasses.replace(whole, id=shard, parent=task_id)))
+        whole = snapshot_stream.decode(client.hget(f"rq:job:{task_id}", "s"))
+        client.hset(
+            f"rq:job:{shard}", "s", snapshot_stream.encode(dataclasses.replace(whole, id=shard, parent=task_id))
+        )
     return shard
 
 
@@ -213,7 +215,7 @@ LOOK_AND_TIME = """
 import json, time, uuid
 from tasks_app import queries
 from tasks_app.errors import StoreUnavailable
-from tasks_app.infrastructure import limit_waiting
+from tasks_app.resilience.transient_errors import limit_waiting
 
 limit_waiting(1)
 seconds = []

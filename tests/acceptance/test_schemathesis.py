@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import Guarded, make_guarded
-from tests.servers import Database, RedisServer
+from tests.support.servers import Database, RedisServer
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "8"))
 LONG_SECONDS = 60

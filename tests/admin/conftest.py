@@ -7,9 +7,10 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from tasks_app import commands, moves, queue
-from tasks_app.commands import NewTask
-from tasks_app.mirror import Mirror
+from tasks_app.queues import enqueue, transitions
+from tasks_app.read_model.mirror import Mirror
+from tasks_app.services import change_tasks
+from tasks_app.services.change_tasks import NewTask
 from tasks_app.task_types import list_names
 
 MakeClient = Callable[..., Client]
@@ -18,7 +19,7 @@ VIEW, OPERATE, ADMINISTER = "view_taskrecord", "operate_tasks", "administer_task
 
 def run_mirror() -> None:
     """Let the mirror read all that the stream holds."""
-    reader = Mirror(connection=queue.get_connection())
+    reader = Mirror(connection=enqueue.get_connection())
     while reader.step():
         pass
 
@@ -26,18 +27,18 @@ def run_mirror() -> None:
 def start(**values: Any) -> str:
     """Start a task and let the mirror see it; returns its id."""
     params = values.pop("params", {"numRecords": 3})
-    task_id = commands.start_task(task=NewTask("upload", params, **values)).snapshot.id
+    task_id = change_tasks.start_task(task=NewTask("upload", params, **values)).snapshot.id
     run_mirror()
     return task_id
 
 
 def take(*, worker: str = "w1", types: list[str] | None = None) -> list[str]:
     """A worker takes what waits, without running it; it knows these task types, or all."""
-    taken, _ = moves.take_tasks(
-        queue.get_connection(),
+    taken, _ = transitions.take_tasks(
+        enqueue.get_connection(),
         worker=worker,
         types=list_names() if types is None else types,
-        queues=queue.QUEUES,
+        queues=enqueue.QUEUES,
         max_tasks=100,
         max_records=1000,
     )

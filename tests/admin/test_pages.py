@@ -11,8 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalog.models import MODELS
-from tasks_app import commands, queue
 from tasks_app.models import AuditEntry, QueueState, TaskRecord
+from tasks_app.queues import enqueue
+from tasks_app.services import change_tasks
 from tests.admin.conftest import ADMINISTER, OPERATE, VIEW, MakeClient, run_mirror, start
 from tests.catalog.conftest import upload
 
@@ -122,7 +123,7 @@ def test_the_page_shows_the_task_and_its_history(make_client: MakeClient) -> Non
 
 
 def test_a_task_that_the_mirror_has_not_seen_has_a_page(make_client: MakeClient) -> None:
-    task_id = commands.start_task(task=commands.NewTask("upload", {"numRecords": 1})).snapshot.id
+    task_id = change_tasks.start_task(task=change_tasks.NewTask("upload", {"numRecords": 1})).snapshot.id
     assert task_id in get(make_client(VIEW), page(task_id))
 
 
@@ -137,7 +138,7 @@ def test_the_page_leads_to_the_rows(make_client: MakeClient) -> None:
     task_id = start()
     upload(records=3, task_id=uuid.UUID(task_id))
     TaskRecord.objects.filter(pk=task_id).update(counts={"users": 3, "products": 3, "order_items": 3})
-    queue.get_connection().delete(queue.job_key(task_id))  # Redis has forgotten it: the record is what there is
+    enqueue.get_connection().delete(enqueue.job_key(task_id))  # Redis has forgotten it: the record is what there is
     client = make_client(VIEW, "view_user", "view_product", "view_orderitem")
     shown = get(client, page(task_id))
     for model in MODELS:
@@ -167,7 +168,7 @@ def test_cancel_then_retry_from_the_page(make_client: MakeClient) -> None:
 def test_start_again_has_the_same_parameters(make_client: MakeClient) -> None:
     client, task_id = make_client(OPERATE), start(description="nightly", params={"numRecords": 77}, priority="high")
     address = client.post(page(task_id, "again")).headers["Location"]
-    again = queue.get_snapshot(address.split("/")[-2])
+    again = enqueue.get_snapshot(address.split("/")[-2])
     assert again is not None
     assert (again.params, again.description, again.priority, again.owner) == (
         {"numRecords": 77},
@@ -225,7 +226,7 @@ def test_a_wrong_cursor_leads_to_the_newest(make_client: MakeClient) -> None:
 
 
 def test_pages_of_the_list_follow_each_other(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks_app.task_search import TaskFilter, find_tasks
+    from tasks_app.read_model.task_search import TaskFilter, find_tasks
 
     task_ids = [start(description=f"number {index % 2}") for index in range(7)]
     for wanted in (TaskFilter(), TaskFilter(text="number"), TaskFilter(status="queued", name="upload")):
@@ -240,7 +241,7 @@ def test_pages_of_the_list_follow_each_other(make_client: MakeClient, monkeypatc
 
 
 def test_a_search_without_time_says_how_far_it_came(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks_app import task_search
+    from tasks_app.read_model import task_search
 
     monkeypatch.setattr(task_search, "SEARCH_SECONDS", 0)
     monkeypatch.setattr(task_search, "FIRST_ENTRIES", 3)
@@ -332,7 +333,7 @@ def test_a_task_is_started_and_audited(make_client: MakeClient) -> None:
     client = make_client(OPERATE)
     data = {"type": "upload", "description": "by hand", "priority": "high", "params-numRecords": "5"}
     address = client.post(f"{LIST}start/", data).headers["Location"]
-    task = queue.get_snapshot(address.split("/")[-2])
+    task = enqueue.get_snapshot(address.split("/")[-2])
     assert task is not None
     assert (task.params, task.priority, task.owner, task.actor) == ({"numRecords": 5}, "high", "olga", "olga")
     assert AuditEntry.objects.get().action == "start"
@@ -353,7 +354,7 @@ def test_a_wrong_value_is_told_at_its_field(make_client: MakeClient, data: dict[
     assert answer.status_code == 200
     assert any(field in name for name in answer.context["form"].errors), answer.context["form"].errors
     assert "errorlist" in answer.content.decode()
-    assert queue.get_connection().llen(queue.queue_key("low")) == 0
+    assert enqueue.get_connection().llen(enqueue.queue_key("low")) == 0
 
 
 def test_a_similar_task_begins_with_the_old_one_s_values(make_client: MakeClient) -> None:
@@ -409,7 +410,7 @@ def test_charts_are_sent_again_only_when_a_minute_is_over(make_client: MakeClien
 
 def test_the_audit_lists_and_filters(make_client: MakeClient) -> None:
     task_id = start()
-    commands.cancel_task(task_id=task_id, actor="carl", source="cli")
+    change_tasks.cancel_task(task_id=task_id, actor="carl", source="cli")
     client = make_client(VIEW)
     shown = get(client, "/admin/tasks_app/auditentry/")
     assert shown.count(task_id) >= 2
@@ -463,5 +464,5 @@ def test_rows_are_read_only(make_client: MakeClient) -> None:
 def test_the_overview_says_that_rq_suspends_all_queues(make_client: MakeClient) -> None:
     client = make_client(VIEW)
     assert "rqresume" not in client.get("/admin/").content.decode()
-    queue.write_suspension(suspended=True)
-    assert client.get("/admin/").content.decode().count("manage.py rqresume") == len(queue.QUEUES)
+    enqueue.write_suspension(suspended=True)
+    assert client.get("/admin/").content.decode().count("manage.py rqresume") == len(enqueue.QUEUES)

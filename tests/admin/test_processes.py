@@ -5,8 +5,8 @@ import os
 import pytest
 from redis import Redis
 
-from tasks_app import processes
-from tasks_app.process_reporter import ProcessReporter
+from tasks_app.process_monitor import reports
+from tasks_app.process_monitor.reporter import ProcessReporter
 from tests.admin.conftest import VIEW, MakeClient
 from tests.admin.test_pages import LIST, get, parts
 
@@ -22,7 +22,7 @@ def test_the_overview_shows_what_a_process_uses_and_how_the_one_before_it_ended(
     watched = reporter.watch("mirror", os.getpid(), version="1.0.0+abcdef12")
     watched.note_exit("SIGKILL")
     reporter.report_due()
-    redis.hset(processes.KEY, "mirror:1:junk", "1 {}")
+    redis.hset(reports.KEY, "mirror:1:junk", "1 {}")
     for shown in (get(client, "/admin/"), parts(client, f"{LIST}overview/live/")["overview-processes"]):
         assert "mirror 0" in shown
         assert "1.0.0+abcdef12" in shown
@@ -30,4 +30,4 @@ def test_the_overview_shows_what_a_process_uses_and_how_the_one_before_it_ended(
         assert f">{os.getpid()}<" in shown
         assert "junk" not in shown
     reporter.end()
-    assert redis.hlen(processes.KEY) == 1
+    assert redis.hlen(reports.KEY) == 1

@@ -6,9 +6,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tasks_app import audit, minutes
+from tasks_app.auth import audit_log
 from tasks_app.models import TaskRecord
-from tasks_app.task_search import TaskFilter, find_tasks
+from tasks_app.read_model import minute_rollups
+from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tests.benchmarks.admin_pages import fill
 
 pytestmark = [
@@ -47,8 +48,8 @@ def test_no_page_scans_or_sorts() -> None:
         "beginning of an id": lambda: find_tasks(wanted=TaskFilter(text=str(middle.pk)[:13])),
         "words": lambda: find_tasks(wanted=TaskFilter(text="shop 4711")),
         "time": lambda: find_tasks(wanted=TaskFilter(created_after=middle.created_at)),
-        "audit": audit.list_page,
-        "hour": lambda: minutes.list_last(minutes=61),
+        "audit": audit_log.list_page,
+        "hour": lambda: minute_rollups.list_last(minutes=61),
     }
     for name, call in calls.items():
         plans = explain(call)

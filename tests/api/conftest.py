@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tasks_app import queue
-from tasks_app.mirror import Mirror
 from tasks_app.models import TaskCheckpoint, TaskRecord
+from tasks_app.queues import enqueue
+from tasks_app.read_model.mirror import Mirror
 
 Post = Callable[..., Any]
 
@@ -30,7 +30,7 @@ def mirror() -> Callable[[], None]:
     """Let the mirror read all that the stream holds."""
 
     def run() -> None:
-        reader = Mirror(connection=queue.get_connection())
+        reader = Mirror(connection=enqueue.get_connection())
         while reader.step():
             pass
 

@@ -14,28 +14,29 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tasks_app import machine_numbers, rates, tokens
 from tasks_app.api.urls import urlpatterns
+from tasks_app.auth import api_tokens
 from tasks_app.errors import UnsureToken
 from tasks_app.models import ApiToken
+from tasks_app.resilience import machine_numbers, rate_limit
 from tests.api.conftest import assert_problem
 
 pytestmark = pytest.mark.django_db
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 OPEN_ROUTES = {"health/live", "health/ready", "schema", "docs", ""}
 UNKNOWN = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
-WRONG = tokens.PREFIX + "A" * 43
+WRONG = api_tokens.PREFIX + "A" * 43
 
 
 @pytest.fixture(autouse=True)
 def _closed(settings: Any, db: None) -> Generator[None, None, None]:
     settings.API_OPEN = False
-    tokens.known.forget()
+    api_tokens.known.forget()
     machine_numbers.clear()
     yield
     # What still notes a token's use must not meet the next test, which may have no database.
     for thread in threading.enumerate():
-        if thread.name == tokens.NOTING_THREAD:
+        if thread.name == api_tokens.NOTING_THREAD:
             thread.join()
 
 
@@ -44,8 +45,8 @@ def make() -> Callable[..., Client]:
     """A client with a new token: `make("ann", "write")`."""
 
     def make(owner: str, scope: str = "write", **options: Any) -> Client:
-        _, secret = tokens.create_token(owner=owner, scope=scope, **options)
-        tokens.known.forget()
+        _, secret = api_tokens.create_token(owner=owner, scope=scope, **options)
+        api_tokens.known.forget()
         return Client(headers={"Authorization": f"Bearer {secret}"})
 
     return make
@@ -79,10 +80,10 @@ def shown(response: Any) -> tuple[int, bytes, dict[str, str]]:
 
 def test_anonymous_and_wrong_tokens_get_401_everywhere(make: Any) -> None:
     task_id = start(make("ann"))
-    _, revoked = tokens.create_token(owner="ann", scope="admin")
-    tokens.revoke_token(token_id=ApiToken.objects.latest("pk").pk)
-    _, expired = tokens.create_token(owner="ann", scope="admin", lifetime=timedelta(seconds=-1))
-    tokens.known.forget()
+    _, revoked = api_tokens.create_token(owner="ann", scope="admin")
+    api_tokens.revoke_token(token_id=ApiToken.objects.latest("pk").pk)
+    _, expired = api_tokens.create_token(owner="ann", scope="admin", lifetime=timedelta(seconds=-1))
+    api_tokens.known.forget()
     headers = [
         {},
         {"Authorization": ""},
@@ -212,43 +213,43 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def move(seconds: float) -> None:
         moved[0] += seconds
 
-    monkeypatch.setattr(tokens.time, "monotonic", lambda: began + moved[0])
+    monkeypatch.setattr(api_tokens.time, "monotonic", lambda: began + moved[0])
     return move
 
 
 def test_a_revocation_holds_within_a_minute(make: Any, clock: Any) -> None:
     client = make("ann")
     start(client)
-    tokens.revoke_token(token_id=ApiToken.objects.get().pk)
+    api_tokens.revoke_token(token_id=ApiToken.objects.get().pk)
     answers = []
     for _ in range(12):
         answers.append(client.get("/queues").status_code)
         clock(5)
     assert answers[0] == 200, "it is known from memory"
     assert answers[-1] == 401
-    assert tokens.OLD_SECONDS < 60
+    assert api_tokens.OLD_SECONDS < 60
 
 
 def test_an_expiry_holds_at_once(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     client = make("ann", lifetime=timedelta(seconds=100))
     assert client.get("/queues").status_code == 200
     later = time.time() + 101
-    monkeypatch.setattr(tokens.time, "time", lambda: later)
+    monkeypatch.setattr(api_tokens.time, "time", lambda: later)
     assert client.get("/queues").status_code == 401
 
 
 def test_a_new_token_is_good_at_once_and_junk_costs_one_query_a_second(make: Any, clock: Any) -> None:
     start(make("ann"))
-    junk = [{"Authorization": f"Bearer {tokens.PREFIX}{number}"} for number in range(200)]
+    junk = [{"Authorization": f"Bearer {api_tokens.PREFIX}{number}"} for number in range(200)]
     stranger = Client()
     clock(2)
     with CaptureQueriesContext(connection) as queries:
         assert {stranger.get("/health/live", headers=sent).status_code for sent in junk} == {200}
         assert {stranger.get("/queues", headers=sent).status_code for sent in junk} == {401}
     assert len(queries.captured_queries) == 1
-    assert len(tokens.known._bearers) == 1, "junk fills no memory"
+    assert len(api_tokens.known._bearers) == 1, "junk fills no memory"
     clock(2)
-    _, secret = tokens.create_token(owner="bob", scope="read")
+    _, secret = api_tokens.create_token(owner="bob", scope="read")
     assert Client(headers={"Authorization": f"Bearer {secret}"}).get("/queues").status_code == 200
 
 
@@ -258,7 +259,7 @@ def test_known_tokens_hold_while_the_database_is_away(make: Any, clock: Any, mon
     clock(120)
     monkeypatch.setattr(ApiToken.objects, "filter", _away)
     start(client)
-    tokens.known.forget()
+    api_tokens.known.forget()
     response = client.post("/tasks", {"name": "upload"}, content_type="application/json")
     assert assert_problem(response, 503)["type"] == "urn:longtasks:problem:store-unavailable"
 
@@ -277,7 +278,7 @@ def test_an_unknown_token_is_503_while_the_database_is_away(
     with monkeypatch.context() as patch:
         patch.setattr(ApiToken.objects, "filter", _away)
         later = time.time() + 3700
-        patch.setattr(tokens.time, "time", lambda: later)
+        patch.setattr(api_tokens.time, "time", lambda: later)
         for _ in range(30):
             response = Client().get("/queues", headers=bear(WRONG))
             assert assert_problem(response, 503)["type"] == "urn:longtasks:problem:store-unavailable"
@@ -297,7 +298,7 @@ def _away(*args: Any, **kwargs: Any) -> Any:
 
 
 def test_a_process_hears_of_the_outage_from_the_others(make: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = tokens.KnownTokens(), tokens.KnownTokens()
+    first, second = api_tokens.KnownTokens(), api_tokens.KnownTokens()
     for known in (first, second):
         assert known.find(WRONG) is None
     clock(2)
@@ -312,19 +313,19 @@ def test_a_process_hears_of_the_outage_from_the_others(make: Any, clock: Any, mo
 
 
 def test_a_token_made_just_after_a_reading_is_good_at_once(clock: Any) -> None:
-    known = tokens.KnownTokens()
+    known = api_tokens.KnownTokens()
     for _ in range(3):
         assert known.read_anew()
-        _, secret = tokens.create_token(owner="ann", scope="read")
+        _, secret = api_tokens.create_token(owner="ann", scope="read")
         assert known.find(secret) is not None
         clock(2)
 
 
 def test_of_very_many_tokens_those_beyond_the_bound_are_looked_up(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "MOST_KNOWN", 2)
-    made = [tokens.create_token(owner=f"owner {number}", scope="read") for number in range(4)]
-    tokens.note_used({token.pk for token, _ in made[:2]})
-    known = tokens.KnownTokens()
+    monkeypatch.setattr(api_tokens, "MOST_KNOWN", 2)
+    made = [api_tokens.create_token(owner=f"owner {number}", scope="read") for number in range(4)]
+    api_tokens.note_used({token.pk for token, _ in made[:2]})
+    known = api_tokens.KnownTokens()
     assert known.read_anew()
     assert len(known._bearers) == 2
     assert all(known.holds(secret) for _, secret in made[:2]), "those used last are in memory"
@@ -344,26 +345,26 @@ def test_last_use_is_noted_coarsely(make: Any) -> None:
     token = ApiToken.objects.get()
     assert token.last_used_at is None
     began = datetime.now(UTC)
-    tokens.note_used({token.pk})
+    api_tokens.note_used({token.pk})
     token.refresh_from_db()
     first = token.last_used_at
     assert began <= first <= datetime.now(UTC)
-    tokens.note_used({token.pk})
+    api_tokens.note_used({token.pk})
     token.refresh_from_db()
     assert token.last_used_at == first
 
 
 def test_nothing_of_the_secret_is_stored(make: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    _, secret = tokens.create_token(owner="ann", scope="read")
-    tokens.known.forget()
+    _, secret = api_tokens.create_token(owner="ann", scope="read")
+    api_tokens.known.forget()
     client = Client(headers={"Authorization": f"Bearer {secret}"})
     for method, path in routes(UNKNOWN):
         call(client, method, path)
     call(Client(headers={"Authorization": f"Bearer {WRONG}"}), "GET", "/tasks")
     row = str(ApiToken.objects.values().get())
     for text in (row, caplog.text):
-        assert secret[tokens.SHOWN_CHARACTERS :] not in text
+        assert secret[api_tokens.SHOWN_CHARACTERS :] not in text
         assert WRONG not in text
 
 
@@ -373,7 +374,7 @@ def test_nothing_of_the_secret_is_stored(make: Any, caplog: pytest.LogCaptureFix
 def test_a_token_over_its_rate_gets_429(make: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, rate_limit_per_minute=30)
     now = time.time()
-    monkeypatch.setattr(rates.time, "time", lambda: now)
+    monkeypatch.setattr(rate_limit.time, "time", lambda: now)
     client, other = make("ann"), make("bob")
     assert [client.get("/queues").status_code for _ in range(31)] == [200] * 30 + [429]
     response = client.post("/tasks", {"name": "upload"}, content_type="application/json")
@@ -381,7 +382,7 @@ def test_a_token_over_its_rate_gets_429(make: Any, settings: Any, monkeypatch: p
     assert response["Retry-After"] == "2"
     assert other.get("/queues").status_code == 200
     assert Client().get("/health/live").status_code == 200
-    monkeypatch.setattr(rates.time, "time", lambda: now + 2.01)
+    monkeypatch.setattr(rate_limit.time, "time", lambda: now + 2.01)
     assert [client.get("/queues").status_code for _ in range(2)] == [200, 429]
 
 
@@ -428,7 +429,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 def test_the_command_makes_lists_and_revokes(capsys: pytest.CaptureFixture[str]) -> None:
     made = run(capsys, "create", "ann", "--scope", "read", "--expires-in", "30d", "--note", "CI", "--json")
-    assert made["token"].startswith(tokens.PREFIX)
+    assert made["token"].startswith(api_tokens.PREFIX)
     assert len(made["token"]) == 46
     assert (made["owner"], made["scope"], made["state"], made["note"]) == ("ann", "read", "valid", "CI")
     (listed,) = run(capsys, "list", "--json")
@@ -436,7 +437,7 @@ def test_the_command_makes_lists_and_revokes(capsys: pytest.CaptureFixture[str])
     client = Client(headers={"Authorization": f"Bearer {made['token']}"})
     assert client.get("/queues").status_code == 200
     assert run(capsys, "revoke", str(made["id"]), "--json")["state"] == "revoked"
-    tokens.known.forget()
+    api_tokens.known.forget()
     assert client.get("/queues").status_code == 401
     with pytest.raises(CommandError, match="no token with id 999"):
         call_command("token", "revoke", "999")

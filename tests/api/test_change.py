@@ -7,9 +7,10 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from tasks_app import audit, queue
+from tasks_app.auth import audit_log
+from tasks_app.queues import enqueue
 from tests.api.conftest import Post, assert_problem, wrong_fields
-from tests.redis_commands import watched_commands
+from tests.support.redis_commands import watched_commands
 
 pytestmark = pytest.mark.django_db
 End = Callable[..., None]
@@ -32,9 +33,9 @@ def test_a_waiting_task_is_canceled_at_once_and_again(client: Client, post: Post
 def test_a_running_task_is_stopping(client: Client, post: Post, task_id: str) -> None:
     from uuid import UUID
 
-    from tasks_app import checkpoints
+    from tasks_app.checkpoints import claims
 
-    assert isinstance(checkpoints.claim(task_id=UUID(task_id), worker="w"), checkpoints.Claim)
+    assert isinstance(claims.claim(task_id=UUID(task_id), worker="w"), claims.Claim)
     response = post(f"/tasks/{task_id}/cancel")
     assert (response.status_code, response.json()["status"]) == (202, "started")
 
@@ -173,7 +174,7 @@ def test_health(client: Client, settings: Any, tmp_path: Any) -> None:
 def test_a_pause_that_loses_a_deadlock_is_carried_out_all_the_same(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two first pauses of a queue at once make one for each other; the database asks for another try."""
     met: list[int] = []
-    record = audit.record
+    record = audit_log.record
 
     def lose_once(**values: Any) -> None:
         if not met:
@@ -181,14 +182,14 @@ def test_a_pause_that_loses_a_deadlock_is_carried_out_all_the_same(post: Post, m
             raise OperationalError(1213, "Deadlock found when trying to get lock; try restarting transaction")
         record(**values)
 
-    monkeypatch.setattr(audit, "record", lose_once)
+    monkeypatch.setattr(audit_log, "record", lose_once)
     assert post("/queues/low/pause", {}).status_code == 200
     assert met
 
 
 def test_a_suspension_by_rq_is_told_beside_the_pauses(client: Client, post: Post) -> None:
     assert [each["suspended"] for each in client.get("/queues").json()["queues"]] == [False, False]
-    queue.write_suspension(suspended=True)
+    enqueue.write_suspension(suspended=True)
     assert [each["suspended"] for each in client.get("/queues").json()["queues"]] == [True, True]
     resumed = post("/queues/low/resume")
     assert (resumed.json()["pausedAt"], resumed.json()["suspended"]) == (None, True)

@@ -8,9 +8,9 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from rest_framework import exceptions
 
-from longtasks.middleware import KNOWN_HOSTS, HostAndLengthMiddleware
-from tasks_app.api import errors
-from tasks_app.api.lean import LeanViewSet
+from longtasks.http.page_middleware import KNOWN_HOSTS, HostAndLengthMiddleware
+from tasks_app.api import problem_details
+from tasks_app.api.base_viewset import LeanViewSet
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
 NAME = {"name": "upload"}
@@ -214,10 +214,10 @@ def test_a_failing_view_shows_no_trace(caplog: pytest.LogCaptureFixture) -> None
 def test_djangos_own_handlers_answer_problems() -> None:
     request = RequestFactory().get("/")
     answers = [
-        errors.handler400(request),
-        errors.handler403(request),
-        errors.handler404(request),
-        errors.handler500(request),
+        problem_details.handler400(request),
+        problem_details.handler403(request),
+        problem_details.handler404(request),
+        problem_details.handler500(request),
     ]
     assert [answer.status_code for answer in answers] == [400, 403, 404, 500]
     assert {answer["Content-Type"] for answer in answers} == {"application/problem+json"}
@@ -247,7 +247,7 @@ def test_hosts_are_not_remembered_without_end(rf: RequestFactory) -> None:
     ],
 )
 def test_drfs_refusals_are_problems(exception: Exception, status: int, header: tuple[str, str] | None) -> None:
-    response = errors.problem_response(exception, {})
+    response = problem_details.problem_response(exception, {})
     assert (response.status_code, response["Content-Type"]) == (status, "application/problem+json")
     if header:
         assert response[header[0]] == header[1]

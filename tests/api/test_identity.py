@@ -16,8 +16,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 
-from tasks_app import audit, tokens
-from tasks_app.api import stream_app
+from tasks_app.api.stream import asgi_app
+from tasks_app.auth import api_tokens, audit_log
 from tasks_app.models import ApiToken, AuditEntry, QueueState, SetAsideItem, TaskRecord
 from tests.api.conftest import assert_problem
 
@@ -41,16 +41,16 @@ LIST, AUDIT, TOKENS = (f"/admin/tasks_app/{name}/" for name in ("taskrecord", "a
 
 def make_token(owner: str, *, scope: str = "write", note: str = "") -> str:
     """A token whose owner nothing has checked: as those that an older version made."""
-    secret = f"{tokens.PREFIX}{owner.encode().hex()}{scope}{note}"
+    secret = f"{api_tokens.PREFIX}{owner.encode().hex()}{scope}{note}"
     ApiToken.objects.create(
         owner=owner,
         scope=scope,
         note=note,
-        digest=tokens.digest_of(secret),
+        digest=api_tokens.digest_of(secret),
         prefix=secret[:10],
         created_at=datetime.now(UTC),
     )
-    tokens.known.forget()
+    api_tokens.known.forget()
     return secret
 
 
@@ -89,7 +89,7 @@ class Somebody:
 def _closed(settings: Any) -> Generator[None, None, None]:
     settings.API_OPEN = False
     yield
-    tokens.known.forget()
+    api_tokens.known.forget()
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def ids_in(response: Any, people: tuple[Somebody, Somebody]) -> set[str]:
 def test_no_endpoint_or_page_takes_one_for_the_other(
     both: tuple[Somebody, Somebody], administrator: Client, monkeypatch: pytest.MonkeyPatch, mirror: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(stream_app, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(asgi_app, "HEARTBEAT_SECONDS", 0.02)
     for one, other in (both, both[::-1]):
         # Lists, with each filter, and by pages.
         for query in ({}, {"status": "queued"}, {"name": "upload"}, {"priority": "low"}):
@@ -144,7 +144,7 @@ def test_no_endpoint_or_page_takes_one_for_the_other(
         assert {task_id for each in both for task_id in each.ids if task_id in body} == one.ids
         # The admin's list and audit, and the command line.
         assert ids_in(administrator.get(LIST, {"owner": one.owner}), both) == one.ids
-        audited = audit.list_page(actor=one.owner).entries
+        audited = audit_log.list_page(actor=one.owner).entries
         assert {str(entry.task_id) for entry in audited} == one.ids
         assert {entry.actor for entry in audited} == {one.owner}
         assert ids_in(administrator.get(AUDIT, {"actor": one.owner}), both) == one.ids
@@ -160,7 +160,7 @@ def test_what_one_did_is_not_the_others(mirror: Callable[[], None], administrato
     for one in people:
         assert one.ask("POST", f"/tasks/{one.task_id}/cancel").status_code == 200
     for one in people:
-        entries = audit.list_page(actor=one.owner, action="cancel").entries
+        entries = audit_log.list_page(actor=one.owner, action="cancel").entries
         assert [str(entry.task_id) for entry in entries] == [one.task_id]
         shown = administrator.get(AUDIT, {"actor": one.owner, "action": "cancel"}).content.decode()
         assert [each.owner for each in people if each.task_id in shown] == [one.owner]
@@ -170,7 +170,7 @@ def test_a_revoked_token_is_nobody_elses() -> None:
     clients = {owner: Client(headers={"Authorization": f"Bearer {make_token(owner)}"}) for owner in (ANA, "Ana")}
     [token] = ApiToken.objects.filter(owner=ANA)
     call_command("token", "revoke", str(token.pk), stdout=io.StringIO())
-    tokens.known.forget()
+    api_tokens.known.forget()
     assert {owner: client.get("/tasks").status_code for owner, client in clients.items()} == {ANA: 401, "Ana": 200}
 
 
@@ -226,7 +226,7 @@ def read_stream(path: str, headers: dict[str, str]) -> tuple[int, str]:
     """What a watcher gets until all that was missed is told."""
 
     async def read() -> tuple[int, str]:
-        application = stream_app.StreamApplication()
+        application = asgi_app.StreamApplication()
         told, sent = asyncio.Event(), []
 
         async def receive() -> MutableMapping[str, Any]:
@@ -283,7 +283,7 @@ def test_a_name_that_looks_like_another_gets_no_token(owner: str, administrator:
     form = {"owner": owner, "scope": "write", "note": "", "expires_at_0": "", "expires_at_1": ""}
     assert administrator.post(f"{TOKENS}add/", form).status_code == 200  # the form again, with its error
     with pytest.raises(ValueError, match="owner"):
-        tokens.create_token(owner=owner, scope="read")
+        api_tokens.create_token(owner=owner, scope="read")
     assert not ApiToken.objects.exists()
 
 

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from tasks_app import events, queue
-from tasks_app.api import waiting
+from tasks_app.api import waiting_for_end
+from tasks_app.queues import enqueue, snapshot_stream
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +83,7 @@ def test_waiting_answers_as_soon_as_the_task_ends(
         if len(pauses) == 3:
             end(task_id, "finished")
 
-    monkeypatch.setattr(waiting, "time", _Clock(end_in_the_third_pause))
+    monkeypatch.setattr(waiting_for_end, "time", _Clock(end_in_the_third_pause))
     response = client.get(f"/tasks/{task_id}?wait=20")
     assert response.json()["status"] == "finished"
     assert len(pauses) == 3
@@ -106,7 +106,7 @@ class _Clock:
 
 def test_waiting_ends_after_its_time(client: Client, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = _Clock(lambda _: None)
-    monkeypatch.setattr(waiting, "time", clock)
+    monkeypatch.setattr(waiting_for_end, "time", clock)
     response = client.get(f"/tasks/{start()}?wait=20")
     assert (response.status_code, response.json()["status"], response["Retry-After"]) == (200, "queued", "1")
     assert 19.9 < clock.monotonic() < 20.1
@@ -133,7 +133,7 @@ def test_a_wrong_wait_is_400(client: Client, start: Any, query: str) -> None:
 
 
 def test_who_finds_no_place_to_wait_is_answered_at_once(client: Client, start: Any) -> None:
-    places = [waiting._places.acquire(blocking=False) for _ in range(waiting.WAITERS)]
+    places = [waiting_for_end._places.acquire(blocking=False) for _ in range(waiting_for_end.WAITERS)]
     try:
         assert all(places)
         answered = threading.Event()
@@ -144,7 +144,7 @@ def test_who_finds_no_place_to_wait_is_answered_at_once(client: Client, start: A
         assert time.monotonic() - begun < 10
     finally:
         for _ in places:
-            waiting._places.release()
+            waiting_for_end._places.release()
 
 
 def test_the_list_shows_the_newest_first_and_pages(client: Client, start: Any, mirror: Callable[[], None]) -> None:
@@ -219,11 +219,11 @@ def test_a_shard_is_answered_as_a_missing_task(client: Client, start: Any, statu
     def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         raise OperationalError(2006, "Server has gone away")
 
-    whole = queue.get_snapshot(start())
+    whole = enqueue.get_snapshot(start())
     assert whole is not None
     shard = str(uuid.uuid4())
     planted = dataclasses.replace(whole, id=shard, parent=whole.id, status=status)
-    queue.get_connection().hset(queue.job_key(shard), "s", events.encode(planted))
+    enqueue.get_connection().hset(enqueue.job_key(shard), "s", snapshot_stream.encode(planted))
     assert_problem(client.get(f"/tasks/{shard}"), 404)
     if connection.vendor == "mysql":
         with connection.execute_wrapper(refuse):
@@ -245,7 +245,7 @@ def test_without_the_database_what_redis_does_not_know_is_503(client: Client, st
         pytest.skip("the error numbers are MySQL's")
     with connection.execute_wrapper(refuse):
         known = client.get(f"/tasks/{task_id}")
-        queue.get_connection().delete(queue.job_key(task_id))
+        enqueue.get_connection().delete(enqueue.job_key(task_id))
         response = client.get(f"/tasks/{task_id}")
     assert (known.status_code, known["Longtasks-Source"]) == (200, "redis")
     assert_problem(response, 503)

@@ -11,10 +11,10 @@ import pytest
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from tasks_app.api.answers import ProgressSerializer, TaskSerializer, started_data, task_data
-from tasks_app.api.serializers import NewTaskSerializer, read_new_task
-from tasks_app.api.strict import StrictReader, get_reader
-from tasks_app.events import Snapshot
+from tasks_app.api.request_serializers import NewTaskSerializer, read_new_task
+from tasks_app.api.response_serializers import ProgressSerializer, TaskSerializer, started_data, task_data
+from tasks_app.api.strict_validation import StrictReader, get_reader
+from tasks_app.queues.snapshot_stream import Snapshot
 
 
 @pytest.fixture(autouse=True)

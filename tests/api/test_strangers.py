@@ -11,15 +11,17 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from longtasks.behind_proxy import take_from_proxy
-from tasks_app import machine_numbers, peers, rates, tokens
+from longtasks.http.behind_proxy import take_from_proxy
 from tasks_app.api import early_refusal
+from tasks_app.auth import api_tokens
+from tasks_app.http import peers
 from tasks_app.models import ApiToken
+from tasks_app.resilience import machine_numbers, rate_limit
 from tests.api.conftest import assert_problem
 
 pytestmark = pytest.mark.django_db
 LIMIT = 5
-WRONG = {"Authorization": f"Bearer {tokens.PREFIX}{'A' * 43}"}
+WRONG = {"Authorization": f"Bearer {api_tokens.PREFIX}{'A' * 43}"}
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +29,12 @@ def _limited(settings: Any) -> Generator[None, None, None]:
     settings.API_OPEN = False
     settings.LONGTASKS = replace(settings.LONGTASKS, rate_limit_per_address=LIMIT)
     machine_numbers.clear()
-    tokens.known.forget()
+    api_tokens.known.forget()
     peers._trusted.cache_clear()
     yield
     peers._trusted.cache_clear()
     for thread in threading.enumerate():
-        if thread.name == tokens.NOTING_THREAD:
+        if thread.name == api_tokens.NOTING_THREAD:
             thread.join()
 
 
@@ -41,8 +43,8 @@ def still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Time stands still; `still(2)`: two seconds later."""
     moved = [0.0]
     began, began_monotonic = time.time(), time.monotonic()
-    monkeypatch.setattr(rates.time, "time", lambda: began + moved[0])
-    monkeypatch.setattr(rates.time, "monotonic", lambda: began_monotonic + moved[0])
+    monkeypatch.setattr(rate_limit.time, "time", lambda: began + moved[0])
+    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: began_monotonic + moved[0])
 
     def move(seconds: float) -> None:
         moved[0] += seconds
@@ -51,7 +53,7 @@ def still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def make_token(owner: str = "ann") -> dict[str, str]:
-    return {"Authorization": f"Bearer {tokens.create_token(owner=owner, scope='write')[1]}"}
+    return {"Authorization": f"Bearer {api_tokens.create_token(owner=owner, scope='write')[1]}"}
 
 
 def get(headers: dict[str, str], address: str = "198.51.100.7", path: str = "/queues", **more: str) -> Any:
@@ -64,7 +66,7 @@ def statuses(count: int, *arguments: Any, **options: Any) -> list[int]:
 
 def revoked() -> dict[str, str]:
     header = make_token()
-    tokens.revoke_token(token_id=ApiToken.objects.latest("pk").pk)
+    api_tokens.revoke_token(token_id=ApiToken.objects.latest("pk").pk)
     return header
 
 
@@ -134,7 +136,7 @@ def test_a_flood_costs_the_machine_one_look_a_second(still: Any) -> None:
 
 
 def test_the_threads_of_a_process_that_begins_wait_for_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, threads = tokens.KnownTokens(), 5
+    known, threads = api_tokens.KnownTokens(), 5
     asked: list[int] = []
     all_ask = threading.Event()
 
@@ -171,7 +173,7 @@ def test_the_threads_of_a_process_that_begins_wait_for_one_reading(monkeypatch: 
 
 def test_processes_share_their_looks_and_what_they_find(still: Any, db: None) -> None:
     """Each KnownTokens is what one process has in memory."""
-    processes = [tokens.KnownTokens() for _ in range(3)]
+    processes = [api_tokens.KnownTokens() for _ in range(3)]
     make_token("first")
     for process in processes:
         process.find("lt_x")
@@ -183,7 +185,7 @@ def test_processes_share_their_looks_and_what_they_find(still: Any, db: None) ->
                     assert process.find(f"lt_{number}") is None
             still(1.01)
     assert len(queries.captured_queries) == 5
-    _, secret = tokens.create_token(owner="ann", scope="read")
+    _, secret = api_tokens.create_token(owner="ann", scope="read")
     processes[0].find("lt_x")  # it has taken this second's look
     for process in processes:
         assert process.find(secret) is not None
@@ -416,13 +418,13 @@ def test_a_proxy_that_is_not_trusted_is_named_once(caplog: pytest.LogCaptureFixt
 
 def test_nobody_outside_can_tell_who_shares_a_bucket(settings: Any) -> None:
     def bucket() -> int:
-        rates._key.cache_clear()
-        return rates.address_bucket(b"\xc6\x33\x64\x07")
+        rate_limit._key.cache_clear()
+        return rate_limit.address_bucket(b"\xc6\x33\x64\x07")
 
     first = bucket()
     settings.SECRET_KEY = "another"
     assert bucket() != first
-    rates._key.cache_clear()
+    rate_limit._key.cache_clear()
     assert machine_numbers.ADDRESS_BUCKETS <= first < machine_numbers.LOGIN_BUCKETS
 
 
@@ -434,6 +436,6 @@ def test_a_full_disk_leaves_buckets_in_memory(monkeypatch: pytest.MonkeyPatch) -
     machine_numbers._open.cache_clear()
     try:
         assert machine_numbers._open()[1] is None
-        assert [bool(rates.take(3, per_minute=2)) for _ in range(3)] == [False, False, True]
+        assert [bool(rate_limit.take(3, per_minute=2)) for _ in range(3)] == [False, False, True]
     finally:
         machine_numbers._open.cache_clear()

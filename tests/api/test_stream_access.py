@@ -13,11 +13,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
-from tasks_app import stream_tickets, tokens
-from tasks_app.api.access import Unauthorized
-from tasks_app.api.stream_access import TokenInAddress, Viewer, identify_viewer, read_stream_query
-from tasks_app.api.stream_places import PLACES, PLACES_OF_ONE, AllPlacesTaken, Places
-from tasks_app.origins import comes_from_elsewhere
+from tasks_app.api.authentication import Unauthorized
+from tasks_app.api.stream.access import TokenInAddress, Viewer, identify_viewer, read_stream_query
+from tasks_app.api.stream.open_streams import PLACES, PLACES_OF_ONE, AllPlacesTaken, Places
+from tasks_app.auth import api_tokens, stream_tickets
+from tasks_app.http.origins import comes_from_elsewhere
 from tests.api.conftest import assert_problem, wrong_fields
 
 pytestmark = pytest.mark.django_db
@@ -28,10 +28,10 @@ HOST = "longtasks.example"
 @pytest.fixture(autouse=True)
 def _closed(settings: Any, db: None) -> Generator[None, None, None]:
     settings.API_OPEN = False
-    tokens.known.forget()
+    api_tokens.known.forget()
     yield
     for thread in threading.enumerate():
-        if thread.name == tokens.NOTING_THREAD:
+        if thread.name == api_tokens.NOTING_THREAD:
             thread.join()
 
 
@@ -55,8 +55,8 @@ def ada() -> Person:
 
 
 def make_token(owner: str, scope: str = "read", **options: Any) -> tuple[int, Client]:
-    token, secret = tokens.create_token(owner=owner, scope=scope, **options)
-    tokens.known.forget()
+    token, secret = api_tokens.create_token(owner=owner, scope=scope, **options)
+    api_tokens.known.forget()
     return token.pk, Client(headers={"Authorization": f"Bearer {secret}"})
 
 
@@ -277,8 +277,8 @@ def test_a_ticket_ends_with_its_token() -> None:
     token_id, ann = make_token("ann")
     viewer = redeem(ask(ann).json()["ticket"])
     late = ask(ann).json()["ticket"]
-    tokens.revoke_token(token_id=token_id)
-    tokens.known.forget()
+    api_tokens.revoke_token(token_id=token_id)
+    api_tokens.known.forget()
     assert not viewer.may_still()
     with pytest.raises(Unauthorized):
         redeem(late)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from tests.servers import MariaDB, RedisServer
+from tests.support.servers import MariaDB, RedisServer
 
 BOUND_MS: Final = 100
 PAGES: Final = 6
@@ -127,7 +127,7 @@ def run(records: int, database: Kept) -> int:
     from django.db import connection
     from django.test import Client
 
-    from tasks_app import tokens
+    from tasks_app.auth import api_tokens
     from tasks_app.models import TaskRecord
     from tests.benchmarks.many_tasks import fill
 
@@ -147,7 +147,7 @@ def run(records: int, database: Kept) -> int:
         "middle_minute": f"{middle:%Y-%m-%dT%H:%M}",
     }
     headers = {
-        owner: {"Authorization": f"Bearer {tokens.create_token(owner=owner or 'root', scope=scope)[1]}"}
+        owner: {"Authorization": f"Bearer {api_tokens.create_token(owner=owner or 'root', scope=scope)[1]}"}
         for owner, scope in (("", "admin"), ("ann", "read"), ("dora", "read"), ("eve", "read"))
     }
     client, operator = Client(), Client()

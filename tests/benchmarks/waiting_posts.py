@@ -28,8 +28,8 @@ from tests.benchmarks.good_clients import (
     compose,
     p99,
 )
-from tests.servers import create_servers
-from tests.stack import ProcfileStack
+from tests.support.servers import create_servers
+from tests.support.stack import ProcfileStack
 
 WAIT_SECONDS: Final = 60
 

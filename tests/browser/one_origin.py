@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from longtasks import child_process
-from longtasks.stack import free_port
-from tests.servers import ServerError
-from tests.stack import ProcfileStack
+from longtasks.local_stack import child_process
+from longtasks.local_stack.supervisor import free_port
+from tests.support.servers import ServerError
+from tests.support.stack import ProcfileStack
 
 PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 

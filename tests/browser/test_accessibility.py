@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.conftest import MakeVisit
 from tests.browser.dashboard import LIST
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 PAGES = (

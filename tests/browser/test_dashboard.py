@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import MakeVisit
 from tests.browser.dashboard import LIST
 from tests.conftest import MakeStack
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 
 def start_from_form(page: Page, *, records: int, description: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 
 def open_front(browser: Any, stack: ProcfileStack, **options: Any) -> Any:

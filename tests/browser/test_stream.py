@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from longtasks.stack import PROJECT_DIR
+from longtasks.local_stack.supervisor import PROJECT_DIR
 from tests.browser.dashboard import PASSWORD
 from tests.browser.one_origin import join_origins
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 DEADLINE_SECONDS = 60
 # Resolves to the statuses that were told, and "refused" where the browser gives the stream up.
@@ -38,7 +38,7 @@ window.EventSource = class extends EventSource { constructor(...args) { super(..
 """
 MAKE_CALLERS = f"""
 from django.contrib.auth.models import Permission, User
-from tasks_app.tokens import create_token
+from tasks_app.auth.api_tokens import create_token
 
 ada = User.objects.create_user("ada", password={PASSWORD!r}, is_staff=True)
 ada.user_permissions.add(Permission.objects.get(codename="view_taskrecord"))

@@ -13,11 +13,11 @@ from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
-from catalog.ids import reserve_ids
+from catalog.id_blocks import reserve_ids
 from catalog.models import MODELS
-from catalog.writing import Slice, write_with_orm
-from longtasks.stack import PROJECT_DIR
-from tests.servers import Database, RedisServer
+from catalog.row_writer import Slice, write_with_orm
+from longtasks.local_stack.supervisor import PROJECT_DIR
+from tests.support.servers import Database, RedisServer
 
 Rows = dict[str, list[tuple[Any, ...]]]
 

@@ -6,9 +6,9 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from catalog.ids import FIRST_ID
+from catalog.id_blocks import FIRST_ID
 from catalog.models import MODELS, OrderItem, User
-from catalog.test_context import CONTEXT_ID
+from catalog.sample_rows import CONTEXT_ID
 from tests.catalog.conftest import read_rows
 
 pytestmark = pytest.mark.django_db

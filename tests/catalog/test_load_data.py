@@ -8,20 +8,20 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Model
 
-from catalog import writing
+from catalog import row_writer
 from catalog.fake_data import Row
-from catalog.ids import reserve_ids
+from catalog.id_blocks import reserve_ids
 from catalog.load_data import LoadDataRefused, load_rows
 from catalog.models import MODELS, User
-from catalog.writing import Slice, write_records, write_with_load_data, write_with_orm
+from catalog.row_writer import Slice, write_records, write_with_load_data, write_with_orm
 from tests.catalog.conftest import read_rows
 from tests.conftest import MakeStack
-from tests.servers import Database, RedisServer
+from tests.support.servers import Database, RedisServer
 
 
 @pytest.mark.usefixtures("bulk_writer")
 def test_rows_equal_the_orm_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "LOAD_RECORDS", 700)  # so that slices are cut and pooled
+    monkeypatch.setattr(row_writer, "LOAD_RECORDS", 700)  # so that slices are cut and pooled
     tasks = [uuid.uuid4() for _ in range(5)]
     slices = [Slice(task_id, reserve_ids(count=500), 3, 500) for task_id in tasks]
     with transaction.atomic():
@@ -118,12 +118,12 @@ def test_a_client_that_refuses_is_no_other_case(caplog: pytest.LogCaptureFixture
 def test_a_server_that_refuses_from_one_statement_to_the_next(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "load_rows", load_or_refuse_products)
+    monkeypatch.setattr(row_writer, "load_rows", load_or_refuse_products)
     check_fallback(caplog)
 
 
 def check_fallback(caplog: pytest.LogCaptureFixture) -> None:
-    writing._warn_of_refusal.cache_clear()
+    row_writer._warn_of_refusal.cache_clear()
     task_id = uuid.uuid4()
     slices = [Slice(task_id, reserve_ids(count=50), 0, 50)]
     with transaction.atomic():

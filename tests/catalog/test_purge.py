@@ -8,9 +8,9 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from catalog.models import MODELS
-from catalog.test_context import CONTEXT_ID
-from tasks_app.task_params import encode_params
+from catalog.sample_rows import CONTEXT_ID
 from tasks_app.task_types import Chunk, ChunkResult, get_task_type
+from tasks_app.task_types.task_params import encode_params
 from tests.catalog.conftest import read_rows, upload
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,8 @@ from django.db import connection
 from catalog import sql_scripts
 from catalog.models import MODELS
 from settings.env import ROOT
-from tests.servers import IS_EMBEDDED, Database, MariaDB
-from tests.stack import TABLES, ProcfileStack
+from tests.support.servers import IS_EMBEDDED, Database, MariaDB
+from tests.support.stack import TABLES, ProcfileStack
 
 on_mariadb = pytest.mark.skipif(IS_EMBEDDED, reason="the scripts are SQL for MariaDB")
 LIMITED = "byhand"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from settings.env import ROOT
-from tests.servers import MariaDB
+from tests.support.servers import MariaDB
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos.odd_mix import SHARE, Odd, draw_odd
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 REQUEST_SECONDS = 4.0
 PAUSE_SECONDS = 0.25

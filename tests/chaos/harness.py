@@ -18,15 +18,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from longtasks.child_process import wait_until
+from longtasks.local_stack.child_process import wait_until
 from tests.chaos.clients import Accepted, Clients, Ledger
 from tests.chaos.faults import FAULTS, Fault, list_workers
 from tests.chaos.odd_mix import DEADLOCK_TABLE_ROWS
 from tests.chaos.oracle import Oracle
 from tests.chaos.report import Report
 from tests.hostile.world import make_tables
-from tests.servers import MariaDB, RedisServer
-from tests.stack import ProcfileStack
+from tests.support.servers import MariaDB, RedisServer
+from tests.support.stack import ProcfileStack
 
 END_SECONDS = 240.0  # within which everything accepted must have ended after a fault
 KNOWN_SECONDS = 15.0  # after which the mirror has heard of everything that it ever will

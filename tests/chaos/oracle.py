@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.chaos.clients import Accepted
 from tests.chaos.odd_mix import DEATH_WORDS
-from tests.stack import ENDED, TABLES, ProcfileStack
+from tests.support.stack import ENDED, TABLES, ProcfileStack
 
 SLICE = 200
 

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 
 from catalog.models import OrderItem, User
+from catalog.row_writer import Slice, write_with_orm
 from catalog.task_types import UploadTask
-from catalog.writing import Slice, write_with_orm
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tests.chaos.clients import Accepted
 from tests.chaos.odd_mix import DEATH_WORDS, KINDS

@@ -17,15 +17,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from longtasks import child_process
-from longtasks.stack import PROJECT_DIR, process_environment
+from longtasks.local_stack import child_process
+from longtasks.local_stack.supervisor import PROJECT_DIR, process_environment
 from tests.cluster import network
 from tests.cluster.cluster import LOAD, Cluster, ClusterError
 from tests.cluster.faults import Fault, broken, hold, list_faults
 from tests.cluster.nodes import list_missing
 from tests.cluster.oracle import Verdict, judge, read_lines
 from tests.cluster.report import write_report
-from tests.servers import ServerError
+from tests.support.servers import ServerError
 
 WHOLE_SECONDS = 150
 END_SECONDS = 400

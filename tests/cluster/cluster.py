@@ -20,11 +20,11 @@ from typing import Any
 
 import redis
 
-from longtasks import child_process
-from longtasks.stack import PROJECT_DIR, process_environment, procfile_command, read_procfile
+from longtasks.local_stack import child_process
+from longtasks.local_stack.supervisor import PROJECT_DIR, process_environment, procfile_command, read_procfile
 from tests.cluster.network import Network
 from tests.cluster.nodes import DATABASE, MASTER, PASSWORD, USER, Balancer, GaleraNode, RedisNode, SentinelNode
-from tests.servers import Server
+from tests.support.servers import Server
 
 WEB = ("web1", "web2")
 WORKERS = ("worker1", "worker2", "worker3")

@@ -12,7 +12,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
-from longtasks import child_process
+from longtasks.local_stack import child_process
 
 PREFIX = "ltc-"
 SWITCH = f"{PREFIX}switch"

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from tests.cluster.network import Network
-from tests.servers import Server, ServerError, _find
+from tests.support.servers import Server, ServerError, _find
 
 PASSWORD = "cluster-test"
 MASTER = "longtasks"

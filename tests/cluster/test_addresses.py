@@ -26,7 +26,7 @@ def redis_settings(*, url: str = "", sentinels: tuple[str, ...] = ()) -> dict:
 
 def test_several_hosts_are_a_choice() -> None:
     config = database("mysql://user:p%40ss@one:3307,two,[fd00::1]:3308/longtasks?read_timeout=5")
-    assert config["ENGINE"] == "longtasks.mysql_hosts"
+    assert config["ENGINE"] == "longtasks.mysql_failover"
     assert config["OPTIONS"]["hosts"] == [("one", 3307), ("two", 3306), ("fd00::1", 3308)]
     assert config["OPTIONS"]["takes_writes"] is True
     assert config["OPTIONS"]["read_timeout"] == 5

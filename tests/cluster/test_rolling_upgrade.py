@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from longtasks.stack import PROJECT_DIR, free_port
-from tests.servers import IS_EMBEDDED
-from tests.stack import TABLES, ProcfileStack
+from longtasks.local_stack.supervisor import PROJECT_DIR, free_port
+from tests.support.servers import IS_EMBEDDED
+from tests.support.stack import TABLES, ProcfileStack
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(IS_EMBEDDED, reason="one host, one version")]
 PARTS = ("settings", "longtasks", "tasks_app", "catalog")
@@ -41,7 +41,7 @@ def new_version(tmp_path: Path) -> Path:
         shutil.copy(PROJECT_DIR / file, tree)
     models = tree / "tasks_app/models/tasks.py"
     models.write_text(models.read_text() + PLANTED_FIELD)
-    events = tree / "tasks_app/events.py"
+    events = tree / "tasks_app/queues/snapshot_stream.py"
     old_line = '    trace: str = ""'
     text = events.read_text()
     assert old_line in text

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from longtasks.stack import PROJECT_DIR, free_port
-from tests.servers import IS_EMBEDDED, MariaDB, RedisServer
+from longtasks.local_stack.supervisor import PROJECT_DIR, free_port
+from tests.support.servers import IS_EMBEDDED, MariaDB, RedisServer
 
 pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="the embedded stack has no network")
 ASK = """

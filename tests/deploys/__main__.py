@@ -13,8 +13,8 @@ import signal
 import sys
 
 from tests.deploys.rolling import ROLES, Outcome, deploy, to_table
-from tests.servers import MariaDB, RedisServer
-from tests.stack import ProcfileStack
+from tests.support.servers import MariaDB, RedisServer
+from tests.support.stack import ProcfileStack
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.chaos.oracle import Oracle, Verdict
 from tests.deploys.load import OpenLoad, Sent
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 ROLES = ("web", "worker", "mirror")
 CALM_SECONDS = 2.0  # of load before, between and after

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from settings.env import ROOT
-from tests.servers import Database, MariaDB
-from tests.stack import ProcfileStack
+from tests.support.servers import Database, MariaDB
+from tests.support.stack import ProcfileStack
 
 TEXT = (ROOT / "docs" / "original-steps.md").read_text(encoding="utf-8")
 SEED = (

@@ -10,14 +10,17 @@ from typing import Any, ClassVar
 import pytest
 from django.db import connection, connections, transaction
 
-from tasks_app import checkpoints, chunk_guard, parked, queue, task_types
-from tasks_app.checkpoints import Claim, Refusal
-from tasks_app.chunk_guard import ChunkGuard, TaskCodeFailed
-from tasks_app.lease_keeper import LeaseKeeper
+from tasks_app import task_types
+from tasks_app.checkpoints import claims
+from tasks_app.checkpoints.claims import Claim, Refusal
+from tasks_app.engine import chunk_guard
+from tasks_app.engine.chunk_guard import ChunkGuard, TaskCodeFailed
+from tasks_app.engine.lease_keeper import LeaseKeeper
+from tasks_app.queues import enqueue, parked_tasks
 from tasks_app.task_types import Chunk, ChunkResult, register, unregister
-from tests.engine.conftest import Worker, checkpoint, job, positions, start
-from tests.engine.task_types import RecordsTask, insert_users
-from tests.servers import IS_EMBEDDED
+from tests.support.engine import Worker, checkpoint, job, positions, start
+from tests.support.servers import IS_EMBEDDED
+from tests.support.task_types import RecordsTask, insert_users
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no such statement")
 
@@ -95,7 +98,7 @@ def test_a_small_task_of_a_type_that_is_gone_ends_no_worker() -> None:
         Worker().run()
     finally:
         task_types._registry["edgy_small"] = EdgySmallTask()
-    assert parked.list_parked_ids(queue.get_connection()) == [task_id]
+    assert parked_tasks.list_parked_ids(enqueue.get_connection()) == [task_id]
     assert checkpoint(other).outcome == "finished"
 
 
@@ -166,12 +169,12 @@ def test_less_plain_ways_to_commit_are_refused(statement: str, acts: Any) -> Non
 
 def test_a_claim_that_was_let_go_is_not_renewed() -> None:
     task_id = uuid.UUID(start("edgy", records=5))
-    held = checkpoints.claim(task_id=task_id, worker="w1")
+    held = claims.claim(task_id=task_id, worker="w1")
     assert isinstance(held, Claim)
-    assert checkpoints.renew(held)
-    checkpoints.release(held)
-    assert not checkpoints.renew(held)
-    assert not isinstance(checkpoints.claim(task_id=task_id, worker="w2"), Refusal)
+    assert claims.renew(held)
+    claims.release(held)
+    assert not claims.renew(held)
+    assert not isinstance(claims.claim(task_id=task_id, worker="w2"), Refusal)
 
 
 @mysql_only
@@ -183,7 +186,7 @@ def test_a_split_that_the_database_refuses_obeys_a_cancel(longtasks: Callable[..
     def refuse() -> None:
         calls.append(1)
         if len(calls) == 3:
-            checkpoints.request_cancel(task_id=uuid.UUID(task_id))
+            claims.request_cancel(task_id=uuid.UUID(task_id))
         execute("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1999, MESSAGE_TEXT = 'as if'")
 
     acts["split"] = refuse
@@ -204,7 +207,7 @@ def test_a_split_may_take_longer_than_a_lease(longtasks: Callable[..., None], ac
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
             time.sleep(0.05)
-        run_out.extend(checkpoints.list_run_out(limit=5))
+        run_out.extend(claims.list_run_out(limit=5))
 
     acts["split"] = dawdle
     try:

@@ -23,11 +23,11 @@ import pytest
 from django.db import connection, connections, transaction
 from django.utils import timezone, translation
 
-from longtasks import child_process
-from tasks_app import descendants, process_settings
-from tasks_app.leftovers import ProcessState
-from tests.engine import litter_types
-from tests.engine.conftest import Worker, checkpoint, start, waiting
+from longtasks.local_stack import child_process
+from tasks_app.engine import descendants, process_settings
+from tasks_app.engine.leftovers import ProcessState
+from tests.support import litter_types
+from tests.support.engine import Worker, checkpoint, start, waiting
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +138,7 @@ def test_a_setting_is_reset_and_named(kind: str, caplog: pytest.LogCaptureFixtur
     assert leftovers.found == (name,)
     assert not leftovers.must_retire
     if kind != "log handlers":
-        [warning] = [record for record in caplog.records if record.name == "tasks_app.leftovers"]
+        [warning] = [record for record in caplog.records if record.name == "tasks_app.engine.leftovers"]
         assert name in warning.getMessage()
         assert "secret" not in warning.getMessage()
 
@@ -194,7 +194,7 @@ def test_a_hard_limit_cannot_be_reset_so_the_worker_must_retire() -> None:
     """In a process of its own, since nothing brings the limit back."""
     code = (
         "import django, resource; django.setup()\n"
-        "from tasks_app.leftovers import ProcessState\n"
+        "from tasks_app.engine.leftovers import ProcessState\n"
         "import os; os.getuid() or os.setresuid(65534, 65534, 65534)\n"
         "state = ProcessState()\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"

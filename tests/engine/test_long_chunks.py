@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import MakeStack
 from tests.engine.test_workers import start
-from tests.servers import IS_EMBEDDED
-from tests.stack import ProcfileStack
+from tests.support.servers import IS_EMBEDDED
+from tests.support.stack import ProcfileStack
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no statement that sleeps, and no server")
 # Shorter than in earnest, for the suite's sake: LONG_CHUNK_SECONDS=30 LONG_CHUNK_LEASE=6 shows the defaults.
@@ -25,7 +25,7 @@ def stack(make_stack: MakeStack) -> ProcfileStack:
     return make_stack(
         workers=2,
         environment={
-            "DJANGO_SETTINGS_MODULE": "tests.engine.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.support.engine_settings",
             "LEASE_SECONDS": str(LEASE_SECONDS),
             "RETRY_ATTEMPTS": "2",
             "RETRY_FIRST_SECONDS": "0.1",

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tasks_app import commands
-from tasks_app.error_text import summarize_error
-from tests.engine import odd_values
-from tests.engine.conftest import Worker, checkpoint, job, positions, record, start
+from tasks_app.domain.error_text import summarize_error
+from tasks_app.services import change_tasks
+from tests.support import odd_values
+from tests.support.engine import Worker, checkpoint, job, positions, record, start
 
 WORDS = {
     "none": "the result of run_chunk is None",
@@ -47,7 +47,7 @@ def test_a_hopeless_task_can_be_retried_by_hand() -> None:
     task_id = start("odd_values", which="hopeless")
     Worker().run()
     assert record(task_id).status == "failed"
-    assert commands.retry_task(task_id=task_id).status == "queued"
+    assert change_tasks.retry_task(task_id=task_id).status == "queued"
     Worker().run()
     assert (job(task_id).status, checkpoint(task_id).failures) == ("failed", 1)
 

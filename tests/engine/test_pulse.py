@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from longtasks import child_process
-from tasks_app import pulse
+from longtasks.local_stack import child_process
+from tasks_app.engine import pulse
+from tasks_app.engine.pulse import Pulse, PulseReader
 from tasks_app.management.commands.workers import describe_exit
-from tasks_app.pulse import Pulse, PulseReader
 
 
 class Clock:

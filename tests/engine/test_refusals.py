@@ -8,13 +8,16 @@ import pytest
 import redis as redis_package
 from redis.connection import DefaultParser
 
-from tasks_app import commands, events, moves, queue, readiness, set_commands, task_counters
 from tasks_app.errors import QueueUnavailable
-from tasks_app.infrastructure import is_infrastructure_error
-from tasks_app.line import AWAY, describe_refusal
 from tasks_app.models import AuditEntry, QueueState
-from tests.engine.conftest import Worker, beat, checkpoint, history, job, mirror, record, rescue, start, waiting
-from tests.servers import IS_EMBEDDED, RedisServer
+from tasks_app.operations import readiness
+from tasks_app.queues import enqueue, snapshot_stream, transitions
+from tasks_app.queues.pipelined_connection import AWAY, describe_refusal
+from tasks_app.read_model import task_totals
+from tasks_app.resilience.transient_errors import is_infrastructure_error
+from tasks_app.services import change_many_tasks, change_tasks
+from tests.support.engine import Worker, beat, checkpoint, history, job, mirror, record, rescue, start, waiting
+from tests.support.servers import IS_EMBEDDED, RedisServer
 
 ABOUT_REDIS = {
     "OOM": "OOM command not allowed when used memory > 'maxmemory'.",
@@ -61,7 +64,7 @@ def test_a_word_about_redis_is_waited_for(reply: str) -> None:
     error = DefaultParser.parse_error(reply)
     assert isinstance(error, AWAY)
     assert is_infrastructure_error(error)
-    with pytest.raises(QueueUnavailable), queue.mapped_errors():
+    with pytest.raises(QueueUnavailable), enqueue.mapped_errors():
         raise error
 
 
@@ -99,7 +102,7 @@ REFUSING = {"OOM": full, "NOREPLICAS": without_replicas}
 @pytest.mark.parametrize("word", REFUSING)
 def test_a_pipeline_and_a_transaction_are_told_apart_too(redis: Any, word: str) -> None:
     for transaction in (False, True):
-        pipeline = queue.get_connection().pipeline(transaction=transaction)
+        pipeline = enqueue.get_connection().pipeline(transaction=transaction)
         pipeline.get("a")
         pipeline.set("a", "b")
         with REFUSING[word](redis), pytest.raises(AWAY):
@@ -112,9 +115,9 @@ def test_nothing_is_accepted_and_ready_says_why(redis: Any, word: str) -> None:
         with pytest.raises(QueueUnavailable):
             start()
         assert word in readiness.find_faults()["redis"]
-        assert not redis.exists(queue.PROBE_KEY)
+        assert not redis.exists(enqueue.PROBE_KEY)
     assert "redis" not in readiness.find_faults()
-    assert not redis.exists(queue.PROBE_KEY), "asking whether it takes writes writes nothing"
+    assert not redis.exists(enqueue.PROBE_KEY), "asking whether it takes writes writes nothing"
 
 
 def test_a_full_redis_still_lets_go_of_what_it_has(redis: Any, longtasks: Callable[..., None]) -> None:
@@ -122,31 +125,31 @@ def test_a_full_redis_still_lets_go_of_what_it_has(redis: Any, longtasks: Callab
     longtasks(retry_attempts=2, retry_first_seconds=0)
     tasks = [start(), start("small"), start("flaky", times=1, at=1), start()]
     with full(redis):
-        canceled = commands.cancel_task(task_id=tasks[3], actor="eve")
+        canceled = change_tasks.cancel_task(task_id=tasks[3], actor="eve")
         assert canceled.status == "canceled"
         worker = Worker()
         while worker.run() or rescue().enqueue_due():
             beat_of("w1")
         assert [record(task_id).status for task_id in tasks] == ["finished"] * 3 + ["canceled"]
-        assert redis.xlen(events.STREAM_KEY) == 0
-        commands.pause_queue(queue="low", actor="eve")
-        assert redis.exists(queue.paused_key("low"))
-        commands.resume_queue(queue="low", actor="eve")
+        assert redis.xlen(snapshot_stream.STREAM_KEY) == 0
+        change_tasks.pause_queue(queue="low", actor="eve")
+        assert redis.exists(enqueue.paused_key("low"))
+        change_tasks.resume_queue(queue="low", actor="eve")
 
 
 def beat_of(worker: str) -> None:
-    from tasks_app.liveness import beat as tell
+    from tasks_app.queues.worker_liveness import beat as tell
 
-    tell(queue.get_connection(), worker=worker, queues=queue.QUEUES, fields={"rows": 1}, ttl_seconds=60)
+    tell(enqueue.get_connection(), worker=worker, queues=enqueue.QUEUES, fields={"rows": 1}, ttl_seconds=60)
 
 
 def test_what_the_database_has_canceled_is_canceled_and_told_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks_app.untold.SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr("tasks_app.recovery.unpublished_decisions.SETTLED_SECONDS", -1.0)
     waits, also_waits = start(), start()
     mirror()
     with without_replicas(redis):
-        assert commands.cancel_task(task_id=waits, actor="eve").status == "canceled"
-        assert set_commands.cancel_tasks(task_ids=[also_waits], actor="eve").changed == [also_waits]
+        assert change_tasks.cancel_task(task_id=waits, actor="eve").status == "canceled"
+        assert change_many_tasks.cancel_tasks(task_ids=[also_waits], actor="eve").changed == [also_waits]
     for task_id in (waits, also_waits):
         assert checkpoint(task_id).outcome == "canceled"
         assert job(task_id).status == record(task_id).status == "queued", "nobody has told them yet"
@@ -160,12 +163,12 @@ def test_what_the_database_has_canceled_is_canceled_and_told_later(redis: Any, m
 
 
 def test_what_the_database_has_opened_again_is_enqueued_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks_app.rescue.SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr("tasks_app.recovery.rescuer.SETTLED_SECONDS", -1.0)
     task_id = start()
-    commands.cancel_task(task_id=task_id, actor="eve")
+    change_tasks.cancel_task(task_id=task_id, actor="eve")
     mirror()
     with without_replicas(redis):
-        assert commands.retry_task(task_id=task_id, actor="eve").status == "queued"
+        assert change_tasks.retry_task(task_id=task_id, actor="eve").status == "queued"
     assert waiting() == []
     rescue()
     assert waiting() == [task_id]
@@ -175,16 +178,16 @@ def test_what_the_database_has_opened_again_is_enqueued_later(redis: Any, monkey
 
 def test_a_pause_holds_and_workers_hear_of_it_later(redis: Any) -> None:
     with without_replicas(redis):
-        commands.pause_queue(queue="low", actor="eve")
+        change_tasks.pause_queue(queue="low", actor="eve")
     assert QueueState.objects.get(name="low").paused_at is not None
-    assert not redis.exists(queue.paused_key("low"))
+    assert not redis.exists(enqueue.paused_key("low"))
     rescue()
-    assert redis.exists(queue.paused_key("low"))
+    assert redis.exists(enqueue.paused_key("low"))
     with without_replicas(redis):
-        commands.resume_queue(queue="low", actor="eve")
-    assert redis.exists(queue.paused_key("low"))
+        change_tasks.resume_queue(queue="low", actor="eve")
+    assert redis.exists(enqueue.paused_key("low"))
     rescue()
-    assert not redis.exists(queue.paused_key("low"))
+    assert not redis.exists(enqueue.paused_key("low"))
 
 
 def test_a_priority_that_redis_has_changed_is_changed_without_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,8 +198,8 @@ def test_a_priority_that_redis_has_changed_is_changed_without_the_audit(monkeypa
     def fail(**_: object) -> None:
         raise OperationalError(2013, "gone")
 
-    monkeypatch.setattr("tasks_app.audit.record", fail)
-    assert commands.change_priority(task_id=task_id, priority="high", actor="eve").priority == "high"
+    monkeypatch.setattr("tasks_app.auth.audit_log.record", fail)
+    assert change_tasks.change_priority(task_id=task_id, priority="high", actor="eve").priority == "high"
     assert waiting("high") == [task_id]
     assert not AuditEntry.objects.exists()
 
@@ -241,14 +244,14 @@ def test_the_totals_are_kept_by_a_full_redis(redis: Any) -> None:
     with full(redis):
         Worker().run()
         assert record(task_id).status == "finished"
-    totals = task_counters.read_totals(redis)
+    totals = task_totals.read_totals(redis)
     assert [total for labels, total in totals.counts("ended") if labels[1] == "small"] == [1]
 
 
 def test_a_take_that_redis_refuses_loses_nothing(redis: Any) -> None:
     task_id = start()
     with without_replicas(redis), pytest.raises(AWAY):
-        moves.take_tasks(
-            queue.get_connection(), worker="w1", types=["slow"], queues=queue.QUEUES, max_tasks=1, max_records=1
+        transitions.take_tasks(
+            enqueue.get_connection(), worker="w1", types=["slow"], queues=enqueue.QUEUES, max_tasks=1, max_records=1
         )  # fmt: skip
     assert waiting() == [task_id]

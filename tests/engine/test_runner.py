@@ -10,11 +10,12 @@ import redis as redis_package
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from tasks_app import checkpoints, commands
-from tasks_app.infrastructure import GaveUp
-from tasks_app.liveness import certify_death
-from tasks_app.runner import Verdict
-from tests.engine.conftest import (
+from tasks_app.checkpoints import claims
+from tasks_app.engine.runner import Verdict
+from tasks_app.queues.worker_liveness import certify_death
+from tasks_app.resilience.transient_errors import GaveUp
+from tasks_app.services import change_tasks
+from tests.support.engine import (
     Worker,
     checkpoint,
     history,
@@ -27,7 +28,7 @@ from tests.engine.conftest import (
     started,
     waiting,
 )
-from tests.servers import IS_EMBEDDED
+from tests.support.servers import IS_EMBEDDED
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no connection that can break")
 
@@ -108,7 +109,7 @@ def test_small_tasks_survive_a_lost_commit_together(applied: bool) -> None:
 def test_a_claim_whose_answer_was_lost_is_taken_up_again() -> None:
     task_id = start()
     taken = Worker("w1").take()
-    checkpoints.claim(task_id=uuid.UUID(task_id), worker="w1")  # it was committed, and w1 never heard
+    claims.claim(task_id=uuid.UUID(task_id), worker="w1")  # it was committed, and w1 never heard
 
     Worker("w1").runner.run(taken)
 
@@ -220,7 +221,7 @@ def test_small_tasks_that_make_way_wait_behind_urgent_ones(longtasks: Callable[.
 
 
 def cancel(task_id: str) -> None:
-    commands.cancel_task(task_id=task_id)
+    change_tasks.cancel_task(task_id=task_id)
 
 
 def assert_canceled(task_id: str, *, rows: int) -> None:
@@ -313,7 +314,7 @@ def test_a_canceled_task_goes_on_after_an_explicit_retry_only() -> None:
     worker.run()
     assert_canceled(task_id, rows=1)
 
-    commands.retry_task(task_id=task_id)
+    change_tasks.retry_task(task_id=task_id)
     Worker("w2").run()
 
     assert positions(task_id) == [0, 1, 2, 3, 4]

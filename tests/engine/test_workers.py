@@ -11,7 +11,7 @@ import pytest
 from rq.command import send_stop_job_command
 
 from tests.conftest import MakeStack
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def one_worker(make_stack: MakeStack) -> ProcfileStack:
     return make_stack(
         workers=1,
         environment={
-            "DJANGO_SETTINGS_MODULE": "tests.engine.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.support.engine_settings",
             "RETRY_ATTEMPTS": "2",
             "RETRY_FIRST_SECONDS": "0.1",
         },
@@ -201,7 +201,7 @@ def test_a_task_that_ends_its_process_is_told_the_exit_code(one_worker: Procfile
 @pytest.fixture
 def two_watched_workers(make_stack: MakeStack) -> ProcfileStack:
     environment = {
-        "DJANGO_SETTINGS_MODULE": "tests.engine.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.support.engine_settings",
         "RETRY_ATTEMPTS": "2",
         "RETRY_FIRST_SECONDS": "0.1",
         "LEASE_SECONDS": "4",

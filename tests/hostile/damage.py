@@ -54,14 +54,14 @@ def _open_atomic(chunk: Chunk) -> None:
 
 
 def _swallow_duplicate_key(chunk: Chunk) -> None:
-    from tests.engine.task_types import insert_users
+    from tests.support.task_types import insert_users
 
     with contextlib.suppress(IntegrityError), transaction.atomic():
         insert_users(chunk, stop=chunk.start + 1)
 
 
 def _swallow_duplicate_key_bare(chunk: Chunk) -> None:
-    from tests.engine.task_types import insert_users
+    from tests.support.task_types import insert_users
 
     with contextlib.suppress(IntegrityError):
         insert_users(chunk, stop=chunk.start + 1)

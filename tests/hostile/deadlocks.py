@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.stack import ENDED, ProcfileStack
+from tests.support.stack import ENDED, ProcfileStack
 
 TABLE = "hostile_rows"
 WAYS = ("bare", "atomic", "everything")
@@ -151,7 +151,7 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["ENV_FILE"] = ""
     from tests.hostile.world import ENVIRONMENT, make_tables
-    from tests.servers import MariaDB, RedisServer
+    from tests.support.servers import MariaDB, RedisServer
 
     servers = MariaDB(), RedisServer()
     stack = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from longtasks.child_process import wait_until
+from longtasks.local_stack.child_process import wait_until
 from tests.chaos.clients import Accepted
 from tests.chaos.oracle import Oracle
 from tests.hostile.api_calls import Call, drawn_calls, list_calls

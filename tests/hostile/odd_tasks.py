@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from longtasks.child_process import wait_until
+from longtasks.local_stack.child_process import wait_until
 from tests.hostile.tally import Tally
-from tests.stack import ENDED, ProcfileStack
+from tests.support.stack import ENDED, ProcfileStack
 
 BATCH = 60
 END_SECONDS = 30.0

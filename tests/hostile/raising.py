@@ -123,9 +123,10 @@ def _drf(text: str) -> Exception:
 
 
 def _engine(name: str) -> Exception:
-    from tasks_app import checkpoints, infrastructure
+    from tasks_app.checkpoints import claims
+    from tasks_app.resilience import transient_errors
 
-    kind = getattr(checkpoints, name, None) or getattr(infrastructure, name)
+    kind = getattr(claims, name, None) or getattr(transient_errors, name)
     return kind(f"{NAMED}the engine's own")  # type: ignore[no-any-return]
 
 

@@ -22,7 +22,7 @@ from tests.hostile import (
 )
 from tests.hostile.tally import Tally
 from tests.hostile.world import LEASE_SECONDS, World, make_world
-from tests.servers import IS_EMBEDDED, Database, RedisServer, create_servers
+from tests.support.servers import IS_EMBEDDED, Database, RedisServer, create_servers
 
 QUICK = 1_000  # with fewer values, what takes long is left out
 

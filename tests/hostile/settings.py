@@ -3,4 +3,4 @@
 from settings.test import *  # noqa: F403
 from settings.test import INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.engine", "tests.hostile"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.support", "tests.hostile"]

@@ -15,8 +15,8 @@ from django.db import DatabaseError, transaction
 from rest_framework import serializers
 
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
-from tests.engine.task_types import insert_users
 from tests.hostile import canary, damage, raising, recipes
+from tests.support.task_types import insert_users
 
 ROWS = 3  # that each chunk writes before it does what it should not
 

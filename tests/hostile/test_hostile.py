@@ -6,7 +6,7 @@ from tests.hostile import door_results, recipes
 from tests.hostile.drawing import draw
 from tests.hostile.odd_tasks import FINISHES
 from tests.hostile.run import run
-from tests.servers import Database, RedisServer
+from tests.support.servers import Database, RedisServer
 
 VALUES = 300
 

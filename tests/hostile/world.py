@@ -13,8 +13,8 @@ from tests.hostile.insider import Insider
 from tests.hostile.ordinary import Ordinary
 from tests.hostile.tally import Tally
 from tests.hostile.watch import Watch
-from tests.servers import IS_EMBEDDED, Database, RedisServer
-from tests.stack import ProcfileStack
+from tests.support.servers import IS_EMBEDDED, Database, RedisServer
+from tests.support.stack import ProcfileStack
 
 ROLES = ("web", "worker", "mirror", "webhooks")
 LEASE_SECONDS = 2.0

@@ -16,8 +16,8 @@ from loadtests.analysis.terms import TERMS
 from loadtests.artillery_reader.plan import read_plan
 from loadtests.bench.errors import BenchError
 from settings.env import ROOT
-from tests.servers import IS_EMBEDDED
-from tests.stack import ProcfileStack
+from tests.support.servers import IS_EMBEDDED
+from tests.support.stack import ProcfileStack
 
 KEPT = json.loads((ROOT / "docs" / "load-test.json").read_text(encoding="utf-8"))
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from longtasks import child_process
+from longtasks.local_stack import child_process
 from settings.env import ROOT
 
 DOCKERFILE: Final = ROOT / "deploy" / "Dockerfile"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeStack
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 SECONDS = 10

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from settings.env import ROOT
-from tasks_app import processes
+from tasks_app.process_monitor import reports
 from tests.conftest import MakeStack
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 CODE = ("longtasks", "settings", "tasks_app", "catalog")
 
@@ -44,7 +44,7 @@ def read_command() -> str:
 
 def entries(stack: ProcfileStack) -> dict[str, Any]:
     with stack.redis() as client:
-        return {f"{each.entry.kind} {each.entry.slot}": each.entry for each in processes.list_processes(client)}
+        return {f"{each.entry.kind} {each.entry.slot}": each.entry for each in reports.list_processes(client)}
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_all_processes_run_the_new_code_after_a_change_and_end_with_ctrl_c(
         stack.stop_role(role)
     copy = copy_project(tmp_path)
     stack.start_role("dev", command=f"sh -c {shlex.quote(f'cd {shlex.quote(str(copy))}; exec env {read_command()}')}")
-    kinds = {f"{kind} 0" for kind in processes.KINDS}
+    kinds = {f"{kind} 0" for kind in reports.KINDS}
     stack.wait_for(
         lambda: set(entries(stack)) == kinds, deadline_seconds=90, what=lambda: f"all report: {entries(stack)}"
     )

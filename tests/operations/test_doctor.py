@@ -15,10 +15,13 @@ from django.test import override_settings
 from django.utils import timezone
 from redis import Redis
 
-from tasks_app import doctor, events, processes, set_aside
 from tasks_app.models import QueueState, TaskCheckpoint
+from tasks_app.operations.doctor import report
+from tasks_app.process_monitor import reports
+from tasks_app.queues import snapshot_stream
+from tasks_app.resilience import set_aside_items
 from tests.conftest import MakeStack
-from tests.servers import IS_EMBEDDED
+from tests.support.servers import IS_EMBEDDED
 
 pytestmark = pytest.mark.django_db
 
@@ -34,15 +37,15 @@ def healthy(redis: Redis) -> Redis:
     return redis
 
 
-def faults() -> dict[str, doctor.Finding]:
-    return {each.check: each for each in doctor.examine() if each.level != doctor.OK}
+def faults() -> dict[str, report.Finding]:
+    return {each.check: each for each in report.examine() if each.level != report.OK}
 
 
 def report(redis: Redis, slot: int, **changes: Any) -> None:
     """A mirror that has run for an hour."""
     values = {"version": "1.0.0", "began_at": time.time() - 3600, **changes}
-    entry = processes.Entry(host="one", kind="mirror", slot=slot, pid=1, reporter_pid=1, **values)
-    assert processes.write(redis, entry)
+    entry = reports.Entry(host="one", kind="mirror", slot=slot, pid=1, reporter_pid=1, **values)
+    assert reports.write(redis, entry)
 
 
 @contextlib.contextmanager
@@ -100,7 +103,7 @@ ANYWHERE = {
     ),
     "queues: suspended": lambda redis: done(lambda: redis.set("rq:suspended", 1)),
     "mirror": lambda redis: done(
-        lambda: redis.xadd(events.STREAM_KEY, {"s": b"{}"}, id=f"{int(time.time() - 60) * 1000}-1")
+        lambda: redis.xadd(snapshot_stream.STREAM_KEY, {"s": b"{}"}, id=f"{int(time.time() - 60) * 1000}-1")
     ),
     "rescue": lambda redis: done(
         lambda: TaskCheckpoint.objects.create(
@@ -110,7 +113,9 @@ ANYWHERE = {
         )
     ),
     "set aside": lambda redis: done(
-        lambda: set_aside.note(kind=set_aside.TASK, key="1", payload=b"", error="ValueError: not a snapshot")
+        lambda: set_aside_items.note(
+            kind=set_aside_items.TASK, key="1", payload=b"", error="ValueError: not a snapshot"
+        )
     ),
     "processes: versions": lambda redis: done(lambda: (report(redis, 0, version="1.0.0+a"), report(redis, 1))),
     "processes: restarts": lambda redis: done(

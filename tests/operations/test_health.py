@@ -11,7 +11,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client, override_settings
 from redis import Redis
 
-from tasks_app import events, queue, readiness
+from tasks_app.operations import readiness
+from tasks_app.queues import enqueue, snapshot_stream
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def test_a_migration_that_is_missing_is_named(client: Client) -> None:
 @pytest.mark.django_db
 def test_a_mirror_too_far_behind_is_named(client: Client, redis: Redis) -> None:
     long_ago = int((time.time() - 100) * 1000)
-    redis.xadd(events.STREAM_KEY, {"s": b"{}"}, id=f"{long_ago}-1")
+    redis.xadd(snapshot_stream.STREAM_KEY, {"s": b"{}"}, id=f"{long_ago}-1")
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert "mirror: 100 s behind, 60 are allowed" in answer.json()["detail"]
@@ -74,4 +75,4 @@ def test_strangers_learn_no_more_than_that_it_is_not_ready(client: Client) -> No
     with away():
         answer = client.get("/health/ready")
     assert (answer.status_code, answer.json()["detail"]) == (503, "Not ready.")
-    assert queue.get_connection().ping()
+    assert enqueue.get_connection().ping()

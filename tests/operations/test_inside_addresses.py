@@ -13,9 +13,9 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
-from longtasks.middleware import HostAndLengthMiddleware
+from longtasks.http.page_middleware import HostAndLengthMiddleware
 from settings.env import ROOT
-from tests.test_settings import GOOD_PRODUCTION
+from tests.settings.test_settings import GOOD_PRODUCTION
 
 INSIDE = ("/health/live", "/health/ready", "/metrics", "/health/live/", "/metrics/")
 OUTSIDE = (

@@ -17,9 +17,11 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.db import DatabaseError
 from django.test import Client
 
-from tasks_app import audit, queue, set_aside, tokens
+from tasks_app.auth import api_tokens, audit_log
 from tasks_app.management.actor import find_actor
 from tasks_app.models import ApiToken, AuditEntry, SetAsideItem
+from tasks_app.queues import enqueue
+from tasks_app.resilience import set_aside_items
 from tests.admin.conftest import start
 
 pytestmark = pytest.mark.django_db
@@ -60,11 +62,13 @@ def _end(task_id: str) -> str:
 
 
 def _token() -> str:
-    return str(tokens.create_token(owner="ann", scope="read")[0].pk)
+    return str(api_tokens.create_token(owner="ann", scope="read")[0].pk)
 
 
 def _set_aside() -> str:
-    set_aside.note(kind=set_aside.TOTAL, key=str(uuid.uuid4()), payload=b"finished 1", error="it was refused")
+    set_aside_items.note(
+        kind=set_aside_items.TOTAL, key=str(uuid.uuid4()), payload=b"finished 1", error="it was refused"
+    )
     return str(SetAsideItem.objects.latest("pk").pk)
 
 
@@ -123,14 +127,14 @@ def test_an_act_leaves_an_entry_with_who_did_it(act: Act, monkeypatch: pytest.Mo
     call_command(*words, stdout=io.StringIO())
 
     [entry] = AuditEntry.objects.exclude(pk__in=before)
-    assert (entry.action, entry.source, entry.actor) == (act.action, audit.CLI, find_actor())
-    queue.get_connection().flushdb()
+    assert (entry.action, entry.source, entry.actor) == (act.action, audit_log.CLI, find_actor())
+    enqueue.get_connection().flushdb()
 
 
 def test_the_entries_of_tokens_name_the_token_and_not_its_secret() -> None:
-    token, secret = tokens.create_token(owner="ann", scope="admin", created_by="olga", source=audit.ADMIN)
-    tokens.revoke_token(token_id=token.pk, actor="vera", source=audit.ADMIN)
-    tokens.revoke_token(token_id=token.pk, actor="vera", source=audit.ADMIN)  # is revoked already
+    token, secret = api_tokens.create_token(owner="ann", scope="admin", created_by="olga", source=audit_log.ADMIN)
+    api_tokens.revoke_token(token_id=token.pk, actor="vera", source=audit_log.ADMIN)
+    api_tokens.revoke_token(token_id=token.pk, actor="vera", source=audit_log.ADMIN)  # is revoked already
 
     made, revoked = AuditEntry.objects.order_by("pk")
     assert (made.action, made.actor, made.source) == ("create_token", "olga", "admin")
@@ -142,16 +146,16 @@ def test_the_entries_of_tokens_name_the_token_and_not_its_secret() -> None:
 
 
 def test_no_token_without_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    token, _ = tokens.create_token(owner="ann", scope="read")
+    token, _ = api_tokens.create_token(owner="ann", scope="read")
 
     def fail(**_: Any) -> None:
         raise DatabaseError("the audit cannot be written")
 
-    monkeypatch.setattr(audit, "record", fail)
+    monkeypatch.setattr(audit_log, "record", fail)
     with pytest.raises(DatabaseError):
-        tokens.create_token(owner="bob", scope="read")
+        api_tokens.create_token(owner="bob", scope="read")
     with pytest.raises(DatabaseError):
-        tokens.revoke_token(token_id=token.pk)
+        api_tokens.revoke_token(token_id=token.pk)
     assert not ApiToken.objects.filter(owner="bob").exists()
     token.refresh_from_db()
     assert token.revoked_at is None
@@ -195,7 +199,7 @@ def test_an_audit_that_cannot_be_written_leaves_people_as_they_are(
     def fail(**_: Any) -> None:
         raise DatabaseError("the audit cannot be written")
 
-    monkeypatch.setattr(audit, "record", fail)
+    monkeypatch.setattr(audit_log, "record", fail)
     superuser.raise_request_exception = False
     passwords = {"usable_password": "true", "password1": "a long passw0rd", "password2": "a long passw0rd"}
     superuser.post(f"/admin/auth/user/{user.pk}/password/", passwords)
@@ -205,7 +209,7 @@ def test_an_audit_that_cannot_be_written_leaves_people_as_they_are(
 
 
 def test_the_page_of_the_audit_shows_it(superuser: Client) -> None:
-    token, _ = tokens.create_token(owner="ann", scope="read", created_by="root")
+    token, _ = api_tokens.create_token(owner="ann", scope="read", created_by="root")
     shown = superuser.get("/admin/tasks_app/auditentry/?action=create_token").content.decode()
     assert "create token" in shown
     assert f"token {token.pk} {token.prefix}… of ann, scope read" in shown

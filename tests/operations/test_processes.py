@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from settings.env import ROOT
-from tasks_app import processes
-from tasks_app.code_version import read_code_version
+from tasks_app.process_monitor import reports
+from tasks_app.process_monitor.code_version import read_code_version
 from tests.conftest import MakeStack
-from tests.servers import Database, RedisServer
-from tests.stack import ALL_ROLES, ProcfileStack
+from tests.support.servers import Database, RedisServer
+from tests.support.stack import ALL_ROLES, ProcfileStack
 
 pytestmark = pytest.mark.slow
 JUNK: tuple[bytes, ...] = (
@@ -53,7 +53,7 @@ def look(stack: ProcfileStack) -> dict[tuple[str, int], dict[str, Any]]:
 def entries(stack: ProcfileStack) -> dict[tuple[str, int], dict[str, Any]]:
     """The same, without the second that a command takes to start."""
     with stack.redis() as client:
-        found = processes.list_processes(client)
+        found = reports.list_processes(client)
     return {(each.entry.kind, each.entry.slot): {"pid": each.entry.pid, "restarts": each.entry.restarts,
             "last_exit": each.entry.last_exit, "silent_seconds": each.silent_seconds} for each in found}  # fmt: skip
 
@@ -84,7 +84,7 @@ def test_every_process_is_there_with_what_it_uses(monitored: ProcfileStack) -> N
     assert f'version="{read_code_version()}"' in metric(monitored, "longtasks_process_info", "stream", 0)[0]
     assert metric(monitored, "longtasks_process_resident_memory_bytes", "web-worker", 1)[1] > 2**20
     table = monitored.manage("processes")
-    for kind in processes.KINDS:
+    for kind in reports.KINDS:
         assert f"{kind} 0" in table
 
 
@@ -137,21 +137,21 @@ def test_a_killed_parent_is_a_restart_and_a_stopped_one_is_none(monitored: Procf
 def test_junk_breaks_neither_command_nor_metrics(monitored: ProcfileStack) -> None:
     wait_until_whole(monitored)
     with monitored.redis() as client:
-        good = client.hget(processes.KEY, next(iter(client.hkeys(processes.KEY))))
+        good = client.hget(reports.KEY, next(iter(client.hkeys(reports.KEY))))
         for number, text in enumerate((*JUNK, good)):
-            client.hset(processes.KEY, f"mirror:{1 + number}:junk", text)
-            client.hset(processes.KEY, b"\xff" * (1 + number), text)
+            client.hset(reports.KEY, f"mirror:{1 + number}:junk", text)
+            client.hset(reports.KEY, b"\xff" * (1 + number), text)
         try:
             assert {slot for kind, slot in look(monitored) if kind == "mirror"} == {0}
             assert "junk" not in monitored.get("/metrics").body.decode()
-            processes.remove_old(client)
-            assert not [name for name in client.hkeys(processes.KEY) if b"junk" in name or b"\xff" in name]
-            client.delete(processes.KEY)
-            client.set(processes.KEY, "no hash at all")
+            reports.remove_old(client)
+            assert not [name for name in client.hkeys(reports.KEY) if b"junk" in name or b"\xff" in name]
+            client.delete(reports.KEY)
+            client.set(reports.KEY, "no hash at all")
             assert look(monitored) == {}
             assert monitored.get("/metrics").status == 200
         finally:
-            client.delete(processes.KEY)
+            client.delete(reports.KEY)
     wait_until_whole(monitored)
 
 
@@ -187,7 +187,7 @@ def test_reporting_goes_on_when_redis_is_back(make_stack: MakeStack, servers: tu
     finally:
         servers[1].start()
     with stack.redis() as client:
-        client.delete(processes.KEY)
+        client.delete(reports.KEY)
     stack.wait_for(lambda: set(entries(stack)) == whole, deadline_seconds=60, what="all report again")
     assert {key: each["pid"] for key, each in entries(stack).items()} == {
         key: each["pid"] for key, each in before.items()

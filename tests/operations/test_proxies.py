@@ -11,11 +11,11 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
-from longtasks.stack import free_port, read_procfile
+from longtasks.local_stack.supervisor import free_port, read_procfile
 from settings.env import ROOT
 from tests.operations.proxies import EXAMPLES, HOST, Answer, Door, Upstream, make_certificate, run_proxy
-from tests.servers import Database, RedisServer
-from tests.stack import ProcfileStack
+from tests.support.servers import Database, RedisServer
+from tests.support.stack import ProcfileStack
 
 PASSWORD = "a password of ada's"
 PREFIX = "/longtasks"

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from rq.utils import utcformat
 
-from longtasks import child_process, up_lock
-from longtasks.stack import PROJECT_DIR
+from longtasks.local_stack import child_process, up_lock
+from longtasks.local_stack.supervisor import PROJECT_DIR
 from tests.conftest import MakeStack
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 HOLDER = """
 import signal, sys

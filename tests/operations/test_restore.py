@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from longtasks.child_process import wait_until
+from longtasks.local_stack.child_process import wait_until
 from tests.operations.backups import RestorableRedis, copy_redis, dump_database, restore_database
-from tests.servers import IS_EMBEDDED, Database, RedisServer
-from tests.stack import ENDED, TABLES, ProcfileStack
+from tests.support.servers import IS_EMBEDDED, Database, RedisServer
+from tests.support.stack import ENDED, TABLES, ProcfileStack
 
 ROLES = ("web", "worker", "mirror")
 LAG_SECONDS = 3.0  # what the mirror may have had in hand when the database was backed up

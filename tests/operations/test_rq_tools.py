@@ -16,9 +16,9 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from longtasks import child_process
+from longtasks.local_stack import child_process
 from tests.plugin import Database, RedisServer
-from tests.stack import ProcfileStack
+from tests.support.stack import ProcfileStack
 
 ALLOWED = "tasks_app.pruning.run_scheduled"
 PAGE = Path(__file__).parents[2] / "docs" / "rq-tools.md"
@@ -33,7 +33,7 @@ def _stack(servers: tuple[Database, RedisServer]) -> Generator[ProcfileStack, No
         redis_server=redis_server,
         workers=1,
         environment={
-            "DJANGO_SETTINGS_MODULE": "tests.engine.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.support.engine_settings",
             "RETRY_ATTEMPTS": "1",
             "RESCUE_SECONDS": "0.2",
         },

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from longtasks import child_process
-from longtasks.stack import read_procfile
+from longtasks.local_stack import child_process
+from longtasks.local_stack.supervisor import read_procfile
 from settings.env import ROOT
-from tests.servers import Database, RedisServer
-from tests.stack import TABLES, Answer, ProcfileStack
+from tests.support.servers import Database, RedisServer
+from tests.support.stack import TABLES, Answer, ProcfileStack
 
 RATE = int(os.environ.get("LONGTASKS_RELOAD_RATE", "150"))
 # A disk on which Redis waits for two seconds is no fault of a reload; by default web would refuse after 1.5.

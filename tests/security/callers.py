@@ -13,7 +13,7 @@ from typing import Final
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from tasks_app import tokens
+from tasks_app.auth import api_tokens
 
 OWNER: Final = "ann-the-owner"
 OTHER: Final = "bob-the-other"
@@ -49,7 +49,7 @@ def make_callers(*, permissions: Collection[str]) -> list[Caller]:
     headers = {
         "nobody": "",
         "malformed header": "Bearer: lt_\x7f,, Basic",
-        "unknown token": f"Bearer {tokens.PREFIX}{'A' * 43}",
+        "unknown token": f"Bearer {api_tokens.PREFIX}{'A' * 43}",
         "revoked": f"Bearer {_make_token(OWNER, 'admin', revoke=True)}",
         "expired": f"Bearer {_make_token(OWNER, 'admin', lifetime=timedelta(seconds=-1))}",
         "read": f"Bearer {_make_token(OWNER, 'read')}",
@@ -58,7 +58,7 @@ def make_callers(*, permissions: Collection[str]) -> list[Caller]:
         "other's read": f"Bearer {_make_token(OTHER, 'read')}",
         "other's write": f"Bearer {_make_token(OTHER, 'write')}",
     }
-    tokens.known.forget()
+    api_tokens.known.forget()
     callers = [
         Caller(name, _client(headers={"Authorization": value} if value else None)) for name, value in headers.items()
     ]
@@ -84,9 +84,9 @@ def _list_permissions() -> list[tuple[int, str, str]]:
 
 
 def _make_token(owner: str, scope: str, *, revoke: bool = False, lifetime: timedelta | None = None) -> str:
-    token, secret = tokens.create_token(owner=owner, scope=scope, lifetime=lifetime)
+    token, secret = api_tokens.create_token(owner=owner, scope=scope, lifetime=lifetime)
     if revoke:
-        tokens.revoke_token(token_id=token.pk)
+        api_tokens.revoke_token(token_id=token.pk)
     return secret
 
 

@@ -15,9 +15,12 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 
-from tasks_app import commands, queue, tokens, webhook_sending
-from tasks_app.callers import WRITE, Caller
-from tasks_app.commands import NewTask
+from tasks_app.auth import api_tokens
+from tasks_app.domain.callers import WRITE, Caller
+from tasks_app.queues import enqueue
+from tasks_app.services import change_tasks
+from tasks_app.services.change_tasks import NewTask
+from tasks_app.webhooks import sender
 from tests.security.place import run_mirror
 
 pytestmark = pytest.mark.django_db
@@ -30,14 +33,14 @@ def used(settings: Any) -> tuple[str, Client]:
     """A service in use: a valid token, someone logged in, a task with a callback."""
     settings.API_OPEN = False
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_secret=WEBHOOK_SECRET)
-    _, secret = tokens.create_token(owner="ann", scope="admin")
-    tokens.known.forget()
+    _, secret = api_tokens.create_token(owner="ann", scope="admin")
+    api_tokens.known.forget()
     browser = Client()
     browser.force_login(User.objects.create_superuser("super", password="a password"))
     assert browser.get("/admin/tasks_app/taskrecord/").status_code == 200
     task = NewTask("upload", {"numRecords": 1}, callback_url="https://example.com/hook")
     ann = Caller(owner="ann", scope=WRITE)
-    commands.start_task(task=task, caller=ann, idempotency_key="a-key", request_id="a-request")
+    change_tasks.start_task(task=task, caller=ann, idempotency_key="a-key", request_id="a-request")
     run_mirror()
     return secret, browser
 
@@ -51,12 +54,12 @@ def test_what_stands_in_the_stores_opens_nothing(used: tuple[str, Client]) -> No
         assert secret not in text
         assert cookie not in text
         assert WEBHOOK_SECRET not in text
-        assert tokens.known.find(text) is None, f"{text!r} is a token"
+        assert api_tokens.known.find(text) is None, f"{text!r} is a token"
     store = import_module(django_settings.SESSION_ENGINE).SessionStore
     message = {"timestamp": "1", "body": b"{}"}
-    signature = webhook_sending.sign(secret=WEBHOOK_SECRET, **message)
+    signature = sender.sign(secret=WEBHOOK_SECRET, **message)
     for text in found:
-        assert webhook_sending.sign(secret=text, **message) != signature, f"{text!r} signs webhooks"
+        assert sender.sign(secret=text, **message) != signature, f"{text!r} signs webhooks"
         assert store(text).load() == {}, f"{text!r} is a session"
 
 
@@ -100,7 +103,7 @@ def _read_tables() -> Iterator[str]:
 
 
 def _read_redis() -> Iterator[str]:
-    redis: Any = queue.get_connection()
+    redis: Any = enqueue.get_connection()
     for key in redis.scan_iter():
         yield key.decode(errors="replace")
         for value in _READERS[redis.type(key)](redis, key):

@@ -12,9 +12,9 @@ from typing import Any, TextIO, cast
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from catalog.ids import reserve_ids
+from catalog.id_blocks import reserve_ids
 from catalog.models import MODELS
-from catalog.writing import Slice, write_records
+from catalog.row_writer import Slice, write_records
 
 TRANSACTION_RECORDS = 5000
 

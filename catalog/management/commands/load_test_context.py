@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from catalog.test_context import CONTEXT_ID, load_test_context
+from catalog.sample_rows import CONTEXT_ID, load_test_context
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.management.commands import changepassword
 
 from tasks_app.management.actor import find_actor
-from tasks_app.staff_audit import recorded_saves
+from tasks_app.services.staff_audit import recorded_saves
 
 
 class Command(changepassword.Command):

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tasks_app.doctor import examine
-from tasks_app.doctor_finding import FAULT, OK, WARNING
+from tasks_app.operations.doctor.findings import FAULT, OK, WARNING
+from tasks_app.operations.doctor.report import examine
 
 _MARKS: Final = {OK: "ok     ", WARNING: "WARNING", FAULT: "FAULT  "}
 

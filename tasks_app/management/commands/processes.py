@@ -16,10 +16,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console, Group
 from rich.table import Table
 
-from tasks_app import queue
-from tasks_app.api.rendering import to_json
+from tasks_app.api.json_rendering import to_json
 from tasks_app.errors import QueueUnavailable
-from tasks_app.processes import Reported, list_processes
+from tasks_app.process_monitor.reports import Reported, list_processes
+from tasks_app.queues import enqueue
 
 AWAY: Final = 6
 PIPE_WIDTH: Final = 160
@@ -63,8 +63,8 @@ class Command(BaseCommand):
 
 
 def _look() -> list[Reported]:
-    with queue.mapped_errors():
-        return list_processes(queue.get_connection())
+    with enqueue.mapped_errors():
+        return list_processes(enqueue.get_connection())
 
 
 def _data(reported: Reported) -> dict[str, Any]:

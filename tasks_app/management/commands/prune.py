@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks_app import audit, pruning
+from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
-from tasks_app.infrastructure import is_infrastructure_error
 from tasks_app.management.actor import find_actor
 from tasks_app.models import AuditEntry
+from tasks_app.operations import retention
+from tasks_app.resilience.transient_errors import is_infrastructure_error
 
 AWAY: Final = 6
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -30,7 +31,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--older-than", type=_duration, required=True, metavar="30d", help="age: s, m, h, d or w")
-        parser.add_argument("--chunk", type=int, default=pruning.CHUNK_TASKS, help="tasks looked at in a transaction")
+        parser.add_argument("--chunk", type=int, default=retention.CHUNK_TASKS, help="tasks looked at in a transaction")
         parser.add_argument("--pause-ms", type=int, default=0, help="pause between two transactions")
         parser.add_argument("--dry-run", action="store_true", help="count only")
         parser.add_argument("--json", action="store_true", help="JSON on standard output")
@@ -38,14 +39,18 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["chunk"] < 1:
             raise CommandError(f"--chunk is {options['chunk']}: give 1 or more.", returncode=2)
-        pruned = pruning.Pruned()
+        pruned = retention.Pruned()
         before = datetime.now(UTC) - options["older_than"]
         try:
             if not options["dry_run"]:
                 # First, for what follows are many transactions: whatever ends it, the audit has it.
                 detail = f"tasks that ended before {before:%Y-%m-%d %H:%M} UTC"
-                audit.record(action=AuditEntry.Action.PRUNE, source=audit.CLI, actor=find_actor(), detail=detail)
-            for so_far in pruning.prune(ended_before=before, chunk_tasks=options["chunk"], dry_run=options["dry_run"]):
+                audit_log.record(
+                    action=AuditEntry.Action.PRUNE, source=audit_log.CLI, actor=find_actor(), detail=detail
+                )
+            for so_far in retention.prune(
+                ended_before=before, chunk_tasks=options["chunk"], dry_run=options["dry_run"]
+            ):
                 pruned = so_far
                 if options["pause_ms"]:
                     time.sleep(options["pause_ms"] / 1000)

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks_app import audit, commands
+from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import text
-from tasks_app.queue import QUEUES, is_suspended
+from tasks_app.queues.enqueue import QUEUES, is_suspended
+from tasks_app.services import change_tasks
 
 AWAY: Final = 6
 
@@ -29,9 +30,9 @@ class Command(BaseCommand):
         actor = find_actor()
         try:
             if ask == "pause":
-                commands.pause_queue(queue=name, actor=actor, reason=reason, source=audit.CLI)
+                change_tasks.pause_queue(queue=name, actor=actor, reason=reason, source=audit_log.CLI)
             else:
-                commands.resume_queue(queue=name, actor=actor, source=audit.CLI)
+                change_tasks.resume_queue(queue=name, actor=actor, source=audit_log.CLI)
                 if is_suspended():
                     self.stderr.write("`rq suspend` still pauses all queues: run `manage.py rqresume`.")
         except LongtasksError as error:

@@ -11,11 +11,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from tasks_app import mirror, queries, queue
-from tasks_app.api.answers import queue_data
-from tasks_app.api.rendering import to_json
+from tasks_app.api.json_rendering import to_json
+from tasks_app.api.response_serializers import queue_data
 from tasks_app.errors import LongtasksError
-from tasks_app.queries import QueueView
+from tasks_app.queues import enqueue
+from tasks_app.read_model import mirror, task_queries
+from tasks_app.read_model.task_queries import QueueView
 
 AWAY: Final = 6
 PIPE_WIDTH: Final = 160
@@ -46,7 +47,7 @@ class Command(BaseCommand):
 
     def _print_json(self, *, watch: bool, interval: float) -> None:
         while True:
-            views = queries.list_queues()
+            views = task_queries.list_queues()
             line: dict[str, Any] = {"queues": [queue_data(view) for view in views]}
             if any(view.is_redis_alone for view in views):
                 line["source"] = "redis"
@@ -67,9 +68,9 @@ class Command(BaseCommand):
 
 
 def _draw() -> Group:
-    views = queries.list_queues()
-    with queue.mapped_errors():
-        lag_seconds = mirror.get_lag_seconds(queue.get_connection())
+    views = task_queries.list_queues()
+    with enqueue.mapped_errors():
+        lag_seconds = mirror.get_lag_seconds(enqueue.get_connection())
     table = Table("queue", "waiting", "running", "scheduled", "oldest wait", "ended/s", "workers", "", box=None)
     for column in table.columns[1:7]:
         column.justify = "right"

@@ -11,11 +11,12 @@ import django_rq
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks_app import audit, queue
+from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.arguments import text
 from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, check_queue_name, record_in_audit
 from tasks_app.models import AuditEntry
+from tasks_app.queues import enqueue
 
 
 class Command(BaseCommand):
@@ -25,7 +26,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--queue", "-q", type=text, default=queue.LOW, help="the queue (low)")
+        parser.add_argument("--queue", "-q", type=text, default=enqueue.LOW, help="the queue (low)")
         parser.add_argument("--timeout", "-t", type=int, help="seconds that the call may take")
         parser.add_argument("function", type=text, help="its dotted path")
         parser.add_argument("arguments", type=text, nargs="*", help="passed as text")
@@ -43,10 +44,10 @@ class Command(BaseCommand):
                 returncode=2,
             )
         try:
-            with queue.mapped_errors():
+            with enqueue.mapped_errors():
                 job = django_rq.get_queue(name).enqueue_call(function, args=tuple(arguments), timeout=timeout)
         except LongtasksError as error:
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
         detail = f"rqenqueue {function}, job {job.id}"
-        record_in_audit(action=AuditEntry.Action.START, queue=name, detail=detail, source=audit.CLI)
+        record_in_audit(action=AuditEntry.Action.START, queue=name, detail=detail, source=audit_log.CLI)
         self.stdout.write(f"Job {job.id} created")

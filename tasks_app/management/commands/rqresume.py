@@ -6,10 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tasks_app import audit, queue
+from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, record_in_audit
 from tasks_app.models import AuditEntry
+from tasks_app.queues import enqueue
 
 
 class Command(BaseCommand):
@@ -20,11 +21,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            queue.write_suspension(suspended=False)
-            paused = queue.list_paused()
+            enqueue.write_suspension(suspended=False)
+            paused = enqueue.list_paused()
         except LongtasksError as error:
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
-        record_in_audit(action=AuditEntry.Action.RESUME, detail="rqresume", source=audit.CLI)
+        record_in_audit(action=AuditEntry.Action.RESUME, detail="rqresume", source=audit_log.CLI)
         self.stdout.write("All queues are resumed.")
         for name in paused:
             self.stderr.write(f"Queue {name} is still paused: run `manage.py queue resume {name}`.")

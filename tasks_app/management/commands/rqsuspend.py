@@ -6,10 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks_app import audit, queue
+from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, record_in_audit
 from tasks_app.models import AuditEntry
+from tasks_app.queues import enqueue
 
 YEAR_SECONDS = 366 * 86400
 
@@ -27,9 +28,9 @@ class Command(BaseCommand):
         if duration is not None and not 1 <= duration <= YEAR_SECONDS:
             raise CommandError(f"--duration is {duration}: give 1 to {YEAR_SECONDS} seconds.", returncode=2)
         try:
-            queue.write_suspension(suspended=True, seconds=duration or 0)
+            enqueue.write_suspension(suspended=True, seconds=duration or 0)
         except LongtasksError as error:
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
         until = f"for {duration} seconds" if duration else "until `manage.py rqresume` or `rq resume`"
-        record_in_audit(action=AuditEntry.Action.PAUSE, detail=f"rqsuspend, {until}", source=audit.CLI)
+        record_in_audit(action=AuditEntry.Action.PAUSE, detail=f"rqsuspend, {until}", source=audit_log.CLI)
         self.stdout.write(f"All queues are suspended {until}: running tasks go back at their next chunk.")

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks_app import audit, set_aside, set_aside_commands
-from tasks_app.api.rendering import to_json
+from tasks_app.api.json_rendering import to_json
+from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.actor import find_actor
 from tasks_app.models import SetAsideItem
+from tasks_app.recovery import retry_set_aside
+from tasks_app.resilience import set_aside_items
 
 REFUSED, UNKNOWN, AWAY = 3, 4, 6
 PAYLOAD_CHARACTERS: Final = 200
@@ -27,7 +29,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         asks = parser.add_subparsers(dest="ask", required=True, metavar="list|retry|drop")
         listing = asks.add_parser("list", help="list them, newest last", epilog=EXIT_CODES)
-        listing.add_argument("--kind", choices=set_aside.KINDS)
+        listing.add_argument("--kind", choices=set_aside_items.KINDS)
         listing.add_argument("--limit", type=int, default=100, help="how many at most (100)")
         listing.add_argument("--json", action="store_true", help="JSON, with the whole payload")
         for ask, text in (("retry", "apply items again"), ("drop", "delete items for good")):
@@ -37,7 +39,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, ask: str, **options: Any) -> None:
         try:
             getattr(self, f"do_{ask}")(options)
-        except set_aside_commands.UnknownItem as error:
+        except retry_set_aside.UnknownItem as error:
             raise CommandError(str(error), returncode=UNKNOWN) from error
         except LongtasksError as error:
             raise CommandError(str(error), returncode=AWAY) from error
@@ -55,19 +57,19 @@ class Command(BaseCommand):
             times = f"{item.first_at:%Y-%m-%d %H:%M:%S} UTC, last {item.last_at:%Y-%m-%d %H:%M:%S} UTC"
             self.stdout.write(f"  refused {item.tries} times, first {times}; {item.size} bytes")
             if item.payload:
-                self.stdout.write(f"  {set_aside.show_payload(item, PAYLOAD_CHARACTERS)}")
+                self.stdout.write(f"  {set_aside_items.show_payload(item, PAYLOAD_CHARACTERS)}")
         if not rows:
             self.stdout.write("Nothing is set aside.")
 
     def do_retry(self, options: dict[str, Any]) -> None:
         was_refused = False
         for item_id in options["ids"]:
-            tried = set_aside_commands.try_again(item_id=item_id, actor=find_actor(), source=audit.CLI)
-            was_refused |= tried.outcome == set_aside_commands.REFUSED
+            tried = retry_set_aside.try_again(item_id=item_id, actor=find_actor(), source=audit_log.CLI)
+            was_refused |= tried.outcome == retry_set_aside.REFUSED
             words = {
-                set_aside_commands.APPLIED: "applied",
-                set_aside_commands.OUTDATED: "not applied: its task has gone on since",
-                set_aside_commands.REFUSED: f"refused again: {tried.reason}",
+                retry_set_aside.APPLIED: "applied",
+                retry_set_aside.OUTDATED: "not applied: its task has gone on since",
+                retry_set_aside.REFUSED: f"refused again: {tried.reason}",
             }
             self.stdout.write(f"{item_id} {words[tried.outcome]}")
         if was_refused:
@@ -75,7 +77,7 @@ class Command(BaseCommand):
 
     def do_drop(self, options: dict[str, Any]) -> None:
         for item_id in options["ids"]:
-            set_aside_commands.drop(item_id=item_id, actor=find_actor(), source=audit.CLI)
+            retry_set_aside.drop(item_id=item_id, actor=find_actor(), source=audit_log.CLI)
             self.stdout.write(f"{item_id} dropped")
 
 
@@ -89,5 +91,5 @@ def _data(item: SetAsideItem) -> dict[str, Any]:
         "firstAt": item.first_at,
         "lastAt": item.last_at,
         "bytes": item.size,
-        "payload": set_aside.show_payload(item, item.size or 1),
+        "payload": set_aside_items.show_payload(item, item.size or 1),
     }

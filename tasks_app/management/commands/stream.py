@@ -15,9 +15,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from tasks_app.api.stream_app import StreamApplication
-from tasks_app.api.stream_places import PLACES
-from tasks_app.process_reporter import start_reporting
+from tasks_app.api.stream.asgi_app import StreamApplication
+from tasks_app.api.stream.open_streams import PLACES
+from tasks_app.process_monitor.reporter import start_reporting
 
 _UNIX: Final = "unix:"
 _SOCKET: Final = f"{settings.BIND.removeprefix(_UNIX)}/stream.sock" if settings.BIND.startswith(_UNIX) else ""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks_app import tokens
+from tasks_app.auth import api_tokens
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import text
 from tasks_app.models import ApiToken
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         create = actions.add_parser("create", help="make a token and print it, once")
         create.add_argument("owner", type=text, help="whose tasks it starts and sees")
-        create.add_argument("--scope", choices=tokens.SCOPES, default=tokens.WRITE, help="default: write")
+        create.add_argument("--scope", choices=api_tokens.SCOPES, default=api_tokens.WRITE, help="default: write")
         create.add_argument("--expires-in", type=_lifetime, metavar="30d", help="hours (h), days (d) or weeks (w)")
         create.add_argument("--note", type=text, default="", help="what it is for")
         show = actions.add_parser("list", help="show all tokens, without their secrets")
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
     def _create(self, options: dict[str, Any]) -> None:
         try:
-            token, secret = tokens.create_token(
+            token, secret = api_tokens.create_token(
                 owner=options["owner"],
                 scope=options["scope"],
                 note=options["note"][:255],
@@ -66,7 +66,7 @@ class Command(BaseCommand):
 
     def _revoke(self, options: dict[str, Any]) -> None:
         try:
-            token = tokens.revoke_token(token_id=options["id"], actor=find_actor())
+            token = api_tokens.revoke_token(token_id=options["id"], actor=find_actor())
         except ApiToken.DoesNotExist:
             raise CommandError(
                 f"There is no token with id {options['id']}: `manage.py token list` shows all."
@@ -89,7 +89,7 @@ def _as_data(token: ApiToken) -> dict[str, Any]:
         "prefix": token.prefix,
         "owner": token.owner,
         "scope": token.scope,
-        "state": tokens.get_state(token),
+        "state": api_tokens.get_state(token),
         "note": token.note,
         **{name: time.isoformat(timespec="seconds") if time else None for name, time in times.items()},
     }

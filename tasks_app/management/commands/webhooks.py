@@ -15,14 +15,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections, connections
 
-from tasks_app import events, webhooks
-from tasks_app.api.answers import task_data
-from tasks_app.api.rendering import to_json
-from tasks_app.infrastructure import GaveUp, Patience
-from tasks_app.isolation import is_outage
+from tasks_app.api.json_rendering import to_json
+from tasks_app.api.response_serializers import task_data
 from tasks_app.models import WebhookDelivery
-from tasks_app.process_reporter import start_reporting
-from tasks_app.webhook_sending import Outcome, send
+from tasks_app.process_monitor.reporter import start_reporting
+from tasks_app.queues import snapshot_stream
+from tasks_app.resilience.batch_isolation import is_outage
+from tasks_app.resilience.transient_errors import GaveUp, Patience
+from tasks_app.webhooks import deliveries
+from tasks_app.webhooks.sender import Outcome, send
 
 logger = logging.getLogger(__name__)
 SENDERS: Final = 16  # a receiver that hangs holds one until its timeout
@@ -77,7 +78,7 @@ class Command(BaseCommand):
     def work(self) -> None:
         """Take what is due, and write down what has been tried. All SQL is here; the senders know none."""
         if not self.stop.is_set():
-            for delivery in webhooks.take_due(limit=SENDERS - len(self.running)):
+            for delivery in deliveries.take_due(limit=SENDERS - len(self.running)):
                 self.running[self.pool.submit(self.deliver, delivery)] = delivery
         done, _ = wait(self.running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED) if self.running else ((), ())
         if not self.running:
@@ -85,7 +86,7 @@ class Command(BaseCommand):
         for future in done:
             delivery = self.running[future]
             if error := future.exception():
-                webhooks.put_aside(delivery, error)
+                deliveries.put_aside(delivery, error)
             else:
                 self.close(delivery, future.result())
             del self.running[future]  # not before: what could not be written down is written in the next round
@@ -95,18 +96,18 @@ class Command(BaseCommand):
         if outcome.error:
             logger.info("webhook of task %s, try %d: %s", delivery.task_id, delivery.attempts, outcome.error)
         try:
-            webhooks.close(delivery, error=outcome.error, is_final=outcome.is_final)
+            deliveries.close(delivery, error=outcome.error, is_final=outcome.is_final)
         except Exception as error:
             if is_outage(error):
                 raise
-            webhooks.put_aside(delivery, error)
+            deliveries.put_aside(delivery, error)
 
     def deliver(self, delivery: WebhookDelivery) -> Outcome:
-        body = to_json(task_data(events.decode(delivery.snapshot)))
+        body = to_json(task_data(snapshot_stream.decode(delivery.snapshot)))
         return send(
             url=delivery.url,
             body=body,
-            delivery_id=webhooks.delivery_id_of(delivery),
+            delivery_id=deliveries.delivery_id_of(delivery),
             secret=settings.LONGTASKS.webhook_secret,
             timeout_seconds=settings.LONGTASKS.webhook_timeout_seconds,
             allow_private=settings.LONGTASKS.webhook_allow_private,

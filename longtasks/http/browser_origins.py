@@ -1,0 +1,53 @@
+"""What pages of other origins may do with a browser that reaches this service: nothing.
+
+Owns the refusal of changes that another origin's page asks for (API, admin and login alike) and the headers that tell
+browsers what our own pages may load. Who calls is not judged here: clients other than browsers send no such headers.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from tasks_app.api.problem_details import problem
+from tasks_app.domain.printable import escape
+from tasks_app.http.origins import comes_from_elsewhere
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_SHOWN_CHARACTERS: Final = 200
+# Alpine, which draws the admin, compiles its attributes (unsafe-eval) and sets styles.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+PERMISSIONS_POLICY: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+
+class BrowserMiddleware:
+    """Refuses changes from other origins with 403; gives pages their policy."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method not in SAFE_METHODS and comes_from_elsewhere(request.META):
+            response: HttpResponseBase = problem(
+                403,
+                "A web page of another origin may not change anything here. Send the request from this service's own "
+                "pages, or from a client that is no browser." + _advise(request),
+            )
+        else:
+            response = self.get_response(request)
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)  # a page may have its own
+            response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
+        return response
+
+
+def _advise(request: HttpRequest) -> str:
+    origin = request.META.get("HTTP_ORIGIN", "")[:_SHOWN_CHARACTERS]
+    if not origin.startswith(("http://", "https://")):
+        return ""
+    return f" If {escape(origin)} is this service, behind a proxy that changes Host, add it to CSRF_TRUSTED_ORIGINS."

@@ -1,0 +1,62 @@
+"""`python -m longtasks.liveness_probe worker|mirror`: a liveness probe for the processes without a port. Ends with 0 or 1.
+
+Asks Redis for what such a process on this host must have left there lately. When Redis itself is away it says yes:
+starting anew would not bring it back.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import Any
+
+import redis
+from django.core.exceptions import ImproperlyConfigured
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
+
+
+def is_worker_alive() -> bool:
+    """A worker's key in Redis lives for a minute after its last heartbeat."""
+    from tasks_app.queues import enqueue
+
+    prefix = f"rq:worker:{socket.gethostname().replace(':', '-')}-".encode()
+    connection = enqueue.get_connection()
+    keys: Any = connection.smembers("rq:workers")
+    return any(connection.exists(key) for key in keys if key.startswith(prefix))
+
+
+def is_mirror_alive() -> bool:
+    """A mirror that is stuck is behind, twice as far as /health/ready allows."""
+    from django.conf import settings
+
+    from tasks_app.queues import enqueue, snapshot_stream
+
+    connection = enqueue.get_connection()
+    oldest_at = snapshot_stream.get_oldest_at(connection)
+    now, _ = connection.time()
+    return oldest_at is None or now - oldest_at.timestamp() < 2 * settings.LONGTASKS.ready_lag_seconds
+
+
+CHECKS = {"worker": is_worker_alive, "mirror": is_mirror_alive}
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or arguments[0] not in CHECKS:
+        sys.stderr.write("usage: python -m longtasks.liveness_probe worker|mirror\n")
+        return 2
+    import django
+
+    try:
+        django.setup()
+        return 0 if CHECKS[arguments[0]]() else 1
+    except redis.RedisError:
+        return 0
+    except ImproperlyConfigured as error:
+        sys.stderr.write(f"longtasks: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""`manage.py reload`: new code without a gap, for what `make up` or deploy/supervisord.conf runs on this machine.
+
+Sends the signals and waits until no old worker of its own is left. Must not restart anything itself: each parent does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from longtasks.local_stack import child_process, up_lock
+from longtasks.local_stack.supervisor import PROJECT_DIR
+
+POLL_SECONDS: Final = 0.1
+WORKER_ARGUMENT: Final = "rqworker"  # on the command line of a worker process
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """What has been told to reload, and the workers that it had then."""
+
+    message: str
+    workers: list[child_process.Living]
+
+
+class Command(BaseCommand):
+    help = "Let web, workers and mirror go on with the code as it is now. Exit codes: 0 done, 1 nothing runs or stuck."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="for the workers (120)")
+
+    def handle(self, *args: Any, timeout: float, **options: Any) -> None:
+        signalled = _signal_up() or _signal_supervisord()
+        if signalled is None:
+            run_dir = os.environ.get("LONGTASKS_RUN", "")
+            raise CommandError(
+                f"nothing to reload: no `make up` on {settings.DATA_DIR}, no supervisord in LONGTASKS_RUN={run_dir!r}. "
+                "Under systemd: systemctl reload 'longtasks-*'"
+            )
+        self.stdout.write(signalled.message)
+        deadline = time.monotonic() + timeout
+        while left := [worker for worker in signalled.workers if worker.is_alive()]:
+            if time.monotonic() > deadline:
+                pids = ", ".join(str(worker.pid) for worker in left)
+                raise CommandError(
+                    f"after {timeout:g} s {len(left)} old workers still run (process {pids}): read the workers' log."
+                )
+            time.sleep(POLL_SECONDS)
+        self.stdout.write(f"Reloaded: {len(signalled.workers)} old workers have handed over.")
+
+
+def _signal_up() -> Signalled | None:
+    """Tell the `make up` of this DATA_DIR, which its lock names; None where none runs."""
+    try:
+        pid = up_lock.find_holder(settings.DATA_DIR)
+        workers = _list_workers(pid) if pid is not None else []
+        if up_lock.signal_holder(settings.DATA_DIR, signal.SIGUSR1) is None:
+            return None
+    except up_lock.LockError as error:
+        raise CommandError(str(error)) from error
+    return Signalled(f"`make up` (process {pid}) reloads its processes.", workers)
+
+
+def _signal_supervisord() -> Signalled | None:
+    """Tell the supervisord that listens in LONGTASKS_RUN, which signals its own processes; None where none runs."""
+    run_dir = os.environ.get("LONGTASKS_RUN", "")
+    if not run_dir or not shutil.which("supervisorctl") or not (Path(run_dir) / "supervisor.sock").exists():
+        return None
+    pid = _ask_supervisord("pid", "worker")
+    workers = _list_workers(int(pid)) if pid.isdecimal() and pid != "0" else []
+    _ask_supervisord("signal", "HUP", "all")
+    return Signalled("supervisord has sent HUP to its processes.", workers)
+
+
+def _list_workers(parent_pid: int) -> list[child_process.Living]:
+    return child_process.list_descendants(pid=parent_pid, argument=WORKER_ARGUMENT)
+
+
+def _ask_supervisord(*words: str) -> str:
+    supervisorctl = shutil.which("supervisorctl") or "supervisorctl"
+    asked = subprocess.run(  # noqa: S603 (a list of our own, no shell)
+        [supervisorctl, "-c", str(PROJECT_DIR / "deploy" / "supervisord.conf"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode:
+        raise CommandError(f"supervisorctl: {asked.stdout.strip() or asked.stderr.strip()}")
+    return asked.stdout.strip()

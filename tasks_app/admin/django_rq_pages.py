@@ -1,0 +1,148 @@
+"""django-rq's own pages, beside the dashboard: for administrators, and mended where they break with this set-up.
+
+Owns the registration of django-rq's Dashboard, and the one place where names inside django-rq are replaced; why
+stands in docs/upstream/django-rq-pages.md. tests/admin/test_django_rq_pages.py fails when the library changes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from types import ModuleType
+from typing import Any, Final
+
+from django.contrib import admin, messages
+from django.core.exceptions import ImproperlyConfigured
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext
+from django_rq import utils, views
+from django_rq.admin import QueueAdmin
+from django_rq.models import Dashboard
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker import Worker
+
+from tasks_app.admin.permissions import can_administer, get_actor, requires
+from tasks_app.api.problem_details import problem_response
+from tasks_app.auth import audit_log
+from tasks_app.errors import LongtasksError
+from tasks_app.queues import enqueue, parked_tasks
+from tasks_app.queues.pipelined_connection import AWAY
+from tasks_app.services import change_many_tasks
+from tasks_app.services.rq_job import TaskJob
+
+logger = logging.getLogger(__name__)
+# Canceling takes its time; more than so many are canceled by asking again.
+EMPTY_TASKS: Final = 20_000
+_ROW_PAGES: Final = {f"django_rq_dashboard_{name}" for name in ("add", "change", "delete", "history")}
+
+
+class ShownWorker(Worker):
+    """A worker as the pages show it: reads its job as it was written, with JSON. They name no serializer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["serializer"] = kwargs.get("serializer") or JSONSerializer
+        super().__init__(*args, **kwargs)
+
+
+class CannotRequeue(InvalidJobOperation, NoSuchJobError):
+    """A job that cannot be requeued. The page that requeues all goes on with the next one: it passes over NoSuchJobError."""
+
+
+def _requeue_by_id(job_id: str, connection: Any, serializer: Any = None) -> Job:
+    """RQ's `requeue_job`, which knows no job class."""
+    try:
+        return TaskJob.fetch(job_id, connection=connection, serializer=serializer).requeue()
+    except InvalidJobOperation as error:
+        logger.warning("job %s is not requeued: %s", job_id, error)
+        raise CannotRequeue(str(error)) from error
+
+
+def _requeue(rq_queue: Any, job: Any) -> None:
+    """django-rq's `requeue_job`, which puts the job into the queue past its class."""
+    if getattr(job, "snapshot", None) is None:
+        _original_requeue(rq_queue, job)
+    else:
+        job.requeue()
+
+
+def _replace(module: ModuleType, **names: Any) -> None:
+    for name, value in names.items():
+        if not hasattr(module, name):
+            raise ImproperlyConfigured(f"{module.__name__} has no {name!r} any more: look at {__name__}.")
+        setattr(module, name, value)
+
+
+_original_requeue = utils.requeue_job
+_replace(views, Worker=ShownWorker, Job=TaskJob, requeue_job=_requeue_by_id, _requeue_job=_requeue)
+_replace(utils, Job=TaskJob)
+
+
+def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
+    """Cancel what waits, where RQ would delete the jobs, which rescue would put back."""
+    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    if request.method != "POST":
+        return views.clear_queue(request, queue_index)
+    name = enqueue.QUEUES[queue_index]
+    waiting: Any = enqueue.get_connection().lrange(enqueue.queue_key(name), 0, EMPTY_TASKS - 1)
+    canceled = 0
+    task_ids = [job_id.decode(errors="replace") for job_id in waiting]
+    task_ids += parked_tasks.list_parked_ids(enqueue.get_connection(), queue_name=name)[:EMPTY_TASKS]
+    for start in range(0, len(task_ids), change_many_tasks.SET_TASKS):
+        page = task_ids[start : start + change_many_tasks.SET_TASKS]
+        canceled += len(
+            change_many_tasks.cancel_tasks(task_ids=page, actor=get_actor(request), source=audit_log.ADMIN).changed
+        )  # fmt: skip
+    messages.info(request, gettext("%(number)d waiting tasks canceled.") % {"number": canceled})
+    return HttpResponseRedirect(reverse("admin:django_rq_jobs", args=[queue_index]))
+
+
+def _told(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Say in words what django-rq answers with 500: a worker or job that has gone, a task that can't be requeued.
+
+    A Redis that refuses or is away is a 503, as in the API: these pages ask it themselves.
+    """
+
+    @wraps(view)
+    def telling(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except (InvalidJobOperation, NoSuchJobError) as error:
+            messages.error(request, str(error) or gettext("The job does not allow that in its state."))
+            return HttpResponseRedirect(reverse("admin:django_rq_dashboard_changelist"))
+        except (*AWAY, LongtasksError) as error:
+            return problem_response(error, {"request": request})
+        except (AssertionError, ValueError, IndexError, ImproperlyConfigured) as error:  # no rq-scheduler, for one
+            raise Http404(str(error)) from error
+
+    return telling
+
+
+if admin.site.is_registered(Dashboard):
+    admin.site.unregister(Dashboard)
+
+
+@admin.register(Dashboard)
+class RqPagesAdmin(QueueAdmin):
+    """django-rq lets every member of the staff empty a queue; here it takes the permission to administer."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return can_administer(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return can_administer(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return can_administer(request)
+
+    def get_urls(self) -> list[Any]:
+        # Those of a model's rows answer 500: Dashboard has no table.
+        patterns = [pattern for pattern in super().get_urls() if pattern.name and pattern.name not in _ROW_PAGES]
+        for pattern in patterns:
+            view = self.admin_site.admin_view(empty_queue) if pattern.name == "django_rq_clear" else pattern.callback
+            # The login comes first: who is not logged in is led there, as from every other page.
+            pattern.callback = self.admin_site.admin_view(requires(can_administer)(_told(view)))
+        return patterns

@@ -1,0 +1,93 @@
+"""The set-aside items in the admin: listed, shown whole, tried again and dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from tasks_app.admin.permissions import can_administer, get_actor
+from tasks_app.auth import audit_log
+from tasks_app.errors import LongtasksError
+from tasks_app.models import SetAsideItem
+from tasks_app.recovery import retry_set_aside
+from tasks_app.resilience import set_aside_items
+
+SHOWN_CHARACTERS = 100_000
+
+
+@admin.register(SetAsideItem)
+class SetAsideItemAdmin(ModelAdmin):
+    """For those who may administer queues: a payload may hold anybody's parameters."""
+
+    list_display = ("key", "kind", "reason", "tries", "first_at", "last_at", "size")
+    list_filter = ("kind",)
+    search_fields = ("key", "reason")
+    ordering = ("-pk",)
+    fields = ("kind", "key", "reason", "tries", "first_at", "last_at", "size", "content")
+    readonly_fields = fields
+    actions = ("try_again", "drop")
+    show_full_result_count = False
+
+    @display(description=gettext_lazy("payload"))
+    def content(self, item: SetAsideItem) -> str:
+        return set_aside_items.show_payload(item, SHOWN_CHARACTERS)
+
+    @admin.action(description=gettext_lazy("Try the chosen items again"), permissions=["administer"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[SetAsideItem]) -> None:
+        applied = 0
+        for item_id, key in list(queryset.order_by("pk").values_list("pk", "key")):
+            try:
+                tried = retry_set_aside.try_again(item_id=item_id, actor=get_actor(request), source=audit_log.ADMIN)
+            except LongtasksError as error:
+                messages.error(request, str(error))
+                continue
+            if tried.outcome == retry_set_aside.REFUSED:
+                text = _("%(key)s was refused again: %(reason)s")
+                messages.error(request, text % {"key": key, "reason": tried.reason})
+            elif tried.outcome == retry_set_aside.OUTDATED:
+                messages.info(request, _("%(key)s was not applied: its task has gone on since.") % {"key": key})
+            else:
+                applied += 1
+        if applied:
+            text = ngettext("%(count)d item was applied.", "%(count)d items were applied.", applied)
+            messages.success(request, text % {"count": applied})
+
+    @admin.action(description=gettext_lazy("Drop the chosen items"), permissions=["administer"])
+    def drop(self, request: HttpRequest, queryset: QuerySet[SetAsideItem]) -> None:
+        dropped = 0
+        for item_id in list(queryset.order_by("pk").values_list("pk", flat=True)):
+            try:
+                retry_set_aside.drop(item_id=item_id, actor=get_actor(request), source=audit_log.ADMIN)
+            except LongtasksError as error:
+                messages.error(request, str(error))
+                continue
+            dropped += 1
+        if dropped:
+            text = ngettext("%(count)d item was dropped.", "%(count)d items were dropped.", dropped)
+            messages.success(request, text % {"count": dropped})
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return can_administer(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return can_administer(request)
+
+    def has_administer_permission(self, request: HttpRequest) -> bool:
+        return can_administer(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Django's own deleting writes no entry of our audit: dropping does."""
+        return False

@@ -1,0 +1,1 @@
+"""The live stream: who may open one, and what it sends."""

@@ -1,0 +1,162 @@
+"""Who may open a live stream, and whether they still may: by a token, a ticket, or the admin's session.
+
+Owns what differs from the rest of the API, which takes tokens only: a browser's EventSource sends no Authorization
+header. Writes nothing to the database. Every function may use SQL and Redis: call them in the feed's threads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, QueryDict, parse_cookie
+from rest_framework.exceptions import APIException, PermissionDenied
+
+from tasks_app.api.authentication import OPEN, Unauthorized, identify, to_caller
+from tasks_app.api.request_serializers import StreamQuerySerializer, read_query
+from tasks_app.auth import api_tokens, stream_tickets
+from tasks_app.auth.api_tokens import READ
+from tasks_app.domain.callers import Caller
+from tasks_app.errors import UnsureToken
+from tasks_app.http.origins import comes_from_elsewhere
+
+logger = logging.getLogger(__name__)
+PERMISSION: Final = "tasks_app.view_taskrecord"
+_TOKEN_NAMES: Final = frozenset({"token", "access_token", "api_key", "apikey", "authorization", "bearer"})
+_SESSION_KEY_CHARACTERS: Final = 4096  # signed_cookies keeps the whole session in the key
+
+
+class TokenInAddress(APIException):
+    """A token in the query would end up in logs and histories: it is refused even if it is valid."""
+
+    status_code = 400
+    default_detail = (
+        "A token must not be sent in the address, where logs keep it: revoke it if it is a real one. Send the header "
+        "Authorization: Bearer …, or a ticket of POST /stream-tickets as ?ticket=…"
+    )
+    default_code = "token-in-address"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """The one who opens a stream."""
+
+    sees_owner: str | None  # whose tasks they may watch; None: all
+    place: str  # who they are, for the number of streams that one may have open
+    may_still: Callable[[], bool]  # asked again at each heartbeat
+    task_id: str = ""  # the only task that they may watch; "": any
+
+    def check_task(self, task_id: str) -> None:
+        """Raise PermissionDenied where a ticket of one task is used for another, or for all (task_id "")."""
+        if self.task_id and self.task_id != task_id:
+            raise PermissionDenied("This ticket is for the stream of one task. Ask for another ticket.")
+
+
+def read_stream_query(query_string: bytes) -> dict[str, Any]:
+    """Return `ticket` and `lastEventId` of the query; raises TokenInAddress and ValidationError."""
+    query = QueryDict(query_string)  # raises SuspiciousOperation for too many fields
+    if any(name.lower() in _TOKEN_NAMES for name in query):
+        raise TokenInAddress
+    return read_query(query, StreamQuerySerializer)
+
+
+def identify_viewer(meta: Mapping[str, Any], *, ticket: str | None) -> Viewer:
+    """Tell who opens a stream: by the header, else the ticket, else the session.
+
+    Raises Unauthorized, PermissionDenied, Throttled, QueueUnavailable and a DatabaseError.
+    """
+    address = meta.get("REMOTE_ADDR", "")
+    if "HTTP_AUTHORIZATION" not in meta:
+        key = "" if settings.API_OPEN else _read_session_key(meta)
+        try:
+            if ticket is not None:
+                return _redeem(ticket, address=address)
+            if key:
+                return _identify_session(key, meta)
+        except Unauthorized:
+            with suppress(Unauthorized):
+                identify(meta, needs=READ)  # which counts a request without a valid token, as all others
+            raise
+    return _to_viewer(identify(meta, needs=READ), address=address)
+
+
+def _to_viewer(caller: Caller, *, address: str, task_id: str = "") -> Viewer:
+    token_id = caller.token_id
+    if not token_id:
+        return Viewer(caller.sees_owner, f"address {address}", lambda: True, task_id)
+
+    def may_still() -> bool:
+        try:
+            return api_tokens.known.find_by_id(token_id) is not None
+        except UnsureToken:
+            return False  # it was known when the stream began: a later reading found it revoked
+
+    return Viewer(caller.sees_owner, f"token {token_id}", may_still, task_id)
+
+
+def _redeem(secret: str, *, address: str) -> Viewer:
+    ticket = stream_tickets.redeem(secret)
+    if ticket is None:
+        raise Unauthorized("This ticket is unknown, used or expired. Ask for another one: POST /stream-tickets.")
+    if ticket.token_id:
+        bearer = api_tokens.known.find_by_id(ticket.token_id)
+        if bearer is None:
+            raise Unauthorized
+        caller = to_caller(bearer)
+    elif settings.API_OPEN:
+        caller = OPEN
+    else:
+        raise Unauthorized
+    return _to_viewer(caller, address=address, task_id=ticket.task_id)
+
+
+def _read_session_key(meta: Mapping[str, Any]) -> str:
+    """Return the session's key as the cookie has it; "" without one, or where it can't be a key."""
+    key = parse_cookie(meta.get("HTTP_COOKIE", "")).get(settings.SESSION_COOKIE_NAME, "")
+    is_sane = len(key) <= _SESSION_KEY_CHARACTERS and key.isascii() and key.isprintable()
+    return key if is_sane else ""
+
+
+def _identify_session(key: str, meta: Mapping[str, Any]) -> Viewer:
+    # A cookie is sent whichever page asks; a header or a ticket is not.
+    if comes_from_elsewhere(meta):
+        raise PermissionDenied("A page of another origin may not watch by the admin's session. Use a ticket.")
+    user = _get_user(key)
+    if not user.is_authenticated:
+        raise Unauthorized
+    if not _may_watch(user):
+        raise PermissionDenied(f"This takes a member of the staff with the permission {PERMISSION}.")
+    user_id = user.pk
+
+    def may_still() -> bool:
+        try:
+            user = _get_user(key)
+            return bool(user.pk == user_id and _may_watch(user))
+        except (DatabaseError, InterfaceError) as error:
+            # As for tokens: nobody can log out or be deactivated meanwhile either.
+            logger.warning("a stream's session could not be read; it goes on: %s", type(error).__name__)
+            return True
+
+    return Viewer(None, f"user {user_id}", may_still)
+
+
+def _may_watch(user: Any) -> bool:
+    return bool(user.is_active and user.is_staff and user.has_perm(PERMISSION))
+
+
+def _get_user(session_key: str) -> Any:
+    """Return the user of a session as AuthenticationMiddleware does: AnonymousUser where it does not hold (any more)."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    # `get_user` deletes a session that does not hold, and renames one that an older SECRET_KEY has signed: a stream
+    # can't send the new cookie. On the instance, because the class's name is part of the signature.
+    session.flush, session.cycle_key = session.clear, lambda: None
+    request = HttpRequest()
+    request.session = session
+    return get_user(request)

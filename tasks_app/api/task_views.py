@@ -1,0 +1,160 @@
+"""The tasks' endpoints: parse, call one command or query, answer. No rule of the domain lives here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from tasks_app.api.base_viewset import LeanViewSet
+from tasks_app.api.json_rendering import SOURCE_HEADER, answer, answer_if_changed
+from tasks_app.api.openapi import operations
+from tasks_app.api.request_ids import get_request_id
+from tasks_app.api.request_serializers import (
+    ListQuerySerializer,
+    NoQuerySerializer,
+    WaitQuerySerializer,
+    read_bulk,
+    read_idempotency_key,
+    read_new_task,
+    read_query,
+    read_wait,
+)
+from tasks_app.api.response_serializers import event_data, started_data, task_data
+from tasks_app.api.waiting_for_end import wait_for_end
+from tasks_app.errors import QueueUnavailable
+from tasks_app.http import url_prefix
+from tasks_app.queues import enqueue
+from tasks_app.queues.snapshot_stream import CANCELED, STOPPED, Snapshot
+from tasks_app.read_model import task_queries
+from tasks_app.read_model.task_rows import to_snapshot
+from tasks_app.read_model.task_search import TaskFilter, find_tasks
+from tasks_app.services import change_tasks
+
+_POLL_SECONDS: Final = 1  # Retry-After of an unfinished task
+_BULK_BODY_BYTES: Final = 4 * 1024 * 1024
+
+
+class TaskViewSet(LeanViewSet):
+    """Start, list, show, cancel and retry tasks."""
+
+    @operations.start
+    def create(self, request: Request) -> HttpResponse:
+        wait = read_wait(request.META, request.query_params)
+        started = change_tasks.start_task(
+            task=read_new_task(self.read_body(request)),
+            caller=self.caller,
+            request_id=get_request_id(request._request),
+            idempotency_key=read_idempotency_key(request.META),
+        )
+        task_id = started.snapshot.id
+        snapshot, has_waited = wait_for_end(
+            request._request, started.snapshot, read=lambda: read_started(task_id), seconds=wait.seconds
+        )
+        headers = {"Location": url_prefix.add(f"/tasks/{task_id}")}
+        if started.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        if has_waited and wait.preference is not None:
+            headers["Preference-Applied"] = wait.preference
+        return answer(started_data(snapshot), status=201, headers=headers)
+
+    @operations.list_
+    def list(self, request: Request) -> HttpResponse:
+        query = read_query(request.query_params, ListQuerySerializer)
+        try:
+            wanted = TaskFilter(
+                owner=self.caller.sees_owner,
+                status=query.get("status"),
+                name=query.get("name"),
+                priority=query.get("priority"),
+                queue=query.get("queue"),
+                created_after=query.get("createdAfter"),
+                created_before=query.get("createdBefore"),
+            )
+            page = find_tasks(wanted=wanted, cursor=query.get("cursor", ""), limit=query["limit"], with_heavy=True)
+        except ValueError as error:
+            if "cursor" not in query:
+                raise
+            raise ValidationError({"cursor": ["Is not a cursor that this API gave out."]}) from error
+        following = None
+        if page.next_cursor:
+            following = url_prefix.add("/tasks?") + urlencode(
+                {**request.query_params.dict(), "cursor": page.next_cursor}
+            )
+        tasks = [task_data(to_snapshot(record)) for record in page.records]
+        return answer({"tasks": tasks, "next": following, "searchedTo": page.searched_to})
+
+    @operations.show
+    def retrieve(self, request: Request, id: str) -> HttpResponse:
+        read_query(request.query_params, WaitQuerySerializer)
+        wait = read_wait(request.META, request.query_params)
+        owner = self.caller.sees_owner
+        found: list[task_queries.FoundTask] = []
+
+        def read() -> Snapshot:
+            found[:] = [task_queries.find_task(task_id=id, owner=owner)]
+            return found[0].snapshot
+
+        snapshot, has_waited = wait_for_end(request._request, read(), read=read, seconds=wait.seconds)
+        response = answer_if_changed(request, task_data(snapshot))
+        if found[0].only_source:
+            response[SOURCE_HEADER] = found[0].only_source
+        if not snapshot.ended:
+            response["Retry-After"] = str(poll_after_seconds(snapshot))
+        if has_waited and wait.preference is not None:
+            response["Preference-Applied"] = wait.preference
+        return response
+
+    @operations.cancel
+    def cancel(self, request: Request, id: str) -> HttpResponse:
+        snapshot = change_tasks.cancel_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
+        stopped = snapshot.status in (CANCELED, STOPPED)
+        return answer(started_data(snapshot), status=200 if stopped else 202)
+
+    @operations.retry
+    def retry(self, request: Request, id: str) -> HttpResponse:
+        snapshot = change_tasks.retry_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
+        return answer(started_data(snapshot), status=202, headers={"Location": url_prefix.add(f"/tasks/{snapshot.id}")})
+
+    @operations.history
+    def events(self, request: Request, id: str) -> HttpResponse:
+        read_query(request.query_params, NoQuerySerializer)
+        events = task_queries.list_events(task_id=id, owner=self.caller.sees_owner)
+        return answer({"events": [event_data(event) for event in events]})
+
+
+class BulkViewSet(LeanViewSet):
+    """Start many tasks at once."""
+
+    max_body_bytes = _BULK_BODY_BYTES
+
+    @operations.bulk
+    def create(self, request: Request) -> HttpResponse:
+        started = change_tasks.start_tasks(
+            tasks=read_bulk(self.read_body(request)),
+            caller=self.caller,
+            request_id=get_request_id(request._request),
+            idempotency_key=read_idempotency_key(request.META),
+        )
+        headers = {"Idempotency-Replayed": "true"} if started.replayed else None
+        body = {"success": True, "tasks": [task_data(snapshot) for snapshot in started.snapshots]}
+        return answer(body, status=201, headers=headers)
+
+
+def read_started(task_id: str) -> Snapshot | None:
+    """Return a task that was just started as Redis knows it; None where Redis does not know it, or does not answer."""
+    try:
+        return enqueue.get_snapshot(task_id)
+    except QueueUnavailable:
+        return None
+
+
+def poll_after_seconds(snapshot: Snapshot) -> int:
+    """Tell when to ask again: in a second, or when the task's next attempt begins."""
+    if snapshot.next_attempt_at is None:
+        return _POLL_SECONDS
+    return max(_POLL_SECONDS, round((snapshot.next_attempt_at - datetime.now(UTC)).total_seconds()))

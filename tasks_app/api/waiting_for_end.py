@@ -1,0 +1,71 @@
+"""Waiting for a task's end inside a request (`?wait=`, `Prefer: wait`): which task, until when, and what is known then.
+
+Where the server runs requests side by side, it holds the request: that costs no thread (longtasks/holding_worker.py).
+Elsewhere the request's thread waits, so only few may wait at once. Who finds no place is answered at once and asks again
+later. Many watchers belong to the event stream, not here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import Final
+
+from django.http import HttpRequest
+
+from tasks_app.queues import pipelined_connection, snapshot_stream
+from tasks_app.queues.snapshot_stream import Snapshot
+
+LONGEST_SECONDS: Final = 60.0
+WAITERS: Final = 2  # threads of one web process
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_LONGEST_PAUSE_SECONDS: Final = 0.5
+
+_places = BoundedSemaphore(WAITERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a server that holds a request must know: the task, and when the wait ends (time.monotonic)."""
+
+    task_id: str
+    deadline: float
+
+
+def wait_for_end(
+    request: HttpRequest, snapshot: Snapshot, *, read: Callable[[], Snapshot | None], seconds: float
+) -> tuple[Snapshot, bool]:
+    """Return the task as soon as it has ended, or as it is after `seconds` (60 at most), and whether there was a place.
+
+    `read` gives a waiting thread the newest snapshot, None where there is none. Notes on the request how long it waited:
+    the metrics leave that out.
+    """
+    if snapshot.ended or seconds <= 0:
+        return snapshot, True
+    began = time.monotonic()
+    deadline = began + min(seconds, LONGEST_SECONDS)
+    try:
+        if pipelined_connection.runs_together():
+            newest = pipelined_connection.pause(Wait(snapshot.id, deadline))
+            return newest if newest is not None and snapshot_stream.supersedes(newest, snapshot) else snapshot, True
+        return _wait_in_thread(snapshot, read=read, deadline=deadline), True
+    except pipelined_connection.CannotPause:
+        return snapshot, False
+    finally:
+        request.waited_seconds = time.monotonic() - began  # type: ignore[attr-defined]
+
+
+def _wait_in_thread(snapshot: Snapshot, *, read: Callable[[], Snapshot | None], deadline: float) -> Snapshot:
+    if not _places.acquire(blocking=False):
+        raise pipelined_connection.CannotPause
+    try:
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while not snapshot.ended and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(pause_seconds, left))
+            pause_seconds = min(pause_seconds * 1.5, _LONGEST_PAUSE_SECONDS)
+            snapshot = read() or snapshot
+        return snapshot
+    finally:
+        _places.release()

@@ -1,0 +1,68 @@
+"""Checkpoints of many tasks in one transaction: cancel and reopen as set operations, for operators.
+
+The rules are those of `checkpoints`, row by row; rows are locked in the order of their ids. Must not know Redis.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from tasks_app.checkpoints.claims import REOPENED, RETRYABLE
+from tasks_app.models import TaskCheckpoint
+from tasks_app.queues import snapshot_stream
+
+
+def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, str], dict[uuid.UUID, TaskCheckpoint]]:
+    """Cancel tasks: at once where nobody holds them, else by asking their workers.
+
+    Returns each one's outcome from before ("" where it had not ended) and its row as it is then.
+    """
+    while True:
+        try:
+            with transaction.atomic():
+                known = _lock(task_ids)
+                TaskCheckpoint.objects.bulk_create(
+                    [
+                        TaskCheckpoint(
+                            task_id=task_id, epoch=1, outcome=snapshot_stream.CANCELED, ended_at=Now(), updated_at=Now()
+                        )
+                        for task_id in task_ids
+                        if task_id not in known
+                    ]
+                )
+                opened = TaskCheckpoint.objects.filter(
+                    task_id__in=[task_id for task_id, row in known.items() if not row.outcome], outcome=""
+                )
+                held = Q(lease_until__gte=Now())
+                opened.filter(held).update(cancel_requested=True, updated_at=Now())
+                opened.exclude(held).update(
+                    outcome=snapshot_stream.CANCELED,
+                    epoch=F("epoch") + 1,
+                    cancel_requested=True,
+                    lease_until=None,
+                    ended_at=Now(),
+                    updated_at=Now(),
+                )
+                rows = {row.task_id: row for row in TaskCheckpoint.objects.filter(task_id__in=list(task_ids))}
+                before = {task_id: known[task_id].outcome if task_id in known else "" for task_id in task_ids}
+                return before, rows
+        except IntegrityError:
+            continue  # a worker claimed one of them first: look again
+
+
+def reopen(*, task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
+    """Undo the ends of failed, stopped and canceled tasks; returns the rows that were reopened, as they are then."""
+    with transaction.atomic():
+        ended = [task_id for task_id, row in _lock(task_ids).items() if row.outcome in RETRYABLE]
+        TaskCheckpoint.objects.filter(task_id__in=ended).update(epoch=F("epoch") + 1, updated_at=Now(), **REOPENED)
+        return {row.task_id: row for row in TaskCheckpoint.objects.filter(task_id__in=ended)}
+
+
+def _lock(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
+    rows = TaskCheckpoint.objects.filter(task_id__in=list(task_ids)).order_by("task_id").select_for_update()
+    return {row.task_id: row for row in rows}

@@ -1,0 +1,109 @@
+"""Whether the database's tables hold any text: utf8mb4, whatever the database's default is.
+
+Owns the check, and makes utf8mb4 the database's default before a migration creates tables. Must not convert a table that
+is there: with millions of rows that locks it for long, so an operator decides when.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.apps import AppConfig
+from django.core.management.base import CommandError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from tasks_app.database import identity_columns
+from tasks_app.database.column_changes import to_statement
+
+logger = logging.getLogger(__name__)
+WANTED: Final = "utf8mb4"
+OTHERS: Final = ("ascii", "binary")  # somebody's choice, for columns that hold nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowTable:
+    """A table of ours with columns that cannot hold every text."""
+
+    table: str
+    columns: tuple[str, ...]
+    charset: str
+    statement: str  # what converts it, or two: that copies the table, and writers wait meanwhile
+
+
+def get_narrow_default(*, using: str = DEFAULT_DB_ALIAS) -> str:
+    """Return the database's default character set where it is another than utf8mb4, else ""."""
+    if connections[using].vendor != "mysql":
+        return ""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT default_character_set_name FROM information_schema.schemata WHERE schema_name = DATABASE()"
+        )
+        charset = str(cursor.fetchone()[0])
+    return "" if charset == WANTED else charset
+
+
+def list_narrow_tables(*, using: str = DEFAULT_DB_ALIAS) -> list[NarrowTable]:
+    """Return the tables of the installed applications that have text columns of another character set."""
+    connection = connections[using]
+    if connection.vendor != "mysql":
+        return []
+    ours = set(connection.introspection.django_table_names())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, column_name, character_set_name FROM information_schema.columns"
+            " WHERE table_schema = DATABASE() AND character_set_name NOT IN (%s, %s, %s)"
+            " ORDER BY table_name, ordinal_position",
+            (WANTED, *OTHERS),
+        )
+        found: dict[str, list[tuple[str, str]]] = {}
+        for table, column, charset in cursor.fetchall():
+            if table in ours:
+                found.setdefault(table, []).append((column, charset))
+    return [
+        NarrowTable(table, tuple(column for column, _ in columns), columns[0][1], _to_statement(table, connection))
+        for table, columns in found.items()
+    ]
+
+
+def _to_statement(table: str, connection: BaseDatabaseWrapper) -> str:
+    # Converting gives every column the default collation, whatever else the same statement says: those that identify
+    # get theirs back by a second one.
+    steps = [[f"CONVERT TO CHARACTER SET {WANTED}"], identity_columns.list_clauses(table, connection=connection)]
+    return " ".join(to_statement(table, clauses, connection=connection) + ";" for clauses in steps if clauses)
+
+
+def widen_default(sender: AppConfig, *, using: str, plan: Any = (), **_: Any) -> None:
+    """Before migrations run: make utf8mb4 the default of the tables to come. Raises CommandError where that is refused."""
+    charset = get_narrow_default(using=using) if plan else ""
+    if not charset:
+        return
+    connection = connections[using]
+    statement = f"ALTER DATABASE {connection.ops.quote_name(connection.settings_dict['NAME'])} CHARACTER SET {WANTED}"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    except DatabaseError as error:
+        raise CommandError(
+            f"The database's character set is {charset}, in which its tables could not hold every text, and changing it "
+            f"was refused ({error}). Run as an administrator of the database, then migrate again: {statement};"
+        ) from error
+    logger.warning("the database's default character set was %s, and is %s now: for new tables", charset, WANTED)
+
+
+def warn_of_narrow_tables() -> None:
+    """Log one line that names the tables that do not hold every text. For the start of a process: never raises."""
+    try:
+        narrow = list_narrow_tables()
+    except DatabaseError:
+        return  # it is away; whoever needs it says so
+    if narrow:
+        names = ", ".join(f"{each.table} ({each.charset})" for each in narrow[:20])
+        logger.warning(
+            "these tables are not %s, and tasks with other letters are set aside: %s. `manage.py doctor` names the "
+            "statements that convert them",
+            WANTED,
+            names,
+        )

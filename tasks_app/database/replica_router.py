@@ -1,0 +1,78 @@
+"""Which database a read goes to: the replica of DATABASE_READ_URL for reads that may lag, else the primary.
+
+Owns the router and the falling back where the replica is away. Must not know what is read. Everything reads the
+primary unless it asks for the replica here: workers, mirror, rescue and commands never do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, DatabaseError
+
+from tasks_app.database.error_causes import is_database_error
+
+logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+REPLICA: Final = "replica"
+AWAY_SECONDS: Final = 5.0  # how long a replica that failed is left alone
+
+_may_lag: ContextVar[bool] = ContextVar("may_lag", default=False)
+
+
+class _Rest:
+    """Until when the replica is left alone, in this process."""
+
+    until = 0.0
+
+
+class ReplicaRouter:
+    """Sends what `read_lagging` runs to the replica. Installed where DATABASE_READ_URL is set."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return REPLICA if _may_lag.get() else None
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        # Not Django's answer, the database from which an instance came.
+        return DEFAULT_DB_ALIAS
+
+    def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool:
+        return True
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return False if db == REPLICA else None
+
+
+def has_replica() -> bool:
+    """Tell whether reads may be answered by another database than the primary."""
+    return REPLICA in settings.DATABASES
+
+
+def read_lagging(step: Callable[[], Answer]) -> Answer:
+    """Run a read that may be as old as the replica is; on the primary where there is none, or it is away.
+
+    The step must have fetched its rows when it returns: a queryset handed out would read the primary.
+    """
+    if not has_replica() or time.monotonic() < _Rest.until:
+        return step()
+    token = _may_lag.set(True)
+    try:
+        return step()
+    except DatabaseError as error:
+        if not (is_database_error(error) or _has_old_tables(error)):
+            raise
+        _Rest.until = time.monotonic() + AWAY_SECONDS
+        logger.warning("the replica is away: reads go to the primary for %g s: %s", AWAY_SECONDS, error)
+    finally:
+        _may_lag.reset(token)
+    return step()
+
+
+def _has_old_tables(error: DatabaseError) -> bool:
+    """Tell whether a replica has not heard of the last migration: a column (1054), table (1146) or index (1176) is unknown."""
+    return bool(error.args) and error.args[0] in (1054, 1146, 1176)

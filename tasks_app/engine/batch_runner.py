@@ -1,0 +1,139 @@
+"""Many small tasks, one chunk: run from begin to end in one transaction, and ended in one step.
+
+Owns the way of tasks that share a chunk, and which of them must be run alone instead. The runner knows that way.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from django.db import IntegrityError, reset_queries
+
+from tasks_app.checkpoints import claims
+from tasks_app.checkpoints.claims import Claim
+from tasks_app.domain.error_text import error_line
+from tasks_app.engine import chunk_transaction
+from tasks_app.engine.chunk_guard import ChunkGuard, TaskCodeFailed
+from tasks_app.engine.chunk_transaction import NotWhole, SmallTask
+from tasks_app.engine.lease_keeper import LeaseKeeper
+from tasks_app.observability import tracing
+from tasks_app.queues import snapshot_stream, transitions
+from tasks_app.queues.transitions import Move, Taken
+from tasks_app.resilience import failpoints
+from tasks_app.resilience.transient_errors import Patience, is_infrastructure_error
+
+logger = logging.getLogger(__name__)
+REFUSALS: Final = 3  # of a shared chunk by the database, which answers otherwise, before its tasks are run alone
+
+
+class SmallTasks:
+    """One shared chunk of a worker."""
+
+    def __init__(
+        self,
+        connection: redis.Redis[Any],
+        *,
+        worker: str,
+        guard: ChunkGuard,
+        keeper: LeaseKeeper,
+        persist: Callable[[Callable[[], Any]], Any],
+        patience: Callable[[Claim | None], Patience],
+    ) -> None:
+        self._redis = connection
+        self._worker = worker
+        self._guard = guard
+        self._keeper = keeper
+        self._persist = persist
+        self._patience = patience
+        self.rows = 0  # committed
+
+    def run(self, taken: Sequence[Taken]) -> list[Taken]:
+        """Run small tasks in one chunk; return those that must be run alone."""
+        small = {
+            uuid.UUID(task.task_id): (task, SmallTask(task.snapshot, uuid.UUID(task.task_id)))
+            for task in taken
+            if task.snapshot is not None and not task.snapshot.epoch
+        }
+        # Claimed before, also where a restored database does not know that any more.
+        alone = [task for task in taken if task.snapshot is not None and task.snapshot.epoch]
+        refusals = 0
+        patience = self._patience(None)
+        while small:
+            known = self._persist(lambda: claims.get_checkpoints(small))
+            try:
+                for task_id, row in known.items():
+                    task, _ = small.pop(task_id)
+                    if row.outcome == snapshot_stream.FINISHED and row.epoch == 1 and row.worker == self._worker:
+                        # Our own commit, whose answer was lost.
+                        self._finish([(task, row.done, row.counts)])
+                    else:
+                        alone.append(task)
+                if small:
+                    with tracing.shared_chunk_span(
+                        (member.snapshot for _, member in small.values()), worker=self._worker
+                    ):
+                        chunk_transaction.run_shared_chunk(
+                            [member for _, member in small.values()],
+                            worker=self._worker,
+                            guard=self._guard,
+                            keeper=self._keeper,
+                        )
+                    break
+            except TaskCodeFailed as failed:
+                if not isinstance(failed.error, NotWhole):
+                    logger.warning(
+                        "%d small tasks run alone, since one of them failed: %s", len(small), error_line(failed.error)
+                    )
+                return alone + [task for task, _ in small.values()]
+            except Exception as error:
+                # IntegrityError: another worker or a cancel came first for one of them, and the next look tells which.
+                if not isinstance(error, IntegrityError) and not is_infrastructure_error(error):
+                    logger.exception("%d small tasks run alone: their shared chunk failed", len(small))
+                    return alone + [task for task, _ in small.values()]
+                # Running alone tells whose fault it is, if it is one of theirs, and looks up between two tries.
+                refusals += 1
+                if refusals > REFUSALS:
+                    logger.warning("%d small tasks run alone: %.500s", len(small), error)
+                    return alone + [task for task, _ in small.values()]
+                logger.warning("%d small tasks: trying again: %.500s", len(small), error)
+                patience.wait()
+        if settings.DEBUG:
+            reset_queries()
+        done = [(task, member.result.done, member.result.counts) for task, member in small.values() if member.result]
+        if done:
+            self.rows += sum(sum(counts.values()) for _, _, counts in done)
+            failpoints.reach(failpoints.BEFORE_END)
+            self._finish(done)
+        return alone
+
+    def _finish(self, done: Sequence[tuple[Taken, int, Any]]) -> None:
+        now = datetime.now(UTC)
+        batch = []
+        for task, records, counts in done:
+            assert task.snapshot is not None
+            snapshot = replace(
+                task.snapshot,
+                status=snapshot_stream.FINISHED,
+                cause="end",
+                actor="",
+                done=records,
+                counts=dict(counts),
+                epoch=max(1, task.snapshot.epoch),
+                ended_at=now,
+                error=None,
+            )
+            batch.append(Move(snapshot, "wip", "ended", worker=self._worker))
+        self._persist(lambda: transitions.move_tasks(self._redis, batch))
+
+
+def is_small(taken: Taken) -> bool:
+    """Tell whether a task may share a chunk."""
+    weight = taken.snapshot.weight if taken.snapshot else 0
+    return not taken.solo and 0 < weight <= settings.LONGTASKS.batch_records

@@ -1,0 +1,408 @@
+"""The RQ worker class around the runner: takes jobs from the queues, keeps its heartbeat, obeys signals.
+
+Owns the loop of a worker process. It runs in one process, without a fork for each job: a task that takes its
+process with it is found by its lease. Must not know how a task is run (runner).
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from types import FrameType
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from django.db import connections
+from rq.exceptions import DeserializationError
+from rq.job import Job
+from rq.logutils import setup_loghandlers
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+from rq.worker import SimpleWorker
+from rq.worker.base import DequeueStrategy, WorkerStatus
+from uuid_utils import uuid4
+
+from tasks_app.engine import rq_commands
+from tasks_app.engine.batch_runner import is_small
+from tasks_app.engine.descendants import adopt_orphans, detach_copies
+from tasks_app.engine.gc_tuning import collect_seldom
+from tasks_app.engine.lease_keeper import LeaseKeeper
+from tasks_app.engine.leftovers import RETIRED_CODE
+from tasks_app.engine.pulse import Pulse
+from tasks_app.engine.runner import Outlook, Runner, Verdict
+from tasks_app.observability import log_context
+from tasks_app.queues import enqueue, parked_tasks, snapshot_stream, transitions
+from tasks_app.queues.transitions import Taken
+from tasks_app.queues.worker_liveness import TYPES_FIELD, beat, encode_types
+from tasks_app.read_model.latest_snapshot import find_snapshot
+from tasks_app.resilience import failpoints
+from tasks_app.resilience.transient_errors import (
+    REDIS_ERRORS,
+    GaveUp,
+    Patience,
+    exit_at_once,
+    is_infrastructure_error,
+    let_statements_take,
+    limit_silence,
+)
+from tasks_app.services import requeued_by_rq
+from tasks_app.task_types import get_limit_seconds, list_names, list_task_types
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS: Final = 1.0
+# How long Redis keeps a worker that fell silent; RQ's own 420 s would show the dead for minutes.
+WORKER_TTL_SECONDS: Final = 60
+IDLE_BLOCK_MS: Final = 500
+GATHER_SECONDS: Final = 0.03  # far below what a high task may wait
+
+
+def run_task() -> None:
+    """What the jobs of tasks name as their function. TaskWorker runs them itself, in chunks."""
+    raise RuntimeError(
+        "Jobs of tasks are run by tasks_app.worker.TaskWorker only: start workers with `manage.py workers` or "
+        "`manage.py rqworker high low`, with RQ['WORKER_CLASS'] as in settings/base.py."
+    )
+
+
+class TaskWorker(SimpleWorker):
+    """An RQ worker that runs tasks in chunks, many small tasks at once, and makes way for urgent ones."""
+
+    log_job_description = False
+    # The types that this process serves, of those that it knows; None: all. `manage.py rqworker --types` sets it.
+    served_types: ClassVar[frozenset[str] | None] = None
+
+    def __init__(self, queues: Any, name: str | None = None, *args: Any, **kwargs: Any) -> None:
+        # RQ itself passes the name by position where it lists workers.
+        name = name or f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
+        # Whatever the command line says: reading a pickle runs what its writer wished.
+        kwargs["serializer"] = JSONSerializer
+        super().__init__(queues, name, *args, **kwargs)
+        self.worker_ttl = WORKER_TTL_SECONDS
+        log_context.worker.set(self.name)
+        self._redis = enqueue.get_connection()
+        self._keeper = LeaseKeeper(beat=self._beat_quietly)
+        self._runner = Runner(
+            connection=self._redis,
+            worker=self.name,
+            outlook=Outlook(
+                look_up=self._look_up, should_stop=lambda: self._stop_requested, while_waiting=self._beat_quietly
+            ),
+            keeper=self._keeper,
+        )
+        self._pulse = Pulse()
+        self._beaten_at = 0.0
+        self._stop_task_id = ""  # of RQ's stop-job command
+        self._stoppable: frozenset[str] = frozenset()  # the tasks that run here, and those of which they are shards
+        self._busy_with = ""
+        # Seconds spent on more urgent queues since each of the others had its turn.
+        self._passed_over_seconds = dict.fromkeys(self.queue_names()[1:], 0.0)
+        self._uncertain = False  # a take was not answered: tasks may stand under this worker's name
+
+    # --- the loop
+
+    def work(
+        self,
+        burst: bool = False,
+        logging_level: str | None = None,
+        date_format: str = "%H:%M:%S",
+        log_format: str = "%(message)s",
+        max_jobs: int | None = None,
+        max_idle_time: int | None = None,
+        with_scheduler: bool = False,
+        dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
+    ) -> bool:
+        """Run jobs until asked to stop; with `burst` until the queues are empty. True: there was one at least.
+
+        Takes RQ's arguments. Scheduled tasks are put back by the mirror process, so `with_scheduler` is not needed.
+        """
+        if logging_level:
+            setup_loghandlers(logging_level, date_format, log_format, name="rq.worker")
+        self._install_signal_handlers()
+        self._pulse.start()
+        adopt_orphans()
+        detach_copies()
+        # A chunk may think, or wait for a statement, for as long as its type allows; that the server hangs, the keeper
+        # finds out. Locks of a worker that stands still are freed by the rescue, which ends its connection.
+        longest_seconds = max([settings.LONGTASKS.job_timeout_seconds, *map(get_limit_seconds, list_task_types())])
+        limit_silence(longest_seconds + settings.LONGTASKS.lease_seconds)
+        let_statements_take(longest_seconds + settings.LONGTASKS.lease_seconds)
+        collect_seldom()
+        self._keeper.start()
+        completed, idle_since = 0, time.monotonic()
+        try:
+            self._persist(self._begin)
+            while not self._stop_requested:
+                taken, last_id = self._persist(self._take)
+                if taken:
+                    failpoints.reach(failpoints.AFTER_TAKE)
+                    self._run(taken)
+                    completed += len(taken)
+                    idle_since = time.monotonic()
+                    self._let_gather(taken)
+                elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
+                    break
+                else:
+                    self._persist(partial(self._wait_for_news, last_id))
+                if self._must_retire or (max_jobs is not None and completed >= max_jobs):
+                    break
+        except GaveUp:
+            logger.warning("worker %s ends while the infrastructure is away", self.name)
+        finally:
+            self._keeper.stop()
+            self._say_good_bye()
+            connections.close_all()
+        self._pulse.stop()
+        if sys.argv[1:2] == ["rqworker"]:
+            if self._must_retire:
+                exit_at_once(RETIRED_CODE)
+            if self._stop_requested:
+                exit_at_once()
+        return bool(completed)
+
+    @property
+    def _must_retire(self) -> bool:
+        return self._runner.must_retire or self._pulse.is_broken
+
+    def _say_good_bye(self) -> None:
+        try:
+            self.register_death()
+        except REDIS_ERRORS as error:
+            logger.warning("worker %s could not say good-bye: %s", self.name, error)
+        # Without RQ's unsubscribe, which waits for its thread: that one is a daemon, and ends with the process.
+        if self.pubsub_thread is not None:
+            self.pubsub_thread.stop()
+
+    def _begin(self) -> None:
+        if self.birth_date is None:
+            self.register_birth()
+            self.subscribe()
+        self.set_state(WorkerStatus.STARTED)
+
+    def _take(self) -> tuple[list[Taken], str]:
+        # Nothing is held here. What stands under this worker's name then, a take has given it that it never heard of.
+        if self._beat() or self._uncertain:
+            self._give_back_strays()
+        self._uncertain = True
+        longtasks = settings.LONGTASKS
+        taken = transitions.take_tasks(
+            self._redis,
+            worker=self.name,
+            types=self._list_served_types(),
+            is_partial=self.served_types is not None,
+            queues=self._queues_in_order(),
+            max_tasks=longtasks.batch_tasks,
+            max_records=longtasks.batch_records,
+        )
+        self._uncertain = False
+        return taken
+
+    def _let_gather(self, taken: Sequence[Taken]) -> None:
+        """Let small tasks come together that trickle in: a commit for each costs more than the tasks themselves."""
+        longtasks = settings.LONGTASKS
+        if not all(is_small(task) for task in taken) or self._stop_requested:
+            return
+        records = sum(task.snapshot.weight for task in taken if task.snapshot is not None)
+        if len(taken) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
+            time.sleep(GATHER_SECONDS)
+
+    def _give_back_strays(self) -> None:
+        """Put tasks back that a take had given to this worker when the connection broke before it knew."""
+        for name in self.queue_names():
+            suffix = f":{self.name}"
+            members: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
+            strays = [member for raw in members if (member := raw.decode(errors="replace")).endswith(suffix)]
+            for member in reversed(strays):  # each goes to the front: the oldest last
+                task_id = member.removesuffix(suffix)
+                snapshot = find_snapshot(self._redis, task_id)
+                if snapshot is None:
+                    self._redis.zrem(f"rq:wip:{name}", member)
+                    continue
+                snapshot.status, snapshot.cause = snapshot_stream.QUEUED, "yield"
+                transitions.move_tasks(self._redis, [transitions.Move(snapshot, "wip", "front", worker=self.name)])
+
+    def _wait_for_news(self, last_id: str) -> None:
+        """Wait for the stream to grow: a new task always shows there. Nothing is popped, so nothing can be lost."""
+        block_ms = min(IDLE_BLOCK_MS, int(settings.LONGTASKS.redis_timeout_seconds * 500))
+        self._redis.xread({snapshot_stream.STREAM_KEY: last_id}, count=1, block=block_ms)
+
+    def _queues_in_order(self) -> list[str]:
+        """The queues as given; first those whose share of this worker's time is due, the longest passed over first."""
+        share = settings.LONGTASKS.low_share
+        due_seconds = settings.LONGTASKS.chunk_seconds * (1 - share) / share if share > 0 else float("inf")
+        passed_over = self._passed_over_seconds
+        due = [name for name in passed_over if passed_over[name] >= due_seconds]
+        due.sort(key=lambda name: passed_over[name], reverse=True)
+        return [*due, *(name for name in self.queue_names() if name not in due)]
+
+    def _note_turn(self, name: str, *, seconds: float) -> None:
+        """Note that a queue had its turn: less urgent ones were passed over for so long."""
+        names = self.queue_names()
+        if name in self._passed_over_seconds:
+            self._passed_over_seconds[name] = 0.0
+        for less_urgent in names[names.index(name) + 1 :]:
+            self._passed_over_seconds[less_urgent] += seconds
+
+    def _list_served_types(self) -> list[str]:
+        return [name for name in list_names() if self.served_types is None or name in self.served_types]
+
+    # --- running
+
+    def _run(self, taken: list[Taken]) -> None:
+        began = time.monotonic()
+        self._busy_with = taken[0].task_id
+        if taken[0].has_ended:
+            self._persist(partial(requeued_by_rq.retry, self._redis, taken[0]))
+        elif taken[0].snapshot is None:
+            self._run_without_snapshot(taken[0])
+        else:
+            self._run_tasks(taken)
+        self._busy_with = ""
+        self._note_turn(taken[0].queue, seconds=time.monotonic() - began)
+
+    def _run_tasks(self, taken: list[Taken]) -> None:
+        parents = {task.snapshot.parent for task in taken if task.snapshot is not None and task.snapshot.parent}
+        self._stoppable = frozenset(parents.union(task.task_id for task in taken))
+        try:
+            self._runner.run(taken)
+        finally:
+            self._stoppable, self._stop_task_id = frozenset(), ""
+
+    def _run_without_snapshot(self, taken: Taken) -> None:
+        """Run a task that Redis had lost but for its queue entry, or the job of another function."""
+        taken.snapshot = self._persist(lambda: find_snapshot(self._redis, taken.task_id))
+        if taken.snapshot is not None:
+            self._run_tasks([taken])
+            return
+        member = f"{taken.task_id}:{self.name}"
+        rq_queue = next(q for q in self.queues if q.name == taken.queue)
+        try:
+            job = self.job_class.fetch(taken.task_id, connection=self.connection, serializer=self.serializer)
+        except Exception as error:
+            logger.warning("job %s is passed over: %r", taken.task_id, error)
+        else:
+            self._run_foreign(job, rq_queue)
+        self._persist(lambda: self._redis.zrem(f"rq:wip:{taken.queue}", member))
+
+    def _run_foreign(self, job: Job, rq_queue: Queue) -> None:
+        try:
+            function = job.func_name
+        except DeserializationError:
+            reason = "Its data are no JSON: not run. Queues here are filled with rq.serializers.JSONSerializer only."
+        else:
+            if function in settings.RQ_ALLOWED_FUNCTIONS:
+                super().execute_job(job, rq_queue)
+                return
+            reason = f"The function {function!r} is not in RQ_ALLOWED_FUNCTIONS (settings/base.py): not run."
+        logger.warning("job %s of another function has failed: %s", job.id, reason)
+        job.ended_at = datetime.now(UTC)
+        self.handle_job_failure(job, rq_queue, exc_string=reason)
+
+    # --- between chunks
+
+    def _look_up(self, taken: Taken) -> Verdict:
+        """Look up after a chunk: shall this task stop, or make way?"""
+        self._beat()
+        if self._stop_requested:
+            return Verdict.STOP
+        if self._stop_task_id and self._stop_task_id in (taken.task_id, taken.snapshot and taken.snapshot.parent):
+            self._stop_task_id = ""
+            return Verdict.ABORT
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.exists(enqueue.paused_key(taken.queue), enqueue.SUSPENDED_KEY)
+        pipeline.scard(f"longtasks:urgent:{taken.queue}")
+        pipeline.llen(enqueue.queue_key(enqueue.HIGH))
+        pipeline.exists(enqueue.paused_key(enqueue.HIGH))
+        pipeline.smembers(parked_tasks.PLACES_KEY)
+        paused, urgent, high_waiting, high_paused, places = pipeline.execute()
+        high_waiting = high_waiting or parked_tasks.holds_any_of(
+            places, queue_name=enqueue.HIGH, types=self._list_served_types()
+        )
+        if paused:
+            return Verdict.STOP
+        if urgent:
+            return Verdict.YIELD
+        serves_high = enqueue.HIGH in self.queue_names()
+        if taken.queue != enqueue.HIGH and serves_high and high_waiting and not high_paused:
+            return Verdict.YIELD
+        return Verdict.GO_ON
+
+    def _beat(self) -> bool:
+        """Tell Redis that this worker lives, what it is and what it runs; once a second at most. True: it was told.
+
+        Everything is written each time, so a FLUSHALL is mended within a second.
+        """
+        now = time.monotonic()
+        if now - self._beaten_at < HEARTBEAT_SECONDS:
+            return False
+        state = WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE
+        self._state = state
+        self.last_heartbeat = datetime.now(UTC)
+        fields: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
+        fields.pop("last_heartbeat")  # Redis's clock says when
+        fields["db_connection"] = self._keeper.get_connection_id()
+        fields[TYPES_FIELD] = encode_types(self._list_served_types())
+        beat(self._redis, worker=self.name, queues=self.queue_names(), fields=fields, ttl_seconds=self.worker_ttl)
+        self._beaten_at = now
+        return True
+
+    def _beat_quietly(self) -> None:
+        try:
+            self._beat()
+        except REDIS_ERRORS as error:
+            logger.debug("no heartbeat: %s", error)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """RQ's heartbeat, with this worker's own time to live."""
+        super().heartbeat(timeout or self.worker_ttl, pipeline)
+
+    def _persist(self, step: Callable[[], Any]) -> Any:
+        """Do a step again until the infrastructure lets it."""
+        patience = Patience(should_stop=lambda: self._stop_requested)
+        while True:
+            try:
+                return step()
+            except Exception as error:
+                if not is_infrastructure_error(error):
+                    raise
+                logger.warning("worker %s waits for the infrastructure: %s", self.name, error)
+                patience.wait()
+
+    # --- signals and commands
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop after the running chunk: the task goes back to the front of its queue, with its checkpoint.
+
+        Sets a flag only: RQ's own handler talks to Redis, or raises in the middle of a step.
+        """
+        self._stop_requested = True
+        self._shutdown_requested_date = datetime.now(UTC)
+
+    def _install_signal_handlers(self) -> None:
+        signal.signal(signal.SIGINT, self.request_stop)
+        signal.signal(signal.SIGTERM, self.request_stop)
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """Go on listening for commands when Redis is back. RQ's own gives up after a timeout."""
+        if not isinstance(exc, REDIS_ERRORS):
+            raise exc
+        time.sleep(1.0)
+
+    def handle_payload(self, message: Any) -> None:
+        """Obey RQ's commands: `stop-job` ends the running task at its next chunk, as stopped. Refusals are logged."""
+        command = rq_commands.read(message)
+        if command.name == "shutdown":
+            super().handle_payload(message)
+        elif reason := rq_commands.find_refusal(command, running=self._stoppable):
+            logger.warning("RQ's command %s is refused: %s", command.name, reason)
+        else:
+            self._stop_task_id = command.job_id
+
+    def serialize(self) -> dict[str, Any]:
+        return {name: "" if value is None else value for name, value in super().serialize().items()}

@@ -1,0 +1,48 @@
+"""What to say to a request by plain http where only https is wanted (HTTPS_ONLY). For web and the stream.
+
+Owns which of them are refused. Redirected are only those that lose nothing by it: a client follows the redirect of a
+POST with a GET, gets 200, and its task was never started.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tasks_app.http import peers
+from tasks_app.observability.log_limit import LogLimit
+
+logger = logging.getLogger(__name__)
+_log: Final = LogLimit()
+_REDIRECTED: Final = frozenset({"GET", "HEAD"})
+
+
+def explain_refusal(meta: Mapping[str, Any], *, method: str | None) -> str | None:
+    """Return why a request that came by http is refused; None where it may be redirected to https."""
+    if peers.says_https(meta):
+        # Redirected, it would come back the same way for ever.
+        peer = peers.name_peer(meta)
+        if _log.lets_through():
+            logger.warning(
+                "%s sends X-Forwarded-Proto: https, and FORWARDED_ALLOW_IPS does not name it: its requests are refused",
+                peer,
+            )
+        return (
+            f"The peer {peer} says that the request came by https (X-Forwarded-Proto), but is no trusted proxy. If it is "
+            f"your proxy, add its address or network to FORWARDED_ALLOW_IPS."
+        )
+    if "HTTP_X_FORWARDED_FOR" in meta and "HTTP_X_FORWARDED_PROTO" not in meta and peers.is_trusted_proxy(meta):
+        # It may have come by https: nobody can tell, and a redirect might lead here again for ever.
+        return (
+            f"The proxy {peers.name_peer(meta)} does not say whether the request came by https. Let it send "
+            f"X-Forwarded-Proto, as docs/proxies.md shows."
+        )
+    if "HTTP_AUTHORIZATION" in meta:
+        return (
+            "Use https. The token was sent over http, where anyone on the way could read it: revoke it if it is a real "
+            "one."
+        )
+    if method not in _REDIRECTED:
+        return "Use https: this request came over http, and nothing was done."
+    return None

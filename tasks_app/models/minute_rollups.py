@@ -1,0 +1,39 @@
+"""What happened in a minute: one row for each minute, queue and task type. Written by the mirror only."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from tasks_app.models.text_fields import IdentityField
+
+
+class TaskMinute(models.Model):
+    """Counts and durations of one minute, so that charts and "today" never scan tasks.
+
+    `waits` and `runs` are sketches (see tasks_app.read_model.minute_rollups): how many tasks fell into each bucket of duration.
+    """
+
+    minute = models.DateTimeField(_("minute"))
+    queue = IdentityField(_("queue"), max_length=32)
+    name = IdentityField(_("type"), max_length=64)
+    # Accepted; begun or resumed by a worker; ended, by how.
+    accepted = models.PositiveIntegerField(default=0)
+    started = models.PositiveIntegerField(default=0)
+    finished = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    canceled = models.PositiveIntegerField(default=0)
+    stopped = models.PositiveIntegerField(default=0)
+    # Committed rows, over all tables.
+    rows = models.PositiveBigIntegerField(default=0)
+    # Of the tasks that ended in this minute: acceptance to first begin, first begin to end.
+    waits = models.JSONField(default=dict)
+    runs = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name = _("minute")
+        verbose_name_plural = _("minutes")
+        constraints = [models.UniqueConstraint(fields=["minute", "queue", "name"], name="minute_queue_name")]
+
+    def __str__(self) -> str:
+        return f"{self.minute} {self.queue} {self.name}"

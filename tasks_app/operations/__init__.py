@@ -1,0 +1,1 @@
+"""For operators: metrics, readiness, retention, verification and the doctor."""

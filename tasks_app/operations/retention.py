@@ -1,0 +1,114 @@
+"""Deletes what ended long ago: records, history, checkpoints and jobs of ended tasks, in small transactions.
+
+Owns the rule of what may go: tasks whose record and checkpoint both say that they ended before the cutoff. Rows that
+tasks wrote stay (the task type `purge` deletes those). May be ended at any time: the next run goes on.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from tasks_app.database.index_hints import PRIMARY, along
+from tasks_app.domain.task_ids import get_lowest_id
+from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
+from tasks_app.queues import enqueue, snapshot_stream
+
+CHUNK_TASKS: Final = 500
+# A job that RQ's cron enqueues runs in a worker, between tasks: it must be back before the worker's lease is over.
+SCHEDULED_SECONDS: Final = 3.0
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What was deleted, or would be."""
+
+    tasks: int = 0
+    events: int = 0
+    checkpoints: int = 0
+    jobs: int = 0
+
+
+def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bool = False) -> Iterator[Pruned]:
+    """Delete chunk by chunk; yields the sums after each, so that the caller may stop whenever it likes."""
+    pruned = Pruned()
+    after = uuid.UUID(int=0)
+    newest = get_lowest_id(ended_before)  # a task that ended before was created before: a range of the key
+    while True:
+        page = list(
+            TaskRecord.objects.filter(pk__gt=after, pk__lt=newest)
+            .order_by("pk")
+            .values_list("pk", "status", "ended_at")[:chunk_tasks]
+        )
+        if not page:
+            return
+        after = page[-1][0]
+        old = [
+            task_id
+            for task_id, status, ended_at in page
+            if status in snapshot_stream.ENDED and ended_at is not None and ended_at < ended_before
+        ]
+        if old:
+            _prune_chunk(old, pruned, dry_run=dry_run)
+        yield pruned
+
+
+def run_scheduled() -> int:
+    """What longtasks/cron.py schedules: prune by PRUNE_AFTER_DAYS for a few seconds; the next run goes on.
+
+    Returns how many tasks were deleted. In RQ_ALLOWED_FUNCTIONS.
+    """
+    days = settings.LONGTASKS.prune_after_days
+    if not days:
+        return 0
+    stop_at = time.monotonic() + SCHEDULED_SECONDS
+    tasks = 0
+    for pruned in prune(ended_before=datetime.now(UTC) - timedelta(days=days)):
+        tasks = pruned.tasks
+        if time.monotonic() > stop_at:
+            break
+    return tasks
+
+
+def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) -> None:
+    with transaction.atomic():
+        # Locked, so that a retry (which reopens the checkpoint) comes before, and saves the task, or after.
+        # Along their keys: along the outcome it would wait for every task that runs.
+        rows = along(TaskCheckpoint.objects.select_for_update().filter(pk__in=task_ids), PRIMARY)
+        open_ids = set(rows.filter(outcome="").values_list("pk", flat=True))
+        gone = [task_id for task_id in task_ids if task_id not in open_ids]
+        if not gone:
+            return
+        checkpoints = TaskCheckpoint.objects.select_for_update().filter(pk__in=gone).exclude(outcome="")
+        history = TaskEvent.objects.filter(task_id__in=gone)
+        pruned.tasks += len(gone)
+        if dry_run:
+            pruned.events += history.count()
+            pruned.checkpoints += checkpoints.count()
+            return
+        # Jobs first: without its job an ended task can still be retried from its record, should this roll back.
+        pruned.jobs += _delete_jobs(gone)
+        pruned.events += history.delete()[0]
+        pruned.checkpoints += TaskCheckpoint.objects.filter(pk__in=gone).exclude(outcome="").delete()[0]
+        pruned.checkpoints += TaskCheckpoint.objects.filter(parent_id__in=gone).delete()[0]  # shards
+        TaskRecord.objects.filter(pk__in=gone).delete()
+
+
+def _delete_jobs(task_ids: list[uuid.UUID]) -> int:
+    connection: redis.Redis[Any] = enqueue.get_connection()
+    names = [str(task_id) for task_id in task_ids]
+    with enqueue.mapped_errors():
+        pipeline = connection.pipeline(transaction=False)
+        pipeline.unlink(*map(enqueue.job_key, names))
+        for queue_name in enqueue.list_used(connection):
+            for kind in ("finished", "failed", "canceled"):
+                pipeline.zrem(f"rq:{kind}:{queue_name}", *names)
+        return int(pipeline.execute()[0])

@@ -1,0 +1,216 @@
+"""Tells requests that wait when their tasks have ended: one thread and one subscription of this process for all of them.
+
+Owns the channels `longtasks:ended:{id}`, on which lua/move.lua publishes a task's last snapshot. A message may be missed (a
+lost connection, a worker of an older version, an end by RQ's own tools), so all watched tasks are read again now and then.
+Must not know SQL or HTTP.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from tasks_app.errors import QueueUnavailable
+from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues.snapshot_stream import Snapshot
+
+logger = logging.getLogger(__name__)
+
+PREFIX: Final = "longtasks:ended:"  # the channel of no task: it keeps the subscription open
+READ_AGAIN_SECONDS: Final = 2.0
+RECONNECT_SECONDS: Final = 0.5
+_PAGE: Final = 50  # snapshots read in one round trip
+
+
+@dataclass(eq=False, slots=True)
+class Watch:
+    """One who waits for a task's end until `deadline` (time.monotonic).
+
+    `tell` is called once, in the watcher's thread: with the ended task, or at the deadline with the task as Redis knows
+    it, None where Redis does not.
+    """
+
+    task_id: str
+    deadline: float
+    tell: Callable[[Snapshot | None], None]
+
+
+class EndWatcher:
+    """Watches tasks until they end. `watch` and `drop` are called in one thread, and return at once."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[Watch, bool]] = SimpleQueue()
+        self._wakes, self._wake = os.pipe()
+        os.set_blocking(self._wakes, False)
+        os.set_blocking(self._wake, False)
+        self._thread: threading.Thread | None = None
+        # All below belongs to the thread.
+        self._watches: dict[str, set[Watch]] = {}
+        self._deadlines: list[tuple[float, int, Watch]] = []  # a heap; those that were dropped too, until their time
+        self._numbers = count()
+        self._subscribed: set[str] = set()
+        self._pubsub: Any = None
+        self._connects_after = 0.0
+        self._asks_after = 0.0  # later than now while Redis does not answer
+        self._reads_after = 0.0
+        self._unread: list[str] = []  # of all that are watched: not yet read again in this turn
+
+    def watch(self, watch: Watch) -> None:
+        """Watch a task until it ends or the deadline has come."""
+        self._ask(watch, True)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="end-watcher", daemon=True)
+            self._thread.start()
+
+    def drop(self, watch: Watch) -> None:
+        """Forget a watch; what has been told already stays told."""
+        self._ask(watch, False)
+
+    def _ask(self, watch: Watch, wanted: bool) -> None:
+        self._asked.put((watch, wanted))
+        with suppress(BlockingIOError):  # full: the thread will wake
+            os.write(self._wake, b"\0")
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._turn()
+            except Exception:
+                logger.exception("the watcher of tasks' ends failed; it goes on")
+                self._disconnect()
+
+    def _turn(self) -> None:
+        self._wait()
+        self._take_asked()
+        now = time.monotonic()
+        due = list(self._pop_due(now))
+        found: dict[str, Snapshot] = {}
+        self._ask_redis(found, due, now)
+        for task_id, snapshot in found.items():
+            if snapshot.ended:
+                for watch in self._watches.pop(task_id, ()):
+                    watch.tell(snapshot)
+        for watch in due:
+            if self._discard(watch):
+                watch.tell(found.get(watch.task_id))
+
+    def _wait(self) -> None:
+        """Return when there is something to do."""
+        now = time.monotonic()
+        sockets: list[Any] = [self._wakes]
+        times = [self._deadlines[0][0]] if self._deadlines else []
+        if self._watches:
+            times.append(self._reads_after)
+        if self._pubsub is not None:
+            sockets.append(self._pubsub.connection._sock)
+            if len(self._subscribed) > len(self._watches):
+                times.append(now)  # to unsubscribe
+        elif self._watches:
+            times.append(self._connects_after)
+        select.select(sockets, [], [], max(0.0, min(times) - now) if times else None)
+        with suppress(BlockingIOError):
+            while os.read(self._wakes, 4096):
+                pass
+
+    def _take_asked(self) -> None:
+        with suppress(Empty):
+            while True:
+                watch, is_wanted = self._asked.get_nowait()
+                if is_wanted:
+                    self._watches.setdefault(watch.task_id, set()).add(watch)
+                    heapq.heappush(self._deadlines, (watch.deadline, next(self._numbers), watch))
+                else:
+                    self._discard(watch)
+
+    def _discard(self, watch: Watch) -> bool:
+        watches = self._watches.get(watch.task_id, set())
+        if watch not in watches:
+            return False
+        watches.remove(watch)
+        if not watches:
+            del self._watches[watch.task_id]
+        return True
+
+    def _pop_due(self, now: float) -> Iterable[Watch]:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            yield heapq.heappop(self._deadlines)[2]
+
+    def _ask_redis(self, found: dict[str, Snapshot], due: list[Watch], now: float) -> None:
+        """Add to `found` the tasks that have ended, and those that are due, as far as Redis answers."""
+        confirmed: set[str] = set()
+        if self._pubsub is not None or (self._watches and now >= self._connects_after):
+            try:
+                confirmed = self._listen(found)
+            except QueueUnavailable:
+                self._disconnect()
+        if now >= self._asks_after:
+            try:
+                self._read(found, confirmed | {watch.task_id for watch in due}, now)
+            except QueueUnavailable:
+                self._disconnect()
+                self._asks_after = self._reads_after = self._connects_after
+
+    def _listen(self, found: dict[str, Snapshot]) -> set[str]:
+        """Subscribe to what is watched; add published ends to `found`, return the tasks whose subscription was confirmed."""
+        with enqueue.mapped_errors():
+            if self._pubsub is None:
+                self._pubsub = enqueue.get_connection().pubsub()
+                self._pubsub.subscribe(PREFIX)
+            if new := self._watches.keys() - self._subscribed:
+                self._pubsub.subscribe(*(PREFIX + task_id for task_id in new))
+                self._subscribed |= new
+            if gone := self._subscribed - self._watches.keys():
+                self._pubsub.unsubscribe(*(PREFIX + task_id for task_id in gone))
+                self._subscribed -= gone
+            return self._read_messages(found)
+
+    def _read(self, found: dict[str, Snapshot], wanted: set[str], now: float) -> None:
+        """Read the wanted tasks and, where it is time, a page of all.
+
+        What ended before Redis had the subscription is read once it has confirmed it: no end falls between.
+        """
+        if now >= self._reads_after:
+            # Page by page: to read thousands at once would keep the event loop from the interpreter.
+            self._unread = [task_id for task_id in self._unread if task_id in self._watches] or list(self._watches)
+            wanted.update(self._unread[:_PAGE])
+            del self._unread[:_PAGE]
+            self._reads_after = now + READ_AGAIN_SECONDS * _PAGE / max(_PAGE, len(self._watches))
+        ids = [task_id for task_id in wanted if task_id in self._watches and task_id not in found]
+        for start in range(0, len(ids), _PAGE):
+            page = ids[start : start + _PAGE]
+            for task_id, snapshot in zip(page, enqueue.get_snapshots(page), strict=True):
+                if snapshot is not None:
+                    found[task_id] = snapshot
+
+    def _read_messages(self, found: dict[str, Snapshot]) -> set[str]:
+        """Add the ends that were published to `found`; return the tasks whose subscription was confirmed."""
+        confirmed = set()
+        while (message := self._pubsub.get_message(timeout=0)) is not None:
+            task_id = message["channel"].decode(errors="replace").removeprefix(PREFIX)
+            if message["type"] == "subscribe":
+                confirmed.add(task_id)
+            elif (
+                message["type"] == "message"
+                and (snapshot := snapshot_stream.decode_if_valid(message["data"])) is not None
+            ):
+                found[task_id] = snapshot
+        return confirmed
+
+    def _disconnect(self) -> None:
+        """Leave a Redis that does not answer; connect, subscribe and read again a moment later."""
+        self._connects_after = time.monotonic() + RECONNECT_SECONDS
+        self._subscribed.clear()
+        pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            with suppress(Exception):
+                pubsub.close()

@@ -1,0 +1,54 @@
+"""Queues that the setting QUEUES names no longer, and the tasks that still wait there.
+
+Owns where such tasks go: to the queue of their type. Must not move them (rescue does) nor know SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import redis
+
+from tasks_app.queues import enqueue, parked_tasks, snapshot_stream
+from tasks_app.queues.transitions import Move
+from tasks_app.task_types import find_own_queue
+
+
+def list_names(connection: redis.Redis[Any]) -> list[str]:
+    """Return the queues that have held tasks and that QUEUES names no longer."""
+    return [name for name in enqueue.list_used(connection) if name not in enqueue.QUEUES]
+
+
+def count_tasks(connection: redis.Redis[Any]) -> dict[str, int]:
+    """Return how many tasks wait, are scheduled or run in each of them; those that are empty are left out."""
+    names = list_names(connection)
+    pipeline = connection.pipeline(transaction=False)
+    for name in names:
+        pipeline.llen(enqueue.queue_key(name))
+        pipeline.zcard(f"rq:scheduled:{name}")
+        pipeline.zcard(f"rq:wip:{name}")
+    answers = pipeline.execute() if names else []
+    waiting = {name: sum(answers[index * 3 : index * 3 + 3]) for index, name in enumerate(names)}
+    for each in parked_tasks.list_parked(connection) if names else []:
+        if each.queue in waiting:
+            waiting[each.queue] += each.tasks
+    return {name: tasks for name, tasks in waiting.items() if tasks}
+
+
+def list_moves(connection: redis.Redis[Any], *, name: str, limit: int) -> list[Move]:
+    """Return moves of the next tasks of such a queue: waiting ones to the back of their type's queue, in their order."""
+    waiting: Any = connection.lrange(enqueue.queue_key(name), 0, limit - 1)
+    scheduled: Any = connection.zrange(f"rq:scheduled:{name}", 0, limit - 1)
+    aside = parked_tasks.list_parked_ids(connection, queue_name=name)[:limit]
+    task_ids = [*aside, *(member.decode(errors="replace") for member in (*waiting, *scheduled))]
+    moves = []
+    for snapshot in enqueue.get_snapshots(task_ids):
+        if snapshot is None or snapshot.ended:
+            continue
+        moved = replace(snapshot, priority=find_own_queue(snapshot.name), cause="rescue", actor="")
+        if snapshot.status == snapshot_stream.SCHEDULED and snapshot.next_attempt_at is not None:
+            moves.append(Move(moved, "delayed", "scheduled", run_at=snapshot.next_attempt_at))
+        elif snapshot.status == snapshot_stream.QUEUED:
+            moves.append(Move(moved, "waiting", "back"))
+    return moves

@@ -1,0 +1,32 @@
+"""Finds the newest known snapshot of a task: its job's in Redis, else its record's. For those who write."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import redis
+
+from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.read_model.task_rows import read_snapshot
+from tasks_app.resilience import set_aside_items
+
+
+def find_snapshot(connection: redis.Redis[Any], task_id: uuid.UUID | str) -> Snapshot | None:
+    """Return a task's snapshot from its job or from its record; None where neither is, or for what is no task's id.
+
+    A job's snapshot that cannot be decoded is set aside.
+    """
+    data: Any = connection.hget(enqueue.job_key(str(task_id)), "s")
+    if data:
+        try:
+            return snapshot_stream.decode(data)
+        except ValueError as error:
+            # The next move of the task writes its snapshot anew, from its record.
+            set_aside_items.note(kind=set_aside_items.TASK, key=str(task_id), payload=data, error=error)
+    try:
+        key = task_id if isinstance(task_id, uuid.UUID) else uuid.UUID(task_id)
+    except ValueError:
+        return None  # the job of another function
+    return read_snapshot(key)

@@ -1,0 +1,27 @@
+"""The open tasks as the read side knows them, in pages by id, however many others there are. Must not write anything."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Final
+
+from tasks_app.database.index_hints import along
+from tasks_app.models import TaskRecord
+from tasks_app.queues import snapshot_stream
+
+OPEN: Final = (snapshot_stream.QUEUED, snapshot_stream.STARTED, snapshot_stream.SCHEDULED, snapshot_stream.DEFERRED)
+
+
+def list_open(*, after: uuid.UUID, changed_before: datetime, limit: int) -> list[tuple[uuid.UUID, str]]:
+    """Return id and priority of the next open tasks behind an id, oldest first.
+
+    Each status is a range of its own: asked for all together, the database sorts them all for each page, or reads the
+    ended ones as well.
+    """
+    rows = TaskRecord.objects.filter(pk__gt=after, updated_at__lt=changed_before).order_by("pk")
+    found: list[tuple[uuid.UUID, str]] = []
+    for status in OPEN:
+        of_status = along(rows.filter(status=status), "record_by_status")
+        found += of_status.values_list("pk", "priority")[:limit]
+    return sorted(found)[:limit]

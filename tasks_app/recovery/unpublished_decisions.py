@@ -1,0 +1,64 @@
+"""What the database has decided and Redis has not heard: cancels and pauses during which Redis refused.
+
+Owns finding them. Commands answer by the database's word and leave the telling to rescue. Moves no task itself.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import timedelta
+from typing import Final
+
+from django.db.models import DateTimeField, ExpressionWrapper, Value
+from django.db.models.functions import Now
+
+from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
+from tasks_app.queues import enqueue, snapshot_stream
+
+SETTLED_SECONDS: Final = 5.0  # whoever has decided may be about to tell, and the mirror about to write it
+DAY_SECONDS: Final = 24 * 3600.0
+PAGE: Final = 500
+
+
+class UntoldCancels:
+    """Tasks that are canceled, and open on the read side. A look goes back to the last one; the first one a day."""
+
+    def __init__(self) -> None:
+        self._looked_at: float | None = None
+
+    def find(self) -> list[TaskCheckpoint]:
+        """Return their checkpoints."""
+        now = time.monotonic()
+        seconds = DAY_SECONDS if self._looked_at is None else now - self._looked_at + 2 * SETTLED_SECONDS
+        canceled = _list_canceled(newer_than_seconds=seconds)
+        found: list[TaskCheckpoint] = []
+        for start in range(0, len(canceled), PAGE):
+            page = canceled[start : start + PAGE]
+            open_ids = list(
+                TaskRecord.objects.filter(pk__in=page).exclude(status__in=snapshot_stream.ENDED).values_list("pk")
+            )
+            found += TaskCheckpoint.objects.filter(pk__in=[pk for (pk,) in open_ids])
+        self._looked_at = now
+        return found
+
+
+def publish_pauses() -> None:
+    """Bring Redis in line with the database's word on which queues are paused."""
+    told = set(enqueue.list_paused())  # before the database is asked, where a command writes first
+    paused = set(
+        QueueState.objects.filter(name__in=enqueue.QUEUES).exclude(paused_at=None).values_list("name", flat=True)
+    )
+    for name in told ^ paused:
+        enqueue.write_pause(name, paused=name in paused)
+
+
+def _list_canceled(*, newer_than_seconds: float) -> list[uuid.UUID]:
+    rows = TaskCheckpoint.objects.filter(
+        outcome=snapshot_stream.CANCELED, parent_id=None, updated_at__lt=_ago(SETTLED_SECONDS)
+    )
+    return list(rows.filter(updated_at__gt=_ago(newer_than_seconds)).values_list("task_id", flat=True))
+
+
+def _ago(seconds: float) -> ExpressionWrapper:
+    return ExpressionWrapper(Now() - Value(timedelta(seconds=seconds)), output_field=DateTimeField())

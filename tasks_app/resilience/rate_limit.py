@@ -1,0 +1,72 @@
+"""How often somebody may do something: buckets, shared by all processes of this machine.
+
+Owns the arithmetic, and which bucket is whose. Must not know requests.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from hashlib import blake2b
+from typing import Final
+
+from django.conf import settings
+
+from tasks_app.resilience import machine_numbers
+from tasks_app.resilience.machine_numbers import ADDRESS_BUCKETS, BUCKETS, LOGIN_BUCKETS, TOKEN_BUCKETS
+
+FULL_AFTER_SECONDS: Final = 60
+
+
+def token_bucket(token_id: int) -> int:
+    """Return a token's bucket; tokens whose ids are 65,536 apart share one."""
+    return TOKEN_BUCKETS + token_id % BUCKETS
+
+
+def address_bucket(address: bytes) -> int:
+    """Return the bucket of a network address."""
+    return ADDRESS_BUCKETS + _hash(address)
+
+
+def login_bucket(who: str) -> int:
+    """Return the bucket of a name that somebody wants to log in with, or of a known browser."""
+    return LOGIN_BUCKETS + _hash(who.encode("utf-8", "surrogateescape"))
+
+
+def take(bucket: int, *, per_minute: int) -> float:
+    """Take one from a bucket: 0 when there was one, else the seconds until there is.
+
+    The bucket holds a minute's worth and fills evenly. It is kept as the time at which it will be full again.
+    """
+    interval_seconds = FULL_AFTER_SECONDS / per_minute
+    with machine_numbers.locked(bucket) as full_at:
+        now = time.time()
+        # A clock that was set back would leave a bucket empty for as long.
+        will_be_full_at = min(max(full_at.value, now), now + FULL_AFTER_SECONDS) + interval_seconds
+        if will_be_full_at - now > FULL_AFTER_SECONDS + 1e-6:
+            return will_be_full_at - now - FULL_AFTER_SECONDS
+        full_at.value = will_be_full_at
+    return 0.0
+
+
+def get_wait_seconds(bucket: int, *, per_minute: int) -> float:
+    """Return what `take` would, and take nothing."""
+    now = time.time()
+    full_at = min(machine_numbers.read(bucket), now + FULL_AFTER_SECONDS) + FULL_AFTER_SECONDS / per_minute
+    return full_at - now - FULL_AFTER_SECONDS if full_at - now > FULL_AFTER_SECONDS + 1e-6 else 0.0
+
+
+def give_back(bucket: int, *, per_minute: int) -> None:
+    """Put back what `take` took."""
+    with machine_numbers.locked(bucket) as full_at:
+        full_at.value -= FULL_AFTER_SECONDS / per_minute
+
+
+def _hash(who: bytes) -> int:
+    """Keyed: nobody outside can choose whose bucket they share."""
+    return int.from_bytes(blake2b(who, key=_key(), digest_size=8).digest()) % BUCKETS
+
+
+@cache
+def _key() -> bytes:
+    return blake2b(settings.SECRET_KEY.encode(), person=b"longtasks rates", digest_size=32).digest()

@@ -1,0 +1,119 @@
+"""May this caller start these tasks? Every way to start or retry a task asks here, before anything is accepted.
+
+Owns the look-up of the owners of tasks that params name, and calling `TaskType.authorize`. A start that cannot be
+judged is refused. Must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from tasks_app.domain.callers import Caller, get_starting_scope
+from tasks_app.domain.error_text import describe_value, error_line, escape
+from tasks_app.errors import (
+    AuthorizationFailed,
+    NamedTaskUnknown,
+    NotAllowed,
+    QueueUnavailable,
+    StoreUnavailable,
+    UnknownTask,
+    UnknownTaskType,
+)
+from tasks_app.queues import enqueue
+from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.read_model.task_rows import read_owners
+from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.task_types import TaskType, get_task_type
+from tasks_app.task_types.task_id_field import find_task_ids
+
+logger = logging.getLogger(__name__)
+_FIELD_CHARACTERS: Final = 200
+_REASON_CHARACTERS: Final = 500
+
+
+def check_starts(asked: Sequence[tuple[str, Mapping[str, Any]]], *, caller: Caller, where: str = "") -> None:
+    """Raise unless the caller may start tasks of these names and params; costs nothing where no type has a question.
+
+    `where` is the place of a task in what was asked for, as errors name it: "" or "tasks.{}.".
+    Raises UnknownTaskType, NamedTaskUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and AuthorizationFailed
+    for whatever else `authorize` raises or returns.
+    """
+    typed = [(where.format(place), get_task_type(name), params) for place, (name, params) in enumerate(asked)]
+    if not caller.sees_all:
+        named = [
+            (f"{prefix}params.{path}", value)
+            for prefix, task_type, params in typed
+            for path, value in find_task_ids(task_type.params_serializer, params)
+        ]
+        if named:
+            own = _find_own((value for _, value in named), caller)
+            if unknown := [field for field, value in named if _parse(value) not in own]:
+                raise NamedTaskUnknown(unknown)
+    for prefix, task_type, params in typed:
+        _ask(task_type, params, caller, prefix)
+
+
+def check_retry(snapshot: Snapshot) -> None:
+    """Raise, as `check_starts` does, unless a task may be started again with the rights that it was started with.
+
+    Not with those of who retries it: else an admin's retry would lend a task what its owner was refused.
+    """
+    rights = Caller(owner=snapshot.owner, scope=get_starting_scope(snapshot.scope), actor=snapshot.owner)
+    try:
+        check_starts([(snapshot.name, snapshot.params)], caller=rights)
+    except UnknownTaskType:
+        return  # that is the worker's to say, which may be of another version
+
+
+def _ask(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix: str) -> None:
+    if type(task_type).authorize is TaskType.authorize:
+        return
+    try:
+        with mapped_errors(), enqueue.mapped_errors():
+            answer: object = task_type.authorize(params, caller)  # type: ignore[func-returns-value]
+    except NotAllowed as error:
+        field = f"{prefix}params.{error.field}" if error.field else f"{prefix}params"
+        raise NotAllowed(escape(error.reason)[:_REASON_CHARACTERS], field=escape(field)[:_FIELD_CHARACTERS]) from error
+    except UnknownTask as error:
+        raise NamedTaskUnknown([f"{prefix}params"]) from error
+    except (StoreUnavailable, QueueUnavailable):
+        raise
+    except BaseException as error:  # also SystemExit: it must not end the web process
+        logger.error("authorize of task type %s raised: the start is refused", task_type.name, exc_info=error)
+        raise AuthorizationFailed(task_type.name, f"raised {error_line(error)}") from error
+    if answer is not None:  # `return False` must not pass for a yes, nor a coroutine that nobody awaits
+        failed = AuthorizationFailed(task_type.name, f"returned {describe_value(answer)} instead of None")
+        logger.error("%s", failed)
+        raise failed
+
+
+def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
+    """Return which of these tasks are the caller's to touch.
+
+    The database is asked for all that Redis does not call theirs, also where Redis calls them another's: so another's
+    task takes as long as one that does not exist, and both get the same answer while the database is away.
+    """
+    wanted = list({key for value in values if (key := _parse(value)) is not None})
+    ids = [str(key) for key in wanted]
+    # The event loop of web, which starts single tasks, sends single commands of all its requests together.
+    snapshots = enqueue.get_snapshots(ids) if len(ids) > 1 else [enqueue.get_snapshot(each) for each in ids]
+    own = {
+        key
+        for key, snapshot in zip(wanted, snapshots, strict=True)
+        if snapshot is not None and not snapshot.parent and caller.may_touch(snapshot.owner)
+    }
+    rest = [key for key in wanted if key not in own]
+    if rest:
+        with mapped_errors():
+            own.update(key for key, owner in read_owners(rest).items() if caller.may_touch(owner))
+    return own
+
+
+def _parse(value: Any) -> uuid.UUID | None:
+    try:
+        return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        return None

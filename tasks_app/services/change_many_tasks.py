@@ -1,0 +1,141 @@
+"""The write side for many tasks at once: cancel, retry, change priority as set operations.
+
+Owns the sets only; what an ask means for one task stands in `commands`. A set is a page of a list: SET_TASKS at most.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from django.db import transaction
+
+from tasks_app.auth import audit_log
+from tasks_app.checkpoints import sets
+from tasks_app.errors import AuthorizationFailed, NamedTaskUnknown, NotAllowed
+from tasks_app.models import AuditEntry, TaskRecord
+from tasks_app.queues import enqueue, transitions
+from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues.transitions import Move
+from tasks_app.read_model.task_rows import to_snapshot
+from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.services.authorization import check_retry
+from tasks_app.services.change_tasks import (
+    cancel_move,
+    check_priority,
+    find_target_queue,
+    note_priority,
+    priority_move,
+    retry_move,
+    tell,
+)
+
+SET_TASKS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SetResult:
+    """Which tasks were changed, and how many were left alone, by their status ("unknown": there is no such task)."""
+
+    changed: list[str] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)
+
+
+def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.API) -> SetResult:
+    """Cancel tasks, as `commands.cancel_task` does each. Raises StoreUnavailable, QueueUnavailable."""
+    with mapped_errors():
+        snapshots, left = _find(task_ids)
+        with transaction.atomic():
+            before, rows = sets.request_cancels(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
+            ended = [str(key) for key, outcome in before.items() if outcome]
+            changed = [task_id for task_id in snapshots if task_id not in ended]
+            _note(AuditEntry.Action.CANCEL, changed, actor=actor, source=source)
+        tell([cancel_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
+        left.update(before[uuid.UUID(task_id)] for task_id in ended)
+        return SetResult(changed, left)
+
+
+def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.API) -> SetResult:
+    """Enqueue ended tasks again, as `commands.retry_task` does each. Raises StoreUnavailable, QueueUnavailable.
+
+    Those whose owner may not start them any more are left, as "refused".
+    """
+    with mapped_errors():
+        snapshots, left = _find(task_ids)
+        for task_id in [task_id for task_id, snapshot in snapshots.items() if not _may_retry(snapshot)]:
+            del snapshots[task_id]
+            left["refused"] += 1
+        with transaction.atomic():
+            rows = sets.reopen(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
+            changed = [str(key) for key in rows]
+            _note(AuditEntry.Action.RETRY, changed, actor=actor, source=source)
+        tell([retry_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
+        left.update(snapshot.status for task_id, snapshot in snapshots.items() if task_id not in changed)
+        return SetResult(changed, left)
+
+
+def change_priorities(
+    *, task_ids: Sequence[str], priority: str, actor: str, source: str = audit_log.API
+) -> SetResult:  # fmt: skip
+    """Move waiting tasks to the queue of a priority, as `commands.change_priority` does each; in the order of the ids.
+
+    Raises UnknownQueue, StoreUnavailable, QueueUnavailable.
+    """
+    check_priority(priority)
+    with mapped_errors():
+        snapshots, left = _find(sorted(task_ids))
+        todo = []
+        for snapshot in snapshots.values():
+            is_there = snapshot.priority == find_target_queue(snapshot, priority=priority)
+            move = None if is_there else priority_move(snapshot, priority=priority, actor=actor)
+            if move is None:
+                left[snapshot.status] += 1
+            else:
+                todo.append(move)
+        moved = _move(todo)
+        changed = [move.snapshot.id for move, done in zip(todo, moved, strict=True) if done]
+        left.update(move.snapshot.status for move, done in zip(todo, moved, strict=True) if not done)
+        if changed:
+            note_priority(changed, actor=actor, source=source, detail=f"→ {priority}")
+        return SetResult(changed, left)
+
+
+def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
+    """Return the newest known snapshots: one round trip to Redis, one query for those that it has forgotten."""
+    wanted = list(dict.fromkeys(str(uuid.UUID(task_id)) for task_id in task_ids))
+    if len(wanted) > SET_TASKS:
+        raise ValueError(f"{len(wanted)} tasks at once: {SET_TASKS} at most")
+    found = dict(zip(wanted, enqueue.get_snapshots(wanted), strict=True))
+    forgotten = [task_id for task_id, snapshot in found.items() if snapshot is None]
+    records = {str(record.id): record for record in TaskRecord.objects.filter(pk__in=forgotten)}
+    for task_id in forgotten:
+        found[task_id] = to_snapshot(records[task_id]) if task_id in records else None
+    # RQ's pages see shards: whatever is done to one is done to its task.
+    tasks_of_shards = {snapshot.parent for snapshot in found.values() if snapshot is not None and snapshot.parent}
+    snapshots = {
+        task_id: snapshot for task_id, snapshot in found.items() if snapshot is not None and not snapshot.parent
+    }
+    if tasks_of_shards:
+        snapshots |= _find(sorted(tasks_of_shards))[0]
+    return snapshots, Counter({"unknown": missing} if (missing := list(found.values()).count(None)) else {})
+
+
+def _may_retry(snapshot: Snapshot) -> bool:
+    try:
+        check_retry(snapshot)
+    except (NamedTaskUnknown, NotAllowed, AuthorizationFailed):
+        return False
+    return True
+
+
+def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str) -> None:
+    if task_ids:
+        audit_log.record(action=action, source=source, actor=actor, task_ids=task_ids)
+
+
+def _move(todo: Sequence[Move]) -> list[bool]:
+    with enqueue.mapped_errors():
+        return transitions.move_many(enqueue.get_connection(), todo)

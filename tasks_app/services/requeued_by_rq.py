@@ -1,0 +1,40 @@
+"""What `rq requeue` of a task that has ended means: a retry, as the API's.
+
+RQ's own classes know nothing of snapshots and checkpoints: they put the task's id into its queue, and a worker finds it
+there. Owns what the worker does then. Must not run the task.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import redis
+
+from tasks_app.auth import audit_log
+from tasks_app.errors import LongtasksError, QueueUnavailable, StoreUnavailable
+from tasks_app.queues import transitions
+from tasks_app.queues.transitions import Move, Taken
+from tasks_app.services import change_tasks
+
+logger = logging.getLogger(__name__)
+
+
+def retry(connection: redis.Redis[Any], taken: Taken) -> None:
+    """Retry a dequeued task that has ended, or log why it cannot be retried: then it is as it was.
+
+    It is put back to its end first, so a worker that dies in between loses the request and nothing else. Idempotent.
+    Raises errors of the infrastructure.
+    """
+    snapshot = taken.snapshot
+    assert snapshot is not None
+    # From anywhere: an id that was requeued twice is in the queue twice, and a move from "wip" would change when it ended.
+    transitions.move_tasks(connection, [Move(snapshot, "anywhere", "ended")])
+    try:
+        change_tasks.retry_task(task_id=snapshot.id, actor="rq", source=audit_log.RQ)
+    except (QueueUnavailable, StoreUnavailable) as error:
+        raise error.__cause__ or error from None
+    except LongtasksError as error:
+        logger.warning("`rq requeue` of task %s is refused: %s", snapshot.id, error)
+    else:
+        logger.warning("task %s is retried: RQ's own tools have requeued it", snapshot.id)

@@ -1,0 +1,84 @@
+"""The Job class that RQ's own tools and django-rq's pages use: their changes of status reach the mirror too.
+
+Owns what happens when somebody uses RQ directly on a task's job. The engine itself does not go through here: it
+moves tasks with the scripts of `moves`. Must not know SQL: asks of people arrive at commands as signals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from django.dispatch import Signal
+from redis.client import Pipeline
+from rq.exceptions import InvalidJobOperation
+from rq.job import Job, JobStatus
+
+from tasks_app.queues import snapshot_stream
+
+# Sent with task_id; commands connects its own functions.
+cancel_asked = Signal()
+retry_asked = Signal()
+
+
+class TaskJob(Job):
+    """An RQ job; where it is a task's, it carries the task's snapshot (field `s` of its hash)."""
+
+    snapshot: snapshot_stream.Snapshot | None = None
+
+    def restore(self, raw_data: Any) -> None:
+        super().restore(raw_data)
+        data = raw_data.get(b"s") or raw_data.get("s")
+        self.snapshot = snapshot_stream.decode(data) if data else None
+
+    def set_status(self, status: JobStatus, pipeline: Pipeline | None = None) -> None:
+        super().set_status(status, pipeline)
+        if self.snapshot is None or status not in snapshot_stream.STATUSES:
+            return
+        ended_at = datetime.now(UTC) if status in snapshot_stream.ENDED else None
+        self.snapshot = replace(self.snapshot, status=status.value, ended_at=ended_at, cause="rq", actor="rq")
+        connection = pipeline if pipeline is not None else self.connection
+        connection.hset(self.key, "s", snapshot_stream.encode(self.snapshot))
+        snapshot_stream.append(connection, self.snapshot)
+
+    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
+        values = super().to_dict(include_meta=include_meta, include_result=include_result)
+        if self.snapshot is not None:
+            values["s"] = snapshot_stream.encode(self.snapshot)
+            values["w"] = self.snapshot.weight
+        return values
+
+    def requeue(self, at_front: bool = False) -> Job:
+        """Retry the task as the API's retry does: from its checkpoint."""
+        if self.snapshot is None:
+            return super().requeue(at_front=at_front)
+        self._ask(retry_asked)
+        self.refresh()
+        return self
+
+    def cancel(
+        self,
+        pipeline: Pipeline | None = None,
+        enqueue_dependents: bool = False,
+        remove_from_dependencies: bool = False,
+    ) -> dict[str, list[str]]:
+        """Cancel the task as the API's cancel does: a running one ends at its next chunk."""
+        if self.snapshot is None:
+            return super().cancel(pipeline, enqueue_dependents, remove_from_dependencies)
+        self._ask(cancel_asked)
+        return {}
+
+    def delete(
+        self, pipeline: Pipeline | None = None, remove_from_queue: bool = True, delete_dependents: bool = False
+    ) -> None:
+        """Delete the job; a task that has not ended is canceled first, or rescue would enqueue it again."""
+        if self.snapshot is not None and not self.snapshot.ended:
+            self._ask(cancel_asked)
+        super().delete(pipeline, remove_from_queue, delete_dependents)
+
+    def _ask(self, signal: Signal) -> None:
+        try:
+            signal.send(sender=type(self), task_id=self.id)
+        except Exception as error:
+            raise InvalidJobOperation(str(error)) from error

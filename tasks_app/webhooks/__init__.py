@@ -1,0 +1,1 @@
+"""Webhooks: the deliveries of a task's end, and where they may go."""

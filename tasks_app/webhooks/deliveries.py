@@ -1,0 +1,110 @@
+"""The webhooks that are still to be delivered: noted by the mirror, taken by whoever sends, and their history.
+
+Owns WebhookDelivery. A delivery is noted in the transaction that mirrors the task's end, and closed in the one that
+writes its history; between two tries it lies there with a time, so a sender that dies has lost nothing. A receiver
+may hear of an end twice, never not at all. Must not speak HTTP.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from tasks_app.models import MirrorCursor, TaskEvent, WebhookDelivery
+from tasks_app.queues import snapshot_stream
+from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.resilience import set_aside_items
+
+CAUSE = "webhook"
+
+
+def note_ends(snapshots: Sequence[Snapshot]) -> None:
+    """Note a delivery for each of these ended tasks. Called in the mirror's transaction."""
+    now = datetime.now(UTC)
+    WebhookDelivery.objects.bulk_create(
+        [
+            WebhookDelivery(
+                task_id=uuid.UUID(snapshot.id),
+                url=snapshot.callback_url,
+                snapshot=snapshot_stream.encode(snapshot).decode(),
+                due_at=now,
+            )
+            for snapshot in snapshots
+        ]
+    )
+
+
+def take_due(*, limit: int) -> list[WebhookDelivery]:
+    """Take deliveries that are due, each with one more attempt; nobody else gets them while they may be tried."""
+    now = datetime.now(UTC)
+    due = WebhookDelivery.objects.filter(due_at__lte=now)
+    if limit < 1 or not due.exists():  # looks without a lock, which on SQLite is the only one there is
+        return []
+    lease = timedelta(seconds=settings.LONGTASKS.webhook_timeout_seconds * 2 + 30)
+    with transaction.atomic():
+        taken = list(due.select_for_update(skip_locked=True).order_by("due_at")[:limit])
+        WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in taken]).update(
+            due_at=now + lease, attempts=F("attempts") + 1
+        )
+    for delivery in taken:
+        delivery.attempts += 1
+    return taken
+
+
+def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> None:
+    """Write what came of a try into the task's history; delete the delivery, or say when to try again."""
+    snapshot = snapshot_stream.decode(delivery.snapshot)
+    ends = error is None or is_final or delivery.attempts >= settings.LONGTASKS.webhook_attempts
+    with transaction.atomic():
+        # The ids of a history grow in the order of commits, by which streams read on: one writer at a time.
+        list(MirrorCursor.objects.select_for_update())
+        TaskEvent.objects.create(
+            task_id=delivery.task_id,
+            status=snapshot.status,
+            cause=CAUSE,
+            at=datetime.now(UTC),
+            attempt=delivery.attempts,
+            done=snapshot.done,
+            error=f"{error}; given up" if error is not None and ends else error,
+        )
+        rows = WebhookDelivery.objects.filter(pk=delivery.pk, attempts=delivery.attempts)
+        if ends:
+            rows.delete()
+        else:
+            rows.update(due_at=datetime.now(UTC) + timedelta(seconds=get_pause_seconds(delivery.attempts)))
+
+
+def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
+    """Set a delivery aside that cannot be sent or written down."""
+    payload = orjson.dumps({"url": delivery.url, "snapshot": delivery.snapshot})
+    with transaction.atomic():
+        set_aside_items.note(kind=set_aside_items.WEBHOOK, key=str(delivery.task_id), payload=payload, error=error)
+        WebhookDelivery.objects.filter(pk=delivery.pk).delete()
+
+
+def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
+    """Let a delivery that was set aside be sent again. Raises ValueError on one that still cannot be."""
+    values = orjson.loads(payload)
+    snapshot_stream.decode(values["snapshot"])
+    WebhookDelivery.objects.create(
+        task_id=task_id, url=values["url"], snapshot=values["snapshot"], due_at=datetime.now(UTC)
+    )
+
+
+def get_pause_seconds(attempts: int) -> float:
+    """Return how long to wait after so many tries: doubling, with jitter."""
+    longest = settings.LONGTASKS.webhook_max_seconds
+    first = settings.LONGTASKS.webhook_first_seconds
+    return float(min(longest, first * 2 ** min(attempts - 1, 30)) * random.uniform(0.8, 1.2))  # noqa: S311 (jitter)
+
+
+def delivery_id_of(delivery: WebhookDelivery) -> str:
+    """Return what a receiver knows this delivery by: the same at every try, another after a retry of the task."""
+    return f"{delivery.task_id}.{snapshot_stream.decode(delivery.snapshot).epoch}"

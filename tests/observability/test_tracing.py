@@ -1,0 +1,119 @@
+"""Tracing: one trace from the request to the chunk where it is on; not even an import where it is off."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import RequestFactory, override_settings
+
+from settings.env import ROOT
+from tasks_app.observability import tracing
+from tasks_app.queues import enqueue
+from tasks_app.services import change_tasks
+from tests.settings.test_settings import GOOD_PRODUCTION
+
+trace = pytest.importorskip("opentelemetry.trace")
+
+
+@pytest.fixture(scope="module")
+def exporter() -> Any:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)  # once in a process
+    return exporter
+
+
+@pytest.fixture
+def spans(exporter: Any) -> Generator[Any, None, None]:
+    exporter.clear()
+    tracing.get_tracer.cache_clear()
+    with override_settings(LONGTASKS=dataclasses.replace(settings.LONGTASKS, tracing=True)):
+        yield exporter
+    tracing.get_tracer.cache_clear()
+
+
+def test_request_and_chunk_are_in_the_trace_of_the_client(spans: Any) -> None:
+    started = []
+
+    def view(request: object) -> HttpResponse:
+        started.append(change_tasks.start_task(task=change_tasks.NewTask("upload", {"numRecords": 5})).snapshot)
+        return HttpResponse(status=201)
+
+    header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    request = RequestFactory().post("/tasks", headers={"traceparent": header})
+    tracing.TracingMiddleware(view)(request)
+    snapshot = enqueue.get_snapshot(started[0].id)
+    assert snapshot is not None
+    with tracing.chunk_span(snapshot, start=0, limit=5, worker="w"):
+        pass
+    with tracing.shared_chunk_span([snapshot, snapshot], worker="w"):
+        pass
+
+    served, chunk, shared = spans.get_finished_spans()
+    assert {format(span.context.trace_id, "032x") for span in (served, chunk)} == {"0af7651916cd43dd8448eb211c80319c"}
+    assert chunk.parent.span_id == served.context.span_id
+    assert chunk.attributes["task.id"] == snapshot.id
+    assert served.attributes["http.response.status_code"] == 201
+    assert [link.context.span_id for link in shared.links] == [served.context.span_id] * 2
+
+
+def test_off_nothing_travels_and_nothing_is_imported() -> None:
+    snapshot = change_tasks.start_task(task=change_tasks.NewTask("upload", {"numRecords": 5})).snapshot
+    assert snapshot.trace == ""
+    assert "tasks_app.observability.tracing.TracingMiddleware" not in settings.MIDDLEWARE
+    code = (
+        "import sys; sys.modules['opentelemetry'] = None  # as if it were not installed\n"
+        "import django; django.setup(); import tasks_app.engine.worker, longtasks.wsgi\n"
+        "from tasks_app import tracing\n"
+        "with tracing.chunk_span(None, start=0, limit=1, worker=''), tracing.shared_chunk_span([], worker=''):\n"
+        "    sys.exit(tracing.get_traceparent() != '')"
+    )
+    environment = {"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "settings.production"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment | GOOD_PRODUCTION, check=False, timeout=60
+    )
+    assert ended.returncode == 0
+
+
+def start_with_tracing(code: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "settings.production", "TRACING": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment | GOOD_PRODUCTION,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_on_the_middleware_is_installed() -> None:
+    ended = start_with_tracing(
+        "import settings.tracing; settings.tracing.MODULES = {}  # as if the packages were installed\n"
+        "import django, sys; django.setup(); from django.conf import settings\n"
+        "sys.exit('tasks_app.observability.tracing.TracingMiddleware' not in settings.MIDDLEWARE)"
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    "start", ["import manage; sys.argv = ['manage.py', 'mirror']; manage.main()", "import longtasks.wsgi"]
+)
+def test_without_its_packages_the_start_says_so_in_one_line(start: str) -> None:
+    ended = start_with_tracing(f"import sys; sys.modules['opentelemetry'] = None; {start}")
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert (
+        "TRACING=1 wants opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http: pip install -r" in ended.stderr
+    )

@@ -1,0 +1,182 @@
+"""Who waits for a task's end is told once: by what its mover publishes, by what Redis knew before, or at the deadline."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import redis as redis_package
+
+from tasks_app.queues import end_watcher, enqueue, snapshot_stream, transitions
+from tasks_app.queues.end_watcher import PREFIX, EndWatcher, Watch
+from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues.transitions import Move
+
+SOON_SECONDS = 20.0
+LATE = 1e9
+
+
+class Told:
+    """A watch that keeps what it is told."""
+
+    def __init__(self, task_id: str, *, seconds: float = 50) -> None:
+        self.answers: list[Snapshot | None] = []
+        self._is_told = threading.Event()
+        self.watch = Watch(task_id, time.monotonic() + seconds, self._tell)
+
+    def _tell(self, snapshot: Snapshot | None) -> None:
+        self.answers.append(snapshot)
+        self._is_told.set()
+
+    def read(self) -> Snapshot | None:
+        assert self._is_told.wait(SOON_SECONDS), "nobody told anything"
+        [answer] = self.answers
+        return answer
+
+
+@pytest.fixture
+def watcher(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndWatcher]:
+    """A watcher that reads nothing again by itself: what it hears, it hears at once."""
+    monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", LATE)
+    yield EndWatcher()
+    wait_until(lambda: not redis.pubsub_channels(f"{PREFIX}?*"))
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SOON_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        threading.Event().wait(0.01)
+
+
+def start() -> Snapshot:
+    task = Snapshot(id=str(uuid.uuid4()), name="upload", created_at=datetime.now(UTC))
+    enqueue.enqueue_tasks([task])
+    return task
+
+
+def end(task: Snapshot, status: str = snapshot_stream.FINISHED) -> None:
+    ended = replace(task, status=status, done=3, epoch=1)
+    assert transitions.move_tasks(enqueue.get_connection(), [Move(ended, "anywhere", "ended")]) == [True]
+
+
+@pytest.mark.parametrize("status", sorted(snapshot_stream.ENDED))
+def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, status: str) -> None:
+    task, other = start(), start()
+    told, again, others = Told(task.id), Told(task.id), Told(other.id)
+    for each in (told, again, others):
+        watcher.watch(each.watch)
+    wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 2)
+    redis.publish(PREFIX + task.id, "no snapshot")
+    transitions.move_tasks(enqueue.get_connection(), [Move(replace(task, done=1), "here", "stay")])  # no end
+    end(task, status)
+    for each in (told, again):
+        snapshot = each.read()
+        assert snapshot is not None
+        assert (snapshot.status, snapshot.done) == (status, 3)
+    assert others.answers == []
+    watcher.drop(others.watch)
+
+
+def test_an_end_before_the_watch_is_told(watcher: EndWatcher) -> None:
+    task = start()
+    end(task)
+    told = Told(task.id)
+    watcher.watch(told.watch)
+    snapshot = told.read()
+    assert snapshot is not None
+    assert snapshot.status == "finished"
+
+
+def test_at_the_deadline_the_newest_state_is_told(watcher: EndWatcher) -> None:
+    task = start()
+    transitions.move_tasks(enqueue.get_connection(), [Move(replace(task, done=2), "here", "stay")])
+    told, unknown = Told(task.id, seconds=0.3), Told(str(uuid.uuid4()), seconds=0.3)
+    watcher.watch(told.watch)
+    watcher.watch(unknown.watch)
+    snapshot = told.read()
+    assert snapshot is not None
+    assert (snapshot.status, snapshot.done) == ("queued", 2)
+    assert unknown.read() is None
+
+
+def test_who_is_dropped_is_told_nothing(watcher: EndWatcher, redis: Any) -> None:
+    task, other = start(), start()
+    dropped, kept = Told(task.id), Told(other.id)
+    watcher.watch(dropped.watch)
+    watcher.watch(kept.watch)
+    wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 2)
+    watcher.drop(dropped.watch)
+    wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 1)
+    end(task)
+    end(other)
+    assert kept.read() is not None
+    assert dropped.answers == []
+
+
+def test_an_end_that_was_not_published_is_read(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.1)
+    watcher, task = EndWatcher(), start()
+    told = Told(task.id)
+    watcher.watch(told.watch)
+    wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*"))
+    redis.hset(enqueue.job_key(task.id), "s", snapshot_stream.encode(replace(task, status="canceled")))
+    snapshot = told.read()
+    assert snapshot is not None
+    assert snapshot.status == "canceled"
+
+
+def test_who_has_left_does_not_delay_what_is_read_again(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(end_watcher, "_PAGE", 2)
+    watcher, task = EndWatcher(), start()
+    many = [Told(str(uuid.uuid4())) for _ in range(200)]
+    for each in many:
+        watcher.watch(each.watch)
+    wait_until(lambda: watcher._unread)
+    for each in many:
+        watcher.drop(each.watch)
+    told = Told(task.id)
+    watcher.watch(told.watch)
+    wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*") == [(PREFIX + task.id).encode()])
+    began = time.monotonic()
+    redis.hset(enqueue.job_key(task.id), "s", snapshot_stream.encode(replace(task, status="canceled")))
+    assert told.read() is not None
+    assert time.monotonic() - began < 5  # a hundred pages of those who left would take 50 s
+
+
+def test_a_subscription_that_breaks_is_made_again(watcher: EndWatcher, redis: Any) -> None:
+    task = start()
+    told = Told(task.id)
+    watcher.watch(told.watch)
+    wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*"))
+    [mine] = [each["id"] for each in redis.client_list(_type="pubsub") if each["sub"] == "2"]
+    redis.client_kill_filter(_id=mine)
+    end(task)  # while nobody hears it
+    assert told.read() is not None
+
+
+def test_where_an_acl_forbids_the_channels_ends_are_read(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.1)
+    redis.acl_setuser("nochannels", enabled=True, nopass=True, keys=["*"], commands=["+@all"], channels=[])
+    try:
+        number = redis.connection_pool.connection_kwargs["db"]
+        address = redis.connection_pool.connection_kwargs
+        restricted = redis_package.Redis(
+            host=address["host"], port=address["port"], db=number, username="nochannels", password="x"
+        )
+        monkeypatch.setattr(enqueue, "get_connection", lambda: restricted)
+        with pytest.raises(redis_package.exceptions.NoPermissionError):
+            restricted.publish(PREFIX, "x")
+        watcher, task = EndWatcher(), start()
+        told = Told(task.id)
+        watcher.watch(told.watch)
+        end(task)
+        assert told.read() is not None
+        restricted.close()
+    finally:
+        redis.acl_deluser("nochannels")

@@ -1,0 +1,120 @@
+"""One clock: Redis's, in the scripts and, as far as its answers tell, in web; no time of a task runs backwards."""
+
+import random
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tasks_app.queues import enqueue, snapshot_stream, transitions, worker_liveness
+from tasks_app.queues import redis_clock as clock_module
+from tasks_app.queues.redis_clock import RedisClock, clock
+from tests.support.engine import Worker, job, record, rescue, start
+
+
+def seconds_ahead(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """This machine's clock is off, for all that asks it by Python."""
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=seconds)
+
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + seconds)
+    for name in ("clock", "moves", "runner", "small_tasks", "rescue"):
+        monkeypatch.setattr(f"tasks_app.{name}.datetime", Skewed)
+    monkeypatch.setattr(clock, "_seen", RedisClock()._seen)
+
+
+def redis_now() -> float:
+    seconds, microseconds = enqueue.get_connection().time()
+    return float(seconds + microseconds / 1e6)
+
+
+@pytest.mark.parametrize("skew", [-10.0, 10.0])
+def test_what_redis_times_is_right_whatever_this_machine_says(monkeypatch: pytest.MonkeyPatch, skew: float) -> None:
+    began = datetime.fromtimestamp(redis_now(), tz=UTC)
+    seconds_ahead(monkeypatch, skew)
+    first = start("small")  # from its answer web learns the time
+    task_id = start("small")
+    assert clock.skew_seconds == pytest.approx(skew, abs=0.2)
+    while Worker().run():
+        pass
+    ended = datetime.fromtimestamp(redis_now(), tz=UTC)
+    seen = record(task_id)
+    assert seen.started_at is not None
+    assert seen.ended_at is not None
+    assert began <= seen.created_at + timedelta(seconds=0.2)
+    assert seen.created_at <= seen.started_at <= seen.ended_at <= ended
+    milliseconds = uuid.UUID(task_id).int >> 80
+    assert began.timestamp() - 0.2 <= milliseconds / 1000 <= ended.timestamp()
+    before = record(first)
+    assert before.started_at is not None
+    assert before.ended_at is not None
+    assert before.created_at <= before.started_at <= before.ended_at
+
+
+@pytest.mark.parametrize("skew", [-10.0, 10.0])
+def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, longtasks: Any, skew: float) -> None:
+    longtasks(retry_attempts=3, retry_first_seconds=3)
+    seconds_ahead(monkeypatch, skew)
+    task_id = start("flaky", times=1, at=1)
+    Worker().run()
+    score: Any = enqueue.get_connection().zscore("rq:scheduled:low", task_id)
+    assert 1 < score - redis_now() < 4
+    due = job(task_id).next_attempt_at
+    assert due is not None
+    assert due.timestamp() == pytest.approx(score, abs=0.01)
+    assert rescue().enqueue_due() == 0
+    # A change of the priority keeps the time.
+    transitions.move_tasks(
+        enqueue.get_connection(),
+        [
+            transitions.Move(
+                snapshot_stream.decode(snapshot_stream.encode(job(task_id))),
+                "delayed",
+                "scheduled",
+                run_at=datetime.now(UTC),
+            )
+        ],
+    )
+    assert enqueue.get_connection().zscore("rq:scheduled:low", task_id) == score
+
+
+def test_a_workers_first_sign_of_life_tells_of_the_skew(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds_ahead(monkeypatch, 10.0)
+    connection = enqueue.get_connection()
+    worker_liveness.beat(connection, worker="w1", queues=["low"], fields={"queues": "low"}, ttl_seconds=60)
+    connection.sadd("rq:workers", worker_liveness.worker_key("w1"))
+    assert [worker.skew_seconds for worker in worker_liveness.list_registered(connection)] == [
+        pytest.approx(10.0, abs=0.2)
+    ]
+
+
+def test_small_differences_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = RedisClock()
+    now = time.time()
+    seen.note(sent_at=now, seconds=int(now + 0.1), microseconds=int((now + 0.1) % 1 * 1e6))
+    assert abs((seen.now() - datetime.now(UTC)).total_seconds()) < 0.05
+    slow = RedisClock()
+    slow.note(sent_at=now - 30, seconds=int(now), microseconds=0)
+    assert slow.skew_seconds == 0.0, "an answer that took so long tells nothing"
+    assert clock_module.TRUSTED_SECONDS < 1
+
+
+def test_the_scripts_write_times_as_python_does() -> None:
+    source = enqueue.Script("set").source.split("-- Set a small key")[0]
+    dice = random.Random(7)
+    moments = [
+        datetime(2024, 2, 29, 23, 59, 59, 999_999, UTC),
+        datetime(2000, 3, 1, tzinfo=UTC),
+        datetime(2100, 2, 28, tzinfo=UTC),
+    ]
+    moments += [datetime.fromtimestamp(dice.randrange(4_000_000_000), tz=UTC) for _ in range(200)]
+    for moment in moments:
+        script = f"{source}\nreturn format_time({int(moment.timestamp())}, {moment.microsecond})"
+        written: Any = enqueue.get_connection().eval(script, 0)
+        assert written.decode() == moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

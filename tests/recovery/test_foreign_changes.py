@@ -1,0 +1,261 @@
+"""RQ's own workers and tools at our queues: what they do to a task behind our back is undone, or done properly."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.conf import settings
+from rq.job import Job
+from rq.queue import Queue
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.serializers import JSONSerializer
+
+from tasks_app.errors import TaskNotEnded
+from tasks_app.models import AuditEntry, TaskRecord
+from tasks_app.queues import enqueue, snapshot_stream, transitions
+from tasks_app.recovery.rescuer import Rescue
+from tasks_app.services import change_tasks, requeued_by_rq
+from tests.support.engine import Worker, checkpoint, history, job, mirror, record, rescue, start, started, waiting
+
+
+def run_stock_worker(*options: str) -> None:
+    """`rq worker --burst high low` of RQ itself."""
+    code = "import sys; from rq.cli import main; sys.argv[0] = 'rq'; main()"
+    url = settings.RQ_QUEUES["high"]["URL"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "worker", "--burst", "--url", url, *options, "high", "low"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def stock_job(task_id: str) -> Job:
+    return Job.fetch(task_id, connection=enqueue.get_connection(), serializer=JSONSerializer)
+
+
+def settle() -> None:
+    mirror()
+    TaskRecord.objects.update(updated_at="2020-01-01T00:00:00Z")
+
+
+def assert_finishes(task_id: str) -> None:
+    while Worker("next").run():
+        pass
+    assert record(task_id).status == checkpoint(task_id).outcome == "finished"
+    assert waiting() == waiting("high") == started() == started("high") == []
+
+
+@pytest.mark.parametrize("options", [(), ("--serializer", "json")], ids=["pickle", "json"])
+def test_what_a_worker_of_rqs_own_has_failed_comes_back(redis: Any, options: tuple[str, ...]) -> None:
+    task_ids = [start("small", priority="high"), start()]
+    run_stock_worker(*options)
+    assert {stock_job(task_id).get_status().value for task_id in task_ids} == {"failed"}
+    assert waiting() == waiting("high") == []
+    settle()
+
+    rescue()
+
+    for task_id in task_ids:
+        assert ("queued", "foreign_worker") in history(task_id)
+        assert_finishes(task_id)
+    for name in enqueue.QUEUES:
+        assert not redis.exists(f"rq:failed:{name}")
+
+
+def test_one_that_had_begun_goes_on_where_it_was() -> None:
+    from tasks_app.engine.runner import Verdict
+
+    task_id = start(records=3)
+    yielding = Worker()
+    yielding.verdict = Verdict.YIELD
+    yielding.run()
+    done = checkpoint(task_id).done
+    assert 0 < done < 3
+    run_stock_worker()
+    settle()
+    rescue()
+    assert job(task_id).done == done
+    assert_finishes(task_id)
+
+
+def test_a_retry_need_not_wait_for_rescue() -> None:
+    task_id = start()
+    with pytest.raises(TaskNotEnded):
+        change_tasks.retry_task(task_id=task_id)
+    run_stock_worker()
+    assert change_tasks.retry_task(task_id=task_id, actor="eve").status == "queued"
+    assert waiting() == [task_id]
+    with pytest.raises(TaskNotEnded):
+        change_tasks.retry_task(task_id=task_id)
+    settle()
+    rescue()
+    assert waiting() == [task_id]
+    assert_finishes(task_id)
+
+
+def test_a_cancel_of_rqs_own_cancels_a_waiting_task() -> None:
+    task_id = start()
+    stock_job(task_id).cancel()
+    settle()
+    rescue()
+    assert checkpoint(task_id).outcome == job(task_id).status == record(task_id).status == "canceled"
+    assert [(entry.action, entry.source) for entry in AuditEntry.objects.all()] == [("cancel", "rq")]
+
+
+def test_a_cancel_of_rqs_own_ends_a_running_task_at_its_next_chunk() -> None:
+    task_id = start(records=3)
+    worker, watch = Worker(), Rescue(connection=enqueue.get_connection())
+
+    def cancel() -> None:
+        worker.on_look_up = lambda: None
+        stock_job(task_id).cancel()
+        watch.run()
+        watch.run()
+
+    worker.on_look_up = cancel
+    worker.run()
+    assert checkpoint(task_id).outcome == job(task_id).status == record(task_id).status == "canceled"
+    assert checkpoint(task_id).done == 1
+    assert AuditEntry.objects.count() == 1
+
+
+def lose_in_the_middle(redis: Any, task_id: str) -> None:
+    """What a stock worker leaves that dies before it has noted what it took."""
+    redis.lmove("rq:queue:low", "rq:queue:low:intermediate", "LEFT", "RIGHT")
+
+
+def lose_by_rqs_cleanup(redis: Any, task_id: str) -> None:
+    """A stock worker died while it ran the task, and another one's maintenance calls it abandoned."""
+    redis.lpop("rq:queue:low")
+    redis.hset(f"rq:job:{task_id}", "status", "started")
+    redis.zadd("rq:wip:low", {f"{task_id}:execution": 1})
+    StartedJobRegistry("low", connection=enqueue.get_connection(), serializer=JSONSerializer).cleanup()
+    assert stock_job(task_id).get_status().value == "failed"
+
+
+WAYS = {
+    "intermediate queue": lose_in_the_middle,
+    "RQ's cleanup": lose_by_rqs_cleanup,
+    "rq empty": lambda redis, task_id: Queue("low", connection=enqueue.get_connection()).empty(),
+    "Job.delete": lambda redis, task_id: stock_job(task_id).delete(),
+    "removed from the queue": lambda redis, task_id: Queue("low", connection=enqueue.get_connection()).remove(task_id),
+    "status finished": lambda redis, task_id: (
+        redis.lpop("rq:queue:low"),
+        redis.hset(f"rq:job:{task_id}", "status", "finished"),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_task_that_rqs_tools_have_lost_comes_back(redis: Any, way: str) -> None:
+    task_id = start()
+    mirror()
+    WAYS[way](redis, task_id)
+    assert waiting() == []
+    settle()
+    rescue()
+    assert waiting() == [task_id]
+    assert not redis.exists("rq:queue:low:intermediate")
+    assert redis.ttl(enqueue.job_key(task_id)) == -1
+    assert_finishes(task_id)
+
+
+def test_an_end_of_ours_is_told_where_rqs_cleanup_has_called_it_failed(redis: Any) -> None:
+    task_id = start(records=3)
+    worker = Worker()
+    worker.on_look_up = lambda: redis.hset(enqueue.job_key(task_id), "status", "failed")
+    worker.run()
+    assert job(task_id).status == record(task_id).status == snapshot_stream.FINISHED
+    assert stock_job(task_id).get_status().value == "finished"
+
+
+# --- requeued by RQ's own classes
+
+
+def requeue(task_id: str) -> None:
+    """What `rq requeue` does."""
+    FailedJobRegistry("low", connection=enqueue.get_connection(), serializer=JSONSerializer).requeue(task_id)
+
+
+@pytest.fixture
+def failed(longtasks: Any) -> str:
+    longtasks(retry_attempts=1)
+    task_id = start("flaky", records=3, times=1, at=1)
+    Worker().run()
+    assert record(task_id).status == "failed"
+    return task_id
+
+
+def retry_all_taken(worker: Worker) -> None:
+    for taken in worker.take():
+        assert taken.has_ended
+        requeued_by_rq.retry(worker.connection, taken)
+
+
+def test_a_requeued_task_is_noted_but_not_started_until_it_is_retried(failed: str) -> None:
+    ended_at = record(failed).ended_at
+    requeue(failed)
+    worker = Worker()
+    [taken] = worker.take()
+    assert taken.has_ended
+    assert taken.snapshot is not None
+    assert started() == [f"{failed}:w1"]
+    assert job(failed).status == "failed"
+
+    transitions.move_tasks(
+        worker.connection, [transitions.Move(taken.snapshot, "anywhere", "ended")]
+    )  # then its worker dies
+    assert record(failed).ended_at == ended_at
+    requeued_by_rq.retry(worker.connection, taken)
+    requeued_by_rq.retry(worker.connection, taken)  # the first answer was lost
+
+    assert waiting() == [failed]
+    assert started() == []
+    assert ("queued", "retry") in history(failed)
+    assert history(failed).count(("queued", "retry")) == 1
+    assert [(entry.action, entry.source) for entry in AuditEntry.objects.all()] == [("retry", "rq")]
+
+
+def test_a_worker_that_dies_before_the_retry_leaves_the_task_failed(failed: str, redis: Any) -> None:
+    requeue(failed)
+    Worker("dead").take()
+    watch = Rescue(connection=enqueue.get_connection())
+    watch._place(checkpoint(failed), source="wip", worker="dead")
+    assert job(failed).status == record(failed).status == enqueue.get_status(failed) == "failed"
+    assert waiting() == started() == []
+    assert redis.ttl(enqueue.job_key(failed)) > 0
+
+
+def test_a_task_that_is_requeued_twice_runs_once(failed: str) -> None:
+    requeue(failed)
+    enqueue.get_connection().rpush("rq:queue:low", failed)
+    retry_all_taken(Worker())
+    assert waiting() == [failed]
+
+
+def test_a_finished_task_that_is_put_into_its_queue_is_not_run(caplog: pytest.LogCaptureFixture) -> None:
+    task_id = start("small")
+    Worker().run()
+    connection = enqueue.get_connection()
+    connection.hset(enqueue.job_key(task_id), "status", "queued")
+    connection.rpush("rq:queue:low", task_id)
+    retry_all_taken(Worker())
+    assert waiting() == started() == []
+    assert job(task_id).status == "finished"
+    assert "is refused" in caplog.text
+    assert enqueue.get_status(task_id) == "finished"
+
+
+def test_params_that_look_like_an_end_do_not_stop_a_task() -> None:
+    task_id = start()
+    snapshot = job(task_id)
+    snapshot.params = {**snapshot.params, "ended_at": "2026-01-01"}
+    enqueue.get_connection().hset(enqueue.job_key(task_id), "s", snapshot_stream.encode(snapshot))
+    [taken] = Worker().take()
+    assert not taken.has_ended
+    assert taken.snapshot is not None
+    assert taken.snapshot.status == "started"

@@ -1,0 +1,148 @@
+"""What the engine's tests share: tasks, workers and rescues in this process, on the real MariaDB and Redis."""
+
+import dataclasses
+import uuid
+from collections.abc import Callable, Generator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db.models.functions import Now
+from django.test import override_settings
+from rq.utils import utcformat
+
+import tests.support.odd_values
+import tests.support.task_types  # noqa: F401 (registers them)
+from catalog.models import User
+from tasks_app.engine.runner import Outlook, Runner, Verdict
+from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
+from tasks_app.queues import enqueue, transitions
+from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues.transitions import Taken
+from tasks_app.read_model.mirror import Mirror
+from tasks_app.recovery.rescuer import Rescue
+from tasks_app.services import change_tasks
+from tasks_app.task_types import list_names
+
+
+@pytest.fixture(autouse=True)
+def _database(transactional_db: None) -> None:
+    """Real commits: what is tested is what another transaction sees."""
+
+
+@pytest.fixture
+def longtasks() -> Generator[Callable[..., None], None, None]:
+    """`longtasks(lease_seconds=0.2)`: other settings until the test ends."""
+    overrides: list[override_settings] = []
+
+    def change(**values: Any) -> None:
+        overrides.append(override_settings(LONGTASKS=dataclasses.replace(settings.LONGTASKS, **values)))
+        overrides[-1].enable()
+
+    yield change
+    for override in reversed(overrides):
+        override.disable()
+
+
+class Worker:
+    """A worker without its loop: takes and runs when it is told to."""
+
+    def __init__(self, name: str = "w1", *, unknown: Sequence[str] = ()) -> None:
+        self.name = name
+        self.types = [known for known in list_names() if known not in unknown]
+        self.verdict = Verdict.GO_ON
+        self.on_look_up: Callable[[], None] = lambda: None
+        self.should_stop = False
+        self.connection = enqueue.get_connection()
+        self.runner = Runner(
+            connection=self.connection,
+            worker=name,
+            outlook=Outlook(look_up=self._look_up, should_stop=lambda: self.should_stop, while_waiting=lambda: None),
+        )
+
+    def take(self, *, max_tasks: int = 200) -> list[Taken]:
+        taken, _ = transitions.take_tasks(
+            self.connection,
+            worker=self.name,
+            types=self.types,
+            queues=enqueue.QUEUES,
+            max_tasks=max_tasks,
+            max_records=settings.LONGTASKS.batch_records,
+        )
+        return taken
+
+    def run(self) -> list[Taken]:
+        taken = self.take()
+        if taken:
+            self.runner.run(taken)
+        return taken
+
+    def _look_up(self, taken: Taken) -> Verdict:
+        self.on_look_up()
+        return self.verdict
+
+
+def start(name: str = "slow", *, priority: str = "low", **params: Any) -> str:
+    """Accept a task; returns its id."""
+    params = {"records": 3, **params}
+    return change_tasks.start_task(task=change_tasks.NewTask(name=name, params=params, priority=priority)).snapshot.id
+
+
+def mirror() -> None:
+    """Let a mirror read all that the stream holds."""
+    reader = Mirror(connection=enqueue.get_connection())
+    while reader.step():
+        pass
+
+
+def rescue() -> Rescue:
+    made = Rescue(connection=enqueue.get_connection())
+    made.run()
+    return made
+
+
+def checkpoint(task_id: str) -> TaskCheckpoint:
+    return TaskCheckpoint.objects.get(task_id=uuid.UUID(task_id))
+
+
+def record(task_id: str) -> TaskRecord:
+    mirror()
+    return TaskRecord.objects.get(pk=task_id)
+
+
+def job(task_id: str) -> Snapshot:
+    """The snapshot that Redis holds."""
+    snapshot = enqueue.get_snapshot(task_id)
+    assert snapshot is not None
+    return snapshot
+
+
+def positions(task_id: str) -> list[int]:
+    """The rows of a task, doubled ones twice."""
+    return list(User.objects.filter(task_id=task_id).order_by("position").values_list("position", flat=True))
+
+
+def waiting(name: str = "low") -> list[str]:
+    return [entry.decode() for entry in enqueue.get_connection().lrange(enqueue.queue_key(name), 0, -1)]
+
+
+def started(name: str = "low") -> list[str]:
+    return [entry.decode() for entry in enqueue.get_connection().zrange(f"rq:wip:{name}", 0, -1)]
+
+
+def beat(worker: str, *, ago_seconds: float = 0, **fields: str) -> None:
+    """A worker's sign of life, as old as one likes."""
+    at = utcformat(datetime.now(UTC) - timedelta(seconds=ago_seconds))
+    enqueue.get_connection().hset(f"rq:worker:{worker}", mapping={"last_heartbeat": at, **fields})
+
+
+def run_out(task_id: str) -> None:
+    """The lease of a task's claim is over, as if its worker had been silent for as long."""
+    TaskCheckpoint.objects.filter(task_id=task_id).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def history(task_id: str) -> list[tuple[str, str]]:
+    """(status, cause) of a task's events."""
+    mirror()
+    return list(TaskEvent.objects.filter(task_id=task_id).order_by("pk").values_list("status", "cause"))

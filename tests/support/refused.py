@@ -1,0 +1,43 @@
+"""What the tests of refused items share: entries that are refused, what was set aside, and trying it again."""
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management import call_command
+
+from tasks_app.models import SetAsideItem
+from tasks_app.queues import snapshot_stream
+from tasks_app.resilience import set_aside_items
+from tests.support.engine import job
+
+
+def append(redis: Any, data: bytes) -> str:
+    entry_id: bytes = redis.xadd(snapshot_stream.STREAM_KEY, {"s": data})
+    return entry_id.decode()
+
+
+def items(kind: str = set_aside_items.SNAPSHOT) -> list[SetAsideItem]:
+    return list(SetAsideItem.objects.filter(kind=kind).order_by("pk"))
+
+
+def changed(task_id: str, **values: Any) -> bytes:
+    """The snapshot of a task with other values, as JSON that our own encoder may refuse."""
+    data = json.loads(snapshot_stream.encode(job(task_id)))
+    return json.dumps({**data, "cause": "progress", "done": 1, **values}).encode()
+
+
+def retry(item: SetAsideItem) -> str:
+    out = io.StringIO()
+    with contextlib.suppress(SystemExit):
+        call_command("set_aside", "retry", str(item.pk), stdout=out)
+    return out.getvalue().partition(" ")[2].strip()
+
+
+def raise_(error: Exception) -> Callable[..., None]:
+    def fail(*args: Any, **options: Any) -> None:
+        raise error
+
+    return fail

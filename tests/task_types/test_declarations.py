@@ -1,0 +1,58 @@
+"""What a task type declares is judged when it is registered, before any task of it can go wrong."""
+
+from typing import Any
+
+import pytest
+from rest_framework import serializers
+
+from tasks_app.checkpoints.claims import as_row_says
+from tasks_app.models import TaskCheckpoint
+from tasks_app.task_types import TaskType, get_task_type, list_task_types, register, unregister
+from tests.support.engine import job, start
+
+
+class Params(serializers.Serializer[Any]):
+    task = serializers.CharField()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        *(("name", value) for value in ("", "a" * 65, "a|b", "a\n", "a\0", "\udce9", None, 5, b"x")),
+        *(("params_serializer", value) for value in (None, Params(), dict, serializers.CharField)),
+        *(("count_names", value) for value in ("rows", ["rows"], ("",), ("a b",), ("a" * 65,), ("a|b",), (5,), ("a", "a"))),
+        ("count_names", tuple(f"n{number}" for number in range(33))),
+        *(("max_limit", value) for value in (0, -1, 1.5, True, None)),
+        ("first_limit", 0),
+        ("shareable", "yes"),
+        ("splittable", 1),
+        ("undoes", None),
+    ],
+)  # fmt: skip
+def test_a_declaration_that_cannot_be_used_is_refused_in_words(attribute: str, value: Any) -> None:
+    fine = {"name": "declared", "params_serializer": Params}
+    known = list_task_types()
+    with pytest.raises(ValueError, match=rf"task type Odd: {attribute} is .*; accepted: "):
+        register(type("Odd", (TaskType,), fine | {attribute: value}))
+    assert list_task_types() == known
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(ValueError, match=r"name is None.*params_serializer is None.*max_limit is 0"):
+        register(type("Odd", (TaskType,), {"max_limit": 0}))
+
+
+def test_a_right_declaration_is_registered() -> None:
+    register(type("Fine", (TaskType,), {"name": "é" * 64, "params_serializer": Params, "count_names": ("a.b-c_1",)}))
+    try:
+        assert get_task_type("é" * 64).count_names == ("a.b-c_1",)
+    finally:
+        unregister("é" * 64)
+
+
+def test_names_that_no_chunk_has_counted_keep_their_zero_and_the_end_tells_the_total() -> None:
+    snapshot = job(start("unknown_total"))
+    failed = as_row_says(snapshot, TaskCheckpoint(counts={}, outcome="failed"))
+    assert (failed.counts, failed.total) == ({"users": 0}, None)
+    finished = as_row_says(snapshot, TaskCheckpoint(done=3, counts={"other": 1}, outcome="finished"))
+    assert (finished.counts, finished.done, finished.total) == ({"users": 0, "other": 1}, 3, 3)

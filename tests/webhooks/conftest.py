@@ -1,0 +1,3 @@
+"""These tests start tasks through the API."""
+
+from tests.api.conftest import end, mirror, post  # noqa: F401 (fixtures)
