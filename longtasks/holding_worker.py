@@ -61,8 +61,8 @@ class HoldingWorker(TogetherWorker):
     def load_wsgi(self) -> None:
         super().load_wsgi()
         from tasks_app.queues.end_watcher import EndWatcher, Watch
-        from tasks_app.queues.enqueue import resume, run_together
         from tasks_app.queues.pipelined_connection import CannotPause
+        from tasks_app.queues.request_connection import resume, run_together
 
         self._watcher, self._make_watch = EndWatcher(), Watch
         self._run_aside, self._resume, self._refusal = run_together, resume, CannotPause()

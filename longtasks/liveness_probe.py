@@ -19,10 +19,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
 
 def is_worker_alive() -> bool:
     """A worker's key in Redis lives for a minute after its last heartbeat."""
-    from tasks_app.queues import enqueue
+    from tasks_app.queues import redis_connection
 
     prefix = f"rq:worker:{socket.gethostname().replace(':', '-')}-".encode()
-    connection = enqueue.get_connection()
+    connection = redis_connection.get_connection()
     keys: Any = connection.smembers("rq:workers")
     return any(connection.exists(key) for key in keys if key.startswith(prefix))
 
@@ -31,9 +31,9 @@ def is_mirror_alive() -> bool:
     """A mirror that is stuck is behind, twice as far as /health/ready allows."""
     from django.conf import settings
 
-    from tasks_app.queues import enqueue, snapshot_stream
+    from tasks_app.queues import redis_connection, snapshot_stream
 
-    connection = enqueue.get_connection()
+    connection = redis_connection.get_connection()
     oldest_at = snapshot_stream.get_oldest_at(connection)
     now, _ = connection.time()
     return oldest_at is None or now - oldest_at.timestamp() < 2 * settings.LONGTASKS.ready_lag_seconds

@@ -138,7 +138,7 @@ class TogetherWorker(PatientWorker):
         from django.conf import settings
 
         from tasks_app.api.early_refusal import find_wait_seconds
-        from tasks_app.queues.enqueue import run_together
+        from tasks_app.queues.request_connection import run_together
 
         self._find_wait_seconds = find_wait_seconds
         if not settings.LONGTASKS.redis_wait_replicas:  # to wait for replicas is not quick

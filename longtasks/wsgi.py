@@ -21,7 +21,7 @@ from django.db import close_old_connections, reset_queries
 
 from longtasks.http.bounded_request import BoundedRequest
 from tasks_app.auth import token_keeper
-from tasks_app.resilience.transient_errors import limit_waiting
+from tasks_app.database.timeouts import limit_waiting
 
 application.request_class = BoundedRequest
 

@@ -192,7 +192,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks_app.queues.snapshot_stream.STATUSES"},
+    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks_app.domain.task_status.STATUSES"},
 }
 
 LOG_FORMAT = "TEXT" if _process.log_format == "AUTO" else _process.log_format

@@ -31,20 +31,22 @@ from tasks_app.api import (
     json_limits,
     json_rendering,
     problem_details,
+    query_parameters,
     request_ids,
     request_serializers,
     response_serializers,
+    wanted_wait,
 )
 from tasks_app.api.content_negotiation import JsonNegotiation, accepts_json, is_json
-from tasks_app.api.stream import access, asgi_app
-from tasks_app.auth import api_tokens, owner_names
-from tasks_app.domain import error_text, printable
+from tasks_app.api.stream import access, asgi_app, subscription
+from tasks_app.auth import owner_names, token_cache
+from tasks_app.domain import error_text, printable, task_snapshot
 from tasks_app.engine import chunk_guard
 from tasks_app.http import origins, peers
 from tasks_app.management.commands import prune, token
 from tasks_app.observability import redaction
 from tasks_app.process_monitor import exits, reporter, reports
-from tasks_app.queues import pipelined_connection, snapshot_stream
+from tasks_app.queues import pipelined_connection
 from tasks_app.read_model import task_search
 from tasks_app.task_types import task_results
 from tasks_app.task_types.field_words import say_name
@@ -284,13 +286,13 @@ def _header_cases() -> list[Case]:
         ),
         Case(
             "serializers.read_wait",
-            lambda text: request_serializers.read_wait({"HTTP_PREFER": text}, QueryDict()),
+            lambda text: wanted_wait.read_wait({"HTTP_PREFER": text}, QueryDict()),
             texts(",", "wait=", "wait=1", "wait=,", " "),
         ),
         Case(
             "serializers.read_query",
             _quietly(
-                lambda text: request_serializers.read_query(QueryDict(text), request_serializers.ListQuerySerializer),
+                lambda text: query_parameters.read_query(QueryDict(text), query_parameters.ListQuerySerializer),
                 APIException,
             ),
             {
@@ -304,7 +306,7 @@ def _header_cases() -> list[Case]:
             ("tasks_app/api/request_serializers.py:cursor",),
         ),
         Case("request_ids.SANE", request_ids.SANE.match, texts("x", ":"), ("tasks_app/api/request_ids.py:SANE",)),
-        Case("tokens.digest_of", api_tokens.digest_of, texts("x", "\udce9")),
+        Case("tokens.digest_of", token_cache.digest_of, texts("x", "\udce9")),
         Case(
             "urls",
             _quietly(_resolve, Resolver404),
@@ -312,7 +314,7 @@ def _header_cases() -> list[Case]:
         ),
         Case(
             "stream_app's address and id",
-            lambda text: (asgi_app._PATH.match(f"/tasks/{text}/stream"), asgi_app._ID.match(text)),
+            lambda text: (subscription._PATH.match(f"/tasks/{text}/stream"), subscription._ID.match(text)),
             texts("x", "/", "1", "stream/"),
             ("tasks_app/api/stream/asgi_app.py:_PATH", "tasks_app/api/stream/asgi_app.py:_ID"),
         ),
@@ -517,7 +519,7 @@ def _other_cases() -> list[Case]:
         ),
         Case(
             "events.decode",
-            _quietly(snapshot_stream.decode, ValueError),
+            _quietly(task_snapshot.decode, ValueError),
             {
                 "letters": lambda length: json.dumps({**snapshot, "error": "x" * length}),
                 "unknown names": lambda length: json.dumps(snapshot)[:-1] + f",{_keys(length)}}}",

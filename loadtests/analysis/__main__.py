@@ -21,7 +21,7 @@ from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import Ground
 from loadtests.bench.machine import busy_cores, describe_machine
 from loadtests.k6 import K6Missing, find_k6
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.support.servers import ServerError
 
 RESULT = PROJECT_DIR / "docs" / "load-test.json"

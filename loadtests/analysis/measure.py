@@ -23,7 +23,7 @@ from loadtests.analysis.loads import DIRECTORY, Load
 from loadtests.bench.errors import BenchError
 from loadtests.bench.machine import cpu_ticks
 from loadtests.bench.watch import TICKS_PER_SECOND, CpuWatch
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.support.stack import ProcfileStack
 
 K6, ARTILLERY = "k6", "Artillery"

@@ -15,7 +15,7 @@ from typing import Any
 
 from loadtests.bench.errors import BenchError
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import PROJECT_DIR, free_port
+from longtasks.local_stack.procfile import PROJECT_DIR, free_port
 from tests.support.servers import MariaDB, RedisServer
 from tests.support.stack import TABLES, ProcfileStack
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import Ground, wait
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import free_port
+from longtasks.local_stack.procfile import free_port
 
 DATABASE = "peer"
 REDIS_NUMBER = 62  # above those of the stacks

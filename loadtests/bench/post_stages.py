@@ -45,20 +45,20 @@ def measure_stages(*, rounds: int, calls: int) -> dict[str, Any]:
     from tasks_app.api.json_rendering import OrjsonParser, answer
     from tasks_app.api.request_serializers import read_new_task
     from tasks_app.api.response_serializers import started_data
-    from tasks_app.queues import snapshot_stream
-    from tasks_app.services import change_tasks
+    from tasks_app.domain import task_snapshot
+    from tasks_app.services import start_tasks
 
     body = BODY.encode()
     parser, data = OrjsonParser(), json.loads(body)
     task = read_new_task(data)
-    snapshot = change_tasks.start_task(task=task).snapshot
+    snapshot = start_tasks.start_task(task=task).snapshot
     post = wsgi_post()
     stages: dict[str, Callable[[], Any]] = {
         "whole": post,
         "parse": lambda: parser.parse(io.BytesIO(body)),
         "validate": lambda: read_new_task(dict(data)),
-        "start": lambda: change_tasks.start_task(task=task),
-        "encode": lambda: snapshot_stream.encode(snapshot),
+        "start": lambda: start_tasks.start_task(task=task),
+        "encode": lambda: task_snapshot.encode(snapshot),
         "answer": lambda: answer(started_data(snapshot), status=201, headers={"Location": f"/tasks/{snapshot.id}"}),
     }
     figures: dict[str, Any] = {name: measure_call(call, rounds=rounds, calls=calls) for name, call in stages.items()}

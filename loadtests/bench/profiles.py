@@ -51,20 +51,21 @@ def profile_tasks(*, tasks: int, records: int) -> list[dict[str, Any]]:
 
 
 def start_tasks(*, tasks: int, records: int) -> None:
-    from tasks_app.services import change_tasks
+    from tasks_app.services import start_tasks
 
-    new = change_tasks.NewTask(name="upload", params={"numRecords": records})
+    new = start_tasks.NewTask(name="upload", params={"numRecords": records})
     for start in range(0, tasks, 1000):
-        change_tasks.start_tasks(tasks=[new] * min(1000, tasks - start))
+        start_tasks.start_tasks(tasks=[new] * min(1000, tasks - start))
 
 
 def run_tasks() -> None:
     """Run what waits to its end, as a worker would."""
-    from tasks_app.engine.runner import Outlook, Runner, Verdict
-    from tasks_app.queues import enqueue, transitions
+    from tasks_app.engine.interruption import Outlook, Verdict
+    from tasks_app.engine.runner import Runner
+    from tasks_app.queues import redis_connection, transitions
     from tasks_app.task_types import list_names
 
-    connection = enqueue.get_connection()
+    connection = redis_connection.get_connection()
     outlook = Outlook(look_up=lambda _: Verdict.GO_ON, should_stop=lambda: False, while_waiting=lambda: None)
     runner = Runner(connection=connection, worker="bench", outlook=outlook)
     while True:

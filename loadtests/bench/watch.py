@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from loadtests.bench.figures import percentile
+from tasks_app.domain import stream_ids
 from tasks_app.queues import snapshot_stream
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -86,7 +87,7 @@ class QueueWatch:
             while not self._ended.wait(self._every_seconds):
                 waiting, running, oldest, (seconds, microseconds) = self._ask()
                 self.backlog.append((time.monotonic() - self._started, waiting + running))
-                written_at = snapshot_stream.get_time_of(oldest[0][0].decode()).timestamp() if oldest else None
+                written_at = stream_ids.get_time_of(oldest[0][0].decode()).timestamp() if oldest else None
                 lag = seconds + microseconds / 1e6 - written_at if written_at is not None else 0.0
                 self.lag_ms.append(max(0.0, lag * 1000))
         except Exception as failure:

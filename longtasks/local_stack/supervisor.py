@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import itertools
 import os
-import secrets
 import selectors
 import signal
 import socket
@@ -23,20 +22,18 @@ from typing import Any, TextIO
 
 import redis
 from honcho.colour import get_colours
-from honcho.environ import parse_procfile
 from honcho.printer import Message, Printer
 
 from longtasks.local_stack import child_process, up_lock
 from longtasks.local_stack.embedded_valkey import EmbeddedError, EmbeddedValkey
+from longtasks.local_stack.procfile import PROJECT_DIR, process_environment, procfile_command, read_procfile
 from settings.service_url import parse_url
 from tasks_app.process_monitor import exits
 
-PROJECT_DIR = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60
 STOP_SECONDS = 10
 LINE_BYTES = 128 * 1024  # printed in pieces of so many where a process ends no line
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (to recognise them; nothing binds to them)
-FREE_PORTS = range(20_000, 32_000)  # Linux gives ports from 32768 on to outgoing connections
 RESTART_FIRST_SECONDS, RESTART_MAX_SECONDS = 0.5, 10.0
 
 
@@ -55,34 +52,6 @@ class _Running:
     restart_at: float | None = None
     unfinished_line: bytes = b""
     told_exits: str = ""  # how the process before this one has ended
-
-
-def read_procfile() -> dict[str, str]:
-    return dict(parse_procfile((PROJECT_DIR / "Procfile").read_text()).processes)
-
-
-def procfile_command(command: str) -> list[str]:
-    """A Procfile line as a command of the shell; `exec` makes the pid ours to signal."""
-    return ["/bin/sh", "-c", f"exec {command}"]
-
-
-def process_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with this Python's scripts first on PATH: `gunicorn` and `python` must be those that run us."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
-    return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
-
-
-def free_port() -> int:
-    """Return a port of this machine on which nobody listens.
-
-    It is below those that the system gives to outgoing connections: one of them could take it before it is listened on.
-    """
-    for _ in FREE_PORTS:
-        port = secrets.choice(FREE_PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError(f"no free port was found from {FREE_PORTS[0]} to {FREE_PORTS[-1]}")
 
 
 class Stack:

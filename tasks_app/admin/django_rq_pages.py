@@ -29,7 +29,7 @@ from tasks_app.admin.permissions import can_administer, get_actor, requires
 from tasks_app.api.problem_details import problem_response
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
-from tasks_app.queues import enqueue, parked_tasks
+from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys
 from tasks_app.queues.pipelined_connection import AWAY
 from tasks_app.services import change_many_tasks
 from tasks_app.services.rq_job import TaskJob
@@ -86,11 +86,11 @@ def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
     request.current_app = admin.site.name  # type: ignore[attr-defined]
     if request.method != "POST":
         return views.clear_queue(request, queue_index)
-    name = enqueue.QUEUES[queue_index]
-    waiting: Any = enqueue.get_connection().lrange(enqueue.queue_key(name), 0, EMPTY_TASKS - 1)
+    name = queue_names.QUEUES[queue_index]
+    waiting: Any = redis_connection.get_connection().lrange(redis_keys.queue_key(name), 0, EMPTY_TASKS - 1)
     canceled = 0
     task_ids = [job_id.decode(errors="replace") for job_id in waiting]
-    task_ids += parked_tasks.list_parked_ids(enqueue.get_connection(), queue_name=name)[:EMPTY_TASKS]
+    task_ids += parked_tasks.list_parked_ids(redis_connection.get_connection(), queue_name=name)[:EMPTY_TASKS]
     for start in range(0, len(task_ids), change_many_tasks.SET_TASKS):
         page = task_ids[start : start + change_many_tasks.SET_TASKS]
         canceled += len(

@@ -15,13 +15,13 @@ from django.http import HttpRequest, HttpResponse
 from tasks_app.admin.charts import make_charts
 from tasks_app.admin.live_parts import answer_parts
 from tasks_app.admin.permissions import can_administer, can_operate, can_view, requires
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueUnavailable
 from tasks_app.process_monitor.reports import list_processes
-from tasks_app.queues import enqueue
-from tasks_app.queues.snapshot_stream import Snapshot
-from tasks_app.read_model import minute_rollups, task_queries
-from tasks_app.read_model.mirror import get_lag_seconds
-from tasks_app.read_model.task_queries import QueueView, WorkerView
+from tasks_app.queues import job_snapshots, redis_connection
+from tasks_app.read_model import minute_rollups, queue_overview
+from tasks_app.read_model.mirror_lag import get_lag_seconds
+from tasks_app.read_model.queue_overview import QueueView, WorkerView
 
 CHART_MINUTES: Final = 61
 # A queue whose oldest task waits longer, with none of its tasks running, is shown as stalled.
@@ -70,13 +70,13 @@ def collect(request: HttpRequest) -> dict[str, Any]:
         "can_administer": can_administer(request),
     }
     try:
-        views = task_queries.list_queues()
+        views = queue_overview.list_queues()
         workers = {worker.name: worker for view in views for worker in view.workers}
         running = [worker.task_id for worker in workers.values() if worker.task_id]
-        tasks = dict(zip(running, enqueue.get_snapshots(running), strict=True)) if running else {}
-        with enqueue.mapped_errors():
-            lag_seconds = get_lag_seconds(enqueue.get_connection())
-            processes = list_processes(enqueue.get_connection())
+        tasks = dict(zip(running, job_snapshots.get_snapshots(running), strict=True)) if running else {}
+        with redis_connection.mapped_errors():
+            lag_seconds = get_lag_seconds(redis_connection.get_connection())
+            processes = list_processes(redis_connection.get_connection())
     except QueueUnavailable as error:
         unknown = dict.fromkeys(("waiting", "running", "scheduled", "lag_seconds"))
         return context | unknown | {"queues": [], "workers": [], "processes": [], "unavailable": str(error)}

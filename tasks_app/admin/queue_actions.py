@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from tasks_app.admin.permissions import can_administer, get_actor, requires
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError, UnknownQueue
-from tasks_app.services import change_tasks
+from tasks_app.services import pause_queues
 
 
 @require_POST
@@ -32,10 +32,10 @@ def _change(request: HttpRequest, name: str, *, pause: bool) -> HttpResponse:
     try:
         if pause:
             reason = request.POST.get("reason", "")
-            change_tasks.pause_queue(queue=name, actor=get_actor(request), reason=reason, source=audit_log.ADMIN)
+            pause_queues.pause_queue(queue=name, actor=get_actor(request), reason=reason, source=audit_log.ADMIN)
             messages.success(request, gettext("Queue %(name)s is paused.") % {"name": name})
         else:
-            change_tasks.resume_queue(queue=name, actor=get_actor(request), source=audit_log.ADMIN)
+            pause_queues.resume_queue(queue=name, actor=get_actor(request), source=audit_log.ADMIN)
             messages.success(request, gettext("Queue %(name)s goes on.") % {"name": name})
     except UnknownQueue as error:
         raise Http404(str(error)) from error

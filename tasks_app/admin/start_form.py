@@ -19,7 +19,7 @@ from tasks_app.auth import audit_log
 from tasks_app.domain import priorities
 from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTaskType
 from tasks_app.read_model import task_queries
-from tasks_app.services import change_tasks
+from tasks_app.services import start_tasks
 from tasks_app.task_types import TaskType, get_task_type, list_task_types
 from tasks_app.task_types.field_words import say_name
 from tasks_app.task_types.task_params import encode_params
@@ -97,9 +97,9 @@ class StartForm(forms.Form):
                 self.add_error(name if name in self.fields else None, wrong["message"])
         return values
 
-    def to_task(self) -> change_tasks.NewTask:
+    def to_task(self) -> start_tasks.NewTask:
         values = self.cleaned_data
-        return change_tasks.NewTask(
+        return start_tasks.NewTask(
             name=self.task_type.name,
             params=values["params"],
             description=values["description"],
@@ -122,7 +122,7 @@ def start_page(request: HttpRequest) -> HttpResponse:
         form = StartForm(task_type, request.POST)
         if form.is_valid():
             try:
-                started = change_tasks.start_task(
+                started = start_tasks.start_task(
                     task=form.to_task(), caller=get_caller(request), source=audit_log.ADMIN
                 )
             except NotAllowed as error:

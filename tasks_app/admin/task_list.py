@@ -19,7 +19,7 @@ from tasks_app.admin.task_row_html import RowWriter
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.models import Status, TaskRecord
-from tasks_app.queues import enqueue
+from tasks_app.queues import queue_names
 from tasks_app.read_model.task_search import PAGE_TASKS, TaskFilter, find_tasks
 from tasks_app.services import change_many_tasks
 from tasks_app.services.change_many_tasks import SetResult
@@ -70,7 +70,7 @@ class FilterForm(forms.Form):
         super().__init__(data, auto_id="filter-%s")
         names = [(task_type.name, task_type.name) for task_type in list_task_types()]
         self.fields["name"].choices = [*ANY, *names]  # type: ignore[attr-defined]
-        queues = [(name, queue_label(name)) for name in enqueue.QUEUES]
+        queues = [(name, queue_label(name)) for name in queue_names.QUEUES]
         self.fields["priority"].choices = [*ANY, *queues]  # type: ignore[attr-defined]
         self.fields["q"].widget.attrs["placeholder"] = gettext("id or description")
         self.fields["q"].widget.attrs["type"] = "search"

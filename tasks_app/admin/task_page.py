@@ -17,14 +17,14 @@ from django.views.decorators.http import require_POST
 from tasks_app.admin.live_parts import answer_parts, render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, get_caller, requires
 from tasks_app.auth import audit_log
-from tasks_app.checkpoints import claims
-from tasks_app.domain import priorities
+from tasks_app.checkpoints import cancel_and_reopen
+from tasks_app.domain import priorities, task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import LongtasksError, QueueUnavailable, UnknownTask
 from tasks_app.http import url_prefix
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import job_snapshots, queue_names
 from tasks_app.read_model import task_queries
-from tasks_app.services import change_tasks
+from tasks_app.services import change_tasks, start_tasks
 
 _LIVE_PARTS: Final = ("head", "facts", "timeline", "error")
 
@@ -110,8 +110,8 @@ def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
     """Start a new task with the same parameters."""
     try:
         task = task_queries.get_task(task_id=task_id)
-        started = change_tasks.start_task(
-            task=change_tasks.NewTask(
+        started = start_tasks.start_task(
+            task=start_tasks.NewTask(
                 name=task.name,
                 params=task.params,
                 description=task.description,
@@ -153,16 +153,16 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
         "api_address": url_prefix.add(f"/tasks/{task.id}"),
         "can_operate": can_operate(request),
         "can_cancel": not task.ended and not task.cancel_requested,
-        "can_retry": task.status in claims.RETRYABLE,
+        "can_retry": task.status in cancel_and_reopen.RETRYABLE,
         "other_priority": priorities.LOW if task.priority == priorities.HIGH else priorities.HIGH,
-        "can_move": task.status in (snapshot_stream.QUEUED, snapshot_stream.SCHEDULED),
+        "can_move": task.status in (task_status.QUEUED, task_status.SCHEDULED),
     }
 
 
 def _get_pace(task: Snapshot, history: list[Any]) -> Pace | None:
     """Measure since the last take: pauses before it and the worker before do not count."""
     taken = next((event for event in reversed(history) if event.cause == "take"), None)
-    if task.status != snapshot_stream.STARTED or taken is None:
+    if task.status != task_status.STARTED or taken is None:
         return None
     seconds = (datetime.now(UTC) - taken.at).total_seconds()
     rate = (task.done - taken.done) / seconds if seconds > 0 else 0.0
@@ -187,11 +187,11 @@ def _rows_address(table: str, task_id: str) -> str:
 
 def _rq_address(task: Snapshot) -> str:
     """Return RQ's page of the job; "" where Redis keeps it no longer, or QUEUES its queue."""
-    if task.priority not in enqueue.QUEUES:
+    if task.priority not in queue_names.QUEUES:
         return ""
     try:
-        if enqueue.get_snapshot(task.id) is None:
+        if job_snapshots.get_snapshot(task.id) is None:
             return ""
-        return reverse("admin:django_rq_job_detail", args=[enqueue.QUEUES.index(task.priority), task.id])
+        return reverse("admin:django_rq_job_detail", args=[queue_names.QUEUES.index(task.priority), task.id])
     except (NoReverseMatch, QueueUnavailable):
         return ""

@@ -14,8 +14,9 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from tasks_app.domain import task_status
 from tasks_app.models import Status, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import queue_names
 from tasks_app.templatetags.task_display import (
     ago,
     compact,
@@ -36,7 +37,7 @@ class RowWriter:
     def __init__(self, *, can_operate: bool) -> None:
         self._can_operate = can_operate
         self._statuses = {value: escape(label) for value, label in Status.choices}
-        self._queues = {name: escape(queue_label(name)) for name in enqueue.QUEUES}
+        self._queues = {name: escape(queue_label(name)) for name in queue_names.QUEUES}
         names = ("Status", "Task", "Queue", "Progress", "Rows", "Created", "Wait", "Run", "Worker")
         self._labels = dict(zip(names, map(escape, self._translate()), strict=True))
         self._tick, self._canceling = _("Tick %(name)s %(description)s"), escape(_("canceling"))
@@ -50,7 +51,7 @@ class RowWriter:
     def write(self, task: TaskRecord) -> SafeString:
         """Return the `tr` of a task; `data-live-id` marks one that may still change."""
         task_id = str(task.id)
-        live = "" if task.status in snapshot_stream.ENDED else f' data-live-id="{task_id}"'
+        live = "" if task.status in task_status.ENDED else f' data-live-id="{task_id}"'
         description = task.description
         if len(description) > DESCRIPTION_CHARACTERS:
             description = description[: DESCRIPTION_CHARACTERS - 1] + "…"
@@ -87,7 +88,7 @@ class RowWriter:
 
     def _badge(self, task: TaskRecord) -> str:
         badge = f'<span class="lt-badge lt-{escape(task.status)}">{self._statuses.get(task.status, "")}</span>'
-        if task.cancel_requested and task.status not in snapshot_stream.ENDED:
+        if task.cancel_requested and task.status not in task_status.ENDED:
             badge += f' <span class="lt-badge lt-canceled">{self._canceling}</span>'
         return badge
 
@@ -99,12 +100,12 @@ class RowWriter:
     def _progress(self, task: TaskRecord) -> str:
         part = percent(task)
         bar = ""
-        if task.total or task.status in snapshot_stream.ENDED:
+        if task.total or task.status in task_status.ENDED:
             bar = (
                 f'<progress max="100" value="{part or 0}" class="lt-progress lt-{escape(task.status)}" '
                 f'aria-label="{self._labels["Progress"]}"></progress>'
             )
-        elif task.status == snapshot_stream.STARTED:
+        elif task.status == task_status.STARTED:
             bar = f'<progress class="lt-progress" aria-label="{self._endless}"></progress>'
         words = compact(task.done)
         if task.total:

@@ -8,8 +8,9 @@ from typing import Any, Final
 from django.conf import settings
 from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
-from tasks_app.auth import api_tokens
-from tasks_app.auth.api_tokens import SCOPES, Bearer
+from tasks_app.auth import token_cache
+from tasks_app.auth.api_tokens import SCOPES
+from tasks_app.auth.token_cache import Bearer
 from tasks_app.domain.callers import ADMIN, NOBODY, Caller
 from tasks_app.errors import UnsureToken
 from tasks_app.http import peers
@@ -61,7 +62,7 @@ def to_caller(bearer: Bearer) -> Caller:
 def find_bearer(header: str | None) -> Bearer:
     """Return whose token an Authorization header holds, or raise Unauthorized or UnsureToken. Draws on no bucket."""
     scheme, _, secret = (header or "").partition(" ")
-    bearer = api_tokens.known.find(secret.strip()) if scheme.lower() == "bearer" else None
+    bearer = token_cache.known.find(secret.strip()) if scheme.lower() == "bearer" else None
     if bearer is None:
         raise Unauthorized
     return bearer

@@ -11,7 +11,7 @@ from typing import Final
 
 from django.conf import settings
 
-from tasks_app.auth import api_tokens
+from tasks_app.auth import token_cache
 from tasks_app.http import peers
 from tasks_app.resilience import rate_limit
 
@@ -32,7 +32,7 @@ def find_wait_seconds(head: bytes, peer: str) -> float:
     authorization = _AUTHORIZATION.search(head)
     scheme, _, secret = (authorization[1] if authorization else b"").decode("latin-1").partition(" ")
     is_bearer, secret = scheme.lower() == "bearer", secret.strip()
-    if is_bearer and api_tokens.known.holds(secret):
+    if is_bearer and token_cache.known.holds(secret):
         return 0.0  # first, for most requests: whose address it is need not be read
     forwarded = b",".join(_FORWARDED.findall(head)).decode("latin-1")
     address = peers.find_peer({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded})
@@ -41,4 +41,4 @@ def find_wait_seconds(head: bytes, peer: str) -> float:
     wait_seconds = rate_limit.get_wait_seconds(rate_limit.address_bucket(address), per_minute=limit)
     if not wait_seconds:
         return 0.0
-    return 0.0 if is_bearer and api_tokens.known.may_find(secret) else wait_seconds
+    return 0.0 if is_bearer and token_cache.known.may_find(secret) else wait_seconds

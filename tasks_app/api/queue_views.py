@@ -8,12 +8,13 @@ from rest_framework.request import Request
 from tasks_app.api.base_viewset import LeanViewSet
 from tasks_app.api.json_rendering import SOURCE_HEADER, answer
 from tasks_app.api.openapi import operations
-from tasks_app.api.request_serializers import NoQuerySerializer, PauseSerializer, read_query
+from tasks_app.api.query_parameters import NoQuerySerializer, read_query
+from tasks_app.api.request_serializers import PauseSerializer
 from tasks_app.api.response_serializers import queue_data
 from tasks_app.api.strict_validation import get_reader
 from tasks_app.auth.api_tokens import ADMIN
-from tasks_app.read_model import task_queries
-from tasks_app.services import change_tasks
+from tasks_app.read_model import queue_overview
+from tasks_app.services import pause_queues
 
 
 class QueueViewSet(LeanViewSet):
@@ -24,7 +25,7 @@ class QueueViewSet(LeanViewSet):
     @operations.queues
     def list(self, request: Request) -> HttpResponse:
         read_query(request.query_params, NoQuerySerializer)
-        views = task_queries.list_queues()
+        views = queue_overview.list_queues()
         queues = [queue_data(view) for view in views]
         if self.caller.sees_owner is not None:
             for shown in queues:
@@ -35,14 +36,14 @@ class QueueViewSet(LeanViewSet):
     @operations.pause
     def pause(self, request: Request, name: str) -> HttpResponse:
         reason = get_reader(PauseSerializer).read(self.read_body(request))["reason"]
-        change_tasks.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
+        pause_queues.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
         return answer(_get_queue(name))
 
     @operations.resume
     def resume(self, request: Request, name: str) -> HttpResponse:
-        change_tasks.resume_queue(queue=name, actor=self.caller.actor)
+        pause_queues.resume_queue(queue=name, actor=self.caller.actor)
         return answer(_get_queue(name))
 
 
 def _get_queue(name: str) -> dict[str, object]:
-    return next(queue_data(queue) for queue in task_queries.list_queues() if queue.name == name)
+    return next(queue_data(queue) for queue in queue_overview.list_queues() if queue.name == name)

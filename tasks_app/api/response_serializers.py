@@ -11,9 +11,10 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from tasks_app.api.params_schema import describe_params
-from tasks_app.api.request_serializers import PriorityField
+from tasks_app.api.request_fields import PriorityField
 from tasks_app.domain import error_text
-from tasks_app.queues.snapshot_stream import STATUSES, Snapshot
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.domain.task_status import STATUSES
 from tasks_app.task_types import TaskType
 
 

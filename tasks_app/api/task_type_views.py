@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from tasks_app.api.base_viewset import LeanViewSet
 from tasks_app.api.json_rendering import answer_if_changed
 from tasks_app.api.openapi import operations
-from tasks_app.api.request_serializers import NoQuerySerializer, read_query
+from tasks_app.api.query_parameters import NoQuerySerializer, read_query
 from tasks_app.api.response_serializers import task_type_data
 from tasks_app.task_types import list_task_types
 

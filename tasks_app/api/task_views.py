@@ -13,27 +13,21 @@ from rest_framework.request import Request
 from tasks_app.api.base_viewset import LeanViewSet
 from tasks_app.api.json_rendering import SOURCE_HEADER, answer, answer_if_changed
 from tasks_app.api.openapi import operations
+from tasks_app.api.query_parameters import ListQuerySerializer, NoQuerySerializer, read_query
 from tasks_app.api.request_ids import get_request_id
-from tasks_app.api.request_serializers import (
-    ListQuerySerializer,
-    NoQuerySerializer,
-    WaitQuerySerializer,
-    read_bulk,
-    read_idempotency_key,
-    read_new_task,
-    read_query,
-    read_wait,
-)
+from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, read_new_task
 from tasks_app.api.response_serializers import event_data, started_data, task_data
 from tasks_app.api.waiting_for_end import wait_for_end
+from tasks_app.api.wanted_wait import WaitQuerySerializer, read_wait
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.domain.task_status import CANCELED, STOPPED
 from tasks_app.errors import QueueUnavailable
 from tasks_app.http import url_prefix
-from tasks_app.queues import enqueue
-from tasks_app.queues.snapshot_stream import CANCELED, STOPPED, Snapshot
+from tasks_app.queues import job_snapshots
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
-from tasks_app.services import change_tasks
+from tasks_app.services import change_tasks, start_tasks
 
 _POLL_SECONDS: Final = 1  # Retry-After of an unfinished task
 _BULK_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -45,7 +39,7 @@ class TaskViewSet(LeanViewSet):
     @operations.start
     def create(self, request: Request) -> HttpResponse:
         wait = read_wait(request.META, request.query_params)
-        started = change_tasks.start_task(
+        started = start_tasks.start_task(
             task=read_new_task(self.read_body(request)),
             caller=self.caller,
             request_id=get_request_id(request._request),
@@ -134,7 +128,7 @@ class BulkViewSet(LeanViewSet):
 
     @operations.bulk
     def create(self, request: Request) -> HttpResponse:
-        started = change_tasks.start_tasks(
+        started = start_tasks.start_tasks(
             tasks=read_bulk(self.read_body(request)),
             caller=self.caller,
             request_id=get_request_id(request._request),
@@ -148,7 +142,7 @@ class BulkViewSet(LeanViewSet):
 def read_started(task_id: str) -> Snapshot | None:
     """Return a task that was just started as Redis knows it; None where Redis does not know it, or does not answer."""
     try:
-        return enqueue.get_snapshot(task_id)
+        return job_snapshots.get_snapshot(task_id)
     except QueueUnavailable:
         return None
 

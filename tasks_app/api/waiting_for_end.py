@@ -15,8 +15,9 @@ from typing import Final
 
 from django.http import HttpRequest
 
-from tasks_app.queues import pipelined_connection, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.domain import task_snapshot
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.queues import pipelined_connection
 
 LONGEST_SECONDS: Final = 60.0
 WAITERS: Final = 2  # threads of one web process
@@ -49,7 +50,7 @@ def wait_for_end(
     try:
         if pipelined_connection.runs_together():
             newest = pipelined_connection.pause(Wait(snapshot.id, deadline))
-            return newest if newest is not None and snapshot_stream.supersedes(newest, snapshot) else snapshot, True
+            return newest if newest is not None and task_snapshot.supersedes(newest, snapshot) else snapshot, True
         return _wait_in_thread(snapshot, read=read, deadline=deadline), True
     except pipelined_connection.CannotPause:
         return snapshot, False

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tasks_app.errors import LongtasksError
-from tasks_app.queues.enqueue import get_connection, mapped_errors
+from tasks_app.queues.redis_connection import get_connection, mapped_errors
 
 PREFIX: Final = "ltt_"
 LIFETIME_SECONDS: Final = 30

@@ -13,7 +13,7 @@ from typing import Final
 
 from django.db import connection
 
-from tasks_app.auth import api_tokens
+from tasks_app.auth import token_cache
 
 logger = logging.getLogger(__name__)
 ROUND_SECONDS: Final = 15.0
@@ -35,7 +35,7 @@ def _run(was_read: threading.Event) -> None:
     while True:
         answers = False
         try:
-            answers = api_tokens.known.read_anew()
+            answers = token_cache.known.read_anew()
         except Exception:
             logger.exception("the tokens could not be read; the next try is in %g s", AWAY_SECONDS)
         finally:

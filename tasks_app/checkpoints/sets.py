@@ -12,9 +12,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from tasks_app.checkpoints.claims import REOPENED, RETRYABLE
+from tasks_app.checkpoints.cancel_and_reopen import REOPENED, RETRYABLE
+from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
-from tasks_app.queues import snapshot_stream
 
 
 def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, str], dict[uuid.UUID, TaskCheckpoint]]:
@@ -25,11 +25,11 @@ def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, s
     while True:
         try:
             with transaction.atomic():
-                known = _lock(task_ids)
+                known = lock_row(task_ids)
                 TaskCheckpoint.objects.bulk_create(
                     [
                         TaskCheckpoint(
-                            task_id=task_id, epoch=1, outcome=snapshot_stream.CANCELED, ended_at=Now(), updated_at=Now()
+                            task_id=task_id, epoch=1, outcome=task_status.CANCELED, ended_at=Now(), updated_at=Now()
                         )
                         for task_id in task_ids
                         if task_id not in known
@@ -41,7 +41,7 @@ def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, s
                 held = Q(lease_until__gte=Now())
                 opened.filter(held).update(cancel_requested=True, updated_at=Now())
                 opened.exclude(held).update(
-                    outcome=snapshot_stream.CANCELED,
+                    outcome=task_status.CANCELED,
                     epoch=F("epoch") + 1,
                     cancel_requested=True,
                     lease_until=None,
@@ -58,11 +58,11 @@ def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, s
 def reopen(*, task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
     """Undo the ends of failed, stopped and canceled tasks; returns the rows that were reopened, as they are then."""
     with transaction.atomic():
-        ended = [task_id for task_id, row in _lock(task_ids).items() if row.outcome in RETRYABLE]
+        ended = [task_id for task_id, row in lock_row(task_ids).items() if row.outcome in RETRYABLE]
         TaskCheckpoint.objects.filter(task_id__in=ended).update(epoch=F("epoch") + 1, updated_at=Now(), **REOPENED)
         return {row.task_id: row for row in TaskCheckpoint.objects.filter(task_id__in=ended)}
 
 
-def _lock(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
+def lock_row(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
     rows = TaskCheckpoint.objects.filter(task_id__in=list(task_ids)).order_by("task_id").select_for_update()
     return {row.task_id: row for row in rows}

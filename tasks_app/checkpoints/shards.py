@@ -17,12 +17,12 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from tasks_app.checkpoints import claims
+from tasks_app.checkpoints import as_snapshot
 from tasks_app.checkpoints.claims import Claim, Fenced
+from tasks_app.domain import task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.models import TaskCheckpoint
-from tasks_app.queues import snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
 from tasks_app.task_types import ChunkResult, get_limit_seconds, get_task_type
 from tasks_app.task_types.task_results import check_state
 
@@ -69,7 +69,7 @@ def split(held: Claim, snapshot: Snapshot, *, guard: ChunkGuard) -> tuple[list[S
             TaskCheckpoint.objects.bulk_create(rows)
             parent.shards = len(rows)
         else:
-            unfinished = TaskCheckpoint.objects.filter(parent_id=held.task_id).exclude(outcome=snapshot_stream.FINISHED)
+            unfinished = TaskCheckpoint.objects.filter(parent_id=held.task_id).exclude(outcome=task_status.FINISHED)
             unfinished.update(
                 epoch=F("epoch") + 1,
                 outcome="",
@@ -97,10 +97,10 @@ def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
     if row is None or row.outcome or row.epoch != shard.parent_epoch or row.cancel_requested:
         raise ParentGone(shard.parent)
     done = row.done + result.done
-    counts = claims.add_counts(row.counts, result.counts)
+    counts = as_snapshot.add_counts(row.counts, result.counts)
     changes: dict[str, Any] = {"done": done, "counts": counts, "updated_at": Now()}
     if done >= shard.parent_total:
-        changes |= {"outcome": snapshot_stream.FINISHED, "ended_at": Now()}
+        changes |= {"outcome": task_status.FINISHED, "ended_at": Now()}
     rows.update(**changes)
 
 
@@ -123,7 +123,7 @@ def find_lasting(task_ids: Sequence[uuid.UUID]) -> tuple[list[TaskCheckpoint], d
     """Return the checkpoints of these split tasks, and for each that is open its shards that have not finished."""
     parents = list(TaskCheckpoint.objects.filter(task_id__in=task_ids))
     parts: dict[uuid.UUID, list[TaskCheckpoint]] = {row.task_id: [] for row in parents if not row.outcome}
-    for part in TaskCheckpoint.objects.filter(parent_id__in=parts).exclude(outcome=snapshot_stream.FINISHED):
+    for part in TaskCheckpoint.objects.filter(parent_id__in=parts).exclude(outcome=task_status.FINISHED):
         assert part.parent_id is not None
         parts[part.parent_id].append(part)
     return parents, parts

@@ -16,18 +16,21 @@ import redis
 from django.conf import settings
 from django.db import IntegrityError, reset_queries
 
-from tasks_app.checkpoints import claims
+from tasks_app.checkpoints import checkpoint_rows
 from tasks_app.checkpoints.claims import Claim
+from tasks_app.domain import task_status
 from tasks_app.domain.error_text import error_line
-from tasks_app.engine import chunk_transaction
-from tasks_app.engine.chunk_guard import ChunkGuard, TaskCodeFailed
-from tasks_app.engine.chunk_transaction import NotWhole, SmallTask
+from tasks_app.engine import batch_transaction
+from tasks_app.engine.batch_transaction import NotWhole, SmallTask
+from tasks_app.engine.chunk_errors import TaskCodeFailed
+from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.observability import tracing
-from tasks_app.queues import snapshot_stream, transitions
+from tasks_app.queues import transitions
 from tasks_app.queues.transitions import Move, Taken
 from tasks_app.resilience import failpoints
-from tasks_app.resilience.transient_errors import Patience, is_infrastructure_error
+from tasks_app.resilience.backoff import Patience
+from tasks_app.resilience.transient_errors import is_infrastructure_error
 
 logger = logging.getLogger(__name__)
 REFUSALS: Final = 3  # of a shared chunk by the database, which answers otherwise, before its tasks are run alone
@@ -66,11 +69,11 @@ class SmallTasks:
         refusals = 0
         patience = self._patience(None)
         while small:
-            known = self._persist(lambda: claims.get_checkpoints(small))
+            known = self._persist(lambda: checkpoint_rows.get_checkpoints(small))
             try:
                 for task_id, row in known.items():
                     task, _ = small.pop(task_id)
-                    if row.outcome == snapshot_stream.FINISHED and row.epoch == 1 and row.worker == self._worker:
+                    if row.outcome == task_status.FINISHED and row.epoch == 1 and row.worker == self._worker:
                         # Our own commit, whose answer was lost.
                         self._finish([(task, row.done, row.counts)])
                     else:
@@ -79,7 +82,7 @@ class SmallTasks:
                     with tracing.shared_chunk_span(
                         (member.snapshot for _, member in small.values()), worker=self._worker
                     ):
-                        chunk_transaction.run_shared_chunk(
+                        batch_transaction.run_shared_chunk(
                             [member for _, member in small.values()],
                             worker=self._worker,
                             guard=self._guard,
@@ -120,7 +123,7 @@ class SmallTasks:
             assert task.snapshot is not None
             snapshot = replace(
                 task.snapshot,
-                status=snapshot_stream.FINISHED,
+                status=task_status.FINISHED,
                 cause="end",
                 actor="",
                 done=records,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from tasks_app.database.error_causes import get_patience_seconds
-from tasks_app.engine.chunk_guard import TransactionLost
+from tasks_app.resilience.transient_errors import TransactionLost
 
 SHOWN_FROM: int = 3  # tries; a deadlock is soon over
 

@@ -21,8 +21,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
 from tasks_app.database.error_causes import is_database_error, rolls_nothing_back
+from tasks_app.engine.chunk_errors import ChunkTimeout, TaskCodeFailed, TransactionMisused
 from tasks_app.engine.descendants import ending_copies
 from tasks_app.models import TaskCheckpoint
+from tasks_app.resilience.transient_errors import TransactionLost
 
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
@@ -48,30 +50,6 @@ _CHANGES_SESSION: Final = re.compile(
 )
 _DJANGO_METHODS: Final = ("close", "commit", "rollback", "set_autocommit")
 _DRIVER_METHODS: Final = ("close", "commit", "rollback", "autocommit", "begin", "change_user", "select_db")
-
-
-class TaskCodeFailed(Exception):
-    """The code of a task type raised: whatever it was, it is the task's failure."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(repr(type(error)))
-        self.error = error
-
-
-class TransactionLost(Exception):
-    """The database rolled the chunk's transaction back, or the connection broke: the chunk is to be tried again."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error)[:1000])
-        self.error = error
-
-
-class TransactionMisused(Exception):
-    """The task type did something to the connection after which its chunk could not commit as a whole."""
-
-
-class ChunkTimeout(BaseException):
-    """The chunk took longer than its task type allows. Not an Exception: `except Exception` shall not swallow it."""
 
 
 class ChunkGuard:

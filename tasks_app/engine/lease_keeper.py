@@ -27,8 +27,8 @@ from django.db.backends.signals import connection_created
 from tasks_app.checkpoints import claims, shards
 from tasks_app.checkpoints.claims import Claim
 from tasks_app.database.error_causes import is_lost_connection
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
-from tasks_app.queues.snapshot_stream import Snapshot
 
 logger = logging.getLogger(__name__)
 

@@ -7,61 +7,47 @@ know how jobs are popped (worker) nor what the chunks do (task types).
 from __future__ import annotations
 
 import logging
-import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 from typing import Any, Final
 
 import redis
 from django.conf import settings
 from django.db import close_old_connections, reset_queries
 
-from tasks_app.checkpoints import claims, shards
+from tasks_app.checkpoints import as_snapshot, claims, shards
+from tasks_app.checkpoints.as_snapshot import end_of
 from tasks_app.checkpoints.claims import CancelRequested, Claim, Fenced, Refusal
 from tasks_app.checkpoints.shards import ParentGone
+from tasks_app.domain import task_snapshot, task_status
 from tasks_app.domain.error_text import describe_error, error_line
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine import chunk_transaction
 from tasks_app.engine.batch_runner import SmallTasks, is_small
 from tasks_app.engine.chunk_attempts import ChunkTries, TriedInVain
-from tasks_app.engine.chunk_guard import ChunkGuard, TaskCodeFailed
-from tasks_app.engine.chunk_transaction import ChunkSize
+from tasks_app.engine.chunk_errors import TaskCodeFailed
+from tasks_app.engine.chunk_guard import ChunkGuard
+from tasks_app.engine.chunk_size import ChunkSize
+from tasks_app.engine.interruption import Outlook, Verdict
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import ProcessState
 from tasks_app.models import TaskCheckpoint
 from tasks_app.observability import log_context, tracing
-from tasks_app.queues import snapshot_stream, transitions
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import transitions
 from tasks_app.queues.transitions import Move, Taken
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.resilience import failpoints
-from tasks_app.resilience.transient_errors import GaveUp, Patience, is_infrastructure_error
+from tasks_app.resilience.backoff import GaveUp, Patience
+from tasks_app.resilience.retry_delay import get_pause_seconds
+from tasks_app.resilience.transient_errors import is_infrastructure_error
 from tasks_app.task_types import HopelessError, get_limit_seconds, get_task_type, list_names
 from tasks_app.task_types.task_results import check_total_again
 
 logger = logging.getLogger(__name__)
 KEPT_TRIES: Final = 100
-
-
-class Verdict(Enum):
-    """What a worker does after a chunk, having looked up."""
-
-    GO_ON = "go on"
-    YIELD = "yield"  # something more urgent waits
-    STOP = "stop"  # the worker shall end, or the queue is paused
-    ABORT = "abort"  # this task shall be stopped (RQ's stop command)
-
-
-@dataclass(slots=True)
-class Outlook:
-    """What the runner asks its worker, between chunks."""
-
-    look_up: Callable[[Taken], Verdict]
-    should_stop: Callable[[], bool]
-    while_waiting: Callable[[], None]
 
 
 class Runner:
@@ -201,7 +187,7 @@ class Runner:
                 self._leave(held, taken)
                 return
             except ParentGone:
-                self._end(held, taken, status=snapshot_stream.CANCELED)
+                self._end(held, taken, status=task_status.CANCELED)
                 return
             except TaskCodeFailed as failed:
                 self._fail(held, taken, failed.error)
@@ -225,7 +211,7 @@ class Runner:
                 reset_queries()
             if finished:
                 failpoints.reach(failpoints.BEFORE_END)
-                self._tell_end(held, taken, status=snapshot_stream.FINISHED)
+                self._tell_end(held, taken, status=task_status.FINISHED)
                 return
             if settings.LONGTASKS.pause_ms:
                 time.sleep(settings.LONGTASKS.pause_ms / 1000)
@@ -261,7 +247,7 @@ class Runner:
 
     def _go_on(self, held: Claim, taken: Taken, *, error: str = "") -> bool:
         """Tell of the progress, look up, and make way where that is asked. False: the task was let go."""
-        snapshot = self._stand(held, taken, cause=snapshot_stream.PROGRESS)
+        snapshot = self._stand(held, taken, cause=task_status.PROGRESS)
         if error:
             snapshot = replace(snapshot, error=error)
         verdict = self._persist(
@@ -274,12 +260,12 @@ class Runner:
         if verdict is Verdict.GO_ON:
             return True
         if verdict is Verdict.ABORT:
-            self._end(held, taken, status=snapshot_stream.STOPPED)
+            self._end(held, taken, status=task_status.STOPPED)
             return False
         if not self._persist(lambda: claims.release(held), held=held):
             self._leave(held, taken)
             return False
-        back = replace(self._stand(held, taken, cause=verdict.value), status=snapshot_stream.QUEUED)
+        back = replace(self._stand(held, taken, cause=verdict.value), status=task_status.QUEUED)
         target: transitions.To = "yield" if verdict is Verdict.YIELD else "front"
         [moved] = self._persist(
             lambda: transitions.move_tasks(self._redis, [Move(back, "wip", target, worker=self._worker)])
@@ -290,7 +276,7 @@ class Runner:
 
     def _end(self, held: Claim, taken: Taken, *, status: str) -> None:
         """End a held task as canceled or stopped."""
-        if taken.snapshot and taken.snapshot.parent and status == snapshot_stream.STOPPED:
+        if taken.snapshot and taken.snapshot.parent and status == task_status.STOPPED:
             shard = taken.snapshot
             self._persist(lambda: shards.end_parent_of(shard, outcome=status), held=held)
         if self._persist(lambda: claims.end(held, outcome=status), held=held):
@@ -303,7 +289,7 @@ class Runner:
         row = self._persist(lambda: claims.read(held), held=held)
         if row is not None and row.cancel_requested and row.epoch == held.epoch and not row.outcome:
             held.catch_up(row)
-            self._end(held, taken, status=snapshot_stream.CANCELED)
+            self._end(held, taken, status=task_status.CANCELED)
         elif row is not None and row.outcome:
             self._drop(taken, row)
         else:
@@ -332,15 +318,15 @@ class Runner:
         if final:
             if taken.snapshot and taken.snapshot.parent:
                 shard = taken.snapshot
-                self._persist(lambda: shards.end_parent_of(shard, outcome=snapshot_stream.FAILED, error=text))
-            self._tell_end(held, taken, status=snapshot_stream.FAILED, error=text)
+                self._persist(lambda: shards.end_parent_of(shard, outcome=task_status.FAILED, error=text))
+            self._tell_end(held, taken, status=task_status.FAILED, error=text)
             return
         if (row := self._persist(lambda: claims.read(held))) is not None and held.stands_at(row):
             held.catch_up(row)  # the error may have come after the commit (a time limit)
         run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(failures))
         snapshot = replace(
             self._stand(held, taken, cause="attempt_failed"),
-            status=snapshot_stream.SCHEDULED,
+            status=task_status.SCHEDULED,
             error=text,
             next_attempt_at=run_at,
         )
@@ -353,7 +339,7 @@ class Runner:
         snapshot = replace(
             self._stand(held, taken, cause="end"), status=status, error=error, ended_at=datetime.now(UTC)
         )
-        if status == snapshot_stream.FINISHED and snapshot.total is None:
+        if status == task_status.FINISHED and snapshot.total is None:
             snapshot.total = held.done
         end = Move(snapshot, "wip", "ended", worker=self._worker)
         self._persist(lambda: transitions.move_tasks(self._redis, [end, *self._stand_of_parent(taken)]))
@@ -369,9 +355,7 @@ class Runner:
             return []
         if row.outcome:
             return [Move(end_of(parent, row), "anywhere", "ended")]
-        stand = claims.as_row_says(
-            parent, row, status=snapshot_stream.STARTED, cause=snapshot_stream.PROGRESS, actor=""
-        )
+        stand = as_snapshot.as_row_says(parent, row, status=task_status.STARTED, cause=task_status.PROGRESS, actor="")
         return [Move(stand, "here", "stay")]
 
     def _drop(self, taken: Taken, row: TaskCheckpoint) -> None:
@@ -399,7 +383,7 @@ class Runner:
         """Give tasks back that were taken but not begun, in their old order, behind urgent ones; one may be bad company."""
         batch = [
             Move(
-                replace(task.snapshot, status=snapshot_stream.QUEUED, cause=Verdict.STOP.value, actor=""),
+                replace(task.snapshot, status=task_status.QUEUED, cause=Verdict.STOP.value, actor=""),
                 "wip",
                 "yield",
                 worker=self._worker,
@@ -413,18 +397,18 @@ class Runner:
     def _park(self, taken: Taken) -> None:
         """Leave a task to a worker that knows its type: no attempt has begun."""
         assert taken.snapshot is not None
-        parked = replace(taken.snapshot, status=snapshot_stream.QUEUED, cause="unknown_type", actor="")
+        parked = replace(taken.snapshot, status=task_status.QUEUED, cause="unknown_type", actor="")
         self._persist(lambda: transitions.move_tasks(self._redis, [Move(parked, "wip", "parked", worker=self._worker)]))
 
     def _stand(self, held: Claim, taken: Taken, *, cause: str) -> Snapshot:
         assert taken.snapshot is not None
         return replace(
             taken.snapshot,
-            status=snapshot_stream.STARTED,
+            status=task_status.STARTED,
             worker=self._worker,
             epoch=held.epoch,
             done=held.done,
-            counts=snapshot_stream.with_all_counts(taken.snapshot.counts, held.counts),
+            counts=task_snapshot.with_all_counts(taken.snapshot.counts, held.counts),
             cause=cause,
             actor="",
         )
@@ -455,24 +439,3 @@ class Runner:
                         raise
 
         return Patience(should_stop=self._outlook.should_stop, while_waiting=while_waiting)
-
-
-def get_pause_seconds(failures: int) -> float:
-    """Return the pause before the next attempt: doubling from RETRY_FIRST_SECONDS, with ±20 % jitter."""
-    longtasks = settings.LONGTASKS
-    pause = min(longtasks.retry_max_seconds, longtasks.retry_first_seconds * 2 ** (failures - 1))
-    return pause * random.uniform(0.8, 1.2)  # noqa: S311 (jitter is no secret)
-
-
-def end_of(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
-    """Return the snapshot of a task as its checkpoint says it ended."""
-    return claims.as_row_says(
-        snapshot,
-        row,
-        status=row.outcome,
-        error=row.error or None,
-        ended_at=row.ended_at if isinstance(row.ended_at, datetime) else datetime.now(UTC),
-        next_attempt_at=None,
-        cause="end",
-        actor="",
-    )

@@ -28,29 +28,26 @@ from rq.worker import SimpleWorker
 from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
+from tasks_app.database.timeouts import let_statements_take, limit_silence
+from tasks_app.domain import task_status
 from tasks_app.engine import rq_commands
 from tasks_app.engine.batch_runner import is_small
 from tasks_app.engine.descendants import adopt_orphans, detach_copies
 from tasks_app.engine.gc_tuning import collect_seldom
+from tasks_app.engine.interruption import Outlook, Verdict
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import RETIRED_CODE
 from tasks_app.engine.pulse import Pulse
-from tasks_app.engine.runner import Outlook, Runner, Verdict
+from tasks_app.engine.runner import Runner
 from tasks_app.observability import log_context
-from tasks_app.queues import enqueue, parked_tasks, snapshot_stream, transitions
+from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys, snapshot_stream, transitions
 from tasks_app.queues.transitions import Taken
 from tasks_app.queues.worker_liveness import TYPES_FIELD, beat, encode_types
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.resilience import failpoints
-from tasks_app.resilience.transient_errors import (
-    REDIS_ERRORS,
-    GaveUp,
-    Patience,
-    exit_at_once,
-    is_infrastructure_error,
-    let_statements_take,
-    limit_silence,
-)
+from tasks_app.resilience.backoff import GaveUp, Patience
+from tasks_app.resilience.process_exit import exit_at_once
+from tasks_app.resilience.transient_errors import REDIS_ERRORS, is_infrastructure_error
 from tasks_app.services import requeued_by_rq
 from tasks_app.task_types import get_limit_seconds, list_names, list_task_types
 
@@ -86,7 +83,7 @@ class TaskWorker(SimpleWorker):
         super().__init__(queues, name, *args, **kwargs)
         self.worker_ttl = WORKER_TTL_SECONDS
         log_context.worker.set(self.name)
-        self._redis = enqueue.get_connection()
+        self._redis = redis_connection.get_connection()
         self._keeper = LeaseKeeper(beat=self._beat_quietly)
         self._runner = Runner(
             connection=self._redis,
@@ -224,7 +221,7 @@ class TaskWorker(SimpleWorker):
                 if snapshot is None:
                     self._redis.zrem(f"rq:wip:{name}", member)
                     continue
-                snapshot.status, snapshot.cause = snapshot_stream.QUEUED, "yield"
+                snapshot.status, snapshot.cause = task_status.QUEUED, "yield"
                 transitions.move_tasks(self._redis, [transitions.Move(snapshot, "wip", "front", worker=self.name)])
 
     def _wait_for_news(self, last_id: str) -> None:
@@ -315,21 +312,21 @@ class TaskWorker(SimpleWorker):
             self._stop_task_id = ""
             return Verdict.ABORT
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.exists(enqueue.paused_key(taken.queue), enqueue.SUSPENDED_KEY)
+        pipeline.exists(redis_keys.paused_key(taken.queue), redis_keys.SUSPENDED_KEY)
         pipeline.scard(f"longtasks:urgent:{taken.queue}")
-        pipeline.llen(enqueue.queue_key(enqueue.HIGH))
-        pipeline.exists(enqueue.paused_key(enqueue.HIGH))
+        pipeline.llen(redis_keys.queue_key(queue_names.HIGH))
+        pipeline.exists(redis_keys.paused_key(queue_names.HIGH))
         pipeline.smembers(parked_tasks.PLACES_KEY)
         paused, urgent, high_waiting, high_paused, places = pipeline.execute()
         high_waiting = high_waiting or parked_tasks.holds_any_of(
-            places, queue_name=enqueue.HIGH, types=self._list_served_types()
+            places, queue_name=queue_names.HIGH, types=self._list_served_types()
         )
         if paused:
             return Verdict.STOP
         if urgent:
             return Verdict.YIELD
-        serves_high = enqueue.HIGH in self.queue_names()
-        if taken.queue != enqueue.HIGH and serves_high and high_waiting and not high_paused:
+        serves_high = queue_names.HIGH in self.queue_names()
+        if taken.queue != queue_names.HIGH and serves_high and high_waiting and not high_paused:
             return Verdict.YIELD
         return Verdict.GO_ON
 

@@ -10,8 +10,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from tasks_app.api.strict_validation import get_reader
+from tasks_app.domain.task_status import ENDED
 from tasks_app.models import Status
-from tasks_app.queues.snapshot_stream import ENDED
 from tasks_app.task_types import TaskType, list_task_types
 from tasks_app.task_types.field_words import say_name
 

@@ -17,7 +17,7 @@ from tasks_app.auth import audit_log
 from tasks_app.engine.worker import TaskWorker
 from tasks_app.errors import StoreUnavailable
 from tasks_app.management.actor import find_actor
-from tasks_app.queues.enqueue import QUEUES
+from tasks_app.queues.queue_names import QUEUES
 from tasks_app.resilience.transient_errors import mapped_errors
 from tasks_app.services.rq_job import TaskJob
 from tasks_app.task_types import list_names

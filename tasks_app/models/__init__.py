@@ -2,10 +2,11 @@
 
 from tasks_app.models.api_tokens import ApiToken
 from tasks_app.models.audit_entries import AuditEntry
+from tasks_app.models.checkpoints import TaskCheckpoint
 from tasks_app.models.engine_state import MirrorCursor, QueueState
 from tasks_app.models.minute_rollups import TaskMinute
 from tasks_app.models.set_aside_items import SetAsideItem
-from tasks_app.models.tasks import Status, TaskCheckpoint, TaskEvent, TaskRecord
+from tasks_app.models.tasks import Status, TaskEvent, TaskRecord
 from tasks_app.models.webhooks import WebhookDelivery
 
 __all__ = [

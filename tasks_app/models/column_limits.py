@@ -13,10 +13,9 @@ from typing import Any, Final
 from django.db import models
 
 from settings import queues
-from tasks_app.domain import priorities
+from tasks_app.domain import priorities, task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import AuditEntry, QueueState, TaskEvent, TaskRecord
-from tasks_app.queues import snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
 
 MOST: Final = 2**63 - 1
 ATTEMPTS_MOST: Final = 2**31 - 1  # the smallest of what the databases' integers hold
@@ -49,7 +48,7 @@ REFUSED: Final = {
     "callback_url": length_of((TaskRecord, "callback_url")),
 }
 _NUMBERS: Final = {"done": MOST, "total": MOST, "attempts": ATTEMPTS_MOST, "epoch": ATTEMPTS_MOST}
-_STATUSES: Final = frozenset(snapshot_stream.STATUSES)
+_STATUSES: Final = frozenset(task_status.STATUSES)
 
 
 def cut_actor(name: str) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from tasks_app.domain import stream_ids
 from tasks_app.models.text_fields import FreeTextField, IdentityField
-from tasks_app.queues import snapshot_stream
 
 
 class MirrorCursor(models.Model):
     """How far the mirror has read the stream: one row, locked while a mirror works."""
 
     name = IdentityField(primary_key=True, max_length=32)
-    stream_id = IdentityField(max_length=64, default=snapshot_stream.START)
+    stream_id = IdentityField(max_length=64, default=stream_ids.START)
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:

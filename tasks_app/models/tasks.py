@@ -9,77 +9,21 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from tasks_app.domain import task_status
 from tasks_app.models.text_fields import FreeTextField, IdentityField
-from tasks_app.queues import snapshot_stream
 
 
 class Status(models.TextChoices):
     """RQ's own words."""
 
-    QUEUED = snapshot_stream.QUEUED, _("queued")
-    STARTED = snapshot_stream.STARTED, _("started")
-    SCHEDULED = snapshot_stream.SCHEDULED, _("scheduled")
-    DEFERRED = snapshot_stream.DEFERRED, _("deferred")
-    FINISHED = snapshot_stream.FINISHED, _("finished")
-    FAILED = snapshot_stream.FAILED, _("failed")
-    CANCELED = snapshot_stream.CANCELED, _("canceled")
-    STOPPED = snapshot_stream.STOPPED, _("stopped")
-
-
-class TaskCheckpoint(models.Model):
-    """How far a task has committed, and who may go on. The truth about how a task ended.
-
-    Inserted by the first claim of a worker (or by a cancel that comes before it); every chunk's transaction
-    updates it. All times are the database's own.
-    """
-
-    task_id = models.UUIDField(primary_key=True)
-    # Raised by every claim and every explicit retry. Who holds a lower one may not write any more.
-    epoch = models.PositiveIntegerField(default=0)
-    # Committed records and rows. Written by the runner, in the transaction that wrote the rows.
-    done = models.PositiveBigIntegerField(default=0)
-    counts = models.JSONField(default=dict)
-    # What the task type's last committed chunk returned as its state.
-    state = models.JSONField(default=dict)
-    # The worker of the last claim; kept when it lets go.
-    worker = IdentityField(max_length=120, default="")
-    # Until when the claim holds without a commit. Null: nobody claims it. Renewed by every chunk.
-    lease_until = models.DateTimeField(null=True)
-    # Failed attempts. An attempt that fails adds one; an explicit retry begins anew.
-    failures = models.PositiveIntegerField(default=0)
-    # `done` when the last claim began. Still the same when the claim runs out: the worker died (or fell silent)
-    # without committing a chunk, and that is a failed attempt.
-    claimed_done = models.PositiveBigIntegerField(default=0)
-    # Set by cancel while a worker holds a claim; the worker's next chunk finds it and ends the task.
-    cancel_requested = models.BooleanField(default=False)
-    # How the task ended; empty until then. Written once by runner or cancel; emptied by an explicit retry only.
-    outcome = IdentityField(max_length=10, default="", choices=[("", ""), *Status.choices])
-    # Of the last failed attempt.
-    error = models.TextField(default="")
-    # First claim; end.
-    started_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
-    # Of a big task that was split: into how many shards. 0: it was not.
-    shards = models.PositiveIntegerField(default=0)
-    # Of a shard: the task that it is a part of, and the records from `first` on, `size` of them.
-    parent_id = models.UUIDField(null=True)
-    first = models.PositiveBigIntegerField(default=0)
-    size = models.PositiveBigIntegerField(default=0)
-    # Set by every write.
-    updated_at = models.DateTimeField()
-
-    class Meta:
-        indexes = [
-            # rescue: claims that have run out (outcome = '' and lease_until < now)
-            models.Index(fields=["outcome", "lease_until"], name="checkpoint_outcome_lease"),
-            # the shards of a task
-            models.Index(fields=["parent_id"], name="checkpoint_parent"),
-            # rescue: ends that the read side has not seen yet
-            models.Index(fields=["updated_at"], name="checkpoint_updated"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.task_id} {self.done} {self.outcome}"
+    QUEUED = task_status.QUEUED, _("queued")
+    STARTED = task_status.STARTED, _("started")
+    SCHEDULED = task_status.SCHEDULED, _("scheduled")
+    DEFERRED = task_status.DEFERRED, _("deferred")
+    FINISHED = task_status.FINISHED, _("finished")
+    FAILED = task_status.FAILED, _("failed")
+    CANCELED = task_status.CANCELED, _("canceled")
+    STOPPED = task_status.STOPPED, _("stopped")
 
 
 class TaskRecord(models.Model):

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.domain.task_snapshot import Snapshot
 
 _PARENT_CHARACTERS: Final = 128  # of a traceparent header, which has 55
 _LINKS: Final = 32  # of a shared chunk's span, to the tasks that share it

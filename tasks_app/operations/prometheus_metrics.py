@@ -18,9 +18,9 @@ from prometheus_client.registry import Collector
 
 from tasks_app.errors import LongtasksError
 from tasks_app.process_monitor.reports import list_processes
-from tasks_app.queues import enqueue, parked_tasks, removed_queues
+from tasks_app.queues import admission, parked_tasks, redis_connection, removed_queues
 from tasks_app.queues.worker_liveness import list_registered
-from tasks_app.read_model import mirror, task_queries, task_totals
+from tasks_app.read_model import mirror_lag, queue_overview, task_totals
 from tasks_app.resilience import set_aside_items
 from tasks_app.resilience.transient_errors import REDIS_ERRORS, mapped_errors
 
@@ -68,7 +68,7 @@ class TaskCollector(Collector):
 
 
 def _totals() -> Iterator[Metric]:
-    totals = task_totals.read_totals(enqueue.get_connection())
+    totals = task_totals.read_totals(redis_connection.get_connection())
     for kind, name, meaning, labels in _COUNTERS:
         counter = CounterMetricFamily(f"longtasks_{name}", meaning, labels=labels)
         for values, total in totals.counts(kind):
@@ -82,8 +82,10 @@ def _totals() -> Iterator[Metric]:
 
 
 def _redis_state() -> Iterator[Metric]:
-    connection = enqueue.get_connection()
-    yield _gauge("mirror_lag_seconds", "Age of the oldest snapshot not mirrored.", mirror.get_lag_seconds(connection))
+    connection = redis_connection.get_connection()
+    yield _gauge(
+        "mirror_lag_seconds", "Age of the oldest snapshot not mirrored.", mirror_lag.get_lag_seconds(connection)
+    )
     skews = [abs(worker.skew_seconds) for worker in list_registered(connection)]
     yield _gauge("clock_skew_seconds", "Largest skew of a worker machine's clock to Redis's.", max(skews, default=0.0))
     yield from _parked_tasks()
@@ -101,7 +103,7 @@ def _redis_state() -> Iterator[Metric]:
 def _process_state() -> Iterator[Metric]:
     """What each process has reported last. A place, host, kind and slot, is the same for a process's successors."""
     labels = ("host", "kind", "slot")
-    found = list_processes(enqueue.get_connection())
+    found = list_processes(redis_connection.get_connection())
     for family, value in (
         (
             GaugeMetricFamily("longtasks_process_cpu_cores", "CPU used lately: 1 is one core.", labels=labels),
@@ -134,8 +136,8 @@ def _process_state() -> Iterator[Metric]:
 
 
 def _queue_state() -> Iterator[Metric]:
-    views = task_queries.list_queues()
-    bounds = enqueue.get_bounds()
+    views = queue_overview.list_queues()
+    bounds = admission.get_bounds()
     for name, meaning, value in (
         ("queue_depth", "Tasks that wait.", lambda view: view.depth),
         ("queue_bound", "Waiting tasks from which on requests get 503.", lambda view: bounds[view.name]),
@@ -153,8 +155,8 @@ def _queue_state() -> Iterator[Metric]:
             gauge.add_metric((view.name,), value(view))
         yield gauge
     # Those that gave a sign of life within a lease; Redis shows the others for a while longer.
-    with enqueue.mapped_errors():
-        now = enqueue.get_connection().time()[0]
+    with redis_connection.mapped_errors():
+        now = redis_connection.get_connection().time()[0]
     states = {
         worker.name: worker.state
         for view in views
@@ -168,7 +170,7 @@ def _queue_state() -> Iterator[Metric]:
 
 
 def _parked_tasks() -> Iterator[Metric]:
-    connection = enqueue.get_connection()
+    connection = redis_connection.get_connection()
     waiting = parked_tasks.list_parked(connection)
     tasks = GaugeMetricFamily(
         "longtasks_parked_tasks", "Tasks that wait for a worker that knows their type.", labels=("queue", "type")

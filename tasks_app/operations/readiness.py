@@ -16,9 +16,9 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from tasks_app.queues import enqueue
+from tasks_app.queues import full_redis, redis_connection
 from tasks_app.queues.pipelined_connection import describe_refusal
-from tasks_app.read_model import mirror
+from tasks_app.read_model import mirror_lag
 
 MIGRATIONS_SECONDS: Final = 60.0
 _fitted_at: dict[str, float] = {}
@@ -40,7 +40,9 @@ def find_faults() -> dict[str, str]:
 
 
 def _check_redis() -> str:
-    enqueue.check_writes(enqueue.get_connection(), room=True)  # a PING is answered by one that takes no task as well
+    full_redis.check_writes(
+        redis_connection.get_connection(), room=True
+    )  # a PING is answered by one that takes no task as well
     return ""
 
 
@@ -67,7 +69,7 @@ def _list_known_migrations() -> set[tuple[str, str]]:
 
 
 def _check_mirror() -> str:
-    seconds = mirror.get_lag_seconds(enqueue.get_connection())
+    seconds = mirror_lag.get_lag_seconds(redis_connection.get_connection())
     bound = settings.LONGTASKS.ready_lag_seconds
     return f"{seconds:.0f} s behind, {bound:g} are allowed" if seconds > bound else ""
 

@@ -18,9 +18,10 @@ from django.conf import settings
 from django.db import transaction
 
 from tasks_app.database.index_hints import PRIMARY, along
+from tasks_app.domain import task_status
 from tasks_app.domain.task_ids import get_lowest_id
 from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import queue_names, redis_connection, redis_keys
 
 CHUNK_TASKS: Final = 500
 # A job that RQ's cron enqueues runs in a worker, between tasks: it must be back before the worker's lease is over.
@@ -54,7 +55,7 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
         old = [
             task_id
             for task_id, status, ended_at in page
-            if status in snapshot_stream.ENDED and ended_at is not None and ended_at < ended_before
+            if status in task_status.ENDED and ended_at is not None and ended_at < ended_before
         ]
         if old:
             _prune_chunk(old, pruned, dry_run=dry_run)
@@ -103,12 +104,12 @@ def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) ->
 
 
 def _delete_jobs(task_ids: list[uuid.UUID]) -> int:
-    connection: redis.Redis[Any] = enqueue.get_connection()
+    connection: redis.Redis[Any] = redis_connection.get_connection()
     names = [str(task_id) for task_id in task_ids]
-    with enqueue.mapped_errors():
+    with redis_connection.mapped_errors():
         pipeline = connection.pipeline(transaction=False)
-        pipeline.unlink(*map(enqueue.job_key, names))
-        for queue_name in enqueue.list_used(connection):
+        pipeline.unlink(*map(redis_keys.job_key, names))
+        for queue_name in queue_names.list_used(connection):
             for kind in ("finished", "failed", "canceled"):
                 pipeline.zrem(f"rq:{kind}:{queue_name}", *names)
         return int(pipeline.execute()[0])

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from django.db.models import Q
 
+from tasks_app.domain import task_status
 from tasks_app.errors import UnknownTask, UnknownTaskType
 from tasks_app.models import TaskCheckpoint, TaskRecord
-from tasks_app.queues import snapshot_stream
 from tasks_app.resilience.transient_errors import mapped_errors
 from tasks_app.task_types import get_task_type, list_task_types
 
@@ -80,15 +80,15 @@ def _verify(record: TaskRecord) -> Verdict:
     verdict.status, verdict.record, verdict.checkpoint = record.status, _without_zeros(record.counts), counts
     verdict.rows = _without_zeros(rows) if rows is not None else None
     # A running task's record is what the mirror knew last; the checkpoint is ahead of it.
-    if outcome and record.status in snapshot_stream.ENDED:
+    if outcome and record.status in task_status.ENDED:
         if record.status != outcome:
             verdict.differences.append(f"status: the record says {record.status}, the checkpoint {outcome}")
         if record.done != done:
             verdict.differences.append(f"done: the record says {record.done}, the checkpoint {done}")
         verdict.differences += _compare("record", verdict.record, "checkpoint", counts)
-    elif outcome and record.status not in snapshot_stream.ENDED:
+    elif outcome and record.status not in task_status.ENDED:
         verdict.differences.append(f"status: the record says {record.status}, the checkpoint {outcome}")
-    elif not outcome and record.status == snapshot_stream.FINISHED:
+    elif not outcome and record.status == task_status.FINISHED:
         verdict.differences.append("the record says finished, the checkpoint does not")
     wrong_rows = [] if verdict.rows is None else _compare("checkpoint", counts, "tables", verdict.rows)
     if wrong_rows and _is_purged(record):

@@ -22,7 +22,7 @@ from tasks_app.process_monitor import reports
 from tasks_app.process_monitor.code_version import read_code_version
 from tasks_app.process_monitor.exits import read_exits
 from tasks_app.process_monitor.reports import Entry, Reported
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 
 logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS: Final = 0.25
@@ -115,7 +115,7 @@ class ProcessReporter:
         if self._thread is not None:
             self._thread.join(4 * TIMEOUT_SECONDS)
         try:
-            connection = enqueue.get_connection(timeout_seconds=TIMEOUT_SECONDS)
+            connection = redis_connection.get_connection(timeout_seconds=TIMEOUT_SECONDS)
             for watched in self.watched:
                 if watched.slot is not None and (entry := watched.measure()) is not None:
                     reports.remove(connection, entry)
@@ -134,7 +134,7 @@ class ProcessReporter:
     def report(self) -> bool:
         """Write every entry once. False: Redis did not take them."""
         try:
-            connection = enqueue.get_connection(timeout_seconds=TIMEOUT_SECONDS)
+            connection = redis_connection.get_connection(timeout_seconds=TIMEOUT_SECONDS)
             for watched in self.watched:
                 if watched.slot is None:
                     self._claim(connection, watched)

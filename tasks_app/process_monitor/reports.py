@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import redis
 
-from tasks_app.queues import enqueue
+from tasks_app.queues import lua_script
 
 KEY: Final = "longtasks:processes"
 KINDS: Final = ("web", "web-worker", "workers", "worker", "mirror", "webhooks", "stream")
@@ -30,7 +30,7 @@ _PAGE: Final = 200
 _HOST: Final = re.compile(r"[!-9;-~]{1,253}")  # visible, without a colon
 _VERSION: Final = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 _EXIT: Final = re.compile(r"[\w ]{0,40}", re.ASCII)
-_report: Final = enqueue.Script("report_process")
+_report: Final = lua_script.Script("report_process")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,10 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from tasks_app.domain import task_snapshot
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueUnavailable
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import job_snapshots, redis_connection
 
 logger = logging.getLogger(__name__)
 
@@ -162,9 +163,9 @@ class EndWatcher:
 
     def _listen(self, found: dict[str, Snapshot]) -> set[str]:
         """Subscribe to what is watched; add published ends to `found`, return the tasks whose subscription was confirmed."""
-        with enqueue.mapped_errors():
+        with redis_connection.mapped_errors():
             if self._pubsub is None:
-                self._pubsub = enqueue.get_connection().pubsub()
+                self._pubsub = redis_connection.get_connection().pubsub()
                 self._pubsub.subscribe(PREFIX)
             if new := self._watches.keys() - self._subscribed:
                 self._pubsub.subscribe(*(PREFIX + task_id for task_id in new))
@@ -188,7 +189,7 @@ class EndWatcher:
         ids = [task_id for task_id in wanted if task_id in self._watches and task_id not in found]
         for start in range(0, len(ids), _PAGE):
             page = ids[start : start + _PAGE]
-            for task_id, snapshot in zip(page, enqueue.get_snapshots(page), strict=True):
+            for task_id, snapshot in zip(page, job_snapshots.get_snapshots(page), strict=True):
                 if snapshot is not None:
                     found[task_id] = snapshot
 
@@ -201,7 +202,7 @@ class EndWatcher:
                 confirmed.add(task_id)
             elif (
                 message["type"] == "message"
-                and (snapshot := snapshot_stream.decode_if_valid(message["data"])) is not None
+                and (snapshot := task_snapshot.decode_if_valid(message["data"])) is not None
             ):
                 found[task_id] = snapshot
         return confirmed

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import redis
 
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import lua_script, redis_keys, snapshot_stream
 from tasks_app.queues.worker_liveness import list_registered
 
 PLACES_KEY: Final = "longtasks:parked"
 TELL_SECONDS: Final = 600  # a rolling deploy is over by then
 TELL_AT_ONCE: Final = 200  # tasks of a list in one pass
-_tell: Final = enqueue.Script("report_parked")
+_tell: Final = lua_script.Script("report_parked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def list_parked(connection: redis.Redis[Any]) -> list[Parked]:
         pipeline.lindex(place.key, 0)
     (seconds, microseconds), *answers = pipeline.execute()
     for head in answers[1::2]:
-        pipeline.hget(enqueue.job_key(_text(head or b"-")), "parked_at")
+        pipeline.hget(redis_keys.job_key(_text(head or b"-")), "parked_at")
     now = seconds + microseconds / 1e6
     return [
         Parked(place.queue, place.type_name, tasks, max(0.0, now - float(parked_at or now)))

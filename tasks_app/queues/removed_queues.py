@@ -10,14 +10,15 @@ from typing import Any
 
 import redis
 
-from tasks_app.queues import enqueue, parked_tasks, snapshot_stream
+from tasks_app.domain import task_status
+from tasks_app.queues import job_snapshots, parked_tasks, queue_names, redis_keys
 from tasks_app.queues.transitions import Move
 from tasks_app.task_types import find_own_queue
 
 
 def list_names(connection: redis.Redis[Any]) -> list[str]:
     """Return the queues that have held tasks and that QUEUES names no longer."""
-    return [name for name in enqueue.list_used(connection) if name not in enqueue.QUEUES]
+    return [name for name in queue_names.list_used(connection) if name not in queue_names.QUEUES]
 
 
 def count_tasks(connection: redis.Redis[Any]) -> dict[str, int]:
@@ -25,7 +26,7 @@ def count_tasks(connection: redis.Redis[Any]) -> dict[str, int]:
     names = list_names(connection)
     pipeline = connection.pipeline(transaction=False)
     for name in names:
-        pipeline.llen(enqueue.queue_key(name))
+        pipeline.llen(redis_keys.queue_key(name))
         pipeline.zcard(f"rq:scheduled:{name}")
         pipeline.zcard(f"rq:wip:{name}")
     answers = pipeline.execute() if names else []
@@ -38,17 +39,17 @@ def count_tasks(connection: redis.Redis[Any]) -> dict[str, int]:
 
 def list_moves(connection: redis.Redis[Any], *, name: str, limit: int) -> list[Move]:
     """Return moves of the next tasks of such a queue: waiting ones to the back of their type's queue, in their order."""
-    waiting: Any = connection.lrange(enqueue.queue_key(name), 0, limit - 1)
+    waiting: Any = connection.lrange(redis_keys.queue_key(name), 0, limit - 1)
     scheduled: Any = connection.zrange(f"rq:scheduled:{name}", 0, limit - 1)
     aside = parked_tasks.list_parked_ids(connection, queue_name=name)[:limit]
     task_ids = [*aside, *(member.decode(errors="replace") for member in (*waiting, *scheduled))]
     moves = []
-    for snapshot in enqueue.get_snapshots(task_ids):
+    for snapshot in job_snapshots.get_snapshots(task_ids):
         if snapshot is None or snapshot.ended:
             continue
         moved = replace(snapshot, priority=find_own_queue(snapshot.name), cause="rescue", actor="")
-        if snapshot.status == snapshot_stream.SCHEDULED and snapshot.next_attempt_at is not None:
+        if snapshot.status == task_status.SCHEDULED and snapshot.next_attempt_at is not None:
             moves.append(Move(moved, "delayed", "scheduled", run_at=snapshot.next_attempt_at))
-        elif snapshot.status == snapshot_stream.QUEUED:
+        elif snapshot.status == task_status.QUEUED:
             moves.append(Move(moved, "waiting", "back"))
     return moves

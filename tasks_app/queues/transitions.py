@@ -15,12 +15,13 @@ import redis
 from django.conf import settings
 from rq.utils import utcformat
 
+from tasks_app.domain import task_snapshot, task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import column_limits
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import lua_script, redis_keys, snapshot_stream
 
-_take: Final = enqueue.Script("dequeue")
-_move: Final = enqueue.Script("transition")
+_take: Final = lua_script.Script("dequeue")
+_move: Final = lua_script.Script("transition")
 
 AT_ONCE: Final = 20
 
@@ -80,7 +81,7 @@ def take_tasks(
         Taken(
             queue=name.decode(errors="replace"),
             task_id=task_id.decode(errors="backslashreplace"),
-            snapshot=snapshot_stream.decode_if_valid(snapshot),
+            snapshot=task_snapshot.decode_if_valid(snapshot),
             failures=int(failures),
             solo=bool(solo),
             has_ended=bool(ended),
@@ -107,11 +108,11 @@ def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool
             move.target,
             _time_of(move),
             ttl_seconds,
-            snapshot_stream.encode(_in_order(snapshot)),
+            task_snapshot.encode(_in_order(snapshot)),
             snapshot.status,
             "" if move.failures is None else move.failures,
             "1" if move.solo else "",
-            enqueue.JOB_DATA,
+            redis_keys.JOB_DATA,
             utcformat(snapshot.created_at),
             settings.LONGTASKS.job_timeout_seconds,
             snapshot.description,
@@ -148,6 +149,6 @@ def _ttl_seconds(status: str) -> int:
     longtasks = settings.LONGTASKS
     return (
         longtasks.failure_ttl_seconds
-        if status in (snapshot_stream.FAILED, snapshot_stream.STOPPED)
+        if status in (task_status.FAILED, task_status.STOPPED)
         else longtasks.result_ttl_seconds
     )

@@ -17,7 +17,7 @@ import redis
 from django.conf import settings
 from rq.utils import str_to_date, utcformat
 
-from tasks_app.queues import enqueue
+from tasks_app.queues import lua_script, queue_names
 from tasks_app.queues.redis_clock import clock
 
 CERTIFICATE_SECONDS: Final = 3600
@@ -25,7 +25,7 @@ CAUSE_CHARACTERS: Final = 200
 OWN_FIELD: Final = "rows"  # which only our workers tell
 SKEW_FIELD: Final = "skew"
 TYPES_FIELD: Final = "types"  # the task types that a worker knows
-_beat: Final = enqueue.Script("beat")
+_beat: Final = lua_script.Script("beat")
 
 
 class Death(Enum):
@@ -117,7 +117,7 @@ def certify_death(connection: redis.Redis[Any], *, worker: str, was_killed: bool
     pipeline.hset(key, mapping=death)
     pipeline.expire(key, CERTIFICATE_SECONDS)
     pipeline.srem("rq:workers", key)
-    for name in enqueue.QUEUES:
+    for name in queue_names.QUEUES:
         pipeline.srem(f"rq:workers:{name}", key)
     pipeline.execute()
 

@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
+from tasks_app.domain.task_status import ENDED
 from tasks_app.models import TaskEvent, TaskRecord
-from tasks_app.queues.snapshot_stream import ENDED
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")

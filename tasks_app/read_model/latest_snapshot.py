@@ -7,8 +7,9 @@ from typing import Any
 
 import redis
 
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.domain import task_snapshot
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.queues import redis_keys
 from tasks_app.read_model.task_rows import read_snapshot
 from tasks_app.resilience import set_aside_items
 
@@ -18,10 +19,10 @@ def find_snapshot(connection: redis.Redis[Any], task_id: uuid.UUID | str) -> Sna
 
     A job's snapshot that cannot be decoded is set aside.
     """
-    data: Any = connection.hget(enqueue.job_key(str(task_id)), "s")
+    data: Any = connection.hget(redis_keys.job_key(str(task_id)), "s")
     if data:
         try:
-            return snapshot_stream.decode(data)
+            return task_snapshot.decode(data)
         except ValueError as error:
             # The next move of the task writes its snapshot anew, from its record.
             set_aside_items.note(kind=set_aside_items.TASK, key=str(task_id), payload=data, error=error)

@@ -16,8 +16,8 @@ from typing import Final
 
 from django.db.models import Sum
 
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskMinute, TaskRecord
-from tasks_app.queues.snapshot_stream import Snapshot
 
 KEEP: Final = timedelta(days=30)
 # A bucket's upper bound is 2^(1/4) times its lower one: a quantile read from it is off by 9 % at most.

@@ -18,19 +18,20 @@ from django.conf import settings
 from django.db import transaction
 
 from tasks_app.database.bulk_insert import insert_columns
+from tasks_app.domain import stream_ids, task_snapshot, task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import MirrorCursor, TaskEvent, TaskRecord, column_limits
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import full_redis, queue_names, redis_keys, snapshot_stream
+from tasks_app.read_model import older_database
 from tasks_app.read_model.minute_rollups import Rollup
+from tasks_app.read_model.mirror_lag import STUCK_SECONDS
 from tasks_app.read_model.task_rows import ids_of, save_records, times_of
 from tasks_app.read_model.task_totals import Tally
-from tasks_app.recovery import restored_database
 from tasks_app.resilience import batch_isolation, failpoints, set_aside_items
 from tasks_app.webhooks import deliveries
 
 CURSOR: Final = "events"
 RATE_SECONDS: Final = 1.0
-STUCK_SECONDS: Final = 30.0  # how long one entry may hold up all others with what looks like an outage
 ROW_BYTES: Final = 700  # of a row beside what its snapshot holds: names of columns that have defaults, times, quotes
 BATCH_BYTES: Final = 16 << 20  # of a batch in memory, and of its longest statement
 SURE_BYTES: Final = 256 << 10  # every server takes a statement of this length
@@ -54,13 +55,13 @@ class Mirror:
 
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
-        self._seen = snapshot_stream.START  # where the last transaction left the cursor; only to wait at
+        self._seen = stream_ids.START  # where the last transaction left the cursor; only to wait at
         self._is_new = True  # it has not compared the cursor with Redis yet
         self._most = settings.LONGTASKS.mirror_batch  # entries of the next batch
         self._stuck_at = ("", 0.0)  # the entry whose batch of one met an outage, and since when
         self._tally = Tally()  # committed, but not yet in Redis
-        self._ended = dict.fromkeys(enqueue.QUEUES, 0)
-        self._rates = dict.fromkeys(enqueue.QUEUES, 0.0)
+        self._ended = dict.fromkeys(queue_names.QUEUES, 0)
+        self._rates = dict.fromkeys(queue_names.QUEUES, 0.0)
         self._rated_at = time.monotonic()
         self.has_more = False  # the last batch was as large as it may be
 
@@ -75,22 +76,22 @@ class Mirror:
         entries that a server answers with a broken connection do not hold up the others.
         """
         entries: list[Entry] = []
-        stored = snapshot_stream.START
+        stored = stream_ids.START
         applied = Applied()
         try:
             with transaction.atomic():
                 cursor = self._lock_cursor()
                 stored = cursor.stream_id
-                if self._is_new or snapshot_stream.is_older(stored, self._seen):
-                    restored_database.note_if_older(self._redis, cursor=stored)
+                if self._is_new or stream_ids.is_older(stored, self._seen):
+                    older_database.note_if_older(self._redis, cursor=stored)
                     self._is_new = False
                 entries = self._read(after=stored)
-                if not entries and snapshot_stream.is_older(snapshot_stream.get_last_id(self._redis), stored):
+                if not entries and stream_ids.is_older(snapshot_stream.get_last_id(self._redis), stored):
                     # A new stream whose ids begin lower: Redis was flushed, and its clock is behind the old one's. Or an
                     # older one: Redis was restored from a backup.
                     snapshot_stream.forget_mirrored_id(self._redis)
-                    entries = self._read(after=snapshot_stream.START)
-                    cursor.stream_id = snapshot_stream.START
+                    entries = self._read(after=stream_ids.START)
+                    cursor.stream_id = stream_ids.START
                     cursor.save()
                 if entries:
                     self._apply(entries, applied)
@@ -119,10 +120,10 @@ class Mirror:
 
         Raises what the entry is refused with.
         """
-        snapshot = column_limits.check(snapshot_stream.decode(entry[1]))
+        snapshot = column_limits.check(task_snapshot.decode(entry[1]))
         with transaction.atomic():
             self._lock_cursor()
-            if TaskRecord.objects.filter(pk=snapshot.id, updated_at__gt=snapshot_stream.get_time_of(entry[0])).exists():
+            if TaskRecord.objects.filter(pk=snapshot.id, updated_at__gt=stream_ids.get_time_of(entry[0])).exists():
                 return False
             applied = Applied()
             self._write([(entry[0], snapshot)], applied)
@@ -212,12 +213,12 @@ class Mirror:
         entries = []
         for entry in raw:
             try:
-                snapshot_stream.get_time_of(entry[0])
+                stream_ids.get_time_of(entry[0])
                 if (size := _row_bytes(entry[1])) > SURE_BYTES:
                     packet_bytes = packet_bytes or set_aside_items.get_packet_bytes()
                     if size > packet_bytes:
                         raise ValueError(f"its row takes {size} bytes; max_allowed_packet is {packet_bytes}")
-                entries.append((entry[0], column_limits.check(snapshot_stream.decode(entry[1]))))
+                entries.append((entry[0], column_limits.check(task_snapshot.decode(entry[1]))))
             except (ValueError, OverflowError, RecursionError) as error:
                 _put_aside(entry, error)
         if entries:
@@ -235,7 +236,7 @@ class Mirror:
             str(task_id): Snapshot(
                 id="",
                 name="",
-                created_at=snapshot_stream.get_time_of("0"),
+                created_at=stream_ids.get_time_of("0"),
                 epoch=epoch,
                 status=status,
                 counts=counts,
@@ -252,14 +253,14 @@ class Mirror:
         for entry_id, snapshot in entries:
             known = newest.get(snapshot.id)
             if known is not None and (
-                snapshot.cause == snapshot_stream.START_CAUSE or not snapshot_stream.supersedes(snapshot, known)
+                snapshot.cause == task_status.START_CAUSE or not task_snapshot.supersedes(snapshot, known)
             ):
                 continue  # nothing comes before a task's start: who knows the task has read this before
             rollup.add(entry_id, snapshot, known)
             tally.add(snapshot, known)
             newest[snapshot.id] = snapshot
             times[snapshot.id] = entry_id
-            if snapshot.cause != snapshot_stream.PROGRESS:
+            if snapshot.cause != task_status.PROGRESS:
                 history.append((entry_id, snapshot))
             if snapshot.ended and (known is None or not known.ended):
                 applied.ended[snapshot.priority] = applied.ended.get(snapshot.priority, 0) + 1
@@ -267,9 +268,7 @@ class Mirror:
                     to_tell.append(snapshot)
         rollup.save()
         if times:
-            save_records(
-                [newest[task_id] for task_id in times], [snapshot_stream.get_time_of(at) for at in times.values()]
-            )
+            save_records([newest[task_id] for task_id in times], [stream_ids.get_time_of(at) for at in times.values()])
         _save_history(history)
         if to_tell:
             deliveries.note_ends(to_tell)
@@ -299,11 +298,13 @@ class Mirror:
         elapsed = time.monotonic() - self._rated_at
         if elapsed < RATE_SECONDS:
             return
-        for name in enqueue.QUEUES:
+        for name in queue_names.QUEUES:
             rate = self._ended.get(name, 0) / elapsed
             self._rates[name] = rate if not self._rates[name] else 0.7 * self._rates[name] + 0.3 * rate
             if self._rates[name] >= 0.01:
-                enqueue.set_when_full(self._redis, enqueue.drain_key(name), f"{self._rates[name]:.2f}", seconds=60)
+                full_redis.set_when_full(
+                    self._redis, redis_keys.drain_key(name), f"{self._rates[name]:.2f}", seconds=60
+                )
             self._ended[name] = 0
         self._rated_at = time.monotonic()
 
@@ -317,15 +318,6 @@ def _put_aside(entry: Entry, error: Exception) -> None:
     set_aside_items.note(kind=set_aside_items.SNAPSHOT, key=entry[0], payload=entry[1], error=error)
 
 
-def get_lag_seconds(connection: redis.Redis[Any]) -> float:
-    """Return the age of the oldest snapshot that no mirror has applied yet, in seconds; 0 when all are."""
-    oldest_at = snapshot_stream.get_oldest_at(connection)
-    if oldest_at is None:
-        return 0.0
-    seconds, microseconds = connection.time()
-    return max(0.0, seconds + microseconds / 1e6 - oldest_at.timestamp())
-
-
 def _save_history(history: Sequence[tuple[str, Snapshot]]) -> None:
     """Insert the events of snapshots that changed more than a count."""
     if not history:
@@ -337,7 +329,7 @@ def _save_history(history: Sequence[tuple[str, Snapshot]]) -> None:
             "task_id": ids_of([snapshot.id for snapshot in snapshots]),
             "status": [snapshot.status for snapshot in snapshots],
             "cause": [snapshot.cause[:24] for snapshot in snapshots],
-            "at": times_of([snapshot_stream.get_time_of(entry_id) for entry_id, _ in history]),
+            "at": times_of([stream_ids.get_time_of(entry_id) for entry_id, _ in history]),
             "worker": [snapshot.worker for snapshot in snapshots],
             "actor": [snapshot.actor for snapshot in snapshots],
             "attempt": [snapshot.attempts for snapshot in snapshots],

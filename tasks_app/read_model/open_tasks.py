@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from tasks_app.database.index_hints import along
+from tasks_app.domain import task_status
 from tasks_app.models import TaskRecord
-from tasks_app.queues import snapshot_stream
 
-OPEN: Final = (snapshot_stream.QUEUED, snapshot_stream.STARTED, snapshot_stream.SCHEDULED, snapshot_stream.DEFERRED)
+OPEN: Final = (task_status.QUEUED, task_status.STARTED, task_status.SCHEDULED, task_status.DEFERRED)
 
 
 def list_open(*, after: uuid.UUID, changed_before: datetime, limit: int) -> list[tuple[uuid.UUID, str]]:

@@ -14,8 +14,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tasks_app.database import hung_database
 from tasks_app.database.bulk_insert import insert_columns
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskRecord
-from tasks_app.queues.snapshot_stream import Snapshot
 
 # The columns that carry over as they are.
 _SAME: Final = (

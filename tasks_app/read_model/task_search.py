@@ -23,7 +23,7 @@ from tasks_app.database.replica_router import read_lagging
 from tasks_app.domain.priorities import HIGH, LOW
 from tasks_app.domain.task_ids import get_lowest_id, get_time_of_id
 from tasks_app.models import TaskRecord
-from tasks_app.queues.enqueue import QUEUES
+from tasks_app.queues.queue_names import QUEUES
 from tasks_app.resilience.transient_errors import mapped_errors
 
 PAGE_TASKS: Final = 50

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from redis import Redis, ResponseError
 
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.queues.pipelined_connection import NotNow, get_refusal
-from tasks_app.queues.snapshot_stream import Snapshot
 
 KEY: Final = "longtasks:totals"
 # Upper bounds in seconds. A wait is felt from fractions of a second on; a run may take hours.

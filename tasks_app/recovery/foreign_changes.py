@@ -17,13 +17,14 @@ import redis
 from django.db import transaction
 
 from tasks_app.auth import audit_log
-from tasks_app.checkpoints import claims
+from tasks_app.checkpoints import cancel_and_reopen
+from tasks_app.domain import task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import AuditEntry, TaskCheckpoint
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import job_snapshots, lua_script, redis_keys
 
 logger = logging.getLogger(__name__)
-_due: Final = enqueue.Script("due")
+_due: Final = lua_script.Script("due")
 
 CAUSE: Final = "foreign_worker"  # of the snapshot of a task that one has failed and we enqueue again
 
@@ -41,12 +42,12 @@ class Ends:
 def sort_ends(ends: Sequence[tuple[uuid.UUID, str]]) -> Ends:
     """Tell what the ends of these jobs are, as RQ's status gives them: our scripts change it with the snapshot."""
     found = Ends()
-    for (pk, status), snapshot in zip(ends, enqueue.get_snapshots([str(pk) for pk, _ in ends]), strict=True):
+    for (pk, status), snapshot in zip(ends, job_snapshots.get_snapshots([str(pk) for pk, _ in ends]), strict=True):
         if snapshot is None:
             found.lost.append(pk)
         elif snapshot.ended:
             found.ours.append(snapshot)
-        elif status == snapshot_stream.CANCELED:
+        elif status == task_status.CANCELED:
             found.canceled.append(snapshot)
         else:
             found.failed.append(pk)
@@ -58,9 +59,9 @@ def list_canceled(connection: redis.Redis[Any], task_ids: Iterable[str]) -> list
     names = sorted(task_ids)
     pipeline = connection.pipeline(transaction=False)
     for task_id in names:
-        pipeline.hget(enqueue.job_key(task_id), "status")
+        pipeline.hget(redis_keys.job_key(task_id), "status")
     canceled = [task_id for task_id, status in zip(names, pipeline.execute(), strict=True) if status == b"canceled"]
-    found = enqueue.get_snapshots(canceled) if canceled else []
+    found = job_snapshots.get_snapshots(canceled) if canceled else []
     return [snapshot for snapshot in found if snapshot is not None and not snapshot.ended]
 
 
@@ -68,7 +69,7 @@ def cancel(task_id: str) -> TaskCheckpoint:
     """Cancel a task as RQ's user has asked, once, with an entry in the audit; returns its checkpoint as it is then."""
     with transaction.atomic():
         before = TaskCheckpoint.objects.filter(task_id=uuid.UUID(task_id)).first()
-        row = claims.request_cancel(task_id=uuid.UUID(task_id))
+        row = cancel_and_reopen.request_cancel(task_id=uuid.UUID(task_id))
         if before is None or not (before.outcome or before.cancel_requested):
             audit_log.record(action=AuditEntry.Action.CANCEL, source=audit_log.RQ, actor="rq", task_ids=[task_id])
     return row
@@ -76,7 +77,7 @@ def cancel(task_id: str) -> TaskCheckpoint:
 
 def enqueue_due(connection: redis.Redis[Any], *, queue_name: str, job_id: str) -> bool:
     """Enqueue a scheduled job of another function whose time has come; forget one that is gone. False: it is a task."""
-    keys = (f"rq:scheduled:{queue_name}", enqueue.queue_key(queue_name), enqueue.job_key(job_id))
+    keys = (f"rq:scheduled:{queue_name}", redis_keys.queue_key(queue_name), redis_keys.job_key(job_id))
     outcome = _due(connection, keys, (job_id,))
     if outcome == b"gone":
         logger.warning("job %s was scheduled for queue %s and does not exist any more: forgotten", job_id, queue_name)

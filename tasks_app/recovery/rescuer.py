@@ -18,15 +18,25 @@ from typing import Any, Final
 
 import redis
 
-from tasks_app.checkpoints import claims, shards
-from tasks_app.engine.runner import end_of, get_pause_seconds
+from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, checkpoint_rows, expired_claims, shards
+from tasks_app.checkpoints.as_snapshot import end_of
+from tasks_app.domain import task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint, TaskRecord
-from tasks_app.queues import enqueue, removed_queues, snapshot_stream, transitions
+from tasks_app.queues import (
+    full_redis,
+    job_snapshots,
+    queue_names,
+    redis_keys,
+    removed_queues,
+    snapshot_stream,
+    transitions,
+)
 from tasks_app.queues.parked_tasks import ParkedErrors, list_parked_ids
 from tasks_app.queues.redis_clock import clock
-from tasks_app.queues.snapshot_stream import Snapshot
 from tasks_app.queues.transitions import Move
 from tasks_app.queues.worker_liveness import Death, Liveness, read_causes
+from tasks_app.read_model import older_database
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.read_model.open_tasks import OPEN, list_open
 from tasks_app.read_model.task_rows import to_snapshot
@@ -35,6 +45,7 @@ from tasks_app.recovery.stale_connections import end_connection_of
 from tasks_app.recovery.stuck_shards import ENDS_THE_TASK, SPLIT_KEY, ShardWatch
 from tasks_app.recovery.unpublished_decisions import UntoldCancels, publish_pauses
 from tasks_app.resilience import batch_isolation, failpoints
+from tasks_app.resilience.retry_delay import get_pause_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +78,12 @@ class Rescue:
     def run(self) -> None:
         """Do one pass. Raises errors of the infrastructure; the next pass goes on from there."""
         publish_pauses()
-        if cursor := restored_database.read_note(self._redis):
+        if cursor := older_database.read_note(self._redis):
             self._compare_with_older_database(cursor)
         if not self._redis.exists(ALIVE_KEY):
             logger.warning("Redis is new or was flushed: all open tasks are compared")
             self._sweep_all()
-            enqueue.set_when_full(self._redis, ALIVE_KEY, clock.now().isoformat())
+            full_redis.set_when_full(self._redis, ALIVE_KEY, clock.now().isoformat())
             # Records that changed just before were left out.
             self._sweep_again_at = time.monotonic() + SETTLED_SECONDS
         elif self._sweep_again_at and time.monotonic() >= self._sweep_again_at:
@@ -94,13 +105,13 @@ class Rescue:
     def watch(self) -> None:
         """Take back what dead and silent workers hold: the part of a pass that can't wait for the next one."""
         # Where Redis takes no writes, no worker can give a sign of life: whoever runs this must hear of it.
-        enqueue.check_writes(self._redis, room=False)
+        full_redis.check_writes(self._redis, room=False)
         self.take_back_expired()
         self.put_back_started()
 
     def put_back(self, task_id: uuid.UUID) -> None:
         """Put one task where it belongs, where it is nowhere: an operator's second try. Raises what it is refused with."""
-        row = claims.get_checkpoints([task_id]).get(task_id)
+        row = checkpoint_rows.get_checkpoints([task_id]).get(task_id)
         snapshot = find_snapshot(self._redis, task_id)
         if snapshot is None or snapshot.ended:
             return
@@ -120,20 +131,18 @@ class Rescue:
         """Put scheduled tasks back into their queues whose next attempt is due. Returns how many."""
         moved = 0
         now = self._read_clock()
-        for name in enqueue.list_used(self._redis):
+        for name in queue_names.list_used(self._redis):
             due: Any = self._redis.zrangebyscore(f"rq:scheduled:{name}", 0, now, start=0, num=PAGE)
             task_ids = [_text(member) for member in due]
             batch = []
-            for task_id, snapshot in zip(task_ids, enqueue.get_snapshots(task_ids), strict=True):
+            for task_id, snapshot in zip(task_ids, job_snapshots.get_snapshots(task_ids), strict=True):
                 if snapshot is None and not self._isolation.is_resting(task_id):
                     snapshot = find_snapshot(self._redis, task_id)
                 if snapshot is None and not self._isolation.is_resting(task_id):
                     if not foreign_changes.enqueue_due(self._redis, queue_name=name, job_id=task_id):
                         self._isolation.let_rest(task_id)  # one of ours that cannot be decoded
                 elif snapshot is not None:
-                    again = replace(
-                        snapshot, status=snapshot_stream.QUEUED, next_attempt_at=None, cause="due", actor=""
-                    )
+                    again = replace(snapshot, status=task_status.QUEUED, next_attempt_at=None, cause="due", actor="")
                     batch.append(Move(again, "scheduled", "front"))
             moved += self._move_isolated(batch)
         return moved
@@ -158,21 +167,21 @@ class Rescue:
     def take_back_expired(self) -> None:
         """Take claims back whose lease is over, and enqueue their tasks, ahead of all others."""
         began = time.monotonic()
-        run_out = claims.list_run_out(limit=PAGE)
+        run_out = expired_claims.list_run_out(limit=PAGE)
         if time.monotonic() - began > SLOW_SECONDS:
             self.note_outage()
         if time.monotonic() < self._trust_leases_at:
             return
         if not run_out:
             return
-        holders = {task_id: row.worker for task_id, row in claims.get_checkpoints(run_out).items()}
+        holders = {task_id: row.worker for task_id, row in checkpoint_rows.get_checkpoints(run_out).items()}
         causes = read_causes(self._redis, holders.values())
         for task_id in run_out:
             cause = causes.get(holders.get(task_id, ""), "")
             self._isolation.run(str(task_id), partial(self._take_back_silent, task_id, cause))
 
     def _take_back_silent(self, task_id: uuid.UUID, cause: str) -> None:
-        row = claims.expire(task_id=task_id, cause=cause)
+        row = expired_claims.expire(task_id=task_id, cause=cause)
         if row is not None:
             end_connection_of(self._redis, worker=row.worker)
             failpoints.reach(failpoints.IN_RESCUE)
@@ -183,14 +192,14 @@ class Rescue:
     def put_back_started(self) -> None:
         """Put tasks back that a dead worker had taken but not claimed, or let go of in the database only."""
         members = []
-        for name in enqueue.list_used(self._redis):
+        for name in queue_names.list_used(self._redis):
             started: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
             members += [(name, *_text(member).partition(":")[::2]) for member in started]
         dead = self._liveness.find_dead({worker for _, _, worker in members})
         orphans = [(name, task_id, worker) for name, task_id, worker in members if worker in dead]
         if not orphans:
             return
-        known = claims.get_checkpoints(_uuids(task_id for _, task_id, _ in orphans))
+        known = checkpoint_rows.get_checkpoints(_uuids(task_id for _, task_id, _ in orphans))
         for name, task_id, worker in orphans:
             self._isolation.run(task_id, partial(self._put_back_orphan, name, task_id, worker, known, dead))
 
@@ -222,7 +231,7 @@ class Rescue:
 
     def _take_back(self, row: TaskCheckpoint, *, death: Death) -> None:
         """Take a claim back before its lease is over."""
-        taken_back = claims.expire(
+        taken_back = expired_claims.expire(
             task_id=row.task_id,
             dead_worker=row.worker,
             is_attempt=death is not Death.STOPPED,
@@ -233,19 +242,17 @@ class Rescue:
             self._place(taken_back, source="wip", worker=row.worker)
 
     def _put_back_foreign(self, name: str, job_id: str, worker: str) -> None:
-        if self._redis.zrem(f"rq:wip:{name}", f"{job_id}:{worker}") and self._redis.exists(enqueue.job_key(job_id)):
-            self._redis.lpush(enqueue.queue_key(name), job_id)
+        if self._redis.zrem(f"rq:wip:{name}", f"{job_id}:{worker}") and self._redis.exists(redis_keys.job_key(job_id)):
+            self._redis.lpush(redis_keys.queue_key(name), job_id)
 
     # --- reopened, but never enqueued
 
     def put_back_reopened(self) -> None:
         """Enqueue tasks that a retry has reopened in the database, where it died before it told Redis."""
-        rows = claims.list_left_open(older_than_seconds=SETTLED_SECONDS, limit=PAGE)
+        rows = expired_claims.list_left_open(older_than_seconds=SETTLED_SECONDS, limit=PAGE)
         ended = {
             record.id: record
-            for record in TaskRecord.objects.filter(
-                pk__in=[row.task_id for row in rows], status__in=snapshot_stream.ENDED
-            )
+            for record in TaskRecord.objects.filter(pk__in=[row.task_id for row in rows], status__in=task_status.ENDED)
         }
         for row in rows:
             record = ended.get(row.task_id)
@@ -278,12 +285,12 @@ class Rescue:
         page = [(pk, priority) for pk, priority in page if str(pk) not in self._placed]
         pipeline = self._redis.pipeline(transaction=False)
         for pk, priority in page:
-            pipeline.hget(enqueue.job_key(str(pk)), "status")
+            pipeline.hget(redis_keys.job_key(str(pk)), "status")
             pipeline.zscore(f"rq:scheduled:{priority}", str(pk))
         answers = pipeline.execute()
         ended, lost = [], []
         for (pk, _), status, scheduled in zip(page, answers[::2], answers[1::2], strict=True):
-            if status and status.decode(errors="replace") in snapshot_stream.ENDED:
+            if status and status.decode(errors="replace") in task_status.ENDED:
                 ended.append((pk, status.decode(errors="replace")))
             elif scheduled is None:
                 lost.append(pk)
@@ -317,7 +324,7 @@ class Rescue:
             self._compare_ends([snapshot for snapshot in page if not snapshot.parent])
         for snapshot in restored_database.list_without_record(sorted(self._list_placed())):
             snapshot_stream.append(self._redis, snapshot)
-        restored_database.forget_note(self._redis)
+        older_database.forget_note(self._redis)
 
     def _cancel_as_rq(self, snapshot: Snapshot) -> None:
         """Cancel a task that RQ's own Job.cancel has canceled: at once, or at its worker's next chunk."""
@@ -330,7 +337,7 @@ class Rescue:
         suspects = list(TaskRecord.objects.filter(pk__in=lost, status__in=OPEN)) if lost else []
         if not suspects:
             return
-        known = claims.get_checkpoints([record.id for record in suspects])
+        known = checkpoint_rows.get_checkpoints([record.id for record in suspects])
         unclaimed = []
         for record in suspects:
             row = known.get(record.id)
@@ -349,9 +356,9 @@ class Rescue:
     def _list_placed(self) -> set[str]:
         """Return the tasks that wait in a queue, are parked or stand as started."""
         pipeline = self._redis.pipeline(transaction=False)
-        names = enqueue.list_used(self._redis)
+        names = queue_names.list_used(self._redis)
         for name in names:
-            pipeline.lrange(enqueue.queue_key(name), 0, -1)
+            pipeline.lrange(redis_keys.queue_key(name), 0, -1)
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
         pipeline.smembers(SPLIT_KEY)  # looked after by ShardWatch
         answers = [{_text(entry).partition(":")[0] for entry in answer} for answer in pipeline.execute()]
@@ -376,7 +383,7 @@ class Rescue:
         if snapshot is None:
             return  # neither Redis nor the read side knows it: the row of a task that was pruned
         if snapshot.epoch > row.epoch:
-            row = claims.lift_epoch(task_id=row.task_id, above=snapshot.epoch)
+            row = cancel_and_reopen.lift_epoch(task_id=row.task_id, above=snapshot.epoch)
             if row.lease_until is not None:
                 return  # a worker has claimed it meanwhile
         if row.outcome:
@@ -386,10 +393,10 @@ class Rescue:
             source = "anywhere" if source == "wip" else source
             self._move(Move(end_of(snapshot, row), source, "ended"), kind="ended")
             return
-        waiting = claims.as_row_says(_waiting(snapshot, cause=cause), row, error=row.error or None)
+        waiting = as_snapshot.as_row_says(_waiting(snapshot, cause=cause), row, error=row.error or None)
         if row.failures > 1 and row.done == row.claimed_done:
             run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(row.failures))
-            waiting = replace(waiting, status=snapshot_stream.SCHEDULED, next_attempt_at=run_at)
+            waiting = replace(waiting, status=task_status.SCHEDULED, next_attempt_at=run_at)
             move = Move(waiting, source, "scheduled", worker=worker, run_at=run_at, failures=row.failures, solo=True)
         else:
             move = Move(waiting, source, "urgent", worker=worker, failures=row.failures, solo=row.failures > 0)
@@ -429,7 +436,7 @@ class Rescue:
         """Drop what has run out from RQ's registries of ended jobs, and workers that are gone."""
         now = self._read_clock()
         pipeline = self._redis.pipeline(transaction=False)
-        for name in enqueue.QUEUES:
+        for name in queue_names.QUEUES:
             for kind in ("finished", "failed", "canceled"):
                 pipeline.zremrangebyscore(f"rq:{kind}:{name}", 0, now)
         pipeline.smembers("rq:workers")
@@ -437,7 +444,7 @@ class Rescue:
         for key in keys:
             if not self._redis.exists(key):
                 pipeline.srem("rq:workers", key)
-                for name in enqueue.QUEUES:
+                for name in queue_names.QUEUES:
                     pipeline.srem(f"rq:workers:{name}", key)
         pipeline.execute()
 
@@ -448,7 +455,7 @@ class Rescue:
 
 
 def _waiting(snapshot: Snapshot, *, cause: str) -> Snapshot:
-    return replace(snapshot, status=snapshot_stream.QUEUED, ended_at=None, next_attempt_at=None, cause=cause, actor="")
+    return replace(snapshot, status=task_status.QUEUED, ended_at=None, next_attempt_at=None, cause=cause, actor="")
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -14,35 +14,16 @@ from typing import Any, Final
 import redis
 from django.conf import settings
 
-from tasks_app.checkpoints import claims
+from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, checkpoint_rows
+from tasks_app.domain import stream_ids, task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import job_snapshots, queue_names
 from tasks_app.queues.transitions import Move
 
-KEY: Final = "longtasks:database-restored"  # the cursor that the older database had, until rescue has compared
 MARGIN_SECONDS: Final = 60.0  # the mirror's lag when the backup was taken, and tasks that ended just then
 PAGE: Final = 500
-_CANCELED: Final = frozenset({snapshot_stream.CANCELED, snapshot_stream.STOPPED})
-
-
-def note_if_older(connection: redis.Redis[Any], *, cursor: str) -> None:
-    """Note that the database is older than Redis, if it is: its cursor is behind what a mirror has trimmed.
-
-    Before the cursor moves on: afterwards nothing tells.
-    """
-    if snapshot_stream.is_older(cursor, snapshot_stream.get_mirrored_id(connection)):
-        connection.set(KEY, cursor, nx=True)
-
-
-def read_note(connection: redis.Redis[Any]) -> str:
-    """Return the cursor of the older database, or "" where nothing is to be compared."""
-    value: Any = connection.get(KEY)
-    return value.decode(errors="replace") if value else ""
-
-
-def forget_note(connection: redis.Redis[Any]) -> None:
-    connection.delete(KEY)
+_CANCELED: Final = frozenset({task_status.CANCELED, task_status.STOPPED})
 
 
 def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[list[Snapshot]]:
@@ -51,15 +32,15 @@ def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[l
     RQ's registries hold when a job leaves: its end and its time to live. Tasks that ended before are left out: the
     database has them, or they were pruned.
     """
-    since = snapshot_stream.get_time_of(cursor).timestamp() - MARGIN_SECONDS
+    since = stream_ids.get_time_of(cursor).timestamp() - MARGIN_SECONDS
     longtasks = settings.LONGTASKS
     ttl_seconds = min(longtasks.result_ttl_seconds, longtasks.failure_ttl_seconds)
-    for name in enqueue.list_used(connection):
+    for name in queue_names.list_used(connection):
         for kind in ("finished", "failed", "canceled"):
             members: Any = connection.zrangebyscore(f"rq:{kind}:{name}", since + ttl_seconds, "+inf")
             for start in range(0, len(members), PAGE):
                 task_ids = [member.decode(errors="replace") for member in members[start : start + PAGE]]
-                found = enqueue.get_snapshots(task_ids)
+                found = job_snapshots.get_snapshots(task_ids)
                 yield [snapshot for snapshot in found if snapshot is not None and snapshot.ended]
 
 
@@ -68,7 +49,7 @@ def list_without_record(task_ids: Sequence[str]) -> Iterator[Snapshot]:
     for start in range(0, len(task_ids), PAGE):
         page = {str(key) for text in task_ids[start : start + PAGE] if (key := _uuid(text)) is not None}
         known = {str(pk) for pk in TaskRecord.objects.filter(pk__in=page).values_list("pk", flat=True)}
-        for snapshot in enqueue.get_snapshots(sorted(page - known)):
+        for snapshot in job_snapshots.get_snapshots(sorted(page - known)):
             if snapshot is not None and not snapshot.parent:
                 yield snapshot
 
@@ -78,7 +59,7 @@ def split_by_checkpoint(snapshots: Sequence[Snapshot]) -> tuple[list[Snapshot], 
 
     Neither has a task that a worker claims: its lease is watched.
     """
-    rows = claims.get_checkpoints([uuid.UUID(snapshot.id) for snapshot in snapshots])
+    rows = checkpoint_rows.get_checkpoints([uuid.UUID(snapshot.id) for snapshot in snapshots])
     confirmed, undone = [], []
     for snapshot in snapshots:
         row = rows.get(uuid.UUID(snapshot.id))
@@ -95,16 +76,16 @@ def undo_end(snapshot: Snapshot) -> Move | TaskCheckpoint:
     What a person has canceled or stopped stays so, unless the database knows of a retry after it: then Redis is older.
     """
     task_id = uuid.UUID(snapshot.id)
-    known = claims.get_checkpoints([task_id]).get(task_id)
+    known = checkpoint_rows.get_checkpoints([task_id]).get(task_id)
     is_newer = known is None or known.epoch <= snapshot.epoch
-    row = claims.lift_epoch(task_id=task_id, above=snapshot.epoch)
+    row = cancel_and_reopen.lift_epoch(task_id=task_id, above=snapshot.epoch)
     if row.outcome:
         return row
     if is_newer and snapshot.status in _CANCELED:
-        return claims.request_cancel(task_id=task_id)
+        return cancel_and_reopen.request_cancel(task_id=task_id)
     again = replace(
         snapshot,
-        status=snapshot_stream.QUEUED,
+        status=task_status.QUEUED,
         counts=dict.fromkeys(snapshot.counts, 0),
         error=None,
         ended_at=None,
@@ -113,7 +94,7 @@ def undo_end(snapshot: Snapshot) -> Move | TaskCheckpoint:
         actor="",
     )
     # Alone: a shared chunk is for tasks that have no checkpoint yet.
-    return Move(claims.as_row_says(again, row), "ended", "back", failures=row.failures, solo=True)
+    return Move(as_snapshot.as_row_says(again, row), "ended", "back", failures=row.failures, solo=True)
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -16,7 +16,7 @@ from django.db.models import F
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.models import AuditEntry, SetAsideItem
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.read_model.task_totals import Tally
 from tasks_app.recovery.rescuer import Rescue
@@ -50,7 +50,7 @@ def try_again(*, item_id: int, actor: str, source: str) -> Tried:
 
     Raises UnknownItem, StoreUnavailable, QueueUnavailable.
     """
-    with mapped_errors(), enqueue.mapped_errors():
+    with mapped_errors(), redis_connection.mapped_errors():
         item = _find(item_id)
         audit_log.record(action=AuditEntry.Action.TRY_AGAIN, source=source, actor=actor, detail=str(item))
         try:
@@ -92,7 +92,7 @@ def _apply(item: SetAsideItem) -> bool:
     payload = bytes(item.payload)
     if item.size > len(payload):
         raise ValueError(f"only {len(payload)} of its {item.size} bytes were kept")
-    connection = enqueue.get_connection()
+    connection = redis_connection.get_connection()
     if item.kind == set_aside_items.SNAPSHOT:
         return Mirror(connection=connection).apply_again((item.key, payload))
     if item.kind == set_aside_items.WEBHOOK:

@@ -13,12 +13,13 @@ from typing import Any, Final
 import redis
 
 from tasks_app.checkpoints import shards
+from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import job_snapshots, queue_names, redis_keys
 from tasks_app.queues.parked_tasks import list_places
 
 SPLIT_KEY: Final = "longtasks:split"
-ENDS_THE_TASK: Final = (snapshot_stream.FAILED, snapshot_stream.STOPPED)
+ENDS_THE_TASK: Final = (task_status.FAILED, task_status.STOPPED)
 Mark = tuple[uuid.UUID, int, int, str]
 
 
@@ -61,13 +62,13 @@ class ShardWatch:
     def _are_placed(self, task_ids: Sequence[str]) -> list[bool]:
         """Tell of each whether it waits, is parked, is scheduled or stands as started; at one moment, for they move."""
         places = list_places(self._redis)
-        names = enqueue.list_used(self._redis)
+        names = queue_names.list_used(self._redis)
         pipeline = self._redis.pipeline(transaction=True)
         for name in names:
             pipeline.zrange(f"rq:wip:{name}", 0, -1)
             for task_id in task_ids:
                 pipeline.zscore(f"rq:scheduled:{name}", task_id)
-                pipeline.lpos(enqueue.queue_key(name), task_id)
+                pipeline.lpos(redis_keys.queue_key(name), task_id)
         for place in places:
             pipeline.lrange(place.key, 0, -1)
         answers = pipeline.execute()
@@ -84,7 +85,7 @@ class ShardWatch:
 
     def _end_by_shard(self, row: TaskCheckpoint, parts: Sequence[TaskCheckpoint]) -> None:
         """End a task as its shard ended; not one that a retry has opened since the shard ended: it is split anew."""
-        snapshot = enqueue.get_snapshot(str(row.task_id))
+        snapshot = job_snapshots.get_snapshot(str(row.task_id))
         part = next((part for part in parts if part.outcome in ENDS_THE_TASK), None)
         if part is not None and snapshot is not None and snapshot.epoch == row.epoch:
             if shards.end_parent(task_id=row.task_id, epoch=row.epoch, outcome=part.outcome, error=part.error):

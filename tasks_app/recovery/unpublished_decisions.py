@@ -13,8 +13,9 @@ from typing import Final
 from django.db.models import DateTimeField, ExpressionWrapper, Value
 from django.db.models.functions import Now
 
+from tasks_app.domain import task_status
 from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import pauses, queue_names
 
 SETTLED_SECONDS: Final = 5.0  # whoever has decided may be about to tell, and the mirror about to write it
 DAY_SECONDS: Final = 24 * 3600.0
@@ -36,7 +37,7 @@ class UntoldCancels:
         for start in range(0, len(canceled), PAGE):
             page = canceled[start : start + PAGE]
             open_ids = list(
-                TaskRecord.objects.filter(pk__in=page).exclude(status__in=snapshot_stream.ENDED).values_list("pk")
+                TaskRecord.objects.filter(pk__in=page).exclude(status__in=task_status.ENDED).values_list("pk")
             )
             found += TaskCheckpoint.objects.filter(pk__in=[pk for (pk,) in open_ids])
         self._looked_at = now
@@ -45,17 +46,17 @@ class UntoldCancels:
 
 def publish_pauses() -> None:
     """Bring Redis in line with the database's word on which queues are paused."""
-    told = set(enqueue.list_paused())  # before the database is asked, where a command writes first
+    told = set(pauses.list_paused())  # before the database is asked, where a command writes first
     paused = set(
-        QueueState.objects.filter(name__in=enqueue.QUEUES).exclude(paused_at=None).values_list("name", flat=True)
+        QueueState.objects.filter(name__in=queue_names.QUEUES).exclude(paused_at=None).values_list("name", flat=True)
     )
     for name in told ^ paused:
-        enqueue.write_pause(name, paused=name in paused)
+        pauses.write_pause(name, paused=name in paused)
 
 
 def _list_canceled(*, newer_than_seconds: float) -> list[uuid.UUID]:
     rows = TaskCheckpoint.objects.filter(
-        outcome=snapshot_stream.CANCELED, parent_id=None, updated_at__lt=_ago(SETTLED_SECONDS)
+        outcome=task_status.CANCELED, parent_id=None, updated_at__lt=_ago(SETTLED_SECONDS)
     )
     return list(rows.filter(updated_at__gt=_ago(newer_than_seconds)).values_list("task_id", flat=True))
 

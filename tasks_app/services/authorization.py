@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tasks_app.domain.callers import Caller, get_starting_scope
 from tasks_app.domain.error_text import describe_value, error_line, escape
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
     AuthorizationFailed,
     NamedTaskUnknown,
@@ -22,8 +23,7 @@ from tasks_app.errors import (
     UnknownTask,
     UnknownTaskType,
 )
-from tasks_app.queues import enqueue
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import job_snapshots, redis_connection
 from tasks_app.read_model.task_rows import read_owners
 from tasks_app.resilience.transient_errors import mapped_errors
 from tasks_app.task_types import TaskType, get_task_type
@@ -72,7 +72,7 @@ def _ask(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix:
     if type(task_type).authorize is TaskType.authorize:
         return
     try:
-        with mapped_errors(), enqueue.mapped_errors():
+        with mapped_errors(), redis_connection.mapped_errors():
             answer: object = task_type.authorize(params, caller)  # type: ignore[func-returns-value]
     except NotAllowed as error:
         field = f"{prefix}params.{error.field}" if error.field else f"{prefix}params"
@@ -99,7 +99,7 @@ def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
     wanted = list({key for value in values if (key := _parse(value)) is not None})
     ids = [str(key) for key in wanted]
     # The event loop of web, which starts single tasks, sends single commands of all its requests together.
-    snapshots = enqueue.get_snapshots(ids) if len(ids) > 1 else [enqueue.get_snapshot(each) for each in ids]
+    snapshots = job_snapshots.get_snapshots(ids) if len(ids) > 1 else [job_snapshots.get_snapshot(each) for each in ids]
     own = {
         key
         for key, snapshot in zip(wanted, snapshots, strict=True)

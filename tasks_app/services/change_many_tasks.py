@@ -15,10 +15,10 @@ from django.db import transaction
 
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import sets
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import AuthorizationFailed, NamedTaskUnknown, NotAllowed
 from tasks_app.models import AuditEntry, TaskRecord
-from tasks_app.queues import enqueue, transitions
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import job_snapshots, redis_connection, transitions
 from tasks_app.queues.transitions import Move
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.resilience.transient_errors import mapped_errors
@@ -108,7 +108,7 @@ def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
     wanted = list(dict.fromkeys(str(uuid.UUID(task_id)) for task_id in task_ids))
     if len(wanted) > SET_TASKS:
         raise ValueError(f"{len(wanted)} tasks at once: {SET_TASKS} at most")
-    found = dict(zip(wanted, enqueue.get_snapshots(wanted), strict=True))
+    found = dict(zip(wanted, job_snapshots.get_snapshots(wanted), strict=True))
     forgotten = [task_id for task_id, snapshot in found.items() if snapshot is None]
     records = {str(record.id): record for record in TaskRecord.objects.filter(pk__in=forgotten)}
     for task_id in forgotten:
@@ -137,5 +137,5 @@ def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str) -> N
 
 
 def _move(todo: Sequence[Move]) -> list[bool]:
-    with enqueue.mapped_errors():
-        return transitions.move_many(enqueue.get_connection(), todo)
+    with redis_connection.mapped_errors():
+        return transitions.move_many(redis_connection.get_connection(), todo)

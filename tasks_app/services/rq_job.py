@@ -15,6 +15,7 @@ from redis.client import Pipeline
 from rq.exceptions import InvalidJobOperation
 from rq.job import Job, JobStatus
 
+from tasks_app.domain import task_snapshot, task_status
 from tasks_app.queues import snapshot_stream
 
 # Sent with task_id; commands connects its own functions.
@@ -25,27 +26,27 @@ retry_asked = Signal()
 class TaskJob(Job):
     """An RQ job; where it is a task's, it carries the task's snapshot (field `s` of its hash)."""
 
-    snapshot: snapshot_stream.Snapshot | None = None
+    snapshot: task_snapshot.Snapshot | None = None
 
     def restore(self, raw_data: Any) -> None:
         super().restore(raw_data)
         data = raw_data.get(b"s") or raw_data.get("s")
-        self.snapshot = snapshot_stream.decode(data) if data else None
+        self.snapshot = task_snapshot.decode(data) if data else None
 
     def set_status(self, status: JobStatus, pipeline: Pipeline | None = None) -> None:
         super().set_status(status, pipeline)
-        if self.snapshot is None or status not in snapshot_stream.STATUSES:
+        if self.snapshot is None or status not in task_status.STATUSES:
             return
-        ended_at = datetime.now(UTC) if status in snapshot_stream.ENDED else None
+        ended_at = datetime.now(UTC) if status in task_status.ENDED else None
         self.snapshot = replace(self.snapshot, status=status.value, ended_at=ended_at, cause="rq", actor="rq")
         connection = pipeline if pipeline is not None else self.connection
-        connection.hset(self.key, "s", snapshot_stream.encode(self.snapshot))
+        connection.hset(self.key, "s", task_snapshot.encode(self.snapshot))
         snapshot_stream.append(connection, self.snapshot)
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
         values = super().to_dict(include_meta=include_meta, include_result=include_result)
         if self.snapshot is not None:
-            values["s"] = snapshot_stream.encode(self.snapshot)
+            values["s"] = task_snapshot.encode(self.snapshot)
             values["w"] = self.snapshot.weight
         return values
 

@@ -11,8 +11,8 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from tasks_app.domain import task_status
 from tasks_app.models import Status
-from tasks_app.queues import snapshot_stream
 
 register = template.Library()
 
@@ -82,7 +82,7 @@ def run_seconds(task: Any) -> float | None:
 @register.filter
 def percent(task: Any) -> int | None:
     """How much of a task is done; None where its total is unknown."""
-    if task.status == snapshot_stream.FINISHED:
+    if task.status == task_status.FINISHED:
         return 100
     if not task.total:
         return None
@@ -91,7 +91,7 @@ def percent(task: Any) -> int | None:
 
 @register.filter
 def is_ended(task: Any) -> bool:
-    return task.status in snapshot_stream.ENDED
+    return task.status in task_status.ENDED
 
 
 @register.filter

@@ -17,9 +17,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from tasks_app.domain import task_snapshot
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import MirrorCursor, TaskEvent, WebhookDelivery
-from tasks_app.queues import snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
 from tasks_app.resilience import set_aside_items
 
 CAUSE = "webhook"
@@ -33,7 +33,7 @@ def note_ends(snapshots: Sequence[Snapshot]) -> None:
             WebhookDelivery(
                 task_id=uuid.UUID(snapshot.id),
                 url=snapshot.callback_url,
-                snapshot=snapshot_stream.encode(snapshot).decode(),
+                snapshot=task_snapshot.encode(snapshot).decode(),
                 due_at=now,
             )
             for snapshot in snapshots
@@ -60,7 +60,7 @@ def take_due(*, limit: int) -> list[WebhookDelivery]:
 
 def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> None:
     """Write what came of a try into the task's history; delete the delivery, or say when to try again."""
-    snapshot = snapshot_stream.decode(delivery.snapshot)
+    snapshot = task_snapshot.decode(delivery.snapshot)
     ends = error is None or is_final or delivery.attempts >= settings.LONGTASKS.webhook_attempts
     with transaction.atomic():
         # The ids of a history grow in the order of commits, by which streams read on: one writer at a time.
@@ -92,7 +92,7 @@ def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
 def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
     """Let a delivery that was set aside be sent again. Raises ValueError on one that still cannot be."""
     values = orjson.loads(payload)
-    snapshot_stream.decode(values["snapshot"])
+    task_snapshot.decode(values["snapshot"])
     WebhookDelivery.objects.create(
         task_id=task_id, url=values["url"], snapshot=values["snapshot"], due_at=datetime.now(UTC)
     )
@@ -107,4 +107,4 @@ def get_pause_seconds(attempts: int) -> float:
 
 def delivery_id_of(delivery: WebhookDelivery) -> str:
     """Return what a receiver knows this delivery by: the same at every try, another after a retry of the task."""
-    return f"{delivery.task_id}.{snapshot_stream.decode(delivery.snapshot).epoch}"
+    return f"{delivery.task_id}.{task_snapshot.decode(delivery.snapshot).epoch}"

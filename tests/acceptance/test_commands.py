@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import PROJECT_DIR, free_port
+from longtasks.local_stack.procfile import PROJECT_DIR, free_port
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.acceptance.conftest import Guarded
 from tests.support.stack import ProcfileStack
 

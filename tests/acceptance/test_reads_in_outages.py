@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks_app.queues import snapshot_stream
+from tasks_app.domain import task_snapshot
 from tests.acceptance.conftest import Guarded, make_guarded
 from tests.support.servers import IS_EMBEDDED, Server, create_servers
 from tests.support.stack import Answer
@@ -89,10 +89,8 @@ def plant_shard(guarded: Guarded, task_id: str) -> str:
     """Let Redis know a part of the task, as it does of a big one."""
     shard = str(uuid.uuid4())
     with guarded.stack.redis() as client:
-        whole = snapshot_stream.decode(client.hget(f"rq:job:{task_id}", "s"))
-        client.hset(
-            f"rq:job:{shard}", "s", snapshot_stream.encode(dataclasses.replace(whole, id=shard, parent=task_id))
-        )
+        whole = task_snapshot.decode(client.hget(f"rq:job:{task_id}", "s"))
+        client.hset(f"rq:job:{shard}", "s", task_snapshot.encode(dataclasses.replace(whole, id=shard, parent=task_id)))
     return shard
 
 

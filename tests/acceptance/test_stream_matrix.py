@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from tasks_app.auth.api_tokens import PREFIX, digest_of
+from tasks_app.auth.token_cache import PREFIX, digest_of
 from tests.acceptance.conftest import Guarded
 from tests.security.callers import NOT_VALID, OTHERS, SCOPES, Caller
 from tests.security.doors import STREAM, Door, list_doors

@@ -7,10 +7,10 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from tasks_app.queues import enqueue, transitions
+from tasks_app.queues import queue_names, redis_connection, transitions
 from tasks_app.read_model.mirror import Mirror
-from tasks_app.services import change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.services import start_tasks
+from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import list_names
 
 MakeClient = Callable[..., Client]
@@ -19,7 +19,7 @@ VIEW, OPERATE, ADMINISTER = "view_taskrecord", "operate_tasks", "administer_task
 
 def run_mirror() -> None:
     """Let the mirror read all that the stream holds."""
-    reader = Mirror(connection=enqueue.get_connection())
+    reader = Mirror(connection=redis_connection.get_connection())
     while reader.step():
         pass
 
@@ -27,7 +27,7 @@ def run_mirror() -> None:
 def start(**values: Any) -> str:
     """Start a task and let the mirror see it; returns its id."""
     params = values.pop("params", {"numRecords": 3})
-    task_id = change_tasks.start_task(task=NewTask("upload", params, **values)).snapshot.id
+    task_id = start_tasks.start_task(task=NewTask("upload", params, **values)).snapshot.id
     run_mirror()
     return task_id
 
@@ -35,10 +35,10 @@ def start(**values: Any) -> str:
 def take(*, worker: str = "w1", types: list[str] | None = None) -> list[str]:
     """A worker takes what waits, without running it; it knows these task types, or all."""
     taken, _ = transitions.take_tasks(
-        enqueue.get_connection(),
+        redis_connection.get_connection(),
         worker=worker,
         types=list_names() if types is None else types,
-        queues=enqueue.QUEUES,
+        queues=queue_names.QUEUES,
         max_tasks=100,
         max_records=1000,
     )

@@ -12,7 +12,7 @@ from rq.exceptions import DeserializationError
 from rq.worker import Worker
 
 from tasks_app.models import AuditEntry
-from tasks_app.queues import enqueue
+from tasks_app.queues import job_snapshots, queue_names, redis_connection
 from tasks_app.services import change_tasks
 from tasks_app.task_types import get_task_type
 from tests.admin.conftest import ADMINISTER, OPERATE, VIEW, MakeClient, run_mirror, start, take
@@ -108,7 +108,7 @@ def test_requeue_there_is_the_dashboard_s_retry(admin: Client) -> None:
     change_tasks.cancel_task(task_id=task_id, actor="x")
     admin.post(f"{BASE}queues/1/{task_id}/requeue/", {"requeue": "1"})
     run_mirror()
-    snapshot = enqueue.get_snapshot(task_id)
+    snapshot = job_snapshots.get_snapshot(task_id)
     assert snapshot is not None
     assert (snapshot.status, snapshot.cause) == ("queued", "retry")
     answer = admin.post(f"{BASE}queues/1/{task_id}/requeue/", {"requeue": "1"}, follow=True)
@@ -119,10 +119,10 @@ def test_requeue_all_goes_on_after_one_that_cannot_be_requeued(admin: Client) ->
     waiting, canceled = start(), start()
     change_tasks.cancel_task(task_id=canceled, actor="x")
     run_mirror()
-    enqueue.get_connection().zadd("rq:failed:low", {waiting: time.time() + 60, canceled: time.time() + 61})
+    redis_connection.get_connection().zadd("rq:failed:low", {waiting: time.time() + 60, canceled: time.time() + 61})
     answer = admin.post(f"{BASE}queues/1/requeue-all/", {"requeue": "1"}, follow=True)
     assert "requeued 1 jobs" in answer.content.decode()
-    snapshot = enqueue.get_snapshot(canceled)
+    snapshot = job_snapshots.get_snapshot(canceled)
     assert snapshot is not None
     assert (snapshot.status, snapshot.cause) == ("queued", "retry")
 
@@ -177,12 +177,12 @@ def test_our_own_pages_say_so_and_stay(admin: Client, path: str) -> None:
 def test_the_page_of_a_task_whose_queue_was_removed_has_no_link_to_rqs_page(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enqueue, "QUEUES", ("high", "imports", "low"))
+    monkeypatch.setattr(queue_names, "QUEUES", ("high", "imports", "low"))
     monkeypatch.setattr(get_task_type("upload").__class__, "queue", "imports")
     task_id = start()
     client = make_client(VIEW)
     address = f"/admin/tasks_app/taskrecord/{task_id}/"
-    monkeypatch.setattr(enqueue, "QUEUES", ("high", "low"))
+    monkeypatch.setattr(queue_names, "QUEUES", ("high", "low"))
     answer = client.get(address)
     assert answer.status_code == 200
     assert "imports" in answer.content.decode()

@@ -12,8 +12,8 @@ from django.urls import reverse
 
 from catalog.models import MODELS
 from tasks_app.models import AuditEntry, QueueState, TaskRecord
-from tasks_app.queues import enqueue
-from tasks_app.services import change_tasks
+from tasks_app.queues import job_snapshots, pauses, queue_names, redis_connection, redis_keys
+from tasks_app.services import change_tasks, start_tasks
 from tests.admin.conftest import ADMINISTER, OPERATE, VIEW, MakeClient, run_mirror, start
 from tests.catalog.conftest import upload
 
@@ -123,7 +123,7 @@ def test_the_page_shows_the_task_and_its_history(make_client: MakeClient) -> Non
 
 
 def test_a_task_that_the_mirror_has_not_seen_has_a_page(make_client: MakeClient) -> None:
-    task_id = change_tasks.start_task(task=change_tasks.NewTask("upload", {"numRecords": 1})).snapshot.id
+    task_id = start_tasks.start_task(task=start_tasks.NewTask("upload", {"numRecords": 1})).snapshot.id
     assert task_id in get(make_client(VIEW), page(task_id))
 
 
@@ -138,7 +138,9 @@ def test_the_page_leads_to_the_rows(make_client: MakeClient) -> None:
     task_id = start()
     upload(records=3, task_id=uuid.UUID(task_id))
     TaskRecord.objects.filter(pk=task_id).update(counts={"users": 3, "products": 3, "order_items": 3})
-    enqueue.get_connection().delete(enqueue.job_key(task_id))  # Redis has forgotten it: the record is what there is
+    redis_connection.get_connection().delete(
+        redis_keys.job_key(task_id)
+    )  # Redis has forgotten it: the record is what there is
     client = make_client(VIEW, "view_user", "view_product", "view_orderitem")
     shown = get(client, page(task_id))
     for model in MODELS:
@@ -168,7 +170,7 @@ def test_cancel_then_retry_from_the_page(make_client: MakeClient) -> None:
 def test_start_again_has_the_same_parameters(make_client: MakeClient) -> None:
     client, task_id = make_client(OPERATE), start(description="nightly", params={"numRecords": 77}, priority="high")
     address = client.post(page(task_id, "again")).headers["Location"]
-    again = enqueue.get_snapshot(address.split("/")[-2])
+    again = job_snapshots.get_snapshot(address.split("/")[-2])
     assert again is not None
     assert (again.params, again.description, again.priority, again.owner) == (
         {"numRecords": 77},
@@ -333,7 +335,7 @@ def test_a_task_is_started_and_audited(make_client: MakeClient) -> None:
     client = make_client(OPERATE)
     data = {"type": "upload", "description": "by hand", "priority": "high", "params-numRecords": "5"}
     address = client.post(f"{LIST}start/", data).headers["Location"]
-    task = enqueue.get_snapshot(address.split("/")[-2])
+    task = job_snapshots.get_snapshot(address.split("/")[-2])
     assert task is not None
     assert (task.params, task.priority, task.owner, task.actor) == ({"numRecords": 5}, "high", "olga", "olga")
     assert AuditEntry.objects.get().action == "start"
@@ -354,7 +356,7 @@ def test_a_wrong_value_is_told_at_its_field(make_client: MakeClient, data: dict[
     assert answer.status_code == 200
     assert any(field in name for name in answer.context["form"].errors), answer.context["form"].errors
     assert "errorlist" in answer.content.decode()
-    assert enqueue.get_connection().llen(enqueue.queue_key("low")) == 0
+    assert redis_connection.get_connection().llen(redis_keys.queue_key("low")) == 0
 
 
 def test_a_similar_task_begins_with_the_old_one_s_values(make_client: MakeClient) -> None:
@@ -464,5 +466,5 @@ def test_rows_are_read_only(make_client: MakeClient) -> None:
 def test_the_overview_says_that_rq_suspends_all_queues(make_client: MakeClient) -> None:
     client = make_client(VIEW)
     assert "rqresume" not in client.get("/admin/").content.decode()
-    enqueue.write_suspension(suspended=True)
-    assert client.get("/admin/").content.decode().count("manage.py rqresume") == len(enqueue.QUEUES)
+    pauses.write_suspension(suspended=True)
+    assert client.get("/admin/").content.decode().count("manage.py rqresume") == len(queue_names.QUEUES)

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from tasks_app.models import AuditEntry, SetAsideItem, TaskRecord
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.resilience import set_aside_items
 from tests.admin.conftest import ADMINISTER, OPERATE, VIEW, MakeClient, run_mirror, start
 
@@ -44,7 +44,7 @@ def test_one_that_is_refused_again_stays_with_the_reason(make_client: MakeClient
 
 def test_one_that_is_applied_is_gone(make_client: MakeClient, item: SetAsideItem) -> None:
     task_id = start()
-    data = enqueue.get_connection().hget(enqueue.job_key(task_id), "s")
+    data = redis_connection.get_connection().hget(redis_keys.job_key(task_id), "s")
     TaskRecord.objects.all().delete()
     SetAsideItem.objects.update(payload=data, size=len(data), key="1795620303207-0")
     page = make_client(ADMINISTER).post(PAGE, {"action": "try_again", "_selected_action": [item.pk]}, follow=True)

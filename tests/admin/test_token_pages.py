@@ -5,14 +5,14 @@ import re
 import pytest
 from django.test import Client
 
-from tasks_app.auth import api_tokens
+from tasks_app.auth import api_tokens, token_cache
 from tasks_app.models import ApiToken
 from tests.admin.conftest import ADMINISTER, MakeClient
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/tasks_app/apitoken/"
 FORM = {"owner": "ann", "scope": "write", "note": "CI", "expires_at_0": "", "expires_at_1": ""}
-SECRET = re.compile(api_tokens.PREFIX + r"[\w-]{43}")
+SECRET = re.compile(token_cache.PREFIX + r"[\w-]{43}")
 
 
 def test_the_secret_is_shown_once(make_client: MakeClient, settings: object) -> None:
@@ -21,7 +21,7 @@ def test_the_secret_is_shown_once(make_client: MakeClient, settings: object) -> 
     (secret,) = set(SECRET.findall(shown))
     token = ApiToken.objects.get()
     assert (token.owner, token.scope, token.note, token.created_by) == ("ann", "write", "CI", "olga")
-    api_tokens.known.forget()
+    token_cache.known.forget()
     assert Client(headers={"Authorization": f"Bearer {secret}"}).get("/queues").status_code == 200
     for path in (PAGE, f"{PAGE}{token.pk}/change/"):
         again = client.get(path).content.decode()

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from tasks_app.models import TaskCheckpoint, TaskRecord
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
 
 Post = Callable[..., Any]
@@ -30,7 +30,7 @@ def mirror() -> Callable[[], None]:
     """Let the mirror read all that the stream holds."""
 
     def run() -> None:
-        reader = Mirror(connection=enqueue.get_connection())
+        reader = Mirror(connection=redis_connection.get_connection())
         while reader.step():
             pass
 

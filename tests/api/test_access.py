@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tasks_app.api.urls import urlpatterns
-from tasks_app.auth import api_tokens
+from tasks_app.auth import api_tokens, token_cache, token_use
 from tasks_app.errors import UnsureToken
 from tasks_app.models import ApiToken
 from tasks_app.resilience import machine_numbers, rate_limit
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.django_db
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 OPEN_ROUTES = {"health/live", "health/ready", "schema", "docs", ""}
 UNKNOWN = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
-WRONG = api_tokens.PREFIX + "A" * 43
+WRONG = token_cache.PREFIX + "A" * 43
 
 
 @pytest.fixture(autouse=True)
 def _closed(settings: Any, db: None) -> Generator[None, None, None]:
     settings.API_OPEN = False
-    api_tokens.known.forget()
+    token_cache.known.forget()
     machine_numbers.clear()
     yield
     # What still notes a token's use must not meet the next test, which may have no database.
     for thread in threading.enumerate():
-        if thread.name == api_tokens.NOTING_THREAD:
+        if thread.name == token_use.NOTING_THREAD:
             thread.join()
 
 
@@ -46,7 +46,7 @@ def make() -> Callable[..., Client]:
 
     def make(owner: str, scope: str = "write", **options: Any) -> Client:
         _, secret = api_tokens.create_token(owner=owner, scope=scope, **options)
-        api_tokens.known.forget()
+        token_cache.known.forget()
         return Client(headers={"Authorization": f"Bearer {secret}"})
 
     return make
@@ -83,7 +83,7 @@ def test_anonymous_and_wrong_tokens_get_401_everywhere(make: Any) -> None:
     _, revoked = api_tokens.create_token(owner="ann", scope="admin")
     api_tokens.revoke_token(token_id=ApiToken.objects.latest("pk").pk)
     _, expired = api_tokens.create_token(owner="ann", scope="admin", lifetime=timedelta(seconds=-1))
-    api_tokens.known.forget()
+    token_cache.known.forget()
     headers = [
         {},
         {"Authorization": ""},
@@ -227,7 +227,7 @@ def test_a_revocation_holds_within_a_minute(make: Any, clock: Any) -> None:
         clock(5)
     assert answers[0] == 200, "it is known from memory"
     assert answers[-1] == 401
-    assert api_tokens.OLD_SECONDS < 60
+    assert token_cache.OLD_SECONDS < 60
 
 
 def test_an_expiry_holds_at_once(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,14 +240,14 @@ def test_an_expiry_holds_at_once(make: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_new_token_is_good_at_once_and_junk_costs_one_query_a_second(make: Any, clock: Any) -> None:
     start(make("ann"))
-    junk = [{"Authorization": f"Bearer {api_tokens.PREFIX}{number}"} for number in range(200)]
+    junk = [{"Authorization": f"Bearer {token_cache.PREFIX}{number}"} for number in range(200)]
     stranger = Client()
     clock(2)
     with CaptureQueriesContext(connection) as queries:
         assert {stranger.get("/health/live", headers=sent).status_code for sent in junk} == {200}
         assert {stranger.get("/queues", headers=sent).status_code for sent in junk} == {401}
     assert len(queries.captured_queries) == 1
-    assert len(api_tokens.known._bearers) == 1, "junk fills no memory"
+    assert len(token_cache.known._bearers) == 1, "junk fills no memory"
     clock(2)
     _, secret = api_tokens.create_token(owner="bob", scope="read")
     assert Client(headers={"Authorization": f"Bearer {secret}"}).get("/queues").status_code == 200
@@ -259,7 +259,7 @@ def test_known_tokens_hold_while_the_database_is_away(make: Any, clock: Any, mon
     clock(120)
     monkeypatch.setattr(ApiToken.objects, "filter", _away)
     start(client)
-    api_tokens.known.forget()
+    token_cache.known.forget()
     response = client.post("/tasks", {"name": "upload"}, content_type="application/json")
     assert assert_problem(response, 503)["type"] == "urn:longtasks:problem:store-unavailable"
 
@@ -298,7 +298,7 @@ def _away(*args: Any, **kwargs: Any) -> Any:
 
 
 def test_a_process_hears_of_the_outage_from_the_others(make: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = api_tokens.KnownTokens(), api_tokens.KnownTokens()
+    first, second = token_cache.KnownTokens(), token_cache.KnownTokens()
     for known in (first, second):
         assert known.find(WRONG) is None
     clock(2)
@@ -313,7 +313,7 @@ def test_a_process_hears_of_the_outage_from_the_others(make: Any, clock: Any, mo
 
 
 def test_a_token_made_just_after_a_reading_is_good_at_once(clock: Any) -> None:
-    known = api_tokens.KnownTokens()
+    known = token_cache.KnownTokens()
     for _ in range(3):
         assert known.read_anew()
         _, secret = api_tokens.create_token(owner="ann", scope="read")
@@ -322,10 +322,10 @@ def test_a_token_made_just_after_a_reading_is_good_at_once(clock: Any) -> None:
 
 
 def test_of_very_many_tokens_those_beyond_the_bound_are_looked_up(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_tokens, "MOST_KNOWN", 2)
+    monkeypatch.setattr(token_cache, "MOST_KNOWN", 2)
     made = [api_tokens.create_token(owner=f"owner {number}", scope="read") for number in range(4)]
-    api_tokens.note_used({token.pk for token, _ in made[:2]})
-    known = api_tokens.KnownTokens()
+    token_use.note_used({token.pk for token, _ in made[:2]})
+    known = token_cache.KnownTokens()
     assert known.read_anew()
     assert len(known._bearers) == 2
     assert all(known.holds(secret) for _, secret in made[:2]), "those used last are in memory"
@@ -345,11 +345,11 @@ def test_last_use_is_noted_coarsely(make: Any) -> None:
     token = ApiToken.objects.get()
     assert token.last_used_at is None
     began = datetime.now(UTC)
-    api_tokens.note_used({token.pk})
+    token_use.note_used({token.pk})
     token.refresh_from_db()
     first = token.last_used_at
     assert began <= first <= datetime.now(UTC)
-    api_tokens.note_used({token.pk})
+    token_use.note_used({token.pk})
     token.refresh_from_db()
     assert token.last_used_at == first
 
@@ -357,7 +357,7 @@ def test_last_use_is_noted_coarsely(make: Any) -> None:
 def test_nothing_of_the_secret_is_stored(make: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     _, secret = api_tokens.create_token(owner="ann", scope="read")
-    api_tokens.known.forget()
+    token_cache.known.forget()
     client = Client(headers={"Authorization": f"Bearer {secret}"})
     for method, path in routes(UNKNOWN):
         call(client, method, path)
@@ -429,7 +429,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 def test_the_command_makes_lists_and_revokes(capsys: pytest.CaptureFixture[str]) -> None:
     made = run(capsys, "create", "ann", "--scope", "read", "--expires-in", "30d", "--note", "CI", "--json")
-    assert made["token"].startswith(api_tokens.PREFIX)
+    assert made["token"].startswith(token_cache.PREFIX)
     assert len(made["token"]) == 46
     assert (made["owner"], made["scope"], made["state"], made["note"]) == ("ann", "read", "valid", "CI")
     (listed,) = run(capsys, "list", "--json")
@@ -437,7 +437,7 @@ def test_the_command_makes_lists_and_revokes(capsys: pytest.CaptureFixture[str])
     client = Client(headers={"Authorization": f"Bearer {made['token']}"})
     assert client.get("/queues").status_code == 200
     assert run(capsys, "revoke", str(made["id"]), "--json")["state"] == "revoked"
-    api_tokens.known.forget()
+    token_cache.known.forget()
     assert client.get("/queues").status_code == 401
     with pytest.raises(CommandError, match="no token with id 999"):
         call_command("token", "revoke", "999")

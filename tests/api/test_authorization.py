@@ -20,9 +20,10 @@ from rest_framework.exceptions import ValidationError
 
 from catalog.sample_rows import CONTEXT_ID
 from tasks_app import errors
-from tasks_app.auth import api_tokens
+from tasks_app.auth import api_tokens, token_cache
+from tasks_app.domain import task_snapshot
 from tasks_app.models import TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import enqueue, job_snapshots, redis_connection, redis_keys
 from tasks_app.services import change_many_tasks
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register, unregister
 from tests.admin.conftest import OPERATE, make_client  # noqa: F401
@@ -48,7 +49,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 @pytest.fixture(autouse=True)
 def _closed(settings: Any, db: None) -> None:
     settings.API_OPEN = False
-    api_tokens.known.forget()
+    token_cache.known.forget()
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def make() -> Callable[..., Client]:
     def make(owner: str, scope: str = "write") -> Client:
         token, secret = api_tokens.create_token(owner=owner or "nameless", scope=scope)
         type(token).objects.filter(pk=token.pk).update(owner=owner)  # an older version took any name
-        api_tokens.known.forget()
+        token_cache.known.forget()
         return Client(headers={"Authorization": f"Bearer {secret}"})
 
     return make
@@ -77,7 +78,7 @@ def purge_of(task_id: str) -> dict[str, Any]:
 
 
 def count_jobs() -> int:
-    return len(enqueue.get_connection().keys("rq:job:*"))
+    return len(redis_connection.get_connection().keys("rq:job:*"))
 
 
 def shown(response: Any) -> tuple[int, bytes, dict[str, str]]:
@@ -156,7 +157,7 @@ def test_an_admin_may_purge_another_s_task(make: Any) -> None:
 
 def test_a_shard_is_no_task_to_anybody(make: Any) -> None:
     parent, shard = str(uuid.uuid4()), str(uuid.uuid4())
-    plant(snapshot_stream.Snapshot(id=shard, name="upload", created_at=datetime.now(UTC), owner="ann", parent=parent))
+    plant(task_snapshot.Snapshot(id=shard, name="upload", created_at=datetime.now(UTC), owner="ann", parent=parent))
     assert_problem(start(make("ann"), "purge", taskId=shard), 404)
 
 
@@ -231,10 +232,10 @@ def test_so_does_another_s_task_in_a_path(
     make: Any, mirror: Any, redis: Any, method: str, action: str, is_mirrored: bool
 ) -> None:
     bob, task_id = make("bob"), start(make("ann")).json()["id"]
-    snapshot = enqueue.get_snapshot(task_id)
+    snapshot = job_snapshots.get_snapshot(task_id)
     assert snapshot is not None
-    finished = snapshot_stream.encode(dataclasses.replace(snapshot, status="finished", done=100))
-    redis.hset(enqueue.job_key(task_id), mapping={"status": "finished", "s": finished})
+    finished = task_snapshot.encode(dataclasses.replace(snapshot, status="finished", done=100))
+    redis.hset(redis_keys.job_key(task_id), mapping={"status": "finished", "s": finished})
     if is_mirrored:
         mirror()
     bob.generic(method, f"/tasks/{UNKNOWN}{action}")
@@ -258,7 +259,7 @@ def test_so_does_another_s_task_in_a_path(
 # --- retries, with the task's own rights
 
 
-def plant(snapshot: snapshot_stream.Snapshot) -> str:
+def plant(snapshot: task_snapshot.Snapshot) -> str:
     """A task as a version accepted it that checked nothing."""
     enqueue.enqueue_tasks([snapshot])
     return snapshot.id
@@ -271,7 +272,7 @@ def test_a_retry_lends_nobody_s_rights_to_a_purge_of_another_s_task(
     ann, bob, root = make("ann"), make("bob"), make("root", "admin")
     task_id = start(ann).json()["id"]
     forged = plant(
-        snapshot_stream.Snapshot(
+        task_snapshot.Snapshot(
             id=str(uuid.uuid4()), name="purge", created_at=datetime.now(UTC), owner="bob", params={"taskId": task_id}
         )
     )
@@ -287,7 +288,7 @@ def test_a_retry_lends_nobody_s_rights_to_a_purge_of_another_s_task(
     result = change_many_tasks.retry_tasks(task_ids=[forged], actor="olga")
     assert (result.changed, dict(result.left)) == ([], {"refused": 1})
     assert TaskRecord.objects.get(pk=forged).status == "canceled"
-    assert enqueue.get_connection().lpos(enqueue.queue_key("low"), forged) is None
+    assert redis_connection.get_connection().lpos(redis_keys.queue_key("low"), forged) is None
 
 
 def test_a_retry_keeps_the_rights_of_the_start(make: Any, mirror: Any, redis: Any) -> None:
@@ -297,7 +298,7 @@ def test_a_retry_keeps_the_rights_of_the_start(make: Any, mirror: Any, redis: An
     for client, purge in ((ann, own), (root, theirs)):
         assert client.post(f"/tasks/{purge}/cancel", content_type="application/json").status_code == 200
         assert client.post(f"/tasks/{purge}/retry", content_type="application/json").status_code == 202
-        snapshot = enqueue.get_snapshot(purge)
+        snapshot = job_snapshots.get_snapshot(purge)
         assert snapshot is not None
         assert snapshot.scope == ("admin" if client is root else "write")
     # Only Redis knows the scope of a start: without it the least is believed.
@@ -319,7 +320,7 @@ def test_operators_see_all(make: Any, make_client: Any) -> None:  # noqa: F811
     form = {"type": "purge", "priority": "low", "params-taskId": task_id}
     by_form = browser.post("/admin/tasks_app/taskrecord/start/", form).headers["Location"].split("/")[-2]
     again = browser.post(f"/admin/tasks_app/taskrecord/{by_form}/again/").headers["Location"].split("/")[-2]
-    starts = [enqueue.get_snapshot(each) for each in (by_command, by_form, again)]
+    starts = [job_snapshots.get_snapshot(each) for each in (by_command, by_form, again)]
     assert [(each.owner, each.scope) for each in starts if each] == [
         ("", "admin"),
         ("olga", "admin"),
@@ -416,7 +417,7 @@ def test_whatever_authorize_does_nothing_starts_but_what_it_allows(
     assert ("authorize" in caplog.text) is (asked == 500)
 
     waits = plant(
-        snapshot_stream.Snapshot(
+        task_snapshot.Snapshot(
             id=str(uuid.uuid4()), name="asked", created_at=datetime.now(UTC), owner="ann", params={"amount": 3}
         )
     )

@@ -11,7 +11,7 @@ from django.urls.resolvers import URLPattern
 from longtasks.http.bounded_request import bound_headers
 from longtasks.http.browser_origins import SAFE_METHODS
 from tasks_app.api.urls import urlpatterns
-from tasks_app.read_model import task_queries
+from tasks_app.read_model import queue_overview
 from tests.api.conftest import assert_problem
 
 pytestmark = pytest.mark.django_db
@@ -76,7 +76,7 @@ def test_a_forms_body_is_refused(method: str, path: str, content_type: str) -> N
 def test_the_queue_is_not_paused(headers: dict[str, str]) -> None:
     for body in ("", "{}"):
         Client().post("/queues/low/pause", body, content_type="application/json", headers=headers)
-    assert [queue.paused_at for queue in task_queries.list_queues()] == [None, None]
+    assert [queue.paused_at for queue in queue_overview.list_queues()] == [None, None]
 
 
 @pytest.mark.parametrize("headers", HERE.values(), ids=HERE)

@@ -8,7 +8,7 @@ from django.db import OperationalError
 from django.test import Client
 
 from tasks_app.auth import audit_log
-from tasks_app.queues import enqueue
+from tasks_app.queues import pauses
 from tests.api.conftest import Post, assert_problem, wrong_fields
 from tests.support.redis_commands import watched_commands
 
@@ -189,7 +189,7 @@ def test_a_pause_that_loses_a_deadlock_is_carried_out_all_the_same(post: Post, m
 
 def test_a_suspension_by_rq_is_told_beside_the_pauses(client: Client, post: Post) -> None:
     assert [each["suspended"] for each in client.get("/queues").json()["queues"]] == [False, False]
-    enqueue.write_suspension(suspended=True)
+    pauses.write_suspension(suspended=True)
     assert [each["suspended"] for each in client.get("/queues").json()["queues"]] == [True, True]
     resumed = post("/queues/low/resume")
     assert (resumed.json()["pausedAt"], resumed.json()["suspended"]) == (None, True)

@@ -16,8 +16,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 
-from tasks_app.api.stream import asgi_app
-from tasks_app.auth import api_tokens, audit_log
+from tasks_app.api.stream import asgi_app, subscription
+from tasks_app.auth import api_tokens, audit_log, token_cache
 from tasks_app.models import ApiToken, AuditEntry, QueueState, SetAsideItem, TaskRecord
 from tests.api.conftest import assert_problem
 
@@ -41,16 +41,16 @@ LIST, AUDIT, TOKENS = (f"/admin/tasks_app/{name}/" for name in ("taskrecord", "a
 
 def make_token(owner: str, *, scope: str = "write", note: str = "") -> str:
     """A token whose owner nothing has checked: as those that an older version made."""
-    secret = f"{api_tokens.PREFIX}{owner.encode().hex()}{scope}{note}"
+    secret = f"{token_cache.PREFIX}{owner.encode().hex()}{scope}{note}"
     ApiToken.objects.create(
         owner=owner,
         scope=scope,
         note=note,
-        digest=api_tokens.digest_of(secret),
+        digest=token_cache.digest_of(secret),
         prefix=secret[:10],
         created_at=datetime.now(UTC),
     )
-    api_tokens.known.forget()
+    token_cache.known.forget()
     return secret
 
 
@@ -89,7 +89,7 @@ class Somebody:
 def _closed(settings: Any) -> Generator[None, None, None]:
     settings.API_OPEN = False
     yield
-    api_tokens.known.forget()
+    token_cache.known.forget()
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def ids_in(response: Any, people: tuple[Somebody, Somebody]) -> set[str]:
 def test_no_endpoint_or_page_takes_one_for_the_other(
     both: tuple[Somebody, Somebody], administrator: Client, monkeypatch: pytest.MonkeyPatch, mirror: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(asgi_app, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(subscription, "HEARTBEAT_SECONDS", 0.02)
     for one, other in (both, both[::-1]):
         # Lists, with each filter, and by pages.
         for query in ({}, {"status": "queued"}, {"name": "upload"}, {"priority": "low"}):
@@ -170,7 +170,7 @@ def test_a_revoked_token_is_nobody_elses() -> None:
     clients = {owner: Client(headers={"Authorization": f"Bearer {make_token(owner)}"}) for owner in (ANA, "Ana")}
     [token] = ApiToken.objects.filter(owner=ANA)
     call_command("token", "revoke", str(token.pk), stdout=io.StringIO())
-    api_tokens.known.forget()
+    token_cache.known.forget()
     assert {owner: client.get("/tasks").status_code for owner, client in clients.items()} == {ANA: 401, "Ana": 200}
 
 

@@ -18,7 +18,7 @@ from rest_framework.exceptions import ValidationError
 
 from tasks_app.admin.start_form import StartForm
 from tasks_app.models import QueueState
-from tasks_app.queues import enqueue
+from tasks_app.queues import job_snapshots
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register, unregister
 from tasks_app.task_types.task_params import PARAMS_BYTES, encode_params
 from tests.api.conftest import Post, assert_problem, wrong_fields
@@ -151,7 +151,7 @@ def test_total_answer_and_worker_see_the_same_plain_form(post: Post, queues: Non
     body = response.json()
     assert body["params"] == {kind: plain}
     assert [{kind: plain}] == SEEN
-    snapshot = enqueue.get_snapshot(body["id"])
+    snapshot = job_snapshots.get_snapshot(body["id"])
     assert snapshot is not None
     assert snapshot.params == {kind: plain}
 
@@ -222,7 +222,7 @@ def test_a_wrong_total_is_not_the_client_s_fault(post: Post, which: str) -> None
     response = post("/tasks", {"name": "odd_total", "params": {"which": which}})
     assert response.status_code == 201, response.content
     assert response.json()["progress"] == {"done": 0, "total": None}
-    snapshot = enqueue.get_snapshot(response.json()["id"])
+    snapshot = job_snapshots.get_snapshot(response.json()["id"])
     assert snapshot is not None
     assert (snapshot.total, snapshot.weight) == (None, 0)
     assert post("/tasks/bulk", {"tasks": [{"name": "odd_total", "params": {"which": which}}]}).status_code == 201

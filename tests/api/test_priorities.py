@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
 from tests.api.conftest import Post, assert_problem
 
@@ -55,7 +55,7 @@ def test_many_at_once_and_lists_know_it(post: Post, client: Client) -> None:
     sent = [1, "high", "low", 5, 5]
     started = post("/tasks/bulk", {"tasks": [ask(each) for each in sent]}).json()["tasks"]
     assert [task["priority"] for task in started] == sent
-    reader = Mirror(connection=enqueue.get_connection())
+    reader = Mirror(connection=redis_connection.get_connection())
     while reader.step():
         pass
     ids = {task["id"] for task in started}

@@ -13,7 +13,8 @@ from django.db import connection
 from django.test import Client
 
 from tasks_app.api import waiting_for_end
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.domain import task_snapshot
+from tasks_app.queues import job_snapshots, redis_connection, redis_keys
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
 pytestmark = pytest.mark.django_db
@@ -219,11 +220,11 @@ def test_a_shard_is_answered_as_a_missing_task(client: Client, start: Any, statu
     def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         raise OperationalError(2006, "Server has gone away")
 
-    whole = enqueue.get_snapshot(start())
+    whole = job_snapshots.get_snapshot(start())
     assert whole is not None
     shard = str(uuid.uuid4())
     planted = dataclasses.replace(whole, id=shard, parent=whole.id, status=status)
-    enqueue.get_connection().hset(enqueue.job_key(shard), "s", snapshot_stream.encode(planted))
+    redis_connection.get_connection().hset(redis_keys.job_key(shard), "s", task_snapshot.encode(planted))
     assert_problem(client.get(f"/tasks/{shard}"), 404)
     if connection.vendor == "mysql":
         with connection.execute_wrapper(refuse):
@@ -245,7 +246,7 @@ def test_without_the_database_what_redis_does_not_know_is_503(client: Client, st
         pytest.skip("the error numbers are MySQL's")
     with connection.execute_wrapper(refuse):
         known = client.get(f"/tasks/{task_id}")
-        enqueue.get_connection().delete(enqueue.job_key(task_id))
+        redis_connection.get_connection().delete(redis_keys.job_key(task_id))
         response = client.get(f"/tasks/{task_id}")
     assert (known.status_code, known["Longtasks-Source"]) == (200, "redis")
     assert_problem(response, 503)

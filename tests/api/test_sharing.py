@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 from tasks_app.api.request_serializers import NewTaskSerializer, read_new_task
 from tasks_app.api.response_serializers import ProgressSerializer, TaskSerializer, started_data, task_data
 from tasks_app.api.strict_validation import StrictReader, get_reader
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.domain.task_snapshot import Snapshot
 
 
 @pytest.fixture(autouse=True)

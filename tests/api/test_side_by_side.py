@@ -10,23 +10,23 @@ from typing import Any
 import pytest
 import redis as redis_package
 
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection, request_connection
 from tasks_app.queues.pipelined_connection import AWAY, CannotPause, Line, Paused, pause
 from tasks_app.read_model import task_queries
-from tasks_app.services import change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.services import start_tasks
+from tasks_app.services.start_tasks import NewTask
 
 CALLS = 20
 
 
 def start(number: int) -> Any:
-    return change_tasks.start_task(
+    return start_tasks.start_task(
         task=NewTask(name="upload", params={"numRecords": 1}, description=str(number))
     ).snapshot
 
 
 def test_each_start_gets_its_own_answer(redis: Any) -> None:
-    snapshots = enqueue.run_together([partial(start, number) for number in range(CALLS)])
+    snapshots = request_connection.run_together([partial(start, number) for number in range(CALLS)])
     assert [snapshot.description for snapshot in snapshots] == [str(number) for number in range(CALLS)]
     waiting = [task_id.decode() for task_id in redis.lrange("rq:queue:low", 0, -1)]
     assert waiting == [snapshot.id for snapshot in snapshots]
@@ -37,12 +37,12 @@ def test_each_start_gets_its_own_answer(redis: Any) -> None:
 @pytest.mark.django_db
 def test_each_reader_gets_its_own_task(redis: Any) -> None:
     ids = [start(number).id for number in range(CALLS)]
-    shown = enqueue.run_together([partial(task_queries.get_task, task_id=task_id) for task_id in ids])
+    shown = request_connection.run_together([partial(task_queries.get_task, task_id=task_id) for task_id in ids])
     assert [snapshot.id for snapshot in shown] == ids
 
 
 def test_all_ask_before_anyone_goes_on(redis: Any) -> None:
-    line = Line(enqueue.get_connection)
+    line = Line(redis_connection.get_connection)
     seen: list[str] = []
 
     def ask_twice(number: int) -> int:
@@ -59,7 +59,7 @@ def test_all_ask_before_anyone_goes_on(redis: Any) -> None:
 
 
 def test_an_error_reaches_its_own_call_only(redis: Any) -> None:
-    line = Line(enqueue.get_connection)
+    line = Line(redis_connection.get_connection)
     redis.rpush("a list", "x")
 
     def ask(key: str) -> Any:
@@ -76,13 +76,13 @@ def test_an_error_reaches_its_own_call_only(redis: Any) -> None:
 
 def test_a_script_that_redis_has_forgotten_is_sent_again_by_each(redis: Any) -> None:
     redis.script_flush()
-    snapshots = enqueue.run_together([partial(start, number) for number in range(3)])
+    snapshots = request_connection.run_together([partial(start, number) for number in range(3)])
     assert redis.llen("rq:queue:low") == 3
     assert len({snapshot.id for snapshot in snapshots}) == 3
 
 
 def test_what_a_call_raises_comes_when_all_have_ended(redis: Any) -> None:
-    line = Line(enqueue.get_connection)
+    line = Line(redis_connection.get_connection)
     ended = []
 
     def fail() -> None:
@@ -101,7 +101,7 @@ def test_what_a_call_raises_comes_when_all_have_ended(redis: Any) -> None:
 
 
 def test_a_connection_that_was_closed_while_idle_is_made_anew(redis: Any) -> None:
-    line = Line(enqueue.get_connection)
+    line = Line(redis_connection.get_connection)
     for _ in range(2):
         number = line.execute_command("CLIENT", "ID")
         assert redis.execute_command("CLIENT", "KILL", "ID", number) == 1
@@ -174,7 +174,7 @@ def test_who_has_no_answer_when_the_connection_breaks_is_told_so() -> None:
 
 
 def test_a_call_that_pauses_holds_nobody_up_and_goes_on_when_it_is_resumed(redis: Any) -> None:
-    line = Line(enqueue.get_connection)
+    line = Line(redis_connection.get_connection)
     paused: list[tuple[int, Paused, Any]] = []
     ended: list[Any] = []
 
@@ -197,7 +197,7 @@ def test_a_call_that_pauses_holds_nobody_up_and_goes_on_when_it_is_resumed(redis
 
 
 def test_what_a_resumed_call_raises_reaches_who_resumes_it(redis: Any) -> None:
-    line = Line(enqueue.get_connection)
+    line = Line(redis_connection.get_connection)
     paused: list[Paused] = []
 
     def fail() -> None:
@@ -215,7 +215,7 @@ def test_what_a_resumed_call_raises_reaches_who_resumes_it(redis: Any) -> None:
 
 @pytest.mark.parametrize("on_pause", [None, lambda index, call, reason: False])
 def test_who_can_not_pause_is_told_so_and_goes_on(redis: Any, on_pause: Any) -> None:
-    line = Line(enqueue.get_connection)
+    line = Line(redis_connection.get_connection)
 
     def try_to_pause() -> Any:
         with pytest.raises(CannotPause):

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from longtasks.http.behind_proxy import take_from_proxy
 from tasks_app.api import early_refusal
-from tasks_app.auth import api_tokens
+from tasks_app.auth import api_tokens, token_cache, token_use
 from tasks_app.http import peers
 from tasks_app.models import ApiToken
 from tasks_app.resilience import machine_numbers, rate_limit
@@ -21,7 +21,7 @@ from tests.api.conftest import assert_problem
 
 pytestmark = pytest.mark.django_db
 LIMIT = 5
-WRONG = {"Authorization": f"Bearer {api_tokens.PREFIX}{'A' * 43}"}
+WRONG = {"Authorization": f"Bearer {token_cache.PREFIX}{'A' * 43}"}
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +29,12 @@ def _limited(settings: Any) -> Generator[None, None, None]:
     settings.API_OPEN = False
     settings.LONGTASKS = replace(settings.LONGTASKS, rate_limit_per_address=LIMIT)
     machine_numbers.clear()
-    api_tokens.known.forget()
+    token_cache.known.forget()
     peers._trusted.cache_clear()
     yield
     peers._trusted.cache_clear()
     for thread in threading.enumerate():
-        if thread.name == api_tokens.NOTING_THREAD:
+        if thread.name == token_use.NOTING_THREAD:
             thread.join()
 
 
@@ -136,7 +136,7 @@ def test_a_flood_costs_the_machine_one_look_a_second(still: Any) -> None:
 
 
 def test_the_threads_of_a_process_that_begins_wait_for_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, threads = api_tokens.KnownTokens(), 5
+    known, threads = token_cache.KnownTokens(), 5
     asked: list[int] = []
     all_ask = threading.Event()
 
@@ -173,7 +173,7 @@ def test_the_threads_of_a_process_that_begins_wait_for_one_reading(monkeypatch: 
 
 def test_processes_share_their_looks_and_what_they_find(still: Any, db: None) -> None:
     """Each KnownTokens is what one process has in memory."""
-    processes = [api_tokens.KnownTokens() for _ in range(3)]
+    processes = [token_cache.KnownTokens() for _ in range(3)]
     make_token("first")
     for process in processes:
         process.find("lt_x")

@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 from tasks_app.api.authentication import Unauthorized
 from tasks_app.api.stream.access import TokenInAddress, Viewer, identify_viewer, read_stream_query
 from tasks_app.api.stream.open_streams import PLACES, PLACES_OF_ONE, AllPlacesTaken, Places
-from tasks_app.auth import api_tokens, stream_tickets
+from tasks_app.auth import api_tokens, stream_tickets, token_cache, token_use
 from tasks_app.http.origins import comes_from_elsewhere
 from tests.api.conftest import assert_problem, wrong_fields
 
@@ -28,10 +28,10 @@ HOST = "longtasks.example"
 @pytest.fixture(autouse=True)
 def _closed(settings: Any, db: None) -> Generator[None, None, None]:
     settings.API_OPEN = False
-    api_tokens.known.forget()
+    token_cache.known.forget()
     yield
     for thread in threading.enumerate():
-        if thread.name == api_tokens.NOTING_THREAD:
+        if thread.name == token_use.NOTING_THREAD:
             thread.join()
 
 
@@ -56,7 +56,7 @@ def ada() -> Person:
 
 def make_token(owner: str, scope: str = "read", **options: Any) -> tuple[int, Client]:
     token, secret = api_tokens.create_token(owner=owner, scope=scope, **options)
-    api_tokens.known.forget()
+    token_cache.known.forget()
     return token.pk, Client(headers={"Authorization": f"Bearer {secret}"})
 
 
@@ -278,7 +278,7 @@ def test_a_ticket_ends_with_its_token() -> None:
     viewer = redeem(ask(ann).json()["ticket"])
     late = ask(ann).json()["ticket"]
     api_tokens.revoke_token(token_id=token_id)
-    api_tokens.known.forget()
+    token_cache.known.forget()
     assert not viewer.may_still()
     with pytest.raises(Unauthorized):
         redeem(late)

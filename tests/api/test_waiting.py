@@ -106,11 +106,13 @@ def test_without_redis_the_wait_goes_on_with_what_is_known(
     client: Client, post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tasks_app.errors import QueueUnavailable
-    from tasks_app.queues import enqueue
+    from tasks_app.queues import job_snapshots
 
     def refuse(task_id: str) -> None:
         raise QueueUnavailable("TimeoutError")
 
-    monkeypatch.setattr(waiting_for_end, "time", _Clock(lambda _: monkeypatch.setattr(enqueue, "get_snapshot", refuse)))
+    monkeypatch.setattr(
+        waiting_for_end, "time", _Clock(lambda _: monkeypatch.setattr(job_snapshots, "get_snapshot", refuse))
+    )
     response = post("/tasks", UPLOAD, Prefer="wait=5")
     assert (response.status_code, response.json()["status"]) == (201, "queued")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import free_port
+from longtasks.local_stack.procfile import free_port
 from tests.support.servers import ServerError
 from tests.support.stack import ProcfileStack
 

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.browser.dashboard import LIST, Visit, create_person, open_browser
 from tests.support.servers import create_servers
 from tests.support.stack import ProcfileStack

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.browser.dashboard import PASSWORD
 from tests.browser.one_origin import join_origins
 from tests.support.stack import ProcfileStack

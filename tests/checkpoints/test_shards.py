@@ -9,17 +9,19 @@ from django.conf import settings
 from django.test import override_settings
 
 from catalog.models import MODELS
-from tasks_app.checkpoints import claims
-from tasks_app.engine.runner import Outlook, Runner, Verdict
+from tasks_app.checkpoints import cancel_and_reopen
+from tasks_app.domain import task_status
+from tasks_app.engine.interruption import Outlook, Verdict
+from tasks_app.engine.runner import Runner
 from tasks_app.errors import UnknownTask
 from tasks_app.models import TaskCheckpoint, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream, transitions
+from tasks_app.queues import queue_names, redis_connection, redis_keys, transitions
 from tasks_app.queues.worker_liveness import certify_death
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.recovery.rescuer import Rescue
-from tasks_app.services import change_many_tasks, change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.services import change_many_tasks, change_tasks, start_tasks
+from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import list_names
 from tests.support.engine import beat
 
@@ -37,7 +39,7 @@ class Bench:
     """Two workers' runners in one process, driven by hand."""
 
     def __init__(self) -> None:
-        self.redis = enqueue.get_connection()
+        self.redis = redis_connection.get_connection()
         self.mirror, self.rescue = Mirror(connection=self.redis), Rescue(connection=self.redis)
         self.after_chunk = lambda taken: Verdict.GO_ON
 
@@ -47,7 +49,7 @@ class Bench:
 
     def take(self, worker: str) -> list[transitions.Taken]:
         taken, _ = transitions.take_tasks(
-            self.redis, worker=worker, types=list_names(), queues=enqueue.QUEUES, max_tasks=10, max_records=100
+            self.redis, worker=worker, types=list_names(), queues=queue_names.QUEUES, max_tasks=10, max_records=100
         )
         return taken
 
@@ -75,7 +77,7 @@ def bench(redis):
 
 
 def start(records: int) -> str:
-    return change_tasks.start_task(task=NewTask(name="upload", params={"numRecords": records})).snapshot.id
+    return start_tasks.start_task(task=NewTask(name="upload", params={"numRecords": records})).snapshot.id
 
 
 def positions(task_id: str) -> list[list[int]]:
@@ -87,14 +89,14 @@ def test_a_big_task_ends_with_exactly_its_rows(bench):
     assert bench.drain() == 1 + 4  # the split, and four shards of 300, 300, 300 and 100
     record = TaskRecord.objects.get(pk=task_id)
     assert (record.status, record.done, record.counts) == (
-        snapshot_stream.FINISHED,
+        task_status.FINISHED,
         1000,
         {"users": 1000, "products": 1000, "order_items": 1000},
     )
     assert positions(task_id) == [list(range(1000))] * 3
     assert TaskRecord.objects.count() == 1
     causes = Counter(event.status for event in task_queries.list_events(task_id=task_id))
-    assert causes[snapshot_stream.FINISHED] == 1
+    assert causes[task_status.FINISHED] == 1
     assert bench.redis.keys("rq:job:*") == [f"rq:job:{task_id}".encode()]
     assert bench.redis.smembers("longtasks:split") == set()
 
@@ -115,7 +117,7 @@ def test_shards_run_at_the_same_time_on_two_workers(bench):
     bench.runner("two").run(second)
     bench.runner("one").run(first)
     bench.apply()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.FINISHED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(600))] * 3
 
 
@@ -124,11 +126,11 @@ def test_cancel_between_shards_keeps_what_is_committed_and_nothing_comes_after(b
     bench.run_next("one")
     bench.run_next("one")
     snapshot = change_tasks.cancel_task(task_id=task_id)
-    assert snapshot.status == snapshot_stream.CANCELED
+    assert snapshot.status == task_status.CANCELED
     assert snapshot.done == 300
     bench.drain()
     record = TaskRecord.objects.get(pk=task_id)
-    assert (record.status, record.done) == (snapshot_stream.CANCELED, 300)
+    assert (record.status, record.done) == (task_status.CANCELED, 300)
     assert positions(task_id) == [list(range(300))] * 3
     assert bench.redis.keys("rq:wip:*") == []
     assert bench.redis.keys("rq:queue:*") == []
@@ -142,7 +144,7 @@ def test_a_canceled_task_that_is_retried_ends_exact(bench):
     bench.drain()
     change_tasks.retry_task(task_id=task_id)
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.FINISHED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(900))] * 3
 
 
@@ -155,7 +157,7 @@ def test_a_shard_that_runs_while_its_task_is_canceled_and_retried_counts_once(be
     bench.run_next("two")  # splits again: the running shard is fenced
     bench.runner("one").run(running)
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.FINISHED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(600))] * 3
 
 
@@ -168,7 +170,7 @@ def test_everything_that_redis_forgets_between_shards_is_found_again(bench):
     TaskRecord.objects.update(updated_at="2020-01-01T00:00:00Z")
     bench.rescue.run()
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.FINISHED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(900))] * 3
 
 
@@ -181,7 +183,7 @@ def test_a_waiting_split_task_is_not_rescued(bench):
     bench.rescue.run()
     assert not bench.rescue.counts
     assert bench.redis.llen("rq:queue:low") == 3
-    assert task_queries.get_task(task_id=task_id).status == snapshot_stream.STARTED
+    assert task_queries.get_task(task_id=task_id).status == task_status.STARTED
 
 
 def test_a_shard_that_fails_for_good_fails_its_task_and_the_rest_of_it(bench, monkeypatch):
@@ -200,13 +202,13 @@ def test_a_shard_that_fails_for_good_fails_its_task_and_the_rest_of_it(bench, mo
         task_id = start(900)
         bench.drain()
     record = TaskRecord.objects.get(pk=task_id)
-    assert (record.status, record.done) == (snapshot_stream.FAILED, 300)
+    assert (record.status, record.done) == (task_status.FAILED, 300)
     assert "planted" in record.error
     assert positions(task_id) == [list(range(300))] * 3
     monkeypatch.setattr(upload, "write_records", real)
     change_tasks.retry_task(task_id=task_id)
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.FINISHED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(900))] * 3
 
 
@@ -242,7 +244,7 @@ def test_the_end_that_the_last_shards_worker_could_not_tell_is_told(bench, monke
         patch.setattr(Runner, "_tell_end", die)
         with pytest.raises(KeyboardInterrupt):
             bench.run_next("dead")
-    assert task_queries.get_task(task_id=task_id).status == snapshot_stream.STARTED
+    assert task_queries.get_task(task_id=task_id).status == task_status.STARTED
     certify_death(bench.redis, worker="dead", was_killed=True)
 
     bench.rescue.run()
@@ -251,7 +253,7 @@ def test_the_end_that_the_last_shards_worker_could_not_tell_is_told(bench, monke
     assert (
         task_queries.get_task(task_id=task_id).status
         == TaskRecord.objects.get(pk=task_id).status
-        == snapshot_stream.FINISHED
+        == task_status.FINISHED
     )
     assert bench.redis.smembers("longtasks:split") == set()
     assert bench.redis.keys("rq:wip:*") == []
@@ -261,12 +263,12 @@ def test_a_cancel_of_which_redis_was_not_told_ends_the_task(bench):
     task_id = start(900)
     bench.run_next("one")
     bench.run_next("one")
-    claims.request_cancel(task_id=uuid.UUID(task_id))  # web died here
+    cancel_and_reopen.request_cancel(task_id=uuid.UUID(task_id))  # web died here
 
     look_twice(bench)
 
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.CANCELED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.CANCELED
     assert positions(task_id) == [list(range(300))] * 3
     assert bench.redis.smembers("longtasks:split") == set()
     assert bench.redis.keys("rq:queue:*") == []
@@ -278,25 +280,25 @@ def test_a_cancel_that_comes_while_the_task_is_being_split_is_obeyed(bench, monk
     real = UploadTask.prepare_split
 
     def cancel_first(self, *, task_id, params):
-        assert change_tasks.cancel_task(task_id=str(task_id)).status == snapshot_stream.STARTED
+        assert change_tasks.cancel_task(task_id=str(task_id)).status == task_status.STARTED
         return real(self, task_id=task_id, params=params)
 
     monkeypatch.setattr(UploadTask, "prepare_split", cancel_first)
     task_id = start(900)
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.CANCELED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.CANCELED
     assert positions(task_id) == [[]] * 3
     assert bench.redis.keys("rq:queue:*") == bench.redis.keys("rq:wip:*") == []
 
 
-@pytest.mark.parametrize("outcome", [snapshot_stream.FAILED, snapshot_stream.STOPPED])
+@pytest.mark.parametrize("outcome", [task_status.FAILED, task_status.STOPPED])
 def test_a_shard_that_ended_its_task_and_could_not_tell_it(bench, outcome):
     task_id = start(900)
     bench.run_next("one")
     [taken] = bench.take("one")
     TaskCheckpoint.objects.filter(pk=taken.task_id).update(outcome=outcome, error="planted")
     bench.redis.zrem("rq:wip:low", f"{taken.task_id}:one")
-    bench.redis.delete(enqueue.job_key(taken.task_id))
+    bench.redis.delete(redis_keys.job_key(taken.task_id))
 
     look_twice(bench)
 
@@ -305,7 +307,7 @@ def test_a_shard_that_ended_its_task_and_could_not_tell_it(bench, outcome):
     assert (record.status, record.error, record.done) == (outcome, "planted", 0)
     change_tasks.retry_task(task_id=task_id)
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.FINISHED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(900))] * 3
 
 
@@ -316,12 +318,12 @@ def test_a_shard_that_is_nowhere_comes_back(bench, job_too):
     [taken] = bench.take("one")
     bench.redis.zrem("rq:wip:low", f"{taken.task_id}:one")
     if job_too:
-        bench.redis.delete(enqueue.job_key(taken.task_id))
+        bench.redis.delete(redis_keys.job_key(taken.task_id))
 
     look_twice(bench)
 
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.FINISHED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(900))] * 3
 
 
@@ -349,7 +351,7 @@ def test_a_task_that_has_begun_as_a_whole_goes_on_as_a_whole(bench):
     assert 0 < TaskCheckpoint.objects.get(pk=task_id).done < 900
     bench.after_chunk = lambda taken: Verdict.GO_ON
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.FINISHED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(900))] * 3
     assert not TaskCheckpoint.objects.exclude(parent_id=None).exists()
 
@@ -364,5 +366,5 @@ def test_what_is_done_to_a_shard_is_done_to_its_task(bench):
     assert result.changed == [task_id]
     assert change_tasks.cancel_task(task_id=shard_id).id == task_id
     bench.drain()
-    assert TaskRecord.objects.get(pk=task_id).status == snapshot_stream.CANCELED
+    assert TaskRecord.objects.get(pk=task_id).status == task_status.CANCELED
     assert bench.redis.keys("rq:queue:*") == []

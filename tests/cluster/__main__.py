@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import PROJECT_DIR, process_environment
+from longtasks.local_stack.procfile import PROJECT_DIR, process_environment
 from tests.cluster import network
 from tests.cluster.cluster import LOAD, Cluster, ClusterError
 from tests.cluster.faults import Fault, broken, hold, list_faults

@@ -21,7 +21,7 @@ from typing import Any
 import redis
 
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import PROJECT_DIR, process_environment, procfile_command, read_procfile
+from longtasks.local_stack.procfile import PROJECT_DIR, process_environment, procfile_command, read_procfile
 from tests.cluster.network import Network
 from tests.cluster.nodes import DATABASE, MASTER, PASSWORD, USER, Balancer, GaleraNode, RedisNode, SentinelNode
 from tests.support.servers import Server

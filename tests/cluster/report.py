@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 
 PAGE = PROJECT_DIR / "docs" / "cluster.md"
 FIGURES = PROJECT_DIR / "docs" / "cluster.json"

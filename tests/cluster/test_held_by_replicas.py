@@ -11,12 +11,12 @@ from django.test import override_settings
 
 from longtasks.local_stack.child_process import wait_until
 from tasks_app.errors import QueueUnavailable
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.queues.pipelined_connection import AWAY
-from tasks_app.services import change_tasks
+from tasks_app.services import start_tasks
 from tests.support.servers import IS_EMBEDDED, RedisServer
 
-TASK = change_tasks.NewTask(name="upload", params={"numRecords": 1})
+TASK = start_tasks.NewTask(name="upload", params={"numRecords": 1})
 
 
 @pytest.fixture(autouse=True)
@@ -46,34 +46,34 @@ def replica(redis: redis_package.Redis) -> Generator[RedisServer, None, None]:
 
 def test_a_task_that_no_replica_holds_is_not_accepted() -> None:
     with pytest.raises(QueueUnavailable):
-        change_tasks.start_task(task=TASK)
+        start_tasks.start_task(task=TASK)
 
 
 def test_asked_again_with_its_key_it_is_still_not_accepted(redis: redis_package.Redis) -> None:
     for _ in range(2):
         with pytest.raises(QueueUnavailable):
-            change_tasks.start_task(task=TASK, idempotency_key="once")
-    assert redis.llen(enqueue.queue_key("low")) == 1, "the second time was a replay, and was refused as well"
+            start_tasks.start_task(task=TASK, idempotency_key="once")
+    assert redis.llen(redis_keys.queue_key("low")) == 1, "the second time was a replay, and was refused as well"
 
 
 def test_asked_again_when_a_replica_is_there_it_is_accepted(
     redis: redis_package.Redis, request: pytest.FixtureRequest
 ) -> None:
     with pytest.raises(QueueUnavailable):
-        change_tasks.start_task(task=TASK, idempotency_key="twice")
+        start_tasks.start_task(task=TASK, idempotency_key="twice")
     replica: RedisServer = request.getfixturevalue("replica")
-    accepted: list[change_tasks.StartedTask] = []
+    accepted: list[start_tasks.StartedTask] = []
 
     def is_accepted() -> bool:
         with contextlib.suppress(QueueUnavailable):  # a replica that is busy with its own disk may be late once
-            accepted.append(change_tasks.start_task(task=TASK, idempotency_key="twice"))
+            accepted.append(start_tasks.start_task(task=TASK, idempotency_key="twice"))
         return bool(accepted)
 
     assert wait_until(is_accepted, deadline_seconds=30)
     [started] = accepted
     assert started.replayed
     with replica.client() as client:
-        assert client.lrange(enqueue.queue_key("low"), 0, -1) == [started.snapshot.id.encode()]
+        assert client.lrange(redis_keys.queue_key("low"), 0, -1) == [started.snapshot.id.encode()]
 
 
 def test_a_primary_that_must_have_replicas_takes_nothing_and_is_away(redis: redis_package.Redis) -> None:
@@ -82,10 +82,10 @@ def test_a_primary_that_must_have_replicas_takes_nothing_and_is_away(redis: redi
     redis.config_set("min-replicas-to-write", 1)
     try:
         with pytest.raises(QueueUnavailable):
-            change_tasks.start_task(task=TASK)
+            start_tasks.start_task(task=TASK)
         with pytest.raises(AWAY):
-            enqueue.get_connection().set("longtasks:mark", "1")
+            redis_connection.get_connection().set("longtasks:mark", "1")
         # A replay writes nothing by itself: it must not be taken for an answer either.
     finally:
         redis.config_set("min-replicas-to-write", 0)
-    assert not redis.exists(enqueue.queue_key("low"))
+    assert not redis.exists(redis_keys.queue_key("low"))

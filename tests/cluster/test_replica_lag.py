@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from longtasks.local_stack.supervisor import free_port
+from longtasks.local_stack.procfile import free_port
 from tests.support.servers import IS_EMBEDDED, Database, MariaDB, RedisServer
 from tests.support.stack import ProcfileStack
 

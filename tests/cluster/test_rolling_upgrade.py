@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from longtasks.local_stack.supervisor import PROJECT_DIR, free_port
+from longtasks.local_stack.procfile import PROJECT_DIR, free_port
 from tests.support.servers import IS_EMBEDDED
 from tests.support.stack import TABLES, ProcfileStack
 

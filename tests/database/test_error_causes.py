@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 
 from tasks_app.database.error_causes import is_database_error, is_lost_connection
 from tasks_app.engine import chunk_attempts
-from tasks_app.engine.runner import Verdict
+from tasks_app.engine.interruption import Verdict
 from tasks_app.services import change_tasks
 from tests.support.engine import Worker, _database, checkpoint, history, job, longtasks, positions, start, waiting  # noqa: F401 (fixtures)
 from tests.support.servers import IS_EMBEDDED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from longtasks.local_stack.child_process import wait_until
-from longtasks.local_stack.supervisor import free_port
+from longtasks.local_stack.procfile import free_port
 from tests.chaos.oracle import Verdict
 from tests.conftest import MakeStack
 from tests.deploys.load import OpenLoad, Sent

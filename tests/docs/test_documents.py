@@ -15,7 +15,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 
-from longtasks.local_stack.supervisor import process_environment
+from longtasks.local_stack.procfile import process_environment
 from settings.env import ROOT, list_variables
 from tasks_app import task_types
 from tasks_app.domain.callers import Caller

@@ -11,12 +11,13 @@ import pytest
 from django.db import connection, connections, transaction
 
 from tasks_app import task_types
-from tasks_app.checkpoints import claims
+from tasks_app.checkpoints import cancel_and_reopen, claims, expired_claims
 from tasks_app.checkpoints.claims import Claim, Refusal
 from tasks_app.engine import chunk_guard
-from tasks_app.engine.chunk_guard import ChunkGuard, TaskCodeFailed
+from tasks_app.engine.chunk_errors import TaskCodeFailed
+from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
-from tasks_app.queues import enqueue, parked_tasks
+from tasks_app.queues import parked_tasks, redis_connection
 from tasks_app.task_types import Chunk, ChunkResult, register, unregister
 from tests.support.engine import Worker, checkpoint, job, positions, start
 from tests.support.servers import IS_EMBEDDED
@@ -98,7 +99,7 @@ def test_a_small_task_of_a_type_that_is_gone_ends_no_worker() -> None:
         Worker().run()
     finally:
         task_types._registry["edgy_small"] = EdgySmallTask()
-    assert parked_tasks.list_parked_ids(enqueue.get_connection()) == [task_id]
+    assert parked_tasks.list_parked_ids(redis_connection.get_connection()) == [task_id]
     assert checkpoint(other).outcome == "finished"
 
 
@@ -186,7 +187,7 @@ def test_a_split_that_the_database_refuses_obeys_a_cancel(longtasks: Callable[..
     def refuse() -> None:
         calls.append(1)
         if len(calls) == 3:
-            claims.request_cancel(task_id=uuid.UUID(task_id))
+            cancel_and_reopen.request_cancel(task_id=uuid.UUID(task_id))
         execute("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1999, MESSAGE_TEXT = 'as if'")
 
     acts["split"] = refuse
@@ -207,7 +208,7 @@ def test_a_split_may_take_longer_than_a_lease(longtasks: Callable[..., None], ac
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
             time.sleep(0.05)
-        run_out.extend(claims.list_run_out(limit=5))
+        run_out.extend(expired_claims.list_run_out(limit=5))
 
     acts["split"] = dawdle
     try:

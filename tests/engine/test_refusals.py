@@ -11,11 +11,11 @@ from redis.connection import DefaultParser
 from tasks_app.errors import QueueUnavailable
 from tasks_app.models import AuditEntry, QueueState
 from tasks_app.operations import readiness
-from tasks_app.queues import enqueue, snapshot_stream, transitions
+from tasks_app.queues import full_redis, queue_names, redis_connection, redis_keys, snapshot_stream, transitions
 from tasks_app.queues.pipelined_connection import AWAY, describe_refusal
 from tasks_app.read_model import task_totals
 from tasks_app.resilience.transient_errors import is_infrastructure_error
-from tasks_app.services import change_many_tasks, change_tasks
+from tasks_app.services import change_many_tasks, change_tasks, pause_queues
 from tests.support.engine import Worker, beat, checkpoint, history, job, mirror, record, rescue, start, waiting
 from tests.support.servers import IS_EMBEDDED, RedisServer
 
@@ -64,7 +64,7 @@ def test_a_word_about_redis_is_waited_for(reply: str) -> None:
     error = DefaultParser.parse_error(reply)
     assert isinstance(error, AWAY)
     assert is_infrastructure_error(error)
-    with pytest.raises(QueueUnavailable), enqueue.mapped_errors():
+    with pytest.raises(QueueUnavailable), redis_connection.mapped_errors():
         raise error
 
 
@@ -102,7 +102,7 @@ REFUSING = {"OOM": full, "NOREPLICAS": without_replicas}
 @pytest.mark.parametrize("word", REFUSING)
 def test_a_pipeline_and_a_transaction_are_told_apart_too(redis: Any, word: str) -> None:
     for transaction in (False, True):
-        pipeline = enqueue.get_connection().pipeline(transaction=transaction)
+        pipeline = redis_connection.get_connection().pipeline(transaction=transaction)
         pipeline.get("a")
         pipeline.set("a", "b")
         with REFUSING[word](redis), pytest.raises(AWAY):
@@ -115,9 +115,9 @@ def test_nothing_is_accepted_and_ready_says_why(redis: Any, word: str) -> None:
         with pytest.raises(QueueUnavailable):
             start()
         assert word in readiness.find_faults()["redis"]
-        assert not redis.exists(enqueue.PROBE_KEY)
+        assert not redis.exists(full_redis.PROBE_KEY)
     assert "redis" not in readiness.find_faults()
-    assert not redis.exists(enqueue.PROBE_KEY), "asking whether it takes writes writes nothing"
+    assert not redis.exists(full_redis.PROBE_KEY), "asking whether it takes writes writes nothing"
 
 
 def test_a_full_redis_still_lets_go_of_what_it_has(redis: Any, longtasks: Callable[..., None]) -> None:
@@ -132,15 +132,17 @@ def test_a_full_redis_still_lets_go_of_what_it_has(redis: Any, longtasks: Callab
             beat_of("w1")
         assert [record(task_id).status for task_id in tasks] == ["finished"] * 3 + ["canceled"]
         assert redis.xlen(snapshot_stream.STREAM_KEY) == 0
-        change_tasks.pause_queue(queue="low", actor="eve")
-        assert redis.exists(enqueue.paused_key("low"))
-        change_tasks.resume_queue(queue="low", actor="eve")
+        pause_queues.pause_queue(queue="low", actor="eve")
+        assert redis.exists(redis_keys.paused_key("low"))
+        pause_queues.resume_queue(queue="low", actor="eve")
 
 
 def beat_of(worker: str) -> None:
     from tasks_app.queues.worker_liveness import beat as tell
 
-    tell(enqueue.get_connection(), worker=worker, queues=enqueue.QUEUES, fields={"rows": 1}, ttl_seconds=60)
+    tell(
+        redis_connection.get_connection(), worker=worker, queues=queue_names.QUEUES, fields={"rows": 1}, ttl_seconds=60
+    )
 
 
 def test_what_the_database_has_canceled_is_canceled_and_told_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,16 +180,16 @@ def test_what_the_database_has_opened_again_is_enqueued_later(redis: Any, monkey
 
 def test_a_pause_holds_and_workers_hear_of_it_later(redis: Any) -> None:
     with without_replicas(redis):
-        change_tasks.pause_queue(queue="low", actor="eve")
+        pause_queues.pause_queue(queue="low", actor="eve")
     assert QueueState.objects.get(name="low").paused_at is not None
-    assert not redis.exists(enqueue.paused_key("low"))
+    assert not redis.exists(redis_keys.paused_key("low"))
     rescue()
-    assert redis.exists(enqueue.paused_key("low"))
+    assert redis.exists(redis_keys.paused_key("low"))
     with without_replicas(redis):
-        change_tasks.resume_queue(queue="low", actor="eve")
-    assert redis.exists(enqueue.paused_key("low"))
+        pause_queues.resume_queue(queue="low", actor="eve")
+    assert redis.exists(redis_keys.paused_key("low"))
     rescue()
-    assert not redis.exists(enqueue.paused_key("low"))
+    assert not redis.exists(redis_keys.paused_key("low"))
 
 
 def test_a_priority_that_redis_has_changed_is_changed_without_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +254,6 @@ def test_a_take_that_redis_refuses_loses_nothing(redis: Any) -> None:
     task_id = start()
     with without_replicas(redis), pytest.raises(AWAY):
         transitions.take_tasks(
-            enqueue.get_connection(), worker="w1", types=["slow"], queues=enqueue.QUEUES, max_tasks=1, max_records=1
+            redis_connection.get_connection(), worker="w1", types=["slow"], queues=queue_names.QUEUES, max_tasks=1, max_records=1
         )  # fmt: skip
     assert waiting() == [task_id]

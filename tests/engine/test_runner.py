@@ -11,9 +11,9 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tasks_app.checkpoints import claims
-from tasks_app.engine.runner import Verdict
+from tasks_app.engine.interruption import Verdict
 from tasks_app.queues.worker_liveness import certify_death
-from tasks_app.resilience.transient_errors import GaveUp
+from tasks_app.resilience.backoff import GaveUp
 from tasks_app.services import change_tasks
 from tests.support.engine import (
     Worker,

@@ -17,7 +17,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.support.stack import ProcfileStack
 
 

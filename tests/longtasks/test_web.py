@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from longtasks.local_stack.supervisor import free_port
+from longtasks.local_stack.procfile import free_port
 from longtasks.web import granian_command, granian_environment, gunicorn_command
 from settings.env import ROOT, load
 from tests.support.stack import ProcfileStack

@@ -9,15 +9,16 @@ import pytest
 from django.db import models
 
 from tasks_app.auth import api_tokens, audit_log
+from tasks_app.domain import task_snapshot
 from tasks_app.models import AuditEntry, QueueState, SetAsideItem, TaskEvent, TaskRecord, WebhookDelivery, column_limits
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model.mirror import Mirror
-from tasks_app.services import change_tasks
+from tasks_app.services import change_tasks, pause_queues, start_tasks
 from tests.support.engine import Worker, job, mirror, start
 
 LONG = "ñ🚀" * 1000
 TABLES = (TaskRecord, TaskEvent, WebhookDelivery, AuditEntry, QueueState, SetAsideItem)
-TEXTS = [name for name, types in snapshot_stream._TYPES.items() if types[0] is str and name not in ("error",)]
+TEXTS = [name for name, types in task_snapshot._TYPES.items() if types[0] is str and name not in ("error",)]
 
 
 def assert_all_fits() -> None:
@@ -33,9 +34,9 @@ def assert_all_fits() -> None:
 def test_every_text_of_a_snapshot_is_cut_or_set_aside(redis: Any, name: str) -> None:
     task_id = start()
     mirror()
-    data = {**json.loads(snapshot_stream.encode(job(task_id))), "status": "failed", "cause": "end", name: LONG}
+    data = {**json.loads(task_snapshot.encode(job(task_id))), "status": "failed", "cause": "end", name: LONG}
     redis.xadd(snapshot_stream.STREAM_KEY, {"s": json.dumps(data).encode()})
-    Mirror(connection=enqueue.get_connection()).step()
+    Mirror(connection=redis_connection.get_connection()).step()
     was_set_aside = SetAsideItem.objects.exists()
     is_stored = TaskRecord.objects.get(pk=task_id).status == "failed"
     if name in ("trace", "parent", "scope"):  # never in a row
@@ -63,10 +64,10 @@ def test_every_text_of_a_command_fits(redis: Any) -> None:
     change_tasks.cancel_task(task_id=done[0], actor=LONG, source=audit_log.ADMIN)
     change_tasks.retry_task(task_id=done[0], actor=LONG, source=audit_log.ADMIN)
     change_tasks.change_priority(task_id=done[1], priority="high", actor=LONG, source=audit_log.ADMIN)
-    change_tasks.pause_queue(queue="low", actor=LONG, reason=LONG, source=audit_log.ADMIN)
-    change_tasks.resume_queue(queue="low", actor=LONG, source=audit_log.ADMIN)
-    change_tasks.start_task(
-        task=change_tasks.NewTask(name="slow", params={"records": 1}, description=LONG),
+    pause_queues.pause_queue(queue="low", actor=LONG, reason=LONG, source=audit_log.ADMIN)
+    pause_queues.resume_queue(queue="low", actor=LONG, source=audit_log.ADMIN)
+    start_tasks.start_task(
+        task=start_tasks.NewTask(name="slow", params={"records": 1}, description=LONG),
         request_id=LONG,
         source=audit_log.CLI,
     )
@@ -90,5 +91,5 @@ def test_an_owner_of_a_token_that_is_too_long_is_refused() -> None:
 
 
 def test_numbers_are_held_to_their_columns() -> None:
-    good = snapshot_stream.Snapshot(id=str(uuid.uuid4()), name="slow", created_at=datetime.now(UTC), total=2**63 - 1)
+    good = task_snapshot.Snapshot(id=str(uuid.uuid4()), name="slow", created_at=datetime.now(UTC), total=2**63 - 1)
     assert column_limits.check(good) is good

@@ -13,8 +13,8 @@ from django.test import RequestFactory, override_settings
 
 from settings.env import ROOT
 from tasks_app.observability import tracing
-from tasks_app.queues import enqueue
-from tasks_app.services import change_tasks
+from tasks_app.queues import job_snapshots
+from tasks_app.services import start_tasks
 from tests.settings.test_settings import GOOD_PRODUCTION
 
 trace = pytest.importorskip("opentelemetry.trace")
@@ -46,13 +46,13 @@ def test_request_and_chunk_are_in_the_trace_of_the_client(spans: Any) -> None:
     started = []
 
     def view(request: object) -> HttpResponse:
-        started.append(change_tasks.start_task(task=change_tasks.NewTask("upload", {"numRecords": 5})).snapshot)
+        started.append(start_tasks.start_task(task=start_tasks.NewTask("upload", {"numRecords": 5})).snapshot)
         return HttpResponse(status=201)
 
     header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     request = RequestFactory().post("/tasks", headers={"traceparent": header})
     tracing.TracingMiddleware(view)(request)
-    snapshot = enqueue.get_snapshot(started[0].id)
+    snapshot = job_snapshots.get_snapshot(started[0].id)
     assert snapshot is not None
     with tracing.chunk_span(snapshot, start=0, limit=5, worker="w"):
         pass
@@ -68,7 +68,7 @@ def test_request_and_chunk_are_in_the_trace_of_the_client(spans: Any) -> None:
 
 
 def test_off_nothing_travels_and_nothing_is_imported() -> None:
-    snapshot = change_tasks.start_task(task=change_tasks.NewTask("upload", {"numRecords": 5})).snapshot
+    snapshot = start_tasks.start_task(task=start_tasks.NewTask("upload", {"numRecords": 5})).snapshot
     assert snapshot.trace == ""
     assert "tasks_app.observability.tracing.TracingMiddleware" not in settings.MIDDLEWARE
     code = (

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import free_port
+from longtasks.local_stack.procfile import free_port
 from settings.env import ROOT
 from tests.support.servers import ServerError
 

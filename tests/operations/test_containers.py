@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from longtasks.local_stack.child_process import wait_until
-from longtasks.local_stack.supervisor import read_procfile
+from longtasks.local_stack.procfile import read_procfile
 from settings.env import ROOT, list_variables
 from tests.operations.compose import COMPOSE_PATH, read_compose
 from tests.operations.namespaces import Namespaces, why_not

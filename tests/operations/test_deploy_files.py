@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from longtasks.local_stack.supervisor import read_procfile
+from longtasks.local_stack.procfile import read_procfile
 from settings.env import ROOT, list_variables, load
 from tests.security.marks import MARKED
 

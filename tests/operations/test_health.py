@@ -12,7 +12,7 @@ from django.test import Client, override_settings
 from redis import Redis
 
 from tasks_app.operations import readiness
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import redis_connection, snapshot_stream
 
 
 @pytest.fixture(autouse=True)
@@ -75,4 +75,4 @@ def test_strangers_learn_no_more_than_that_it_is_not_ready(client: Client) -> No
     with away():
         answer = client.get("/health/ready")
     assert (answer.status_code, answer.json()["detail"]) == (503, "Not ready.")
-    assert enqueue.get_connection().ping()
+    assert redis_connection.get_connection().ping()

@@ -20,7 +20,7 @@ from django.test import Client
 from tasks_app.auth import api_tokens, audit_log
 from tasks_app.management.actor import find_actor
 from tasks_app.models import ApiToken, AuditEntry, SetAsideItem
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 from tasks_app.resilience import set_aside_items
 from tests.admin.conftest import start
 
@@ -128,7 +128,7 @@ def test_an_act_leaves_an_entry_with_who_did_it(act: Act, monkeypatch: pytest.Mo
 
     [entry] = AuditEntry.objects.exclude(pk__in=before)
     assert (entry.action, entry.source, entry.actor) == (act.action, audit_log.CLI, find_actor())
-    enqueue.get_connection().flushdb()
+    redis_connection.get_connection().flushdb()
 
 
 def test_the_entries_of_tokens_name_the_token_and_not_its_secret() -> None:

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from tasks_app.api.request_metrics import RequestMetricsMiddleware
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 from tests.conftest import MakeStack
 from tests.support.redis_commands import watched_commands
 from tests.support.stack import ProcfileStack
@@ -162,7 +162,7 @@ def test_scraping_neither_scans_nor_writes(client: Client, redis: Redis) -> None
         "HSCAN",  # of the one hash of processes, a page of it
     }  # fmt: skip
     assert [command.name for command in commands].count("HSCAN") == 1
-    assert enqueue.get_connection().dbsize() == 0
+    assert redis_connection.get_connection().dbsize() == 0
 
 
 def test_the_middleware_costs_little() -> None:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
-from longtasks.local_stack.supervisor import free_port, read_procfile
+from longtasks.local_stack.procfile import free_port, read_procfile
 from settings.env import ROOT
 from tests.operations.proxies import EXAMPLES, HOST, Answer, Door, Upstream, make_certificate, run_proxy
 from tests.support.servers import Database, RedisServer

@@ -15,7 +15,7 @@ import pytest
 from rq.utils import utcformat
 
 from longtasks.local_stack import child_process, up_lock
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.conftest import MakeStack
 from tests.support.stack import ProcfileStack
 

@@ -20,7 +20,7 @@ from settings.env import ROOT
 from tasks_app.domain.task_ids import get_lowest_id
 from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
 from tasks_app.operations import retention
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_keys
 from tests.conftest import MakeStack
 
 OLD = datetime.now(UTC) - timedelta(days=40)
@@ -40,7 +40,7 @@ def make_task(redis: Redis, *, ended_at: datetime | None, number: int, outcome: 
         task_id=task_id, epoch=1, outcome=outcome if ended_at else "", ended_at=ended_at, updated_at=created_at
     )
     TaskEvent.objects.bulk_create(TaskEvent(task_id=task_id, status=status, at=created_at) for _ in range(3))
-    redis.hset(enqueue.job_key(str(task_id)), "status", status)
+    redis.hset(redis_keys.job_key(str(task_id)), "status", status)
     redis.zadd(f"rq:{'finished' if outcome == 'finished' else 'failed'}:low", {str(task_id): 1e12})
     return task_id
 
@@ -76,7 +76,7 @@ def test_a_task_whose_retry_the_mirror_has_not_told_yet_stays(redis: Redis) -> N
     TaskCheckpoint.objects.filter(pk=task_id).update(outcome="")
     call_command("prune", "--older-than", "30d")
     assert left() == {task_id}
-    assert redis.exists(enqueue.job_key(str(task_id)))
+    assert redis.exists(redis_keys.job_key(str(task_id)))
 
 
 @pytest.mark.django_db

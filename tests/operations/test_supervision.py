@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import read_procfile
+from longtasks.local_stack.procfile import read_procfile
 from settings.env import ROOT
 from tests.support.servers import Database, RedisServer
 from tests.support.stack import TABLES, Answer, ProcfileStack

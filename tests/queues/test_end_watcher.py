@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import redis as redis_package
 
-from tasks_app.queues import end_watcher, enqueue, snapshot_stream, transitions
+from tasks_app.domain import task_snapshot, task_status
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.queues import end_watcher, enqueue, redis_connection, redis_keys, transitions
 from tasks_app.queues.end_watcher import PREFIX, EndWatcher, Watch
-from tasks_app.queues.snapshot_stream import Snapshot
 from tasks_app.queues.transitions import Move
 
 SOON_SECONDS = 20.0
@@ -59,12 +60,12 @@ def start() -> Snapshot:
     return task
 
 
-def end(task: Snapshot, status: str = snapshot_stream.FINISHED) -> None:
+def end(task: Snapshot, status: str = task_status.FINISHED) -> None:
     ended = replace(task, status=status, done=3, epoch=1)
-    assert transitions.move_tasks(enqueue.get_connection(), [Move(ended, "anywhere", "ended")]) == [True]
+    assert transitions.move_tasks(redis_connection.get_connection(), [Move(ended, "anywhere", "ended")]) == [True]
 
 
-@pytest.mark.parametrize("status", sorted(snapshot_stream.ENDED))
+@pytest.mark.parametrize("status", sorted(task_status.ENDED))
 def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, status: str) -> None:
     task, other = start(), start()
     told, again, others = Told(task.id), Told(task.id), Told(other.id)
@@ -72,7 +73,7 @@ def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, st
         watcher.watch(each.watch)
     wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 2)
     redis.publish(PREFIX + task.id, "no snapshot")
-    transitions.move_tasks(enqueue.get_connection(), [Move(replace(task, done=1), "here", "stay")])  # no end
+    transitions.move_tasks(redis_connection.get_connection(), [Move(replace(task, done=1), "here", "stay")])  # no end
     end(task, status)
     for each in (told, again):
         snapshot = each.read()
@@ -94,7 +95,7 @@ def test_an_end_before_the_watch_is_told(watcher: EndWatcher) -> None:
 
 def test_at_the_deadline_the_newest_state_is_told(watcher: EndWatcher) -> None:
     task = start()
-    transitions.move_tasks(enqueue.get_connection(), [Move(replace(task, done=2), "here", "stay")])
+    transitions.move_tasks(redis_connection.get_connection(), [Move(replace(task, done=2), "here", "stay")])
     told, unknown = Told(task.id, seconds=0.3), Told(str(uuid.uuid4()), seconds=0.3)
     watcher.watch(told.watch)
     watcher.watch(unknown.watch)
@@ -124,7 +125,7 @@ def test_an_end_that_was_not_published_is_read(redis: Any, monkeypatch: pytest.M
     told = Told(task.id)
     watcher.watch(told.watch)
     wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*"))
-    redis.hset(enqueue.job_key(task.id), "s", snapshot_stream.encode(replace(task, status="canceled")))
+    redis.hset(redis_keys.job_key(task.id), "s", task_snapshot.encode(replace(task, status="canceled")))
     snapshot = told.read()
     assert snapshot is not None
     assert snapshot.status == "canceled"
@@ -144,7 +145,7 @@ def test_who_has_left_does_not_delay_what_is_read_again(redis: Any, monkeypatch:
     watcher.watch(told.watch)
     wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*") == [(PREFIX + task.id).encode()])
     began = time.monotonic()
-    redis.hset(enqueue.job_key(task.id), "s", snapshot_stream.encode(replace(task, status="canceled")))
+    redis.hset(redis_keys.job_key(task.id), "s", task_snapshot.encode(replace(task, status="canceled")))
     assert told.read() is not None
     assert time.monotonic() - began < 5  # a hundred pages of those who left would take 50 s
 
@@ -169,7 +170,7 @@ def test_where_an_acl_forbids_the_channels_ends_are_read(redis: Any, monkeypatch
         restricted = redis_package.Redis(
             host=address["host"], port=address["port"], db=number, username="nochannels", password="x"
         )
-        monkeypatch.setattr(enqueue, "get_connection", lambda: restricted)
+        monkeypatch.setattr(redis_connection, "get_connection", lambda: restricted)
         with pytest.raises(redis_package.exceptions.NoPermissionError):
             restricted.publish(PREFIX, "x")
         watcher, task = EndWatcher(), start()

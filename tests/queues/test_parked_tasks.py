@@ -9,15 +9,15 @@ import pytest
 from django_rq import get_worker
 from redis import Redis
 
-from tasks_app.engine.runner import Verdict
+from tasks_app.engine.interruption import Verdict
 from tasks_app.errors import QueueFull
-from tasks_app.operations.doctor import report
+from tasks_app.operations.doctor import report, task_checks
 from tasks_app.operations.prometheus_metrics import TaskCollector
-from tasks_app.queues import enqueue, parked_tasks, transitions, worker_liveness
-from tasks_app.read_model import task_queries
+from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys, transitions, worker_liveness
+from tasks_app.read_model import queue_overview, task_queries
 from tasks_app.recovery.rescuer import Rescue
-from tasks_app.services import change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.services import change_tasks, start_tasks
+from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import _registry, list_names, unregister
 from tests.conftest import MakeStack
 from tests.support.engine import Worker, checkpoint, history, job, mirror, positions, record, rescue, start, waiting
@@ -33,13 +33,13 @@ def old_worker(name: str = "old") -> Worker:
 def age_parked(redis: Redis, *task_ids: str) -> None:
     """As if they had been parked for as long as a deploy may take."""
     for task_id in task_ids:
-        at = int(redis.hget(enqueue.job_key(task_id), "parked_at")) - parked_tasks.TELL_SECONDS - 1
-        redis.hset(enqueue.job_key(task_id), "parked_at", at)
+        at = int(redis.hget(redis_keys.job_key(task_id), "parked_at")) - parked_tasks.TELL_SECONDS - 1
+        redis.hset(redis_keys.job_key(task_id), "parked_at", at)
 
 
 def beat(redis: Redis, worker: str, *, types: list[str]) -> None:
     fields = {"queues": "high,low", "rows": 0, worker_liveness.TYPES_FIELD: worker_liveness.encode_types(types)}
-    worker_liveness.beat(redis, worker=worker, queues=enqueue.QUEUES, fields=fields, ttl_seconds=60)
+    worker_liveness.beat(redis, worker=worker, queues=queue_names.QUEUES, fields=fields, ttl_seconds=60)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_it_costs_no_attempt_and_goes_to_a_worker_that_knows_it() -> None:
     assert history(task_id) == [
         ("queued", "start"), ("queued", "unknown_type"), ("started", "take"), ("finished", "end")
     ]  # fmt: skip
-    assert parked_tasks.list_places(enqueue.get_connection()) == []
+    assert parked_tasks.list_places(redis_connection.get_connection()) == []
 
 
 def test_other_tasks_go_on_and_parked_ones_keep_their_order() -> None:
@@ -93,12 +93,12 @@ def test_many_of_them_are_parked_in_steps_and_none_is_lost() -> None:
     task_ids = [
         snapshot.id
         for _ in range(2)
-        for snapshot in change_tasks.start_tasks(tasks=[NewTask("small", {"records": 1})] * 600).snapshots
+        for snapshot in start_tasks.start_tasks(tasks=[NewTask("small", {"records": 1})] * 600).snapshots
     ]
     other = start("flaky")
 
     assert [task.task_id for task in old.take()] == [other]
-    assert parked_tasks.list_parked_ids(enqueue.get_connection()) == task_ids
+    assert parked_tasks.list_parked_ids(redis_connection.get_connection()) == task_ids
     assert [task.task_id for task in Worker("new").take()] == task_ids[:200]
 
 
@@ -118,7 +118,7 @@ def test_what_waits_for_a_type_counts_as_waiting(longtasks: Any) -> None:
     task_ids = [start() for _ in range(3)]
     old_worker().run()
 
-    assert {view.name: view.depth for view in task_queries.list_queues()} == {"high": 0, "low": 3}
+    assert {view.name: view.depth for view in queue_overview.list_queues()} == {"high": 0, "low": 3}
     longtasks(queue_bound=3, queue_reserve=0)
     with pytest.raises(QueueFull):
         start()
@@ -134,7 +134,7 @@ def test_a_parked_task_can_be_canceled_and_change_its_priority() -> None:
 
     assert job(canceled).status == "canceled"
     assert waiting("high") == [changed]
-    assert parked_tasks.list_parked_ids(enqueue.get_connection()) == [untouched]
+    assert parked_tasks.list_parked_ids(redis_connection.get_connection()) == [untouched]
     assert [task.task_id for task in Worker("new").run()] == [changed]
 
 
@@ -182,7 +182,7 @@ def test_after_ten_minutes_the_task_the_doctor_and_the_metrics_say_so(redis: Red
     made.run()
     assert job(task_id).error is None
     assert unknown_seconds() < parked_tasks.TELL_SECONDS
-    finding = next(each for each in report.check_task_types() if "'slow'" in each.found and "wait" in each.found)
+    finding = next(each for each in task_checks.check_task_types() if "'slow'" in each.found and "wait" in each.found)
     assert finding.level == report.WARNING
 
     age_parked(redis, task_id)
@@ -191,14 +191,14 @@ def test_after_ten_minutes_the_task_the_doctor_and_the_metrics_say_so(redis: Red
 
     assert record(task_id).error == parked_tasks.describe_unknown(TYPE)
     assert record(other).error is None
-    finding = next(each for each in report.check_task_types() if each.level == report.FAULT)
+    finding = next(each for each in task_checks.check_task_types() if each.level == report.FAULT)
     assert finding.found.startswith("no living worker knows the task type 'slow': 2 tasks wait, the first for 60")
     assert unknown_seconds() > parked_tasks.TELL_SECONDS
     assert history(task_id) == [("queued", "start"), ("queued", "unknown_type"), ("queued", "unknown_type")]
 
     beat(redis, "new", types=list_names())
     assert unknown_seconds() == 0
-    assert [each.level for each in report.check_task_types()] == [report.OK]
+    assert [each.level for each in task_checks.check_task_types()] == [report.OK]
     Worker("new").run()
     assert (record(task_id).status, record(task_id).error) == ("finished", None)
 
@@ -215,7 +215,7 @@ def unknown_seconds() -> float:
 
 def test_doctor_says_at_once_that_the_workers_lack_a_type(redis: Redis) -> None:
     beat(redis, "old", types=[name for name in list_names() if name != TYPE])
-    [finding] = report.check_task_types()
+    [finding] = task_checks.check_task_types()
     assert (finding.level, finding.found) == (
         report.WARNING,
         "no living worker knows 'slow': such tasks are accepted here and would wait",

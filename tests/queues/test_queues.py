@@ -12,15 +12,15 @@ from django_rq import get_worker
 from redis import Redis
 
 from settings.queues import NAME_CHARACTERS
-from tasks_app.engine.runner import Verdict
+from tasks_app.engine.interruption import Verdict
 from tasks_app.engine.worker import TaskWorker
 from tasks_app.errors import QueueFull
 from tasks_app.models import AuditEntry, QueueState, TaskMinute, TaskRecord, column_limits
-from tasks_app.operations.doctor import report
-from tasks_app.queues import enqueue, parked_tasks, transitions
+from tasks_app.operations.doctor import task_checks
+from tasks_app.queues import admission, parked_tasks, queue_names, redis_connection, redis_keys, transitions
 from tasks_app.recovery.rescuer import Rescue
-from tasks_app.services import change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.services import change_tasks, pause_queues, start_tasks
+from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import get_task_type, list_names
 from tests.support.engine import history, mirror, record
 
@@ -31,7 +31,7 @@ NAMES = ("high", "imports", "low")
 @pytest.fixture
 def imports(monkeypatch: pytest.MonkeyPatch) -> None:
     """QUEUES=high,imports,low, and the type `slow` in imports."""
-    monkeypatch.setattr(enqueue, "QUEUES", NAMES)
+    monkeypatch.setattr(queue_names, "QUEUES", NAMES)
     monkeypatch.setattr(type(get_task_type("slow")), "queue", "imports")
 
 
@@ -41,7 +41,7 @@ def worker() -> Iterator[Callable[..., TaskWorker]]:
 
     def make(*names: str) -> TaskWorker:
         one: Any = get_worker("low")
-        one.queues = [type(one.queues[0])(name, connection=enqueue.get_connection()) for name in names]
+        one.queues = [type(one.queues[0])(name, connection=redis_connection.get_connection()) for name in names]
         one._passed_over_seconds = dict.fromkeys(names[1:], 0.0)
         one.register_birth()
         made.append(one)
@@ -53,16 +53,16 @@ def worker() -> Iterator[Callable[..., TaskWorker]]:
 
 
 def start(name: str = "slow", *, priority: str | int = "low") -> str:
-    return change_tasks.start_task(task=NewTask(name=name, params={"records": 3}, priority=priority)).snapshot.id
+    return start_tasks.start_task(task=NewTask(name=name, params={"records": 3}, priority=priority)).snapshot.id
 
 
 def waiting(redis: Redis, name: str) -> list[str]:
-    return [member.decode() for member in redis.lrange(enqueue.queue_key(name), 0, -1)]
+    return [member.decode() for member in redis.lrange(redis_keys.queue_key(name), 0, -1)]
 
 
 def take(*queues: str, types: list[str] | None = None, is_partial: bool = False) -> list[str]:
     taken, _ = transitions.take_tasks(
-        enqueue.get_connection(),
+        redis_connection.get_connection(),
         worker="w1",
         types=list_names() if types is None else types,
         queues=queues,
@@ -96,7 +96,7 @@ def test_a_change_of_priority_empties_the_number_and_leads_back_to_the_types_que
 
 def test_the_reserve_is_kept_from_every_queue_but_high(imports: None, longtasks: Callable[..., None]) -> None:
     longtasks(queue_bound=2, queue_reserve=0.5)
-    assert enqueue.get_bounds() == {"high": 2, "imports": 1, "low": 1}
+    assert admission.get_bounds() == {"high": 2, "imports": 1, "low": 1}
     start()
     with pytest.raises(QueueFull, match="Queue imports is full"):
         start()
@@ -105,9 +105,9 @@ def test_the_reserve_is_kept_from_every_queue_but_high(imports: None, longtasks:
 
 def test_a_queue_is_paused_by_its_name(imports: None) -> None:
     task_id = start()
-    change_tasks.pause_queue(queue="imports", actor="ann")
+    pause_queues.pause_queue(queue="imports", actor="ann")
     assert take(*NAMES) == []
-    change_tasks.resume_queue(queue="imports", actor="ann")
+    pause_queues.resume_queue(queue="imports", actor="ann")
     assert take(*NAMES) == [task_id]
 
 
@@ -144,7 +144,7 @@ def test_high_preempts_whom_it_can_use(
     start()
     one = worker(*served)
     [taken], _ = transitions.take_tasks(
-        enqueue.get_connection(), worker=one.name, types=list_names(), queues=NAMES, max_tasks=1, max_records=1
+        redis_connection.get_connection(), worker=one.name, types=list_names(), queues=NAMES, max_tasks=1, max_records=1
     )
     assert one._look_up(taken) is Verdict.GO_ON
     start("small")  # in low, which preempts nobody
@@ -168,7 +168,7 @@ def test_doctor_names_the_types_that_no_worker_of_their_queue_serves(
     monkeypatch.setattr(TaskWorker, "served_types", frozenset({"small"}))
     worker("high", "low")._beat()
     assert parked_tasks.list_known_types(redis) == {"small"}
-    names = [finding.check for finding in report.check_served_types()]
+    names = [finding.check for finding in task_checks.check_served_types()]
     assert "workers: type slow" in names
     assert "workers: type small" not in names
 
@@ -181,20 +181,20 @@ def removed(imports: None, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> lis
     redis.rpush("longtasks:parked:imports:slow", task_ids[0])
     redis.sadd("longtasks:parked", "imports:slow")
     mirror()
-    monkeypatch.setattr(enqueue, "QUEUES", ("high", "low"))
+    monkeypatch.setattr(queue_names, "QUEUES", ("high", "low"))
     monkeypatch.setattr(type(get_task_type("slow")), "queue", "low")
     return task_ids
 
 
 def test_tasks_of_a_removed_queue_go_to_the_queue_of_their_type(removed: list[str], redis: Redis) -> None:
-    findings = list(report.check_removed_queues())
+    findings = list(task_checks.check_removed_queues())
     assert [finding.check for finding in findings] == ["queue: imports"]
     assert "3 tasks" in str(findings[0])
     Rescue(connection=redis).run()
     assert waiting(redis, "low") == removed
     assert waiting(redis, "imports") == []
     assert not redis.smembers("longtasks:parked")
-    assert list(report.check_removed_queues()) == []
+    assert list(task_checks.check_removed_queues()) == []
     Rescue(connection=redis).run()
     assert waiting(redis, "low") == removed
 

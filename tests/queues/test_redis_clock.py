@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tasks_app.queues import enqueue, snapshot_stream, transitions, worker_liveness
+from tasks_app.domain import task_snapshot
+from tasks_app.queues import lua_script, redis_connection, transitions, worker_liveness
 from tasks_app.queues import redis_clock as clock_module
 from tasks_app.queues.redis_clock import RedisClock, clock
 from tests.support.engine import Worker, job, record, rescue, start
@@ -30,7 +31,7 @@ def seconds_ahead(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def redis_now() -> float:
-    seconds, microseconds = enqueue.get_connection().time()
+    seconds, microseconds = redis_connection.get_connection().time()
     return float(seconds + microseconds / 1e6)
 
 
@@ -63,7 +64,7 @@ def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, l
     seconds_ahead(monkeypatch, skew)
     task_id = start("flaky", times=1, at=1)
     Worker().run()
-    score: Any = enqueue.get_connection().zscore("rq:scheduled:low", task_id)
+    score: Any = redis_connection.get_connection().zscore("rq:scheduled:low", task_id)
     assert 1 < score - redis_now() < 4
     due = job(task_id).next_attempt_at
     assert due is not None
@@ -71,22 +72,22 @@ def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, l
     assert rescue().enqueue_due() == 0
     # A change of the priority keeps the time.
     transitions.move_tasks(
-        enqueue.get_connection(),
+        redis_connection.get_connection(),
         [
             transitions.Move(
-                snapshot_stream.decode(snapshot_stream.encode(job(task_id))),
+                task_snapshot.decode(task_snapshot.encode(job(task_id))),
                 "delayed",
                 "scheduled",
                 run_at=datetime.now(UTC),
             )
         ],
     )
-    assert enqueue.get_connection().zscore("rq:scheduled:low", task_id) == score
+    assert redis_connection.get_connection().zscore("rq:scheduled:low", task_id) == score
 
 
 def test_a_workers_first_sign_of_life_tells_of_the_skew(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds_ahead(monkeypatch, 10.0)
-    connection = enqueue.get_connection()
+    connection = redis_connection.get_connection()
     worker_liveness.beat(connection, worker="w1", queues=["low"], fields={"queues": "low"}, ttl_seconds=60)
     connection.sadd("rq:workers", worker_liveness.worker_key("w1"))
     assert [worker.skew_seconds for worker in worker_liveness.list_registered(connection)] == [
@@ -106,7 +107,7 @@ def test_small_differences_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_scripts_write_times_as_python_does() -> None:
-    source = enqueue.Script("set").source.split("-- Set a small key")[0]
+    source = lua_script.Script("set").source.split("-- Set a small key")[0]
     dice = random.Random(7)
     moments = [
         datetime(2024, 2, 29, 23, 59, 59, 999_999, UTC),
@@ -116,5 +117,5 @@ def test_the_scripts_write_times_as_python_does() -> None:
     moments += [datetime.fromtimestamp(dice.randrange(4_000_000_000), tz=UTC) for _ in range(200)]
     for moment in moments:
         script = f"{source}\nreturn format_time({int(moment.timestamp())}, {moment.microsecond})"
-        written: Any = enqueue.get_connection().eval(script, 0)
+        written: Any = redis_connection.get_connection().eval(script, 0)
         assert written.decode() == moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

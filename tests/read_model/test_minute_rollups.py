@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskMinute
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model import minute_rollups
 from tests.admin.conftest import run_mirror
 
@@ -19,7 +19,7 @@ NEW = Snapshot(id="01900000-0000-7000-8000-000000000001", name="upload", created
 
 def tell(*snapshots: Snapshot) -> None:
     for snapshot in snapshots:
-        snapshot_stream.append(enqueue.get_connection(), snapshot)
+        snapshot_stream.append(redis_connection.get_connection(), snapshot)
 
 
 def started(**values: object) -> Snapshot:

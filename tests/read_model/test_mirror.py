@@ -6,10 +6,12 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from tasks_app.api.response_serializers import task_data
+from tasks_app.domain import stream_ids
 from tasks_app.models import MirrorCursor
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import redis_connection, redis_keys, snapshot_stream
 from tasks_app.read_model import task_queries
-from tasks_app.read_model.mirror import Mirror, get_lag_seconds
+from tasks_app.read_model.mirror import Mirror
+from tasks_app.read_model.mirror_lag import get_lag_seconds
 from tasks_app.resilience import failpoints
 from tests.support.engine import Worker, _database, history, job, longtasks, mirror, record, start  # noqa: F401 (fixtures)
 
@@ -23,7 +25,7 @@ def test_what_a_mirror_that_died_before_its_trim_has_left_is_trimmed(
         mirror()
     assert redis.xlen(snapshot_stream.STREAM_KEY) == 1
 
-    assert Mirror(connection=enqueue.get_connection()).step() == 0
+    assert Mirror(connection=redis_connection.get_connection()).step() == 0
 
     assert redis.xlen(snapshot_stream.STREAM_KEY) == 0
     assert get_lag_seconds(redis) == 0
@@ -40,7 +42,7 @@ def test_a_mirror_that_died_in_its_transaction_has_done_nothing(monkeypatch: pyt
         patch.setattr(failpoints, "reach", die)
         with pytest.raises(KeyboardInterrupt):
             mirror()
-    assert not MirrorCursor.objects.exclude(stream_id=snapshot_stream.START).exists()
+    assert not MirrorCursor.objects.exclude(stream_id=stream_ids.START).exists()
     assert history(task_id) == [("queued", "start")]
 
 
@@ -79,7 +81,7 @@ def test_a_task_that_finished_lately_is_read_from_redis_alone(
     mirror()
     with django_assert_num_queries(0):
         from_redis = task_queries.get_task(task_id=task_id)
-    redis.delete(enqueue.job_key(task_id))
+    redis.delete(redis_keys.job_key(task_id))
     with django_assert_num_queries(1):
         from_row = task_queries.get_task(task_id=task_id)
     assert from_redis.status == from_row.status == "finished"

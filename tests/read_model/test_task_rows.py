@@ -8,9 +8,9 @@ import pytest
 from django.db import OperationalError, connection, connections
 from uuid_utils import uuid7
 
+from tasks_app.domain import task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskRecord
-from tasks_app.queues import snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
 from tasks_app.read_model.task_rows import read_snapshot, save_records, to_snapshot
 from tests.support.servers import IS_EMBEDDED
 
@@ -26,7 +26,7 @@ def make_snapshot(**changes: object) -> Snapshot:
 FULL = {
     "params": {"numRecords": 3, "note": "ñ'\"\\ 100 %s"},
     "priority": "high",
-    "status": snapshot_stream.SCHEDULED,
+    "status": task_status.SCHEDULED,
     "description": 'it\'s 50 % \\ "done" – día',
     "owner": "me",
     "counts": {"users": 3},

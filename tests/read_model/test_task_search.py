@@ -14,9 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasks_app.domain import task_status
 from tasks_app.domain.task_ids import get_lowest_id, get_time_of_id
 from tasks_app.models import TaskRecord
-from tasks_app.queues import snapshot_stream
 from tasks_app.read_model import task_search
 from tasks_app.read_model.open_tasks import OPEN, list_open
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
@@ -33,7 +33,7 @@ def make_record(number: int, dice: random.Random) -> TaskRecord:
     created_at = BEGAN_AT + timedelta(seconds=number)
     owner = dice.choices(["ann", "ben", "eve", ""], [60, 30, 9, 1])[0]
     name = dice.choices(["upload", "purge", "report"], [80, 19, 1])[0]
-    statuses = [status for status in snapshot_stream.STATUSES if (status, name) != ("canceled", "purge")]
+    statuses = [status for status in task_status.STATUSES if (status, name) != ("canceled", "purge")]
     status = dice.choices(["finished", *statuses], [100, *([1] * len(statuses))])[0]
     return TaskRecord(
         id=uuid.UUID(int=get_lowest_id(created_at).int + dice.getrandbits(60)),
@@ -86,7 +86,7 @@ def walk(wanted: TaskFilter, *, limit: int) -> Iterator[TaskRecord]:
 WANTED = st.builds(
     TaskFilter,
     owner=st.sampled_from([None, "ann", "eve", "", "nobody"]),
-    status=st.sampled_from([None, *snapshot_stream.STATUSES]),
+    status=st.sampled_from([None, *task_status.STATUSES]),
     name=st.sampled_from([None, "upload", "purge", "report", "gone"]),
     priority=st.sampled_from([None, "high", "low"]),
     created_after=st.none() | st.integers(-10, TASKS + 10).map(lambda number: BEGAN_AT + timedelta(seconds=number)),

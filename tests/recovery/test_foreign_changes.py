@@ -11,9 +11,10 @@ from rq.queue import Queue
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
+from tasks_app.domain import task_snapshot, task_status
 from tasks_app.errors import TaskNotEnded
 from tasks_app.models import AuditEntry, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream, transitions
+from tasks_app.queues import job_snapshots, queue_names, redis_connection, redis_keys, transitions
 from tasks_app.recovery.rescuer import Rescue
 from tasks_app.services import change_tasks, requeued_by_rq
 from tests.support.engine import Worker, checkpoint, history, job, mirror, record, rescue, start, started, waiting
@@ -34,7 +35,7 @@ def run_stock_worker(*options: str) -> None:
 
 
 def stock_job(task_id: str) -> Job:
-    return Job.fetch(task_id, connection=enqueue.get_connection(), serializer=JSONSerializer)
+    return Job.fetch(task_id, connection=redis_connection.get_connection(), serializer=JSONSerializer)
 
 
 def settle() -> None:
@@ -62,12 +63,12 @@ def test_what_a_worker_of_rqs_own_has_failed_comes_back(redis: Any, options: tup
     for task_id in task_ids:
         assert ("queued", "foreign_worker") in history(task_id)
         assert_finishes(task_id)
-    for name in enqueue.QUEUES:
+    for name in queue_names.QUEUES:
         assert not redis.exists(f"rq:failed:{name}")
 
 
 def test_one_that_had_begun_goes_on_where_it_was() -> None:
-    from tasks_app.engine.runner import Verdict
+    from tasks_app.engine.interruption import Verdict
 
     task_id = start(records=3)
     yielding = Worker()
@@ -108,7 +109,7 @@ def test_a_cancel_of_rqs_own_cancels_a_waiting_task() -> None:
 
 def test_a_cancel_of_rqs_own_ends_a_running_task_at_its_next_chunk() -> None:
     task_id = start(records=3)
-    worker, watch = Worker(), Rescue(connection=enqueue.get_connection())
+    worker, watch = Worker(), Rescue(connection=redis_connection.get_connection())
 
     def cancel() -> None:
         worker.on_look_up = lambda: None
@@ -133,16 +134,18 @@ def lose_by_rqs_cleanup(redis: Any, task_id: str) -> None:
     redis.lpop("rq:queue:low")
     redis.hset(f"rq:job:{task_id}", "status", "started")
     redis.zadd("rq:wip:low", {f"{task_id}:execution": 1})
-    StartedJobRegistry("low", connection=enqueue.get_connection(), serializer=JSONSerializer).cleanup()
+    StartedJobRegistry("low", connection=redis_connection.get_connection(), serializer=JSONSerializer).cleanup()
     assert stock_job(task_id).get_status().value == "failed"
 
 
 WAYS = {
     "intermediate queue": lose_in_the_middle,
     "RQ's cleanup": lose_by_rqs_cleanup,
-    "rq empty": lambda redis, task_id: Queue("low", connection=enqueue.get_connection()).empty(),
+    "rq empty": lambda redis, task_id: Queue("low", connection=redis_connection.get_connection()).empty(),
     "Job.delete": lambda redis, task_id: stock_job(task_id).delete(),
-    "removed from the queue": lambda redis, task_id: Queue("low", connection=enqueue.get_connection()).remove(task_id),
+    "removed from the queue": lambda redis, task_id: Queue("low", connection=redis_connection.get_connection()).remove(
+        task_id
+    ),
     "status finished": lambda redis, task_id: (
         redis.lpop("rq:queue:low"),
         redis.hset(f"rq:job:{task_id}", "status", "finished"),
@@ -160,16 +163,16 @@ def test_a_task_that_rqs_tools_have_lost_comes_back(redis: Any, way: str) -> Non
     rescue()
     assert waiting() == [task_id]
     assert not redis.exists("rq:queue:low:intermediate")
-    assert redis.ttl(enqueue.job_key(task_id)) == -1
+    assert redis.ttl(redis_keys.job_key(task_id)) == -1
     assert_finishes(task_id)
 
 
 def test_an_end_of_ours_is_told_where_rqs_cleanup_has_called_it_failed(redis: Any) -> None:
     task_id = start(records=3)
     worker = Worker()
-    worker.on_look_up = lambda: redis.hset(enqueue.job_key(task_id), "status", "failed")
+    worker.on_look_up = lambda: redis.hset(redis_keys.job_key(task_id), "status", "failed")
     worker.run()
-    assert job(task_id).status == record(task_id).status == snapshot_stream.FINISHED
+    assert job(task_id).status == record(task_id).status == task_status.FINISHED
     assert stock_job(task_id).get_status().value == "finished"
 
 
@@ -178,7 +181,7 @@ def test_an_end_of_ours_is_told_where_rqs_cleanup_has_called_it_failed(redis: An
 
 def requeue(task_id: str) -> None:
     """What `rq requeue` does."""
-    FailedJobRegistry("low", connection=enqueue.get_connection(), serializer=JSONSerializer).requeue(task_id)
+    FailedJobRegistry("low", connection=redis_connection.get_connection(), serializer=JSONSerializer).requeue(task_id)
 
 
 @pytest.fixture
@@ -223,16 +226,16 @@ def test_a_requeued_task_is_noted_but_not_started_until_it_is_retried(failed: st
 def test_a_worker_that_dies_before_the_retry_leaves_the_task_failed(failed: str, redis: Any) -> None:
     requeue(failed)
     Worker("dead").take()
-    watch = Rescue(connection=enqueue.get_connection())
+    watch = Rescue(connection=redis_connection.get_connection())
     watch._place(checkpoint(failed), source="wip", worker="dead")
-    assert job(failed).status == record(failed).status == enqueue.get_status(failed) == "failed"
+    assert job(failed).status == record(failed).status == job_snapshots.get_status(failed) == "failed"
     assert waiting() == started() == []
-    assert redis.ttl(enqueue.job_key(failed)) > 0
+    assert redis.ttl(redis_keys.job_key(failed)) > 0
 
 
 def test_a_task_that_is_requeued_twice_runs_once(failed: str) -> None:
     requeue(failed)
-    enqueue.get_connection().rpush("rq:queue:low", failed)
+    redis_connection.get_connection().rpush("rq:queue:low", failed)
     retry_all_taken(Worker())
     assert waiting() == [failed]
 
@@ -240,21 +243,21 @@ def test_a_task_that_is_requeued_twice_runs_once(failed: str) -> None:
 def test_a_finished_task_that_is_put_into_its_queue_is_not_run(caplog: pytest.LogCaptureFixture) -> None:
     task_id = start("small")
     Worker().run()
-    connection = enqueue.get_connection()
-    connection.hset(enqueue.job_key(task_id), "status", "queued")
+    connection = redis_connection.get_connection()
+    connection.hset(redis_keys.job_key(task_id), "status", "queued")
     connection.rpush("rq:queue:low", task_id)
     retry_all_taken(Worker())
     assert waiting() == started() == []
     assert job(task_id).status == "finished"
     assert "is refused" in caplog.text
-    assert enqueue.get_status(task_id) == "finished"
+    assert job_snapshots.get_status(task_id) == "finished"
 
 
 def test_params_that_look_like_an_end_do_not_stop_a_task() -> None:
     task_id = start()
     snapshot = job(task_id)
     snapshot.params = {**snapshot.params, "ended_at": "2026-01-01"}
-    enqueue.get_connection().hset(enqueue.job_key(task_id), "s", snapshot_stream.encode(snapshot))
+    redis_connection.get_connection().hset(redis_keys.job_key(task_id), "s", task_snapshot.encode(snapshot))
     [taken] = Worker().take()
     assert not taken.has_ended
     assert taken.snapshot is not None

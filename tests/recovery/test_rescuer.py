@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from longtasks.local_stack.child_process import wait_until
-from tasks_app.checkpoints import claims
-from tasks_app.engine.runner import Verdict
+from tasks_app.checkpoints import claims, expired_claims
+from tasks_app.engine.interruption import Verdict
 from tasks_app.models import TaskCheckpoint, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream, transitions
+from tasks_app.queues import redis_connection, redis_keys, snapshot_stream, transitions
 from tasks_app.queues.worker_liveness import Liveness, certify_death
 from tasks_app.recovery.rescuer import Rescue
 from tests.support.engine import (
@@ -70,7 +70,7 @@ def test_a_claim_that_ran_out_is_enqueued_first_and_goes_on_where_it_was() -> No
     rescue()
 
     assert waiting() == [task_id, other]
-    assert enqueue.get_connection().scard("longtasks:urgent:low") == 1
+    assert redis_connection.get_connection().scard("longtasks:urgent:low") == 1
     assert checkpoint(task_id).failures == 0, "it had committed a chunk"
     assert_finishes(task_id)
 
@@ -90,7 +90,7 @@ def test_a_certified_death_frees_its_tasks_at_once(was_killed: bool) -> None:
     worker.take()
     claims.claim(task_id=uuid.UUID(task_id), worker="dead")
     beat("dead")
-    certify_death(enqueue.get_connection(), worker="dead", was_killed=was_killed)
+    certify_death(redis_connection.get_connection(), worker="dead", was_killed=was_killed)
 
     rescue()
 
@@ -103,7 +103,7 @@ def test_tasks_that_a_dead_worker_had_taken_only_come_back(longtasks: Callable[.
     longtasks(lease_seconds=0.2)
     task_ids = [start("small"), start("small")]
     Worker("dead").take()
-    watch = Rescue(connection=enqueue.get_connection())
+    watch = Rescue(connection=redis_connection.get_connection())
     watch.watch()
     assert waiting() == [], "one look is no proof of silence"
 
@@ -115,7 +115,7 @@ def test_tasks_that_a_dead_worker_had_taken_only_come_back(longtasks: Callable[.
 
 def test_silence_while_redis_was_away_is_no_death(longtasks: Callable[..., None]) -> None:
     longtasks(lease_seconds=10)  # so that the sign of life below is fresh, however slow this machine is
-    liveness = Liveness(connection=enqueue.get_connection())
+    liveness = Liveness(connection=redis_connection.get_connection())
     beat("alive", ago_seconds=20)
     assert liveness.find_dead({"alive"}) == {}
     liveness.forget()
@@ -131,7 +131,7 @@ def test_a_task_that_kills_every_worker_fails_and_says_so(longtasks: Callable[..
         name = f"dead{number}"
         assert [taken.task_id for taken in Worker(name).take()] == [task_id]
         claims.claim(task_id=uuid.UUID(task_id), worker=name)
-        certify_death(enqueue.get_connection(), worker=name, was_killed=True)
+        certify_death(redis_connection.get_connection(), worker=name, was_killed=True)
         rescue().enqueue_due()
 
     row, seen = checkpoint(task_id), record(task_id)
@@ -145,7 +145,7 @@ def test_a_task_that_kills_every_worker_fails_and_says_so(longtasks: Callable[..
 def test_two_rescues_enqueue_a_task_once() -> None:
     task_id = claim_and_die()
     run_out(task_id)
-    first, second = (Rescue(connection=enqueue.get_connection()) for _ in range(2))
+    first, second = (Rescue(connection=redis_connection.get_connection()) for _ in range(2))
     first.run()
     second.run()
     assert waiting() == [task_id]
@@ -155,8 +155,8 @@ def test_two_rescues_enqueue_a_task_once() -> None:
 def test_a_rescue_that_died_in_the_middle_is_finished_by_the_next() -> None:
     task_id = claim_and_die()
     run_out(task_id)
-    assert claims.expire(task_id=uuid.UUID(task_id)) is not None  # … and no further
-    certify_death(enqueue.get_connection(), worker="dead", was_killed=True)
+    assert expired_claims.expire(task_id=uuid.UUID(task_id)) is not None  # … and no further
+    certify_death(redis_connection.get_connection(), worker="dead", was_killed=True)
     rescue()
     assert waiting() == [task_id]
     assert_finishes(task_id)
@@ -165,7 +165,7 @@ def test_a_rescue_that_died_in_the_middle_is_finished_by_the_next() -> None:
 def test_leases_are_not_trusted_right_after_the_database_was_away() -> None:
     task_id = claim_and_die()
     run_out(task_id)
-    watch = Rescue(connection=enqueue.get_connection())
+    watch = Rescue(connection=redis_connection.get_connection())
     watch.note_outage()
     watch.run()
     assert checkpoint(task_id).lease_until is not None
@@ -212,7 +212,7 @@ def test_after_a_flush_a_task_that_changed_just_before_comes_back_without_a_whol
     task_ids = [start() for _ in range(5)]
     mirror()
     redis.flushdb()
-    watch = Rescue(connection=enqueue.get_connection())
+    watch = Rescue(connection=redis_connection.get_connection())
     watch.run()
     passes = 0
 
@@ -236,7 +236,7 @@ def test_tasks_that_come_while_a_round_goes_on_are_not_looked_for_in_the_queue(
     for _ in range(2):
         start()
     mirror()
-    watch = Rescue(connection=enqueue.get_connection())
+    watch = Rescue(connection=redis_connection.get_connection())
     watch.run()  # Redis is new to it: it compares all, and once more in the next pass
     watch.run()
     assert watch._swept_to.int, "a round goes on"
@@ -262,10 +262,10 @@ def test_a_task_whose_place_is_gone_is_enqueued_again(redis: Any, how: str) -> N
     else:
         redis.lrem("rq:queue:low", 0, task_id)
     if how == "entry_and_job":
-        redis.delete(enqueue.job_key(task_id))
+        redis.delete(redis_keys.job_key(task_id))
     if how == "entry_and_snapshot":  # an end that has nothing to tell is none
-        redis.hdel(enqueue.job_key(task_id), "s")
-        redis.hset(enqueue.job_key(task_id), "status", "canceled")
+        redis.hdel(redis_keys.job_key(task_id), "s")
+        redis.hset(redis_keys.job_key(task_id), "status", "canceled")
     settle()
 
     rescue()
@@ -277,7 +277,7 @@ def test_a_task_whose_place_is_gone_is_enqueued_again(redis: Any, how: str) -> N
 def test_a_queue_entry_whose_job_is_gone_is_run_from_its_record(redis: Any) -> None:
     task_id = start()
     settle()
-    redis.delete(enqueue.job_key(task_id))
+    redis.delete(redis_keys.job_key(task_id))
     [taken] = Worker("w1").take()
     assert taken.snapshot is None  # the worker then asks the read side: test_stack shows it
     transitions.move_tasks(redis, [])
@@ -308,12 +308,12 @@ def test_an_end_that_redis_was_never_told_of_is_told_by_rescue() -> None:
             "updated_at": "2020-01-01T00:00:00Z",
         },
     )
-    certify_death(enqueue.get_connection(), worker="dead", was_killed=True)
+    certify_death(redis_connection.get_connection(), worker="dead", was_killed=True)
     rescue()
     seen = record(task_id)
     assert (seen.status, seen.done, seen.counts) == ("finished", 3, {"users": 3})
     assert started() == []
-    assert enqueue.get_connection().ttl(enqueue.job_key(task_id)) > 0
+    assert redis_connection.get_connection().ttl(redis_keys.job_key(task_id)) > 0
 
 
 def test_an_ended_task_leaves_nothing_in_redis_but_its_job_for_a_while(redis: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from catalog.models import User
 from tasks_app.models import MirrorCursor, TaskCheckpoint, TaskEvent, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import redis_connection, redis_keys, snapshot_stream
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.services import change_tasks
 from tests.support.engine import (
@@ -148,7 +148,7 @@ def test_a_retry_that_an_older_redis_has_lost_is_kept(redis: Any) -> None:
     task_id = start()
     change_tasks.cancel_task(task_id=task_id)
     mirror()
-    key = enqueue.job_key(task_id)
+    key = redis_keys.job_key(task_id)
     old = redis.dump(key)
     change_tasks.retry_task(task_id=task_id)
     mirror()
@@ -175,7 +175,7 @@ def test_an_older_stream_that_is_read_again_changes_no_record(redis: Any, monkey
 
     for copy in (old, older):
         redis.restore(snapshot_stream.STREAM_KEY, 0, copy, replace=True)
-        Mirror(connection=enqueue.get_connection()).step()
+        Mirror(connection=redis_connection.get_connection()).step()
         MirrorCursor.objects.update(stream_id=f"{int(time.time() * 1000) + 5000}-0")
 
     assert TaskRecord.objects.get(pk=task_id).status == "finished"

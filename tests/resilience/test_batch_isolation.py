@@ -16,12 +16,12 @@ from tasks_app.models import (
     TaskRecord,
     column_limits,
 )
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model import mirror as mirror_module
 from tasks_app.read_model import task_totals
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import failpoints, set_aside_items
-from tasks_app.services import change_tasks
+from tasks_app.services import start_tasks
 from tests.support.engine import Worker, history, mirror, record, start
 from tests.support.refused import append, changed, items, retry
 from tests.support.servers import IS_EMBEDDED
@@ -65,7 +65,7 @@ def test_a_bad_snapshot_is_set_aside_and_its_neighbours_are_mirrored_in_the_same
     entry_id = append(redis, data)
     after = start()
 
-    reader = Mirror(connection=enqueue.get_connection())
+    reader = Mirror(connection=redis_connection.get_connection())
     assert reader.step() == 2
 
     assert TaskRecord.objects.filter(pk__in=[before, after]).count() == 2
@@ -91,7 +91,7 @@ def test_an_entry_that_is_no_snapshot_is_set_aside_whole(redis: Any, data: bytes
 
 def test_an_entry_of_other_fields_is_set_aside(redis: Any) -> None:
     redis.xadd(snapshot_stream.STREAM_KEY, {"foreign": b"\xff"})
-    reader = Mirror(connection=enqueue.get_connection())
+    reader = Mirror(connection=redis_connection.get_connection())
     assert reader.wait(block_ms=10)
     assert reader.step() == 1
     [item] = items()
@@ -121,7 +121,7 @@ def test_what_a_column_of_the_database_refuses_is_found_by_halving(redis: Any, n
         insert(model, columns, **options)
 
     monkeypatch.setattr(mirror_module, "insert_columns", refuse)
-    assert Mirror(connection=enqueue.get_connection()).step() == 20
+    assert Mirror(connection=redis_connection.get_connection()).step() == 20
     assert TaskRecord.objects.count() == 19
     assert TaskEvent.objects.count() == 19
     [item] = items()
@@ -138,7 +138,7 @@ def test_the_databases_refusal_of_a_real_value_is_found_by_halving(monkeypatch: 
     append(redis, changed(task_ids[4], actor="a" * 94, status="started", cause="cancel"))
     task_ids.append(start())
     monkeypatch.setattr(column_limits, "check", lambda snapshot: snapshot)
-    Mirror(connection=enqueue.get_connection()).step()
+    Mirror(connection=redis_connection.get_connection()).step()
     assert TaskRecord.objects.count() == 10
     [item] = items()
     assert "actor" in item.reason
@@ -161,7 +161,7 @@ def test_an_outage_in_the_middle_sets_nothing_aside_and_loses_nothing(
         insert(model, columns, **options)
 
     monkeypatch.setattr(mirror_module, "insert_columns", refuse)
-    reader = Mirror(connection=enqueue.get_connection())
+    reader = Mirror(connection=redis_connection.get_connection())
     with pytest.raises(OperationalError):
         reader.step()
     assert [item.key for item in items()] == [redis_id_of(redis, bad)]
@@ -226,7 +226,7 @@ def test_two_mirrors_halve_the_same_batch_and_each_entry_counts_once(
 ) -> None:
     task_ids = [start() for _ in range(8)]
     insert = mirror_module.insert_columns
-    other = Mirror(connection=enqueue.get_connection())
+    other = Mirror(connection=redis_connection.get_connection())
     has_run = False
 
     def refuse(model: Any, columns: Any, **options: Any) -> None:
@@ -246,7 +246,7 @@ def test_two_mirrors_halve_the_same_batch_and_each_entry_counts_once(
         halves(self, *args, **options)
 
     monkeypatch.setattr(Mirror, "_apply_by_halves", overtaken)
-    assert Mirror(connection=enqueue.get_connection()).step() == 8
+    assert Mirror(connection=redis_connection.get_connection()).step() == 8
     assert TaskRecord.objects.count() == TaskEvent.objects.count() == len(task_ids)
     assert items() == []
 
@@ -296,8 +296,8 @@ class packet_bytes:
 
 
 def start_many(number: int, **values: Any) -> None:
-    task = change_tasks.NewTask(name="slow", params={"records": 1}, **values)
-    change_tasks.start_tasks(tasks=[task] * number)
+    task = start_tasks.NewTask(name="slow", params={"records": 1}, **values)
+    start_tasks.start_tasks(tasks=[task] * number)
 
 
 # --- totals and minutes
@@ -338,7 +338,7 @@ def test_a_minute_that_is_full_takes_later_tasks(redis: Any) -> None:
 def test_an_entry_that_alone_seems_to_meet_an_outage_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its error is one of those that are waited for; the entry behind it proves that the database is well."""
     monkeypatch.setattr(mirror_module, "STUCK_SECONDS", 0.3)
-    reader = Mirror(connection=enqueue.get_connection())
+    reader = Mirror(connection=redis_connection.get_connection())
     bad = start(records=4242)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from tasks_app.checkpoints import claims
+from tasks_app.domain import stream_ids, task_snapshot
 from tasks_app.management.commands import mirror as mirror_command
 from tasks_app.models import (
     AuditEntry,
@@ -25,7 +26,7 @@ from tasks_app.models import (
     TaskEvent,
     WebhookDelivery,
 )
-from tasks_app.queues import enqueue, snapshot_stream, transitions
+from tasks_app.queues import redis_connection, redis_keys, transitions
 from tasks_app.queues.pipelined_connection import NotNow
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.recovery.rescuer import Rescue
@@ -45,9 +46,9 @@ def test_a_job_that_cannot_be_decoded_stops_neither_due_tasks_nor_rescue(redis: 
     for task_id in (bad, good):
         schedule(task_id)
     mirror()
-    redis.hset(enqueue.job_key(bad), "s", b"no JSON")
+    redis.hset(redis_keys.job_key(bad), "s", b"no JSON")
 
-    Rescue(connection=enqueue.get_connection()).enqueue_due()
+    Rescue(connection=redis_connection.get_connection()).enqueue_due()
 
     assert set(waiting()) == {bad, good}  # the bad one by its record
     assert job(bad).status == "queued"
@@ -62,17 +63,18 @@ def schedule(task_id: str) -> None:
     due_at = datetime.now(UTC) - timedelta(seconds=1)
     snapshot = replace(job(task_id), status="scheduled", next_attempt_at=due_at, cause="attempt_failed")
     assert transitions.move_tasks(
-        enqueue.get_connection(), [transitions.Move(snapshot, "wip", "scheduled", worker=worker.name, run_at=due_at)]
+        redis_connection.get_connection(),
+        [transitions.Move(snapshot, "wip", "scheduled", worker=worker.name, run_at=due_at)],
     ) == [True]
 
 
 def test_a_due_job_without_a_record_is_set_aside_and_the_others_run(redis: Any) -> None:
     stranger = str(uuid.uuid4())
-    redis.hset(enqueue.job_key(stranger), mapping={"s": b"{", "status": "scheduled"})
+    redis.hset(redis_keys.job_key(stranger), mapping={"s": b"{", "status": "scheduled"})
     redis.zadd("rq:scheduled:low", {stranger: 1, b"\xff\xfe": 1})
     good = start()
     schedule(good)
-    rescue = Rescue(connection=enqueue.get_connection())
+    rescue = Rescue(connection=redis_connection.get_connection())
     assert rescue.enqueue_due() == 1
     assert rescue.enqueue_due() == 0
     assert waiting() == [good]
@@ -87,7 +89,7 @@ def test_a_checkpoint_that_cannot_be_told_is_set_aside_and_the_next_is_taken_bac
         claim(task_id)
     mirror()
     TaskCheckpoint.objects.filter(task_id=bad).update(counts=counts)
-    rescue = Rescue(connection=enqueue.get_connection())
+    rescue = Rescue(connection=redis_connection.get_connection())
     rescue.run()
     assert waiting() == [good]
     [item] = items(set_aside_items.TASK)
@@ -107,7 +109,7 @@ def test_a_task_that_is_mended_goes_on_when_it_is_tried_again(redis: Any) -> Non
     claim(bad)
     mirror()
     TaskCheckpoint.objects.filter(task_id=bad).update(counts={"users": BIG})
-    Rescue(connection=enqueue.get_connection()).run()
+    Rescue(connection=redis_connection.get_connection()).run()
     [item] = items(set_aside_items.TASK)
     assert retry(item).startswith("refused again: TypeError")
     TaskCheckpoint.objects.filter(task_id=bad).update(counts={"users": 0})
@@ -127,15 +129,15 @@ def test_redis_that_refuses_everybody_sets_nothing_aside(monkeypatch: pytest.Mon
         with monkeypatch.context() as patch:
             patch.setattr(transitions, "move_many", raise_(error))
             with pytest.raises(type(error)):
-                Rescue(connection=enqueue.get_connection()).enqueue_due()
+                Rescue(connection=redis_connection.get_connection()).enqueue_due()
     assert not SetAsideItem.objects.exists()
-    assert Rescue(connection=enqueue.get_connection()).enqueue_due() == 1
+    assert Rescue(connection=redis_connection.get_connection()).enqueue_due() == 1
 
 
 def test_a_worker_that_takes_a_snapshot_that_cannot_be_decoded_lives_and_runs_it_by_its_record(redis: Any) -> None:
     bad, good = start(), start()
     mirror()
-    redis.hset(enqueue.job_key(bad), "s", b"no JSON")
+    redis.hset(redis_keys.job_key(bad), "s", b"no JSON")
     worker = Worker()
     [taken] = worker.take(max_tasks=1)
     assert (taken.task_id, taken.snapshot) == (bad, None)
@@ -150,8 +152,8 @@ def test_foreign_members_of_the_registries_stop_nothing(redis: Any) -> None:
     QueueState.objects.create(name="no queue \u00e9", paused_at=datetime.now(UTC))
     task_id = start()
     mirror()
-    Rescue(connection=enqueue.get_connection()).run()
-    Rescue(connection=enqueue.get_connection()).run()
+    Rescue(connection=redis_connection.get_connection()).run()
+    Rescue(connection=redis_connection.get_connection()).run()
     assert waiting() == [task_id]
 
 
@@ -162,7 +164,7 @@ def test_a_delivery_that_cannot_be_sent_stops_nobody(redis: Any, longtasks: Call
     longtasks(webhook_secret="s" * 32, webhook_allow_private=True, webhook_attempts=1, webhook_timeout_seconds=2)
     task_ids = [start(), start(), start()]
     mirror()
-    good = snapshot_stream.encode(job(task_ids[2])).decode()
+    good = task_snapshot.encode(job(task_ids[2])).decode()
     for task_id, url, snapshot in zip(
         task_ids,
         ("http://[::::]/", "http://127.0.0.1:1/", "http://127.0.0.1:1/"),
@@ -254,7 +256,7 @@ def test_the_cursor_and_the_note_commit_together(redis: Any, monkeypatch: pytest
         with pytest.raises(KeyboardInterrupt):
             mirror()
     assert not SetAsideItem.objects.exists()
-    assert not MirrorCursor.objects.exclude(stream_id=snapshot_stream.START).exists()
+    assert not MirrorCursor.objects.exclude(stream_id=stream_ids.START).exists()
     mirror()
     assert len(items()) == 1
 
@@ -284,8 +286,8 @@ def test_an_unexpected_error_in_one_duty_keeps_the_mirror_process_from_no_other(
     mirror()
     command = mirror_command.Command()
     command.mirror, command.rescue = (
-        Mirror(connection=enqueue.get_connection()),
-        Rescue(connection=enqueue.get_connection()),
+        Mirror(connection=redis_connection.get_connection()),
+        Rescue(connection=redis_connection.get_connection()),
     )
     command.rescued_at = command.due_at = command.watched_at = 0.0
     command.is_once = False

@@ -13,7 +13,7 @@ from typing import Final
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from tasks_app.auth import api_tokens
+from tasks_app.auth import api_tokens, token_cache
 
 OWNER: Final = "ann-the-owner"
 OTHER: Final = "bob-the-other"
@@ -49,7 +49,7 @@ def make_callers(*, permissions: Collection[str]) -> list[Caller]:
     headers = {
         "nobody": "",
         "malformed header": "Bearer: lt_\x7f,, Basic",
-        "unknown token": f"Bearer {api_tokens.PREFIX}{'A' * 43}",
+        "unknown token": f"Bearer {token_cache.PREFIX}{'A' * 43}",
         "revoked": f"Bearer {_make_token(OWNER, 'admin', revoke=True)}",
         "expired": f"Bearer {_make_token(OWNER, 'admin', lifetime=timedelta(seconds=-1))}",
         "read": f"Bearer {_make_token(OWNER, 'read')}",
@@ -58,7 +58,7 @@ def make_callers(*, permissions: Collection[str]) -> list[Caller]:
         "other's read": f"Bearer {_make_token(OTHER, 'read')}",
         "other's write": f"Bearer {_make_token(OTHER, 'write')}",
     }
-    api_tokens.known.forget()
+    token_cache.known.forget()
     callers = [
         Caller(name, _client(headers={"Authorization": value} if value else None)) for name, value in headers.items()
     ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from tasks_app.api.stream import asgi_app
+from tasks_app.api.stream import subscription
 from tasks_app.task_types import list_task_types
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -55,7 +55,7 @@ def list_routes() -> list[str]:
 
 def list_stream_routes() -> list[str]:
     """The addresses of the stream's own application, written as Django would."""
-    pattern = asgi_app._PATH.pattern
+    pattern = subscription._PATH.pattern
     wanted = r"/(?:tasks/(?P<task_id>[^/]{1,64})/)?stream/?\Z"
     assert pattern == wanted, (
         f"The stream has other addresses now ({pattern}): write them down in {__name__}, with rules."

@@ -23,11 +23,11 @@ from catalog.models import MODELS
 from tasks_app.auth import api_tokens
 from tasks_app.domain.callers import WRITE, Caller
 from tasks_app.models import ApiToken, AuditEntry, SetAsideItem, TaskCheckpoint, TaskRecord
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import set_aside_items
-from tasks_app.services import change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.services import start_tasks
+from tasks_app.services.start_tasks import NewTask
 from tests.catalog.conftest import upload
 from tests.security.callers import OTHER, OWNER
 from tests.security.doors import Door
@@ -53,7 +53,7 @@ class Place:
         Group.objects.create(name="some group")
         self._keys = {model: model.objects.order_by("pk").first().pk for model in (*MODELS, Group, SetAsideItem)}
         self._keys |= {User: user.pk, ApiToken: api_tokens.create_token(owner=OWNER, scope="read")[0].pk}
-        self._redis = enqueue.get_connection()
+        self._redis = redis_connection.get_connection()
         self._dump: dict[bytes, bytes] = {}
         self._ends: dict[bytes, int] = {}
         self._seen: dict[str, Any] = {}
@@ -197,7 +197,7 @@ class Place:
     @staticmethod
     def _start(owner: str, description: str) -> str:
         task = NewTask("upload", {"numRecords": 3}, description=description)
-        return change_tasks.start_task(task=task, caller=Caller(owner=owner, scope=WRITE)).snapshot.id
+        return start_tasks.start_task(task=task, caller=Caller(owner=owner, scope=WRITE)).snapshot.id
 
     @staticmethod
     def _fail(task_id: str) -> None:
@@ -207,14 +207,14 @@ class Place:
             defaults={"outcome": "failed", "epoch": 1, "error": error, "ended_at": now, "updated_at": now},
         )
         TaskRecord.objects.filter(pk=task_id).update(status="failed", epoch=1, error=error, ended_at=now)
-        redis = enqueue.get_connection()
-        redis.delete(enqueue.job_key(task_id))
-        redis.lrem(enqueue.queue_key("low"), 0, task_id)
+        redis = redis_connection.get_connection()
+        redis.delete(redis_keys.job_key(task_id))
+        redis.lrem(redis_keys.queue_key("low"), 0, task_id)
 
 
 def run_mirror() -> None:
     """Let the mirror read all that the stream holds."""
-    reader = Mirror(connection=enqueue.get_connection())
+    reader = Mirror(connection=redis_connection.get_connection())
     while reader.step():
         pass
 

@@ -15,11 +15,11 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 
-from tasks_app.auth import api_tokens
+from tasks_app.auth import api_tokens, token_cache
 from tasks_app.domain.callers import WRITE, Caller
-from tasks_app.queues import enqueue
-from tasks_app.services import change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.queues import redis_connection
+from tasks_app.services import start_tasks
+from tasks_app.services.start_tasks import NewTask
 from tasks_app.webhooks import sender
 from tests.security.place import run_mirror
 
@@ -34,13 +34,13 @@ def used(settings: Any) -> tuple[str, Client]:
     settings.API_OPEN = False
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_secret=WEBHOOK_SECRET)
     _, secret = api_tokens.create_token(owner="ann", scope="admin")
-    api_tokens.known.forget()
+    token_cache.known.forget()
     browser = Client()
     browser.force_login(User.objects.create_superuser("super", password="a password"))
     assert browser.get("/admin/tasks_app/taskrecord/").status_code == 200
     task = NewTask("upload", {"numRecords": 1}, callback_url="https://example.com/hook")
     ann = Caller(owner="ann", scope=WRITE)
-    change_tasks.start_task(task=task, caller=ann, idempotency_key="a-key", request_id="a-request")
+    start_tasks.start_task(task=task, caller=ann, idempotency_key="a-key", request_id="a-request")
     run_mirror()
     return secret, browser
 
@@ -54,7 +54,7 @@ def test_what_stands_in_the_stores_opens_nothing(used: tuple[str, Client]) -> No
         assert secret not in text
         assert cookie not in text
         assert WEBHOOK_SECRET not in text
-        assert api_tokens.known.find(text) is None, f"{text!r} is a token"
+        assert token_cache.known.find(text) is None, f"{text!r} is a token"
     store = import_module(django_settings.SESSION_ENGINE).SessionStore
     message = {"timestamp": "1", "body": b"{}"}
     signature = sender.sign(secret=WEBHOOK_SECRET, **message)
@@ -103,7 +103,7 @@ def _read_tables() -> Iterator[str]:
 
 
 def _read_redis() -> Iterator[str]:
-    redis: Any = enqueue.get_connection()
+    redis: Any = redis_connection.get_connection()
     for key in redis.scan_iter():
         yield key.decode(errors="replace")
         for value in _READERS[redis.type(key)](redis, key):

@@ -14,11 +14,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tasks_app.auth import api_tokens
+from tasks_app.auth import api_tokens, token_cache
+from tasks_app.domain import task_snapshot
 from tasks_app.models import TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
+from tasks_app.queues import job_snapshots, redis_connection, redis_keys
 from tasks_app.resilience import machine_numbers
-from tasks_app.services import change_tasks
+from tasks_app.services import start_tasks
 from tests.security.place import run_mirror
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +31,7 @@ Make = Callable[..., Client]
 def _closed(settings: Any) -> Iterator[None]:
     settings.API_OPEN = False
     yield
-    api_tokens.known.forget()
+    token_cache.known.forget()
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def make() -> Make:
 
     def make(owner: str, scope: str = "write") -> Client:
         _, secret = api_tokens.create_token(owner=owner, scope=scope)
-        api_tokens.known.forget()
+        token_cache.known.forget()
         return Client(headers={"Authorization": f"Bearer {secret}"})
 
     return make
@@ -81,7 +82,7 @@ def test_a_key_of_another_owner_neither_replays_nor_clashes(make: Make, path: st
 
 def test_owner_and_key_are_not_run_together() -> None:
     pairs = [("a", "b:c"), ("a:b", "c"), ("", "a:b"), ("A", "b:c"), ("ab", "c"), ("a", "bc"), ("\u00e1", "b:c")]
-    assert len({change_tasks._redis_key(*pair) for pair in pairs}) == len(pairs)
+    assert len({start_tasks._redis_key(*pair) for pair in pairs}) == len(pairs)
 
 
 def test_a_cursor_of_another_owner_leads_to_ones_own_rows_only(make: Make) -> None:
@@ -161,13 +162,13 @@ ASKS = [
 def _in_state(task_id: str, state: str) -> None:
     """The task is only in Redis, only in the table, or it has ended and both know."""
     if state == "forgotten by Redis":
-        enqueue.get_connection().delete(enqueue.job_key(task_id))
+        redis_connection.get_connection().delete(redis_keys.job_key(task_id))
     if state == "finished":
         TaskRecord.objects.filter(pk=task_id).update(status="finished", epoch=9)
-        snapshot = enqueue.get_snapshot(task_id)
+        snapshot = job_snapshots.get_snapshot(task_id)
         assert snapshot is not None
-        finished = snapshot_stream.encode(replace(snapshot, status="finished", epoch=9))
-        enqueue.get_connection().hset(enqueue.job_key(task_id), "s", finished)
+        finished = task_snapshot.encode(replace(snapshot, status="finished", epoch=9))
+        redis_connection.get_connection().hset(redis_keys.job_key(task_id), "s", finished)
 
 
 @pytest.mark.parametrize("state", ["new", "seen by the mirror", "forgotten by Redis", "finished"])

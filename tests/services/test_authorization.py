@@ -10,13 +10,14 @@ import pytest
 from django.db.models import F
 from rest_framework import serializers
 
+from tasks_app.domain import task_status
 from tasks_app.domain.callers import NOBODY, Caller, get_starting_scope
-from tasks_app.engine.runner import Verdict
+from tasks_app.domain.task_snapshot import Snapshot, decode, encode
+from tasks_app.engine.interruption import Verdict
 from tasks_app.models import TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot, decode, encode
-from tasks_app.services import change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.queues import redis_connection, redis_keys
+from tasks_app.services import change_tasks, start_tasks
+from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register, unregister
 from tests.support.engine import Worker, beat, job, mirror, rescue, run_out, started
 
@@ -72,7 +73,7 @@ def task_types() -> Generator[None, None, None]:
 
 
 def start(name: str = "rights", *, caller: Caller = ROOT, **params: Any) -> str:
-    return change_tasks.start_task(task=NewTask(name, {"records": 3, **params}), caller=caller).snapshot.id
+    return start_tasks.start_task(task=NewTask(name, {"records": 3, **params}), caller=caller).snapshot.id
 
 
 def test_every_chunk_knows_who_started_its_task() -> None:
@@ -118,7 +119,7 @@ def test_a_task_whose_worker_died_keeps_them(longtasks: Callable[..., None]) -> 
     assert not started()
     Worker("w2").run()
     assert set(SEEN) == {("root", "admin")}
-    assert job(task_id).status == snapshot_stream.FINISHED
+    assert job(task_id).status == task_status.FINISHED
 
 
 def test_a_retry_keeps_them() -> None:
@@ -170,7 +171,7 @@ def test_a_snapshot_of_a_version_without_scopes_has_the_least() -> None:
 def test_a_scope_that_is_none_is_the_least(scope: str) -> None:
     assert get_starting_scope(scope) == "write"
     odd = snapshot(scope=scope)
-    enqueue.get_connection().hset(enqueue.job_key(odd.id), "s", encode(odd))
+    redis_connection.get_connection().hset(redis_keys.job_key(odd.id), "s", encode(odd))
     Worker().run()
     assert {("", "write")} == set(SEEN)
 

@@ -7,11 +7,12 @@ import pytest
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import claims
 from tasks_app.checkpoints.claims import Claim
+from tasks_app.domain import task_status
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import TaskNotWaiting, UnknownQueue
 from tasks_app.models import AuditEntry, TaskCheckpoint, TaskRecord
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.services import change_many_tasks, change_tasks
+from tasks_app.queues import job_snapshots, redis_connection, redis_keys
+from tasks_app.services import change_many_tasks, change_tasks, pause_queues, start_tasks
 from tests.admin.conftest import run_mirror, start, take
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,7 +24,7 @@ def statuses(task_ids: list[str]) -> list[str]:
 
 
 def waiting(name: str) -> list[str]:
-    return [raw.decode() for raw in enqueue.get_connection().lrange(enqueue.queue_key(name), 0, -1)]
+    return [raw.decode() for raw in redis_connection.get_connection().lrange(redis_keys.queue_key(name), 0, -1)]
 
 
 def claim(task_id: str) -> Claim:
@@ -106,9 +107,9 @@ def test_priority_of_a_running_task_stays() -> None:
 
 def test_priority_that_comes_after_the_worker_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     task_id = start()
-    stale = enqueue.get_snapshot(task_id)
+    stale = job_snapshots.get_snapshot(task_id)
     take()
-    monkeypatch.setattr(enqueue, "get_snapshot", lambda _: stale)
+    monkeypatch.setattr(job_snapshots, "get_snapshot", lambda _: stale)
     with pytest.raises(TaskNotWaiting):
         change_tasks.change_priority(task_id=task_id, priority="high", actor="olga")
     assert waiting("high") == waiting("low") == []
@@ -122,15 +123,17 @@ def test_priority_of_a_scheduled_task_changes_where_it_will_wait() -> None:
 
     task_id = start()
     take()
-    snapshot = enqueue.get_snapshot(task_id)
+    snapshot = job_snapshots.get_snapshot(task_id)
     assert snapshot is not None
     run_at = datetime.now(UTC) + timedelta(hours=1)
-    later = replace(snapshot, status=snapshot_stream.SCHEDULED, next_attempt_at=run_at)
-    assert move_tasks(enqueue.get_connection(), [Move(later, "wip", "scheduled", worker="w1", run_at=run_at)]) == [True]
+    later = replace(snapshot, status=task_status.SCHEDULED, next_attempt_at=run_at)
+    assert move_tasks(
+        redis_connection.get_connection(), [Move(later, "wip", "scheduled", worker="w1", run_at=run_at)]
+    ) == [True]
 
     change_tasks.change_priority(task_id=task_id, priority="high", actor="olga")
 
-    connection = enqueue.get_connection()
+    connection = redis_connection.get_connection()
     assert connection.zscore("rq:scheduled:low", task_id) is None
     assert connection.zscore("rq:scheduled:high", task_id) == pytest.approx(run_at.timestamp())
 
@@ -147,15 +150,15 @@ def test_a_set_has_a_bound() -> None:
 
 def test_the_audit_is_one_list_of_all_sources_newest_first() -> None:
     through_api = start()
-    through_admin = change_tasks.start_task(
-        task=change_tasks.NewTask("upload", {"numRecords": 1}), caller=Caller("olga", "admin"), source=audit_log.ADMIN
+    through_admin = start_tasks.start_task(
+        task=start_tasks.NewTask("upload", {"numRecords": 1}), caller=Caller("olga", "admin"), source=audit_log.ADMIN
     ).snapshot.id
     run_mirror()
     change_tasks.cancel_task(task_id=through_api, actor="api")
     change_tasks.retry_task(task_id=through_api, actor="carl", source=audit_log.CLI)
     change_tasks.change_priority(task_id=through_api, priority="high", actor="olga", source=audit_log.ADMIN)
-    change_tasks.pause_queue(queue="low", actor="olga", reason="deploy", source=audit_log.ADMIN)
-    change_tasks.resume_queue(queue="low", actor="olga", source=audit_log.ADMIN)
+    pause_queues.pause_queue(queue="low", actor="olga", reason="deploy", source=audit_log.ADMIN)
+    pause_queues.resume_queue(queue="low", actor="olga", source=audit_log.ADMIN)
 
     told = [
         (entry.action, entry.source, entry.actor, str(entry.task_id or "")) for entry in audit_log.list_page().entries

@@ -9,7 +9,7 @@ from rq.job import Job
 from rq.worker import SimpleWorker
 
 from tasks_app.engine.worker import TaskWorker
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_keys
 from tasks_app.services.rq_job import TaskJob
 from tests.support.engine import Worker, checkpoint, job, positions, record, start, started, waiting
 
@@ -45,13 +45,13 @@ def test_what_the_worker_calls_is_there(name: str) -> None:
 
 def test_the_keys_are_rqs_own() -> None:
     rq_queue = get_queue("low")
-    assert rq_queue.key == enqueue.queue_key("low")
+    assert rq_queue.key == redis_keys.queue_key("low")
     assert rq_queue.started_job_registry.key == "rq:wip:low"
     assert rq_queue.scheduled_job_registry.key == "rq:scheduled:low"
     assert rq_queue.finished_job_registry.key == "rq:finished:low"
     assert rq_queue.failed_job_registry.key == "rq:failed:low"
     assert rq_queue.canceled_job_registry.key == "rq:canceled:low"
-    assert Job.key_for("x") == enqueue.job_key("x")
+    assert Job.key_for("x") == redis_keys.job_key("x")
 
 
 def fetch(task_id: str) -> TaskJob:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import MySQLdb
 
-from longtasks.local_stack.supervisor import free_port
+from longtasks.local_stack.procfile import free_port
 from tests.outages import Outage
 from tests.support.servers import MariaDB, RedisServer
 from tests.support.stack import ProcfileStack

@@ -15,14 +15,15 @@ from rq.utils import utcformat
 import tests.support.odd_values
 import tests.support.task_types  # noqa: F401 (registers them)
 from catalog.models import User
-from tasks_app.engine.runner import Outlook, Runner, Verdict
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.engine.interruption import Outlook, Verdict
+from tasks_app.engine.runner import Runner
 from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
-from tasks_app.queues import enqueue, transitions
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import job_snapshots, queue_names, redis_connection, redis_keys, transitions
 from tasks_app.queues.transitions import Taken
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.recovery.rescuer import Rescue
-from tasks_app.services import change_tasks
+from tasks_app.services import start_tasks
 from tasks_app.task_types import list_names
 
 
@@ -54,7 +55,7 @@ class Worker:
         self.verdict = Verdict.GO_ON
         self.on_look_up: Callable[[], None] = lambda: None
         self.should_stop = False
-        self.connection = enqueue.get_connection()
+        self.connection = redis_connection.get_connection()
         self.runner = Runner(
             connection=self.connection,
             worker=name,
@@ -66,7 +67,7 @@ class Worker:
             self.connection,
             worker=self.name,
             types=self.types,
-            queues=enqueue.QUEUES,
+            queues=queue_names.QUEUES,
             max_tasks=max_tasks,
             max_records=settings.LONGTASKS.batch_records,
         )
@@ -86,18 +87,18 @@ class Worker:
 def start(name: str = "slow", *, priority: str = "low", **params: Any) -> str:
     """Accept a task; returns its id."""
     params = {"records": 3, **params}
-    return change_tasks.start_task(task=change_tasks.NewTask(name=name, params=params, priority=priority)).snapshot.id
+    return start_tasks.start_task(task=start_tasks.NewTask(name=name, params=params, priority=priority)).snapshot.id
 
 
 def mirror() -> None:
     """Let a mirror read all that the stream holds."""
-    reader = Mirror(connection=enqueue.get_connection())
+    reader = Mirror(connection=redis_connection.get_connection())
     while reader.step():
         pass
 
 
 def rescue() -> Rescue:
-    made = Rescue(connection=enqueue.get_connection())
+    made = Rescue(connection=redis_connection.get_connection())
     made.run()
     return made
 
@@ -113,7 +114,7 @@ def record(task_id: str) -> TaskRecord:
 
 def job(task_id: str) -> Snapshot:
     """The snapshot that Redis holds."""
-    snapshot = enqueue.get_snapshot(task_id)
+    snapshot = job_snapshots.get_snapshot(task_id)
     assert snapshot is not None
     return snapshot
 
@@ -124,17 +125,17 @@ def positions(task_id: str) -> list[int]:
 
 
 def waiting(name: str = "low") -> list[str]:
-    return [entry.decode() for entry in enqueue.get_connection().lrange(enqueue.queue_key(name), 0, -1)]
+    return [entry.decode() for entry in redis_connection.get_connection().lrange(redis_keys.queue_key(name), 0, -1)]
 
 
 def started(name: str = "low") -> list[str]:
-    return [entry.decode() for entry in enqueue.get_connection().zrange(f"rq:wip:{name}", 0, -1)]
+    return [entry.decode() for entry in redis_connection.get_connection().zrange(f"rq:wip:{name}", 0, -1)]
 
 
 def beat(worker: str, *, ago_seconds: float = 0, **fields: str) -> None:
     """A worker's sign of life, as old as one likes."""
     at = utcformat(datetime.now(UTC) - timedelta(seconds=ago_seconds))
-    enqueue.get_connection().hset(f"rq:worker:{worker}", mapping={"last_heartbeat": at, **fields})
+    redis_connection.get_connection().hset(f"rq:worker:{worker}", mapping={"last_heartbeat": at, **fields})
 
 
 def run_out(task_id: str) -> None:

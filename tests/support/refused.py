@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management import call_command
 
+from tasks_app.domain import task_snapshot
 from tasks_app.models import SetAsideItem
 from tasks_app.queues import snapshot_stream
 from tasks_app.resilience import set_aside_items
@@ -25,7 +26,7 @@ def items(kind: str = set_aside_items.SNAPSHOT) -> list[SetAsideItem]:
 
 def changed(task_id: str, **values: Any) -> bytes:
     """The snapshot of a task with other values, as JSON that our own encoder may refuse."""
-    data = json.loads(snapshot_stream.encode(job(task_id)))
+    data = json.loads(task_snapshot.encode(job(task_id)))
     return json.dumps({**data, "cause": "progress", "done": 1, **values}).encode()
 
 

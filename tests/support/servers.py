@@ -18,7 +18,7 @@ from typing import Any
 import redis
 
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import free_port
+from longtasks.local_stack.procfile import free_port
 
 READY_SECONDS = 90
 STOP_SECONDS = 20

@@ -23,13 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from longtasks.local_stack import child_process
-from longtasks.local_stack.supervisor import (
-    PROJECT_DIR,
-    free_port,
-    process_environment,
-    procfile_command,
-    read_procfile,
-)
+from longtasks.local_stack.procfile import PROJECT_DIR, free_port, process_environment, procfile_command, read_procfile
 from tests.support.servers import REDIS_DATABASES, Database, RedisServer
 
 TABLES = ("users", "products", "order_items")

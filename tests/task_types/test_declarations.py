@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework import serializers
 
-from tasks_app.checkpoints.claims import as_row_says
+from tasks_app.checkpoints.as_snapshot import as_row_says
 from tasks_app.models import TaskCheckpoint
 from tasks_app.task_types import TaskType, get_task_type, list_task_types, register, unregister
 from tests.support.engine import job, start

@@ -8,8 +8,8 @@ from rest_framework import serializers
 
 from tasks_app.domain.callers import NOBODY, Caller
 from tasks_app.errors import NamedTaskUnknown
-from tasks_app.services import authorization, change_tasks
-from tasks_app.services.change_tasks import NewTask
+from tasks_app.services import authorization, start_tasks
+from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import TaskIdField, TaskType, get_task_type, list_task_types, register
 from tasks_app.task_types.task_id_field import find_task_ids
 from tasks_app.task_types.task_params import encode_params
@@ -76,13 +76,13 @@ def test_a_value_that_is_no_id_is_found_and_unknown(db: None, value: Any) -> Non
     assert path == "taskId"
     for caller in (NOBODY, Caller(owner="ann", scope="write")):
         with pytest.raises(NamedTaskUnknown):
-            change_tasks.start_task(task=NewTask("purge", {"taskId": value}), caller=caller)
+            start_tasks.start_task(task=NewTask("purge", {"taskId": value}), caller=caller)
 
 
 def test_who_names_no_caller_can_name_no_task(db: None) -> None:
-    own = change_tasks.start_task(task=NewTask("upload", {"numRecords": 1})).snapshot.id
+    own = start_tasks.start_task(task=NewTask("upload", {"numRecords": 1})).snapshot.id
     with pytest.raises(NamedTaskUnknown):
-        change_tasks.start_task(task=NewTask("purge", {"taskId": own}))
+        start_tasks.start_task(task=NewTask("purge", {"taskId": own}))
 
 
 def test_many_ids_cost_one_round_trip_and_few_queries(db: None, django_assert_num_queries: Any) -> None:

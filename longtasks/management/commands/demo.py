@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from longtasks.local_stack.supervisor import Stack, StackError, free_port
+from longtasks.local_stack.procfile import free_port
+from longtasks.local_stack.supervisor import Stack, StackError
 from settings.service_url import ServiceUrl
 
 TABLES = ("users", "products", "order_items")

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from longtasks.local_stack import child_process, up_lock
-from longtasks.local_stack.supervisor import PROJECT_DIR
+from longtasks.local_stack.procfile import PROJECT_DIR
 
 POLL_SECONDS: Final = 0.1
 WORKER_ARGUMENT: Final = "rqworker"  # on the command line of a worker process

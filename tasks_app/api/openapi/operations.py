@@ -10,40 +10,13 @@ from typing import Any, Final
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
-from tasks_app.api import request_serializers, response_serializers
+from tasks_app.api import query_parameters, request_serializers, response_serializers, wanted_wait
 from tasks_app.api.authentication import ANYBODY
 from tasks_app.api.json_rendering import SOURCE_HEADER
+from tasks_app.api.openapi.examples import EVENT, FINISHED_TASK, PROBLEMS, QUEUE, STARTED_TASK, TASK, TASK_ID, TITLES
 from tasks_app.auth.api_tokens import ADMIN, READ, WRITE
-from tasks_app.queues.enqueue import QUEUES
+from tasks_app.queues.queue_names import QUEUES
 
-_TASK_ID: Final = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
-_TASK: Final[dict[str, Any]] = {
-    "id": _TASK_ID,
-    "name": "upload",
-    "description": "user upload",
-    "params": {"numRecords": 100},
-    "priority": "low",
-    "queue": "low",
-    "status": "queued",
-    "insertedRecords": {"users": 0, "products": 0, "order_items": 0},
-    "progress": {"done": 0, "total": 100},
-    "attempts": 0,
-    "error": None,
-    "createdAt": "2026-01-31T12:00:00.000000Z",
-    "startedAt": None,
-    "endedAt": None,
-    "nextAttemptAt": None,
-}
-_FINISHED: Final = {
-    **_TASK,
-    "status": "finished",
-    "insertedRecords": {"users": 100, "products": 100, "order_items": 100},
-    "progress": {"done": 100, "total": 100},
-    "attempts": 1,
-    "startedAt": "2026-01-31T12:00:00.100000Z",
-    "endedAt": "2026-01-31T12:00:00.350000Z",
-}
-_STARTED: Final = {"success": True, **_TASK}
 _TASK_TYPE: Final = {
     "name": "upload",
     "description": "Inserts users, products and order items.",
@@ -56,123 +29,18 @@ _TASK_TYPE: Final = {
         "additionalProperties": False,
     },
 }
-_EVENT: Final = {
-    "at": "2026-01-31T12:00:00.100000Z",
-    "status": "started",
-    "cause": "take",
-    "worker": "worker-1",
-    "actor": "",
-    "attempt": 1,
-    "done": 0,
-    "error": None,
-}
-_QUEUE: Final = {
-    "name": "high",
-    "depth": 3,
-    "started": 1,
-    "oldestWaitSeconds": 0.4,
-    "scheduled": 0,
-    "endedPerSecond": 12.5,
-    "workers": 2,
-    "pausedAt": None,
-    "pausedBy": "",
-    "reason": "",
-    "suspended": False,
-}
 
-# status: (what it means here, type, detail, errors)
-_PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = {
-    400: (
-        "Something in the request is wrong; `errors` names every field. Nothing was done.",
-        "urn:longtasks:problem:invalid",
-        "Wrong: params.numRecords. Nothing was done.",
-        [{"field": "params.numRecords", "message": "Ensure this value is greater than or equal to 1."}],
-    ),
-    401: (
-        "No valid token: none, an unknown, a revoked or an expired one.",
-        "about:blank",
-        "Send a valid API token: Authorization: Bearer …",
-        None,
-    ),
-    403: (
-        (
-            "The token's scope does not reach so far, the task type does not allow it (`errors` then names the parameter), "
-            "or a browser says that a page of another origin asks."
-        ),
-        "about:blank",
-        "This takes a token of scope write; yours is of scope read.",
-        None,
-    ),
-    404: (
-        "No such thing, or not yours; `errors` names the parameter where `params` name it.",
-        "urn:longtasks:problem:unknown-task",
-        "There is no task 'x'.",
-        None,
-    ),
-    406: ("The client does not take JSON.", "about:blank", "This API answers with application/json only.", None),
-    409: (
-        "The task's status does not allow it.",
-        "urn:longtasks:problem:task-ended",
-        f"Task {_TASK_ID} is finished: it can't be canceled.",
-        None,
-    ),
-    411: (
-        "The body came in chunks, without a Content-Length.",
-        "about:blank",
-        "Send the body with a Content-Length, not in chunks.",
-        None,
-    ),
-    413: ("The body is too large.", "about:blank", "The body may hold 65536 bytes at most. Send a smaller one.", None),
-    415: (
-        "The body is not JSON by its Content-Type.",
-        "about:blank",
-        'Unsupported media type "text/plain" in request.',
-        None,
-    ),
-    422: (
-        "The Idempotency-Key was used with another body.",
-        "urn:longtasks:problem:idempotency-mismatch",
-        "This Idempotency-Key was used with a different body. Use a new key for a new task.",
-        None,
-    ),
-    429: (
-        "The token has called more often than it may, or the address has too often without a valid one.",
-        "about:blank",
-        "Request was throttled. Expected available in 3 seconds.",
-        None,
-    ),
-    503: (
-        "A queue is full, or a store does not answer. Retry-After says when to try again.",
-        "urn:longtasks:problem:queue-full",
-        "Queue low is full: 1000000 tasks wait, 1000000 may. Try again later.",
-        None,
-    ),
-}
-_TITLES: Final = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    406: "Not Acceptable",
-    409: "Conflict",
-    411: "Length Required",
-    413: "Request Entity Too Large",
-    415: "Unsupported Media Type",
-    422: "Unprocessable Entity",
-    429: "Too Many Requests",
-    503: "Service Unavailable",
-}
 _BODY: Final = (411, 413, 415)
 
 
 def _problems(*statuses: int) -> dict[Any, OpenApiResponse]:
     responses: dict[Any, OpenApiResponse] = {}
     for status in statuses:
-        meaning, kind, detail, errors = _PROBLEMS[status]
-        value: dict[str, Any] = {"type": kind, "title": _TITLES[status], "status": status, "detail": detail}
+        meaning, kind, detail, errors = PROBLEMS[status]
+        value: dict[str, Any] = {"type": kind, "title": TITLES[status], "status": status, "detail": detail}
         if errors is not None:
             value["errors"] = errors
-        example = OpenApiExample(_TITLES[status], value=value, response_only=True, status_codes=[str(status)])
+        example = OpenApiExample(TITLES[status], value=value, response_only=True, status_codes=[str(status)])
         responses[(status, "application/problem+json")] = OpenApiResponse(
             response_serializers.ProblemSerializer, description=meaning, examples=[example]
         )
@@ -260,7 +128,7 @@ start = _operation(
     description="Accepts the task and answers at once; a worker runs it later. With `wait` it answers as soon as the task "
     "ends, with what was inserted, or after that time; sooner when too many wait. A task that has failed was started: 201.",
     parameters=[
-        request_serializers.WaitQuerySerializer,
+        wanted_wait.WaitQuerySerializer,
         _PREFER,
         *_KEY,
         _LOCATION,
@@ -276,7 +144,7 @@ start = _operation(
         )
     ],
     responses={
-        201: _ok(response_serializers.StartedTaskSerializer, "Accepted.", _STARTED, 201),
+        201: _ok(response_serializers.StartedTaskSerializer, "Accepted.", STARTED_TASK, 201),
         **_problems(400, 404, 406, *_BODY, 422, 503),
     },
 )
@@ -290,7 +158,7 @@ bulk = _operation(
     request={"application/json": request_serializers.BulkSerializer},
     examples=[OpenApiExample("two", value={"tasks": [{"name": "upload"}, {"name": "upload"}]}, request_only=True)],
     responses={
-        201: _ok(response_serializers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [_TASK]}, 201),
+        201: _ok(response_serializers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [TASK]}, 201),
         **_problems(400, 404, 406, *_BODY, 422, 503),
     },
 )
@@ -300,10 +168,10 @@ list_ = _operation(
     "List tasks, newest first",
     description="All filters together, in bounded time: a page may be short or empty and still have a `next`; "
     "ask on until that is null.",
-    parameters=[request_serializers.ListQuerySerializer, _RETRY_AFTER],
+    parameters=[query_parameters.ListQuerySerializer, _RETRY_AFTER],
     responses={
         200: _ok(
-            response_serializers.PageSerializer, "A page.", {"tasks": [_FINISHED], "next": None, "searchedTo": None}
+            response_serializers.PageSerializer, "A page.", {"tasks": [FINISHED_TASK], "next": None, "searchedTo": None}
         ),
         **_problems(400, 406, 503),
     },
@@ -314,7 +182,7 @@ show = _operation(
     "Show a task",
     description="With `wait` it answers as soon as the task ends, or after that time; sooner when too many wait.",
     parameters=[
-        request_serializers.WaitQuerySerializer,
+        wanted_wait.WaitQuerySerializer,
         _ID,
         _PREFER,
         _takes("If-None-Match", "The ETag of an earlier answer."),
@@ -332,7 +200,7 @@ show = _operation(
         ),
     ],
     responses={
-        200: _ok(response_serializers.TaskSerializer, "The task.", _FINISHED),
+        200: _ok(response_serializers.TaskSerializer, "The task.", FINISHED_TASK),
         304: OpenApiResponse(description="Nothing has changed since the answer that If-None-Match names."),
         **_problems(400, 404, 406, 503),
     },
@@ -346,8 +214,10 @@ cancel = _operation(
     parameters=[_ID, _RETRY_AFTER],
     request=None,
     responses={
-        200: _ok(response_serializers.StartedTaskSerializer, "It has stopped.", {**_STARTED, "status": "canceled"}),
-        202: _ok(response_serializers.StartedTaskSerializer, "It is stopping.", {**_STARTED, "status": "started"}, 202),
+        200: _ok(response_serializers.StartedTaskSerializer, "It has stopped.", {**STARTED_TASK, "status": "canceled"}),
+        202: _ok(
+            response_serializers.StartedTaskSerializer, "It is stopping.", {**STARTED_TASK, "status": "started"}, 202
+        ),
         **_problems(404, 406, 409, 415, 503),
     },
 )
@@ -360,7 +230,7 @@ retry = _operation(
     parameters=[_ID, _LOCATION, _RETRY_AFTER],
     request=None,
     responses={
-        202: _ok(response_serializers.StartedTaskSerializer, "It is queued again.", _STARTED, 202),
+        202: _ok(response_serializers.StartedTaskSerializer, "It is queued again.", STARTED_TASK, 202),
         **_problems(404, 406, 409, 415, 503),
     },
 )
@@ -370,7 +240,7 @@ history = _operation(
     "Show a task's history",
     parameters=[_ID, _RETRY_AFTER],
     responses={
-        200: _ok(response_serializers.HistorySerializer, "Every change, oldest first.", {"events": [_EVENT]}),
+        200: _ok(response_serializers.HistorySerializer, "Every change, oldest first.", {"events": [EVENT]}),
         **_problems(400, 404, 406, 503),
     },
 )
@@ -398,7 +268,7 @@ ticket = _operation(
     "of the stream. A ticket opens one stream, within 30 seconds. The stream ends when the token is revoked or expires.",
     parameters=[_RETRY_AFTER, _answers_with("Cache-Control", "`no-store`: the ticket is a secret.", 201)],
     request={"application/json": request_serializers.StreamTicketSerializer},
-    examples=[OpenApiExample("one task", value={"taskId": _TASK_ID}, request_only=True)],
+    examples=[OpenApiExample("one task", value={"taskId": TASK_ID}, request_only=True)],
     responses={
         201: _ok(
             response_serializers.TicketSerializer,
@@ -415,7 +285,7 @@ queues = _operation(
     "Show all queues",
     parameters=[_RETRY_AFTER, _QUEUES_SOURCE],
     responses={
-        200: _ok(response_serializers.QueuesSerializer, "The queues.", {"queues": [_QUEUE]}),
+        200: _ok(response_serializers.QueuesSerializer, "The queues.", {"queues": [QUEUE]}),
         **_problems(400, 406, 503),
     },
 )
@@ -432,7 +302,7 @@ pause = _operation(
         200: _ok(
             response_serializers.QueueSerializer,
             "It is paused.",
-            {**_QUEUE, "pausedAt": "2026-01-31T12:00:00.000000Z", "pausedBy": "api", "reason": "maintenance"},
+            {**QUEUE, "pausedAt": "2026-01-31T12:00:00.000000Z", "pausedBy": "api", "reason": "maintenance"},
         ),
         **_problems(400, 404, 406, *_BODY, 503),
     },
@@ -445,7 +315,7 @@ resume = _operation(
     parameters=[_QUEUE_NAME, _RETRY_AFTER],
     request=None,
     responses={
-        200: _ok(response_serializers.QueueSerializer, "It is served.", _QUEUE),
+        200: _ok(response_serializers.QueueSerializer, "It is served.", QUEUE),
         **_problems(404, 406, 415, 503),
     },
 )

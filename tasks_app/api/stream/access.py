@@ -20,8 +20,8 @@ from django.http import HttpRequest, QueryDict, parse_cookie
 from rest_framework.exceptions import APIException, PermissionDenied
 
 from tasks_app.api.authentication import OPEN, Unauthorized, identify, to_caller
-from tasks_app.api.request_serializers import StreamQuerySerializer, read_query
-from tasks_app.auth import api_tokens, stream_tickets
+from tasks_app.api.query_parameters import StreamQuerySerializer, read_query
+from tasks_app.auth import stream_tickets, token_cache
 from tasks_app.auth.api_tokens import READ
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import UnsureToken
@@ -94,7 +94,7 @@ def _to_viewer(caller: Caller, *, address: str, task_id: str = "") -> Viewer:
 
     def may_still() -> bool:
         try:
-            return api_tokens.known.find_by_id(token_id) is not None
+            return token_cache.known.find_by_id(token_id) is not None
         except UnsureToken:
             return False  # it was known when the stream began: a later reading found it revoked
 
@@ -106,7 +106,7 @@ def _redeem(secret: str, *, address: str) -> Viewer:
     if ticket is None:
         raise Unauthorized("This ticket is unknown, used or expired. Ask for another one: POST /stream-tickets.")
     if ticket.token_id:
-        bearer = api_tokens.known.find_by_id(ticket.token_id)
+        bearer = token_cache.known.find_by_id(ticket.token_id)
         if bearer is None:
             raise Unauthorized
         caller = to_caller(bearer)

@@ -17,13 +17,14 @@ from django.db import OperationalError, close_old_connections, connections
 from django.db import connection as database
 
 from tasks_app.database import charsets
+from tasks_app.database.timeouts import limit_silence, limit_waiting
 from tasks_app.engine.gc_tuning import collect_seldom
 from tasks_app.process_monitor.reporter import start_reporting
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.recovery.rescuer import Rescue
+from tasks_app.resilience.backoff import GaveUp, Patience
 from tasks_app.resilience.batch_isolation import is_outage
-from tasks_app.resilience.transient_errors import GaveUp, Patience, limit_silence, limit_waiting
 
 logger = logging.getLogger(__name__)
 BLOCK_MS: Final = 250
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         limit_waiting(settings.LONGTASKS.lease_seconds * 0.75)
         charsets.warn_of_narrow_tables()
         collect_seldom()
-        connection = enqueue.get_connection()
+        connection = redis_connection.get_connection()
         self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
         self.is_once: bool = options["once"]
         self.rescued_at = self.due_at = self.watched_at = 0.0

@@ -19,7 +19,7 @@ from rich.table import Table
 from tasks_app.api.json_rendering import to_json
 from tasks_app.errors import QueueUnavailable
 from tasks_app.process_monitor.reports import Reported, list_processes
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 
 AWAY: Final = 6
 PIPE_WIDTH: Final = 160
@@ -63,8 +63,8 @@ class Command(BaseCommand):
 
 
 def _look() -> list[Reported]:
-    with enqueue.mapped_errors():
-        return list_processes(enqueue.get_connection())
+    with redis_connection.mapped_errors():
+        return list_processes(redis_connection.get_connection())
 
 
 def _data(reported: Reported) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import text
-from tasks_app.queues.enqueue import QUEUES, is_suspended
-from tasks_app.services import change_tasks
+from tasks_app.queues.pauses import is_suspended
+from tasks_app.queues.queue_names import QUEUES
+from tasks_app.services import pause_queues
 
 AWAY: Final = 6
 
@@ -30,9 +31,9 @@ class Command(BaseCommand):
         actor = find_actor()
         try:
             if ask == "pause":
-                change_tasks.pause_queue(queue=name, actor=actor, reason=reason, source=audit_log.CLI)
+                pause_queues.pause_queue(queue=name, actor=actor, reason=reason, source=audit_log.CLI)
             else:
-                change_tasks.resume_queue(queue=name, actor=actor, source=audit_log.CLI)
+                pause_queues.resume_queue(queue=name, actor=actor, source=audit_log.CLI)
                 if is_suspended():
                     self.stderr.write("`rq suspend` still pauses all queues: run `manage.py rqresume`.")
         except LongtasksError as error:

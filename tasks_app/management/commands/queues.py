@@ -14,9 +14,9 @@ from rich.table import Table
 from tasks_app.api.json_rendering import to_json
 from tasks_app.api.response_serializers import queue_data
 from tasks_app.errors import LongtasksError
-from tasks_app.queues import enqueue
-from tasks_app.read_model import mirror, task_queries
-from tasks_app.read_model.task_queries import QueueView
+from tasks_app.queues import redis_connection
+from tasks_app.read_model import mirror_lag, queue_overview
+from tasks_app.read_model.queue_overview import QueueView
 
 AWAY: Final = 6
 PIPE_WIDTH: Final = 160
@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
     def _print_json(self, *, watch: bool, interval: float) -> None:
         while True:
-            views = task_queries.list_queues()
+            views = queue_overview.list_queues()
             line: dict[str, Any] = {"queues": [queue_data(view) for view in views]}
             if any(view.is_redis_alone for view in views):
                 line["source"] = "redis"
@@ -68,9 +68,9 @@ class Command(BaseCommand):
 
 
 def _draw() -> Group:
-    views = task_queries.list_queues()
-    with enqueue.mapped_errors():
-        lag_seconds = mirror.get_lag_seconds(enqueue.get_connection())
+    views = queue_overview.list_queues()
+    with redis_connection.mapped_errors():
+        lag_seconds = mirror_lag.get_lag_seconds(redis_connection.get_connection())
     table = Table("queue", "waiting", "running", "scheduled", "oldest wait", "ended/s", "workers", "", box=None)
     for column in table.columns[1:7]:
         column.justify = "right"

@@ -16,7 +16,7 @@ from tasks_app.errors import LongtasksError
 from tasks_app.management.arguments import text
 from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, check_queue_name, record_in_audit
 from tasks_app.models import AuditEntry
-from tasks_app.queues import enqueue
+from tasks_app.queues import queue_names, redis_connection
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--queue", "-q", type=text, default=enqueue.LOW, help="the queue (low)")
+        parser.add_argument("--queue", "-q", type=text, default=queue_names.LOW, help="the queue (low)")
         parser.add_argument("--timeout", "-t", type=int, help="seconds that the call may take")
         parser.add_argument("function", type=text, help="its dotted path")
         parser.add_argument("arguments", type=text, nargs="*", help="passed as text")
@@ -44,7 +44,7 @@ class Command(BaseCommand):
                 returncode=2,
             )
         try:
-            with enqueue.mapped_errors():
+            with redis_connection.mapped_errors():
                 job = django_rq.get_queue(name).enqueue_call(function, args=tuple(arguments), timeout=timeout)
         except LongtasksError as error:
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error

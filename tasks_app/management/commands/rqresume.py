@@ -10,7 +10,7 @@ from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, record_in_audit
 from tasks_app.models import AuditEntry
-from tasks_app.queues import enqueue
+from tasks_app.queues import pauses
 
 
 class Command(BaseCommand):
@@ -21,8 +21,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            enqueue.write_suspension(suspended=False)
-            paused = enqueue.list_paused()
+            pauses.write_suspension(suspended=False)
+            paused = pauses.list_paused()
         except LongtasksError as error:
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
         record_in_audit(action=AuditEntry.Action.RESUME, detail="rqresume", source=audit_log.CLI)

@@ -10,7 +10,7 @@ from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.rq_arguments import STORE_UNAVAILABLE, record_in_audit
 from tasks_app.models import AuditEntry
-from tasks_app.queues import enqueue
+from tasks_app.queues import pauses
 
 YEAR_SECONDS = 366 * 86400
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         if duration is not None and not 1 <= duration <= YEAR_SECONDS:
             raise CommandError(f"--duration is {duration}: give 1 to {YEAR_SECONDS} seconds.", returncode=2)
         try:
-            enqueue.write_suspension(suspended=True, seconds=duration or 0)
+            pauses.write_suspension(suspended=True, seconds=duration or 0)
         except LongtasksError as error:
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
         until = f"for {duration} seconds" if duration else "until `manage.py rqresume` or `rq resume`"

@@ -22,18 +22,18 @@ from tasks_app.api.json_rendering import to_json
 from tasks_app.api.request_serializers import read_new_task
 from tasks_app.api.response_serializers import task_data
 from tasks_app.auth import audit_log
-from tasks_app.domain import priorities
+from tasks_app.domain import priorities, task_status
 from tasks_app.domain.callers import COMMAND_LINE
 from tasks_app.domain.error_text import escape, summarize_error
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import text
 from tasks_app.operations import verification
-from tasks_app.queues import enqueue, snapshot_stream
-from tasks_app.queues.snapshot_stream import Snapshot
+from tasks_app.queues import queue_names
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
-from tasks_app.services import change_tasks
+from tasks_app.services import change_tasks, start_tasks
 from tasks_app.task_types import list_task_types
 
 WRONG, ENDED_BADLY, UNKNOWN, CONFLICT, AWAY, DIFFERENT = 2, 3, 4, 5, 6, 7
@@ -73,17 +73,17 @@ class Command(BaseCommand):
         start.add_argument("--params", type=_json_object, default={}, metavar="JSON", help="the type's parameters")
         start.add_argument("--description", type=text, default="")
         start.add_argument(
-            "--priority", type=_priority, default=enqueue.LOW, help="high, low (the default), or 1 (critical) to 10"
+            "--priority", type=_priority, default=queue_names.LOW, help="high, low (the default), or 1 (critical) to 10"
         )
         start.add_argument("--wait", action="store_true", help="show its progress until it ends")
         status = asks.add_parser("status", help="show a task")
         status.add_argument("id", type=text)
         status.add_argument("--watch", action="store_true", help="show its progress until it ends")
         listing = asks.add_parser("list", help="list tasks, newest first")
-        listing.add_argument("--status", choices=snapshot_stream.STATUSES)
+        listing.add_argument("--status", choices=task_status.STATUSES)
         listing.add_argument("--name", type=text, help="the task type")
         listing.add_argument("--priority", type=_priority, help="high, low, or 1 to 10")
-        listing.add_argument("--queue", choices=enqueue.QUEUES)
+        listing.add_argument("--queue", choices=queue_names.QUEUES)
         listing.add_argument("--limit", type=int, default=20, help="how many at most (20)")
         for ask, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
             asks.add_parser(ask, help=words).add_argument("id", type=text)
@@ -120,7 +120,7 @@ class Command(BaseCommand):
         if options["description"]:
             body["description"] = options["description"]
         caller = replace(COMMAND_LINE, actor=find_actor())
-        started = change_tasks.start_task(task=read_new_task(body), caller=caller, source=audit_log.CLI)
+        started = start_tasks.start_task(task=read_new_task(body), caller=caller, source=audit_log.CLI)
         if options["wait"]:
             self.watch(started.snapshot)
         else:
@@ -210,7 +210,7 @@ class Command(BaseCommand):
     def watch(self, snapshot: Snapshot) -> None:
         """Show progress until the end: a bar on a terminal, else a line at each change of status."""
         show = self._watch_lines if self.json or not sys.stdout.isatty() else self._watch_bar
-        if show(snapshot).status != snapshot_stream.FINISHED:
+        if show(snapshot).status != task_status.FINISHED:
             sys.exit(ENDED_BADLY)
 
     def _watch_bar(self, snapshot: Snapshot) -> Snapshot:

@@ -17,11 +17,11 @@ from django.db import close_old_connections, connections
 
 from tasks_app.api.json_rendering import to_json
 from tasks_app.api.response_serializers import task_data
+from tasks_app.domain import task_snapshot
 from tasks_app.models import WebhookDelivery
 from tasks_app.process_monitor.reporter import start_reporting
-from tasks_app.queues import snapshot_stream
+from tasks_app.resilience.backoff import GaveUp, Patience
 from tasks_app.resilience.batch_isolation import is_outage
-from tasks_app.resilience.transient_errors import GaveUp, Patience
 from tasks_app.webhooks import deliveries
 from tasks_app.webhooks.sender import Outcome, send
 
@@ -103,7 +103,7 @@ class Command(BaseCommand):
             deliveries.put_aside(delivery, error)
 
     def deliver(self, delivery: WebhookDelivery) -> Outcome:
-        body = to_json(task_data(snapshot_stream.decode(delivery.snapshot)))
+        body = to_json(task_data(task_snapshot.decode(delivery.snapshot)))
         return send(
             url=delivery.url,
             body=body,

@@ -33,8 +33,8 @@ from tasks_app.management.rq_arguments import read_queues, read_types
 from tasks_app.process_monitor.code_version import read_code_version
 from tasks_app.process_monitor.exits import name_exit
 from tasks_app.process_monitor.reporter import ProcessReporter
-from tasks_app.queues import enqueue, worker_liveness
-from tasks_app.resilience.transient_errors import exit_at_once
+from tasks_app.queues import queue_names, redis_connection, worker_liveness
+from tasks_app.resilience.process_exit import exit_at_once
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--queues",
             type=text,
-            default=",".join(enqueue.QUEUES),
+            default=",".join(queue_names.QUEUES),
             help="queues to serve, comma-separated; the most urgent first, whatever the order",
         )
         parser.add_argument("--types", type=text, help="task types to serve, comma-separated (all)")
@@ -143,12 +143,15 @@ class Command(BaseCommand):
         try:
             while self.suspicions:
                 worker, cause = next(iter(self.suspicions.items()))
-                worker_liveness.note_cause(enqueue.get_connection(), worker=worker, cause=cause)
+                worker_liveness.note_cause(redis_connection.get_connection(), worker=worker, cause=cause)
                 del self.suspicions[worker]
             while self.deaths:
                 death = self.deaths[0]
                 worker_liveness.certify_death(
-                    enqueue.get_connection(), worker=death.worker, was_killed=death.was_killed, cause=death.cause
+                    redis_connection.get_connection(),
+                    worker=death.worker,
+                    was_killed=death.was_killed,
+                    cause=death.cause,
                 )
                 self.deaths.pop(0)
         except redis.RedisError as error:
@@ -336,14 +339,14 @@ def describe_exit(code: int) -> str:
 
 def _is_at_work(worker: str) -> bool:
     try:
-        return bool(enqueue.get_connection().exists(f"rq:worker:{worker}"))
+        return bool(redis_connection.get_connection().exists(f"rq:worker:{worker}"))
     except redis.RedisError:
         return False
 
 
 def _certify_stopped(workers: list[str]) -> None:
     for worker in workers:
-        worker_liveness.certify_death(enqueue.get_connection(), worker=worker, was_killed=False)
+        worker_liveness.certify_death(redis_connection.get_connection(), worker=worker, was_killed=False)
 
 
 def _end_with_parent(parent_pid: int) -> None:

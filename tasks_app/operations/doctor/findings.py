@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from tasks_app.observability.redaction import hide_secrets
+
 OK: Final = "ok"
 WARNING: Final = "warning"
 FAULT: Final = "fault"
@@ -24,3 +26,7 @@ class Finding:
 
     def as_json(self) -> dict[str, str]:
         return asdict(self)
+
+
+def one_line(error: BaseException) -> str:
+    return hide_secrets(" ".join(str(error).split()) or type(error).__name__)

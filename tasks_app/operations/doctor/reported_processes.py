@@ -11,7 +11,7 @@ from typing import Final
 
 from tasks_app.operations.doctor.findings import OK, WARNING, Finding
 from tasks_app.process_monitor.reports import Reported, list_processes
-from tasks_app.queues import enqueue
+from tasks_app.queues import redis_connection
 
 DEPLOY_SECONDS: Final = 300.0  # old and new code may run side by side for so long after the newest process began
 RECENT_SECONDS: Final = 600.0
@@ -19,7 +19,7 @@ RESTARTS: Final = 3
 
 
 def check_processes() -> Iterator[Finding]:
-    found = list_processes(enqueue.get_connection())
+    found = list_processes(redis_connection.get_connection())
     now = datetime.now(UTC)
     yield from _check_versions(found, now=now)
     for each in found:

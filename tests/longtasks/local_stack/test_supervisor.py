@@ -14,7 +14,8 @@ import redis as redis_package
 
 from longtasks.local_stack import child_process
 from longtasks.local_stack import supervisor as stack_module
-from longtasks.local_stack.supervisor import Stack, StackError, free_port
+from longtasks.local_stack.procfile import free_port
+from longtasks.local_stack.supervisor import Stack, StackError
 
 WEB = f"{sys.executable} -m http.server --bind 127.0.0.1 $PORT"
 WAIT = f"{sys.executable} -c 'import signal; print(\"waiting\"); signal.pause()'"

@@ -1,0 +1,90 @@
+"""The fields of request bodies that serve several serializers: params, priority, callback URL.
+
+Owns their validation. Must not know an endpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from tasks_app.domain import priorities
+from tasks_app.webhooks import callback_addresses
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
+    """A JSON object, handed on as it is: the task type's own serializer reads it. `read_params` bounds its depth."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": "Must be an object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if type(data) is not dict:
+            self.fail("invalid")
+        return data  # type: ignore[no-any-return]
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value
+
+
+_PRIORITY_SCHEMA: Final = {
+    "oneOf": [
+        {"type": "string", "enum": list(priorities.NAMES)},
+        {"type": "integer", "minimum": priorities.FIRST, "maximum": priorities.LAST},
+    ]
+}
+
+
+@extend_schema_field(_PRIORITY_SCHEMA)
+class PriorityField(serializers.Field[Any, Any, Any, Any]):
+    """`high`, `low`, or a number from 1 to 10. No text of digits, no boolean; 5.0 is an integer in JSON Schema."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": "Must be high, low or an integer from {first} to {last}."
+    }
+
+    def to_internal_value(self, data: Any) -> str | int:
+        if type(data) is float and data.is_integer():
+            data = int(data)
+        if not (priorities.is_urgency(data) or (type(data) is str and data in priorities.NAMES)):
+            self.fail("invalid", first=priorities.FIRST, last=priorities.LAST)
+        return data  # type: ignore[no-any-return]
+
+    def to_representation(self, value: str | int) -> str | int:
+        return value
+
+
+class PriorityQueryField(PriorityField):
+    """The same in a query, where a number is a text of its digits."""
+
+    def to_internal_value(self, data: Any) -> str | int:
+        return super().to_internal_value(priorities.read_priority(data))
+
+
+_CALLBACK_PATTERN: Final = callback_addresses.public_pattern("|".join(map(str, settings.LONGTASKS.webhook_ports)))
+
+
+@extend_schema_field({"type": "string", "maxLength": callback_addresses.CHARACTERS, "pattern": _CALLBACK_PATTERN})
+class CallbackField(serializers.CharField):
+    """An address to tell of the task's end. Where its host leads is looked at when it is told."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "off": "Webhooks are not set up here: WEBHOOK_SECRET is empty.",
+        "address": "Must be http:// or https:// with the name of a public host, without user and fragment.",
+        "port": "The port is {port}. It must be one of {ports}, which WEBHOOK_PORTS names.",
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        url: str = super().to_internal_value(data)
+        allow_private, ports = settings.LONGTASKS.webhook_allow_private, settings.LONGTASKS.webhook_ports
+        if not callback_addresses.is_acceptable(url, allow_private=allow_private):
+            self.fail("address")
+        target = callback_addresses.parse(url)
+        if not callback_addresses.is_allowed_port(target, allow_private=allow_private, ports=ports):
+            self.fail("port", port=target.port, ports=", ".join(map(str, ports)))
+        if not settings.LONGTASKS.webhook_secret:
+            self.fail("off")
+        return url

@@ -1,0 +1,193 @@
+"""One open stream: what it sends, from its Last-Event-ID on, until it ends.
+
+Owns the order and form of its events. Must not know ASGI beyond `send`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpResponse
+from django.http.request import split_domain_port, validate_host
+
+from tasks_app.api.json_rendering import to_json
+from tasks_app.api.problem_details import problem, unknown_host
+from tasks_app.api.response_serializers import event_data, task_data
+from tasks_app.api.stream.access import Viewer, identify_viewer, read_stream_query
+from tasks_app.api.stream.open_streams import Places
+from tasks_app.domain.task_status import ENDED
+from tasks_app.errors import LongtasksError
+from tasks_app.http import peers, url_prefix
+from tasks_app.http.plain_http import explain_refusal
+from tasks_app.read_model import change_feed, task_queries
+from tasks_app.read_model.change_feed import Change, Feed, Page, Progress, Watcher
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+HEARTBEAT_SECONDS: Final = 15.0  # also the time after which a revoked token and a logout are noticed
+
+
+SEND_SECONDS: Final = 20.0
+
+
+LONGEST_SECONDS: Final = 3600.0
+
+
+_PATH: Final = re.compile(r"/(?:tasks/(?P<task_id>[^/]{1,64})/)?stream/?\Z")
+
+
+_ID: Final = re.compile(r"\d{1,18}\Z", re.ASCII)
+
+
+class Watching:
+    """One open stream."""
+
+    def __init__(self, source: Feed, places: Places, scope: MutableMapping[str, Any], meta: dict[str, str]) -> None:
+        self._feed, self._places, self._scope, self._meta = source, places, scope, meta
+        self._viewer: Viewer | None = None  # once they have a place
+        self._watcher: Watcher | None = None
+        self._last_id: int | None = None
+        self._task: Any = None
+
+    async def begin(self) -> HttpResponse | None:
+        """Check who asks for what, and join the feed; returns an answer where there is nothing to stream."""
+        host, _ = split_domain_port(self._meta.get("HTTP_HOST", ""))
+        if not validate_host(host, settings.ALLOWED_HOSTS):
+            return unknown_host(self._meta.get("HTTP_HOST", ""))
+        if settings.SECURE_SSL_REDIRECT and not peers.is_https(self._meta):
+            return problem(403, explain_refusal(self._meta, method="") or "")
+        match = _PATH.match(url_prefix.cut(self._scope["path"]))
+        if match is None:
+            return problem(404, "There is nothing here.")
+        query = read_stream_query(self._scope["query_string"])
+        # Tokens are in memory, but for a look at the table now and then.
+        viewer = await self._feed.in_thread(identify_viewer, self._meta, ticket=query.get("ticket"))
+        if self._scope["method"] != "GET":
+            return problem(405, f'Method "{self._scope["method"]}" not allowed.', headers={"Allow": "GET"})
+        name, last_id = "Last-Event-ID", self._meta.get("HTTP_LAST_EVENT_ID")
+        if last_id is None:  # EventSource sends the header when it comes back by itself: it knows the newer one
+            name, last_id = "lastEventId", query.get("lastEventId")
+        if last_id is not None and not _ID.match(last_id):
+            errors = [{"field": name, "message": "Must be the id of an event."}]
+            return problem(400, f"Wrong: {name}.", kind="invalid", fields=errors)
+        self._places.take(viewer.place)
+        self._viewer = viewer
+        self._last_id = int(last_id) if last_id is not None else None
+        task_id = match["task_id"]
+        if task_id is not None:
+            self._task = await self._get_task(task_id, viewer.sees_owner)
+            task_id = self._task.id
+        viewer.check_task(task_id or "")
+        watcher = Watcher(owner=viewer.sees_owner, task_id=task_id)
+        await self._feed.join(watcher)
+        self._watcher = watcher
+        if task_id is not None:
+            # Again, now that nothing can be missed: it may have ended in between.
+            self._task = await self._get_task(task_id, viewer.sees_owner)
+            if self._task.ended and self._last_id is not None:
+                if (await self._replay_page(self._last_id, None)).changes:
+                    return None
+                if not await self._feed.in_thread(change_feed.is_told, self._task.id):
+                    return None  # Redis knows of its end, the mirror not yet: the watcher is to come back for it
+                return HttpResponse(status=204)  # which tells a browser not to come back
+        return None
+
+    async def run(self, send: Send, gone: asyncio.Task[None]) -> None:
+        """Send until the watcher leaves, the task ends, the caller may no longer, or the hour is over."""
+        assert self._watcher is not None
+        assert self._viewer is not None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LONGEST_SECONDS
+
+        async def write(text: bytes) -> None:
+            await asyncio.wait_for(send({"type": "http.response.body", "body": text, "more_body": True}), SEND_SECONDS)
+
+        try:
+            await write(b"retry: 2000\n\n")
+            async for text in self._missed():
+                await write(text)
+            checked_at = loop.time()
+            ended = self._task is not None and self._task.ended
+            while not (ended or gone.done() or self._watcher.is_too_slow or loop.time() > until):
+                message = await self._next(gone)
+                if loop.time() - checked_at >= HEARTBEAT_SECONDS:
+                    checked_at = loop.time()
+                    if not await self._feed.in_thread(self._viewer.may_still):
+                        break
+                    if message is None:
+                        await write(b": still here\n\n")
+                if message is not None:
+                    await write(_format(message))
+                    ended = (
+                        self._watcher.task_id is not None
+                        and isinstance(message, Change)
+                        and message.event.status in ENDED
+                    )
+            if not gone.done():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except (TimeoutError, OSError, DatabaseError, InterfaceError, LongtasksError):
+            return  # the server closes a stream that did not end; the watcher comes back with Last-Event-ID
+
+    def end(self) -> None:
+        if self._watcher is not None:
+            self._feed.leave(self._watcher)
+        if self._viewer is not None:
+            self._places.leave(self._viewer.place)
+
+    async def _missed(self) -> AsyncIterator[bytes]:
+        """What happened since Last-Event-ID; without it, how the task stands."""
+        assert self._watcher is not None
+        through = self._watcher.position
+        if self._last_id is None:
+            if self._task is not None:
+                yield f"id: {through}\nevent: task\ndata: ".encode() + to_json(task_data(self._task)) + b"\n\n"
+            else:
+                yield f"id: {through}\n: from here on\n\n".encode()
+            return
+        after = self._last_id
+        # Of a task that has ended, all there is: nobody waits for the queue afterwards.
+        limit = None if self._task is not None and self._task.ended else through
+        while True:
+            page = await self._replay_page(after, limit)
+            for change in page.changes:
+                if self._watcher.owner is None or change.owner == self._watcher.owner:
+                    yield _format(change)
+            if page.is_last:
+                return
+            after = page.through
+
+    async def _replay_page(self, after: int, through: int | None) -> Page:
+        assert self._watcher is not None
+        return await self._feed.in_thread(
+            change_feed.read_changes, after=after, through=through, task_id=self._watcher.task_id
+        )
+
+    async def _next(self, gone: asyncio.Task[None]) -> Change | Progress | None:
+        """The next message; None when it is time for a heartbeat, or the watcher has gone."""
+        assert self._watcher is not None
+        if not self._watcher.queue.empty():
+            return self._watcher.queue.get_nowait()
+        getter = asyncio.ensure_future(self._watcher.queue.get())
+        await asyncio.wait({getter, gone}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if getter.done():
+            return getter.result()
+        getter.cancel()
+        return None
+
+    async def _get_task(self, task_id: str, owner: str | None) -> Any:
+        return await self._feed.in_thread(task_queries.get_task, task_id=task_id, owner=owner)
+
+
+def _format(message: Change | Progress) -> bytes:
+    if isinstance(message, Progress):
+        progress = {"done": message.done, "total": message.total}
+        data = {"taskId": message.task_id, "progress": progress, "insertedRecords": message.counts}
+        return b"event: progress\ndata: " + to_json(data) + b"\n\n"
+    data = {"taskId": message.task_id, "name": message.name, **event_data(message.event)}
+    return f"id: {message.event.pk}\nevent: change\ndata: ".encode() + to_json(data) + b"\n\n"

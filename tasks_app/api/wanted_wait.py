@@ -1,0 +1,57 @@
+"""How long a request wants to wait for a task's end: `?wait=` and `Prefer: wait`.
+
+Owns how both are read. Must not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.http import QueryDict
+from rest_framework import serializers
+
+from tasks_app.api.query_parameters import read_query
+
+WAIT_SECONDS: Final = 60
+
+
+_PREFER_CHARACTERS: Final = 1024
+
+
+class WaitQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of POST /tasks and GET /tasks/{id}."""
+
+    wait = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=WAIT_SECONDS,
+        help_text="Answer as soon as the task ends, after this many seconds at the latest.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WantedWait:
+    """How long a request is ready to wait, and what Preference-Applied says of it: None where no header asked."""
+
+    seconds: float = 0.0
+    preference: str | None = None
+
+
+def read_wait(meta: Mapping[str, Any], query: QueryDict) -> WantedWait:
+    """Return the wait that `?wait=` asks for, which wins, or `Prefer: wait=S`; raise ValidationError for a wrong `?wait=`.
+
+    A preference that is no number is passed over, as are other query parameters.
+    """
+    if "wait" in query:
+        asked = QueryDict(mutable=True)
+        asked.setlist("wait", query.getlist("wait"))
+        return WantedWait(read_query(asked, WaitQuerySerializer)["wait"])
+    for preference in meta.get("HTTP_PREFER", "")[:_PREFER_CHARACTERS].split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        value = value.strip().strip('"')
+        if name.strip().lower() == "wait" and value.isdecimal():
+            seconds = min(int(value[:6]), WAIT_SECONDS)
+            return WantedWait(seconds, f"wait={seconds}")
+    return WantedWait()

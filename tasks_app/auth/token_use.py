@@ -1,0 +1,41 @@
+"""Notes when a token was last used, in a thread, once in a while.
+
+Owns ApiToken.last_used_at. Must not delay a request.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Q
+
+from tasks_app.models import ApiToken
+
+logger = logging.getLogger(__name__)
+
+
+USED_SECONDS: Final = 60.0  # what "last used" is rounded to
+
+
+NOTING_THREAD: Final = "note-used-tokens"
+
+
+def note_used(token_ids: set[int]) -> None:
+    """Write that these tokens were used, to the minute."""
+    now = datetime.now(UTC)
+    before = now - timedelta(seconds=USED_SECONDS)
+    ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=before), pk__in=token_ids).update(
+        last_used_at=now
+    )
+
+
+def write_used(token_ids: set[int]) -> None:
+    try:
+        note_used(token_ids)
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("which tokens were used could not be written: %s", type(error).__name__)
+    finally:
+        connection.close()

@@ -1,0 +1,194 @@
+"""The snapshot: the whole state of a task at one change, and its JSON.
+
+Owns the fields, their defaults, and which of two snapshots supersedes the other. Must not know any store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from types import NoneType
+from typing import Any, Final
+
+import orjson
+
+from tasks_app.domain.callers import WRITE
+from tasks_app.domain.priorities import describe_priority
+from tasks_app.domain.task_status import ENDED, QUEUED
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The whole state of a task at a change, as one entry of the stream.
+
+    Applying the newest one of a task is enough, applying one twice does no harm, a missed one is healed by the
+    next. In JSON a field that has its default is left out, and of a field that stands twice the last one counts:
+    so the Lua scripts change a snapshot by appending to it.
+    """
+
+    id: str  # UUIDv7 in its 36-character form; also the RQ job's id
+    name: str  # the task type
+    created_at: datetime  # when the request was accepted
+    params: dict[str, Any] = field(default_factory=dict)  # validated
+    priority: str = "low"  # the queue
+    urgency: int | None = None  # the number from 1 to 10 that was given as priority
+    status: str = QUEUED  # RQ's words
+    description: str = ""
+    owner: str = ""  # who started it; "" where the API is open
+    scope: str = WRITE  # with which scope it was started; the weakest where that is not known
+    counts: dict[str, int] = field(default_factory=dict)  # committed rows by table
+    done: int = 0  # committed records
+    total: int | None = None  # None: not known beforehand
+    attempts: int = 0  # runs begun, resuming not counted: 0 before the first
+    error: str | None = None  # of the last failed attempt: traceback or reason
+    worker: str = ""  # who runs it, or ran it last
+    epoch: int = 0  # of the checkpoint's claim; a lower one is from a worker that was taken over
+    started_at: datetime | None = None  # first begin; kept when the task is resumed
+    ended_at: datetime | None = None
+    next_attempt_at: datetime | None = None  # while scheduled
+    request_id: str = ""  # of the request that started it
+    callback_url: str = ""
+    cancel_requested: bool = False
+    weight: int = 0  # records it counts for where small tasks share a chunk; 0: it runs alone
+    parent: str = ""  # of a shard: the task that it is a part of
+    parent_epoch: int = 0  # of a shard: the parent's epoch when it was split; another one ends the shard
+    parent_total: int = 0  # of a shard: all records of the parent
+    first: int = 0  # of a shard: its first record within the parent
+    cause: str = ""  # why this snapshot was written: start, take, progress, yield, rescue, retry, …
+    actor: str = ""  # who caused it, when it was a person or a client
+    trace: str = ""  # W3C traceparent of the request that started it, where TRACING is on
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def given_priority(self) -> str | int:
+        """The priority as the start gave it: a number, `high` or `low`."""
+        return describe_priority(queue=self.priority, urgency=self.urgency)
+
+
+_NAMES: Final = tuple(f.name for f in fields(Snapshot))
+
+
+_OPTIONAL: Final = tuple(name for name in _NAMES if name not in ("id", "name", "created_at"))
+
+
+_TIMES: Final = ("created_at", "started_at", "ended_at", "next_attempt_at")
+
+
+_DEFAULTS: Final[dict[str, Any]] = {
+    "params": {},
+    "priority": "low",
+    "urgency": None,
+    "scope": WRITE,
+    "status": QUEUED,
+    "counts": {},
+    "done": 0,
+    "total": None,
+    "attempts": 0,
+    "error": None,
+    "epoch": 0,
+    "weight": 0,
+    "parent_epoch": 0,
+    "parent_total": 0,
+    "first": 0,
+    "started_at": None,
+    "ended_at": None,
+    "next_attempt_at": None,
+    "cancel_requested": False,
+}
+
+
+_OTHER_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "created_at": (datetime,),
+    "started_at": (datetime, NoneType),
+    "ended_at": (datetime, NoneType),
+    "next_attempt_at": (datetime, NoneType),
+    "params": (dict,),
+    "counts": (dict,),
+    "total": (int, NoneType),
+    "urgency": (int, NoneType),
+    "error": (str, NoneType),
+    "cancel_requested": (bool,),
+}
+
+
+# Every other field has the type of its default.
+_TYPES: Final = {name: _OTHER_TYPES.get(name, (type(_DEFAULTS.get(name, "")),)) for name in _NAMES}
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Return the snapshot as compact JSON, defaults left out; times in UTC with a Z."""
+    data: dict[str, Any] = {"id": snapshot.id, "name": snapshot.name, "created_at": snapshot.created_at}
+    for name in _OPTIONAL:
+        value = getattr(snapshot, name)
+        if value != _DEFAULTS.get(name, ""):
+            data[name] = value
+    return orjson.dumps(data, option=orjson.OPT_UTC_Z)
+
+
+def decode(data: bytes | str) -> Snapshot:
+    """Return the snapshot of its JSON. Names it does not know are left out: a newer version may have written it.
+
+    Raises ValueError on anything that is no snapshot: a field that is missing, or of another type.
+    """
+    try:
+        values = orjson.loads(data)
+    except ValueError as error:
+        raise ValueError(f"not a snapshot: not valid JSON: {error}") from None
+    if type(values) is not dict:
+        raise ValueError("not a snapshot: not a JSON object")
+    try:
+        for name in _TIMES:
+            if values.get(name):
+                values[name] = datetime.fromisoformat(values[name])
+        snapshot = Snapshot(**values)
+    except (TypeError, ValueError) as error:
+        values = {name: value for name, value in values.items() if name in _NAMES}
+        try:
+            snapshot = Snapshot(**values)
+        except TypeError:
+            raise ValueError(f"not a snapshot: {error}") from None
+    for name, value in values.items():
+        if type(value) not in _TYPES[name]:
+            raise ValueError(f"not a snapshot: {name} is {_show(value)}")
+    if any(type(number) is not int for number in snapshot.counts.values()):
+        raise ValueError(f"not a snapshot: counts are {_show(snapshot.counts)}: whole numbers are needed")
+    if snapshot.created_at.tzinfo is None:
+        raise ValueError(f"not a snapshot: created_at has no time zone: {snapshot.created_at}")
+    return snapshot
+
+
+def decode_if_valid(data: bytes | str | None) -> Snapshot | None:
+    """Return the snapshot of its JSON; None of nothing, and of what cannot be decoded."""
+    if not data:
+        return None
+    try:
+        return decode(data)
+    except ValueError:
+        return None
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return f"{text[:80]}{'...' if len(text) > 80 else ''} ({type(value).__name__})"
+
+
+def with_all_counts(known: Mapping[str, int], counts: Mapping[str, int]) -> dict[str, int]:
+    """Return `counts` with a 0 for every name of `known` that it lacks, in the order of `known`."""
+    return dict.fromkeys(known, 0) | dict(counts)
+
+
+def supersedes(new: Snapshot, old: Snapshot) -> bool:
+    """Tell whether `new`, later in the stream than `old`, is to be believed.
+
+    A lower epoch comes from a worker that was taken over; an end is undone by an explicit retry only, and
+    that raises the epoch. Two workers that run shards of one task may tell of its progress in the wrong order.
+    """
+    if new.epoch != old.epoch:
+        return new.epoch > old.epoch
+    if new.ended or old.ended:
+        return not old.ended
+    return new.done >= old.done

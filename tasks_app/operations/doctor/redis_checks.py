@@ -1,0 +1,100 @@
+"""Checks Redis: reachable, writable, configured so that it loses no task.
+
+Changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import redis
+
+from tasks_app.operations.doctor.findings import FAULT, OK, WARNING, Finding, one_line
+from tasks_app.queues import (
+    full_redis,
+    redis_connection,
+)
+from tasks_app.queues.pipelined_connection import AWAY, describe_refusal
+
+# What to do about Redis's reasons to refuse; others are named as they are.
+_REFUSALS: Final = {
+    "OOM": "It has reached its maxmemory: raise it (CONFIG SET maxmemory, and redis.conf). Workers go on meanwhile.",
+    "BUSY": "A script runs without end: SCRIPT KILL, or SHUTDOWN NOSAVE where it has written.",
+    "MISCONF": "It can't write to its disk: make room there, and read its log.",
+    "LOADING": "It reads its data after a start: wait.",
+    "READONLY": "Point REDIS_URL at the primary.",
+    "NOREPLICAS": "Start its replicas, or lower min-replicas-to-write.",
+    "MASTERDOWN": "This is a replica that has lost its primary: point REDIS_URL at the primary.",
+    "NOAUTH": "Put the password into REDIS_URL.",
+    "WRONGPASS": "Put the new password into REDIS_URL, and restart.",
+    "NOPERM": "Give the user of REDIS_URL the commands and keys that are missing (ACL SETUSER).",
+    "ERR": "Raise its maxclients, or find out who holds so many connections (CLIENT LIST).",
+}
+
+
+def check_redis() -> Iterator[Finding]:
+    client = redis_connection.get_connection()
+    try:
+        full_redis.check_writes(client, room=True)
+    except AWAY as error:
+        word = describe_refusal(error)
+        if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) and word not in _REFUSALS:
+            raise  # it does not answer at all
+        mend = _REFUSALS.get(word, "Read Redis's log.")
+        yield Finding(FAULT, "redis: refuses writes", f"{word}: {one_line(error)}", mend)
+        if word != "OOM":
+            return  # what it is asked next it refuses as well
+    info: Any = client.info()
+    name = "Valkey" if info.get("server_name") == "valkey" or "valkey_version" in info else "Redis"
+    number = info.get("valkey_version") or info["redis_version"]
+    if tuple(int(part) for part in info["redis_version"].split(".")[:2]) < (6, 2):
+        yield Finding(FAULT, "redis: version", f"{name} {number}", "Use Redis 6.2 or newer (or Valkey).")
+    if info.get("role") != "master":
+        yield Finding(FAULT, "redis: role", f"it is a {info.get('role')}", "Point REDIS_URL at the primary.")
+    if not int(info.get("aof_enabled", 0)):
+        yield Finding(
+            FAULT,
+            "redis: appendonly",
+            "appendonly is off: accepted tasks are lost with the process",
+            "CONFIG SET appendonly yes, and the same in redis.conf (deploy/redis.conf).",
+        )
+    elif info.get("aof_last_write_status", "ok") != "ok":
+        yield Finding(
+            FAULT, "redis: disk", "its last write to the append-only file failed", "Look at its disk and log."
+        )
+    yield from _check_redis_config(client)
+    yield Finding(OK, "redis", f"{name} {number}")
+
+
+def _check_redis_config(client: redis.Redis[Any]) -> Iterator[Finding]:
+    try:
+        config: Any = client.config_get("*")
+    except redis.ResponseError:
+        yield Finding(
+            WARNING, "redis: config", "CONFIG is not allowed here", "Compare with deploy/redis.conf yourself."
+        )
+        return
+    if config.get("appendfsync") != "always":
+        yield Finding(
+            FAULT,
+            "redis: appendfsync",
+            f"appendfsync is {config.get('appendfsync')}: a power cut loses what was accepted since",
+            "CONFIG SET appendfsync always, and the same in redis.conf.",
+        )
+    policy = config.get("maxmemory-policy")
+    if policy != "noeviction":
+        yield Finding(
+            FAULT,
+            "redis: eviction",
+            f"maxmemory-policy is {policy}: Redis may throw tasks away when its memory is full",
+            "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf.",
+        )
+    packed = config.get("hash-max-listpack-value") or config.get("hash-max-ziplist-value") or "512"
+    if int(packed) < 512:
+        yield Finding(
+            WARNING,
+            "redis: hashes",
+            f"hash-max-listpack-value is {packed}: a waiting task takes about twice the memory",
+            "CONFIG SET hash-max-listpack-value 512, and the same in redis.conf.",
+        )

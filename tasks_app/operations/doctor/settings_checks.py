@@ -1,0 +1,72 @@
+"""Checks settings and versions.
+
+Changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from django.conf import settings
+
+from tasks_app.operations.doctor.findings import FAULT, OK, WARNING, Finding
+
+_VERSIONS: Final = {
+    "Django": (5, 2),
+    "djangorestframework": (3, 15),
+    "django-rq": (4, 0),
+    "rq": (3, 0),
+    "redis": (8, 0),
+}
+
+
+def get_settings_module() -> str:
+    """As the environment names it: `settings.SETTINGS_MODULE` is None while a test overrides settings."""
+    return os.environ.get("DJANGO_SETTINGS_MODULE", "")
+
+
+def check_settings() -> Iterator[Finding]:
+    longtasks = settings.LONGTASKS
+    module = get_settings_module()
+    found = [f"{module}"]
+    if longtasks.lease_seconds < 4 * longtasks.chunk_seconds or longtasks.lease_seconds < 2:
+        yield Finding(
+            FAULT,
+            "settings: lease",
+            f"LEASE_SECONDS={longtasks.lease_seconds:g} with CHUNK_SECONDS={longtasks.chunk_seconds:g}: "
+            "living workers would be taken for dead",
+            "Set LEASE_SECONDS to 2 or more, and to 4 chunks or more (8 with the default of 0.25).",
+        )
+    if longtasks.rescue_seconds > longtasks.lease_seconds:
+        yield Finding(
+            WARNING,
+            "settings: rescue",
+            f"RESCUE_SECONDS={longtasks.rescue_seconds:g} is longer than LEASE_SECONDS={longtasks.lease_seconds:g}",
+            "Set it to 2, or accept that tasks of dead workers wait longer.",
+        )
+    if longtasks.crash_points:
+        yield Finding(FAULT, "settings: crash points", f"CRASH_POINTS={longtasks.crash_points}", "Unset it.")
+    if longtasks.pause_ms:
+        yield Finding(WARNING, "settings: pause", f"PAUSE_MS={longtasks.pause_ms} slows every task", "Unset it.")
+    if settings.DEBUG and module.endswith("production"):
+        yield Finding(FAULT, "settings: debug", "DEBUG is on in production", "Unset DEBUG.")
+    yield Finding(OK, "settings", ", ".join(found))
+
+
+def check_versions() -> Iterator[Finding]:
+    for name, wanted in _VERSIONS.items():
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            yield Finding(FAULT, "versions", f"{name} is not installed", "pip install -r requirements.txt")
+            continue
+        if tuple(int(part) for part in found.split(".")[:2]) < wanted:
+            needed = ".".join(map(str, wanted))
+            yield Finding(
+                FAULT, "versions", f"{name} {found}: {needed} or newer is needed", "pip install -r requirements.txt"
+            )
+    yield Finding(OK, "versions", f"Python {sys.version.split()[0]}, Django {version('Django')}, rq {version('rq')}")

@@ -1,0 +1,37 @@
+"""Reads the snapshots and statuses that RQ's jobs hold.
+
+Must not write, and must not read the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks_app.domain import task_snapshot
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.queues.redis_connection import get_connection, mapped_errors
+from tasks_app.queues.redis_keys import job_key
+from tasks_app.queues.request_connection import shared_line
+
+
+def get_snapshot(task_id: str) -> Snapshot | None:
+    """Return the snapshot that the task's RQ job holds; None where there is none, or it cannot be decoded."""
+    with mapped_errors():
+        data = shared_line.execute_command("HGET", job_key(task_id), "s")
+    return task_snapshot.decode_if_valid(data)
+
+
+def get_snapshots(task_ids: Sequence[str]) -> list[Snapshot | None]:
+    """Return the snapshots that the tasks' RQ jobs hold, in order, in one round trip; None as in `get_snapshot`."""
+    with mapped_errors():
+        pipeline = get_connection().pipeline(transaction=False)
+        for task_id in task_ids:
+            pipeline.hget(job_key(task_id), "s")
+        return [task_snapshot.decode_if_valid(data) for data in pipeline.execute()]
+
+
+def get_status(task_id: str) -> str:
+    """Return what RQ says of the task's job: RQ's own tools change that alone. "" where there is no job."""
+    with mapped_errors():
+        status = shared_line.execute_command("HGET", job_key(task_id), "status")
+    return status.decode(errors="replace") if status else ""

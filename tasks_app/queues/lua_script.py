@@ -1,0 +1,33 @@
+"""A Lua script of the folder `lua/`, run by its hash and sent again where Redis does not know it.
+
+Owns how a script's text is put together. Must not know what a script does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from tasks_app.queues.pipelined_connection import Line
+from tasks_app.queues.queue_names import QUEUES
+
+
+class Script:
+    """A Lua script of the folder `lua/`, after clock.lua and parked.lua; called by its hash, sent again if unknown."""
+
+    def __init__(self, name: str) -> None:
+        folder = Path(__file__).parent / "lua"
+        parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("clock", "parked", name)]
+        names = ", ".join(f"'{each}'" for each in QUEUES)  # checked where the setting is read: they hold no quote
+        self.source = "\n".join([f"local CONFIGURED_QUEUES = {{{names}}}", *parts])
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, connection: redis.Redis[Any] | Line, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        try:
+            return connection.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+        except redis.exceptions.NoScriptError:
+            return connection.execute_command("EVAL", self.source, len(keys), *keys, *args)

@@ -1,0 +1,47 @@
+"""Pauses of queues as the workers see them: a key for each paused queue, and RQ's own suspension of all.
+
+Owns these keys. The durable state of a pause is QueueState in the database (services/pause_queues.py).
+"""
+
+from __future__ import annotations
+
+from rq.utils import utcformat
+
+from tasks_app.queues.full_redis import set_when_full
+from tasks_app.queues.queue_names import QUEUES
+from tasks_app.queues.redis_clock import clock
+from tasks_app.queues.redis_connection import get_connection, mapped_errors
+from tasks_app.queues.redis_keys import SUSPENDED_KEY, paused_key
+
+
+def list_paused() -> list[str]:
+    """Return the queues that workers take for paused."""
+    with mapped_errors():
+        pipeline = get_connection().pipeline(transaction=False)
+        for name in QUEUES:
+            pipeline.exists(paused_key(name))
+        return [name for name, paused in zip(QUEUES, pipeline.execute(), strict=True) if paused]
+
+
+def write_pause(queue: str, *, paused: bool) -> None:
+    """Tell the workers that a queue is paused, or no longer; also when Redis is full. The durable word is QueueState."""
+    with mapped_errors():
+        if paused:
+            set_when_full(get_connection(), paused_key(queue), utcformat(clock.now()))
+        else:
+            get_connection().delete(paused_key(queue))
+
+
+def write_suspension(*, suspended: bool, seconds: int = 0) -> None:
+    """Suspend all queues, as `rq suspend` does, for `seconds` where they are given; or resume them. Works in a full Redis."""
+    with mapped_errors():
+        if suspended:
+            set_when_full(get_connection(), SUSPENDED_KEY, "1", seconds=seconds)
+        else:
+            get_connection().delete(SUSPENDED_KEY)
+
+
+def is_suspended() -> bool:
+    """Return whether `rq suspend` holds all queues."""
+    with mapped_errors():
+        return bool(get_connection().exists(SUSPENDED_KEY))

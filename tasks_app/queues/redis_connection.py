@@ -1,0 +1,77 @@
+"""The connection to Redis: one pool for each process, by URL or through Sentinels.
+
+Owns time limits and the change of primary. Must not know keys or tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import django_rq
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tasks_app.errors import QueueUnavailable
+from tasks_app.queues.pipelined_connection import AWAY, NotNow
+from tasks_app.queues.queue_names import HIGH
+
+
+class LeavesLonelyPrimary:
+    """For a connection by Sentinels: leaves a primary that takes no writes, and asks another Sentinel where to go.
+
+    A primary cut off from its replicas, but not from us, has a Sentinel beside it that swears by it: redis-py would
+    ask that one again and again.
+    """
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().read_response(*args, **kwargs)  # type: ignore[misc]
+        except NotNow:
+            self.disconnect()  # type: ignore[attr-defined]
+            sentinels = self.connection_pool.sentinel_manager.sentinels  # type: ignore[attr-defined]
+            sentinels.append(sentinels.pop(0))
+            raise
+
+
+def get_connection(*, timeout_seconds: float | None = None) -> redis.Redis[Any]:
+    """Return this process's connection to Redis (a pool, safe for threads and after a fork).
+
+    It gives up after REDIS_TIMEOUT_SECONDS, without Sentinels after `timeout_seconds` where that is given, and never
+    sends a command twice by itself.
+    """
+    config = settings.RQ_QUEUES[HIGH]
+    return _connect(config.get("URL", ""), timeout_seconds or settings.LONGTASKS.redis_timeout_seconds)
+
+
+@lru_cache(maxsize=4)
+def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
+    if not url:  # Sentinels: django-rq knows how to find the primary
+        client = django_rq.get_connection(HIGH)
+        pool = client.connection_pool
+        pool.connection_class = type("LonelyAware", (LeavesLonelyPrimary, pool.connection_class), {})
+        return client
+    address, _, query = url.partition("?")
+    # What stands in the URL would win over the arguments below.
+    kept = [(name, value) for name, value in parse_qsl(query) if not name.startswith("socket_")]
+    return redis.Redis.from_url(
+        f"{address}?{urlencode(kept)}" if kept else address,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Turn the errors of a Redis that is away, hung, loading or read-only into QueueUnavailable."""
+    try:
+        yield
+    except AWAY as error:
+        raise QueueUnavailable(type(error).__name__) from error

@@ -1,0 +1,32 @@
+"""The one pipelined connection that this process's requests share.
+
+Owns that connection. Must not know what the commands mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from tasks_app.queues.pipelined_connection import Line, Paused
+from tasks_app.queues.redis_connection import get_connection
+
+Result = TypeVar("Result")
+
+
+shared_line: Final = Line(get_connection)
+
+
+def run_together(
+    calls: Sequence[Callable[[], Result]], *, on_pause: Callable[[int, Paused, Any], bool] | None = None
+) -> list[Result | None]:
+    """Run calls that start tasks or read snapshots side by side in this thread: their commands go to Redis in one go.
+
+    See `Line.run_together`.
+    """
+    return shared_line.run_together(calls, on_pause=on_pause)
+
+
+def resume(paused: Sequence[tuple[Paused, Any]]) -> None:
+    """Continue calls that have paused in `run_together`, each with its value. See `Line.resume`."""
+    shared_line.resume(paused)

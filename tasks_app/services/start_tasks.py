@@ -1,0 +1,179 @@
+"""Starts tasks: one or many, all of them or none.
+
+Owns what a start means: its id, its snapshot, idempotency keys and authorization. Touches Redis only. Must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from uuid_utils import uuid7
+
+from tasks_app.auth import audit_log
+from tasks_app.domain import priorities, task_status
+from tasks_app.domain.callers import NOBODY, Caller, get_starting_scope
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.errors import (
+    IdempotencyMismatch,
+    StoreUnavailable,
+)
+from tasks_app.models import AuditEntry
+from tasks_app.observability import tracing
+from tasks_app.queues import enqueue, queue_names
+from tasks_app.queues.redis_clock import TRUSTED_SECONDS, clock
+from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.services.authorization import check_starts
+from tasks_app.task_types import get_task_type
+from tasks_app.task_types.task_results import read_total
+
+logger = logging.getLogger(__name__)
+
+
+IDEMPOTENCY_SECONDS: Final = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What is asked for: a task of a type, its params validated by the type's serializer and encoded by `encode_params`."""
+
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+    description: str = ""
+    priority: str | int = queue_names.LOW  # high, low, or 1 (critical) to 10
+    callback_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTask:
+    """An accepted task; `replayed` when an earlier request with the same key had started it."""
+
+    snapshot: Snapshot
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTasks:
+    """Accepted tasks, in the order in which they were asked for."""
+
+    snapshots: list[Snapshot]
+    replayed: bool = False
+
+
+def start_task(
+    *,
+    task: NewTask,
+    caller: Caller = NOBODY,
+    request_id: str = "",
+    idempotency_key: str = "",
+    source: str = audit_log.API,
+) -> StartedTask:
+    """Accept one task: one round trip to Redis, no SQL. See `start_tasks`."""
+    check_starts([(task.name, task.params)], caller=caller)
+    started = _start(tasks=[task], caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
+    return StartedTask(started.snapshots[0], started.replayed)
+
+
+def start_tasks(
+    *,
+    tasks: Sequence[NewTask],
+    caller: Caller = NOBODY,
+    request_id: str = "",
+    idempotency_key: str = "",
+    source: str = audit_log.API,
+) -> StartedTasks:
+    """Accept tasks, all or none, in one round trip to Redis and without SQL.
+
+    Where params name tasks, whose they are is looked up first: that costs another round trip, and a query where Redis
+    does not know them. Without a caller nothing can be named.
+    Any other `source` than the API is noted in the audit; the API's starts are told by their own events.
+    With `idempotency_key` the same key, owner and tasks give the first answer again for 24 hours.
+    Raises UnknownTaskType, QueueFull (nothing was enqueued), IdempotencyMismatch (the same) and QueueUnavailable;
+    and what `authorization.check_starts` does: nothing was enqueued then either.
+    """
+    check_starts([(task.name, task.params) for task in tasks], caller=caller, where="tasks.{}.")
+    return _start(tasks=tasks, caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
+
+
+def _start(
+    *, tasks: Sequence[NewTask], caller: Caller, request_id: str, idempotency_key: str, source: str
+) -> StartedTasks:
+    owner = caller.owner
+    now = clock.now()
+    snapshots = [
+        _new_snapshot(task, task_id=_new_id(now), created_at=now, caller=caller, request_id=request_id)
+        for task in tasks
+    ]
+    replay = enqueue.enqueue_tasks(
+        snapshots,
+        idempotency_key=_redis_key(owner, idempotency_key) if idempotency_key else "",
+        fingerprint=_fingerprint(tasks) if idempotency_key else "",
+        key_ttl_seconds=IDEMPOTENCY_SECONDS,
+    )
+    if replay is None:
+        if source != audit_log.API:
+            try:
+                with mapped_errors():
+                    audit_log.record(
+                        action=AuditEntry.Action.START,
+                        source=source,
+                        actor=caller.actor or owner,
+                        task_ids=[snapshot.id for snapshot in snapshots],
+                    )
+            except StoreUnavailable as error:
+                # The tasks are accepted: who was told that it failed would start them again.
+                logger.warning("the audit misses the start of %d tasks by %s: %s", len(snapshots), owner, error)
+        return StartedTasks(snapshots)
+    if not replay.same_body or len(replay.task_ids) != len(tasks):
+        raise IdempotencyMismatch(idempotency_key)
+    first_answer = [
+        _new_snapshot(task, task_id=task_id, created_at=replay.created_at, caller=caller, request_id=request_id)
+        for task, task_id in zip(tasks, replay.task_ids, strict=True)
+    ]
+    return StartedTasks(first_answer, replayed=True)
+
+
+def _new_id(now: datetime) -> str:
+    """Return a UUIDv7 of this moment; of Redis's time where this machine's clock is off."""
+    if abs(clock.skew_seconds) <= TRUSTED_SECONDS:
+        return str(uuid7())
+    return str(uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000))
+
+
+def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, caller: Caller, request_id: str) -> Snapshot:
+    task_type = get_task_type(task.name)
+    total = read_total(task_type, task.params)
+    return Snapshot(
+        id=task_id,
+        name=task.name,
+        created_at=created_at,
+        params=task.params,
+        priority=queue_names.check_queue(priorities.find_queue(task.priority, own_queue=task_type.queue)),
+        urgency=task.priority if isinstance(task.priority, int) else None,
+        description=task.description,
+        owner=caller.owner,
+        scope=get_starting_scope(caller.scope),
+        counts=dict.fromkeys(task_type.count_names, 0),
+        total=total,
+        request_id=request_id,
+        callback_url=task.callback_url,
+        weight=total if task_type.shareable and total else 0,
+        cause=task_status.START_CAUSE,
+        trace=tracing.get_traceparent(),
+        actor=caller.owner,
+    )
+
+
+def _redis_key(owner: str, idempotency_key: str) -> str:
+    digest = hashlib.sha256(f"{owner}\0{idempotency_key}".encode()).hexdigest()[:32]
+    return f"longtasks:idempotency:{digest}"
+
+
+def _fingerprint(tasks: Sequence[NewTask]) -> str:
+    data = [[t.name, t.params, t.description, t.priority, t.callback_url] for t in tasks]
+    return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]
