@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 if not apps.ready:  # `rq cron` imports this module without Django
     django.setup()
 
-from tasks_app.operations.retention import run_scheduled
+from tasks_app.pruning import run_scheduled
 from tasks_app.queues.queue_names import LOW
 
 # RQ's cron would write its jobs with pickle, whatever the queue's settings say; workers here read JSON only.

@@ -35,9 +35,9 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 def profile_tasks(*, tasks: int, records: int) -> list[dict[str, Any]]:
     """The functions that took most time themselves, with their share of the whole."""
-    start_tasks(tasks=WARM_TASKS, records=1)
+    fill_queue(tasks=WARM_TASKS, records=1)
     run_tasks()
-    start_tasks(tasks=tasks, records=records)
+    fill_queue(tasks=tasks, records=records)
     profiler = cProfile.Profile()
     profiler.enable()
     run_tasks()
@@ -50,12 +50,12 @@ def profile_tasks(*, tasks: int, records: int) -> list[dict[str, Any]]:
     ]
 
 
-def start_tasks(*, tasks: int, records: int) -> None:
-    from tasks_app.services import start_tasks
+def fill_queue(*, tasks: int, records: int) -> None:
+    from tasks_app.services.start_tasks import NewTask, start_tasks
 
-    new = start_tasks.NewTask(name="upload", params={"numRecords": records})
+    new = NewTask(name="upload", params={"numRecords": records})
     for start in range(0, tasks, 1000):
-        start_tasks.start_tasks(tasks=[new] * min(1000, tasks - start))
+        start_tasks(tasks=[new] * min(1000, tasks - start))
 
 
 def run_tasks() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -21,10 +21,8 @@ from tasks_app.checkpoints import as_snapshot
 from tasks_app.checkpoints.claims import Claim, Fenced
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.models import TaskCheckpoint
-from tasks_app.task_types import ChunkResult, get_limit_seconds, get_task_type
-from tasks_app.task_types.task_results import check_state
+from tasks_app.task_types import ChunkResult, get_task_type
 
 MOST: Final = 256  # shards of a task at most; they grow beyond SHARD_RECORDS then
 
@@ -44,22 +42,17 @@ def must_split(held: Claim, snapshot: Snapshot) -> bool:
     return (0 < most < snapshot.total and not held.done) or _was_split(held.task_id)
 
 
-def split(held: Claim, snapshot: Snapshot, *, guard: ChunkGuard) -> tuple[list[Snapshot], bool]:
+def split(held: Claim, snapshot: Snapshot, *, prepare: Callable[[], Mapping[str, Any]]) -> tuple[list[Snapshot], bool]:
     """Split a claimed task and let go of it. Returns the shards that are not done, and whether all of them are new.
 
     A task that was split before keeps its shards, with what they have committed; those that run are fenced, those
-    that had ended otherwise are open again. Raises Fenced, and TaskCodeFailed where the task type can't prepare it.
+    that had ended otherwise are open again. `prepare` is called for a task that is split for the first time, outside of
+    any transaction, and returns the state that all shards begin with. Raises Fenced, and what `prepare` raises.
     """
     first_time = not _was_split(held.task_id)
-    task_type = get_task_type(snapshot.name)
     state: Mapping[str, Any] = {}
     if first_time:
-        with guard.watching(limit_seconds=get_limit_seconds(task_type)):
-            state = guard.prepare(
-                lambda: check_state(
-                    task_type.prepare_split(task_id=held.task_id, params=snapshot.params), task_type=task_type
-                )
-            )
+        state = prepare()
     with transaction.atomic():
         parent = TaskCheckpoint.objects.select_for_update().filter(task_id=held.task_id).first()
         if parent is None or parent.epoch != held.epoch or parent.outcome or parent.cancel_requested:

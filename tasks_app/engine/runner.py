@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import redis
@@ -44,7 +45,7 @@ from tasks_app.resilience.backoff import GaveUp, Patience
 from tasks_app.resilience.retry_delay import get_pause_seconds
 from tasks_app.resilience.transient_errors import is_infrastructure_error
 from tasks_app.task_types import HopelessError, get_limit_seconds, get_task_type, list_names
-from tasks_app.task_types.task_results import check_total_again
+from tasks_app.task_types.task_results import check_state, check_total_again
 
 logger = logging.getLogger(__name__)
 KEPT_TRIES: Final = 100
@@ -152,7 +153,7 @@ class Runner:
         while True:
             try:
                 with self._keeper.watching(held, limit_seconds=limit_seconds):
-                    parts, are_new = shards.split(held, snapshot, guard=self._guard)
+                    parts, are_new = shards.split(held, snapshot, prepare=partial(self._prepare_split, held, snapshot))
                 break
             except Fenced:
                 self._leave(held, taken)
@@ -168,6 +169,15 @@ class Runner:
         batch = [Move(part, "here" if are_new else "anywhere", "front") for part in reversed(parts)]
         batch.append(Move(self._stand(held, taken, cause="split"), "wip", "split", worker=self._worker))
         self._persist(lambda: transitions.move_many(self._redis, batch))
+
+    def _prepare_split(self, held: Claim, snapshot: Snapshot) -> Mapping[str, Any]:
+        task_type = get_task_type(snapshot.name)
+        with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
+            return self._guard.prepare(
+                lambda: check_state(
+                    task_type.prepare_split(task_id=held.task_id, params=snapshot.params), task_type=task_type
+                )
+            )
 
     def _run_chunks(self, held: Claim, taken: Taken, size: ChunkSize) -> None:
         """Run chunks until the task has ended or is let go."""

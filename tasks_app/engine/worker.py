@@ -48,7 +48,6 @@ from tasks_app.resilience import failpoints
 from tasks_app.resilience.backoff import GaveUp, Patience
 from tasks_app.resilience.process_exit import exit_at_once
 from tasks_app.resilience.transient_errors import REDIS_ERRORS, is_infrastructure_error
-from tasks_app.services import requeued_by_rq
 from tasks_app.task_types import get_limit_seconds, list_names, list_task_types
 
 logger = logging.getLogger(__name__)
@@ -60,15 +59,7 @@ IDLE_BLOCK_MS: Final = 500
 GATHER_SECONDS: Final = 0.03  # far below what a high task may wait
 
 
-def run_task() -> None:
-    """What the jobs of tasks name as their function. TaskWorker runs them itself, in chunks."""
-    raise RuntimeError(
-        "Jobs of tasks are run by tasks_app.worker.TaskWorker only: start workers with `manage.py workers` or "
-        "`manage.py rqworker high low`, with RQ['WORKER_CLASS'] as in settings/base.py."
-    )
-
-
-class TaskWorker(SimpleWorker):
+class EngineWorker(SimpleWorker):
     """An RQ worker that runs tasks in chunks, many small tasks at once, and makes way for urgent ones."""
 
     log_job_description = False
@@ -255,13 +246,17 @@ class TaskWorker(SimpleWorker):
         began = time.monotonic()
         self._busy_with = taken[0].task_id
         if taken[0].has_ended:
-            self._persist(partial(requeued_by_rq.retry, self._redis, taken[0]))
+            self._persist(partial(self.retry_requeued, taken[0]))
         elif taken[0].snapshot is None:
             self._run_without_snapshot(taken[0])
         else:
             self._run_tasks(taken)
         self._busy_with = ""
         self._note_turn(taken[0].queue, seconds=time.monotonic() - began)
+
+    def retry_requeued(self, taken: Taken) -> None:
+        """Retry a dequeued task that has ended: RQ's own tools have requeued it. tasks_app/worker.py knows how."""
+        raise NotImplementedError
 
     def _run_tasks(self, taken: list[Taken]) -> None:
         parents = {task.snapshot.parent for task in taken if task.snapshot is not None and task.snapshot.parent}

@@ -14,13 +14,13 @@ from django.core.management.base import CommandError
 from rq.utils import import_attribute
 
 from tasks_app.auth import audit_log
-from tasks_app.engine.worker import TaskWorker
 from tasks_app.errors import StoreUnavailable
 from tasks_app.management.actor import find_actor
 from tasks_app.queues.queue_names import QUEUES
 from tasks_app.resilience.transient_errors import mapped_errors
 from tasks_app.services.rq_job import TaskJob
 from tasks_app.task_types import list_names
+from tasks_app.worker import TaskWorker
 
 logger = logging.getLogger(__name__)
 STORE_UNAVAILABLE: Final = 6  # exit code

@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 import redis
 from django.db import DatabaseError, InterfaceError
 
-from tasks_app.errors import StoreUnavailable
 from tasks_app.database.error_causes import is_database_error
+from tasks_app.errors import StoreUnavailable
 from tasks_app.queues.pipelined_connection import AWAY
 
 Result = TypeVar("Result")

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
-from django.dispatch import receiver
 
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen
@@ -34,7 +33,6 @@ from tasks_app.queues import job_snapshots, redis_connection, transitions
 from tasks_app.queues.transitions import Move
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.resilience.transient_errors import mapped_errors
-from tasks_app.services import rq_job
 from tasks_app.services.authorization import check_retry
 from tasks_app.task_types import find_own_queue
 
@@ -219,13 +217,3 @@ def _move(move: Move) -> bool:
 
 
 # What people ask of a job through RQ's own tools and django-rq's pages.
-
-
-@receiver(rq_job.cancel_asked)
-def _cancel_job(sender: object, task_id: str, **_: object) -> None:
-    cancel_task(task_id=task_id, actor="rq", source=audit_log.RQ)
-
-
-@receiver(rq_job.retry_asked)
-def _retry_job(sender: object, task_id: str, **_: object) -> None:
-    retry_task(task_id=task_id, actor="rq", source=audit_log.RQ)

@@ -1,26 +1,24 @@
 """The Job class that RQ's own tools and django-rq's pages use: their changes of status reach the mirror too.
 
 Owns what happens when somebody uses RQ directly on a task's job. The engine itself does not go through here: it
-moves tasks with the scripts of `moves`. Must not know SQL: asks of people arrive at commands as signals.
+moves tasks with queues/transitions.py. Cancel and retry made through RQ are those of change_tasks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.dispatch import Signal
 from redis.client import Pipeline
 from rq.exceptions import InvalidJobOperation
 from rq.job import Job, JobStatus
 
+from tasks_app.auth import audit_log
 from tasks_app.domain import task_snapshot, task_status
 from tasks_app.queues import snapshot_stream
-
-# Sent with task_id; commands connects its own functions.
-cancel_asked = Signal()
-retry_asked = Signal()
+from tasks_app.services import change_tasks
 
 
 class TaskJob(Job):
@@ -54,7 +52,7 @@ class TaskJob(Job):
         """Retry the task as the API's retry does: from its checkpoint."""
         if self.snapshot is None:
             return super().requeue(at_front=at_front)
-        self._ask(retry_asked)
+        self._carry_out(change_tasks.retry_task)
         self.refresh()
         return self
 
@@ -67,7 +65,7 @@ class TaskJob(Job):
         """Cancel the task as the API's cancel does: a running one ends at its next chunk."""
         if self.snapshot is None:
             return super().cancel(pipeline, enqueue_dependents, remove_from_dependencies)
-        self._ask(cancel_asked)
+        self._carry_out(change_tasks.cancel_task)
         return {}
 
     def delete(
@@ -75,11 +73,11 @@ class TaskJob(Job):
     ) -> None:
         """Delete the job; a task that has not ended is canceled first, or rescue would enqueue it again."""
         if self.snapshot is not None and not self.snapshot.ended:
-            self._ask(cancel_asked)
+            self._carry_out(change_tasks.cancel_task)
         super().delete(pipeline, remove_from_queue, delete_dependents)
 
-    def _ask(self, signal: Signal) -> None:
+    def _carry_out(self, action: Callable[..., object]) -> None:
         try:
-            signal.send(sender=type(self), task_id=self.id)
+            action(task_id=self.id, actor="rq", source=audit_log.RQ)
         except Exception as error:
             raise InvalidJobOperation(str(error)) from error

@@ -16,7 +16,8 @@ from django.utils import timezone
 from redis import Redis
 
 from tasks_app.models import QueueState, TaskCheckpoint
-from tasks_app.operations.doctor import report
+from tasks_app.operations.doctor import findings
+from tasks_app.operations.doctor.report import examine
 from tasks_app.process_monitor import reports
 from tasks_app.queues import snapshot_stream
 from tasks_app.resilience import set_aside_items
@@ -37,8 +38,8 @@ def healthy(redis: Redis) -> Redis:
     return redis
 
 
-def faults() -> dict[str, report.Finding]:
-    return {each.check: each for each in report.examine() if each.level != report.OK}
+def faults() -> dict[str, findings.Finding]:
+    return {each.check: each for each in examine() if each.level != findings.OK}
 
 
 def report(redis: Redis, slot: int, **changes: Any) -> None:

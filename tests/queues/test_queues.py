@@ -13,7 +13,6 @@ from redis import Redis
 
 from settings.queues import NAME_CHARACTERS
 from tasks_app.engine.interruption import Verdict
-from tasks_app.engine.worker import TaskWorker
 from tasks_app.errors import QueueFull
 from tasks_app.models import AuditEntry, QueueState, TaskMinute, TaskRecord, column_limits
 from tasks_app.operations.doctor import task_checks
@@ -22,6 +21,7 @@ from tasks_app.recovery.rescuer import Rescue
 from tasks_app.services import change_tasks, pause_queues, start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import get_task_type, list_names
+from tasks_app.worker import TaskWorker
 from tests.support.engine import history, mirror, record
 
 pytestmark = pytest.mark.usefixtures("redis")

@@ -8,9 +8,9 @@ from django_rq import get_queue
 from rq.job import Job
 from rq.worker import SimpleWorker
 
-from tasks_app.engine.worker import TaskWorker
 from tasks_app.queues import redis_keys
 from tasks_app.services.rq_job import TaskJob
+from tasks_app.worker import TaskWorker
 from tests.support.engine import Worker, checkpoint, job, positions, record, start, started, waiting
 
 OVERRIDDEN = [

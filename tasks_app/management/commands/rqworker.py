@@ -10,9 +10,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django_rq.management.commands import rqworker
 
-from tasks_app.engine.worker import TaskWorker
 from tasks_app.management.arguments import text
 from tasks_app.management.rq_arguments import check_classes, read_queues, read_types
+from tasks_app.worker import TaskWorker
 
 SCHEDULER_NOTE = "--with-scheduler has no effect: the mirror process enqueues scheduled tasks and jobs."
 

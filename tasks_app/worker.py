@@ -1,0 +1,29 @@
+"""The worker class that RQ loads by name (settings.RQ['WORKER_CLASS'], `rqworker`), and the function that jobs name.
+
+Owns the two names, which are stored in Redis and in people's settings, and joins the engine with what the services do
+for it. Must not hold behaviour of its own.
+"""
+
+from __future__ import annotations
+
+from tasks_app.engine.worker import EngineWorker
+from tasks_app.queues.transitions import Taken
+from tasks_app.services import requeued_by_rq
+
+
+class TaskWorker(EngineWorker):
+    """The engine's worker; a task that has ended and was requeued by RQ's own tools is retried as the API does it."""
+
+    def retry_requeued(self, taken: Taken) -> None:
+        requeued_by_rq.retry(self._redis, taken)
+
+
+def run_task() -> None:
+    """The function that the jobs of tasks name. TaskWorker runs tasks itself, in chunks.
+
+    Raises RuntimeError: whoever calls it is another worker class.
+    """
+    raise RuntimeError(
+        "Jobs of tasks are run by tasks_app.worker.TaskWorker only: start workers with `manage.py workers` or "
+        "`manage.py rqworker high low`, with RQ['WORKER_CLASS'] as in settings/base.py."
+    )
