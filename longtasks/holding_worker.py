@@ -62,10 +62,10 @@ class HoldingWorker(TogetherWorker):
         super().load_wsgi()
         from tasks_app.queues.end_watcher import EndWatcher, Watch
         from tasks_app.queues.pipelined_connection import CannotPause
-        from tasks_app.queues.request_connection import resume, run_together
+        from tasks_app.queues.request_connection import resume, run_concurrently
 
         self._watcher, self._make_watch = EndWatcher(), Watch
-        self._run_aside, self._resume, self._refusal = run_together, resume, CannotPause()
+        self._run_aside, self._resume, self._refusal = run_concurrently, resume, CannotPause()
 
     def enqueue_req(self, conn: Any) -> None:
         if not conn.may_wait or self.is_for_loop(conn):

@@ -179,7 +179,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
         """A connection whose request was not complete sends more."""
-        if self._take(conn):
+        if self._dequeue(conn):
             self.poller.unregister(client)
             self.pending_conns.remove(conn)
             self._pass_on(conn)
@@ -242,14 +242,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _gather(self, conn: PatientConnection) -> None:
         """Take what is there; wait in the event loop for the rest."""
-        if self._take(conn):
+        if self._dequeue(conn):
             self._pass_on(conn)
             return
         conn.timeout = time.monotonic() + GATHER_SECONDS
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, 1, partial(self.on_pending_socket_readable, conn))  # selectors.EVENT_READ
 
-    def _take(self, conn: PatientConnection) -> bool:
+    def _dequeue(self, conn: PatientConnection) -> bool:
         """Tell whether the event loop is done with a connection, in whichever way."""
         before = len(conn.gathered)
         try:

@@ -138,11 +138,11 @@ class TogetherWorker(PatientWorker):
         from django.conf import settings
 
         from tasks_app.api.early_refusal import find_wait_seconds
-        from tasks_app.queues.request_connection import run_together
+        from tasks_app.queues.request_connection import run_concurrently
 
         self._find_wait_seconds = find_wait_seconds
         if not settings.LONGTASKS.redis_wait_replicas:  # to wait for replicas is not quick
-            self._run_together = run_together
+            self._run_together = run_concurrently
 
     def _pass_on(self, conn: Any) -> None:
         if not conn.is_closed and self._find_wait_seconds is not None:

@@ -21,7 +21,7 @@ from django.db import close_old_connections, reset_queries
 
 from longtasks.http.bounded_request import BoundedRequest
 from tasks_app.auth import token_keeper
-from tasks_app.database.timeouts import limit_waiting
+from tasks_app.database.timeouts import limit_answer_time
 
 application.request_class = BoundedRequest
 
@@ -34,6 +34,6 @@ if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 
 # A request is answered within two seconds, also while the database hangs: one to find out, one to connect anew.
-limit_waiting(1)
+limit_answer_time(1)
 
 token_keeper.keep_fresh()

@@ -7,15 +7,15 @@ for it. Must not hold behaviour of its own.
 from __future__ import annotations
 
 from tasks_app.engine.worker import EngineWorker
-from tasks_app.queues.transitions import Taken
+from tasks_app.queues.transitions import DequeuedTask
 from tasks_app.services import requeued_by_rq
 
 
 class TaskWorker(EngineWorker):
     """The engine's worker; a task that has ended and was requeued by RQ's own tools is retried as the API does it."""
 
-    def retry_requeued(self, taken: Taken) -> None:
-        requeued_by_rq.retry(self._redis, taken)
+    def retry_requeued(self, dequeued: DequeuedTask) -> None:
+        requeued_by_rq.retry(self._redis, dequeued)
 
 
 def run_task() -> None:

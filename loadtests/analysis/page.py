@@ -7,7 +7,7 @@ from typing import Any, Final
 from loadtests.analysis import seed
 from loadtests.analysis.arithmetic import BUSY, Costs, find_costs
 from loadtests.analysis.terms import TERMS
-from loadtests.analysis.verdicts import Verdict, find_run
+from loadtests.analysis.verdicts import Interruption, find_run
 
 TITLES: Final = {
     "six": "6 requests a second for ten seconds: the document's example, longer",
@@ -116,7 +116,7 @@ def _meanings(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _analysis(figures: Mapping[str, Any]) -> Iterator[str]:
-    verdict = Verdict(figures)
+    verdict = Interruption(figures)
     yield "## Analysis of the result\n"
     yield _bullet("Codes.", *verdict.codes())
     yield _bullet("Rate.", *verdict.rate())

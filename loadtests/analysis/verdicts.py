@@ -16,7 +16,7 @@ def find_run(runs: Sequence[Run], load: str) -> Run:
     return next(run for run in runs if run["load"] == load and run["tool"] == "k6")
 
 
-class Verdict:
+class Interruption:
     """The sentences of the analysis, from k6's runs."""
 
     def __init__(self, figures: Mapping[str, Any]) -> None:

@@ -60,21 +60,23 @@ def fill_queue(*, tasks: int, records: int) -> None:
 
 def run_tasks() -> None:
     """Run what waits to its end, as a worker would."""
-    from tasks_app.engine.interruption import Outlook, Verdict
+    from tasks_app.engine.interruption import Interruption, WorkerHooks
     from tasks_app.engine.runner import Runner
     from tasks_app.queues import redis_connection, transitions
     from tasks_app.task_types import list_names
 
     connection = redis_connection.get_connection()
-    outlook = Outlook(look_up=lambda _: Verdict.GO_ON, should_stop=lambda: False, while_waiting=lambda: None)
+    outlook = WorkerHooks(
+        check_interruption=lambda _: Interruption.CONTINUE, should_stop=lambda: False, while_waiting=lambda: None
+    )
     runner = Runner(connection=connection, worker="bench", outlook=outlook)
     while True:
-        taken, _ = transitions.take_tasks(
+        dequeued, _ = transitions.dequeue_tasks(
             connection, worker="bench", types=list_names(), queues=["low"], max_tasks=200, max_records=1000
         )
-        if not taken:
+        if not dequeued:
             return
-        runner.run(taken)
+        runner.run(dequeued)
 
 
 def function_name(path: str, line: int, name: str) -> str:

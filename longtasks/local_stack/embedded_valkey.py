@@ -92,7 +92,7 @@ class EmbeddedValkey:
     def _take_lock(self) -> None:
         self._lock = (self.data_dir / "valkey.lock").open("ab")
 
-        def taken() -> bool:
+        def dequeued() -> bool:
             assert self._lock
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,7 +101,7 @@ class EmbeddedValkey:
             return True
 
         # A stack that was killed needs a moment to be gone.
-        if not child_process.wait_until(taken, deadline_seconds=LOCK_SECONDS):
+        if not child_process.wait_until(dequeued, deadline_seconds=LOCK_SECONDS):
             self._lock.close()
             self._lock = None
             raise EmbeddedError(f"another stack runs on {self.data_dir}: stop it, or set DATA_DIR to another directory")

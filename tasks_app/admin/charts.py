@@ -17,7 +17,7 @@ HEIGHT: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PipelinedConnection:
     """One curve: its name, its class in the style sheet, its path, and its last value in words."""
 
     label: str
@@ -30,7 +30,7 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Chart:
     title: str
-    lines: list[Line]
+    lines: list[PipelinedConnection]
     top: str  # the value at the upper edge, in words
     first_at: datetime
     middle_at: datetime
@@ -65,7 +65,7 @@ def _chart(
         known = [value for value in curve if value is not None]
         path = _path(curve, top)
         lines.append(
-            Line(
+            PipelinedConnection(
                 label=name,
                 kind=name or "single",
                 path=path,

@@ -161,11 +161,11 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
 
 def _get_pace(task: Snapshot, history: list[Any]) -> Pace | None:
     """Measure since the last take: pauses before it and the worker before do not count."""
-    taken = next((event for event in reversed(history) if event.cause == "take"), None)
-    if task.status != task_status.STARTED or taken is None:
+    dequeued = next((event for event in reversed(history) if event.cause == "take"), None)
+    if task.status != task_status.STARTED or dequeued is None:
         return None
-    seconds = (datetime.now(UTC) - taken.at).total_seconds()
-    rate = (task.done - taken.done) / seconds if seconds > 0 else 0.0
+    seconds = (datetime.now(UTC) - dequeued.at).total_seconds()
+    rate = (task.done - dequeued.done) / seconds if seconds > 0 else 0.0
     if rate <= 0:
         return None
     return Pace(rate, (task.total - task.done) / rate if task.total else None)

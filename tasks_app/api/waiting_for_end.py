@@ -48,7 +48,7 @@ def wait_for_end(
     began = time.monotonic()
     deadline = began + min(seconds, LONGEST_SECONDS)
     try:
-        if pipelined_connection.runs_together():
+        if pipelined_connection.is_run_concurrently():
             newest = pipelined_connection.pause(Wait(snapshot.id, deadline))
             return newest if newest is not None and task_snapshot.supersedes(newest, snapshot) else snapshot, True
         return _wait_in_thread(snapshot, read=read, deadline=deadline), True

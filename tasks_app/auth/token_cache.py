@@ -101,17 +101,17 @@ class KnownTokens:
         self._read_again(wait=False)
         return not self._failed
 
-    def _find(self, look_up: Callable[[], Bearer | None], this: Q, *, may_be_valid: bool) -> Bearer | None:
+    def _find(self, check_interruption: Callable[[], Bearer | None], this: Q, *, may_be_valid: bool) -> Bearer | None:
         now = time.monotonic()
         if now - self._read_at > FRESH_SECONDS and now - self._tried_at > (FAILED_SECONDS if self._failed else 0):
             self._looked_at = now
             self._read_again(wait=now - self._read_at > OLD_SECONDS and not self._failed)
-        bearer = look_up()
+        bearer = check_interruption()
         if bearer is None:
             told = machine_numbers.read(machine_numbers.NEWEST_TOKEN)
             is_told = told > self._newest  # another process has found a new one, which may be this one: worth a wait
             has_looked = self._may_look(now, is_told) and self._read_again(wait=is_told, told=told, this=this)
-            bearer = look_up()
+            bearer = check_interruption()
             if bearer is None and may_be_valid:
                 if self._read_at == -math.inf:
                     raise StoreUnavailable("the tokens are not known")

@@ -15,9 +15,9 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
 
 
-def end_of(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
+def end_transition(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     """Return the snapshot of a task as its checkpoint says it ended."""
-    return as_row_says(
+    return with_checkpoint(
         snapshot,
         row,
         status=row.outcome,
@@ -29,7 +29,7 @@ def end_of(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     )
 
 
-def as_row_says(snapshot: Snapshot, row: TaskCheckpoint, **changes: Any) -> Snapshot:
+def with_checkpoint(snapshot: Snapshot, row: TaskCheckpoint, **changes: Any) -> Snapshot:
     """Return the snapshot of a task as far as its checkpoint has come, and with `changes`.
 
     Names that no chunk has counted yet keep their 0. A finished task whose total was unknown has it now.

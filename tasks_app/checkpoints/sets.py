@@ -38,9 +38,9 @@ def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, s
                 opened = TaskCheckpoint.objects.filter(
                     task_id__in=[task_id for task_id, row in known.items() if not row.outcome], outcome=""
                 )
-                held = Q(lease_until__gte=Now())
-                opened.filter(held).update(cancel_requested=True, updated_at=Now())
-                opened.exclude(held).update(
+                claim = Q(lease_until__gte=Now())
+                opened.filter(claim).update(cancel_requested=True, updated_at=Now())
+                opened.exclude(claim).update(
                     outcome=task_status.CANCELED,
                     epoch=F("epoch") + 1,
                     cancel_requested=True,

@@ -31,7 +31,7 @@ class ParentGone(Exception):
     """The shard's task has ended, or was split anew: the running chunk is rolled back, and the shard ends."""
 
 
-def must_split(held: Claim, snapshot: Snapshot) -> bool:
+def must_split(claim: Claim, snapshot: Snapshot) -> bool:
     """Tell whether a task is to be split: its type allows it and it has more than SHARD_RECORDS, or it was before.
 
     One that has begun as a whole goes on as a whole: it would count twice what it has done (another SHARD_RECORDS).
@@ -39,30 +39,30 @@ def must_split(held: Claim, snapshot: Snapshot) -> bool:
     if snapshot.parent or snapshot.total is None or not get_task_type(snapshot.name).splittable:
         return False
     most = settings.LONGTASKS.shard_records
-    return (0 < most < snapshot.total and not held.done) or _was_split(held.task_id)
+    return (0 < most < snapshot.total and not claim.done) or _was_split(claim.task_id)
 
 
-def split(held: Claim, snapshot: Snapshot, *, prepare: Callable[[], Mapping[str, Any]]) -> tuple[list[Snapshot], bool]:
+def split(claim: Claim, snapshot: Snapshot, *, prepare: Callable[[], Mapping[str, Any]]) -> tuple[list[Snapshot], bool]:
     """Split a claimed task and let go of it. Returns the shards that are not done, and whether all of them are new.
 
     A task that was split before keeps its shards, with what they have committed; those that run are fenced, those
     that had ended otherwise are open again. `prepare` is called for a task that is split for the first time, outside of
     any transaction, and returns the state that all shards begin with. Raises Fenced, and what `prepare` raises.
     """
-    first_time = not _was_split(held.task_id)
+    first_time = not _was_split(claim.task_id)
     state: Mapping[str, Any] = {}
     if first_time:
         state = prepare()
     with transaction.atomic():
-        parent = TaskCheckpoint.objects.select_for_update().filter(task_id=held.task_id).first()
-        if parent is None or parent.epoch != held.epoch or parent.outcome or parent.cancel_requested:
+        parent = TaskCheckpoint.objects.select_for_update().filter(task_id=claim.task_id).first()
+        if parent is None or parent.epoch != claim.epoch or parent.outcome or parent.cancel_requested:
             raise Fenced
         if not parent.shards:
-            rows = _make_rows(held, snapshot, state)
+            rows = _make_rows(claim, snapshot, state)
             TaskCheckpoint.objects.bulk_create(rows)
             parent.shards = len(rows)
         else:
-            unfinished = TaskCheckpoint.objects.filter(parent_id=held.task_id).exclude(outcome=task_status.FINISHED)
+            unfinished = TaskCheckpoint.objects.filter(parent_id=claim.task_id).exclude(outcome=task_status.FINISHED)
             unfinished.update(
                 epoch=F("epoch") + 1,
                 outcome="",
@@ -73,11 +73,11 @@ def split(held: Claim, snapshot: Snapshot, *, prepare: Callable[[], Mapping[str,
                 ended_at=None,
                 updated_at=Now(),
             )
-        TaskCheckpoint.objects.filter(task_id=held.task_id).update(
+        TaskCheckpoint.objects.filter(task_id=claim.task_id).update(
             shards=parent.shards, lease_until=None, updated_at=Now()
         )
-        open_shards = list(TaskCheckpoint.objects.filter(parent_id=held.task_id, outcome="").order_by("first"))
-    return [_to_snapshot(row, snapshot, parent_epoch=held.epoch) for row in open_shards], first_time
+        open_shards = list(TaskCheckpoint.objects.filter(parent_id=claim.task_id, outcome="").order_by("first"))
+    return [_to_snapshot(row, snapshot, parent_epoch=claim.epoch) for row in open_shards], first_time
 
 
 def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
@@ -136,13 +136,13 @@ def _was_split(task_id: uuid.UUID) -> bool:
     return TaskCheckpoint.objects.filter(task_id=task_id, shards__gt=0).exists()
 
 
-def _make_rows(held: Claim, snapshot: Snapshot, state: Mapping[str, Any]) -> list[TaskCheckpoint]:
+def _make_rows(claim: Claim, snapshot: Snapshot, state: Mapping[str, Any]) -> list[TaskCheckpoint]:
     assert snapshot.total is not None
     size = max(settings.LONGTASKS.shard_records, math.ceil(snapshot.total / MOST))
     return [
         TaskCheckpoint(
-            task_id=uuid.uuid5(held.task_id, f"shard {first}"),
-            parent_id=held.task_id,
+            task_id=uuid.uuid5(claim.task_id, f"shard {first}"),
+            parent_id=claim.task_id,
             first=first,
             size=min(size, snapshot.total - first),
             state=dict(state),

@@ -12,7 +12,7 @@ from django.db import connections
 from django.db.backends.signals import connection_created
 
 
-def limit_silence(seconds: float) -> None:
+def limit_idle_time(seconds: float) -> None:
     """Let the database drop this process's connections when it falls silent for so long, in a transaction too.
 
     A worker that was stopped (SIGSTOP) in the middle of a chunk would hold its locks against the one that takes
@@ -27,7 +27,7 @@ def limit_silence(seconds: float) -> None:
     connection_created.connect(set_wait_timeout, weak=False, dispatch_uid="limit_silence")
 
 
-def limit_waiting(seconds: float) -> None:
+def limit_answer_time(seconds: float) -> None:
     """Let this process wait no longer for an answer of the database, which may hang without closing anything.
 
     Whole seconds, as the driver takes them. MySQL and MariaDB only, and for connections that are opened from now on.
@@ -39,7 +39,7 @@ def limit_waiting(seconds: float) -> None:
         config["OPTIONS"] = given | {name: min(most, given.get(name, most)) for name, most in limits.items()}
 
 
-def let_statements_take(seconds: float) -> None:
+def allow_statement_time(seconds: float) -> None:
     """Let this process wait so long for a statement: for one that has another way to notice a database that hangs."""
     for config in _mysql_configs():
         config["OPTIONS"] = config["OPTIONS"] | dict.fromkeys(("read_timeout", "write_timeout"), math.ceil(seconds))

@@ -21,22 +21,22 @@ from tasks_app.checkpoints.claims import Claim
 from tasks_app.domain import task_status
 from tasks_app.domain.error_text import error_line
 from tasks_app.engine import batch_transaction
-from tasks_app.engine.batch_transaction import NotWhole, SmallTask
+from tasks_app.engine.batch_transaction import BatchedTask, NotWhole
 from tasks_app.engine.chunk_errors import TaskCodeFailed
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.observability import tracing
 from tasks_app.queues import transitions
-from tasks_app.queues.transitions import Move, Taken
+from tasks_app.queues.transitions import DequeuedTask, Transition
 from tasks_app.resilience import failpoints
-from tasks_app.resilience.backoff import Patience
-from tasks_app.resilience.transient_errors import is_infrastructure_error
+from tasks_app.resilience.backoff import Backoff
+from tasks_app.resilience.transient_errors import is_transient_error
 
 logger = logging.getLogger(__name__)
 REFUSALS: Final = 3  # of a shared chunk by the database, which answers otherwise, before its tasks are run alone
 
 
-class SmallTasks:
+class BatchRunner:
     """One shared chunk of a worker."""
 
     def __init__(
@@ -47,7 +47,7 @@ class SmallTasks:
         guard: ChunkGuard,
         keeper: LeaseKeeper,
         persist: Callable[[Callable[[], Any]], Any],
-        patience: Callable[[Claim | None], Patience],
+        patience: Callable[[Claim | None], Backoff],
     ) -> None:
         self._redis = connection
         self._worker = worker
@@ -57,15 +57,15 @@ class SmallTasks:
         self._patience = patience
         self.rows = 0  # committed
 
-    def run(self, taken: Sequence[Taken]) -> list[Taken]:
+    def run(self, dequeued: Sequence[DequeuedTask]) -> list[DequeuedTask]:
         """Run small tasks in one chunk; return those that must be run alone."""
         small = {
-            uuid.UUID(task.task_id): (task, SmallTask(task.snapshot, uuid.UUID(task.task_id)))
-            for task in taken
+            uuid.UUID(task.task_id): (task, BatchedTask(task.snapshot, uuid.UUID(task.task_id)))
+            for task in dequeued
             if task.snapshot is not None and not task.snapshot.epoch
         }
         # Claimed before, also where a restored database does not know that any more.
-        alone = [task for task in taken if task.snapshot is not None and task.snapshot.epoch]
+        alone = [task for task in dequeued if task.snapshot is not None and task.snapshot.epoch]
         refusals = 0
         patience = self._patience(None)
         while small:
@@ -82,7 +82,7 @@ class SmallTasks:
                     with tracing.shared_chunk_span(
                         (member.snapshot for _, member in small.values()), worker=self._worker
                     ):
-                        batch_transaction.run_shared_chunk(
+                        batch_transaction.run_batch(
                             [member for _, member in small.values()],
                             worker=self._worker,
                             guard=self._guard,
@@ -97,7 +97,7 @@ class SmallTasks:
                 return alone + [task for task, _ in small.values()]
             except Exception as error:
                 # IntegrityError: another worker or a cancel came first for one of them, and the next look tells which.
-                if not isinstance(error, IntegrityError) and not is_infrastructure_error(error):
+                if not isinstance(error, IntegrityError) and not is_transient_error(error):
                     logger.exception("%d small tasks run alone: their shared chunk failed", len(small))
                     return alone + [task for task, _ in small.values()]
                 # Running alone tells whose fault it is, if it is one of theirs, and looks up between two tries.
@@ -116,7 +116,7 @@ class SmallTasks:
             self._finish(done)
         return alone
 
-    def _finish(self, done: Sequence[tuple[Taken, int, Any]]) -> None:
+    def _finish(self, done: Sequence[tuple[DequeuedTask, int, Any]]) -> None:
         now = datetime.now(UTC)
         batch = []
         for task, records, counts in done:
@@ -132,11 +132,11 @@ class SmallTasks:
                 ended_at=now,
                 error=None,
             )
-            batch.append(Move(snapshot, "wip", "ended", worker=self._worker))
-        self._persist(lambda: transitions.move_tasks(self._redis, batch))
+            batch.append(Transition(snapshot, "started", "ended", worker=self._worker))
+        self._persist(lambda: transitions.apply_transitions(self._redis, batch))
 
 
-def is_small(taken: Taken) -> bool:
+def is_batchable(dequeued: DequeuedTask) -> bool:
     """Tell whether a task may share a chunk."""
-    weight = taken.snapshot.weight if taken.snapshot else 0
-    return not taken.solo and 0 < weight <= settings.LONGTASKS.batch_records
+    weight = dequeued.snapshot.weight if dequeued.snapshot else 0
+    return not dequeued.isolated and 0 < weight <= settings.LONGTASKS.batch_records

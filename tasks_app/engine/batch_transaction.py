@@ -25,7 +25,7 @@ from tasks_app.task_types.task_results import check_results
 
 
 @dataclass(slots=True)
-class SmallTask:
+class BatchedTask:
     """A task that fits into one chunk, and what became of it."""
 
     snapshot: Snapshot
@@ -33,7 +33,7 @@ class SmallTask:
     result: ChunkResult | None = None
 
 
-def run_shared_chunk(tasks: Sequence[SmallTask], *, worker: str, guard: ChunkGuard, keeper: LeaseKeeper) -> None:
+def run_batch(tasks: Sequence[BatchedTask], *, worker: str, guard: ChunkGuard, keeper: LeaseKeeper) -> None:
     """Run small tasks from begin to end in one transaction, with their complete checkpoints; sets their results.
 
     Raises IntegrityError when one of them has a checkpoint already, NotWhole when one was not done at once,
@@ -44,7 +44,7 @@ def run_shared_chunk(tasks: Sequence[SmallTask], *, worker: str, guard: ChunkGua
         (get_task_type(name), list(members)) for name, members in groupby(sorted(tasks, key=_name_of), key=_name_of)
     ]
     limit_seconds = max(get_limit_seconds(task_type) for task_type, _ in groups)
-    results: list[tuple[SmallTask, ChunkResult]] = []
+    results: list[tuple[BatchedTask, ChunkResult]] = []
     with keeper.watching(limit_seconds=limit_seconds), guard.watching(limit_seconds=limit_seconds):
         ready = [(*group, *_prepare_group(*group, guard=guard)) for group in groups]
         with transaction.atomic(durable=True):
@@ -59,11 +59,13 @@ def run_shared_chunk(tasks: Sequence[SmallTask], *, worker: str, guard: ChunkGua
         task.result = result
 
 
-def _name_of(task: SmallTask) -> str:
+def _name_of(task: BatchedTask) -> str:
     return task.snapshot.name
 
 
-def _prepare_group(task_type: TaskType, members: Sequence[SmallTask], *, guard: ChunkGuard) -> tuple[list[Chunk], Any]:
+def _prepare_group(
+    task_type: TaskType, members: Sequence[BatchedTask], *, guard: ChunkGuard
+) -> tuple[list[Chunk], Any]:
     chunks = [
         Chunk(
             task_id=task.task_id,
@@ -81,8 +83,8 @@ def _prepare_group(task_type: TaskType, members: Sequence[SmallTask], *, guard: 
 
 
 def _run_group(
-    task_type: TaskType, members: Sequence[SmallTask], chunks: Sequence[Chunk], prepared: Any
-) -> list[tuple[SmallTask, ChunkResult]]:
+    task_type: TaskType, members: Sequence[BatchedTask], chunks: Sequence[Chunk], prepared: Any
+) -> list[tuple[BatchedTask, ChunkResult]]:
     results = check_results(task_type.run_chunks(chunks, prepared), task_type=task_type, chunks=chunks)
     if not all(finished for _, finished in results):
         raise NotWhole

@@ -22,7 +22,7 @@ from tasks_app.task_types.task_results import check_results
 
 
 def run_chunk(
-    held: Claim, snapshot: Snapshot, *, limit: int, guard: ChunkGuard, keeper: LeaseKeeper
+    claim: Claim, snapshot: Snapshot, *, limit: int, guard: ChunkGuard, keeper: LeaseKeeper
 ) -> tuple[ChunkResult, bool]:
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
     the last one; `held` stands where the database stands afterwards.
@@ -35,38 +35,38 @@ def run_chunk(
     limit_seconds = get_limit_seconds(task_type)
     shard = snapshot if snapshot.parent else None
     with (
-        keeper.watching(held, shard=shard, limit_seconds=limit_seconds) as is_canceled,
+        keeper.watching(claim, shard=shard, limit_seconds=limit_seconds) as is_canceled,
         guard.watching(limit_seconds=limit_seconds),
     ):
-        chunk = _make_chunk(held, snapshot, limit=limit, is_canceled=is_canceled)
+        chunk = _make_chunk(claim, snapshot, limit=limit, is_canceled=is_canceled)
         prepared = guard.prepare(lambda: task_type.prepare_chunks([chunk]))
 
         def work() -> list[tuple[ChunkResult, bool]]:
             results = task_type.run_chunks([chunk], prepared)
-            return check_results(results, task_type=task_type, chunks=[chunk], committed=[held.counts])
+            return check_results(results, task_type=task_type, chunks=[chunk], committed=[claim.counts])
 
         with transaction.atomic(durable=True):
             [(result, finished)] = guard.run(work)
-            claims.advance(held, done=result.done, counts=result.counts, state=result.state, finished=finished)
+            claims.advance(claim, done=result.done, counts=result.counts, state=result.state, finished=finished)
             if snapshot.parent:
                 shards.advance_parent(snapshot, result)
             failpoints.reach(failpoints.BEFORE_CHUNK_COMMIT)
     failpoints.reach(failpoints.AFTER_CHUNK_COMMIT)
-    held.done += result.done
-    held.counts = as_snapshot.add_counts(held.counts, result.counts)
-    held.state = dict(result.state)
-    held.ended = finished
+    claim.done += result.done
+    claim.counts = as_snapshot.add_counts(claim.counts, result.counts)
+    claim.state = dict(result.state)
+    claim.ended = finished
     return result, finished
 
 
-def _make_chunk(held: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Callable[[], bool]) -> Chunk:
+def _make_chunk(claim: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Callable[[], bool]) -> Chunk:
     return Chunk(
-        task_id=uuid.UUID(snapshot.parent) if snapshot.parent else held.task_id,
+        task_id=uuid.UUID(snapshot.parent) if snapshot.parent else claim.task_id,
         params=snapshot.params,
-        start=snapshot.first + held.done,
-        limit=limit if snapshot.total is None else min(limit, max(0, snapshot.total - held.done)),
+        start=snapshot.first + claim.done,
+        limit=limit if snapshot.total is None else min(limit, max(0, snapshot.total - claim.done)),
         total=None if snapshot.total is None else snapshot.first + snapshot.total,
-        state=held.state,
+        state=claim.state,
         is_canceled=is_canceled,
         owner=snapshot.owner,
         scope=get_starting_scope(snapshot.scope),

@@ -10,7 +10,7 @@ from typing import Final
 YOUNG_OBJECTS: Final = 50_000  # made since the last look; Python's own: 700
 
 
-def collect_seldom() -> None:
+def tune_gc() -> None:
     """Leave out what is loaded by now, and look through the rest seldom. For workers and mirror, once they have begun."""
     gc.collect()
     gc.freeze()

@@ -9,22 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from tasks_app.queues.transitions import Taken
+from tasks_app.queues.transitions import DequeuedTask
 
 
-class Verdict(Enum):
+class Interruption(Enum):
     """What a worker does after a chunk, having looked up."""
 
-    GO_ON = "go on"
-    YIELD = "yield"  # something more urgent waits
+    CONTINUE = "continue"
+    PREEMPT = "yield"  # something more urgent waits
     STOP = "stop"  # the worker shall end, or the queue is paused
     ABORT = "abort"  # this task shall be stopped (RQ's stop command)
 
 
 @dataclass(slots=True)
-class Outlook:
+class WorkerHooks:
     """What the runner asks its worker, between chunks."""
 
-    look_up: Callable[[Taken], Verdict]
+    check_interruption: Callable[[DequeuedTask], Interruption]
     should_stop: Callable[[], bool]
     while_waiting: Callable[[], None]

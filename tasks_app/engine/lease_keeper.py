@@ -209,10 +209,10 @@ class LeaseKeeper:
     def _cut_off(self) -> None:
         """Cut the main thread's connection: the server hangs, and the main thread waits for an answer without end."""
         self._failed_probes = 0
-        held, self._socket = self._socket, None
-        if held is None:
+        claim, self._socket = self._socket, None
+        if claim is None:
             return
         self._abandoned.append(self._number)
-        with held, contextlib.suppress(OSError):
-            held.shutdown(socket.SHUT_RDWR)
+        with claim, contextlib.suppress(OSError):
+            claim.shutdown(socket.SHUT_RDWR)
         logger.warning("the database hangs: the connection of the running chunk was cut")

@@ -28,26 +28,26 @@ from rq.worker import SimpleWorker
 from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
-from tasks_app.database.timeouts import let_statements_take, limit_silence
+from tasks_app.database.timeouts import allow_statement_time, limit_idle_time
 from tasks_app.domain import task_status
 from tasks_app.engine import rq_commands
-from tasks_app.engine.batch_runner import is_small
+from tasks_app.engine.batch_runner import is_batchable
 from tasks_app.engine.descendants import adopt_orphans, detach_copies
-from tasks_app.engine.gc_tuning import collect_seldom
-from tasks_app.engine.interruption import Outlook, Verdict
+from tasks_app.engine.gc_tuning import tune_gc
+from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import RETIRED_CODE
 from tasks_app.engine.pulse import Pulse
 from tasks_app.engine.runner import Runner
 from tasks_app.observability import log_context
 from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys, snapshot_stream, transitions
-from tasks_app.queues.transitions import Taken
+from tasks_app.queues.transitions import DequeuedTask
 from tasks_app.queues.worker_liveness import TYPES_FIELD, beat, encode_types
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.resilience import failpoints
-from tasks_app.resilience.backoff import GaveUp, Patience
+from tasks_app.resilience.backoff import Backoff, ShutdownRequested
 from tasks_app.resilience.process_exit import exit_at_once
-from tasks_app.resilience.transient_errors import REDIS_ERRORS, is_infrastructure_error
+from tasks_app.resilience.transient_errors import REDIS_ERRORS, is_transient_error
 from tasks_app.task_types import get_limit_seconds, list_names, list_task_types
 
 logger = logging.getLogger(__name__)
@@ -79,8 +79,10 @@ class EngineWorker(SimpleWorker):
         self._runner = Runner(
             connection=self._redis,
             worker=self.name,
-            outlook=Outlook(
-                look_up=self._look_up, should_stop=lambda: self._stop_requested, while_waiting=self._beat_quietly
+            outlook=WorkerHooks(
+                check_interruption=self._check_interruption,
+                should_stop=lambda: self._stop_requested,
+                while_waiting=self._beat_quietly,
             ),
             keeper=self._keeper,
         )
@@ -119,28 +121,28 @@ class EngineWorker(SimpleWorker):
         # A chunk may think, or wait for a statement, for as long as its type allows; that the server hangs, the keeper
         # finds out. Locks of a worker that stands still are freed by the rescue, which ends its connection.
         longest_seconds = max([settings.LONGTASKS.job_timeout_seconds, *map(get_limit_seconds, list_task_types())])
-        limit_silence(longest_seconds + settings.LONGTASKS.lease_seconds)
-        let_statements_take(longest_seconds + settings.LONGTASKS.lease_seconds)
-        collect_seldom()
+        limit_idle_time(longest_seconds + settings.LONGTASKS.lease_seconds)
+        allow_statement_time(longest_seconds + settings.LONGTASKS.lease_seconds)
+        tune_gc()
         self._keeper.start()
         completed, idle_since = 0, time.monotonic()
         try:
             self._persist(self._begin)
             while not self._stop_requested:
-                taken, last_id = self._persist(self._take)
-                if taken:
+                dequeued, last_id = self._persist(self._dequeue)
+                if dequeued:
                     failpoints.reach(failpoints.AFTER_TAKE)
-                    self._run(taken)
-                    completed += len(taken)
+                    self._run(dequeued)
+                    completed += len(dequeued)
                     idle_since = time.monotonic()
-                    self._let_gather(taken)
+                    self._let_gather(dequeued)
                 elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
                     break
                 else:
                     self._persist(partial(self._wait_for_news, last_id))
                 if self._must_retire or (max_jobs is not None and completed >= max_jobs):
                     break
-        except GaveUp:
+        except ShutdownRequested:
             logger.warning("worker %s ends while the infrastructure is away", self.name)
         finally:
             self._keeper.stop()
@@ -173,13 +175,13 @@ class EngineWorker(SimpleWorker):
             self.subscribe()
         self.set_state(WorkerStatus.STARTED)
 
-    def _take(self) -> tuple[list[Taken], str]:
+    def _dequeue(self) -> tuple[list[DequeuedTask], str]:
         # Nothing is held here. What stands under this worker's name then, a take has given it that it never heard of.
         if self._beat() or self._uncertain:
             self._give_back_strays()
         self._uncertain = True
         longtasks = settings.LONGTASKS
-        taken = transitions.take_tasks(
+        dequeued = transitions.dequeue_tasks(
             self._redis,
             worker=self.name,
             types=self._list_served_types(),
@@ -189,15 +191,15 @@ class EngineWorker(SimpleWorker):
             max_records=longtasks.batch_records,
         )
         self._uncertain = False
-        return taken
+        return dequeued
 
-    def _let_gather(self, taken: Sequence[Taken]) -> None:
+    def _let_gather(self, dequeued: Sequence[DequeuedTask]) -> None:
         """Let small tasks come together that trickle in: a commit for each costs more than the tasks themselves."""
         longtasks = settings.LONGTASKS
-        if not all(is_small(task) for task in taken) or self._stop_requested:
+        if not all(is_batchable(task) for task in dequeued) or self._stop_requested:
             return
-        records = sum(task.snapshot.weight for task in taken if task.snapshot is not None)
-        if len(taken) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
+        records = sum(task.snapshot.weight for task in dequeued if task.snapshot is not None)
+        if len(dequeued) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
             time.sleep(GATHER_SECONDS)
 
     def _give_back_strays(self) -> None:
@@ -213,7 +215,9 @@ class EngineWorker(SimpleWorker):
                     self._redis.zrem(f"rq:wip:{name}", member)
                     continue
                 snapshot.status, snapshot.cause = task_status.QUEUED, "yield"
-                transitions.move_tasks(self._redis, [transitions.Move(snapshot, "wip", "front", worker=self.name)])
+                transitions.apply_transitions(
+                    self._redis, [transitions.Transition(snapshot, "started", "front", worker=self.name)]
+                )
 
     def _wait_for_news(self, last_id: str) -> None:
         """Wait for the stream to grow: a new task always shows there. Nothing is popped, so nothing can be lost."""
@@ -242,45 +246,45 @@ class EngineWorker(SimpleWorker):
 
     # --- running
 
-    def _run(self, taken: list[Taken]) -> None:
+    def _run(self, dequeued: list[DequeuedTask]) -> None:
         began = time.monotonic()
-        self._busy_with = taken[0].task_id
-        if taken[0].has_ended:
-            self._persist(partial(self.retry_requeued, taken[0]))
-        elif taken[0].snapshot is None:
-            self._run_without_snapshot(taken[0])
+        self._busy_with = dequeued[0].task_id
+        if dequeued[0].has_ended:
+            self._persist(partial(self.retry_requeued, dequeued[0]))
+        elif dequeued[0].snapshot is None:
+            self._run_without_snapshot(dequeued[0])
         else:
-            self._run_tasks(taken)
+            self._run_tasks(dequeued)
         self._busy_with = ""
-        self._note_turn(taken[0].queue, seconds=time.monotonic() - began)
+        self._note_turn(dequeued[0].queue, seconds=time.monotonic() - began)
 
-    def retry_requeued(self, taken: Taken) -> None:
+    def retry_requeued(self, dequeued: DequeuedTask) -> None:
         """Retry a dequeued task that has ended: RQ's own tools have requeued it. tasks_app/worker.py knows how."""
         raise NotImplementedError
 
-    def _run_tasks(self, taken: list[Taken]) -> None:
-        parents = {task.snapshot.parent for task in taken if task.snapshot is not None and task.snapshot.parent}
-        self._stoppable = frozenset(parents.union(task.task_id for task in taken))
+    def _run_tasks(self, dequeued: list[DequeuedTask]) -> None:
+        parents = {task.snapshot.parent for task in dequeued if task.snapshot is not None and task.snapshot.parent}
+        self._stoppable = frozenset(parents.union(task.task_id for task in dequeued))
         try:
-            self._runner.run(taken)
+            self._runner.run(dequeued)
         finally:
             self._stoppable, self._stop_task_id = frozenset(), ""
 
-    def _run_without_snapshot(self, taken: Taken) -> None:
+    def _run_without_snapshot(self, dequeued: DequeuedTask) -> None:
         """Run a task that Redis had lost but for its queue entry, or the job of another function."""
-        taken.snapshot = self._persist(lambda: find_snapshot(self._redis, taken.task_id))
-        if taken.snapshot is not None:
-            self._run_tasks([taken])
+        dequeued.snapshot = self._persist(lambda: find_snapshot(self._redis, dequeued.task_id))
+        if dequeued.snapshot is not None:
+            self._run_tasks([dequeued])
             return
-        member = f"{taken.task_id}:{self.name}"
-        rq_queue = next(q for q in self.queues if q.name == taken.queue)
+        member = f"{dequeued.task_id}:{self.name}"
+        rq_queue = next(q for q in self.queues if q.name == dequeued.queue)
         try:
-            job = self.job_class.fetch(taken.task_id, connection=self.connection, serializer=self.serializer)
+            job = self.job_class.fetch(dequeued.task_id, connection=self.connection, serializer=self.serializer)
         except Exception as error:
-            logger.warning("job %s is passed over: %r", taken.task_id, error)
+            logger.warning("job %s is passed over: %r", dequeued.task_id, error)
         else:
             self._run_foreign(job, rq_queue)
-        self._persist(lambda: self._redis.zrem(f"rq:wip:{taken.queue}", member))
+        self._persist(lambda: self._redis.zrem(f"rq:wip:{dequeued.queue}", member))
 
     def _run_foreign(self, job: Job, rq_queue: Queue) -> None:
         try:
@@ -298,17 +302,20 @@ class EngineWorker(SimpleWorker):
 
     # --- between chunks
 
-    def _look_up(self, taken: Taken) -> Verdict:
+    def _check_interruption(self, dequeued: DequeuedTask) -> Interruption:
         """Look up after a chunk: shall this task stop, or make way?"""
         self._beat()
         if self._stop_requested:
-            return Verdict.STOP
-        if self._stop_task_id and self._stop_task_id in (taken.task_id, taken.snapshot and taken.snapshot.parent):
+            return Interruption.STOP
+        if self._stop_task_id and self._stop_task_id in (
+            dequeued.task_id,
+            dequeued.snapshot and dequeued.snapshot.parent,
+        ):
             self._stop_task_id = ""
-            return Verdict.ABORT
+            return Interruption.ABORT
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.exists(redis_keys.paused_key(taken.queue), redis_keys.SUSPENDED_KEY)
-        pipeline.scard(f"longtasks:urgent:{taken.queue}")
+        pipeline.exists(redis_keys.paused_key(dequeued.queue), redis_keys.SUSPENDED_KEY)
+        pipeline.scard(f"longtasks:urgent:{dequeued.queue}")
         pipeline.llen(redis_keys.queue_key(queue_names.HIGH))
         pipeline.exists(redis_keys.paused_key(queue_names.HIGH))
         pipeline.smembers(parked_tasks.PLACES_KEY)
@@ -317,13 +324,13 @@ class EngineWorker(SimpleWorker):
             places, queue_name=queue_names.HIGH, types=self._list_served_types()
         )
         if paused:
-            return Verdict.STOP
+            return Interruption.STOP
         if urgent:
-            return Verdict.YIELD
+            return Interruption.PREEMPT
         serves_high = queue_names.HIGH in self.queue_names()
-        if taken.queue != queue_names.HIGH and serves_high and high_waiting and not high_paused:
-            return Verdict.YIELD
-        return Verdict.GO_ON
+        if dequeued.queue != queue_names.HIGH and serves_high and high_waiting and not high_paused:
+            return Interruption.PREEMPT
+        return Interruption.CONTINUE
 
     def _beat(self) -> bool:
         """Tell Redis that this worker lives, what it is and what it runs; once a second at most. True: it was told.
@@ -356,12 +363,12 @@ class EngineWorker(SimpleWorker):
 
     def _persist(self, step: Callable[[], Any]) -> Any:
         """Do a step again until the infrastructure lets it."""
-        patience = Patience(should_stop=lambda: self._stop_requested)
+        patience = Backoff(should_stop=lambda: self._stop_requested)
         while True:
             try:
                 return step()
             except Exception as error:
-                if not is_infrastructure_error(error):
+                if not is_transient_error(error):
                     raise
                 logger.warning("worker %s waits for the infrastructure: %s", self.name, error)
                 patience.wait()

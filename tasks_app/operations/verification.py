@@ -28,7 +28,7 @@ UNCOUNTED: Final = "uncounted"  # its type can't count rows: record and checkpoi
 
 
 @dataclass(slots=True)
-class Verdict:
+class Interruption:
     """What a comparison found."""
 
     task_id: str
@@ -41,7 +41,7 @@ class Verdict:
     differences: list[str] = field(default_factory=list)
 
 
-def verify_task(*, task_id: str) -> Verdict:
+def verify_task(*, task_id: str) -> Interruption:
     """Compare one task. Raises UnknownTask, StoreUnavailable."""
     try:
         key = uuid.UUID(task_id)
@@ -54,7 +54,7 @@ def verify_task(*, task_id: str) -> Verdict:
         return _verify(record)
 
 
-def verify_all() -> Iterator[Verdict]:
+def verify_all() -> Iterator[Interruption]:
     """Compare all tasks that have a record, oldest first, in pages."""
     after = uuid.UUID(int=0)
     while True:
@@ -66,8 +66,8 @@ def verify_all() -> Iterator[Verdict]:
         after = records[-1].pk
 
 
-def _verify(record: TaskRecord) -> Verdict:
-    verdict = Verdict(task_id=str(record.pk), name=record.name, status=record.status)
+def _verify(record: TaskRecord) -> Interruption:
+    verdict = Interruption(task_id=str(record.pk), name=record.name, status=record.status)
     for attempt in range(TRIES):
         before = _read_checkpoint(record.pk)
         rows = _count_rows(record)

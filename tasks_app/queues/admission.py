@@ -10,14 +10,15 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from tasks_app.queues.queue_names import HIGH, QUEUES
+from tasks_app.queues import queue_names
+from tasks_app.queues.queue_names import HIGH
 
 
 def get_bounds() -> Mapping[str, int]:
     """Return how many tasks may wait in each queue; `high` has what QUEUE_RESERVE keeps from every other."""
     longtasks = settings.LONGTASKS
     others = max(1, int(longtasks.queue_bound * (1 - longtasks.queue_reserve)))
-    return {name: longtasks.queue_bound if name == HIGH else others for name in QUEUES}
+    return {name: longtasks.queue_bound if name == HIGH else others for name in queue_names.QUEUES}
 
 
 def get_retry_after_seconds(*, excess: int, drained: float) -> int:

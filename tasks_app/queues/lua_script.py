@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from tasks_app.queues.pipelined_connection import Line
+from tasks_app.queues.pipelined_connection import PipelinedConnection
 from tasks_app.queues.queue_names import QUEUES
 
 
@@ -26,7 +26,9 @@ class Script:
         self.source = "\n".join([f"local CONFIGURED_QUEUES = {{{names}}}", *parts])
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, connection: redis.Redis[Any] | Line, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    def __call__(
+        self, connection: redis.Redis[Any] | PipelinedConnection, keys: Sequence[str], args: Sequence[Any]
+    ) -> Any:
         try:
             return connection.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
         except redis.exceptions.NoScriptError:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from rq.utils import utcformat
 
+from tasks_app.queues import queue_names
 from tasks_app.queues.full_redis import set_when_full
-from tasks_app.queues.queue_names import QUEUES
 from tasks_app.queues.redis_clock import clock
 from tasks_app.queues.redis_connection import get_connection, mapped_errors
 from tasks_app.queues.redis_keys import SUSPENDED_KEY, paused_key
@@ -18,9 +18,9 @@ def list_paused() -> list[str]:
     """Return the queues that workers take for paused."""
     with mapped_errors():
         pipeline = get_connection().pipeline(transaction=False)
-        for name in QUEUES:
+        for name in queue_names.QUEUES:
             pipeline.exists(paused_key(name))
-        return [name for name, paused in zip(QUEUES, pipeline.execute(), strict=True) if paused]
+        return [name for name, paused in zip(queue_names.QUEUES, pipeline.execute(), strict=True) if paused]
 
 
 def write_pause(queue: str, *, paused: bool) -> None:

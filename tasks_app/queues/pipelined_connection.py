@@ -21,13 +21,13 @@ from redis._parsers.base import BaseParser
 Result = TypeVar("Result")
 
 
-class NotNow(redis.exceptions.ResponseError):
+class RedisRefused(redis.exceptions.ResponseError):
     """Redis refuses a command for a reason of its own: it is busy with a script, not allowed to write, protected …"""
 
 
-# redis-py has classes of its own for some of Redis's reasons; every other one is a NotNow.
+# redis-py has classes of its own for some of Redis's reasons; every other one is a RedisRefused.
 AWAY: Final = (
-    NotNow,
+    RedisRefused,
     redis.exceptions.ConnectionError,  # LOADING, NOAUTH, WRONGPASS and too many clients as well
     redis.exceptions.TimeoutError,
     redis.exceptions.InvalidResponse,  # whoever answers there is no Redis, or stopped in the middle
@@ -72,11 +72,11 @@ _parse_error: Final = BaseParser.parse_error
 
 
 def _parse(response: str) -> Exception:
-    """Return the exception of an error reply: redis-py's, or NotNow where it only knows a ResponseError."""
+    """Return the exception of an error reply: redis-py's, or RedisRefused where it only knows a ResponseError."""
     error: Exception = _parse_error(response)
     is_plain = type(error) in (redis.exceptions.ResponseError, redis.exceptions.ExecAbortError)
     if is_plain and (word := get_refusal(response)):
-        return NotNow(response, status_code=word)
+        return RedisRefused(response, status_code=word)
     return error
 
 
@@ -113,8 +113,8 @@ def _continue(call: Paused, value: Any) -> Any:
     return call.throw(value) if isinstance(value, Exception) else call.switch(value)
 
 
-def runs_together() -> bool:
-    """Return whether the caller runs in `Line.run_together`."""
+def is_run_concurrently() -> bool:
+    """Return whether the caller runs in `Line.run_concurrently`."""
     return isinstance(getcurrent(), Paused)
 
 
@@ -129,7 +129,7 @@ def pause(reason: Any) -> Any:
     return call.hub.switch(_Pause(reason))
 
 
-class Line(threading.local):
+class PipelinedConnection(threading.local):
     """A connection that each thread keeps for itself.
 
     A redis.Redis borrows a connection for each command, with locks, hooks and retries around it: 70 µs, and 25 on
@@ -154,7 +154,7 @@ class Line(threading.local):
             raise answer
         return answer
 
-    def run_together(
+    def run_concurrently(
         self, calls: Sequence[Callable[[], Result]], *, on_pause: Callable[[int, Paused, Any], bool] | None = None
     ) -> list[Result | None]:
         """Run calls side by side in this thread, and return their results: what they ask here goes in one go.
@@ -186,7 +186,7 @@ class Line(threading.local):
     def resume(self, paused: Sequence[tuple[Paused, Any]]) -> None:
         """Continue calls that paused in this thread, side by side, each with its value; an exception is raised in it.
 
-        Raises as `run_together` does.
+        Raises as `run_concurrently` does.
         """
         self._run([(asking, partial(_continue, asking, value)) for asking, value in paused])
 

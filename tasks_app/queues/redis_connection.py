@@ -18,11 +18,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tasks_app.errors import QueueUnavailable
-from tasks_app.queues.pipelined_connection import AWAY, NotNow
+from tasks_app.queues.pipelined_connection import AWAY, RedisRefused
 from tasks_app.queues.queue_names import HIGH
 
 
-class LeavesLonelyPrimary:
+class LeavesIsolatedPrimary:
     """For a connection by Sentinels: leaves a primary that takes no writes, and asks another Sentinel where to go.
 
     A primary cut off from its replicas, but not from us, has a Sentinel beside it that swears by it: redis-py would
@@ -32,7 +32,7 @@ class LeavesLonelyPrimary:
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().read_response(*args, **kwargs)  # type: ignore[misc]
-        except NotNow:
+        except RedisRefused:
             self.disconnect()  # type: ignore[attr-defined]
             sentinels = self.connection_pool.sentinel_manager.sentinels  # type: ignore[attr-defined]
             sentinels.append(sentinels.pop(0))
@@ -54,7 +54,7 @@ def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
     if not url:  # Sentinels: django-rq knows how to find the primary
         client = django_rq.get_connection(HIGH)
         pool = client.connection_pool
-        pool.connection_class = type("LonelyAware", (LeavesLonelyPrimary, pool.connection_class), {})
+        pool.connection_class = type("LonelyAware", (LeavesIsolatedPrimary, pool.connection_class), {})
         return client
     address, _, query = url.partition("?")
     # What stands in the URL would win over the arguments below.

@@ -12,7 +12,7 @@ import redis
 
 from tasks_app.domain import task_status
 from tasks_app.queues import job_snapshots, parked_tasks, queue_names, redis_keys
-from tasks_app.queues.transitions import Move
+from tasks_app.queues.transitions import Transition
 from tasks_app.task_types import find_own_queue
 
 
@@ -37,7 +37,7 @@ def count_tasks(connection: redis.Redis[Any]) -> dict[str, int]:
     return {name: tasks for name, tasks in waiting.items() if tasks}
 
 
-def list_moves(connection: redis.Redis[Any], *, name: str, limit: int) -> list[Move]:
+def list_moves(connection: redis.Redis[Any], *, name: str, limit: int) -> list[Transition]:
     """Return moves of the next tasks of such a queue: waiting ones to the back of their type's queue, in their order."""
     waiting: Any = connection.lrange(redis_keys.queue_key(name), 0, limit - 1)
     scheduled: Any = connection.zrange(f"rq:scheduled:{name}", 0, limit - 1)
@@ -49,7 +49,7 @@ def list_moves(connection: redis.Redis[Any], *, name: str, limit: int) -> list[M
             continue
         moved = replace(snapshot, priority=find_own_queue(snapshot.name), cause="rescue", actor="")
         if snapshot.status == task_status.SCHEDULED and snapshot.next_attempt_at is not None:
-            moves.append(Move(moved, "delayed", "scheduled", run_at=snapshot.next_attempt_at))
+            moves.append(Transition(moved, "delayed", "scheduled", run_at=snapshot.next_attempt_at))
         elif snapshot.status == task_status.QUEUED:
-            moves.append(Move(moved, "waiting", "back"))
+            moves.append(Transition(moved, "waiting", "back"))
     return moves

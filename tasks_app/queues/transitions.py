@@ -20,17 +20,17 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import column_limits
 from tasks_app.queues import lua_script, redis_keys, snapshot_stream
 
-_take: Final = lua_script.Script("dequeue")
-_move: Final = lua_script.Script("transition")
+_dequeue: Final = lua_script.Script("dequeue")
+_transition: Final = lua_script.Script("transition")
 
 AT_ONCE: Final = 20
 
-From = Literal["wip", "scheduled", "lost", "anywhere", "ended", "here", "waiting", "delayed"]
-To = Literal["front", "back", "urgent", "yield", "split", "parked", "scheduled", "ended", "stay"]
+Source = Literal["started", "scheduled", "missing", "any", "ended", "unchanged", "waiting", "delayed"]
+Target = Literal["front", "back", "urgent", "yield", "split", "parked", "scheduled", "ended", "stay"]
 
 
 @dataclass(slots=True)
-class Taken:
+class DequeuedTask:
     """A job that a worker has just taken from its queue."""
 
     queue: str
@@ -39,24 +39,24 @@ class Taken:
         Snapshot | None
     )  # None: a job of another function, or one whose snapshot Redis has lost or cannot be decoded
     failures: int  # failed attempts before this one
-    solo: bool  # it was in a worker that died: it shares no chunk until it has run
+    isolated: bool  # it was in a worker that died: it shares no chunk until it has run
     has_ended: bool = False  # RQ's own requeue has enqueued it: it is not started, but retried
 
 
 @dataclass(slots=True)
-class Move:
+class Transition:
     """One task's move; `snapshot` is its state afterwards."""
 
     snapshot: Snapshot
-    source: From
-    target: To
-    worker: str = ""  # the one under whom it is started; for source "wip"
+    source: Source
+    target: Target
+    worker: str = ""  # the one under whom it is started; for source "started"
     run_at: datetime | None = None  # for target "scheduled"
     failures: int | None = None  # None: leave as it is
-    solo: bool = False
+    isolated: bool = False
 
 
-def take_tasks(
+def dequeue_tasks(
     connection: redis.Redis[Any],
     *,
     worker: str,
@@ -65,7 +65,7 @@ def take_tasks(
     max_tasks: int,
     max_records: int,
     is_partial: bool = False,
-) -> tuple[list[Taken], str]:
+) -> tuple[list[DequeuedTask], str]:
     """Take one task, or many small ones, from the first queue that has any and is not paused.
 
     Each is `started` from then on, noted under `worker` in RQ's registry of started jobs, its snapshot written. Tasks
@@ -74,24 +74,24 @@ def take_tasks(
     Returns what was taken and, when nothing was, the last id of the stream: what comes after it may be a new task.
     """
     args = (worker, max_tasks, max_records, int(is_partial), len(types), *types, *queues)
-    last_id, *rows = _take(connection, (snapshot_stream.STREAM_KEY,), args)
+    last_id, *rows = _dequeue(connection, (snapshot_stream.STREAM_KEY,), args)
     while not last_id:  # it has parked as many as one script may
-        last_id, *rows = _take(connection, (snapshot_stream.STREAM_KEY,), args)
-    taken = [
-        Taken(
+        last_id, *rows = _dequeue(connection, (snapshot_stream.STREAM_KEY,), args)
+    dequeued = [
+        DequeuedTask(
             queue=name.decode(errors="replace"),
             task_id=task_id.decode(errors="backslashreplace"),
             snapshot=task_snapshot.decode_if_valid(snapshot),
             failures=int(failures),
-            solo=bool(solo),
+            isolated=bool(isolated),
             has_ended=bool(ended),
         )
-        for name, task_id, snapshot, failures, solo, ended in rows
+        for name, task_id, snapshot, failures, isolated, ended in rows
     ]
-    return taken, last_id.decode(errors="replace")
+    return dequeued, last_id.decode(errors="replace")
 
 
-def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool]:
+def apply_transitions(connection: redis.Redis[Any], moves: Sequence[Transition]) -> list[bool]:
     """Move tasks, in one round trip. False for one that was not where it should be, or that a newer epoch holds."""
     if not moves:
         return []
@@ -111,25 +111,25 @@ def move_tasks(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool
             task_snapshot.encode(_in_order(snapshot)),
             snapshot.status,
             "" if move.failures is None else move.failures,
-            "1" if move.solo else "",
+            "1" if move.isolated else "",
             redis_keys.JOB_DATA,
             utcformat(snapshot.created_at),
             settings.LONGTASKS.job_timeout_seconds,
             snapshot.description,
             snapshot.weight,
         )
-    return [bool(moved) for moved in _move(connection, (snapshot_stream.STREAM_KEY,), args)]
+    return [bool(moved) for moved in _transition(connection, (snapshot_stream.STREAM_KEY,), args)]
 
 
-def move_many(connection: redis.Redis[Any], moves: Sequence[Move]) -> list[bool]:
+def apply_many_transitions(connection: redis.Redis[Any], moves: Sequence[Transition]) -> list[bool]:
     """Move any number of tasks, some at once: moves from anywhere search the queues, and a script holds up all others."""
     moved: list[bool] = []
     for start in range(0, len(moves), AT_ONCE):
-        moved += move_tasks(connection, moves[start : start + AT_ONCE])
+        moved += apply_transitions(connection, moves[start : start + AT_ONCE])
     return moved
 
 
-def _time_of(move: Move) -> float | str:
+def _time_of(move: Transition) -> float | str:
     """Return what the script must know of the time: how long until a task is due, or when one that ends began."""
     if move.target == "scheduled":
         assert move.run_at is not None

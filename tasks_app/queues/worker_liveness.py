@@ -28,14 +28,14 @@ TYPES_FIELD: Final = "types"  # the task types that a worker knows
 _beat: Final = lua_script.Script("beat")
 
 
-class Death(Enum):
+class DeathEvidence(Enum):
     KILLED = "killed"  # its parent has seen it die in the middle of its work
     STOPPED = "stopped"  # it was asked to end, and has
     SILENT = "silent"  # no sign of life for too long
 
     @property
     def is_certain(self) -> bool:
-        return self is not Death.SILENT
+        return self is not DeathEvidence.SILENT
 
 
 def beat(
@@ -106,7 +106,7 @@ def _decode_types(data: bytes | None) -> frozenset[str]:
     return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
 
 
-def certify_death(connection: redis.Redis[Any], *, worker: str, was_killed: bool, cause: str = "") -> None:
+def report_exit(connection: redis.Redis[Any], *, worker: str, was_killed: bool, cause: str = "") -> None:
     """Note that a worker's process is gone, for who has seen it: its tasks need not wait for their leases.
 
     `cause` says in words what ended it ("killed by SIGSEGV"), for the errors of its tasks.
@@ -148,7 +148,7 @@ def read_causes(connection: redis.Redis[Any], workers: Iterable[str]) -> dict[st
     }
 
 
-class Liveness:
+class LivenessJudge:
     """Judges workers from pass to pass: who is silent must be seen so for a while before it counts as dead.
 
     For while Redis was away nobody could give a sign of life: `forget` when it was.
@@ -158,7 +158,7 @@ class Liveness:
         self._redis = connection
         self._silent_since: dict[str, float] = {}
 
-    def find_dead(self, workers: Iterable[str]) -> dict[str, Death]:
+    def find_dead(self, workers: Iterable[str]) -> dict[str, DeathEvidence]:
         """Return those of the workers that are dead."""
         names = sorted(workers)
         if not names:
@@ -175,11 +175,11 @@ class Liveness:
         dead, silent = {}, {}
         for name, (beaten, death, killed) in zip(names, answers, strict=True):
             if death:
-                dead[name] = Death.KILLED if killed == b"1" else Death.STOPPED
+                dead[name] = DeathEvidence.KILLED if killed == b"1" else DeathEvidence.STOPPED
             elif not beaten or seconds - str_to_date(beaten).timestamp() >= lease_seconds * 0.75:
                 silent[name] = self._silent_since.get(name, now)
                 if now - silent[name] >= lease_seconds * 0.25:
-                    dead[name] = Death.SILENT
+                    dead[name] = DeathEvidence.SILENT
         self._silent_since = silent
         return dead
 

@@ -61,7 +61,7 @@ class Progress:
 
 
 @dataclass(eq=False, slots=True)
-class Watcher:
+class Subscriber:
     """One who watches: all tasks of an owner (None: of all), or one task."""
 
     owner: str | None
@@ -77,13 +77,13 @@ class Watcher:
             self.is_too_slow = True
 
 
-class Feed:
+class ChangeFeed:
     """Reads while anybody watches, and hands each change to those it concerns."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="feed")
-        self._of_task: dict[str, set[Watcher]] = defaultdict(set)
-        self._of_all: set[Watcher] = set()
+        self._of_task: dict[str, set[Subscriber]] = defaultdict(set)
+        self._of_all: set[Subscriber] = set()
         self._position = 0
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -102,7 +102,7 @@ class Feed:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
-    async def join(self, watcher: Watcher) -> None:
+    async def join(self, watcher: Subscriber) -> None:
         """Let a watcher hear of everything that is newer than its `position`. Raises a DatabaseError."""
         async with self._starting:
             if self._reader is None or self._reader.done():
@@ -111,7 +111,7 @@ class Feed:
         watcher.position = self._position
         (self._of_all if watcher.task_id is None else self._of_task[watcher.task_id]).add(watcher)
 
-    def leave(self, watcher: Watcher) -> None:
+    def leave(self, watcher: Subscriber) -> None:
         self._of_all.discard(watcher)
         if watcher.task_id is not None and watcher.task_id in self._of_task:
             self._of_task[watcher.task_id].discard(watcher)

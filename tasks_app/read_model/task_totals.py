@@ -16,7 +16,7 @@ from typing import Any, Final
 from redis import Redis, ResponseError
 
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.queues.pipelined_connection import NotNow, get_refusal
+from tasks_app.queues.pipelined_connection import RedisRefused, get_refusal
 
 KEY: Final = "longtasks:totals"
 # Upper bounds in seconds. A wait is felt from fractions of a second on; a run may take hours.
@@ -101,7 +101,7 @@ class Tally:
         answers: Any = connection.eval(_ADD, 1, KEY, *(word for pair in fields for word in pair))
         texts = [error.decode(errors="replace") for error in answers[1::2]]
         return [
-            (*fields[int(index)], NotNow(text) if get_refusal(text) else ResponseError(text))
+            (*fields[int(index)], RedisRefused(text) if get_refusal(text) else ResponseError(text))
             for index, text in zip(answers[::2], texts, strict=True)
         ]
 

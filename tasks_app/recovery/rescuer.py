@@ -19,7 +19,7 @@ from typing import Any, Final
 import redis
 
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, checkpoint_rows, expired_claims, shards
-from tasks_app.checkpoints.as_snapshot import end_of
+from tasks_app.checkpoints.as_snapshot import end_transition
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint, TaskRecord
@@ -34,8 +34,8 @@ from tasks_app.queues import (
 )
 from tasks_app.queues.parked_tasks import ParkedErrors, list_parked_ids
 from tasks_app.queues.redis_clock import clock
-from tasks_app.queues.transitions import Move
-from tasks_app.queues.worker_liveness import Death, Liveness, read_causes
+from tasks_app.queues.transitions import Transition
+from tasks_app.queues.worker_liveness import DeathEvidence, LivenessJudge, read_causes
 from tasks_app.read_model import older_database
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.read_model.open_tasks import OPEN, list_open
@@ -45,7 +45,7 @@ from tasks_app.recovery.stale_connections import end_connection_of
 from tasks_app.recovery.stuck_shards import ENDS_THE_TASK, SPLIT_KEY, ShardWatch
 from tasks_app.recovery.unpublished_decisions import UntoldCancels, publish_pauses
 from tasks_app.resilience import batch_isolation, failpoints
-from tasks_app.resilience.retry_delay import get_pause_seconds
+from tasks_app.resilience.retry_delay import get_retry_delay_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +58,12 @@ OUTAGE_GRACE_SECONDS: Final = 3.0
 SLOW_SECONDS: Final = 1.0  # a database that needs so long for one row was away
 
 
-class Rescue:
+class Rescuer:
     """One pass after the other over what may have been left behind."""
 
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
-        self._liveness = Liveness(connection=connection)
+        self._liveness = LivenessJudge(connection=connection)
         self._shard_watch = ShardWatch(connection=connection)
         self._isolation = batch_isolation.Isolation()
         self._swept_to = uuid.UUID(int=0)
@@ -94,7 +94,7 @@ class Rescue:
         self._parked_errors.tell()
         self.empty_removed_queues()
         for row in self._untold_cancels.find():
-            self._place(row, source="anywhere")
+            self._place(row, source="any")
         for row in self._shard_watch.find_stuck():
             self._isolation.run(str(row.task_id), partial(self._place_stuck, row))
         deadline = time.monotonic() + SWEEP_SECONDS
@@ -116,9 +116,11 @@ class Rescue:
         if snapshot is None or snapshot.ended:
             return
         if row is None:
-            transitions.move_tasks(self._redis, [Move(_waiting(snapshot, cause="rescue"), "lost", "back")])
+            transitions.apply_transitions(
+                self._redis, [Transition(_waiting(snapshot, cause="rescue"), "missing", "back")]
+            )
         elif row.outcome or row.lease_until is None:
-            self._place(row, source="lost", snapshot=snapshot)
+            self._place(row, source="missing", snapshot=snapshot)
 
     def note_outage(self) -> None:
         """Redis or the database was away: who fell silent or let its claim run out meanwhile may be alive."""
@@ -143,7 +145,7 @@ class Rescue:
                         self._isolation.let_rest(task_id)  # one of ours that cannot be decoded
                 elif snapshot is not None:
                     again = replace(snapshot, status=task_status.QUEUED, next_attempt_at=None, cause="due", actor="")
-                    batch.append(Move(again, "scheduled", "front"))
+                    batch.append(Transition(again, "scheduled", "front"))
             moved += self._move_isolated(batch)
         return moved
 
@@ -185,7 +187,7 @@ class Rescue:
         if row is not None:
             end_connection_of(self._redis, worker=row.worker)
             failpoints.reach(failpoints.IN_RESCUE)
-            self._place(row, source="anywhere")
+            self._place(row, source="any")
 
     # --- started, as Redis says, by a worker that is dead
 
@@ -209,14 +211,14 @@ class Rescue:
         task_id: str,
         worker: str,
         known: Mapping[uuid.UUID, TaskCheckpoint],
-        dead: Mapping[str, Death],
+        dead: Mapping[str, DeathEvidence],
     ) -> None:
         """Put back one task of a dead worker."""
         key = _uuid(task_id)
         row = known.get(key) if key else None
         if row is not None:
             if row.outcome or row.lease_until is None:
-                self._place(row, source="wip", worker=worker)
+                self._place(row, source="started", worker=worker)
             elif row.worker != worker:  # another has it: this is only what the dead one left
                 self._redis.zrem(f"rq:wip:{name}", f"{task_id}:{worker}")
             elif dead[worker].is_certain:
@@ -227,19 +229,22 @@ class Rescue:
             self._put_back_foreign(name, task_id, worker)
             return
         end_connection_of(self._redis, worker=worker)  # it may stand still in the middle of a shared chunk
-        self._move(Move(_waiting(snapshot, cause="rescue"), "wip", "urgent", worker=worker, solo=True), kind="started")
+        self._transition(
+            Transition(_waiting(snapshot, cause="rescue"), "started", "urgent", worker=worker, isolated=True),
+            kind="started",
+        )
 
-    def _take_back(self, row: TaskCheckpoint, *, death: Death) -> None:
+    def _take_back(self, row: TaskCheckpoint, *, death: DeathEvidence) -> None:
         """Take a claim back before its lease is over."""
         taken_back = expired_claims.expire(
             task_id=row.task_id,
             dead_worker=row.worker,
-            is_attempt=death is not Death.STOPPED,
+            is_attempt=death is not DeathEvidence.STOPPED,
             cause=read_causes(self._redis, [row.worker]).get(row.worker, ""),
         )
         if taken_back is not None:
             failpoints.reach(failpoints.IN_RESCUE)
-            self._place(taken_back, source="wip", worker=row.worker)
+            self._place(taken_back, source="started", worker=row.worker)
 
     def _put_back_foreign(self, name: str, job_id: str, worker: str) -> None:
         if self._redis.zrem(f"rq:wip:{name}", f"{job_id}:{worker}") and self._redis.exists(redis_keys.job_key(job_id)):
@@ -313,9 +318,9 @@ class Rescue:
     def _undo_end(self, snapshot: Snapshot) -> None:
         step = restored_database.undo_end(snapshot)
         if isinstance(step, TaskCheckpoint):
-            self._place(step, source="anywhere", snapshot=snapshot)
+            self._place(step, source="any", snapshot=snapshot)
         else:
-            self._move(step, kind="undone")
+            self._transition(step, kind="undone")
 
     def _compare_with_older_database(self, cursor: str) -> None:
         """After the database was restored from a backup: run again what ended since, list again what waits."""
@@ -330,7 +335,7 @@ class Rescue:
         """Cancel a task that RQ's own Job.cancel has canceled: at once, or at its worker's next chunk."""
         row = foreign_changes.cancel(snapshot.parent or snapshot.id)  # whatever is done to a shard is done to its task
         if row.outcome:
-            self._place(row, source="anywhere")
+            self._place(row, source="any")
 
     def _put_back(self, lost: Sequence[uuid.UUID], *, cause: str) -> None:
         """Put what is nowhere in Redis where its checkpoint says it belongs; what nobody had claimed, in its queue."""
@@ -344,12 +349,12 @@ class Rescue:
             snapshot = to_snapshot(record)
             if row is not None:
                 if row.outcome or row.lease_until is None:
-                    place = partial(self._place, row, source="lost", snapshot=snapshot, cause=cause)
+                    place = partial(self._place, row, source="missing", snapshot=snapshot, cause=cause)
                     self._isolation.run(str(record.id), place)
                 continue  # claimed, and the claim is watched by its lease
-            unclaimed.append(Move(_waiting(snapshot, cause=cause), "lost", "back"))
+            unclaimed.append(Transition(_waiting(snapshot, cause=cause), "missing", "back"))
         if moved := self._move_isolated(unclaimed):
-            kind = "lost" if cause == "rescue" else cause
+            kind = "missing" if cause == "rescue" else cause
             self.counts[kind] += moved
             logger.warning("rescued %d tasks (%s) that no worker of ours had begun", moved, kind)
 
@@ -373,7 +378,7 @@ class Rescue:
         self,
         row: TaskCheckpoint,
         *,
-        source: transitions.From,
+        source: transitions.Source,
         worker: str = "",
         snapshot: Snapshot | None = None,
         cause: str = "rescue",
@@ -389,22 +394,26 @@ class Rescue:
         if row.outcome:
             if snapshot.parent:
                 self._tell_parent(snapshot, row)
-            # From anywhere: a move from "wip" would take this moment for the end.
-            source = "anywhere" if source == "wip" else source
-            self._move(Move(end_of(snapshot, row), source, "ended"), kind="ended")
+            # From anywhere: a move from "started" would take this moment for the end.
+            source = "any" if source == "started" else source
+            self._transition(Transition(end_transition(snapshot, row), source, "ended"), kind="ended")
             return
-        waiting = as_snapshot.as_row_says(_waiting(snapshot, cause=cause), row, error=row.error or None)
+        waiting = as_snapshot.with_checkpoint(_waiting(snapshot, cause=cause), row, error=row.error or None)
         if row.failures > 1 and row.done == row.claimed_done:
-            run_at = datetime.now(UTC) + timedelta(seconds=get_pause_seconds(row.failures))
+            run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(row.failures))
             waiting = replace(waiting, status=task_status.SCHEDULED, next_attempt_at=run_at)
-            move = Move(waiting, source, "scheduled", worker=worker, run_at=run_at, failures=row.failures, solo=True)
+            move = Transition(
+                waiting, source, "scheduled", worker=worker, run_at=run_at, failures=row.failures, isolated=True
+            )
         else:
-            move = Move(waiting, source, "urgent", worker=worker, failures=row.failures, solo=row.failures > 0)
-        self._move(move, kind="expired")
+            move = Transition(
+                waiting, source, "urgent", worker=worker, failures=row.failures, isolated=row.failures > 0
+            )
+        self._transition(move, kind="expired")
 
     def _place_stuck(self, row: TaskCheckpoint) -> None:
         self._shard_watch.end_by_shard(row)
-        self._place(row, source="anywhere")
+        self._place(row, source="any")
 
     def _tell_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
         """Tell the end of a shard's task, where this shard was its last, or ended it: its worker could not any more."""
@@ -412,20 +421,20 @@ class Rescue:
             shards.end_parent_of(shard, outcome=row.outcome, error=row.error)
         ended, parent = shards.read_parent(shard), find_snapshot(self._redis, shard.parent)
         if ended is not None and ended.outcome and parent is not None:
-            self._move(Move(end_of(parent, ended), "anywhere", "ended"), kind="ended")
+            self._transition(Transition(end_transition(parent, ended), "any", "ended"), kind="ended")
 
-    def _move_isolated(self, batch: Sequence[Move]) -> int:
+    def _move_isolated(self, batch: Sequence[Transition]) -> int:
         """Move any number of tasks; set aside those that are refused. Returns how many were moved."""
         moved: list[bool] = []
         batch_isolation.apply_batch(
             [move for move in batch if not self._isolation.is_resting(move.snapshot.id)],
-            apply=lambda part: moved.extend(transitions.move_many(self._redis, part)),
+            apply=lambda part: moved.extend(transitions.apply_many_transitions(self._redis, part)),
             put_aside=lambda move, error: self._isolation.put_aside(move.snapshot.id, error),
         )
         return sum(moved)
 
-    def _move(self, move: Move, *, kind: str) -> None:
-        [moved] = transitions.move_tasks(self._redis, [move])
+    def _transition(self, move: Transition, *, kind: str) -> None:
+        [moved] = transitions.apply_transitions(self._redis, [move])
         if moved:
             self.counts[kind] += 1
             logger.warning("rescued task %s (%s): %s", move.snapshot.id, kind, move.snapshot.status)

@@ -19,7 +19,7 @@ from tasks_app.domain import stream_ids, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.queues import job_snapshots, queue_names
-from tasks_app.queues.transitions import Move
+from tasks_app.queues.transitions import Transition
 
 MARGIN_SECONDS: Final = 60.0  # the mirror's lag when the backup was taken, and tasks that ended just then
 PAGE: Final = 500
@@ -70,7 +70,7 @@ def split_by_checkpoint(snapshots: Sequence[Snapshot]) -> tuple[list[Snapshot], 
     return confirmed, undone
 
 
-def undo_end(snapshot: Snapshot) -> Move | TaskCheckpoint:
+def undo_end(snapshot: Snapshot) -> Transition | TaskCheckpoint:
     """Return the move that lets a task run again from its checkpoint; its checkpoint where it is canceled (again).
 
     What a person has canceled or stopped stays so, unless the database knows of a retry after it: then Redis is older.
@@ -94,7 +94,7 @@ def undo_end(snapshot: Snapshot) -> Move | TaskCheckpoint:
         actor="",
     )
     # Alone: a shared chunk is for tasks that have no checkpoint yet.
-    return Move(as_snapshot.as_row_says(again, row), "ended", "back", failures=row.failures, solo=True)
+    return Transition(as_snapshot.with_checkpoint(again, row), "ended", "back", failures=row.failures, isolated=True)
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -19,7 +19,7 @@ from tasks_app.models import AuditEntry, SetAsideItem
 from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.read_model.task_totals import Tally
-from tasks_app.recovery.rescuer import Rescue
+from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.resilience import set_aside_items
 from tasks_app.resilience.batch_isolation import is_outage
 from tasks_app.resilience.transient_errors import mapped_errors
@@ -98,7 +98,7 @@ def _apply(item: SetAsideItem) -> bool:
     if item.kind == set_aside_items.WEBHOOK:
         deliveries.put_back(task_id=uuid.UUID(item.key), payload=payload)
     elif item.kind == set_aside_items.TASK:
-        Rescue(connection=connection).put_back(uuid.UUID(item.key))
+        Rescuer(connection=connection).put_back(uuid.UUID(item.key))
     else:
         tally = Tally()
         name, _, number = payload.decode().rpartition(" ")

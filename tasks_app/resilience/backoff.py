@@ -12,11 +12,11 @@ from collections.abc import Callable
 from django.db import connections
 
 
-class GaveUp(Exception):
+class ShutdownRequested(Exception):
     """The process was asked to stop while it waited for the infrastructure."""
 
 
-class Patience:
+class Backoff:
     """Waits between two tries, longer each time, up to a second; ends at once when the process shall stop."""
 
     def __init__(self, *, should_stop: Callable[[], bool], while_waiting: Callable[[], None] | None = None) -> None:
@@ -25,9 +25,9 @@ class Patience:
         self._tries = 0
 
     def wait(self) -> None:
-        """Wait a little. Raises GaveUp when the process shall stop. Closes database connections that broke."""
+        """Wait a little. Raises ShutdownRequested when the process shall stop. Closes database connections that broke."""
         if self._tries >= 1 and self._should_stop():
-            raise GaveUp  # after a second try: a deadlock is soon over
+            raise ShutdownRequested  # after a second try: a deadlock is soon over
         for connection in connections.all(initialized_only=True):
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()

@@ -14,7 +14,7 @@ from django.db import connections
 
 from tasks_app.errors import QueueUnavailable, StoreUnavailable
 from tasks_app.resilience import set_aside_items
-from tasks_app.resilience.transient_errors import is_infrastructure_error
+from tasks_app.resilience.transient_errors import is_transient_error
 
 Item = TypeVar("Item")
 
@@ -24,7 +24,7 @@ MOST_RESTING: Final = 10_000  # noted in memory
 
 def is_outage(error: BaseException) -> bool:
     """Tell whether a store is away or refuses everybody, rather than this item."""
-    return isinstance(error, (QueueUnavailable, StoreUnavailable)) or is_infrastructure_error(error)
+    return isinstance(error, (QueueUnavailable, StoreUnavailable)) or is_transient_error(error)
 
 
 class Interrupted(Exception):

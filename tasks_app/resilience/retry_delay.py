@@ -10,7 +10,7 @@ import random
 from django.conf import settings
 
 
-def get_pause_seconds(failures: int) -> float:
+def get_retry_delay_seconds(failures: int) -> float:
     """Return the pause before the next attempt: doubling from RETRY_FIRST_SECONDS, with ±20 % jitter."""
     longtasks = settings.LONGTASKS
     pause = min(longtasks.retry_max_seconds, longtasks.retry_first_seconds * 2 ** (failures - 1))

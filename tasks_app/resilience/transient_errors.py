@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 REDIS_ERRORS: Final = (*AWAY, redis.exceptions.NoScriptError)
 
 
-def is_infrastructure_error(error: BaseException) -> bool:
+def is_transient_error(error: BaseException) -> bool:
     """Tell whether the error is the infrastructure's: it is waited for, and costs no attempt."""
     return isinstance(error, (TransactionLost, *REDIS_ERRORS)) or is_database_error(error)
 

@@ -19,17 +19,17 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import AuthorizationFailed, NamedTaskUnknown, NotAllowed
 from tasks_app.models import AuditEntry, TaskRecord
 from tasks_app.queues import job_snapshots, redis_connection, transitions
-from tasks_app.queues.transitions import Move
+from tasks_app.queues.transitions import Transition
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.resilience.transient_errors import mapped_errors
 from tasks_app.services.authorization import check_retry
 from tasks_app.services.change_tasks import (
-    cancel_move,
+    cancel_transition,
     check_priority,
     find_target_queue,
     note_priority,
-    priority_move,
-    retry_move,
+    priority_transition,
+    retry_transition,
     tell,
 )
 
@@ -53,7 +53,7 @@ def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log
             ended = [str(key) for key, outcome in before.items() if outcome]
             changed = [task_id for task_id in snapshots if task_id not in ended]
             _note(AuditEntry.Action.CANCEL, changed, actor=actor, source=source)
-        tell([cancel_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
+        tell([cancel_transition(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
         left.update(before[uuid.UUID(task_id)] for task_id in ended)
         return SetResult(changed, left)
 
@@ -72,7 +72,7 @@ def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.
             rows = sets.reopen(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
             changed = [str(key) for key in rows]
             _note(AuditEntry.Action.RETRY, changed, actor=actor, source=source)
-        tell([retry_move(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
+        tell([retry_transition(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
         left.update(snapshot.status for task_id, snapshot in snapshots.items() if task_id not in changed)
         return SetResult(changed, left)
 
@@ -90,12 +90,12 @@ def change_priorities(
         todo = []
         for snapshot in snapshots.values():
             is_there = snapshot.priority == find_target_queue(snapshot, priority=priority)
-            move = None if is_there else priority_move(snapshot, priority=priority, actor=actor)
+            move = None if is_there else priority_transition(snapshot, priority=priority, actor=actor)
             if move is None:
                 left[snapshot.status] += 1
             else:
                 todo.append(move)
-        moved = _move(todo)
+        moved = _transition(todo)
         changed = [move.snapshot.id for move, done in zip(todo, moved, strict=True) if done]
         left.update(move.snapshot.status for move, done in zip(todo, moved, strict=True) if not done)
         if changed:
@@ -136,6 +136,6 @@ def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str) -> N
         audit_log.record(action=action, source=source, actor=actor, task_ids=task_ids)
 
 
-def _move(todo: Sequence[Move]) -> list[bool]:
+def _transition(todo: Sequence[Transition]) -> list[bool]:
     with redis_connection.mapped_errors():
-        return transitions.move_many(redis_connection.get_connection(), todo)
+        return transitions.apply_many_transitions(redis_connection.get_connection(), todo)

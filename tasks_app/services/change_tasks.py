@@ -16,7 +16,7 @@ from django.db import transaction
 
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen
-from tasks_app.checkpoints.as_snapshot import end_of
+from tasks_app.checkpoints.as_snapshot import end_transition
 from tasks_app.domain import priorities, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
@@ -30,7 +30,7 @@ from tasks_app.errors import (
 )
 from tasks_app.models import AuditEntry, TaskCheckpoint, TaskRecord
 from tasks_app.queues import job_snapshots, redis_connection, transitions
-from tasks_app.queues.transitions import Move
+from tasks_app.queues.transitions import Transition
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.resilience.transient_errors import mapped_errors
 from tasks_app.services.authorization import check_retry
@@ -56,7 +56,7 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
                 audit_log.record(action=AuditEntry.Action.CANCEL, source=source, actor=actor, task_ids=[snapshot.id])
         if row.outcome and snapshot.status == task_status.CANCELED:
             return snapshot
-        move = cancel_move(snapshot, row, actor=actor)
+        move = cancel_transition(snapshot, row, actor=actor)
         tell([move])
         return move.snapshot
 
@@ -81,7 +81,7 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, sourc
                 raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be retried")
             return _retry_taken_by_others(snapshot, row, actor=actor, source=source)
         assert row is not None
-        move = retry_move(snapshot, row, actor=actor)
+        move = retry_transition(snapshot, row, actor=actor)
         tell([move])
         return move.snapshot
 
@@ -91,7 +91,7 @@ def _retry_taken_by_others(snapshot: Snapshot, row: TaskCheckpoint | None, *, ac
     if not snapshot.ended and (row is None or row.lease_until is None):
         if job_snapshots.get_status(snapshot.id) in task_status.ENDED:
             again = replace(snapshot, status=task_status.QUEUED, next_attempt_at=None, cause="retry", actor=actor)
-            if _move(Move(again, "lost", "back")):
+            if _transition(Transition(again, "missing", "back")):
                 audit_log.record(action=AuditEntry.Action.RETRY, source=source, actor=actor, task_ids=[snapshot.id])
                 return again
     raise TaskNotEnded(task_id=snapshot.id, status=snapshot.status)
@@ -110,8 +110,8 @@ def change_priority(
         snapshot = _find(task_id, owner)
         if snapshot.priority == find_target_queue(snapshot, priority=priority):
             return snapshot
-        move = priority_move(snapshot, priority=priority, actor=actor)
-        if move is None or not _move(move):
+        move = priority_transition(snapshot, priority=priority, actor=actor)
+        if move is None or not _transition(move):
             raise TaskNotWaiting(task_id=snapshot.id, status=snapshot.status)
         note_priority(
             [snapshot.id], source=source, actor=actor, detail=f"{snapshot.priority} → {move.snapshot.priority}"
@@ -128,11 +128,11 @@ def note_priority(task_ids: Sequence[str], **what: Any) -> None:
         logger.warning("%d changes of priority are not in the audit: %s", len(task_ids), error)
 
 
-def cancel_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
+def cancel_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
     """Return the move of a task whose cancel the checkpoint has taken: to its end, or to stay until its worker obeys."""
     if row.outcome:
-        return Move(replace(end_of(snapshot, row), cause="cancel", actor=actor), "anywhere", "ended")
-    asked = as_snapshot.as_row_says(
+        return Transition(replace(end_transition(snapshot, row), cause="cancel", actor=actor), "any", "ended")
+    asked = as_snapshot.with_checkpoint(
         snapshot,
         row,
         status=task_status.STARTED,
@@ -140,12 +140,12 @@ def cancel_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
         cause="cancel",
         actor=actor,
     )
-    return Move(asked, "here", "stay")
+    return Transition(asked, "unchanged", "stay")
 
 
-def retry_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
+def retry_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
     """Return the move of a task whose checkpoint was reopened: to the back of its queue, attempts counted anew."""
-    again = as_snapshot.as_row_says(
+    again = as_snapshot.with_checkpoint(
         snapshot,
         row,
         status=task_status.QUEUED,
@@ -157,7 +157,7 @@ def retry_move(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Move:
         cause="retry",
         actor=actor,
     )
-    return Move(again, "ended", "back", failures=0)
+    return Transition(again, "ended", "back", failures=0)
 
 
 def check_priority(priority: str) -> None:
@@ -171,14 +171,14 @@ def find_target_queue(snapshot: Snapshot, *, priority: str) -> str:
     return priorities.find_queue(priority, own_queue=find_own_queue(snapshot.name))
 
 
-def priority_move(snapshot: Snapshot, *, priority: str, actor: str) -> Move | None:
+def priority_transition(snapshot: Snapshot, *, priority: str, actor: str) -> Transition | None:
     """Return the move to the queue of that priority, or None for a task that does not wait."""
     target = find_target_queue(snapshot, priority=priority)
     changed = replace(snapshot, priority=target, urgency=None, cause="priority", actor=actor)
     if snapshot.status == task_status.QUEUED:
-        return Move(changed, "waiting", "back")
+        return Transition(changed, "waiting", "back")
     if snapshot.status == task_status.SCHEDULED and snapshot.next_attempt_at is not None:
-        return Move(changed, "delayed", "scheduled", run_at=snapshot.next_attempt_at)
+        return Transition(changed, "delayed", "scheduled", run_at=snapshot.next_attempt_at)
     return None
 
 
@@ -202,18 +202,18 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
     return snapshot
 
 
-def tell(todo: Sequence[Move]) -> None:
+def tell(todo: Sequence[Transition]) -> None:
     """Tell Redis what the database has decided. Where Redis refuses, rescue does it later: what was decided holds."""
     try:
         with redis_connection.mapped_errors():
-            transitions.move_many(redis_connection.get_connection(), todo)
+            transitions.apply_many_transitions(redis_connection.get_connection(), todo)
     except QueueUnavailable as error:
         logger.warning("%d changes are in the database; rescue will tell Redis: %s", len(todo), error)
 
 
-def _move(move: Move) -> bool:
+def _transition(move: Transition) -> bool:
     with redis_connection.mapped_errors():
-        return transitions.move_tasks(redis_connection.get_connection(), [move])[0]
+        return transitions.apply_transitions(redis_connection.get_connection(), [move])[0]
 
 
 # What people ask of a job through RQ's own tools and django-rq's pages.

@@ -14,22 +14,22 @@ import redis
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError, QueueUnavailable, StoreUnavailable
 from tasks_app.queues import transitions
-from tasks_app.queues.transitions import Move, Taken
+from tasks_app.queues.transitions import DequeuedTask, Transition
 from tasks_app.services import change_tasks
 
 logger = logging.getLogger(__name__)
 
 
-def retry(connection: redis.Redis[Any], taken: Taken) -> None:
+def retry(connection: redis.Redis[Any], dequeued: DequeuedTask) -> None:
     """Retry a dequeued task that has ended, or log why it cannot be retried: then it is as it was.
 
     It is put back to its end first, so a worker that dies in between loses the request and nothing else. Idempotent.
     Raises errors of the infrastructure.
     """
-    snapshot = taken.snapshot
+    snapshot = dequeued.snapshot
     assert snapshot is not None
-    # From anywhere: an id that was requeued twice is in the queue twice, and a move from "wip" would change when it ended.
-    transitions.move_tasks(connection, [Move(snapshot, "anywhere", "ended")])
+    # From anywhere: an id that was requeued twice is in the queue twice. A move from "started" would change when it ended.
+    transitions.apply_transitions(connection, [Transition(snapshot, "any", "ended")])
     try:
         change_tasks.retry_task(task_id=snapshot.id, actor="rq", source=audit_log.RQ)
     except (QueueUnavailable, StoreUnavailable) as error:

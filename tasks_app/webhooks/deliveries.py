@@ -49,13 +49,13 @@ def take_due(*, limit: int) -> list[WebhookDelivery]:
         return []
     lease = timedelta(seconds=settings.LONGTASKS.webhook_timeout_seconds * 2 + 30)
     with transaction.atomic():
-        taken = list(due.select_for_update(skip_locked=True).order_by("due_at")[:limit])
-        WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in taken]).update(
+        dequeued = list(due.select_for_update(skip_locked=True).order_by("due_at")[:limit])
+        WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in dequeued]).update(
             due_at=now + lease, attempts=F("attempts") + 1
         )
-    for delivery in taken:
+    for delivery in dequeued:
         delivery.attempts += 1
-    return taken
+    return dequeued
 
 
 def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> None:
@@ -78,7 +78,7 @@ def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> No
         if ends:
             rows.delete()
         else:
-            rows.update(due_at=datetime.now(UTC) + timedelta(seconds=get_pause_seconds(delivery.attempts)))
+            rows.update(due_at=datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(delivery.attempts)))
 
 
 def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
@@ -98,7 +98,7 @@ def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
     )
 
 
-def get_pause_seconds(attempts: int) -> float:
+def get_retry_delay_seconds(attempts: int) -> float:
     """Return how long to wait after so many tries: doubling, with jitter."""
     longest = settings.LONGTASKS.webhook_max_seconds
     first = settings.LONGTASKS.webhook_first_seconds

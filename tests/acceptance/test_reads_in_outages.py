@@ -213,9 +213,9 @@ LOOK_AND_TIME = """
 import json, time, uuid
 from tasks_app import queries
 from tasks_app.errors import StoreUnavailable
-from tasks_app.resilience.transient_errors import limit_waiting
+from tasks_app.resilience.transient_errors import limit_answer_time
 
-limit_waiting(1)
+limit_answer_time(1)
 seconds = []
 for look in (queries.list_queues, queries.list_queues, lambda: queries.find_task(task_id=str(uuid.uuid4()))):
     began = time.monotonic()

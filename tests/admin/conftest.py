@@ -34,7 +34,7 @@ def start(**values: Any) -> str:
 
 def take(*, worker: str = "w1", types: list[str] | None = None) -> list[str]:
     """A worker takes what waits, without running it; it knows these task types, or all."""
-    taken, _ = transitions.take_tasks(
+    dequeued, _ = transitions.dequeue_tasks(
         redis_connection.get_connection(),
         worker=worker,
         types=list_names() if types is None else types,
@@ -43,7 +43,7 @@ def take(*, worker: str = "w1", types: list[str] | None = None) -> list[str]:
         max_records=1000,
     )
     run_mirror()
-    return [task.task_id for task in taken]
+    return [task.task_id for task in dequeued]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import redis as redis_package
 
 from tasks_app.queues import redis_connection, request_connection
-from tasks_app.queues.pipelined_connection import AWAY, CannotPause, Line, Paused, pause
+from tasks_app.queues.pipelined_connection import AWAY, CannotPause, Paused, PipelinedConnection, pause
 from tasks_app.read_model import task_queries
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
@@ -26,7 +26,7 @@ def start(number: int) -> Any:
 
 
 def test_each_start_gets_its_own_answer(redis: Any) -> None:
-    snapshots = request_connection.run_together([partial(start, number) for number in range(CALLS)])
+    snapshots = request_connection.run_concurrently([partial(start, number) for number in range(CALLS)])
     assert [snapshot.description for snapshot in snapshots] == [str(number) for number in range(CALLS)]
     waiting = [task_id.decode() for task_id in redis.lrange("rq:queue:low", 0, -1)]
     assert waiting == [snapshot.id for snapshot in snapshots]
@@ -37,12 +37,12 @@ def test_each_start_gets_its_own_answer(redis: Any) -> None:
 @pytest.mark.django_db
 def test_each_reader_gets_its_own_task(redis: Any) -> None:
     ids = [start(number).id for number in range(CALLS)]
-    shown = request_connection.run_together([partial(task_queries.get_task, task_id=task_id) for task_id in ids])
+    shown = request_connection.run_concurrently([partial(task_queries.get_task, task_id=task_id) for task_id in ids])
     assert [snapshot.id for snapshot in shown] == ids
 
 
 def test_all_ask_before_anyone_goes_on(redis: Any) -> None:
-    line = Line(redis_connection.get_connection)
+    line = PipelinedConnection(redis_connection.get_connection)
     seen: list[str] = []
 
     def ask_twice(number: int) -> int:
@@ -53,13 +53,13 @@ def test_all_ask_before_anyone_goes_on(redis: Any) -> None:
         seen.append("done")
         return answers[-1]
 
-    assert line.run_together([partial(ask_twice, number) for number in range(3)]) == [2, 2, 2]
+    assert line.run_concurrently([partial(ask_twice, number) for number in range(3)]) == [2, 2, 2]
     # Who goes on after the first answer asks again before anyone has the second.
     assert seen == ["first asked"] * 3 + ["second asked"] * 3 + ["done"] * 3
 
 
 def test_an_error_reaches_its_own_call_only(redis: Any) -> None:
-    line = Line(redis_connection.get_connection)
+    line = PipelinedConnection(redis_connection.get_connection)
     redis.rpush("a list", "x")
 
     def ask(key: str) -> Any:
@@ -68,7 +68,7 @@ def test_an_error_reaches_its_own_call_only(redis: Any) -> None:
         except redis_package.exceptions.ResponseError as error:
             return str(error)
 
-    before, wrong, after = line.run_together([partial(ask, key) for key in ("one", "a list", "two")])
+    before, wrong, after = line.run_concurrently([partial(ask, key) for key in ("one", "a list", "two")])
     assert (before, after) == (1, 1)
     assert wrong.startswith("WRONGTYPE")
     assert line.breaks == 0
@@ -76,13 +76,13 @@ def test_an_error_reaches_its_own_call_only(redis: Any) -> None:
 
 def test_a_script_that_redis_has_forgotten_is_sent_again_by_each(redis: Any) -> None:
     redis.script_flush()
-    snapshots = request_connection.run_together([partial(start, number) for number in range(3)])
+    snapshots = request_connection.run_concurrently([partial(start, number) for number in range(3)])
     assert redis.llen("rq:queue:low") == 3
     assert len({snapshot.id for snapshot in snapshots}) == 3
 
 
 def test_what_a_call_raises_comes_when_all_have_ended(redis: Any) -> None:
-    line = Line(redis_connection.get_connection)
+    line = PipelinedConnection(redis_connection.get_connection)
     ended = []
 
     def fail() -> None:
@@ -95,13 +95,13 @@ def test_what_a_call_raises_comes_when_all_have_ended(redis: Any) -> None:
         ended.append(True)
 
     with pytest.raises(ZeroDivisionError):
-        line.run_together([fail, go_on])
+        line.run_concurrently([fail, go_on])
     assert ended == [True]
-    assert line.run_together([partial(line.execute_command, "PING")]) == [b"PONG"]
+    assert line.run_concurrently([partial(line.execute_command, "PING")]) == [b"PONG"]
 
 
 def test_a_connection_that_was_closed_while_idle_is_made_anew(redis: Any) -> None:
-    line = Line(redis_connection.get_connection)
+    line = PipelinedConnection(redis_connection.get_connection)
     for _ in range(2):
         number = line.execute_command("CLIENT", "ID")
         assert redis.execute_command("CLIENT", "KILL", "ID", number) == 1
@@ -111,7 +111,7 @@ def test_a_connection_that_was_closed_while_idle_is_made_anew(redis: Any) -> Non
 def test_what_is_no_answer_at_all_is_told_to_everyone_who_asked() -> None:
     with answering_once(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (port, _):
         pool = redis_package.ConnectionPool(host="127.0.0.1", port=port, protocol=2, driver_info=None, socket_timeout=5)
-        line = Line(lambda: redis_package.Redis(connection_pool=pool))
+        line = PipelinedConnection(lambda: redis_package.Redis(connection_pool=pool))
 
         def ask() -> bool:
             try:
@@ -120,7 +120,7 @@ def test_what_is_no_answer_at_all_is_told_to_everyone_who_asked() -> None:
                 return True
             return False
 
-        assert line.run_together([ask, ask]) == [True, True]
+        assert line.run_concurrently([ask, ask]) == [True, True]
         pool.disconnect()
 
 
@@ -154,7 +154,7 @@ def test_who_has_no_answer_when_the_connection_breaks_is_told_so() -> None:
     with answering_once() as (port, count_calls):
         pool = redis_package.ConnectionPool(host="127.0.0.1", port=port, protocol=2, driver_info=None, socket_timeout=5)
         client = redis_package.Redis(connection_pool=pool)
-        line = Line(lambda: client)
+        line = PipelinedConnection(lambda: client)
 
         def ask() -> Any:
             try:
@@ -162,19 +162,19 @@ def test_who_has_no_answer_when_the_connection_breaks_is_told_so() -> None:
             except AWAY as error:
                 return type(error)
 
-        assert line.run_together([ask, ask, ask]) == [
+        assert line.run_concurrently([ask, ask, ask]) == [
             b"first",
             redis_package.exceptions.ConnectionError,
             redis_package.exceptions.ConnectionError,
         ]
         assert (line.breaks, count_calls()) == (1, 1)  # nothing was sent twice
-        assert line.run_together([ask]) == [b"first"]
+        assert line.run_concurrently([ask]) == [b"first"]
         client.close()
         pool.disconnect()
 
 
 def test_a_call_that_pauses_holds_nobody_up_and_goes_on_when_it_is_resumed(redis: Any) -> None:
-    line = Line(redis_connection.get_connection)
+    line = PipelinedConnection(redis_connection.get_connection)
     paused: list[tuple[int, Paused, Any]] = []
     ended: list[Any] = []
 
@@ -188,16 +188,16 @@ def test_a_call_that_pauses_holds_nobody_up_and_goes_on_when_it_is_resumed(redis
         return True
 
     calls = [partial(wait, 0), partial(line.execute_command, "PING"), partial(wait, 2)]
-    assert line.run_together(calls, on_pause=keep) == [None, b"PONG", None]
+    assert line.run_concurrently(calls, on_pause=keep) == [None, b"PONG", None]
     assert [(index, reason) for index, _, reason in paused] == [(0, "reason 0"), (2, "reason 2")]
-    assert line.run_together([partial(line.execute_command, "PING")]) == [b"PONG"]
+    assert line.run_concurrently([partial(line.execute_command, "PING")]) == [b"PONG"]
     assert ended == []
     line.resume([(call, f"resumed {index}") for index, call, _ in reversed(paused)])
     assert ended == [(2, "resumed 2", 1), (0, "resumed 0", 2)]
 
 
 def test_what_a_resumed_call_raises_reaches_who_resumes_it(redis: Any) -> None:
-    line = Line(redis_connection.get_connection)
+    line = PipelinedConnection(redis_connection.get_connection)
     paused: list[Paused] = []
 
     def fail() -> None:
@@ -208,20 +208,20 @@ def test_what_a_resumed_call_raises_reaches_who_resumes_it(redis: Any) -> None:
         paused.append(call)
         return True
 
-    line.run_together([fail], on_pause=keep)
+    line.run_concurrently([fail], on_pause=keep)
     with pytest.raises(ValueError, match="later"):
         line.resume([(paused[0], None)])
 
 
 @pytest.mark.parametrize("on_pause", [None, lambda index, call, reason: False])
 def test_who_can_not_pause_is_told_so_and_goes_on(redis: Any, on_pause: Any) -> None:
-    line = Line(redis_connection.get_connection)
+    line = PipelinedConnection(redis_connection.get_connection)
 
     def try_to_pause() -> Any:
         with pytest.raises(CannotPause):
             pause("a reason")
         return line.execute_command("PING")
 
-    assert line.run_together([try_to_pause], on_pause=on_pause) == [b"PONG"]
+    assert line.run_concurrently([try_to_pause], on_pause=on_pause) == [b"PONG"]
     with pytest.raises(CannotPause):
         pause("outside of any run")

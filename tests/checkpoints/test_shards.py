@@ -11,15 +11,15 @@ from django.test import override_settings
 from catalog.models import MODELS
 from tasks_app.checkpoints import cancel_and_reopen
 from tasks_app.domain import task_status
-from tasks_app.engine.interruption import Outlook, Verdict
+from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.runner import Runner
 from tasks_app.errors import UnknownTask
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.queues import queue_names, redis_connection, redis_keys, transitions
-from tasks_app.queues.worker_liveness import certify_death
+from tasks_app.queues.worker_liveness import report_exit
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.mirror import Mirror
-from tasks_app.recovery.rescuer import Rescue
+from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.services import change_many_tasks, change_tasks, start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import list_names
@@ -40,24 +40,26 @@ class Bench:
 
     def __init__(self) -> None:
         self.redis = redis_connection.get_connection()
-        self.mirror, self.rescue = Mirror(connection=self.redis), Rescue(connection=self.redis)
-        self.after_chunk = lambda taken: Verdict.GO_ON
+        self.mirror, self.rescue = Mirror(connection=self.redis), Rescuer(connection=self.redis)
+        self.after_chunk = lambda dequeued: Interruption.CONTINUE
 
     def runner(self, worker: str) -> Runner:
-        outlook = Outlook(look_up=self.after_chunk, should_stop=lambda: False, while_waiting=lambda: None)
+        outlook = WorkerHooks(
+            check_interruption=self.after_chunk, should_stop=lambda: False, while_waiting=lambda: None
+        )
         return Runner(connection=self.redis, worker=worker, outlook=outlook)
 
-    def take(self, worker: str) -> list[transitions.Taken]:
-        taken, _ = transitions.take_tasks(
+    def take(self, worker: str) -> list[transitions.DequeuedTask]:
+        dequeued, _ = transitions.dequeue_tasks(
             self.redis, worker=worker, types=list_names(), queues=queue_names.QUEUES, max_tasks=10, max_records=100
         )
-        return taken
+        return dequeued
 
     def run_next(self, worker: str) -> bool:
-        taken = self.take(worker)
-        if taken:
-            self.runner(worker).run(taken)
-        return bool(taken)
+        dequeued = self.take(worker)
+        if dequeued:
+            self.runner(worker).run(dequeued)
+        return bool(dequeued)
 
     def drain(self) -> int:
         steps = 0
@@ -215,7 +217,7 @@ def test_a_shard_that_fails_for_good_fails_its_task_and_the_rest_of_it(bench, mo
 def test_the_checkpoint_of_a_shard_and_of_its_task_commit_together(bench):
     task_id = start(600)
     bench.run_next("one")
-    bench.after_chunk = lambda taken: Verdict.YIELD
+    bench.after_chunk = lambda dequeued: Interruption.PREEMPT
     for _ in range(3):
         bench.run_next("one")
         parent = TaskCheckpoint.objects.get(pk=uuid.UUID(task_id))
@@ -245,7 +247,7 @@ def test_the_end_that_the_last_shards_worker_could_not_tell_is_told(bench, monke
         with pytest.raises(KeyboardInterrupt):
             bench.run_next("dead")
     assert task_queries.get_task(task_id=task_id).status == task_status.STARTED
-    certify_death(bench.redis, worker="dead", was_killed=True)
+    report_exit(bench.redis, worker="dead", was_killed=True)
 
     bench.rescue.run()
 
@@ -295,10 +297,10 @@ def test_a_cancel_that_comes_while_the_task_is_being_split_is_obeyed(bench, monk
 def test_a_shard_that_ended_its_task_and_could_not_tell_it(bench, outcome):
     task_id = start(900)
     bench.run_next("one")
-    [taken] = bench.take("one")
-    TaskCheckpoint.objects.filter(pk=taken.task_id).update(outcome=outcome, error="planted")
-    bench.redis.zrem("rq:wip:low", f"{taken.task_id}:one")
-    bench.redis.delete(redis_keys.job_key(taken.task_id))
+    [dequeued] = bench.take("one")
+    TaskCheckpoint.objects.filter(pk=dequeued.task_id).update(outcome=outcome, error="planted")
+    bench.redis.zrem("rq:wip:low", f"{dequeued.task_id}:one")
+    bench.redis.delete(redis_keys.job_key(dequeued.task_id))
 
     look_twice(bench)
 
@@ -315,10 +317,10 @@ def test_a_shard_that_ended_its_task_and_could_not_tell_it(bench, outcome):
 def test_a_shard_that_is_nowhere_comes_back(bench, job_too):
     task_id = start(900)
     bench.run_next("one")
-    [taken] = bench.take("one")
-    bench.redis.zrem("rq:wip:low", f"{taken.task_id}:one")
+    [dequeued] = bench.take("one")
+    bench.redis.zrem("rq:wip:low", f"{dequeued.task_id}:one")
     if job_too:
-        bench.redis.delete(redis_keys.job_key(taken.task_id))
+        bench.redis.delete(redis_keys.job_key(dequeued.task_id))
 
     look_twice(bench)
 
@@ -343,13 +345,13 @@ def test_shards_that_wait_run_or_are_scheduled_are_left_alone(bench):
 
 
 def test_a_task_that_has_begun_as_a_whole_goes_on_as_a_whole(bench):
-    bench.after_chunk = lambda taken: Verdict.YIELD
+    bench.after_chunk = lambda dequeued: Interruption.PREEMPT
     whole = dataclasses.replace(settings.LONGTASKS, shard_records=0)
     with override_settings(LONGTASKS=whole):
         task_id = start(900)
         bench.run_next("one")
     assert 0 < TaskCheckpoint.objects.get(pk=task_id).done < 900
-    bench.after_chunk = lambda taken: Verdict.GO_ON
+    bench.after_chunk = lambda dequeued: Interruption.CONTINUE
     bench.drain()
     assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED
     assert positions(task_id) == [list(range(900))] * 3

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 
 from tasks_app.database.error_causes import is_database_error, is_lost_connection
 from tasks_app.engine import chunk_attempts
-from tasks_app.engine.interruption import Verdict
+from tasks_app.engine.interruption import Interruption
 from tasks_app.services import change_tasks
 from tests.support.engine import Worker, _database, checkpoint, history, job, longtasks, positions, start, waiting  # noqa: F401 (fixtures)
 from tests.support.servers import IS_EMBEDDED
@@ -77,7 +77,7 @@ def test_what_is_no_fault_of_the_statement_costs_no_attempt(
             refuse(0)
 
     refuse(code)
-    worker.on_look_up = mend
+    worker.on_check = mend
     worker.run()
 
     row = checkpoint(task_id)
@@ -103,9 +103,12 @@ def test_what_is_the_statement_s_fault_is_a_failed_attempt(code: int, refuse: Ca
 
 @mysql_only
 @pytest.mark.parametrize(
-    ("verdict", "status"), [(Verdict.STOP, "queued"), (Verdict.YIELD, "queued"), (Verdict.ABORT, "stopped")]
+    ("verdict", "status"),
+    [(Interruption.STOP, "queued"), (Interruption.PREEMPT, "queued"), (Interruption.ABORT, "stopped")],
 )
-def test_between_two_tries_a_worker_makes_way(verdict: Verdict, status: str, refuse: Callable[[int], None]) -> None:
+def test_between_two_tries_a_worker_makes_way(
+    verdict: Interruption, status: str, refuse: Callable[[int], None]
+) -> None:
     task_id = start("slow", records=2)
     refuse(1114)
     worker = Worker()
@@ -122,7 +125,7 @@ def test_between_two_tries_a_cancel_is_obeyed(refuse: Callable[[int], None]) -> 
     task_id = start("slow", records=2)
     refuse(1114)
     worker = Worker()
-    worker.on_look_up = lambda: change_tasks.cancel_task(task_id=task_id)
+    worker.on_check = lambda: change_tasks.cancel_task(task_id=task_id)
     worker.run()
 
     assert checkpoint(task_id).outcome == job(task_id).status == "canceled"
@@ -162,7 +165,7 @@ def test_a_full_disk_of_sqlite_is_waited_for_and_a_wrong_statement_is_not() -> N
             elif any("disk is full" in (error or "") for error in tries):
                 cursor.execute("PRAGMA max_page_count = 1000000")
 
-    worker.on_look_up = fill_and_mend
+    worker.on_check = fill_and_mend
     worker.run()
 
     assert checkpoint(task_id).outcome == "finished"

@@ -6,7 +6,7 @@ import pytest
 
 from longtasks.local_stack.child_process import wait_until
 from longtasks.local_stack.procfile import free_port
-from tests.chaos.oracle import Verdict
+from tests.chaos.oracle import Interruption
 from tests.conftest import MakeStack
 from tests.deploys.load import OpenLoad, Sent
 from tests.deploys.rolling import Outcome, deploy, to_table
@@ -34,7 +34,7 @@ def test_a_request_without_an_answer_is_a_failed_one() -> None:
 
 def test_what_is_wrong_shows_in_the_outcome() -> None:
     def outcome(**values: object) -> Outcome:
-        made = Outcome(("web",), 1, 1.0, 2, 2, [Sent(0.01, ""), Sent(0.02, "")], [0.1, 0.2], Verdict())
+        made = Outcome(("web",), 1, 1.0, 2, 2, [Sent(0.01, ""), Sent(0.02, "")], [0.1, 0.2], Interruption())
         for name, value in values.items():
             setattr(made, name, value)
         return made
@@ -43,8 +43,8 @@ def test_what_is_wrong_shows_in_the_outcome() -> None:
     assert not outcome(accepted=0, records=0).is_whole
     assert not outcome(sent=[Sent(0.01, "ConnectionRefusedError()")]).is_whole
     assert not outcome(records=3).is_whole
-    assert not outcome(verdict=Verdict(lost=["a"])).is_whole
-    assert not outcome(verdict=Verdict(duplicated=["a"])).is_whole
+    assert not outcome(verdict=Interruption(lost=["a"])).is_whole
+    assert not outcome(verdict=Interruption(duplicated=["a"])).is_whole
     late = outcome(sent=[Sent(1.5, "")], starts=[4.0])
     assert (late.is_whole, late.is_late, late.late_answers, late.late_starts) == (True, True, 1, 1)
     assert not outcome().is_late

@@ -170,11 +170,11 @@ def test_less_plain_ways_to_commit_are_refused(statement: str, acts: Any) -> Non
 
 def test_a_claim_that_was_let_go_is_not_renewed() -> None:
     task_id = uuid.UUID(start("edgy", records=5))
-    held = claims.claim(task_id=task_id, worker="w1")
-    assert isinstance(held, Claim)
-    assert claims.renew(held)
-    claims.release(held)
-    assert not claims.renew(held)
+    claim = claims.claim(task_id=task_id, worker="w1")
+    assert isinstance(claim, Claim)
+    assert claims.renew(claim)
+    claims.release(claim)
+    assert not claims.renew(claim)
     assert not isinstance(claims.claim(task_id=task_id, worker="w2"), Refusal)
 
 

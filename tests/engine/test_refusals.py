@@ -14,7 +14,7 @@ from tasks_app.operations import readiness
 from tasks_app.queues import full_redis, queue_names, redis_connection, redis_keys, snapshot_stream, transitions
 from tasks_app.queues.pipelined_connection import AWAY, describe_refusal
 from tasks_app.read_model import task_totals
-from tasks_app.resilience.transient_errors import is_infrastructure_error
+from tasks_app.resilience.transient_errors import is_transient_error
 from tasks_app.services import change_many_tasks, change_tasks, pause_queues
 from tests.support.engine import Worker, beat, checkpoint, history, job, mirror, record, rescue, start, waiting
 from tests.support.servers import IS_EMBEDDED, RedisServer
@@ -63,7 +63,7 @@ ABOUT_THE_COMMAND = {
 def test_a_word_about_redis_is_waited_for(reply: str) -> None:
     error = DefaultParser.parse_error(reply)
     assert isinstance(error, AWAY)
-    assert is_infrastructure_error(error)
+    assert is_transient_error(error)
     with pytest.raises(QueueUnavailable), redis_connection.mapped_errors():
         raise error
 
@@ -72,7 +72,7 @@ def test_a_word_about_redis_is_waited_for(reply: str) -> None:
 def test_a_word_about_the_command_is_an_error(reply: str) -> None:
     error = DefaultParser.parse_error(reply)
     assert isinstance(error, redis_package.ResponseError)
-    assert not is_infrastructure_error(error)
+    assert not is_transient_error(error)
 
 
 @contextmanager
@@ -253,7 +253,7 @@ def test_the_totals_are_kept_by_a_full_redis(redis: Any) -> None:
 def test_a_take_that_redis_refuses_loses_nothing(redis: Any) -> None:
     task_id = start()
     with without_replicas(redis), pytest.raises(AWAY):
-        transitions.take_tasks(
+        transitions.dequeue_tasks(
             redis_connection.get_connection(), worker="w1", types=["slow"], queues=queue_names.QUEUES, max_tasks=1, max_records=1
         )  # fmt: skip
     assert waiting() == [task_id]

@@ -11,9 +11,9 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tasks_app.checkpoints import claims
-from tasks_app.engine.interruption import Verdict
-from tasks_app.queues.worker_liveness import certify_death
-from tasks_app.resilience.backoff import GaveUp
+from tasks_app.engine.interruption import Interruption
+from tasks_app.queues.worker_liveness import report_exit
+from tasks_app.resilience.backoff import ShutdownRequested
 from tasks_app.services import change_tasks
 from tests.support.engine import (
     Worker,
@@ -108,10 +108,10 @@ def test_small_tasks_survive_a_lost_commit_together(applied: bool) -> None:
 
 def test_a_claim_whose_answer_was_lost_is_taken_up_again() -> None:
     task_id = start()
-    taken = Worker("w1").take()
+    dequeued = Worker("w1").take()
     claims.claim(task_id=uuid.UUID(task_id), worker="w1")  # it was committed, and w1 never heard
 
-    Worker("w1").runner.run(taken)
+    Worker("w1").runner.run(dequeued)
 
     assert checkpoint(task_id).outcome == "finished"
     assert checkpoint(task_id).failures == 0
@@ -123,12 +123,12 @@ def test_a_worker_that_was_taken_over_changes_nothing() -> None:
     first, second = Worker("w1"), Worker("w2")
 
     def take_over() -> None:
-        first.on_look_up = lambda: None
+        first.on_check = lambda: None
         run_out(task_id)
         rescue()
         second.run()
 
-    first.on_look_up = take_over
+    first.on_check = take_over
     first.run()
 
     assert positions(task_id) == [0, 1, 2]
@@ -190,13 +190,13 @@ def test_small_tasks_that_run_alone_make_way_between_two(longtasks: Callable[...
     bad = start("small_error")
     good = [start("small"), start("small")]
     worker = Worker()
-    worker.verdict = Verdict.YIELD
+    worker.verdict = Interruption.PREEMPT
 
     worker.run()
 
     assert checkpoint(bad).outcome == "failed"
     assert waiting() == good
-    worker.verdict = Verdict.GO_ON
+    worker.verdict = Interruption.CONTINUE
     while worker.run():
         pass
     assert [positions(task_id) for task_id in good] == [[0, 1, 2]] * 2
@@ -207,12 +207,12 @@ def test_small_tasks_that_make_way_wait_behind_urgent_ones(longtasks: Callable[.
     start("small_error")
     good = [start("small"), start("small")]
     worker = Worker()
-    worker.verdict = Verdict.YIELD
-    taken = worker.take()
+    worker.verdict = Interruption.PREEMPT
+    dequeued = worker.take()
     rescued = start("slow")
     worker.connection.sadd("longtasks:urgent:low", rescued)
 
-    worker.runner.run(taken)
+    worker.runner.run(dequeued)
 
     assert waiting() == [rescued, *good]
 
@@ -247,27 +247,27 @@ def test_cancel_of_a_queued_task() -> None:
 def test_cancel_of_a_task_that_was_just_taken(name: str) -> None:
     task_id = start(name)
     worker = Worker()
-    taken = worker.take()
+    dequeued = worker.take()
     cancel(task_id)
-    worker.runner.run(taken)
+    worker.runner.run(dequeued)
     assert_canceled(task_id, rows=0)
 
 
 def test_cancel_while_it_runs_ends_it_at_the_next_chunk() -> None:
     task_id = start(records=5)
     worker = Worker()
-    worker.on_look_up = lambda: cancel(task_id)
+    worker.on_check = lambda: cancel(task_id)
     worker.run()
     assert_canceled(task_id, rows=1)
 
 
-@pytest.mark.parametrize("verdict", [Verdict.YIELD, Verdict.STOP, Verdict.ABORT])
-def test_cancel_is_not_put_off_by_a_yield_or_a_stop(verdict: Verdict) -> None:
+@pytest.mark.parametrize("verdict", [Interruption.PREEMPT, Interruption.STOP, Interruption.ABORT])
+def test_cancel_is_not_put_off_by_a_yield_or_a_stop(verdict: Interruption) -> None:
     task_id = start(records=5)
     worker = Worker()
-    worker.on_look_up, worker.verdict = lambda: cancel(task_id), verdict
+    worker.on_check, worker.verdict = lambda: cancel(task_id), verdict
     worker.run()
-    if verdict is Verdict.ABORT:
+    if verdict is Interruption.ABORT:
         assert checkpoint(task_id).outcome in ("stopped", "canceled")
         return
     assert waiting() == []
@@ -277,7 +277,7 @@ def test_cancel_is_not_put_off_by_a_yield_or_a_stop(verdict: Verdict) -> None:
 def test_cancel_is_not_put_off_by_a_failed_attempt() -> None:
     task_id = start("flaky", records=3, times=99, at=1)
     worker = Worker()
-    worker.on_look_up = lambda: cancel(task_id)
+    worker.on_check = lambda: cancel(task_id)
     worker.run()
     assert_canceled(task_id, rows=1)
 
@@ -298,7 +298,7 @@ def test_cancel_whose_worker_was_killed_before_it_obeyed() -> None:
         cancel(task_id)
         raise KeyboardInterrupt
 
-    worker.on_look_up = cancel_and_die
+    worker.on_check = cancel_and_die
     with pytest.raises(KeyboardInterrupt):
         worker.run()
     run_out(task_id)
@@ -310,7 +310,7 @@ def test_cancel_whose_worker_was_killed_before_it_obeyed() -> None:
 def test_a_canceled_task_goes_on_after_an_explicit_retry_only() -> None:
     task_id = start(records=5)
     worker = Worker()
-    worker.on_look_up = lambda: cancel(task_id)
+    worker.on_check = lambda: cancel(task_id)
     worker.run()
     assert_canceled(task_id, rows=1)
 
@@ -324,8 +324,10 @@ def test_a_canceled_task_goes_on_after_an_explicit_retry_only() -> None:
 # --- stop and yield
 
 
-@pytest.mark.parametrize(("verdict", "cause"), [(Verdict.STOP, "stop"), (Verdict.YIELD, "yield")])
-def test_a_task_that_makes_way_goes_to_the_front_with_its_rows_and_no_attempt(verdict: Verdict, cause: str) -> None:
+@pytest.mark.parametrize(("verdict", "cause"), [(Interruption.STOP, "stop"), (Interruption.PREEMPT, "yield")])
+def test_a_task_that_makes_way_goes_to_the_front_with_its_rows_and_no_attempt(
+    verdict: Interruption, cause: str
+) -> None:
     task_id, other = start(records=3), start(records=3)
     worker = Worker()
     worker.verdict = verdict
@@ -348,13 +350,13 @@ def test_a_worker_that_gives_up_lets_go_without_an_attempt() -> None:
         worker.should_stop = True
         raise redis_package.exceptions.ConnectionError("Redis is away")
 
-    worker.on_look_up = look_up_in_vain
-    with pytest.raises(GaveUp):
+    worker.on_check = look_up_in_vain
+    with pytest.raises(ShutdownRequested):
         worker.run()
 
     row = checkpoint(task_id)
     assert (row.lease_until, row.failures, row.done) == (None, 0, 1)
-    certify_death(worker.connection, worker=worker.name, was_killed=False)
+    report_exit(worker.connection, worker=worker.name, was_killed=False)
     rescue()
     Worker("w2").run()
     assert positions(task_id) == [0, 1, 2]
@@ -363,7 +365,7 @@ def test_a_worker_that_gives_up_lets_go_without_an_attempt() -> None:
 def test_a_task_that_yields_after_a_flush_is_enqueued_at_once(redis: Any) -> None:
     task_id = start(records=3)
     worker = Worker()
-    worker.on_look_up, worker.verdict = redis.flushdb, Verdict.YIELD
+    worker.on_check, worker.verdict = redis.flushdb, Interruption.PREEMPT
     worker.run()
     assert waiting() == [task_id]
 
@@ -371,9 +373,9 @@ def test_a_task_that_yields_after_a_flush_is_enqueued_at_once(redis: Any) -> Non
 def test_history_tells_each_change_once() -> None:
     task_id = start(records=3)
     worker = Worker()
-    worker.verdict = Verdict.YIELD
+    worker.verdict = Interruption.PREEMPT
     worker.run()
-    worker.verdict = Verdict.GO_ON
+    worker.verdict = Interruption.CONTINUE
     worker.run()
     rescue()
     assert history(task_id) == [

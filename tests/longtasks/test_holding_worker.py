@@ -16,7 +16,7 @@ from longtasks.holding_worker import HoldingWorker
 PLACES = 3
 
 
-class Watcher:
+class Subscriber:
     """Keeps what it is asked."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ def worker() -> Iterator[HoldingWorker]:
     worker.keepalived_conns, worker.pending_conns, worker.closing_conns = deque(), deque(), deque()
     worker._held_back, worker._held, worker._woken = deque(), set(), deque()
     worker._held_bytes, worker._places, worker._sweeps_after = 0, PLACES, 0.0
-    worker._watcher = Watcher()
+    worker._watcher = Subscriber()
     worker._make_watch = lambda task_id, deadline, tell: SimpleNamespace(task_id=task_id, deadline=deadline, tell=tell)
     yield worker
     worker.poller.close()

@@ -15,7 +15,7 @@ from tasks_app.domain import task_snapshot, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.queues import end_watcher, enqueue, redis_connection, redis_keys, transitions
 from tasks_app.queues.end_watcher import PREFIX, EndWatcher, Watch
-from tasks_app.queues.transitions import Move
+from tasks_app.queues.transitions import Transition
 
 SOON_SECONDS = 20.0
 LATE = 1e9
@@ -62,7 +62,9 @@ def start() -> Snapshot:
 
 def end(task: Snapshot, status: str = task_status.FINISHED) -> None:
     ended = replace(task, status=status, done=3, epoch=1)
-    assert transitions.move_tasks(redis_connection.get_connection(), [Move(ended, "anywhere", "ended")]) == [True]
+    assert transitions.apply_transitions(redis_connection.get_connection(), [Transition(ended, "any", "ended")]) == [
+        True
+    ]
 
 
 @pytest.mark.parametrize("status", sorted(task_status.ENDED))
@@ -73,7 +75,9 @@ def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, st
         watcher.watch(each.watch)
     wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 2)
     redis.publish(PREFIX + task.id, "no snapshot")
-    transitions.move_tasks(redis_connection.get_connection(), [Move(replace(task, done=1), "here", "stay")])  # no end
+    transitions.apply_transitions(
+        redis_connection.get_connection(), [Transition(replace(task, done=1), "unchanged", "stay")]
+    )  # no end
     end(task, status)
     for each in (told, again):
         snapshot = each.read()
@@ -95,7 +99,9 @@ def test_an_end_before_the_watch_is_told(watcher: EndWatcher) -> None:
 
 def test_at_the_deadline_the_newest_state_is_told(watcher: EndWatcher) -> None:
     task = start()
-    transitions.move_tasks(redis_connection.get_connection(), [Move(replace(task, done=2), "here", "stay")])
+    transitions.apply_transitions(
+        redis_connection.get_connection(), [Transition(replace(task, done=2), "unchanged", "stay")]
+    )
     told, unknown = Told(task.id, seconds=0.3), Told(str(uuid.uuid4()), seconds=0.3)
     watcher.watch(told.watch)
     watcher.watch(unknown.watch)

@@ -9,13 +9,13 @@ import pytest
 from django_rq import get_worker
 from redis import Redis
 
-from tasks_app.engine.interruption import Verdict
+from tasks_app.engine.interruption import Interruption
 from tasks_app.errors import QueueFull
 from tasks_app.operations.doctor import report, task_checks
 from tasks_app.operations.prometheus_metrics import TaskCollector
 from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys, transitions, worker_liveness
 from tasks_app.read_model import queue_overview, task_queries
-from tasks_app.recovery.rescuer import Rescue
+from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.services import change_tasks, start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import _registry, list_names, unregister
@@ -105,13 +105,13 @@ def test_many_of_them_are_parked_in_steps_and_none_is_lost() -> None:
 def test_a_busy_worker_makes_way_for_parked_tasks_of_types_that_it_knows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     start(priority="high")
     old_worker().run()
-    low = transitions.Taken(queue="low", task_id="-", snapshot=None, failures=0, solo=False)
+    low = transitions.DequeuedTask(queue="low", task_id="-", snapshot=None, failures=0, isolated=False)
     worker = get_worker("high", "low", name="busy")
     worker.register_birth()
 
-    assert worker._look_up(low) is Verdict.YIELD
+    assert worker._check_interruption(low) is Interruption.PREEMPT
     monkeypatch.setattr("tasks_app.engine.worker.list_names", lambda: ["small"])
-    assert worker._look_up(low) is Verdict.GO_ON
+    assert worker._check_interruption(low) is Interruption.CONTINUE
 
 
 def test_what_waits_for_a_type_counts_as_waiting(longtasks: Any) -> None:
@@ -178,7 +178,7 @@ def test_after_ten_minutes_the_task_the_doctor_and_the_metrics_say_so(redis: Red
     task_id, other = start(), start()
     old_worker().run()
     beat(redis, "old", types=["small"])
-    made = Rescue(connection=redis)
+    made = Rescuer(connection=redis)
     made.run()
     assert job(task_id).error is None
     assert unknown_seconds() < parked_tasks.TELL_SECONDS
@@ -249,7 +249,9 @@ def test_a_task_that_redis_had_lost_is_parked_by_the_worker_that_reads_its_recor
     redis.zadd("rq:wip:low", {f"{first}:old": "+inf"})
     redis.lrem("rq:queue:low", 0, first)
 
-    worker.runner.run([transitions.Taken(queue="low", task_id=first, snapshot=snapshot, failures=0, solo=True)])
+    worker.runner.run(
+        [transitions.DequeuedTask(queue="low", task_id=first, snapshot=snapshot, failures=0, isolated=True)]
+    )
 
     assert parked_tasks.list_parked_ids(redis) == [first]
     assert (job(first).status, job(first).cause, job(first).attempts) == ("queued", "unknown_type", 0)

@@ -12,12 +12,12 @@ from django_rq import get_worker
 from redis import Redis
 
 from settings.queues import NAME_CHARACTERS
-from tasks_app.engine.interruption import Verdict
+from tasks_app.engine.interruption import Interruption
 from tasks_app.errors import QueueFull
 from tasks_app.models import AuditEntry, QueueState, TaskMinute, TaskRecord, column_limits
 from tasks_app.operations.doctor import task_checks
 from tasks_app.queues import admission, parked_tasks, queue_names, redis_connection, redis_keys, transitions
-from tasks_app.recovery.rescuer import Rescue
+from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.services import change_tasks, pause_queues, start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import get_task_type, list_names
@@ -61,7 +61,7 @@ def waiting(redis: Redis, name: str) -> list[str]:
 
 
 def take(*queues: str, types: list[str] | None = None, is_partial: bool = False) -> list[str]:
-    taken, _ = transitions.take_tasks(
+    dequeued, _ = transitions.dequeue_tasks(
         redis_connection.get_connection(),
         worker="w1",
         types=list_names() if types is None else types,
@@ -70,7 +70,7 @@ def take(*queues: str, types: list[str] | None = None, is_partial: bool = False)
         max_records=100,
         is_partial=is_partial,
     )
-    return [task.task_id for task in taken]
+    return [task.task_id for task in dequeued]
 
 
 @pytest.mark.parametrize("priority", ["low", 4, 5, 10])
@@ -136,21 +136,22 @@ def test_low_is_not_starved_by_the_queue_between(imports: None, worker: Callable
 
 
 @pytest.mark.parametrize(
-    ("served", "verdict"), [(NAMES, Verdict.YIELD), (("imports",), Verdict.GO_ON), (("imports", "low"), Verdict.GO_ON)]
+    ("served", "verdict"),
+    [(NAMES, Interruption.PREEMPT), (("imports",), Interruption.CONTINUE), (("imports", "low"), Interruption.CONTINUE)],
 )
 def test_high_preempts_whom_it_can_use(
-    imports: None, worker: Callable[..., TaskWorker], served: tuple[str, ...], verdict: Verdict
+    imports: None, worker: Callable[..., TaskWorker], served: tuple[str, ...], verdict: Interruption
 ) -> None:
     start()
     one = worker(*served)
-    [taken], _ = transitions.take_tasks(
+    [dequeued], _ = transitions.dequeue_tasks(
         redis_connection.get_connection(), worker=one.name, types=list_names(), queues=NAMES, max_tasks=1, max_records=1
     )
-    assert one._look_up(taken) is Verdict.GO_ON
+    assert one._check_interruption(dequeued) is Interruption.CONTINUE
     start("small")  # in low, which preempts nobody
-    assert one._look_up(taken) is Verdict.GO_ON
+    assert one._check_interruption(dequeued) is Interruption.CONTINUE
     start(priority=1)
-    assert one._look_up(taken) is verdict
+    assert one._check_interruption(dequeued) is verdict
 
 
 def test_a_worker_of_some_types_leaves_the_others_to_others_without_a_word(redis: Redis) -> None:
@@ -190,12 +191,12 @@ def test_tasks_of_a_removed_queue_go_to_the_queue_of_their_type(removed: list[st
     findings = list(task_checks.check_removed_queues())
     assert [finding.check for finding in findings] == ["queue: imports"]
     assert "3 tasks" in str(findings[0])
-    Rescue(connection=redis).run()
+    Rescuer(connection=redis).run()
     assert waiting(redis, "low") == removed
     assert waiting(redis, "imports") == []
     assert not redis.smembers("longtasks:parked")
     assert list(task_checks.check_removed_queues()) == []
-    Rescue(connection=redis).run()
+    Rescuer(connection=redis).run()
     assert waiting(redis, "low") == removed
 
 
@@ -208,8 +209,8 @@ def test_a_task_of_a_removed_queue_can_be_canceled(removed: list[str], redis: Re
 def test_a_task_that_redis_lost_comes_back_into_a_queue_that_is_served(removed: list[str], redis: Redis) -> None:
     redis.flushdb()
     TaskRecord.objects.update(updated_at=datetime(2026, 1, 1, tzinfo=UTC))
-    Rescue(connection=redis).run()
-    Rescue(connection=redis).run()
+    Rescuer(connection=redis).run()
+    Rescuer(connection=redis).run()
     assert sorted(waiting(redis, "low")) == sorted(removed)
     assert waiting(redis, "imports") == []
 

@@ -25,7 +25,14 @@ def seconds_ahead(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + seconds)
-    for name in ("clock", "moves", "runner", "small_tasks", "rescue"):
+    for name in (
+        "queues.redis_clock",
+        "queues.transitions",
+        "engine.runner",
+        "engine.batch_runner",
+        "recovery.rescuer",
+        "checkpoints.as_snapshot",
+    ):
         monkeypatch.setattr(f"tasks_app.{name}.datetime", Skewed)
     monkeypatch.setattr(clock, "_seen", RedisClock()._seen)
 
@@ -71,10 +78,10 @@ def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, l
     assert due.timestamp() == pytest.approx(score, abs=0.01)
     assert rescue().enqueue_due() == 0
     # A change of the priority keeps the time.
-    transitions.move_tasks(
+    transitions.apply_transitions(
         redis_connection.get_connection(),
         [
-            transitions.Move(
+            transitions.Transition(
                 task_snapshot.decode(task_snapshot.encode(job(task_id))),
                 "delayed",
                 "scheduled",

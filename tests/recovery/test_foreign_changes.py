@@ -15,7 +15,7 @@ from tasks_app.domain import task_snapshot, task_status
 from tasks_app.errors import TaskNotEnded
 from tasks_app.models import AuditEntry, TaskRecord
 from tasks_app.queues import job_snapshots, queue_names, redis_connection, redis_keys, transitions
-from tasks_app.recovery.rescuer import Rescue
+from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.services import change_tasks, requeued_by_rq
 from tests.support.engine import Worker, checkpoint, history, job, mirror, record, rescue, start, started, waiting
 
@@ -68,11 +68,11 @@ def test_what_a_worker_of_rqs_own_has_failed_comes_back(redis: Any, options: tup
 
 
 def test_one_that_had_begun_goes_on_where_it_was() -> None:
-    from tasks_app.engine.interruption import Verdict
+    from tasks_app.engine.interruption import Interruption
 
     task_id = start(records=3)
     yielding = Worker()
-    yielding.verdict = Verdict.YIELD
+    yielding.verdict = Interruption.PREEMPT
     yielding.run()
     done = checkpoint(task_id).done
     assert 0 < done < 3
@@ -109,15 +109,15 @@ def test_a_cancel_of_rqs_own_cancels_a_waiting_task() -> None:
 
 def test_a_cancel_of_rqs_own_ends_a_running_task_at_its_next_chunk() -> None:
     task_id = start(records=3)
-    worker, watch = Worker(), Rescue(connection=redis_connection.get_connection())
+    worker, watch = Worker(), Rescuer(connection=redis_connection.get_connection())
 
     def cancel() -> None:
-        worker.on_look_up = lambda: None
+        worker.on_check = lambda: None
         stock_job(task_id).cancel()
         watch.run()
         watch.run()
 
-    worker.on_look_up = cancel
+    worker.on_check = cancel
     worker.run()
     assert checkpoint(task_id).outcome == job(task_id).status == record(task_id).status == "canceled"
     assert checkpoint(task_id).done == 1
@@ -170,7 +170,7 @@ def test_a_task_that_rqs_tools_have_lost_comes_back(redis: Any, way: str) -> Non
 def test_an_end_of_ours_is_told_where_rqs_cleanup_has_called_it_failed(redis: Any) -> None:
     task_id = start(records=3)
     worker = Worker()
-    worker.on_look_up = lambda: redis.hset(redis_keys.job_key(task_id), "status", "failed")
+    worker.on_check = lambda: redis.hset(redis_keys.job_key(task_id), "status", "failed")
     worker.run()
     assert job(task_id).status == record(task_id).status == task_status.FINISHED
     assert stock_job(task_id).get_status().value == "finished"
@@ -194,27 +194,27 @@ def failed(longtasks: Any) -> str:
 
 
 def retry_all_taken(worker: Worker) -> None:
-    for taken in worker.take():
-        assert taken.has_ended
-        requeued_by_rq.retry(worker.connection, taken)
+    for dequeued in worker.take():
+        assert dequeued.has_ended
+        requeued_by_rq.retry(worker.connection, dequeued)
 
 
 def test_a_requeued_task_is_noted_but_not_started_until_it_is_retried(failed: str) -> None:
     ended_at = record(failed).ended_at
     requeue(failed)
     worker = Worker()
-    [taken] = worker.take()
-    assert taken.has_ended
-    assert taken.snapshot is not None
+    [dequeued] = worker.take()
+    assert dequeued.has_ended
+    assert dequeued.snapshot is not None
     assert started() == [f"{failed}:w1"]
     assert job(failed).status == "failed"
 
-    transitions.move_tasks(
-        worker.connection, [transitions.Move(taken.snapshot, "anywhere", "ended")]
+    transitions.apply_transitions(
+        worker.connection, [transitions.Transition(dequeued.snapshot, "any", "ended")]
     )  # then its worker dies
     assert record(failed).ended_at == ended_at
-    requeued_by_rq.retry(worker.connection, taken)
-    requeued_by_rq.retry(worker.connection, taken)  # the first answer was lost
+    requeued_by_rq.retry(worker.connection, dequeued)
+    requeued_by_rq.retry(worker.connection, dequeued)  # the first answer was lost
 
     assert waiting() == [failed]
     assert started() == []
@@ -226,7 +226,7 @@ def test_a_requeued_task_is_noted_but_not_started_until_it_is_retried(failed: st
 def test_a_worker_that_dies_before_the_retry_leaves_the_task_failed(failed: str, redis: Any) -> None:
     requeue(failed)
     Worker("dead").take()
-    watch = Rescue(connection=redis_connection.get_connection())
+    watch = Rescuer(connection=redis_connection.get_connection())
     watch._place(checkpoint(failed), source="wip", worker="dead")
     assert job(failed).status == record(failed).status == job_snapshots.get_status(failed) == "failed"
     assert waiting() == started() == []
@@ -258,7 +258,7 @@ def test_params_that_look_like_an_end_do_not_stop_a_task() -> None:
     snapshot = job(task_id)
     snapshot.params = {**snapshot.params, "ended_at": "2026-01-01"}
     redis_connection.get_connection().hset(redis_keys.job_key(task_id), "s", task_snapshot.encode(snapshot))
-    [taken] = Worker().take()
-    assert not taken.has_ended
-    assert taken.snapshot is not None
-    assert taken.snapshot.status == "started"
+    [dequeued] = Worker().take()
+    assert not dequeued.has_ended
+    assert dequeued.snapshot is not None
+    assert dequeued.snapshot.status == "started"

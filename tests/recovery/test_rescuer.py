@@ -8,11 +8,11 @@ import pytest
 
 from longtasks.local_stack.child_process import wait_until
 from tasks_app.checkpoints import claims, expired_claims
-from tasks_app.engine.interruption import Verdict
+from tasks_app.engine.interruption import Interruption
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.queues import redis_connection, redis_keys, snapshot_stream, transitions
-from tasks_app.queues.worker_liveness import Liveness, certify_death
-from tasks_app.recovery.rescuer import Rescue
+from tasks_app.queues.worker_liveness import LivenessJudge, report_exit
+from tasks_app.recovery.rescuer import Rescuer
 from tests.support.engine import (
     Worker,
     beat,
@@ -39,7 +39,7 @@ def claim_and_die(worker: str = "dead", **params: Any) -> str:
     def die() -> None:
         raise KeyboardInterrupt
 
-    dying.on_look_up = die
+    dying.on_check = die
     with pytest.raises(KeyboardInterrupt):
         dying.run()
     return task_id
@@ -90,7 +90,7 @@ def test_a_certified_death_frees_its_tasks_at_once(was_killed: bool) -> None:
     worker.take()
     claims.claim(task_id=uuid.UUID(task_id), worker="dead")
     beat("dead")
-    certify_death(redis_connection.get_connection(), worker="dead", was_killed=was_killed)
+    report_exit(redis_connection.get_connection(), worker="dead", was_killed=was_killed)
 
     rescue()
 
@@ -103,7 +103,7 @@ def test_tasks_that_a_dead_worker_had_taken_only_come_back(longtasks: Callable[.
     longtasks(lease_seconds=0.2)
     task_ids = [start("small"), start("small")]
     Worker("dead").take()
-    watch = Rescue(connection=redis_connection.get_connection())
+    watch = Rescuer(connection=redis_connection.get_connection())
     watch.watch()
     assert waiting() == [], "one look is no proof of silence"
 
@@ -115,7 +115,7 @@ def test_tasks_that_a_dead_worker_had_taken_only_come_back(longtasks: Callable[.
 
 def test_silence_while_redis_was_away_is_no_death(longtasks: Callable[..., None]) -> None:
     longtasks(lease_seconds=10)  # so that the sign of life below is fresh, however slow this machine is
-    liveness = Liveness(connection=redis_connection.get_connection())
+    liveness = LivenessJudge(connection=redis_connection.get_connection())
     beat("alive", ago_seconds=20)
     assert liveness.find_dead({"alive"}) == {}
     liveness.forget()
@@ -129,9 +129,9 @@ def test_a_task_that_kills_every_worker_fails_and_says_so(longtasks: Callable[..
     task_id = start()
     for number in range(3):
         name = f"dead{number}"
-        assert [taken.task_id for taken in Worker(name).take()] == [task_id]
+        assert [dequeued.task_id for dequeued in Worker(name).take()] == [task_id]
         claims.claim(task_id=uuid.UUID(task_id), worker=name)
-        certify_death(redis_connection.get_connection(), worker=name, was_killed=True)
+        report_exit(redis_connection.get_connection(), worker=name, was_killed=True)
         rescue().enqueue_due()
 
     row, seen = checkpoint(task_id), record(task_id)
@@ -145,7 +145,7 @@ def test_a_task_that_kills_every_worker_fails_and_says_so(longtasks: Callable[..
 def test_two_rescues_enqueue_a_task_once() -> None:
     task_id = claim_and_die()
     run_out(task_id)
-    first, second = (Rescue(connection=redis_connection.get_connection()) for _ in range(2))
+    first, second = (Rescuer(connection=redis_connection.get_connection()) for _ in range(2))
     first.run()
     second.run()
     assert waiting() == [task_id]
@@ -156,7 +156,7 @@ def test_a_rescue_that_died_in_the_middle_is_finished_by_the_next() -> None:
     task_id = claim_and_die()
     run_out(task_id)
     assert expired_claims.expire(task_id=uuid.UUID(task_id)) is not None  # … and no further
-    certify_death(redis_connection.get_connection(), worker="dead", was_killed=True)
+    report_exit(redis_connection.get_connection(), worker="dead", was_killed=True)
     rescue()
     assert waiting() == [task_id]
     assert_finishes(task_id)
@@ -165,7 +165,7 @@ def test_a_rescue_that_died_in_the_middle_is_finished_by_the_next() -> None:
 def test_leases_are_not_trusted_right_after_the_database_was_away() -> None:
     task_id = claim_and_die()
     run_out(task_id)
-    watch = Rescue(connection=redis_connection.get_connection())
+    watch = Rescuer(connection=redis_connection.get_connection())
     watch.note_outage()
     watch.run()
     assert checkpoint(task_id).lease_until is not None
@@ -183,7 +183,7 @@ def test_after_a_flush_every_task_that_the_mirror_saw_ends(redis: Any, longtasks
     Worker().run()
     yielded = start()
     worker = Worker()
-    worker.verdict = Verdict.YIELD
+    worker.verdict = Interruption.PREEMPT
     worker.run()
     queued, small = start(), start("small")
     assert (job(scheduled).status, job(yielded).status) == ("scheduled", "queued")
@@ -212,7 +212,7 @@ def test_after_a_flush_a_task_that_changed_just_before_comes_back_without_a_whol
     task_ids = [start() for _ in range(5)]
     mirror()
     redis.flushdb()
-    watch = Rescue(connection=redis_connection.get_connection())
+    watch = Rescuer(connection=redis_connection.get_connection())
     watch.run()
     passes = 0
 
@@ -236,7 +236,7 @@ def test_tasks_that_come_while_a_round_goes_on_are_not_looked_for_in_the_queue(
     for _ in range(2):
         start()
     mirror()
-    watch = Rescue(connection=redis_connection.get_connection())
+    watch = Rescuer(connection=redis_connection.get_connection())
     watch.run()  # Redis is new to it: it compares all, and once more in the next pass
     watch.run()
     assert watch._swept_to.int, "a round goes on"
@@ -278,9 +278,9 @@ def test_a_queue_entry_whose_job_is_gone_is_run_from_its_record(redis: Any) -> N
     task_id = start()
     settle()
     redis.delete(redis_keys.job_key(task_id))
-    [taken] = Worker("w1").take()
-    assert taken.snapshot is None  # the worker then asks the read side: test_stack shows it
-    transitions.move_tasks(redis, [])
+    [dequeued] = Worker("w1").take()
+    assert dequeued.snapshot is None  # the worker then asks the read side: test_stack shows it
+    transitions.apply_transitions(redis, [])
 
 
 def test_an_end_that_the_mirror_missed_is_told_again(redis: Any) -> None:
@@ -308,7 +308,7 @@ def test_an_end_that_redis_was_never_told_of_is_told_by_rescue() -> None:
             "updated_at": "2020-01-01T00:00:00Z",
         },
     )
-    certify_death(redis_connection.get_connection(), worker="dead", was_killed=True)
+    report_exit(redis_connection.get_connection(), worker="dead", was_killed=True)
     rescue()
     seen = record(task_id)
     assert (seen.status, seen.done, seen.counts) == ("finished", 3, {"users": 3})

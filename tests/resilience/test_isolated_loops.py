@@ -27,9 +27,9 @@ from tasks_app.models import (
     WebhookDelivery,
 )
 from tasks_app.queues import redis_connection, redis_keys, transitions
-from tasks_app.queues.pipelined_connection import NotNow
+from tasks_app.queues.pipelined_connection import RedisRefused
 from tasks_app.read_model.mirror import Mirror
-from tasks_app.recovery.rescuer import Rescue
+from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.resilience import failpoints, set_aside_items
 from tasks_app.webhooks import deliveries
 from tests.support.engine import Worker, history, job, mirror, record, run_out, start, waiting
@@ -48,7 +48,7 @@ def test_a_job_that_cannot_be_decoded_stops_neither_due_tasks_nor_rescue(redis: 
     mirror()
     redis.hset(redis_keys.job_key(bad), "s", b"no JSON")
 
-    Rescue(connection=redis_connection.get_connection()).enqueue_due()
+    Rescuer(connection=redis_connection.get_connection()).enqueue_due()
 
     assert set(waiting()) == {bad, good}  # the bad one by its record
     assert job(bad).status == "queued"
@@ -62,9 +62,9 @@ def schedule(task_id: str) -> None:
     worker.take(max_tasks=1)
     due_at = datetime.now(UTC) - timedelta(seconds=1)
     snapshot = replace(job(task_id), status="scheduled", next_attempt_at=due_at, cause="attempt_failed")
-    assert transitions.move_tasks(
+    assert transitions.apply_transitions(
         redis_connection.get_connection(),
-        [transitions.Move(snapshot, "wip", "scheduled", worker=worker.name, run_at=due_at)],
+        [transitions.Transition(snapshot, "started", "scheduled", worker=worker.name, run_at=due_at)],
     ) == [True]
 
 
@@ -74,7 +74,7 @@ def test_a_due_job_without_a_record_is_set_aside_and_the_others_run(redis: Any) 
     redis.zadd("rq:scheduled:low", {stranger: 1, b"\xff\xfe": 1})
     good = start()
     schedule(good)
-    rescue = Rescue(connection=redis_connection.get_connection())
+    rescue = Rescuer(connection=redis_connection.get_connection())
     assert rescue.enqueue_due() == 1
     assert rescue.enqueue_due() == 0
     assert waiting() == [good]
@@ -89,7 +89,7 @@ def test_a_checkpoint_that_cannot_be_told_is_set_aside_and_the_next_is_taken_bac
         claim(task_id)
     mirror()
     TaskCheckpoint.objects.filter(task_id=bad).update(counts=counts)
-    rescue = Rescue(connection=redis_connection.get_connection())
+    rescue = Rescuer(connection=redis_connection.get_connection())
     rescue.run()
     assert waiting() == [good]
     [item] = items(set_aside_items.TASK)
@@ -109,7 +109,7 @@ def test_a_task_that_is_mended_goes_on_when_it_is_tried_again(redis: Any) -> Non
     claim(bad)
     mirror()
     TaskCheckpoint.objects.filter(task_id=bad).update(counts={"users": BIG})
-    Rescue(connection=redis_connection.get_connection()).run()
+    Rescuer(connection=redis_connection.get_connection()).run()
     [item] = items(set_aside_items.TASK)
     assert retry(item).startswith("refused again: TypeError")
     TaskCheckpoint.objects.filter(task_id=bad).update(counts={"users": 0})
@@ -123,15 +123,15 @@ def test_redis_that_refuses_everybody_sets_nothing_aside(monkeypatch: pytest.Mon
     schedule(task_id)
     for error in (
         redis_package.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
-        NotNow("BUSY Redis is busy running a script."),
+        RedisRefused("BUSY Redis is busy running a script."),
         redis_package.exceptions.ConnectionError("refused"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(transitions, "move_many", raise_(error))
             with pytest.raises(type(error)):
-                Rescue(connection=redis_connection.get_connection()).enqueue_due()
+                Rescuer(connection=redis_connection.get_connection()).enqueue_due()
     assert not SetAsideItem.objects.exists()
-    assert Rescue(connection=redis_connection.get_connection()).enqueue_due() == 1
+    assert Rescuer(connection=redis_connection.get_connection()).enqueue_due() == 1
 
 
 def test_a_worker_that_takes_a_snapshot_that_cannot_be_decoded_lives_and_runs_it_by_its_record(redis: Any) -> None:
@@ -139,11 +139,11 @@ def test_a_worker_that_takes_a_snapshot_that_cannot_be_decoded_lives_and_runs_it
     mirror()
     redis.hset(redis_keys.job_key(bad), "s", b"no JSON")
     worker = Worker()
-    [taken] = worker.take(max_tasks=1)
-    assert (taken.task_id, taken.snapshot) == (bad, None)
-    [taken] = worker.take(max_tasks=1)
-    assert taken.task_id == good
-    assert taken.snapshot is not None
+    [dequeued] = worker.take(max_tasks=1)
+    assert (dequeued.task_id, dequeued.snapshot) == (bad, None)
+    [dequeued] = worker.take(max_tasks=1)
+    assert dequeued.task_id == good
+    assert dequeued.snapshot is not None
 
 
 def test_foreign_members_of_the_registries_stop_nothing(redis: Any) -> None:
@@ -152,8 +152,8 @@ def test_foreign_members_of_the_registries_stop_nothing(redis: Any) -> None:
     QueueState.objects.create(name="no queue \u00e9", paused_at=datetime.now(UTC))
     task_id = start()
     mirror()
-    Rescue(connection=redis_connection.get_connection()).run()
-    Rescue(connection=redis_connection.get_connection()).run()
+    Rescuer(connection=redis_connection.get_connection()).run()
+    Rescuer(connection=redis_connection.get_connection()).run()
     assert waiting() == [task_id]
 
 
@@ -287,7 +287,7 @@ def test_an_unexpected_error_in_one_duty_keeps_the_mirror_process_from_no_other(
     command = mirror_command.Command()
     command.mirror, command.rescue = (
         Mirror(connection=redis_connection.get_connection()),
-        Rescue(connection=redis_connection.get_connection()),
+        Rescuer(connection=redis_connection.get_connection()),
     )
     command.rescued_at = command.due_at = command.watched_at = 0.0
     command.is_once = False

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from tasks_app.domain import task_status
 from tasks_app.domain.callers import NOBODY, Caller, get_starting_scope
 from tasks_app.domain.task_snapshot import Snapshot, decode, encode
-from tasks_app.engine.interruption import Verdict
+from tasks_app.engine.interruption import Interruption
 from tasks_app.models import TaskRecord
 from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.services import change_tasks, start_tasks
@@ -98,7 +98,7 @@ def test_small_tasks_in_one_chunk_each_know_theirs() -> None:
 def test_a_task_that_makes_way_keeps_them() -> None:
     task_id = start()
     worker = Worker("w1")
-    worker.verdict = Verdict.YIELD
+    worker.verdict = Interruption.PREEMPT
     worker.run()
     assert SEEN == [("root", "admin")]
     assert job(task_id).scope == "admin"
@@ -111,7 +111,7 @@ def test_a_task_whose_worker_died_keeps_them(longtasks: Callable[..., None]) -> 
     task_id = start()
     worker = Worker("w1")
     beat("w1", ago_seconds=3600)
-    worker.on_look_up = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[assignment]
+    worker.on_check = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         worker.run()
     run_out(task_id)

@@ -119,7 +119,7 @@ def test_priority_of_a_scheduled_task_changes_where_it_will_wait() -> None:
     from dataclasses import replace
     from datetime import UTC, datetime, timedelta
 
-    from tasks_app.queues.transitions import Move, move_tasks
+    from tasks_app.queues.transitions import Transition, apply_transitions
 
     task_id = start()
     take()
@@ -127,8 +127,8 @@ def test_priority_of_a_scheduled_task_changes_where_it_will_wait() -> None:
     assert snapshot is not None
     run_at = datetime.now(UTC) + timedelta(hours=1)
     later = replace(snapshot, status=task_status.SCHEDULED, next_attempt_at=run_at)
-    assert move_tasks(
-        redis_connection.get_connection(), [Move(later, "wip", "scheduled", worker="w1", run_at=run_at)]
+    assert apply_transitions(
+        redis_connection.get_connection(), [Transition(later, "started", "scheduled", worker="w1", run_at=run_at)]
     ) == [True]
 
     change_tasks.change_priority(task_id=task_id, priority="high", actor="olga")

@@ -16,13 +16,13 @@ import tests.support.odd_values
 import tests.support.task_types  # noqa: F401 (registers them)
 from catalog.models import User
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.engine.interruption import Outlook, Verdict
+from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.runner import Runner
 from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
 from tasks_app.queues import job_snapshots, queue_names, redis_connection, redis_keys, transitions
-from tasks_app.queues.transitions import Taken
+from tasks_app.queues.transitions import DequeuedTask
 from tasks_app.read_model.mirror import Mirror
-from tasks_app.recovery.rescuer import Rescue
+from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.services import start_tasks
 from tasks_app.task_types import list_names
 
@@ -52,18 +52,22 @@ class Worker:
     def __init__(self, name: str = "w1", *, unknown: Sequence[str] = ()) -> None:
         self.name = name
         self.types = [known for known in list_names() if known not in unknown]
-        self.verdict = Verdict.GO_ON
-        self.on_look_up: Callable[[], None] = lambda: None
+        self.verdict = Interruption.CONTINUE
+        self.on_check: Callable[[], None] = lambda: None
         self.should_stop = False
         self.connection = redis_connection.get_connection()
         self.runner = Runner(
             connection=self.connection,
             worker=name,
-            outlook=Outlook(look_up=self._look_up, should_stop=lambda: self.should_stop, while_waiting=lambda: None),
+            outlook=WorkerHooks(
+                check_interruption=self._check_interruption,
+                should_stop=lambda: self.should_stop,
+                while_waiting=lambda: None,
+            ),
         )
 
-    def take(self, *, max_tasks: int = 200) -> list[Taken]:
-        taken, _ = transitions.take_tasks(
+    def take(self, *, max_tasks: int = 200) -> list[DequeuedTask]:
+        dequeued, _ = transitions.dequeue_tasks(
             self.connection,
             worker=self.name,
             types=self.types,
@@ -71,16 +75,16 @@ class Worker:
             max_tasks=max_tasks,
             max_records=settings.LONGTASKS.batch_records,
         )
-        return taken
+        return dequeued
 
-    def run(self) -> list[Taken]:
-        taken = self.take()
-        if taken:
-            self.runner.run(taken)
-        return taken
+    def run(self) -> list[DequeuedTask]:
+        dequeued = self.take()
+        if dequeued:
+            self.runner.run(dequeued)
+        return dequeued
 
-    def _look_up(self, taken: Taken) -> Verdict:
-        self.on_look_up()
+    def _check_interruption(self, dequeued: DequeuedTask) -> Interruption:
+        self.on_check()
         return self.verdict
 
 
@@ -97,8 +101,8 @@ def mirror() -> None:
         pass
 
 
-def rescue() -> Rescue:
-    made = Rescue(connection=redis_connection.get_connection())
+def rescue() -> Rescuer:
+    made = Rescuer(connection=redis_connection.get_connection())
     made.run()
     return made
 

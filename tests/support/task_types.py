@@ -153,7 +153,7 @@ class HangTask(RecordsTask):
 
 
 @register
-class SmallTask(RecordsTask):
+class BatchedTask(RecordsTask):
     """Shares a chunk with others."""
 
     name = "small"
@@ -162,7 +162,7 @@ class SmallTask(RecordsTask):
 
 
 @register
-class SmallErrorTask(SmallTask):
+class SmallErrorTask(BatchedTask):
     """Shares a chunk, and never succeeds."""
 
     name = "small_error"
@@ -185,7 +185,7 @@ class UnknownTotalTask(RecordsTask):
 
 
 @register
-class SmallClashTask(SmallTask):
+class SmallClashTask(BatchedTask):
     """Shares a chunk, and writes a key that is there already."""
 
     name = "small_clash"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework import serializers
 
-from tasks_app.checkpoints.as_snapshot import as_row_says
+from tasks_app.checkpoints.as_snapshot import with_checkpoint
 from tasks_app.models import TaskCheckpoint
 from tasks_app.task_types import TaskType, get_task_type, list_task_types, register, unregister
 from tests.support.engine import job, start
@@ -52,7 +52,7 @@ def test_a_right_declaration_is_registered() -> None:
 
 def test_names_that_no_chunk_has_counted_keep_their_zero_and_the_end_tells_the_total() -> None:
     snapshot = job(start("unknown_total"))
-    failed = as_row_says(snapshot, TaskCheckpoint(counts={}, outcome="failed"))
+    failed = with_checkpoint(snapshot, TaskCheckpoint(counts={}, outcome="failed"))
     assert (failed.counts, failed.total) == ({"users": 0}, None)
-    finished = as_row_says(snapshot, TaskCheckpoint(done=3, counts={"other": 1}, outcome="finished"))
+    finished = with_checkpoint(snapshot, TaskCheckpoint(done=3, counts={"other": 1}, outcome="finished"))
     assert (finished.counts, finished.done, finished.total) == ({"users": 0, "other": 1}, 3, 3)

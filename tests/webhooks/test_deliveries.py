@@ -183,9 +183,9 @@ def test_a_receiver_that_drips_is_cut_off(client: Client, start: Any, settings: 
 @pytest.mark.django_db(transaction=True)
 def test_a_sender_that_died_has_lost_nothing(start: Any, receiver: Receiver, settings: Any) -> None:
     start(receiver.url)
-    (taken,) = deliveries.take_due(limit=5)
+    (dequeued,) = deliveries.take_due(limit=5)
     assert deliveries.take_due(limit=5) == []  # it may still be under way
-    WebhookDelivery.objects.update(due_at=taken.due_at)
+    WebhookDelivery.objects.update(due_at=dequeued.due_at)
     deliver()
     assert len(receiver.got) == 1
 
@@ -208,7 +208,7 @@ def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeyp
 
     getaddrinfo = socket.getaddrinfo
 
-    def look_up(host: str, port: int, *words: Any, **options: Any) -> Any:
+    def check_interruption(host: str, port: int, *words: Any, **options: Any) -> Any:
         if host != "rebind.example.com":
             return getaddrinfo(host, port, *words, **options)
         asked.append(host)
@@ -222,7 +222,7 @@ def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeyp
         connected.append(address[0])
         return create_connection(address, **options)
 
-    monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", check_interruption)
     monkeypatch.setattr(sender.socket, "create_connection", connect)
     outcome = sender.send(
         url=f"http://rebind.example.com:{receiver.port}/",

@@ -22,7 +22,7 @@ from tasks_app.api.request_ids import SANE
 from tasks_app.api.stream.open_streams import Places
 from tasks_app.api.stream.subscription import Send, Watching
 from tasks_app.errors import LongtasksError, StoreUnavailable
-from tasks_app.read_model.change_feed import Feed
+from tasks_app.read_model.change_feed import ChangeFeed
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -39,7 +39,7 @@ class StreamApplication:
     """One process's application, with its one feed."""
 
     def __init__(self) -> None:
-        self._feed: Feed | None = None
+        self._feed: ChangeFeed | None = None
         self._places = Places()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -53,7 +53,7 @@ class StreamApplication:
         if not SANE.match(request_id):
             request_id = uuid7().hex
         if self._feed is None:
-            self._feed = Feed()
+            self._feed = ChangeFeed()
         watching = Watching(self._feed, self._places, scope, meta)
         try:
             first = await watching.begin()

@@ -25,7 +25,7 @@ from tasks_app.errors import LongtasksError
 from tasks_app.http import peers, url_prefix
 from tasks_app.http.plain_http import explain_refusal
 from tasks_app.read_model import change_feed, task_queries
-from tasks_app.read_model.change_feed import Change, Feed, Page, Progress, Watcher
+from tasks_app.read_model.change_feed import Change, ChangeFeed, Page, Progress, Subscriber
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -48,10 +48,12 @@ _ID: Final = re.compile(r"\d{1,18}\Z", re.ASCII)
 class Watching:
     """One open stream."""
 
-    def __init__(self, source: Feed, places: Places, scope: MutableMapping[str, Any], meta: dict[str, str]) -> None:
+    def __init__(
+        self, source: ChangeFeed, places: Places, scope: MutableMapping[str, Any], meta: dict[str, str]
+    ) -> None:
         self._feed, self._places, self._scope, self._meta = source, places, scope, meta
         self._viewer: Viewer | None = None  # once they have a place
-        self._watcher: Watcher | None = None
+        self._watcher: Subscriber | None = None
         self._last_id: int | None = None
         self._task: Any = None
 
@@ -84,7 +86,7 @@ class Watching:
             self._task = await self._get_task(task_id, viewer.sees_owner)
             task_id = self._task.id
         viewer.check_task(task_id or "")
-        watcher = Watcher(owner=viewer.sees_owner, task_id=task_id)
+        watcher = Subscriber(owner=viewer.sees_owner, task_id=task_id)
         await self._feed.join(watcher)
         self._watcher = watcher
         if task_id is not None:

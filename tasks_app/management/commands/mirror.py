@@ -17,13 +17,13 @@ from django.db import OperationalError, close_old_connections, connections
 from django.db import connection as database
 
 from tasks_app.database import charsets
-from tasks_app.database.timeouts import limit_silence, limit_waiting
-from tasks_app.engine.gc_tuning import collect_seldom
+from tasks_app.database.timeouts import limit_answer_time, limit_idle_time
+from tasks_app.engine.gc_tuning import tune_gc
 from tasks_app.process_monitor.reporter import start_reporting
 from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
-from tasks_app.recovery.rescuer import Rescue
-from tasks_app.resilience.backoff import GaveUp, Patience
+from tasks_app.recovery.rescuer import Rescuer
+from tasks_app.resilience.backoff import Backoff, ShutdownRequested
 from tasks_app.resilience.batch_isolation import is_outage
 
 logger = logging.getLogger(__name__)
@@ -49,12 +49,12 @@ class Command(BaseCommand):
         signal.signal(signal.SIGHUP, self.request_new_code)
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, self.request_stop)
-        limit_silence(settings.LONGTASKS.lease_seconds + 2)
-        limit_waiting(settings.LONGTASKS.lease_seconds * 0.75)
+        limit_idle_time(settings.LONGTASKS.lease_seconds + 2)
+        limit_answer_time(settings.LONGTASKS.lease_seconds * 0.75)
         charsets.warn_of_narrow_tables()
-        collect_seldom()
+        tune_gc()
         connection = redis_connection.get_connection()
-        self.mirror, self.rescue = Mirror(connection=connection), Rescue(connection=connection)
+        self.mirror, self.rescue = Mirror(connection=connection), Rescuer(connection=connection)
         self.is_once: bool = options["once"]
         self.rescued_at = self.due_at = self.watched_at = 0.0
         reporter = None if self.is_once else start_reporting("mirror")
@@ -69,15 +69,15 @@ class Command(BaseCommand):
 
     def run(self, *, once: bool) -> None:
         """Work until asked to stop; wait while the infrastructure is away."""
-        patience = Patience(should_stop=lambda: self.should_stop)
+        patience = Backoff(should_stop=lambda: self.should_stop)
         while not self.should_stop:
             try:
                 close_old_connections()
                 self.work()
-                patience = Patience(should_stop=lambda: self.should_stop)
+                patience = Backoff(should_stop=lambda: self.should_stop)
                 if once:
                     return
-            except GaveUp:
+            except ShutdownRequested:
                 return
             except Exception as error:
                 if not is_outage(error):
@@ -86,7 +86,7 @@ class Command(BaseCommand):
                 self.rescue.note_outage()
                 try:
                     patience.wait()
-                except GaveUp:
+                except ShutdownRequested:
                     return
 
     def work(self) -> None:

@@ -17,7 +17,7 @@ from tasks_app.errors import LongtasksError
 from tasks_app.management.actor import find_actor
 from tasks_app.models import AuditEntry
 from tasks_app.operations import retention
-from tasks_app.resilience.transient_errors import is_infrastructure_error
+from tasks_app.resilience.transient_errors import is_transient_error
 
 AWAY: Final = 6
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             self.stderr.write("Stopped; what is deleted is deleted, the next run goes on.")
         except Exception as error:
-            if not isinstance(error, LongtasksError) and not is_infrastructure_error(error):
+            if not isinstance(error, LongtasksError) and not is_transient_error(error):
                 raise
             raise CommandError(f"{error} Deleted {pruned.tasks} tasks so far.", returncode=AWAY) from error
         if options["json"]:

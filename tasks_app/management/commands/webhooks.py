@@ -20,7 +20,7 @@ from tasks_app.api.response_serializers import task_data
 from tasks_app.domain import task_snapshot
 from tasks_app.models import WebhookDelivery
 from tasks_app.process_monitor.reporter import start_reporting
-from tasks_app.resilience.backoff import GaveUp, Patience
+from tasks_app.resilience.backoff import Backoff, ShutdownRequested
 from tasks_app.resilience.batch_isolation import is_outage
 from tasks_app.webhooks import deliveries
 from tasks_app.webhooks.sender import Outcome, send
@@ -55,13 +55,13 @@ class Command(BaseCommand):
 
     def run(self, *, once: bool) -> None:
         """Work until asked to stop, and wait for what is under way then."""
-        patience = Patience(should_stop=self.stop.is_set)
+        patience = Backoff(should_stop=self.stop.is_set)
         with ThreadPoolExecutor(SENDERS, thread_name_prefix="webhook") as self.pool:
             while not self.stop.is_set() or self.running:
                 try:
                     close_old_connections()
                     self.work()
-                    patience = Patience(should_stop=self.stop.is_set)
+                    patience = Backoff(should_stop=self.stop.is_set)
                 except Exception as error:
                     if is_outage(error):
                         logger.warning("webhooks wait for the infrastructure: %s", error)
@@ -70,7 +70,7 @@ class Command(BaseCommand):
                         logger.exception("webhooks could not go on, and will try again")
                     try:
                         patience.wait()
-                    except GaveUp:
+                    except ShutdownRequested:
                         return
                 if once and not self.running:
                     return

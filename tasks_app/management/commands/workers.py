@@ -98,7 +98,7 @@ class Command(BaseCommand):
         if options["pause_ms"]:
             self.environment["PAUSE_MS"] = str(options["pause_ms"])
         self.should_stop = self.should_roll = False
-        self.deaths: list[Death] = []  # of which Redis does not know yet
+        self.exits: list[WorkerExit] = []  # of which Redis does not know yet
         self.suspicions: dict[str, str] = {}  # the same, by worker: why it is silent, or "" where it no longer is
         self.certify_at = 0.0
         signal.signal(signal.SIGHUP, self.request_roll)
@@ -116,7 +116,7 @@ class Command(BaseCommand):
         while not self.should_stop:
             for child in self.children:
                 child.watch(restart=not burst)
-            self.certify_deaths()
+            self.report_exits()
             self.reporter.report_due()
             if self.should_roll and not burst:
                 self.should_roll = False
@@ -131,31 +131,31 @@ class Command(BaseCommand):
         killed = [name for child in self.children if (name := child.wait(deadline))]
         if killed:
             # In a thread, since Redis may be the one that hangs; nothing is forked any more.
-            thread = threading.Thread(target=_certify_stopped, args=(killed,), daemon=True)
+            thread = threading.Thread(target=_report_stopped, args=(killed,), daemon=True)
             thread.start()
             thread.join(CERTIFY_SECONDS)
         exit_at_once()
 
-    def certify_deaths(self) -> None:
+    def report_exits(self) -> None:
         """Tell the rescue which workers have died or fallen silent, and why: tasks of the dead need not wait."""
-        if not (self.deaths or self.suspicions) or time.monotonic() < self.certify_at:
+        if not (self.exits or self.suspicions) or time.monotonic() < self.certify_at:
             return
         try:
             while self.suspicions:
                 worker, cause = next(iter(self.suspicions.items()))
                 worker_liveness.note_cause(redis_connection.get_connection(), worker=worker, cause=cause)
                 del self.suspicions[worker]
-            while self.deaths:
-                death = self.deaths[0]
-                worker_liveness.certify_death(
+            while self.exits:
+                death = self.exits[0]
+                worker_liveness.report_exit(
                     redis_connection.get_connection(),
                     worker=death.worker,
                     was_killed=death.was_killed,
                     cause=death.cause,
                 )
-                self.deaths.pop(0)
+                self.exits.pop(0)
         except redis.RedisError as error:
-            names = [*self.suspicions, *(death.worker for death in self.deaths)]
+            names = [*self.suspicions, *(death.worker for death in self.exits)]
             logger.warning("what became of worker %s can't be told yet: %s", names[0], error)
             self.certify_at = time.monotonic() + CERTIFY_AGAIN_SECONDS
 
@@ -182,7 +182,7 @@ class Command(BaseCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class WorkerExit:
     """A worker process that is gone: whether in the middle of its work, and what ended it."""
 
     worker: str
@@ -253,7 +253,7 @@ class Child:
                 return
             self._worker = None
             if cause := worker.find_cause_of_death(code):
-                self._command.deaths.append(Death(worker.name, True, cause))
+                self._command.exits.append(WorkerExit(worker.name, True, cause))
             has_retired = code == RETIRED_CODE and not cause  # for what only a new process can mend: in a burst, too
             if not restart and not has_retired:
                 self.ended = True
@@ -302,7 +302,7 @@ class Child:
         while not _is_at_work(new.name):
             if new.popen.poll() is not None or time.monotonic() > deadline or self._command.should_stop:
                 new.end(grace_seconds=0)
-                self._command.deaths.append(Death(new.name, False))
+                self._command.exits.append(WorkerExit(new.name, False))
                 return False
             time.sleep(POLL_SECONDS)
         self._worker = new
@@ -310,7 +310,7 @@ class Child:
         if old is not None:
             old.popen.terminate()
             if not old.end(grace_seconds=GRACE_SECONDS):
-                self._command.deaths.append(Death(old.name, False))
+                self._command.exits.append(WorkerExit(old.name, False))
         return True
 
     def terminate(self) -> None:
@@ -344,9 +344,9 @@ def _is_at_work(worker: str) -> bool:
         return False
 
 
-def _certify_stopped(workers: list[str]) -> None:
+def _report_stopped(workers: list[str]) -> None:
     for worker in workers:
-        worker_liveness.certify_death(redis_connection.get_connection(), worker=worker, was_killed=False)
+        worker_liveness.report_exit(redis_connection.get_connection(), worker=worker, was_killed=False)
 
 
 def _end_with_parent(parent_pid: int) -> None:

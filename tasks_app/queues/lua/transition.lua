@@ -1,15 +1,15 @@
 -- Move tasks: from where each is, to where it belongs now, its status and its snapshot written in the same step.
 -- KEYS: 1 the stream
 -- ARGV: 17 for each task:
---   1 id  2 queue  3 from  4 worker (from wip)  5 epoch  6 to
+--   1 id  2 queue  3 from  4 worker (from started)  5 epoch  6 to
 --   7 to scheduled: seconds until it is due; to ended: when it began, or ''  8 seconds to live  9 snapshot  10 status
 --   11 failures or ''  12 solo: '1', '' (leave as it is)  13 data  14 created_at  15 timeout  16 description  17 weight
--- from: wip (the registry of started jobs, under that worker) | scheduled | lost (nowhere, whatever RQ's registries
---       of ended jobs say) | anywhere | ended
+-- from: started (the registry of started jobs, under that worker) | scheduled | missing (nowhere, whatever RQ's registries
+--       of ended jobs say) | any | ended | unchanged
 --       | waiting (in any queue) | delayed (scheduled, for any queue)
 -- to: front | back | urgent (front, and a busy worker makes way) | yield (front, behind urgent ones) | scheduled
 --     | split (its shards run in its place) | parked (for a worker that knows its type) | ended | stay
--- A worker's own end (from wip) and the time of a next attempt are written by Redis's clock; a task that is delayed
+-- A worker's own end (from started) and the time of a next attempt are written by Redis's clock; a task that is delayed
 -- already keeps its time.
 -- Returns 1 or 0 for each task; 0: it was not where it should be, or the worker was taken over.
 local STRIDE = 17
@@ -62,7 +62,7 @@ local function is_placed(id)
 end
 
 local function leave(from, queue, id, worker, to)
-  if from == 'wip' then
+  if from == 'started' then
     local was = redis.call('ZREM', 'rq:wip:' .. queue, id .. ':' .. worker)
     if to == 'urgent' then leave_intermediate(id) end
     -- The end of a task is decided in the database; whether its worker still stands in the registry is not asked.
@@ -81,13 +81,13 @@ local function leave(from, queue, id, worker, to)
     local removed = 0
     for _, name in ipairs(QUEUES) do removed = removed + redis.call('ZREM', 'rq:scheduled:' .. name, id) end
     return removed > 0
-  elseif from == 'lost' then
+  elseif from == 'missing' then
     if is_placed(id) then return false end
     -- A worker of RQ's own may have failed it.
     leave_ended(id)
     leave_intermediate(id)
     return true
-  elseif from == 'anywhere' then
+  elseif from == 'any' then
     for _, name in ipairs(QUEUES) do
       redis.call('LREM', 'rq:queue:' .. name, 0, id)
       redis.call('SREM', 'longtasks:urgent:' .. name, id)
@@ -131,7 +131,7 @@ for i = 1, #ARGV, STRIDE do
   if to == 'scheduled' and not due then
     due = seconds + micros / 1e6 + math.max(0, tonumber(ARGV[i + 6]))
     snapshot = add_time(snapshot, 'next_attempt_at', format_time(math.floor(due), math.floor(due % 1 * 1e6)))
-  elseif to == 'ended' and from == 'wip' then
+  elseif to == 'ended' and from == 'started' then
     snapshot = add_time(snapshot, 'ended_at', ARGV[i + 6] > now and ARGV[i + 6] or now)
   end
   local newest = tonumber(redis.call('HGET', job, 'epoch') or '0')

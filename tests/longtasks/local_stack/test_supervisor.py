@@ -174,7 +174,7 @@ def test_a_free_port_is_none_that_an_outgoing_connection_may_take() -> None:
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     ports = {free_port() for _ in range(20)}
     assert max(ports) < lowest
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", free_port()))
-        taken.listen()
-        assert taken.getsockname()[1] not in {free_port() for _ in range(20)}
+    with socket.socket() as dequeued:
+        dequeued.bind(("127.0.0.1", free_port()))
+        dequeued.listen()
+        assert dequeued.getsockname()[1] not in {free_port() for _ in range(20)}
