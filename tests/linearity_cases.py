@@ -303,7 +303,7 @@ def _header_cases() -> list[Case]:
                 "status": repeat("x", before="status="),
                 "a name": repeat("x"),
             },
-            ("tasks_app/api/request_serializers.py:cursor",),
+            ("tasks_app/api/query_parameters.py:cursor",),
         ),
         Case("request_ids.SANE", request_ids.SANE.match, texts("x", ":"), ("tasks_app/api/request_ids.py:SANE",)),
         Case("tokens.digest_of", token_cache.digest_of, texts("x", "\udce9")),
@@ -316,7 +316,7 @@ def _header_cases() -> list[Case]:
             "stream_app's address and id",
             lambda text: (subscription._PATH.match(f"/tasks/{text}/stream"), subscription._ID.match(text)),
             texts("x", "/", "1", "stream/"),
-            ("tasks_app/api/stream/asgi_app.py:_PATH", "tasks_app/api/stream/asgi_app.py:_ID"),
+            ("tasks_app/api/stream/subscription.py:_PATH", "tasks_app/api/stream/subscription.py:_ID"),
         ),
         Case(
             "settings' addresses",

@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import translation
+from django.utils.module_loading import import_string
 
 from settings.env import ROOT
 
@@ -57,9 +58,8 @@ def test_rq_classes_can_be_imported_and_never_pickle() -> None:
     from django_rq.jobs import get_job_class
     from django_rq.workers import get_worker_class
 
-    job_class, worker_class = get_job_class(), get_worker_class()
-    assert f"{job_class.__module__}.{job_class.__name__}" == settings.RQ["JOB_CLASS"]
-    assert f"{worker_class.__module__}.{worker_class.__name__}" == settings.RQ["WORKER_CLASS"]
+    assert get_job_class() is import_string(settings.RQ["JOB_CLASS"])
+    assert get_worker_class() is import_string(settings.RQ["WORKER_CLASS"])
     assert {queue["SERIALIZER"] for queue in settings.RQ_QUEUES.values()} == {"rq.serializers.JSONSerializer"}
 
 

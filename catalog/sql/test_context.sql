@@ -1,5 +1,5 @@
 -- The fixed rows of `manage.py load_test_context`. Rows that exist already stay as they are.
--- Written by `manage.py write_sql` from catalog/test_context.py. Do not edit.
+-- Written by `manage.py write_sql` from catalog/sample_rows.py. Do not edit.
 --
 --   mariadb --database NAME < catalog/sql/test_context.sql
 

@@ -211,13 +211,13 @@ def test_processes_that_nobody_has_asked_know_the_tokens(outage_stack: Guarded, 
 
 LOOK_AND_TIME = """
 import json, time, uuid
-from tasks_app import queries
+from tasks_app.read_model import queue_overview, task_queries
 from tasks_app.errors import StoreUnavailable
-from tasks_app.resilience.transient_errors import limit_answer_time
+from tasks_app.database.timeouts import limit_answer_time
 
 limit_answer_time(1)
 seconds = []
-for look in (queries.list_queues, queries.list_queues, lambda: queries.find_task(task_id=str(uuid.uuid4()))):
+for look in (queue_overview.list_queues, queue_overview.list_queues, lambda: task_queries.find_task(task_id=str(uuid.uuid4()))):
     began = time.monotonic()
     try:
         look()

@@ -213,7 +213,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def move(seconds: float) -> None:
         moved[0] += seconds
 
-    monkeypatch.setattr(api_tokens.time, "monotonic", lambda: began + moved[0])
+    monkeypatch.setattr(token_cache.time, "monotonic", lambda: began + moved[0])
     return move
 
 
@@ -234,7 +234,7 @@ def test_an_expiry_holds_at_once(make: Any, monkeypatch: pytest.MonkeyPatch) -> 
     client = make("ann", lifetime=timedelta(seconds=100))
     assert client.get("/queues").status_code == 200
     later = time.time() + 101
-    monkeypatch.setattr(api_tokens.time, "time", lambda: later)
+    monkeypatch.setattr(token_cache.time, "time", lambda: later)
     assert client.get("/queues").status_code == 401
 
 
@@ -278,7 +278,7 @@ def test_an_unknown_token_is_503_while_the_database_is_away(
     with monkeypatch.context() as patch:
         patch.setattr(ApiToken.objects, "filter", _away)
         later = time.time() + 3700
-        patch.setattr(api_tokens.time, "time", lambda: later)
+        patch.setattr(token_cache.time, "time", lambda: later)
         for _ in range(30):
             response = Client().get("/queues", headers=bear(WRONG))
             assert assert_problem(response, 503)["type"] == "urn:longtasks:problem:store-unavailable"
@@ -393,10 +393,10 @@ def test_all_processes_share_the_buckets(settings: Any, tmp_path: Any, monkeypat
     # At one and the same time, or the bucket fills while a process starts. 2 ** -8 seconds a request: no rounding.
     code = (
         "import django, sys, time; django.setup()\n"
-        "from tasks_app import rates\n"
+        "from tasks_app.resilience import rate_limit\n"
         f"time.time = lambda: {time.time()!r}\n"
         "print(flush=True); sys.stdin.readline()\n"
-        "print(sum(not rates.take(7, per_minute=15_360) for _ in range(8_000)))"
+        "print(sum(not rate_limit.take(7, per_minute=15_360) for _ in range(8_000)))"
     )
     from os import environ
 

@@ -41,12 +41,12 @@ def new_version(tmp_path: Path) -> Path:
         shutil.copy(PROJECT_DIR / file, tree)
     models = tree / "tasks_app/models/tasks.py"
     models.write_text(models.read_text() + PLANTED_FIELD)
-    events = tree / "tasks_app/queues/snapshot_stream.py"
+    snapshot = tree / "tasks_app/domain/task_snapshot.py"
     old_line = '    trace: str = ""'
-    text = events.read_text()
+    text = snapshot.read_text()
     assert old_line in text
     # Written in every snapshot, since it is not what the table of defaults says.
-    events.write_text(text.replace(old_line, f'    planted: str = "new"\n{old_line}', 1))
+    snapshot.write_text(text.replace(old_line, f'    planted: str = "new"\n{old_line}', 1))
     manage(tree, os.environ, "makemigrations", "tasks_app", "--name", "planted")
     return tree
 

@@ -15,11 +15,11 @@ pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="the embedded stack has no n
 ASK = """
 import django; django.setup()
 from django.db import connection
-from tasks_app import queue
+from tasks_app.queues import redis_connection
 with connection.cursor() as cursor:
     cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
     print("cipher", cursor.fetchone()[1] or "none")
-print("redis", queue.get_connection().ping())
+print("redis", redis_connection.get_connection().ping())
 """
 
 

@@ -74,7 +74,7 @@ def test_off_nothing_travels_and_nothing_is_imported() -> None:
     code = (
         "import sys; sys.modules['opentelemetry'] = None  # as if it were not installed\n"
         "import django; django.setup(); import tasks_app.engine.worker, longtasks.wsgi\n"
-        "from tasks_app import tracing\n"
+        "from tasks_app.observability import tracing\n"
         "with tracing.chunk_span(None, start=0, limit=1, worker=''), tracing.shared_chunk_span([], worker=''):\n"
         "    sys.exit(tracing.get_traceparent() != '')"
     )

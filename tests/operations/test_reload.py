@@ -22,7 +22,7 @@ from tests.support.stack import ProcfileStack
 HOLDER = """
 import signal, sys
 from pathlib import Path
-from longtasks import up_lock
+from longtasks.local_stack import up_lock
 signal.signal(signal.SIGUSR1, lambda *_: print("signalled", flush=True))
 with up_lock.hold(Path(sys.argv[1])):
     print("holds", flush=True)

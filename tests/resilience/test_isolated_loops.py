@@ -127,7 +127,7 @@ def test_redis_that_refuses_everybody_sets_nothing_aside(monkeypatch: pytest.Mon
         redis_package.exceptions.ConnectionError("refused"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(transitions, "move_many", raise_(error))
+            patch.setattr(transitions, "apply_transitions", raise_(error))
             with pytest.raises(type(error)):
                 Rescuer(connection=redis_connection.get_connection()).enqueue_due()
     assert not SetAsideItem.objects.exists()

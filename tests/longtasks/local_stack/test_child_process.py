@@ -44,7 +44,7 @@ def spawn(command: list[str], mark: str, output: int = subprocess.DEVNULL) -> "s
 def test_a_child_ends_when_its_parent_is_killed(mark: str) -> None:
     program = (
         "import os, pathlib, signal, subprocess, sys\n"
-        "from longtasks import child_process\n"
+        "from longtasks.local_stack import child_process\n"
         "child_process.spawn(command=[sys.executable, '-c', 'import signal; signal.pause()'], environment=os.environ,"
         " output=subprocess.DEVNULL, directory=pathlib.Path.cwd())\n"
         "print('ready', flush=True)\n"
