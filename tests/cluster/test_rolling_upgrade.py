@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(IS_EMBEDDED, reason="one host
 PARTS = ("settings", "longtasks", "tasks_app", "catalog")
 SIZES = (1, 1, 20, 700, 2500)
 PLANTED_FIELD = """
+from django.db import models
 
 for _model in (TaskCheckpoint, TaskRecord, TaskEvent):
     # db_default: the old version inserts rows without naming the column.
@@ -39,7 +40,7 @@ def new_version(tmp_path: Path) -> Path:
         shutil.copytree(PROJECT_DIR / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("manage.py", "Procfile"):
         shutil.copy(PROJECT_DIR / file, tree)
-    models = tree / "tasks_app/models/tasks.py"
+    models = tree / "tasks_app/models/__init__.py"
     models.write_text(models.read_text() + PLANTED_FIELD)
     snapshot = tree / "tasks_app/domain/task_snapshot.py"
     old_line = '    trace: str = ""'
