@@ -1,0 +1,103 @@
+"""The front page where the API wants tokens, behind a proxy that joins web and stream: asked for, refused, used, forgotten."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.front import FrontPage
+from tests.browser.one_origin import join_origins
+from tests.support.stack import ProcfileStack
+
+MAKE_TOKENS = """
+from tasks_app.auth.api_tokens import create_token
+print(create_token(owner="ann", scope="write")[1], create_token(owner="ann", scope="read")[1])
+"""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    stack: ProcfileStack
+    address: str
+    writer: str
+    reader: str
+
+    def start_upload(self) -> str:
+        answer = self.stack.post(
+            "/tasks",
+            {"name": "upload", "params": {"numRecords": 2}},
+            headers={"Authorization": f"Bearer {self.writer}"},
+        )
+        assert answer.status == 201
+        return str(answer.json["id"])
+
+
+@pytest.fixture(scope="module")
+def guarded(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    stack = ProcfileStack(
+        database=servers[0],
+        redis_server=servers[1],
+        roles=("web", "worker", "mirror", "stream"),
+        environment={"API_OPEN": "0"},
+    )
+    try:
+        stack.start()
+        writer, reader = stack.manage("shell", "--command", MAKE_TOKENS).split()[-2:]
+        with join_origins(stack, tmp_path_factory.mktemp("origin")) as address:
+            yield Guarded(stack, address, writer, reader)
+    finally:
+        stack.close()
+
+
+@pytest.fixture
+def front(browser: Any, guarded: Guarded) -> Iterator[FrontPage]:
+    page = FrontPage(browser, guarded.address)
+    yield page
+    faults = page.list_faults()
+    page.close()
+    assert faults == []
+
+
+def use_token(front: FrontPage, token: str) -> None:
+    front.page.get_by_label("Token", exact=True).fill(token)
+    front.page.get_by_role("button", name="Use this token").click()
+
+
+def test_a_wrong_token_is_refused_in_words_and_a_right_one_is_kept_in_memory_alone(
+    front: FrontPage, guarded: Guarded
+) -> None:
+    page = front.page
+    expect(page.locator("#work")).to_be_hidden()
+    expect(page.get_by_label("Token", exact=True)).to_be_focused()
+    use_token(front, "lt_" + "x" * 43)
+    expect(page.locator("#token-problem")).not_to_be_empty()
+    expect(page.locator("#work")).to_be_hidden()
+
+    use_token(front, guarded.writer)
+    expect(page.locator("#live")).to_have_text("Live")  # by a ticket, since EventSource sends no token
+    kept = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie, location.href])")
+    assert guarded.writer not in kept
+    assert front.context.cookies() == []
+    assert guarded.writer not in page.content()
+    expect(page.locator("#calls")).to_contain_text("$TOKEN")
+
+    page.get_by_role("button", name="Forget the token").click()
+    expect(page.locator("#work")).to_be_hidden()
+    expect(page.locator(".task")).to_have_count(0)
+
+
+def test_the_stream_tells_of_a_task_that_another_client_starts(front: FrontPage, guarded: Guarded) -> None:
+    use_token(front, guarded.writer)
+    expect(front.page.locator("#live")).to_have_text("Live")
+    expect(front.row(guarded.start_upload()).locator(".badge")).to_have_text("finished")
+
+
+def test_a_token_that_may_only_read_hears_why_it_may_not_start(front: FrontPage, guarded: Guarded) -> None:
+    task_id = guarded.start_upload()
+    use_token(front, guarded.reader)
+    expect(front.row(task_id).locator(".badge")).to_have_text("finished")
+    front.page.get_by_role("button", name="Start", exact=True).click()
+    expect(front.page.locator("#start-problem")).to_contain_text("write")
+    expect(front.page.locator("#work")).to_be_visible()
