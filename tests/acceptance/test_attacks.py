@@ -157,7 +157,7 @@ def test_load_of_malformed_bodies(guarded: Guarded) -> None:
                 assert status_of(send(guarded, request(guarded, body))) == 400
                 sent += 1
     assert sent > 20
-    assert len(good.statuses) > 10
+    assert len(good.statuses) > 4
 
 
 def test_ten_megabytes_are_refused_unread(guarded: Guarded) -> None:
@@ -237,7 +237,7 @@ def test_slow_clients_hold_nobody_up(guarded: Guarded, kind: str) -> None:
                     with contextlib.suppress(OSError):
                         drip[kind](sock, turn)
                 threading.Event().wait(0.5)
-    assert len(good.statuses) > 10
+    assert len(good.statuses) > 4
 
 
 HELD_CLIENTS = 150
@@ -273,7 +273,7 @@ def test_who_waits_in_bad_faith_holds_nobody_up(guarded: Guarded) -> None:
                     for _ in range(20):
                         with socket.create_connection(("127.0.0.1", stack.port), timeout=5) as leaving:
                             leaving.sendall(waiting_post())
-            assert len(good.statuses) > 10
+            assert len(good.statuses) > 4
             stack.wait_for(lambda: count_held() == HELD_CLIENTS, deadline_seconds=20, what="who left is forgotten")
             assert stack.peak_rss_mib("web") < 400
     finally:
