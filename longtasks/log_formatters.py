@@ -1,8 +1,8 @@
-"""How log lines look: JSON for machines, text for people, with the same context on both, and no secret on either.
+"""The formatters of log lines: JSON for machines, text for people, both with the same context and without secrets.
 
-Owns the formatters that settings/base.py and longtasks/gunicorn.py name. A record may hold anything that a client or a
-task type has made: each of its texts is bounded, cleared of secrets and of control characters, and nothing in it makes
-a formatter raise. Must not import Django: gunicorn's parent loads it.
+Owns the formatters that settings/base.py and longtasks/gunicorn.py name. A record may hold any
+text of a client or a task type: each text is bounded, secrets are redacted, control characters are escaped, and no
+value makes a formatter raise. Must not import Django: gunicorn's parent loads it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from tasks_app.domain.printable import IN_JSON, IN_LINES, escape
 from tasks_app.observability.log_context import get_context
 from tasks_app.observability.redaction import shorten
 
-# What a LogRecord has anyway; anything else came as `extra`.
+# The attributes of every LogRecord; any other attribute was passed as `extra`.
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_INTEGER_BITS: Final = 64  # JSON readers hold no more, and Python refuses to print some thousand digits
+# Extras that no line shows: Django's request object, and uvicorn's copy of the message with terminal colours.
+_LEFT_OUT: Final = frozenset({"request", "color_message"})
+_INTEGER_BITS: Final = 64  # JSON readers support no more, and Python refuses to print integers of thousands of digits
 _NAME_CHARACTERS: Final = 100  # of an extra's name
 
 
 def _to_text(value: object) -> str:
-    """Return str(value), or what kept it from being one."""
+    """Return str(value), or the type and the error when str() raises."""
     try:
         return str(value)
     except KeyboardInterrupt:
@@ -43,11 +45,11 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _PLAIN and name != "request"}
+    return {name: value for name, value in vars(record).items() if name not in _PLAIN | _LEFT_OUT}
 
 
 class SafeFormatter(logging.Formatter):
-    """The parts that both forms share."""
+    """Format tracebacks for both formatters."""
 
     def format_traceback(self, record: logging.LogRecord) -> str:
         """Return the exception and the stack of a record, empty without them."""
@@ -65,7 +67,7 @@ class SafeFormatter(logging.Formatter):
 
 
 class JsonFormatter(SafeFormatter):
-    """One JSON object a line: time, level, logger, message, context, extras, exception."""
+    """Write one JSON object per line: time, level, logger, message, context, extras, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -90,12 +92,12 @@ class JsonFormatter(SafeFormatter):
             return value
         if kind is float and math.isfinite(value):
             return value
-        # With its name before it: that may be what tells that the value is a secret.
+        # Redaction sees the name too, because the name may mark the value as a secret.
         return escape(shorten(f"{name}{_to_text(value)}").removeprefix(name), unsafe=IN_JSON)
 
 
 class TextFormatter(SafeFormatter):
-    """The same as one readable line, context and extras at its end; an exception follows below."""
+    """Write one readable line with the context and extras at its end; an exception follows on its own lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]

@@ -17,7 +17,7 @@ HEADER_LINES: Final = 200  # gunicorn's C parser holds 256
 URL_BYTES: Final = 8000  # gunicorn takes request lines of 8190
 HOST_BYTES: Final = 262  # a DNS name has 253 letters, a port five digits
 BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
-LENGTH_DIGITS: Final = 18  # of a Content-Length, zeros too; more are no sane client's
+LENGTH_DIGITS: Final = 18  # maximum digits of a Content-Length, leading zeros included; longer values are refused
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*+(\d++)[ \t]*+\r\n", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
@@ -27,8 +27,8 @@ _DETAIL_CHARACTERS: Final = 300
 _DETAILS: Final = {
     400: "The request is malformed.",
     411: "Send the body with a Content-Length, not in chunks.",
-    413: f"The body may hold {BODY_BYTES} bytes at most. Send a smaller one.",
-    414: f"The URL may hold {URL_BYTES} bytes at most.",
+    413: f"The body may have at most {BODY_BYTES} bytes. Send a smaller body.",
+    414: f"The URL may have at most {URL_BYTES} bytes.",
     417: "The only expectation that is understood is 100-continue.",
     429: "Your address sent too many requests without a valid token.",
     431: f"The headers may hold {HEADER_BYTES} bytes in {HEADER_LINES} lines at most.",

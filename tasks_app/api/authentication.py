@@ -1,4 +1,7 @@
-"""Who calls the API, and how far they may reach. The one check that every request passes."""
+"""Authentication of API requests: identifies the caller, checks the scope of the token and applies the rate limits.
+
+Owns the one check that every request passes. Must not know an endpoint.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ from tasks_app.errors import UnsureToken
 from tasks_app.http import peers
 from tasks_app.resilience import rate_limit
 
-ANYBODY: Final = ""  # what a view needs that is open to all
+ANYBODY: Final = ""  # the scope of a view that needs no token
 _RANKS: Final = {scope: rank for rank, scope in enumerate(SCOPES)}
 OPEN: Final = Caller(owner="", scope=ADMIN, actor="api")
 
 
 class Unauthorized(APIException):
-    """No token, or none that is valid: unknown, revoked and expired ones are not told apart."""
+    """The token is missing, unknown, revoked or expired; the response does not say which."""
 
     status_code = 401
     default_detail = "Send a valid API token: Authorization: Bearer …"
@@ -31,10 +34,11 @@ class Unauthorized(APIException):
 
 
 def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
-    """Tell who makes the request with these headers, or raise Unauthorized, PermissionDenied, Throttled or UnsureToken.
+    """Return the caller of the request with these headers.
 
-    `needs` is the scope that it takes, or ANYBODY. `meta` holds REMOTE_ADDR too: who shows no valid token draws on the
-    bucket of that address, and gets Throttled in place of Unauthorized or UnsureToken when it is empty.
+    `needs` is the required scope, or ANYBODY. `meta` includes REMOTE_ADDR: a request without a valid token is counted
+    against the rate limit of its address. Raises Unauthorized, PermissionDenied, UnsureToken, and Throttled when the
+    limit of the token or of the address is exceeded.
     """
     if needs == ANYBODY:
         return NOBODY
@@ -50,17 +54,17 @@ def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
     if limit and (wait_seconds := rate_limit.take(rate_limit.token_bucket(bearer.token_id), per_minute=limit)):
         raise Throttled(wait=wait_seconds)
     if _RANKS[bearer.scope] < _RANKS[needs]:
-        raise PermissionDenied(f"This takes a token of scope {needs}; yours is of scope {bearer.scope}.")
+        raise PermissionDenied(f"This requires a token of scope {needs}; yours has scope {bearer.scope}.")
     return to_caller(bearer)
 
 
 def to_caller(bearer: Bearer) -> Caller:
-    """Return what the holder of a token may see."""
+    """Return the caller that a token identifies."""
     return Caller(owner=bearer.owner, scope=bearer.scope, actor=bearer.owner or "api", token_id=bearer.token_id)
 
 
 def find_bearer(header: str | None) -> Bearer:
-    """Return whose token an Authorization header holds, or raise Unauthorized or UnsureToken. Draws on no bucket."""
+    """Return the bearer of the token in an Authorization header. Counts nothing. Raises Unauthorized and UnsureToken."""
     scheme, _, secret = (header or "").partition(" ")
     bearer = token_cache.known.find(secret.strip()) if scheme.lower() == "bearer" else None
     if bearer is None:
@@ -69,7 +73,7 @@ def find_bearer(header: str | None) -> Bearer:
 
 
 def _bound_strangers(meta: Mapping[str, Any]) -> None:
-    """Count a request without a valid token. Raises Throttled when its address has sent too many."""
+    """Count a request without a valid token. Raises Throttled when its address exceeds the limit."""
     limit = settings.LONGTASKS.rate_limit_per_address
     peer = peers.find_peer(meta) if limit else None
     if peer is not None and (wait_seconds := rate_limit.take(rate_limit.address_bucket(peer), per_minute=limit)):

@@ -1,7 +1,7 @@
-"""JSON in and out: orjson as DRF's parser and renderer, and answers straight to bytes, with an ETag where asked.
+"""JSON bodies: orjson as DRF's parser and renderer, and responses written directly as bytes, with an ETag if wanted.
 
-Owns the body's limits and its syntax: size, UTF-8, duplicate keys, and what json_limits says of depth and numbers. Must
-not know any field's meaning.
+Owns the body's limits and its syntax: size, UTF-8, duplicate keys, and the limits of json_limits on depth and
+numbers. Must not know any field's meaning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tasks_app.api.json_limits import BODY_LEVELS, BeyondLimits, measure, read_i
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
-SOURCE_HEADER: Final = "Longtasks-Source"  # the one store that was asked, while the other one does not answer
+SOURCE_HEADER: Final = "Longtasks-Source"  # the only store that was read, while the other store is unavailable
 DEFAULT_BODY_BYTES: Final = 64 * 1024
 _SHOWN_CHARACTERS: Final = 64  # of a client's key in an error
 
@@ -34,7 +34,7 @@ class BodyTooLarge(APIException):
     default_code = "body-too-large"
 
     def __init__(self, *, limit_bytes: int) -> None:
-        super().__init__(f"The body may hold {limit_bytes} bytes at most. Send a smaller one.")
+        super().__init__(f"The body may have at most {limit_bytes} bytes. Send a smaller body.")
 
 
 class LengthRequired(APIException):
@@ -51,12 +51,12 @@ def to_json(data: Any) -> bytes:
 def answer(
     data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = JSON
 ) -> HttpResponse:
-    """Return a finished answer. DRF's own Response would be rendered later, through Django's templates' classes."""
+    """Return a rendered JSON response. DRF's Response would be rendered later, by Django's template classes."""
     return HttpResponse(to_json(data), status=status, headers=headers, content_type=content_type)
 
 
 def answer_if_changed(request: Request, data: Any) -> HttpResponse:
-    """Return 304 when the client's If-None-Match names these very bytes, else 200 with their ETag."""
+    """Return 304 if the client's If-None-Match contains the ETag of these bytes, else 200 with their ETag."""
     body = to_json(data)
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
@@ -70,7 +70,7 @@ def answer_if_changed(request: Request, data: Any) -> HttpResponse:
 
 
 class OrjsonRenderer(BaseRenderer):
-    """What negotiation and schema know as the API's JSON; the views answer with `answer` directly."""
+    """The JSON renderer for content negotiation and the schema; the views call `answer` directly."""
 
     media_type = JSON
     format = "json"
@@ -83,7 +83,7 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class OrjsonParser(BaseParser):
-    """Reads one JSON value, at most `view.max_body_bytes` long."""
+    """Parse one JSON value of at most `view.max_body_bytes` bytes."""
 
     media_type = JSON
 
@@ -95,11 +95,11 @@ class OrjsonParser(BaseParser):
 
 
 def read_json(body: bytes) -> Any:
-    """Return what the body holds, or raise ParseError.
+    """Return the decoded body. Raises ParseError.
 
-    orjson keeps the last of two equal keys, which is refused here, and makes a float of an integer beyond 64 bits, which
-    stays an integer here for its field to refuse. A document without duplicate keys holds at least as many colons as
-    keys, one with them more colons than keys. So equal numbers prove that there are none, and most bodies are read once.
+    orjson keeps the last of two duplicate keys, and turns an integer of more than 64 bits into a float. Here duplicate
+    keys are refused, and such an integer stays an integer, so that its field can refuse it. Every key has a colon. If a
+    body has as many colons as decoded keys, it has no duplicate keys, and it is parsed only once.
     """
     try:
         data = orjson.loads(body)
@@ -107,14 +107,14 @@ def read_json(body: bytes) -> Any:
         if measured.has_large_float or body.count(b":") != measured.keys:
             data = json.loads(body, object_pairs_hook=_pairs_once, parse_int=read_integer)
     except orjson.JSONDecodeError as error:
-        raise ParseError(f"The body is no JSON: {error}.") from None
+        raise ParseError(f"The body is not valid JSON: {error}.") from None
     except BeyondLimits as error:
         raise ParseError(f"The body is not accepted. {error}") from None
     return data
 
 
 def read_body(stream: Any, *, limit_bytes: int) -> bytes:
-    """Read the whole body, or raise BodyTooLarge without reading it where its length tells."""
+    """Read the whole body. Raises BodyTooLarge, before reading if the Content-Length is too large, and ParseError."""
     meta: Mapping[str, Any] = getattr(stream, "META", {})
     if int(meta.get("CONTENT_LENGTH") or 0) > limit_bytes:
         raise BodyTooLarge(limit_bytes=limit_bytes)
@@ -133,6 +133,6 @@ def _pairs_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise ParseError(f"The key {name[:_SHOWN_CHARACTERS]!r} stands twice in one object.")
+                raise ParseError(f"The key {name[:_SHOWN_CHARACTERS]!r} occurs twice in one object.")
             seen.add(name)
     return once

@@ -1,6 +1,6 @@
-"""Every error as application/problem+json (RFC 9457): DRF's, the commands' and Django's own.
+"""Renders every error as application/problem+json (RFC 9457): errors of DRF, of the services and of Django.
 
-Owns the mapping from exceptions to status, type and headers. No traceback ever reaches an answer; logs get it.
+Owns the mapping from exceptions to status, type and headers. Tracebacks go to the log only.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from tasks_app.queues.pipelined_connection import AWAY
 
 log = logging.getLogger(__name__)
 
-_LISTED: Final = 100  # errors that one answer lists at most
-# DRF's messages hold what the client sent, and paths its keys.
+_LISTED: Final = 100  # most errors that one response lists
+# DRF's messages contain the client's values, and the paths contain its keys.
 _FIELD_CHARACTERS: Final = 200
 _MESSAGE_CHARACTERS: Final = 500
 _DETAIL_CHARACTERS: Final = 1000
 _HOST_CHARACTERS: Final = 100
 _RETRY_SECONDS: Final = 2
 _unknown_hosts: Final = LogLimit()
-_UNEXPECTED: Final = "Something went wrong here. The request id helps to find it in the logs."
+_UNEXPECTED: Final = "Internal error. Find the details in the log by the request id."
 
-# status, type; the type is stable: clients may decide by it. about:blank says no more than the status.
+# Status and type. The type is stable: clients may branch on it. about:blank adds nothing to the status.
 _COMMAND_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     errors.UnknownTask: (404, "unknown-task"),
     errors.NamedTaskUnknown: (404, "unknown-task"),
@@ -50,10 +50,10 @@ _COMMAND_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     errors.QueueUnavailable: (503, "queue-unavailable"),
     errors.StoreUnavailable: (503, "store-unavailable"),
 }
-# Their messages may hold addresses of the infrastructure.
+# The messages of these errors may contain addresses of servers, so clients get these sentences instead.
 _PLAIN_DETAIL: Final[Mapping[str, str]] = {
-    "queue-unavailable": "The queue does not answer. Try again.",
-    "store-unavailable": "The database does not answer. Try again.",
+    "queue-unavailable": "The queue is unavailable. Try again later.",
+    "store-unavailable": "The database is unavailable. Try again later.",
 }
 
 
@@ -65,7 +65,7 @@ def problem(
     fields: list[dict[str, str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
-    """Return one problem as an answer."""
+    """Return one problem as a response."""
     body: dict[str, Any] = {
         "type": f"urn:longtasks:problem:{kind}" if kind else "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -75,13 +75,13 @@ def problem(
     if fields is not None:
         body["errors"] = fields
     response = answer(body, status=status, headers=headers, content_type=PROBLEM)
-    # Here too: what a middleware raises passes the one by that sets it for all others.
+    # Set here too: a response to an error of a middleware skips the middleware that sets it.
     response["Content-Length"] = str(len(response.content))
     return response
 
 
 def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
-    """DRF's EXCEPTION_HANDLER: answer any exception of a view."""
+    """Return the response to an exception of a view (DRF's EXCEPTION_HANDLER)."""
     if isinstance(exc, errors.AuthorizationFailed):
         log.error("a start was refused: %s", exc, extra=_log_extra(context))
         return problem(500, _UNEXPECTED)
@@ -94,9 +94,9 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse
     if isinstance(exc, exceptions.APIException):
         return _api_problem(exc, context)
     if isinstance(exc, Http404):
-        return problem(404, "There is nothing here.")
+        return problem(404, "Not found.")
     if isinstance(exc, PermissionDenied):
-        return problem(403, "You may not do this.")
+        return problem(403, "You do not have permission to do this.")
     if isinstance(exc, RequestDataTooBig):
         return problem(413, "The body is too large.")
     if isinstance(exc, SuspiciousOperation):
@@ -120,7 +120,7 @@ def _command_problem(exc: errors.LongtasksError) -> HttpResponse:
         headers["Retry-After"] = str(max(1, int(getattr(exc, "retry_after_seconds", _RETRY_SECONDS))))
     if isinstance(exc, errors.NamedTaskUnknown):
         named = [{"field": field, "message": exc.message} for field in exc.fields[:_LISTED]]
-        return problem(status, f"Not found: {_name_fields(named)}. Nothing was done.", kind=kind, fields=named)
+        return problem(status, f"Not found: {_name_fields(named)}.", kind=kind, fields=named)
     fields = [{"field": exc.field, "message": exc.reason}] if isinstance(exc, errors.NotAllowed) else None
     return problem(status, _PLAIN_DETAIL.get(kind) or str(exc), kind=kind, fields=fields, headers=headers)
 
@@ -138,7 +138,7 @@ def _api_problem(exc: exceptions.APIException, context: Mapping[str, Any]) -> Ht
 
 
 def _invalid(fields: list[dict[str, str]]) -> HttpResponse:
-    return problem(400, f"Wrong: {_name_fields(fields)}. Nothing was done.", kind="invalid", fields=fields)
+    return problem(400, f"Validation failed: {_name_fields(fields)}.", kind="invalid", fields=fields)
 
 
 def _name_fields(fields: list[dict[str, str]]) -> str:
@@ -149,7 +149,7 @@ def flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
     """Yield DRF's nested error details as `{field, message}`, fields by their path: `params.numRecords`."""
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
-            # DRF's word for errors of the whole object.
+            # DRF's name for errors of the whole object.
             own = path if name == "non_field_errors" else f"{path}.{name}" if path else str(name)
             yield from flatten(inner, own[:_FIELD_CHARACTERS])
     elif isinstance(detail, (list, tuple)):
@@ -177,24 +177,24 @@ def handler400(request: HttpRequest, exception: Exception | None = None) -> Http
 
 
 def unknown_host(host: str) -> HttpResponse:
-    """Refuse a Host header that ALLOWED_HOSTS does not list; one line a minute says so in the log."""
+    """Return the refusal of a Host header that ALLOWED_HOSTS does not list; log at most one line a minute."""
     shown = escape(host[:_HOST_CHARACTERS])
-    if split_domain_port(host)[0] and _unknown_hosts.lets_through():  # what is no name at all is no setting's fault
-        log.warning("a request to the host %r was refused: ALLOWED_HOSTS does not list it", shown)
+    if split_domain_port(host)[0] and _unknown_hosts.lets_through():  # a malformed name is not a missing setting
+        log.warning("refused a request to the host %r: ALLOWED_HOSTS does not list it", shown)
     return problem(
         400,
-        f'The Host header names no host of this service: ALLOWED_HOSTS does not list "{shown}". Add it there, or let '
-        "the proxy pass the Host header on as clients send it.",
+        f'Unknown host: ALLOWED_HOSTS does not list "{shown}". Add the host to ALLOWED_HOSTS, or configure the proxy to '
+        "forward the client's Host header unchanged.",
         fields=[],
     )
 
 
 def handler403(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return problem(403, "You may not do this.")
+    return problem(403, "You do not have permission to do this.")
 
 
 def handler404(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return problem(404, "There is nothing here.")
+    return problem(404, "Not found.")
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
@@ -203,5 +203,5 @@ def handler500(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 def unknown_route(request: HttpRequest) -> HttpResponse:
-    """The last route of longtasks/urls.py: with DEBUG, Django would answer its own page instead of handler404."""
+    """Answer 404 as the last route of longtasks/urls.py. With DEBUG, Django would show its own page, not handler404."""
     return handler404(request)

@@ -1,4 +1,7 @@
-"""The tasks' endpoints: parse, call one command or query, answer. No rule of the domain lives here."""
+"""The endpoints of tasks: each parses the request, calls one service or query, and returns the response.
+
+Owns the status codes and headers. Must not contain a domain rule.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,7 @@ class TaskViewSet(LeanViewSet):
         except ValueError as error:
             if "cursor" not in query:
                 raise
-            raise ValidationError({"cursor": ["Is not a cursor that this API gave out."]}) from error
+            raise ValidationError({"cursor": ["Not a valid cursor. Use the `next` link of a page."]}) from error
         following = None
         if page.next_cursor:
             following = url_prefix.add("/tasks?") + urlencode(
@@ -140,7 +143,7 @@ class BulkViewSet(LeanViewSet):
 
 
 def read_started(task_id: str) -> Snapshot | None:
-    """Return a task that was just started as Redis knows it; None where Redis does not know it, or does not answer."""
+    """Return the snapshot of a task that was just started; None if Redis has no snapshot or is unavailable."""
     try:
         return job_snapshots.get_snapshot(task_id)
     except QueueUnavailable:
@@ -148,7 +151,7 @@ def read_started(task_id: str) -> Snapshot | None:
 
 
 def poll_after_seconds(snapshot: Snapshot) -> int:
-    """Tell when to ask again: in a second, or when the task's next attempt begins."""
+    """Return the seconds until the next poll: one, or until the task's next attempt begins."""
     if snapshot.next_attempt_at is None:
         return _POLL_SECONDS
     return max(_POLL_SECONDS, round((snapshot.next_attempt_at - datetime.now(UTC)).total_seconds()))

@@ -230,7 +230,7 @@ def test_a_shard_is_answered_as_a_missing_task(client: Client, start: Any, statu
         with connection.execute_wrapper(refuse):
             answers = [client.get(f"/tasks/{task_id}") for task_id in (shard, uuid.uuid4())]
         assert {assert_problem(answer, 503)["detail"] for answer in answers} == {
-            "The database does not answer. Try again."
+            "The database is unavailable. Try again later."
         }
 
 

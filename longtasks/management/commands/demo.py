@@ -1,6 +1,6 @@
-"""`manage.py demo`: two uploads on a stack of its own, watched through the REST API, then counted in SQL.
+"""`manage.py demo`: runs two uploads on a temporary stack through the REST API, then counts the rows with SQL.
 
-It talks to the stack as any client does, and counts the rows past all of our code. It never touches the user's data.
+Owns the demo's report. Must not use the application's code to count, nor the database or Redis that .env names.
 """
 
 import http.client
@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from longtasks.local_stack.banner import CREATE_USER, format_banner, list_pages
 from longtasks.local_stack.procfile import free_port
 from longtasks.local_stack.supervisor import Stack, StackError
 from settings.service_url import ServiceUrl
@@ -37,13 +38,15 @@ Task = dict[str, Any]
 
 
 class Command(BaseCommand):
-    help = "Starts an embedded stack, runs a big low and a small high upload on it, and counts the rows."
+    help = "Start a temporary stack, run a large upload of priority low and a small one of priority high, and count the rows."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--records", type=int, default=100_000, help="of the low task (default 100,000)")
-        parser.add_argument("--high-records", type=int, default=1_000, help="of the high task (default 1,000)")
-        parser.add_argument("--keep", action="store_true", help="keep the database and the log, and say where")
+        parser.add_argument("--records", type=int, default=100_000, help="records of the low task (default: 100,000)")
+        parser.add_argument("--high-records", type=int, default=1_000, help="records of the high task (default: 1,000)")
+        parser.add_argument(
+            "--keep", action="store_true", help="keep the database and the log, and print their directory"
+        )
 
     def handle(self, *args: Any, records: int, high_records: int, keep: bool, **options: Any) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -52,10 +55,13 @@ class Command(BaseCommand):
         log_path = directory / "stack.log"
         try:
             with log_path.open("w") as log, _stack(directory=directory, log=log) as stack:
-                self.stdout.write(f"The stack answers at {stack.address}.")
+                pages = list_pages(
+                    stack.address, create_user=f"ENV_FILE= DATABASE_URL={_database_url(directory)} {CREATE_USER}"
+                )
+                self.stdout.write(format_banner("the demo is up until both tasks end", pages))
                 console = Console(file=sys.stdout)
                 tasks = _run(stack=stack, console=console, records=records, high_records=high_records)
-            # Counted after the stack has stopped: what is on the disk is all there is.
+            # Counted after the stack has stopped, so that the rows come from the disk alone.
             differences = _report(
                 console=console,
                 tasks=tasks,
@@ -65,7 +71,7 @@ class Command(BaseCommand):
         except StackError as error:
             raise CommandError(f"{error}\n{_tail(log_path)}".strip()) from error
         except KeyboardInterrupt:
-            raise CommandError("stopped before the end", returncode=130) from None
+            raise CommandError("interrupted before both tasks ended", returncode=130) from None
         finally:
             if keep:
                 self.stdout.write(f"Kept: {directory}")
@@ -76,23 +82,27 @@ class Command(BaseCommand):
         low, high = tasks
         if high["endedAt"] < low["endedAt"]:
             ahead_seconds = _seconds(high["endedAt"], low["endedAt"])
-            self.stdout.write(f"The high task came later and ended {ahead_seconds:.1f} s before the low one.")
+            self.stdout.write(f"The high task started later and ended {ahead_seconds:.1f} s before the low task.")
         self.stdout.write(f"Equal: {records + high_records:,} records, {3 * (records + high_records):,} rows.")
 
 
 def _stack(*, directory: Path, log: TextIO) -> Stack:
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "settings.development",
-        "ENV_FILE": "",  # the user's .env names the user's database
+        "ENV_FILE": "",  # .env names the user's own database
         "BIND": "127.0.0.1",
         "STREAM_PORT": str(free_port()),
-        "DATABASE_URL": str(ServiceUrl(scheme="sqlite", path=f"/{directory / 'longtasks.sqlite3'}")),
+        "DATABASE_URL": _database_url(directory),
     }
     return Stack(environment=environment, port=free_port(), workers=2, data_dir=directory, redis_url="", output=log)
 
 
+def _database_url(directory: Path) -> str:
+    return str(ServiceUrl(scheme="sqlite", path=f"/{directory / 'longtasks.sqlite3'}"))
+
+
 def _run(*, stack: Stack, console: Console, records: int, high_records: int) -> list[Task]:
-    """Both tasks, from POST to their end."""
+    """Start both tasks and wait until they end; return them as the API shows them. Raises StackError."""
     low = _start(stack, records=records, priority="low")
     high: Task | None = None
     deadline = time.monotonic() + DEADLINE_SECONDS
@@ -137,7 +147,7 @@ def _bars(console: Console) -> tuple[Callable[[list[Task]], None], Callable[[], 
 
 
 def _lines(console: Console) -> tuple[Callable[[list[Task]], None], Callable[[], None]]:
-    """Without a terminal: a line per task at each change of status, and about every second."""
+    """Print a line for each task at each change of status and about every second, where the output is not a terminal."""
     shown: dict[str, tuple[str, float]] = {}
 
     def show(tasks: list[Task]) -> None:
@@ -156,7 +166,7 @@ def _lines(console: Console) -> tuple[Callable[[list[Task]], None], Callable[[],
 
 
 def _report(*, console: Console, tasks: list[Task], expected: int, counted: dict[str, int]) -> list[str]:
-    """Print what came out; returns what is not as it should be."""
+    """Print both tables; return one sentence for each difference."""
     console.print(_task_table(tasks))
     reported = {table: sum(task["insertedRecords"][table] for task in tasks) for table in TABLES}
     counts = Table("table", "asked for", "reported by the tasks", "SELECT COUNT(*)", "")

@@ -1,4 +1,7 @@
-"""`manage.py up`: keeps the stack serving until Ctrl-C. Only words and exit codes; the supervisor does the work."""
+"""`manage.py up`: runs the stack until Ctrl-C.
+
+Owns the command's output and exit codes. Must not start a process itself: the supervisor does.
+"""
 
 import os
 import signal
@@ -8,16 +11,17 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from longtasks.local_stack.banner import format_banner, list_pages
 from longtasks.local_stack.supervisor import Stack, StackError
 from settings.service_url import parse_url
 
 
 class Command(BaseCommand):
-    help = "Runs web, workers and mirror (and the embedded Valkey without REDIS_URL) until Ctrl-C."
-    requires_system_checks = ()  # each process that it starts checks itself
+    help = "Run all processes of the Procfile until Ctrl-C; without REDIS_URL also an embedded Valkey."
+    requires_system_checks = ()  # each process that it starts runs its own checks
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # A closed terminal and a service manager mean the same as Ctrl-C.
+        # SIGTERM (a service manager) and SIGHUP (a closed terminal) stop the stack as Ctrl-C does.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGHUP, signal.default_int_handler)
         try:
@@ -40,19 +44,19 @@ class Command(BaseCommand):
 
     def _describe(self, stack: Stack) -> str:
         rows = {
-            "address": f"{stack.address}   (docs at /docs, health at /health/ready)",
+            **list_pages(stack.address, prefix=settings.URL_PREFIX),
             "stream": f"http://{stack.host}:{settings.STREAM_PORT}/stream",
             "database": _describe_database(),
             "redis": _describe_redis(stack),
             "workers": str(settings.WORKERS),
             "stop": "Ctrl-C",
         }
-        return "\n".join(["", "  longtasks is up", *(f"  {name:<9} {value}" for name, value in rows.items()), ""])
+        return format_banner("longtasks is up", rows)
 
 
 def _describe_redis(stack: Stack) -> str:
     if not stack.redis_url or settings.LONGTASKS.redis_sentinels:
-        return f"whichever Sentinels call {settings.LONGTASKS.redis_master_name}"
+        return f"the primary that the Sentinels name for {settings.LONGTASKS.redis_master_name}"
     embedded = "" if settings.LONGTASKS.redis_url else " (embedded Valkey)"
     return parse_url(stack.redis_url).shown + embedded
 

@@ -73,33 +73,33 @@ QUEUE: Final = {
 # status: (what it means here, type, detail, errors)
 PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = {
     400: (
-        "Something in the request is wrong; `errors` names every field. Nothing was done.",
+        "The request is invalid; `errors` names every invalid field. Nothing was changed.",
         "urn:longtasks:problem:invalid",
-        "Wrong: params.numRecords. Nothing was done.",
+        "Validation failed: params.numRecords.",
         [{"field": "params.numRecords", "message": "Ensure this value is greater than or equal to 1."}],
     ),
     401: (
-        "No valid token: none, an unknown, a revoked or an expired one.",
+        "The token is missing, unknown, revoked or expired.",
         "about:blank",
         "Send a valid API token: Authorization: Bearer …",
         None,
     ),
     403: (
         (
-            "The token's scope does not reach so far, the task type does not allow it (`errors` then names the parameter), "
-            "or a browser says that a page of another origin asks."
+            "The token's scope is insufficient, the task type does not allow it (`errors` then names the parameter), "
+            "or a page of another origin sent the request."
         ),
         "about:blank",
-        "This takes a token of scope write; yours is of scope read.",
+        "This requires a token of scope write; yours has scope read.",
         None,
     ),
     404: (
-        "No such thing, or not yours; `errors` names the parameter where `params` name it.",
+        "Not found, or owned by somebody else; if `params` refer to it, `errors` names the parameter.",
         "urn:longtasks:problem:unknown-task",
         "There is no task 'x'.",
         None,
     ),
-    406: ("The client does not take JSON.", "about:blank", "This API answers with application/json only.", None),
+    406: ("The client does not accept JSON.", "about:blank", "This API answers with application/json only.", None),
     409: (
         "The task's status does not allow it.",
         "urn:longtasks:problem:task-ended",
@@ -107,14 +107,14 @@ PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = 
         None,
     ),
     411: (
-        "The body came in chunks, without a Content-Length.",
+        "The body was sent in chunks, without a Content-Length.",
         "about:blank",
         "Send the body with a Content-Length, not in chunks.",
         None,
     ),
-    413: ("The body is too large.", "about:blank", "The body may hold 65536 bytes at most. Send a smaller one.", None),
+    413: ("The body is too large.", "about:blank", "The body may have at most 65536 bytes. Send a smaller body.", None),
     415: (
-        "The body is not JSON by its Content-Type.",
+        "The Content-Type is not JSON.",
         "about:blank",
         'Unsupported media type "text/plain" in request.',
         None,
@@ -126,13 +126,13 @@ PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = 
         None,
     ),
     429: (
-        "The token has called more often than it may, or the address has too often without a valid one.",
+        "The token, or the address without a valid token, exceeded its rate limit.",
         "about:blank",
         "Request was throttled. Expected available in 3 seconds.",
         None,
     ),
     503: (
-        "A queue is full, or a store does not answer. Retry-After says when to try again.",
+        "A queue is full, or a store is unavailable. Retry-After says when to try again.",
         "urn:longtasks:problem:queue-full",
         "Queue low is full: 1000000 tasks wait, 1000000 may. Try again later.",
         None,

@@ -38,8 +38,8 @@ class TokenInAddress(APIException):
 
     status_code = 400
     default_detail = (
-        "A token must not be sent in the address, where logs keep it: revoke it if it is a real one. Send the header "
-        "Authorization: Bearer …, or a ticket of POST /stream-tickets as ?ticket=…"
+        "Do not send a token in the URL, because logs keep URLs. If the token is real, revoke it. Send the header "
+        "Authorization: Bearer …, or create a ticket (POST /stream-tickets) and send ?ticket=…"
     )
     default_code = "token-in-address"
 
@@ -56,7 +56,7 @@ class Viewer:
     def check_task(self, task_id: str) -> None:
         """Raise PermissionDenied where a ticket of one task is used for another, or for all (task_id "")."""
         if self.task_id and self.task_id != task_id:
-            raise PermissionDenied("This ticket is for the stream of one task. Ask for another ticket.")
+            raise PermissionDenied("This ticket is valid for the stream of another task. Create a new ticket.")
 
 
 def read_stream_query(query_string: bytes) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _to_viewer(caller: Caller, *, address: str, task_id: str = "") -> Viewer:
 def _redeem(secret: str, *, address: str) -> Viewer:
     ticket = stream_tickets.redeem(secret)
     if ticket is None:
-        raise Unauthorized("This ticket is unknown, used or expired. Ask for another one: POST /stream-tickets.")
+        raise Unauthorized("The ticket is unknown, used or expired. Create a new ticket: POST /stream-tickets.")
     if ticket.token_id:
         bearer = token_cache.known.find_by_id(ticket.token_id)
         if bearer is None:
@@ -127,12 +127,12 @@ def _read_session_key(meta: Mapping[str, Any]) -> str:
 def _identify_session(key: str, meta: Mapping[str, Any]) -> Viewer:
     # A cookie is sent whichever page asks; a header or a ticket is not.
     if comes_from_elsewhere(meta):
-        raise PermissionDenied("A page of another origin may not watch by the admin's session. Use a ticket.")
+        raise PermissionDenied("A page of another origin cannot use the admin session. Use a ticket.")
     user = _get_user(key)
     if not user.is_authenticated:
         raise Unauthorized
     if not _may_watch(user):
-        raise PermissionDenied(f"This takes a member of the staff with the permission {PERMISSION}.")
+        raise PermissionDenied(f"This requires a staff user with the permission {PERMISSION}.")
     user_id = user.pk
 
     def may_still() -> bool:
@@ -141,7 +141,7 @@ def _identify_session(key: str, meta: Mapping[str, Any]) -> Viewer:
             return bool(user.pk == user_id and _may_watch(user))
         except (DatabaseError, InterfaceError) as error:
             # As for tokens: nobody can log out or be deactivated meanwhile either.
-            logger.warning("a stream's session could not be read; it goes on: %s", type(error).__name__)
+            logger.warning("the session of a stream could not be read, the stream stays open: %s", type(error).__name__)
             return True
 
     return Viewer(None, f"user {user_id}", may_still)

@@ -13,14 +13,14 @@ _RETRY_SECONDS: Final = 5
 
 
 class AllPlacesTaken(APIException):
-    """This process has as many open streams as it may."""
+    """This process has the maximum number of open streams."""
 
     status_code = 503
     default_code = "all-places-taken"
     wait = _RETRY_SECONDS
 
     def __init__(self) -> None:
-        super().__init__(f"{PLACES} streams are open, the most that may be. Try again later.")
+        super().__init__(f"Too many open streams ({PLACES}). Try again later.")
 
 
 class Places:
@@ -35,7 +35,7 @@ class Places:
         if self._taken.get(caller, 0) >= PLACES_OF_ONE:
             raise Throttled(
                 wait=_RETRY_SECONDS,
-                detail=f"You have {PLACES_OF_ONE} open streams, the most that one caller may have. Close one first.",
+                detail=f"Too many open streams: a caller may have at most {PLACES_OF_ONE}. Close one first.",
             )
         if self._total >= PLACES:
             raise AllPlacesTaken

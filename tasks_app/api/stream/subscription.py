@@ -66,7 +66,7 @@ class Watching:
             return problem(403, explain_refusal(self._meta, method="") or "")
         match = _PATH.match(url_prefix.cut(self._scope["path"]))
         if match is None:
-            return problem(404, "There is nothing here.")
+            return problem(404, "Not found.")
         query = read_stream_query(self._scope["query_string"])
         # Tokens are in memory, but for a look at the table now and then.
         viewer = await self._feed.in_thread(identify_viewer, self._meta, ticket=query.get("ticket"))
@@ -77,7 +77,7 @@ class Watching:
             name, last_id = "lastEventId", query.get("lastEventId")
         if last_id is not None and not _ID.match(last_id):
             errors = [{"field": name, "message": "Must be the id of an event."}]
-            return problem(400, f"Wrong: {name}.", kind="invalid", fields=errors)
+            return problem(400, f"Validation failed: {name}.", kind="invalid", fields=errors)
         self._places.take(viewer.place)
         self._viewer = viewer
         self._last_id = int(last_id) if last_id is not None else None
