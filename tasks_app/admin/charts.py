@@ -1,4 +1,7 @@
-"""The overview's charts: from minute roll-ups to the coordinates of an inline SVG. No colour, no words of its own."""
+"""The charts of the overview: turn minute roll-ups into the coordinates of an inline SVG.
+
+Owns the geometry. Must not name a colour: the style sheet does.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ HEIGHT: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class PipelinedConnection:
-    """One curve: its name, its class in the style sheet, its path, and its last value in words."""
+class Curve:
+    """One curve: its name, its class in the style sheet, its path, and its formatted last value."""
 
     label: str
     kind: str
@@ -30,15 +33,15 @@ class PipelinedConnection:
 @dataclass(frozen=True, slots=True)
 class Chart:
     title: str
-    lines: list[PipelinedConnection]
-    top: str  # the value at the upper edge, in words
+    lines: list[Curve]
+    top: str  # the formatted value at the upper edge
     first_at: datetime
     middle_at: datetime
     last_at: datetime
 
 
 def make_charts(views: Sequence[MinuteView]) -> list[Chart]:
-    """Return the four charts of the overview, over the minutes that are over (the running one would seem a fall)."""
+    """Return the four charts of the overview. The current minute is left out: its partial count would look like a drop."""
     done = views[:-1]
     return [
         _chart(_("Tasks per second"), done, {"": [view.ended / 60 for view in done]}, in_seconds=False),
@@ -58,25 +61,25 @@ def _quantiles(sketches: Sequence[dict[str, int]]) -> dict[str, list[float | Non
 def _chart(
     title: str, views: Sequence[MinuteView], curves: Mapping[str, Sequence[float | None]], *, in_seconds: bool
 ) -> Chart:
-    say = duration if in_seconds else compact
+    format_value = duration if in_seconds else compact
     top = _round_up(max((value for curve in curves.values() for value in curve if value is not None), default=0))
     lines = []
     for name, curve in curves.items():
         known = [value for value in curve if value is not None]
         path = _path(curve, top)
         lines.append(
-            PipelinedConnection(
+            Curve(
                 label=name,
                 kind=name or "single",
                 path=path,
                 area=_area(curve, top) if not name else "",
-                latest=say(known[-1]) if known else "–",
+                latest=format_value(known[-1]) if known else "–",
             )
         )
     return Chart(
         title=title,
         lines=lines,
-        top=say(top),
+        top=format_value(top),
         first_at=views[0].minute,
         middle_at=views[len(views) // 2].minute,
         last_at=views[-1].minute,
@@ -84,7 +87,7 @@ def _chart(
 
 
 def _path(curve: Sequence[float | None], top: float) -> str:
-    """Return the `d` of a path: a gap where there is no value, a dot where one stands alone."""
+    """Return the `d` attribute of a path: a gap for each missing value, a dot for an isolated value."""
     parts: list[str] = []
     pen_down = False
     for index, value in enumerate(curve):

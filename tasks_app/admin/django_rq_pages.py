@@ -111,7 +111,7 @@ def _told(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
         try:
             return view(request, *args, **kwargs)
         except (InvalidJobOperation, NoSuchJobError) as error:
-            messages.error(request, str(error) or gettext("The job does not allow that in its state."))
+            messages.error(request, str(error) or gettext("The job's current state does not allow this."))
             return HttpResponseRedirect(reverse("admin:django_rq_dashboard_changelist"))
         except (*AWAY, LongtasksError) as error:
             return problem_response(error, {"request": request})

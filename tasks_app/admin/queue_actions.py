@@ -36,7 +36,7 @@ def _change(request: HttpRequest, name: str, *, pause: bool) -> HttpResponse:
             messages.success(request, gettext("Queue %(name)s is paused.") % {"name": name})
         else:
             pause_queues.resume_queue(queue=name, actor=get_actor(request), source=audit_log.ADMIN)
-            messages.success(request, gettext("Queue %(name)s goes on.") % {"name": name})
+            messages.success(request, gettext("Queue %(name)s is resumed.") % {"name": name})
     except UnknownQueue as error:
         raise Http404(str(error)) from error
     except LongtasksError as error:

@@ -39,7 +39,7 @@ class SetAsideItemAdmin(ModelAdmin):
     def content(self, item: SetAsideItem) -> str:
         return set_aside_items.show_payload(item, SHOWN_CHARACTERS)
 
-    @admin.action(description=gettext_lazy("Try the chosen items again"), permissions=["administer"])
+    @admin.action(description=gettext_lazy("Retry the selected items"), permissions=["administer"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[SetAsideItem]) -> None:
         applied = 0
         for item_id, key in list(queryset.order_by("pk").values_list("pk", "key")):
@@ -52,14 +52,14 @@ class SetAsideItemAdmin(ModelAdmin):
                 text = _("%(key)s was refused again: %(reason)s")
                 messages.error(request, text % {"key": key, "reason": tried.reason})
             elif tried.outcome == retry_set_aside.OUTDATED:
-                messages.info(request, _("%(key)s was not applied: its task has gone on since.") % {"key": key})
+                messages.info(request, _("%(key)s was not applied: its task has newer changes.") % {"key": key})
             else:
                 applied += 1
         if applied:
             text = ngettext("%(count)d item was applied.", "%(count)d items were applied.", applied)
             messages.success(request, text % {"count": applied})
 
-    @admin.action(description=gettext_lazy("Drop the chosen items"), permissions=["administer"])
+    @admin.action(description=gettext_lazy("Drop the selected items"), permissions=["administer"])
     def drop(self, request: HttpRequest, queryset: QuerySet[SetAsideItem]) -> None:
         dropped = 0
         for item_id in list(queryset.order_by("pk").values_list("pk", flat=True)):

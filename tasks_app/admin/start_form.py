@@ -57,7 +57,7 @@ class StartForm(forms.Form):
     description = forms.CharField(label=gettext_lazy("Description"), required=False, max_length=255)
     priority = forms.TypedChoiceField(
         label=gettext_lazy("Priority"),
-        help_text=gettext_lazy("1 to 3 are high, which makes running tasks of other queues step aside."),
+        help_text=gettext_lazy("1 to 3 count as high and preempt running tasks of other queues."),
         choices=[
             (priorities.HIGH, gettext_lazy("high")),
             (priorities.LOW, gettext_lazy("low")),
@@ -131,7 +131,7 @@ def start_page(request: HttpRequest) -> HttpResponse:
             except LongtasksError as error:
                 form.add_error(None, str(error))
             else:
-                messages.success(request, gettext("The task is accepted."))
+                messages.success(request, gettext("The task was accepted."))
                 return HttpResponseRedirect(page_address(started.snapshot.id))
     else:
         form = StartForm(task_type, initial=_get_initial(request.GET))

@@ -143,12 +143,12 @@ def change_many(request: HttpRequest) -> HttpResponse:
     action, task_ids = request.POST.get("action", ""), request.POST.getlist("task")
     back = HttpResponseRedirect(safe_next(request))
     if action not in _ACTIONS or not task_ids:
-        messages.warning(request, gettext("Nothing was done: tick tasks first."))
+        messages.warning(request, gettext("Nothing was changed: select tasks first."))
         return back
     try:
         result = _change(action, task_ids, actor=get_actor(request))
     except ValueError:
-        messages.error(request, gettext("Nothing was done: these are no ids of tasks, or too many."))
+        messages.error(request, gettext("Nothing was changed: invalid task ids, or too many."))
     except LongtasksError as error:
         messages.error(request, str(error))
     else:
@@ -180,4 +180,4 @@ def _tell(request: HttpRequest, result: SetResult) -> None:
         )
     if result.left:
         left = ", ".join(f"{number} {status_label(status)}" for status, number in sorted(result.left.items()))
-        messages.warning(request, gettext("Left as they are: %(left)s.") % {"left": left})
+        messages.warning(request, gettext("Not changed: %(left)s.") % {"left": left})

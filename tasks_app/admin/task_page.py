@@ -71,7 +71,7 @@ def cancel(request: HttpRequest, task_id: str) -> HttpResponse:
     if snapshot.ended:
         messages.success(request, gettext("The task is canceled."))
     else:
-        messages.success(request, gettext("The task ends after its running chunk."))
+        messages.success(request, gettext("The task stops after its current chunk."))
     return HttpResponseRedirect(page_address(task_id))
 
 
@@ -83,7 +83,7 @@ def retry(request: HttpRequest, task_id: str) -> HttpResponse:
         change_tasks.retry_task(task_id=task_id, actor=get_actor(request), source=audit_log.ADMIN)
     except LongtasksError as error:
         return _refused(request, task_id, error)
-    messages.success(request, gettext("The task waits for a worker again, from where it was."))
+    messages.success(request, gettext("The task is queued again and continues from its checkpoint."))
     return HttpResponseRedirect(page_address(task_id))
 
 
@@ -100,7 +100,7 @@ def change_priority(request: HttpRequest, task_id: str) -> HttpResponse:
         )
     except LongtasksError as error:
         return _refused(request, task_id, error)
-    messages.success(request, gettext("The task waits in the other queue now."))
+    messages.success(request, gettext("The task was moved to the other queue."))
     return HttpResponseRedirect(page_address(task_id))
 
 
@@ -123,7 +123,7 @@ def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
         )
     except LongtasksError as error:
         return _refused(request, task_id, error)
-    messages.success(request, gettext("This is the new task, with the same parameters."))
+    messages.success(request, gettext("A new task with the same parameters was started."))
     return HttpResponseRedirect(page_address(started.snapshot.id))
 
 

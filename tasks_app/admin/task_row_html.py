@@ -40,7 +40,7 @@ class RowWriter:
         self._queues = {name: escape(queue_label(name)) for name in queue_names.QUEUES}
         names = ("Status", "Task", "Queue", "Progress", "Rows", "Created", "Wait", "Run", "Worker")
         self._labels = dict(zip(names, map(escape, self._translate()), strict=True))
-        self._tick, self._canceling = _("Tick %(name)s %(description)s"), escape(_("canceling"))
+        self._tick, self._canceling = _("Select %(name)s %(description)s"), escape(_("canceling"))
         self._endless = escape(_("Progress, the end is not known"))
         self._page = reverse("admin:tasks_app_taskrecord_change", args=["ID"])
         self._count_labels: dict[str, str] = {}

@@ -81,14 +81,14 @@ class ApiTokenAdmin(ModelAdmin):
         text = _("Copy the token now, it is not shown again: {token}").format(token=secret)
         messages.warning(request, text)
 
-    @admin.action(description=gettext_lazy("Revoke the chosen tokens"), permissions=["revoke"])
+    @admin.action(description=gettext_lazy("Revoke the selected tokens"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         token_ids = list(queryset.values_list("pk", flat=True))
         for token_id in token_ids:
             api_tokens.revoke_token(token_id=token_id, actor=get_actor(request), source=audit_log.ADMIN)
         text = ngettext(
-            "%(count)d token is revoked; no process takes it any more within a minute.",
-            "%(count)d tokens are revoked; no process takes them any more within a minute.",
+            "%(count)d token was revoked. It stops working everywhere within a minute.",
+            "%(count)d tokens were revoked. They stop working everywhere within a minute.",
             len(token_ids),
         )
         messages.success(request, text % {"count": len(token_ids)})

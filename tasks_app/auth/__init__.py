@@ -1,1 +1,1 @@
-"""Who calls and what they did: API tokens, stream tickets and the audit."""
+"""Authentication and accountability: API tokens, stream tickets and the audit."""

@@ -1,9 +1,8 @@
-"""The API's tokens: making, revoking, and telling whose a token is without SQL on the path of a request.
+"""The API's tokens: creates and revokes them.
 
-Owns ApiToken. Each process keeps all valid digests in memory and reads them again every half minute at the most (web's
-token_keeper oftener), so a revocation holds everywhere within a minute. A token that it does not know makes it look at
-once, but the processes of a machine together no oftener than once a second, whatever anyone sends. One that finds new
-tokens tells the others, which then look too: a new token is known to all a second later, whoever took that second's look.
+Owns ApiToken. Each process caches all valid digests (token_cache) and reads them again at least every 30 s, so a
+revocation takes effect everywhere within a minute. An unknown token triggers a read at once, but at most one a second
+for all processes of a machine. A process that finds new tokens publishes that to the others, which then read too.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SHOWN_CHARACTERS: Final = 10
 READ: Final = ApiToken.Scope.READ.value
 WRITE: Final = ApiToken.Scope.WRITE.value
 ADMIN: Final = ApiToken.Scope.ADMIN.value
-SCOPES: Final = (READ, WRITE, ADMIN)  # each may do what those before it may
+SCOPES: Final = (READ, WRITE, ADMIN)  # each scope includes the ones before it
 
 
 def create_token(
@@ -38,9 +37,9 @@ def create_token(
     lifetime: timedelta | None = None,
     source: str = audit_log.CLI,
 ) -> tuple[ApiToken, str]:
-    """Make a token, with its entry in the audit; returns its row and the secret, which is shown once and stored nowhere.
+    """Create a token and its audit entry in one transaction; return the row and the secret, which is not stored.
 
-    Raises ValueError on an owner that is too long, or that people could take for another.
+    Raises ValueError if the owner's name is too long or could be mistaken for another.
     """
     check_owner_name(owner, most=column_limits.OWNER)
     secret = PREFIX + secrets.token_urlsafe(32)
@@ -59,14 +58,14 @@ def create_token(
         audit_log.record(
             action=AuditEntry.Action.CREATE_TOKEN, source=source, actor=created_by, detail=_describe(token)
         )
-    logger.info("token %s… of %s made, scope %s", token.prefix, owner, scope, extra={"actor": created_by})
+    logger.info("token %s… of %s created, scope %s", token.prefix, owner, scope, extra={"actor": created_by})
     return token, secret
 
 
 def revoke_token(*, token_id: int, actor: str = "", source: str = audit_log.CLI) -> ApiToken:
-    """Revoke a token, with an entry in the audit: no process takes it any more a minute later.
+    """Revoke a token and write an audit entry in one transaction; every process refuses the token within a minute.
 
-    One that is revoked already stays as it is. Raises ApiToken.DoesNotExist.
+    Revoking twice is idempotent. Raises ApiToken.DoesNotExist.
     """
     with transaction.atomic():
         token = ApiToken.objects.select_for_update().get(pk=token_id)
@@ -79,7 +78,7 @@ def revoke_token(*, token_id: int, actor: str = "", source: str = audit_log.CLI)
 
 
 def _describe(token: ApiToken) -> str:
-    """Say which token it is, without its secret."""
+    """Return a description of the token for the audit, without its secret."""
     until = f", until {token.expires_at:%Y-%m-%d %H:%M} UTC" if token.expires_at is not None else ""
     return f"token {token.pk} {token.prefix}… of {token.owner}, scope {token.scope}{until}"
 

@@ -1,6 +1,7 @@
-"""The audit: who did what, through admin, API and CLI, as one list, newest first.
+"""The audit: which operator did what, through admin, API and CLI, as one list, newest first.
 
-Owns AuditEntry. Whatever carries out an operator's act records it; starts through the API are told by their tasks.
+Owns AuditEntry. The code that carries out an operator's act records it here. Starts through the API have no entry of
+their own: the list derives them from the tasks.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class AuditPage:
 def record(
     *, action: str, source: str, actor: str, task_ids: Sequence[str] = (), queue: str = "", detail: str = ""
 ) -> None:
-    """Note what was done: one entry for each task, or one for the queue. One statement."""
-    # Whoever sits at the command line sees what they did; the lines are for asks from afar.
+    """Record an act: one entry for each task, or one entry for the queue. One INSERT."""
+    # An operator at the command line sees the result there; the log line is for requests from elsewhere.
     level = logging.DEBUG if source == CLI else logging.INFO
     what = {"source": source, "actor": actor, "action": action, "queue": queue, "tasks": " ".join(task_ids[:20])}
     logger.log(level, "%s by %s", action, actor or source, extra={name: value for name, value in what.items() if value})
@@ -60,9 +61,9 @@ def record(
 def list_page(
     *, actor: str = "", action: str = "", source: str = "", cursor: str = "", limit: int = PAGE_ENTRIES
 ) -> AuditPage:
-    """Return a page of the audit; tasks that were started through the API appear as entries that are not stored.
+    """Return a page of the audit; tasks started through the API appear as entries that are not stored.
 
-    Raises ValueError on a cursor that is none.
+    Raises ValueError if the cursor is invalid.
     """
     before = uuid.UUID(cursor) if cursor else None
     stored = AuditEntry.objects.all()
@@ -84,14 +85,14 @@ def list_page(
 
 
 def _list_starts(*, actor: str, before: uuid.UUID | None, limit: int) -> tuple[list[AuditEntry], uuid.UUID | None]:
-    """Return the newest starts that no stored entry tells of, and the id down to which that is all (None: all)."""
+    """Return the newest starts without a stored entry, and the id down to which they are complete (None: all)."""
     tasks = TaskRecord.objects.only("id", "created_at", "owner", "priority", "description")
     if actor:
         tasks = tasks.filter(owner=actor)
     if before is not None:
         tasks = tasks.filter(pk__lt=before)
     records = list(tasks.order_by("-pk")[:limit])
-    told = set(
+    recorded = set(
         AuditEntry.objects.filter(task_id__in=[record.pk for record in records], action=AuditEntry.Action.START)
         .values_list("task_id", flat=True)
     )  # fmt: skip
@@ -107,6 +108,6 @@ def _list_starts(*, actor: str, before: uuid.UUID | None, limit: int) -> tuple[l
             detail=record.description,
         )
         for record in records
-        if record.pk not in told
+        if record.pk not in recorded
     ]
     return starts, records[-1].pk if len(records) == limit else None

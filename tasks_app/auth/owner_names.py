@@ -1,7 +1,7 @@
-"""Which names a new token's owner may have: none that people would take for another.
+"""The check of a new token's owner name: refuses names that could be mistaken for another name.
 
-Owns the check. Owners are compared byte by byte everywhere, so names that look the same but differ would be two owners.
-Those that exist stay what they are. Letters of two alphabets that look alike are not told apart here.
+Owns the check. Owners are compared byte by byte, so two names that look the same would be two owners. Must not touch
+existing owners. It does not detect letters of different alphabets that look alike.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _BLANK: Final = re.compile(
 
 
 def check_owner_name(name: str, *, most: int) -> None:
-    """Raise ValueError that says what is wrong with the name of a new owner, and what to give."""
+    """Raise ValueError if the name of a new owner is invalid; the message names the remedy."""
     if not 1 <= len(name) <= most:
         raise ValueError(f"owner has {len(name)} characters: give 1 to {most}")
     if name != name.strip():
-        raise ValueError(f"owner is {name!a}: leave out the space before or behind it")
+        raise ValueError(f"owner is {name!a}: remove the space before or after it")
     for position, character in enumerate(name, start=1):
         if character != " " and (unicodedata.category(character) in _INVISIBLE or _BLANK.match(character)):
             raise ValueError(
-                f"owner is {name!a}: leave out character {position}, U+{ord(character):04X}, which is invisible"
+                f"owner is {name!a}: remove character {position}, U+{ord(character):04X}, which is invisible"
             )
     composed = unicodedata.normalize("NFC", name)
     if composed != name:

@@ -1,7 +1,7 @@
 """Tickets that each open one live stream, for EventSource in a browser, which cannot send an Authorization header.
 
-Owns the tickets' keys in Redis, which hold a digest of the ticket, never the ticket. Must not know HTTP, nor whether
-the token that asked for a ticket is still valid: a ticket names the token, and whoever redeems it checks that.
+Owns the tickets' keys in Redis, which hold a digest of the ticket, never the ticket. Must not know HTTP, nor check
+the token that created a ticket: the caller that redeems the ticket does.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ TICKETS: Final = 300  # of one token in LIFETIME_SECONDS: what bounds the keys i
 
 
 class TooManyTickets(LongtasksError):
-    """The token has asked for TICKETS tickets within LIFETIME_SECONDS."""
+    """The token already created TICKETS tickets within LIFETIME_SECONDS."""
 
     def __init__(self, *, wait_seconds: float) -> None:
-        super().__init__(f"A token gets {TICKETS} tickets in {LIFETIME_SECONDS} seconds.")
+        super().__init__(f"Too many tickets: a token may create at most {TICKETS} in {LIFETIME_SECONDS} seconds.")
         self.wait_seconds = wait_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a ticket stands for."""
+    """The token that created a ticket, and the task that the ticket is limited to."""
 
-    token_id: int  # of the token that asked for it; 0: an open API, without one
-    task_id: str  # the only task that it may watch; "": any
+    token_id: int  # of the token that created it; 0: none, the API is open
+    task_id: str  # the only task whose stream it opens; "": any
 
 
 def issue(ticket: Ticket) -> tuple[str, datetime]:
-    """Store a new ticket; returns its secret, which is stored nowhere, and the time until which it may be redeemed.
+    """Create a ticket in Redis; return its secret, which is not stored, and the time when it expires.
 
     Raises TooManyTickets and QueueUnavailable.
     """
@@ -58,7 +58,7 @@ def issue(ticket: Ticket) -> tuple[str, datetime]:
 
 
 def redeem(secret: str) -> Ticket | None:
-    """Consume a ticket; returns what it stands for, or None where it is unknown, used or expired.
+    """Consume a ticket and return it; None if it is unknown, used or expired.
 
     Raises QueueUnavailable.
     """

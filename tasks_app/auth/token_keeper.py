@@ -1,7 +1,7 @@
-"""Keeps the tokens that this process knows fresh: reads them in a thread when the process begins, and every 15 s.
+"""Keeps the token cache of this process fresh: a thread reads the tokens at the start and every 15 s.
 
-Owns the thread and when it reads. So a process that nobody has asked yet knows the tokens when the database goes away,
-and no request waits for a reading. Must not know what the tokens are.
+Owns the thread and its interval. A process without requests so far has the tokens when the database becomes
+unavailable, and no request waits for a read. Must not know what a token is.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tasks_app.auth import token_cache
 
 logger = logging.getLogger(__name__)
 ROUND_SECONDS: Final = 15.0
-AWAY_SECONDS: Final = 3.0  # while the database does not answer: less than FAILED_SECONDS, so no request asks meanwhile
-FIRST_SECONDS: Final = 3.0  # a database that hangs is given up sooner
+AWAY_SECONDS: Final = 3.0  # while the database is unavailable: less than FAILED_SECONDS, so that no request reads
+FIRST_SECONDS: Final = 3.0  # longest wait for the first read
 
 
 def keep_fresh() -> None:
-    """Begin to read the tokens; returns when they were read once, or could not be, after FIRST_SECONDS at the latest.
+    """Start the thread; return after its first read, successful or not, and after FIRST_SECONDS at the latest.
 
-    The thread ends with the process. Each reading is one query on a connection of its own, which is closed after it.
+    The thread ends with the process. Each read is one query on a connection of its own, which is then closed.
     """
     was_read = threading.Event()
     threading.Thread(target=_run, args=(was_read,), name="token-keeper", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Notes when a token was last used, in a thread, once in a while.
+"""Writes when a token was last used, at most once a minute and in a thread of its own.
 
 Owns ApiToken.last_used_at. Must not delay a request.
 """
@@ -15,16 +15,12 @@ from django.db.models import Q
 from tasks_app.models import ApiToken
 
 logger = logging.getLogger(__name__)
-
-
-USED_SECONDS: Final = 60.0  # what "last used" is rounded to
-
-
+USED_SECONDS: Final = 60.0  # resolution of last_used_at
 NOTING_THREAD: Final = "note-used-tokens"
 
 
 def note_used(token_ids: set[int]) -> None:
-    """Write that these tokens were used, to the minute."""
+    """Set last_used_at of these tokens, to the minute. One UPDATE."""
     now = datetime.now(UTC)
     before = now - timedelta(seconds=USED_SECONDS)
     ApiToken.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=before), pk__in=token_ids).update(
@@ -36,6 +32,6 @@ def write_used(token_ids: set[int]) -> None:
     try:
         note_used(token_ids)
     except (DatabaseError, InterfaceError) as error:
-        logger.warning("which tokens were used could not be written: %s", type(error).__name__)
+        logger.warning("last_used_at of the tokens could not be written: %s", type(error).__name__)
     finally:
         connection.close()

@@ -50,7 +50,7 @@ def get_words() -> dict[str, Any]:
         "asJson": _("As JSON."),
         "badJson": _("Is no JSON."),
         "optional": _("optional"),
-        "wrong": _("Please correct what is marked."),
+        "wrong": _("Please correct the marked fields."),
         "copy": _("Copy"),
         "copyOf": _("Copy: {call}"),
         "copied": _("Copied."),

@@ -301,7 +301,7 @@ def test_many_at_once(make_client: MakeClient) -> None:
     run_mirror()
     assert {record.status for record in TaskRecord.objects.all()} == {"canceled"}
     shown = client.post(f"{LIST}change/", {"action": "cancel", "task": task_ids}, follow=True).content.decode()
-    assert "Left as they are: 3 canceled." in shown
+    assert "Not changed: 3 canceled." in shown
     client.post(f"{LIST}change/", {"action": "retry", "task": task_ids})
     run_mirror()
     assert {record.status for record in TaskRecord.objects.all()} == {"queued"}
@@ -312,7 +312,7 @@ def test_many_at_once(make_client: MakeClient) -> None:
 )
 def test_a_wrong_ask_for_many_changes_nothing(make_client: MakeClient, data: dict[str, Any]) -> None:
     start()
-    assert "Nothing was done" in make_client(OPERATE).post(f"{LIST}change/", data, follow=True).content.decode()
+    assert "Nothing was changed" in make_client(OPERATE).post(f"{LIST}change/", data, follow=True).content.decode()
 
 
 def test_many_leads_nowhere_else(make_client: MakeClient) -> None:
