@@ -1,4 +1,4 @@
-"""The examples of the OpenAPI document.
+"""The examples of the OpenAPI document: one value for each response.
 
 Owns made-up values for readers. Must not change behaviour.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 TASK_ID: Final = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
-
 
 TASK: Final[dict[str, Any]] = {
     "id": TASK_ID,
@@ -28,7 +27,6 @@ TASK: Final[dict[str, Any]] = {
     "nextAttemptAt": None,
 }
 
-
 FINISHED_TASK: Final = {
     **TASK,
     "status": "finished",
@@ -39,9 +37,7 @@ FINISHED_TASK: Final = {
     "endedAt": "2026-01-31T12:00:00.350000Z",
 }
 
-
 STARTED_TASK: Final = {"success": True, **TASK}
-
 
 EVENT: Final = {
     "at": "2026-01-31T12:00:00.100000Z",
@@ -53,7 +49,6 @@ EVENT: Final = {
     "done": 0,
     "error": None,
 }
-
 
 QUEUE: Final = {
     "name": "high",
@@ -71,6 +66,19 @@ QUEUE: Final = {
 
 
 # status: (what it means here, type, detail, errors)
+TASK_TYPE: Final = {
+    "name": "upload",
+    "description": "Inserts users, products and order items.",
+    "queue": "low",
+    "insertedRecords": ["users", "products", "order_items"],
+    "params": {
+        "type": "object",
+        "properties": {"numRecords": {"type": "integer", "minimum": 1, "maximum": 10_000_000, "default": 100}},
+        "required": [],
+        "additionalProperties": False,
+    },
+}
+
 PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = {
     400: (
         "The request is invalid; `errors` names every invalid field. Nothing was changed.",
@@ -138,7 +146,6 @@ PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = 
         None,
     ),
 }
-
 
 TITLES: Final = {
     400: "Bad Request",

@@ -1,139 +1,47 @@
-"""What OpenAPI says of each operation: codes, headers, errors, examples. One decorator per endpoint.
+"""The descriptions of the operations in the OpenAPI document: one decorator for each endpoint.
 
-Owns words for readers. Must not change behaviour: what the endpoints take and answer, the serializers say.
+Owns their wording. Must not change behaviour: the serializers define what the endpoints accept and return.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 
 from tasks_app.api import query_parameters, request_serializers, response_serializers, wanted_wait
 from tasks_app.api.authentication import ANYBODY
-from tasks_app.api.json_rendering import SOURCE_HEADER
-from tasks_app.api.openapi.examples import EVENT, FINISHED_TASK, PROBLEMS, QUEUE, STARTED_TASK, TASK, TASK_ID, TITLES
-from tasks_app.auth.api_tokens import ADMIN, READ, WRITE
-from tasks_app.queues.queue_names import QUEUES
-
-_TASK_TYPE: Final = {
-    "name": "upload",
-    "description": "Inserts users, products and order items.",
-    "queue": "low",
-    "insertedRecords": ["users", "products", "order_items"],
-    "params": {
-        "type": "object",
-        "properties": {"numRecords": {"type": "integer", "minimum": 1, "maximum": 10_000_000, "default": 100}},
-        "required": [],
-        "additionalProperties": False,
-    },
-}
-
-_BODY: Final = (411, 413, 415)
-
-
-def _problems(*statuses: int) -> dict[Any, OpenApiResponse]:
-    responses: dict[Any, OpenApiResponse] = {}
-    for status in statuses:
-        meaning, kind, detail, errors = PROBLEMS[status]
-        value: dict[str, Any] = {"type": kind, "title": TITLES[status], "status": status, "detail": detail}
-        if errors is not None:
-            value["errors"] = errors
-        example = OpenApiExample(TITLES[status], value=value, response_only=True, status_codes=[str(status)])
-        responses[(status, "application/problem+json")] = OpenApiResponse(
-            response_serializers.ProblemSerializer, description=meaning, examples=[example]
-        )
-    return responses
-
-
-def _ok(serializer: Any, description: str, value: Any, status: int = 200) -> OpenApiResponse:
-    example = OpenApiExample(description, value=value, response_only=True, status_codes=[str(status)])
-    return OpenApiResponse(serializer, description=description, examples=[example])
-
-
-def _answers_with(name: str, description: str, *statuses: int, kind: Any = str) -> OpenApiParameter:
-    return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, response=list(statuses))
-
-
-def _takes(name: str, description: str, **schema: Any) -> OpenApiParameter:
-    return OpenApiParameter(name, {"type": "string", **schema}, OpenApiParameter.HEADER, description=description)
-
-
-_REQUEST_ID: Final = [
-    _takes("X-Request-ID", "Taken over into answer, logs and task when it is sane (64 of A-Za-z0-9._:-), else made."),
-    OpenApiParameter("X-Request-ID", str, OpenApiParameter.HEADER, description="The request's id.", response=True),
-]
-_KEY: Final = [
-    _takes(
-        "Idempotency-Key",
-        "The same key with the same body answers with the first answer, for 24 h.",
-        minLength=1,
-        maxLength=255,
-        pattern="^[!-~]+$",
-    ),
-    _answers_with("Idempotency-Replayed", "`true` when this is the answer to an earlier request.", 201),
-]
-_RETRY_AFTER: Final = _answers_with("Retry-After", "Seconds until it makes sense to ask again.", 429, 503, kind=int)
-_BEARER: Final[Any] = [{"bearer": []}]
-_CHALLENGE: Final = _answers_with("WWW-Authenticate", "That a bearer token is wanted.", 401)
-_SOURCE: Final = _answers_with(
-    SOURCE_HEADER,
-    "Only while a store does not answer: `redis` or `database`, which alone was asked. It may be a little behind.",
-    200,
-    304,
+from tasks_app.api.openapi.examples import EVENT, FINISHED_TASK, QUEUE, STARTED_TASK, TASK, TASK_ID, TASK_TYPE
+from tasks_app.api.openapi.operation_parts import (
+    BODY_STATUSES,
+    ID,
+    IDEMPOTENCY_KEY,
+    LOCATION,
+    PREFER,
+    QUEUE_NAME,
+    QUEUES_SOURCE,
+    RETRY_AFTER,
+    SOURCE,
+    ok,
+    operation,
+    problems,
+    request_header,
+    response_header,
 )
-_QUEUES_SOURCE: Final = _answers_with(
-    SOURCE_HEADER,
-    "`redis` while the database does not answer: who paused a queue, and why, is not known then.",
-    200,
-)
-_PREFER: Final = _takes("Prefer", "`wait=S`: as the query parameter, which wins.")
-_LOCATION: Final = _answers_with("Location", "Where the task is.", 201, 202)
-_ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The task's id.")
-_QUEUE_NAME: Final = OpenApiParameter("name", str, OpenApiParameter.PATH, enum=list(QUEUES), description="The queue.")
+from tasks_app.auth.api_tokens import ADMIN, WRITE
 
-
-def _operation(
-    name: str,
-    tag: str,
-    summary: str,
-    *,
-    parameters: list[Any],
-    responses: dict[Any, Any],
-    needs: str = READ,
-    **kwargs: Any,
-) -> Any:
-    """Describe an operation that takes a token of the scope `needs`, or ANYBODY."""
-    if needs != ANYBODY:
-        refusals = (401, 429) if needs == READ else (401, 403, 429)
-        responses = {**responses, **_problems(*refusals)}
-        parameters = [*parameters, _CHALLENGE]
-    return extend_schema(
-        operation_id=name,
-        tags=[tag],
-        summary=summary,
-        parameters=[*parameters, *_REQUEST_ID],
-        responses=responses,
-        auth=[] if needs == ANYBODY else _BEARER,
-        **kwargs,
-    )
-
-
-start = _operation(
+start = operation(
     "startTask",
     "tasks",
     "Start a task",
     needs=WRITE,
-    description="Accepts the task and answers at once; a worker runs it later. With `wait` it answers as soon as the task "
-    "ends, with what was inserted, or after that time; sooner when too many wait. A task that has failed was started: 201.",
+    description="Accepts the task and responds at once; a worker runs the task later. With `wait`, the response comes when "
+    "the task ends, after that time, or at once when too many requests wait. The status is 201 even if the task failed.",
     parameters=[
         wanted_wait.WaitQuerySerializer,
-        _PREFER,
-        *_KEY,
-        _LOCATION,
-        _answers_with("Preference-Applied", "Says that `Prefer: wait` was heeded.", 201),
-        _RETRY_AFTER,
+        PREFER,
+        *IDEMPOTENCY_KEY,
+        LOCATION,
+        response_header("Preference-Applied", "Present if `Prefer: wait` was applied.", 201),
+        RETRY_AFTER,
     ],
     request={"application/json": request_serializers.NewTaskSerializer},
     examples=[
@@ -144,54 +52,54 @@ start = _operation(
         )
     ],
     responses={
-        201: _ok(response_serializers.StartedTaskSerializer, "Accepted.", STARTED_TASK, 201),
-        **_problems(400, 404, 406, *_BODY, 422, 503),
+        201: ok(response_serializers.StartedTaskSerializer, "Accepted.", STARTED_TASK, 201),
+        **problems(400, 404, 406, *BODY_STATUSES, 422, 503),
     },
 )
-bulk = _operation(
+bulk = operation(
     "startTasks",
     "tasks",
     "Start many tasks",
     needs=WRITE,
-    description="Up to 1,000 tasks, all or none, in a body of 4 MiB at most.",
-    parameters=[*_KEY, _RETRY_AFTER],
+    description="Starts up to 1,000 tasks, all or none. The body may have at most 4 MiB.",
+    parameters=[*IDEMPOTENCY_KEY, RETRY_AFTER],
     request={"application/json": request_serializers.BulkSerializer},
     examples=[OpenApiExample("two", value={"tasks": [{"name": "upload"}, {"name": "upload"}]}, request_only=True)],
     responses={
-        201: _ok(response_serializers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [TASK]}, 201),
-        **_problems(400, 404, 406, *_BODY, 422, 503),
+        201: ok(response_serializers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [TASK]}, 201),
+        **problems(400, 404, 406, *BODY_STATUSES, 422, 503),
     },
 )
-list_ = _operation(
+list_ = operation(
     "listTasks",
     "tasks",
     "List tasks, newest first",
-    description="All filters together, in bounded time: a page may be short or empty and still have a `next`; "
-    "ask on until that is null.",
-    parameters=[query_parameters.ListQuerySerializer, _RETRY_AFTER],
+    description="Applies all filters together, in bounded time: a page may be short or empty and still have a `next`; "
+    "follow `next` until it is null.",
+    parameters=[query_parameters.ListQuerySerializer, RETRY_AFTER],
     responses={
-        200: _ok(
+        200: ok(
             response_serializers.PageSerializer, "A page.", {"tasks": [FINISHED_TASK], "next": None, "searchedTo": None}
         ),
-        **_problems(400, 406, 503),
+        **problems(400, 406, 503),
     },
 )
-show = _operation(
+show = operation(
     "showTask",
     "tasks",
     "Show a task",
-    description="With `wait` it answers as soon as the task ends, or after that time; sooner when too many wait.",
+    description="With `wait`, the response comes when the task ends, after that time, or at once when too many requests wait.",
     parameters=[
         wanted_wait.WaitQuerySerializer,
-        _ID,
-        _PREFER,
-        _takes("If-None-Match", "The ETag of an earlier answer."),
-        _answers_with("ETag", "Names this very answer.", 200, 304),
-        _SOURCE,
-        _answers_with("Preference-Applied", "Says that `Prefer: wait` was heard.", 200, 304),
-        _answers_with(
+        ID,
+        PREFER,
+        request_header("If-None-Match", "The ETag of an earlier response."),
+        response_header("ETag", "Identifies this version of the response.", 200, 304),
+        SOURCE,
+        response_header("Preference-Applied", "Present if `Prefer: wait` was applied.", 200, 304),
+        response_header(
             "Retry-After",
-            "Seconds until it makes sense to ask again; not on an ended task.",
+            "Seconds to wait before the next request; absent for an ended task.",
             200,
             304,
             429,
@@ -200,139 +108,151 @@ show = _operation(
         ),
     ],
     responses={
-        200: _ok(response_serializers.TaskSerializer, "The task.", FINISHED_TASK),
-        304: OpenApiResponse(description="Nothing has changed since the answer that If-None-Match names."),
-        **_problems(400, 404, 406, 503),
+        200: ok(response_serializers.TaskSerializer, "The task.", FINISHED_TASK),
+        304: OpenApiResponse(description="Not changed since the response that If-None-Match identifies."),
+        **problems(400, 404, 406, 503),
     },
 )
-cancel = _operation(
+cancel = operation(
     "cancelTask",
     "tasks",
     "Cancel a task",
     needs=WRITE,
-    description="What the task has committed stays; the running chunk is rolled back.",
-    parameters=[_ID, _RETRY_AFTER],
+    description="Committed chunks remain; the running chunk is rolled back.",
+    parameters=[ID, RETRY_AFTER],
     request=None,
     responses={
-        200: _ok(response_serializers.StartedTaskSerializer, "It has stopped.", {**STARTED_TASK, "status": "canceled"}),
-        202: _ok(
-            response_serializers.StartedTaskSerializer, "It is stopping.", {**STARTED_TASK, "status": "started"}, 202
+        200: ok(
+            response_serializers.StartedTaskSerializer, "The task is canceled.", {**STARTED_TASK, "status": "canceled"}
         ),
-        **_problems(404, 406, 409, 415, 503),
+        202: ok(
+            response_serializers.StartedTaskSerializer,
+            "The task is stopping.",
+            {**STARTED_TASK, "status": "started"},
+            202,
+        ),
+        **problems(404, 406, 409, 415, 503),
     },
 )
-retry = _operation(
+retry = operation(
     "retryTask",
     "tasks",
     "Retry a failed, stopped or canceled task",
     needs=WRITE,
-    description="It goes on from its checkpoint: nothing is inserted twice.",
-    parameters=[_ID, _LOCATION, _RETRY_AFTER],
+    description="The task resumes from its checkpoint: nothing is inserted twice.",
+    parameters=[ID, LOCATION, RETRY_AFTER],
     request=None,
     responses={
-        202: _ok(response_serializers.StartedTaskSerializer, "It is queued again.", STARTED_TASK, 202),
-        **_problems(404, 406, 409, 415, 503),
+        202: ok(response_serializers.StartedTaskSerializer, "The task is queued again.", STARTED_TASK, 202),
+        **problems(404, 406, 409, 415, 503),
     },
 )
-history = _operation(
+history = operation(
     "listTaskEvents",
     "tasks",
     "Show a task's history",
-    parameters=[_ID, _RETRY_AFTER],
+    parameters=[ID, RETRY_AFTER],
     responses={
-        200: _ok(response_serializers.HistorySerializer, "Every change, oldest first.", {"events": [EVENT]}),
-        **_problems(400, 404, 406, 503),
+        200: ok(response_serializers.HistorySerializer, "Every change, oldest first.", {"events": [EVENT]}),
+        **problems(400, 404, 406, 503),
     },
 )
-task_types = _operation(
+task_types = operation(
     "listTaskTypes",
     "tasks",
     "List the task types",
-    description="What may be started, each with its parameters as JSON Schema: what a form needs to know.",
+    description="The task types that can be started, each with its parameters as JSON Schema, for example to build a form.",
     parameters=[
-        _takes("If-None-Match", "The ETag of an earlier answer."),
-        _answers_with("ETag", "Names this very answer.", 200, 304),
-        _RETRY_AFTER,
+        request_header("If-None-Match", "The ETag of an earlier response."),
+        response_header("ETag", "Identifies this version of the response.", 200, 304),
+        RETRY_AFTER,
     ],
     responses={
-        200: _ok(response_serializers.TaskTypesSerializer, "The task types.", {"taskTypes": [_TASK_TYPE]}),
-        304: OpenApiResponse(description="Nothing has changed since the answer that If-None-Match names."),
-        **_problems(400, 406),
+        200: ok(response_serializers.TaskTypesSerializer, "The task types.", {"taskTypes": [TASK_TYPE]}),
+        304: OpenApiResponse(description="Not changed since the response that If-None-Match identifies."),
+        **problems(400, 406),
     },
 )
-ticket = _operation(
+ticket = operation(
     "createStreamTicket",
     "tasks",
     "Create a ticket for the live stream",
-    description="For an EventSource in a browser, which cannot send `Authorization`: append `?ticket=…` to the address "
+    description="For an EventSource in a browser, which cannot send `Authorization`: append `?ticket=…` to the URL "
     "of the stream. A ticket opens one stream, within 30 seconds. The stream ends when the token is revoked or expires.",
-    parameters=[_RETRY_AFTER, _answers_with("Cache-Control", "`no-store`: the ticket is a secret.", 201)],
+    parameters=[RETRY_AFTER, response_header("Cache-Control", "`no-store`: the ticket is a secret.", 201)],
     request={"application/json": request_serializers.StreamTicketSerializer},
     examples=[OpenApiExample("one task", value={"taskId": TASK_ID}, request_only=True)],
     responses={
-        201: _ok(
+        201: ok(
             response_serializers.TicketSerializer,
             "A new ticket.",
             {"ticket": "ltt_" + "A" * 43, "expiresAt": "2026-01-31T12:00:30.000000Z"},
             201,
         ),
-        **_problems(400, 404, 406, *_BODY, 503),
+        **problems(400, 404, 406, *BODY_STATUSES, 503),
     },
 )
-queues = _operation(
+queues = operation(
     "listQueues",
     "queues",
     "Show all queues",
-    parameters=[_RETRY_AFTER, _QUEUES_SOURCE],
+    parameters=[RETRY_AFTER, QUEUES_SOURCE],
     responses={
-        200: _ok(response_serializers.QueuesSerializer, "The queues.", {"queues": [QUEUE]}),
-        **_problems(400, 406, 503),
+        200: ok(response_serializers.QueuesSerializer, "The queues.", {"queues": [QUEUE]}),
+        **problems(400, 406, 503),
     },
 )
-pause = _operation(
+pause = operation(
     "pauseQueue",
     "queues",
     "Pause a queue",
     needs=ADMIN,
-    description="Workers leave it at their next chunk; tasks are still accepted. Survives restarts.",
-    parameters=[_QUEUE_NAME, _RETRY_AFTER],
+    description="Workers stop taking its tasks, and running tasks are requeued at their next chunk. Tasks are still accepted. "
+    "The pause survives restarts.",
+    parameters=[QUEUE_NAME, RETRY_AFTER],
     request={"application/json": request_serializers.PauseSerializer},
     examples=[OpenApiExample("why", value={"reason": "maintenance"}, request_only=True)],
     responses={
-        200: _ok(
+        200: ok(
             response_serializers.QueueSerializer,
-            "It is paused.",
+            "The queue is paused.",
             {**QUEUE, "pausedAt": "2026-01-31T12:00:00.000000Z", "pausedBy": "api", "reason": "maintenance"},
         ),
-        **_problems(400, 404, 406, *_BODY, 503),
+        **problems(400, 404, 406, *BODY_STATUSES, 503),
     },
 )
-resume = _operation(
+resume = operation(
     "resumeQueue",
     "queues",
     "Resume a queue",
     needs=ADMIN,
-    parameters=[_QUEUE_NAME, _RETRY_AFTER],
+    parameters=[QUEUE_NAME, RETRY_AFTER],
     request=None,
     responses={
-        200: _ok(response_serializers.QueueSerializer, "It is served.", QUEUE),
-        **_problems(404, 406, 415, 503),
+        200: ok(response_serializers.QueueSerializer, "The queue is active.", QUEUE),
+        **problems(404, 406, 415, 503),
     },
 )
-live = _operation(
+live = operation(
     "isLive",
     "health",
-    "Tell whether the process answers",
+    "Check that the process responds",
     needs=ANYBODY,
     parameters=[],
-    responses={200: _ok(response_serializers.HealthSerializer, "It does.", {"status": "ok"}), **_problems(406)},
+    responses={
+        200: ok(response_serializers.HealthSerializer, "The process responds.", {"status": "ok"}),
+        **problems(406),
+    },
 )
-ready = _operation(
+ready = operation(
     "isReady",
     "health",
-    "Tell whether queue and database answer",
+    "Check that the queue and the database are available",
     needs=ANYBODY,
-    parameters=[_RETRY_AFTER],
-    responses={200: _ok(response_serializers.HealthSerializer, "They do.", {"status": "ok"}), **_problems(406, 503)},
+    parameters=[RETRY_AFTER],
+    responses={
+        200: ok(response_serializers.HealthSerializer, "Both are available.", {"status": "ok"}),
+        **problems(406, 503),
+    },
 )
 schema = extend_schema(exclude=True)
