@@ -1,6 +1,6 @@
-"""The parameters of a task type as JSON Schema (2020-12), made out of the serializer that will judge them.
+"""The parameters of a task type as JSON Schema (2020-12), derived from the serializer that validates them.
 
-Owns what a form has to know: kinds, bounds, choices, defaults. Must not judge a value: the serializer does, at the start.
+Owns what a form needs: types, bounds, choices, defaults. Must not validate a value: the serializer does.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
+from tasks_app.api.rest_framework_internals import has_own_label
 from tasks_app.api.strict_validation import get_reader
 
-_LEVELS: Final = 16  # of objects and lists that params may have; a serializer may hold itself
-_CHOICES: Final = 1_000  # that one field lists; a field may take its choices from a table
+_LEVELS: Final = 16  # of nested objects and lists; a serializer may contain itself
+_CHOICES: Final = 1_000  # most choices that one field lists; a field may read its choices from a table
 
 Schema = dict[str, Any]
 
@@ -40,7 +41,7 @@ def _describe_text(field: Any) -> Schema:
     return schema
 
 
-# By DRF's fields, the special before the general; any other one takes any JSON.
+# By DRF's field classes, subclasses first; a field of any other class accepts any JSON.
 _KINDS: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], Callable[[Any], Schema]], ...]] = (
     (serializers.BooleanField, lambda field: {"type": "boolean"}),
     (serializers.IntegerField, _describe_number("integer")),
@@ -77,11 +78,11 @@ def _describe_field(field: Any, levels: int) -> Schema:
     schema = _describe_kind(field, levels)
     if field.allow_null and "type" in schema:
         schema["type"] = [schema["type"], "null"]
-    if "label" in field._kwargs:
+    if has_own_label(field):
         schema["title"] = str(field.label)
     if field.help_text:
         schema["description"] = str(field.help_text)
-    # A callable may read the clock or a table: it is asked when the task starts.
+    # A callable may read the clock or a table: it is called when the task starts.
     if field.default is not serializers.empty and not callable(field.default):
         schema["default"] = field.default
     return schema

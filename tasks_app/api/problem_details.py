@@ -21,6 +21,7 @@ from rest_framework import exceptions
 from tasks_app import errors
 from tasks_app.api.json_rendering import PROBLEM, answer
 from tasks_app.api.request_ids import get_request_id
+from tasks_app.api.rest_framework_internals import get_django_request
 from tasks_app.domain.printable import escape
 from tasks_app.observability.log_limit import LogLimit
 from tasks_app.queues.pipelined_connection import AWAY
@@ -164,7 +165,7 @@ def flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
 
 
 def _log_extra(context: Mapping[str, Any]) -> dict[str, str]:
-    return {"request_id": get_request_id(getattr(context.get("request"), "_request", None))}
+    return {"request_id": get_request_id(get_django_request(context.get("request")))}
 
 
 # Django's own error views, named by longtasks/urls.py.

@@ -20,6 +20,7 @@ from tasks_app.api.query_parameters import ListQuerySerializer, NoQuerySerialize
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, read_new_task
 from tasks_app.api.response_serializers import event_data, started_data, task_data
+from tasks_app.api.rest_framework_internals import get_django_request
 from tasks_app.api.waiting_for_end import wait_for_end
 from tasks_app.api.wanted_wait import WaitQuerySerializer, read_wait
 from tasks_app.domain.task_snapshot import Snapshot
@@ -45,12 +46,12 @@ class TaskViewSet(LeanViewSet):
         started = start_tasks.start_task(
             task=read_new_task(self.read_body(request)),
             caller=self.caller,
-            request_id=get_request_id(request._request),
+            request_id=get_request_id(get_django_request(request)),
             idempotency_key=read_idempotency_key(request.META),
         )
         task_id = started.snapshot.id
         snapshot, has_waited = wait_for_end(
-            request._request, started.snapshot, read=lambda: read_started(task_id), seconds=wait.seconds
+            get_django_request(request), started.snapshot, read=lambda: read_started(task_id), seconds=wait.seconds
         )
         headers = {"Location": url_prefix.add(f"/tasks/{task_id}")}
         if started.replayed:
@@ -96,7 +97,7 @@ class TaskViewSet(LeanViewSet):
             found[:] = [task_queries.find_task(task_id=id, owner=owner)]
             return found[0].snapshot
 
-        snapshot, has_waited = wait_for_end(request._request, read(), read=read, seconds=wait.seconds)
+        snapshot, has_waited = wait_for_end(get_django_request(request), read(), read=read, seconds=wait.seconds)
         response = answer_if_changed(request, task_data(snapshot))
         if found[0].only_source:
             response[SOURCE_HEADER] = found[0].only_source
@@ -134,7 +135,7 @@ class BulkViewSet(LeanViewSet):
         started = start_tasks.start_tasks(
             tasks=read_bulk(self.read_body(request)),
             caller=self.caller,
-            request_id=get_request_id(request._request),
+            request_id=get_request_id(get_django_request(request)),
             idempotency_key=read_idempotency_key(request.META),
         )
         headers = {"Idempotency-Replayed": "true"} if started.replayed else None

@@ -1,4 +1,7 @@
-"""The API's routes. A trailing slash is taken as if it were not there: no redirect, which would lose a POST's body."""
+"""The routes of the API.
+
+Owns the paths. A trailing slash is optional: a redirect would lose the body of a POST. Must not contain a view.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from django.urls.resolvers import RoutePattern, URLPattern
 from tasks_app.api.docs_views import DocsView, SchemaViewSet
 from tasks_app.api.health_views import HealthViewSet
 from tasks_app.api.metrics_views import metrics
-from tasks_app.api.openapi import extensions  # noqa: F401  (registers itself with drf-spectacular)
+from tasks_app.api.openapi import drf_spectacular_extensions  # noqa: F401  (registers itself with drf-spectacular)
 from tasks_app.api.queue_views import QueueViewSet
 from tasks_app.api.stream.ticket_views import StreamTicketViewSet
 from tasks_app.api.task_type_views import TaskTypeViewSet

@@ -1,20 +1,32 @@
-"""What drf-spectacular can't read from the serializers: strict objects, params by task type, what a text may hold.
+"""Extensions of drf-spectacular for what it cannot read from the serializers: strict objects, params, text patterns.
 
-Imported by the application's start (through the routes); used when the schema is generated, never in a request.
+Owns each access to private parts of drf-spectacular, and the check at import that they exist. The routes import it; it
+runs when the schema is generated. Must not run in a request.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
 from tasks_app.task_types import list_task_types
 
 
+def _check() -> None:
+    for name in ("_map_serializer", "_map_serializer_field"):
+        if not hasattr(AutoSchema, name):
+            raise ImproperlyConfigured(f"drf-spectacular has no AutoSchema.{name}: adapt {__name__} to this version.")
+
+
+_check()
+
+
 class StrictObject(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Says that unknown fields are refused."""
+    """Declare that unknown fields are refused."""
 
     target_class = "tasks_app.api.request_serializers.PauseSerializer"
 
@@ -32,7 +44,7 @@ class StrictTicket(StrictObject):  # type: ignore[no-untyped-call]
 
 
 class Text(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """Says that no text that is sent may hold a NUL: DRF refuses it, by a validator that drf-spectacular passes over."""
+    """Declare that a text in a request must not contain NUL: a validator of DRF refuses it, which drf-spectacular ignores."""
 
     target_class = "rest_framework.serializers.CharField"
 
@@ -42,7 +54,7 @@ class Text(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
 
 
 class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Describes a new task as one of the registered task types, each with its own params."""
+    """Describe a new task as one of the registered task types, each with its own params."""
 
     target_class = "tasks_app.api.request_serializers.NewTaskSerializer"
 
@@ -73,5 +85,5 @@ class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
                     "additionalProperties": False,
                 }
             )
-        # `required` stands outside too: from it drf-spectacular concludes that there must be a body.
+        # `required` is repeated at this level: drf-spectacular derives from it that a body is required.
         return {"required": ["name"], "oneOf": kinds}
