@@ -1,13 +1,11 @@
-"""Owns the running stack: embedded Valkey where no REDIS_URL is given, migrations, then the processes of the Procfile.
+"""The supervisor of the local stack: embedded Valkey without a REDIS_URL, migrations, then the Procfile's processes.
 
-`manage.py up` and `manage.py demo` run it. It starts, watches, restarts and stops processes; it knows nothing of tasks.
+Owns starting, watching, restarting and stopping these processes, for `manage.py up` and `manage.py demo`. Must not know
+what a task is.
 """
 
 import contextlib
 import http.client
-import itertools
-import os
-import selectors
 import signal
 import socket
 import subprocess
@@ -16,42 +14,37 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import redis
-from honcho.colour import get_colours
-from honcho.printer import Message, Printer
 
 from longtasks.local_stack import child_process, up_lock
 from longtasks.local_stack.embedded_valkey import EmbeddedError, EmbeddedValkey
+from longtasks.local_stack.process_output import ProcessOutput
 from longtasks.local_stack.procfile import PROJECT_DIR, process_environment, procfile_command, read_procfile
 from settings.service_url import parse_url
 from tasks_app.process_monitor import exits
 
 READY_SECONDS = 60
 STOP_SECONDS = 10
-LINE_BYTES = 128 * 1024  # printed in pieces of so many where a process ends no line
-EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (to recognise them; nothing binds to them)
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (only compared; nothing binds to them)
 RESTART_FIRST_SECONDS, RESTART_MAX_SECONDS = 0.5, 10.0
 
 
 class StackError(Exception):
-    """The stack cannot run; the message is one line for the person in front of it."""
+    """The stack cannot run; the message is one line for the user."""
 
 
 @dataclass(slots=True)
 class _Running:
     name: str
     command: str
-    colour: str
     process: subprocess.Popen[bytes]
     started_at: float
     restart_pause_seconds: float = RESTART_FIRST_SECONDS
     restart_at: float | None = None
-    unfinished_line: bytes = b""
-    told_exits: str = ""  # how the process before this one has ended
+    previous_exit: str = ""  # pid and status of the process that this one replaces
 
 
 class Stack:
@@ -75,13 +68,11 @@ class Stack:
             "DATA_DIR": str(data_dir),
             child_process.MARK: self.mark,
         }
-        self._printer = Printer(output)
-        self._colours: Iterator[str] = get_colours()
+        self._output = ProcessOutput(output)
         self._running: dict[str, _Running] = {}
         self._valkey_pause_seconds = RESTART_FIRST_SECONDS
         self._valkey_started_at = time.monotonic()
         self._valkey_restart_at: float | None = None
-        self._selector = selectors.DefaultSelector()
 
     @property
     def address(self) -> str:
@@ -117,20 +108,20 @@ class Stack:
         self._environment["REDIS_URL"] = self.redis_url
         self._migrate()
         processes = read_procfile()
-        self._printer.width = max(map(len, processes))
+        self._output.set_names(list(processes))
         for name, command in processes.items():
-            self._start_process(name=name, command=command, colour=next(self._colours))
+            self._start_process(name=name, command=command)
         self._wait_until_ready()
 
     def run(self) -> None:
-        """Watch, restart and (on SIGUSR1) reload for ever; an interrupt ends it."""
-        asked: list[int] = []
-        signal.signal(signal.SIGUSR1, lambda number, _: asked.append(number))
+        """Watch and restart the processes until an interrupt; reload them on SIGUSR1."""
+        requests: list[int] = []
+        signal.signal(signal.SIGUSR1, lambda number, _: requests.append(number))
         with self._holding_lock():
             while True:
                 self.watch(seconds=0.5)
-                if asked:
-                    asked.clear()
+                if requests:
+                    requests.clear()
                     self.reload()
 
     @contextlib.contextmanager
@@ -142,15 +133,15 @@ class Stack:
             raise StackError(str(error)) from error
 
     def reload(self) -> None:
-        """Let every process go on with the code as it is now, without a gap: SIGHUP to each."""
+        """Send SIGHUP to every process: each loads the current code without interrupting its service."""
         for running in self._running.values():
             if running.process.poll() is None:
-                self._say(running, "reloads")
+                self._output.write(running.name, "reloads")
                 running.process.send_signal(signal.SIGHUP)
 
     def watch(self, *, seconds: float) -> None:
-        """Pass on output for `seconds`, and start again what has ended."""
-        self._pump(seconds=seconds)
+        """Print the output for `seconds`, and restart each process that has ended."""
+        self._output.pump(seconds=seconds)
         self._watch_valkey()
         for running in self._running.values():
             status = running.process.poll()
@@ -161,16 +152,18 @@ class Stack:
                 if now - running.started_at > 60:
                     running.restart_pause_seconds = RESTART_FIRST_SECONDS
                 running.restart_at = now + running.restart_pause_seconds
-                running.told_exits = f"{running.process.pid}={exits.name_exit(status)}"
-                self._say(running, f"ended with status {status}; starts again in {running.restart_pause_seconds:g} s")
+                running.previous_exit = f"{running.process.pid}={exits.name_exit(status)}"
+                self._output.write(
+                    running.name, f"ended with status {status}; starts again in {running.restart_pause_seconds:g} s"
+                )
                 running.restart_pause_seconds = min(running.restart_pause_seconds * 2, RESTART_MAX_SECONDS)
             elif now >= running.restart_at:
                 running.restart_at, running.started_at = None, now
-                running.process = self._spawn(running.command, told_exits=running.told_exits)
+                running.process = self._spawn(running.command, previous_exit=running.previous_exit)
                 self._follow(running)
 
     def _watch_valkey(self) -> None:
-        """Start the embedded Valkey again when it has ended. What it has acknowledged is in its file."""
+        """Restart the embedded Valkey after it has ended. Every acknowledged write is in its file."""
         status = self._embedded.exit_status() if self._embedded else None
         if self._embedded is None or status is None:
             return
@@ -179,7 +172,7 @@ class Stack:
             if now - self._valkey_started_at > 60:
                 self._valkey_pause_seconds = RESTART_FIRST_SECONDS
             self._valkey_restart_at = now + self._valkey_pause_seconds
-            self._write(
+            self._output.write(
                 "valkey",
                 f"ended with status {status}; starts again in {self._valkey_pause_seconds:g} s (see {self._embedded.log_path})",
             )
@@ -188,11 +181,11 @@ class Stack:
             self._valkey_restart_at, self._valkey_started_at = None, now
             try:
                 self._embedded.start_again(mark=self.mark)
-            except OSError as error:  # a full disk, a directory that is gone: tried again
-                self._write("valkey", f"can't be started: {error}")
+            except OSError as error:  # a full disk or a removed directory: retried
+                self._output.write("valkey", f"cannot be started: {error}")
 
     def stop(self) -> None:
-        """Gracefully, then by force; at the end nothing that this stack started is left."""
+        """Stop all processes, after STOP_SECONDS by SIGKILL; afterwards no process that this stack started is left."""
         try:
             processes = [running.process for running in self._running.values()]
             for process in processes:
@@ -200,21 +193,20 @@ class Stack:
                     process.terminate()
             deadline = time.monotonic() + STOP_SECONDS
             while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
-                self._pump(seconds=0.05)
+                self._output.pump(seconds=0.05)
             for process in processes:
                 child_process.stop(process=process, grace_seconds=0)
-            self._pump(seconds=0)
+            self._output.pump(seconds=0)
             if self._embedded:
                 self._embedded.stop()
         finally:
             child_process.kill_marked(mark=self.mark)
-            for key in list(self._selector.get_map().values()):
-                self._unfollow(key.fileobj)
+            self._output.close()
             self._running.clear()
 
     def _refuse_used_port(self) -> None:
         if self._socket_path:
-            return  # gunicorn takes the place of a socket that a killed process has left
+            return  # gunicorn replaces a socket that a killed process left behind
         family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -222,12 +214,12 @@ class Stack:
                 probe.bind((self._bind.strip("[]"), self.port))
             except OSError as error:
                 raise StackError(
-                    f"port {self.port} is not free ({error.strerror}): stop what listens there, or set another PORT"
+                    f"port {self.port} is not free ({error.strerror}): stop the process that listens there, or set another PORT"
                 ) from error
 
     def _require_redis(self) -> None:
         if self._has_sentinels:
-            return  # they are asked by whoever needs the primary
+            return  # each process asks the Sentinels for the primary
         try:
             with redis.Redis.from_url(self._redis_url, socket_connect_timeout=5, socket_timeout=5) as client:
                 client.ping()
@@ -250,69 +242,33 @@ class Stack:
         )
         if result.returncode:
             lines = result.stdout.strip().splitlines() or [f"status {result.returncode}"]
-            advice = "check DATABASE_URL" if "OperationalError" in lines[-1] else "`manage.py migrate` tells more"
+            advice = "check DATABASE_URL" if "OperationalError" in lines[-1] else "run `manage.py migrate` for details"
             raise StackError(f"the database cannot be used ({lines[-1]}): {advice}")
 
-    def _spawn(self, command: str, *, told_exits: str = "") -> subprocess.Popen[bytes]:
+    def _spawn(self, command: str, *, previous_exit: str = "") -> subprocess.Popen[bytes]:
         return child_process.spawn(
             command=procfile_command(command),
-            environment=self._environment | {exits.VARIABLE: told_exits},
+            environment=self._environment | {exits.VARIABLE: previous_exit},
             output=subprocess.PIPE,
             directory=PROJECT_DIR,
         )
 
-    def _start_process(self, *, name: str, command: str, colour: str) -> None:
-        running = _Running(name, command, colour, self._spawn(command), time.monotonic())
+    def _start_process(self, *, name: str, command: str) -> None:
+        running = _Running(name, command, self._spawn(command), time.monotonic())
         self._running[name] = running
         self._follow(running)
 
     def _follow(self, running: _Running) -> None:
-        pipe = running.process.stdout
-        assert pipe
-        os.set_blocking(pipe.fileno(), False)
-        self._selector.register(pipe, selectors.EVENT_READ, running)
-
-    def _unfollow(self, pipe: Any) -> None:
-        self._selector.unregister(pipe)
-        pipe.close()
-
-    def _pump(self, *, seconds: float) -> None:
-        """Print what the processes write, for `seconds`."""
-        deadline = time.monotonic() + seconds
-        for turn in itertools.count():
-            left = deadline - time.monotonic()
-            if turn and left <= 0:
-                return
-            if not self._selector.get_map():
-                time.sleep(max(left, 0))
-                continue
-            for key, _ in self._selector.select(timeout=max(left, 0)):
-                self._read(running=key.data, pipe=key.fileobj)
-
-    def _read(self, *, running: _Running, pipe: Any) -> None:
-        written = os.read(pipe.fileno(), 65536)
-        *lines, running.unfinished_line = (running.unfinished_line + written).split(b"\n")
-        if not written:
-            lines, running.unfinished_line = [running.unfinished_line], b""
-            self._unfollow(pipe)
-        elif len(running.unfinished_line) > LINE_BYTES:
-            lines, running.unfinished_line = [*lines, running.unfinished_line], b""
-        for line in lines:
-            self._say(running, line.decode(errors="replace"))
-
-    def _say(self, running: _Running, text: str) -> None:
-        self._write(running.name, text, colour=running.colour)
-
-    def _write(self, name: str, text: str, *, colour: str | None = None) -> None:
-        self._printer.write(Message("line", text, datetime.now().astimezone(), name, colour))
+        if running.process.stdout is not None:
+            self._output.follow(running.name, running.process.stdout)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_live():
-            self._pump(seconds=0.1)
+            self._output.pump(seconds=0.1)
             for running in self._running.values():
                 if running.process.poll() is not None:
-                    self._pump(seconds=0.1)
+                    self._output.pump(seconds=0.1)
                     raise StackError(f"{running.name} ended with status {running.process.poll()} while starting")
             if time.monotonic() > deadline:
                 raise StackError(f"web does not answer at {self.address} after {READY_SECONDS} s")

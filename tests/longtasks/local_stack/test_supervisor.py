@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis as redis_package
 
-from longtasks.local_stack import child_process
+from longtasks.local_stack import child_process, process_output
 from longtasks.local_stack import supervisor as stack_module
 from longtasks.local_stack.procfile import free_port
 from longtasks.local_stack.supervisor import Stack, StackError
@@ -97,8 +97,8 @@ def test_a_line_that_never_ends_is_printed_in_pieces(
     )
     use_procfile(monkeypatch, web=WEB, worker=f"{writes}signal.pause()'")
     with stack:
-        watch_until(stack, output, "x" * stack_module.LINE_BYTES)
-    assert max(map(len, output.getvalue().splitlines())) < 3 * stack_module.LINE_BYTES
+        watch_until(stack, output, "x" * process_output.LINE_BYTES)
+    assert max(map(len, output.getvalue().splitlines())) < 3 * process_output.LINE_BYTES
 
 
 @pytest.mark.parametrize(
