@@ -1,6 +1,7 @@
-"""What runs on a schedule, by RQ's cron: `manage.py rqcron longtasks.cron`. One such process, anywhere, is enough.
+"""The scheduled jobs, run by RQ's cron: `manage.py rqcron longtasks.cron`. One such process is enough.
 
-Owns the times. Each function is in RQ_ALLOWED_FUNCTIONS, short, and goes on where the last run ended.
+Owns the schedule. Each function is in RQ_ALLOWED_FUNCTIONS, is short, and resumes where its last run ended. Must not
+contain a job itself.
 """
 
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any
 
 import django
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from rq import cron
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
@@ -18,8 +20,10 @@ if not apps.ready:  # `rq cron` imports this module without Django
 from tasks_app.pruning import run_scheduled
 from tasks_app.queues.queue_names import LOW
 
-# RQ's cron would write its jobs with pickle, whatever the queue's settings say; workers here read JSON only.
+# RQ's cron always writes its jobs with pickle, and the workers read JSON only: replace the class that it uses.
 _rq_cron: Any = cron
+if not hasattr(_rq_cron, "Queue"):
+    raise ImproperlyConfigured(f"rq.cron has no Queue: adapt {__name__} to this version of RQ.")
 _rq_cron.Queue = partial(Queue, serializer=JSONSerializer)
 
 cron.register(run_scheduled, LOW, cron="*/10 * * * *", job_timeout=30, name="prune")

@@ -1,7 +1,7 @@
-"""`python -m longtasks.liveness_probe worker|mirror`: a liveness probe for the processes without a port. Ends with 0 or 1.
+"""`python -m longtasks.liveness_probe worker|mirror`: the liveness probe of the processes without a port; exits 0 or 1.
 
-Asks Redis for what such a process on this host must have left there lately. When Redis itself is away it says yes:
-starting anew would not bring it back.
+Owns the two checks, which read the latest heartbeats of this host from Redis. Exits 0 while Redis is unavailable, because a
+restart would not help. Must not write.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
 
 
 def is_worker_alive() -> bool:
-    """A worker's key in Redis lives for a minute after its last heartbeat."""
+    """Return whether a worker of this host sent a heartbeat within the last minute: its key in Redis expires then."""
     from tasks_app.queues import redis_connection
 
     prefix = f"rq:worker:{socket.gethostname().replace(':', '-')}-".encode()
@@ -28,7 +28,7 @@ def is_worker_alive() -> bool:
 
 
 def is_mirror_alive() -> bool:
-    """A mirror that is stuck is behind, twice as far as /health/ready allows."""
+    """Return whether the mirror keeps up: a stuck mirror lags more than twice what /health/ready allows."""
     from django.conf import settings
 
     from tasks_app.queues import redis_connection, snapshot_stream

@@ -1,6 +1,7 @@
-"""`python -m longtasks.web`: becomes the server that WEB_SERVER names, gunicorn or granian, with the same settings.
+"""`python -m longtasks.web`: the launcher of the web server that WEB_SERVER names, gunicorn or granian.
 
-It is replaced by that server (same pid, same environment), so signals reach the server itself.
+Owns the server's command line. It replaces itself by the server (exec, same pid), so signals reach the server. Must not
+serve a request.
 """
 
 import os
@@ -15,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from settings.addresses import UNIX
 from settings.env import ROOT, Process, load
 
-STOP_SECONDS = 30  # for requests that are under way
+STOP_SECONDS = 30  # grace period for running requests
 
 
 def gunicorn_command() -> list[str]:
@@ -23,7 +24,7 @@ def gunicorn_command() -> list[str]:
 
 
 def granian_command(process: Process) -> list[str]:
-    """The same processes, threads and address as longtasks/gunicorn.py gives gunicorn."""
+    """Return granian's command with the processes, threads and address that gunicorn.py gives gunicorn."""
     listen = ["--host", process.bind, "--port", str(process.port)]
     if process.bind.startswith(UNIX):
         listen = ["--uds", f"{process.bind.removeprefix(UNIX)}/web.sock"]
@@ -40,7 +41,7 @@ def granian_command(process: Process) -> list[str]:
 
 
 def granian_environment(process: Process, environment: Mapping[str, str]) -> dict[str, str]:
-    """With the directory in which the processes share what they count of requests, empty at a start."""
+    """Return the environment with the directory for shared request metrics, which is emptied at a start."""
     named = environment.get("PROMETHEUS_MULTIPROC_DIR", "")
     directory = Path(named) if named else ROOT / process.data_dir / "metrics" / f"web-{process.port}"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ def granian_environment(process: Process, environment: Mapping[str, str]) -> dic
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
-    environment = dict(os.environ)  # without what load() adds from .env: the server reads that file itself
+    environment = dict(os.environ)  # taken before load() adds the variables of .env, which the server reads itself
     try:
         process = load().process
         _ = settings.SECRET_KEY  # loads DJANGO_SETTINGS_MODULE, which may refuse
@@ -65,7 +66,7 @@ def main() -> None:
         command = gunicorn_command()
     if shutil.which(command[0]) is None:
         sys.exit(f"longtasks: {command[0]} is not on PATH: pip install -r requirements-{command[0]}.txt")
-    os.execvpe(command[0], command, environment)  # noqa: S606 (our own server; no shell wanted)
+    os.execvpe(command[0], command, environment)  # noqa: S606 (our own server, without a shell)
 
 
 if __name__ == "__main__":

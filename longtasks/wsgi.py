@@ -1,4 +1,7 @@
-"""The WSGI entry that gunicorn and Granian serve, and what web does at each request's begin and end."""
+"""The WSGI application that gunicorn and Granian serve.
+
+Owns web's handlers at the start and the end of a request. Must not know a server.
+"""
 
 import os
 import sys
@@ -25,15 +28,15 @@ from tasks_app.database.timeouts import limit_answer_time
 
 application.request_class = BoundedRequest
 
-# Django looks through all connections three times a request, closes caches, of which there are none, and forgets the
-# URLs, which are the same for all. The look at the request's end is enough, where no connection keeps its queries.
+# Per request, Django checks all connections three times, closes caches and resets the URLconf. There are no caches, and
+# the URLconf never changes. One check at the end is enough, since without DEBUG no connection records its queries.
 request_started.disconnect(close_old_connections)
 request_finished.disconnect(close_caches)
 request_finished.disconnect(reset_urlconf)
 if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 
-# A request is answered within two seconds, also while the database hangs: one to find out, one to connect anew.
+# Even if the database hangs, a response takes at most two seconds: one to detect it, one to reconnect.
 limit_answer_time(1)
 
 token_keeper.keep_fresh()

@@ -1,1 +1,1 @@
-"""What every request passes before the API or a page: limits, origins, https, refusals."""
+"""The middleware in front of the API and the pages: limits, origins, https, refusals."""

@@ -1,7 +1,7 @@
-"""What web takes from the proxy in front of it: the client's scheme, and the prefix of the path.
+"""Reads the client's scheme and the path prefix from the proxy in front of web, for every web server.
 
-The same for every server of web; the servers' own ways are off (longtasks/gunicorn.py). Whom to believe says
-tasks_app/http/peers.py. X-Forwarded-Host and -Port are not read: a proxy passes the Host header on.
+Owns writing them into the WSGI environ; the servers' own handling is off (longtasks/gunicorn.py). tasks_app/http/peers.py
+decides which proxy is trusted. Must not read X-Forwarded-Host and -Port: a proxy forwards the Host header.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What pages of other origins may do with a browser that reaches this service: nothing.
+"""Protection against pages of other origins (CSRF) in the API, the admin and the login.
 
-Owns the refusal of changes that another origin's page asks for (API, admin and login alike) and the headers that tell
-browsers what our own pages may load. Who calls is not judged here: clients other than browsers send no such headers.
+Owns the refusal of changes from another origin, and the headers that limit what our pages may load. Must not
+authenticate: only browsers send these headers.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ PERMISSIONS_POLICY: Final = "camera=(), geolocation=(), microphone=(), payment=(
 
 
 class BrowserMiddleware:
-    """Refuses changes from other origins with 403; gives pages their policy."""
+    """Refuse changes from other origins with 403; set the security headers of pages."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -34,8 +34,8 @@ class BrowserMiddleware:
         if request.method not in SAFE_METHODS and comes_from_elsewhere(request.META):
             response: HttpResponseBase = problem(
                 403,
-                "A web page of another origin may not change anything here. Send the request from this service's own "
-                "pages, or from a client that is no browser." + _advise(request),
+                "Cross-origin request refused: a page of another origin cannot change anything here. Send the request from "
+                "a page of this service, or from a client other than a browser." + _advise(request),
             )
         else:
             response = self.get_response(request)

@@ -1,4 +1,7 @@
-"""Refuses what comes by plain http and must not be redirected, where HTTPS_ONLY is on. SecurityMiddleware redirects the rest."""
+"""The middleware that refuses plain http requests which must not be redirected, if HTTPS_ONLY is on.
+
+Owns the refusal. Must not redirect: SecurityMiddleware does.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,7 +19,7 @@ STATUS: Final = 403
 
 
 class HttpsOnlyMiddleware:
-    """Stands before SecurityMiddleware; lets through what that exempts (SECURE_REDIRECT_EXEMPT)."""
+    """Runs before SecurityMiddleware and respects its exemptions (SECURE_REDIRECT_EXEMPT)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         if not settings.SECURE_SSL_REDIRECT:

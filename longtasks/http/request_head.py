@@ -1,4 +1,4 @@
-"""What web's event loop reads of a request before the parser does: its limits, and how long it is.
+"""The check of a request's head in web's event loop, before the parser: its limits, and the length of the body.
 
 Owns the limits of a request's head and the answers to requests that are refused before Django sees them, as
 application/problem+json. Must not import Django: gunicorn's parent loads it.
@@ -29,18 +29,18 @@ _DETAILS: Final = {
     411: "Send the body with a Content-Length, not in chunks.",
     413: f"The body may have at most {BODY_BYTES} bytes. Send a smaller body.",
     414: f"The URL may have at most {URL_BYTES} bytes.",
-    417: "The only expectation that is understood is 100-continue.",
+    417: "The only supported expectation is 100-continue.",
     429: "Your address sent too many requests without a valid token.",
-    431: f"The headers may hold {HEADER_BYTES} bytes in {HEADER_LINES} lines at most.",
+    431: f"The headers may have at most {HEADER_BYTES} bytes in {HEADER_LINES} lines.",
     500: "The server could not handle the request.",
     501: "The transfer coding is not supported. Send the body with a Content-Length.",
-    503: "Too many requests are under way. Try again.",
+    503: "Too many concurrent requests. Try again later.",
     505: "Send the request as HTTP/1.1.",
 }
 
 
 class Refused(Exception):
-    """The request will not be read to its end."""
+    """The request is refused before its body is read."""
 
     def __init__(self, status: int, detail: str = "") -> None:
         super().__init__(status)
@@ -53,14 +53,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the event loop has to know of a request whose head is complete."""
+    """The properties of a complete head that the event loop needs."""
 
     body_bytes: int
     expects_continue: bool
 
 
 def problem_answer(status: int, detail: str = "", *, retry_after_seconds: int = 2) -> bytes:
-    """Return a whole HTTP answer that refuses a request and closes the connection."""
+    """Return a complete HTTP response that refuses a request and closes the connection."""
     title = HTTPStatus(status).phrase
     problem = {
         "type": "about:blank",
@@ -80,9 +80,9 @@ def problem_answer(status: int, detail: str = "", *, retry_after_seconds: int = 
 
 
 def read_head(head: bytes) -> Head:
-    """Return what the head says, which ends with the line break of its last line. Raises Refused.
+    """Return the properties of a head, which includes its last line break. Raises Refused.
 
-    What is not as HTTP wants it is left to gunicorn's parser, which refuses it.
+    Malformed heads are left to gunicorn's parser, which refuses them.
     """
     line = head[: head.find(b"\r\n")]
     if len(line) > URL_BYTES and any(len(part) > URL_BYTES for part in line.split(b" ", 2)):
@@ -92,9 +92,9 @@ def read_head(head: bytes) -> Head:
     host = _HOST.search(head)
     if host is None:
         if line.endswith(b"HTTP/1.1"):
-            raise Refused(400, "Send a Host header: HTTP/1.1 wants one.")
+            raise Refused(400, "Send a Host header: HTTP/1.1 requires it.")
     elif len(host[1]) > HOST_BYTES:
-        raise Refused(400, f"The Host header may hold {HOST_BYTES} bytes at most.")
+        raise Refused(400, f"The Host header may have at most {HOST_BYTES} bytes.")
     if _CHUNKED.search(head):
         raise Refused(411)
     expect = _EXPECT.search(head)

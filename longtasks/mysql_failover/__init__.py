@@ -1,1 +1,1 @@
-"""A database backend: Django's for MySQL, with a list of hosts. Named by ENGINE; Django looks for its module `base`."""
+"""A database backend: Django's MySQL backend with a list of hosts. ENGINE names it; Django imports its module `base`."""

@@ -1,7 +1,7 @@
-"""Django's MySQL backend with a list of hosts: connects to one that is well, stays with it, moves on when it falls.
+"""Django's MySQL backend with a list of hosts: connects to a healthy host, keeps it, and fails over to the next.
 
-Owns the choice of the host. Well is a node that answers, that is in its Galera cluster's primary component, and,
-for the side that writes, that takes writes (the primary among replicas). Must not know what the database is used for.
+Owns the choice of the host. A healthy node responds, is in the primary component of its Galera cluster, and, if writes
+are needed, accepts them (the primary among replicas). Must not know what the database is used for.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any, Final
 import MySQLdb
 from django.db.backends.mysql import base
 
-# By host list: the one that answered last. All connections of a process go there until it falls.
+# Index of the last healthy host by host list. All connections of a process use it until it fails.
 _chosen: Final[dict[tuple[tuple[str, int], ...], int]] = {}
-NODE_IS_OUT: Final = 1047  # what a Galera node answers that has left its cluster
+NODE_IS_OUT: Final = 1047  # error code of a Galera node outside its cluster
 NO_HOST: Final = 2003  # "can't connect"
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's wrapper; OPTIONS has `hosts`, and `takes_writes` where a read-only host will not do."""
+    """Django's wrapper; OPTIONS has `hosts`, and `takes_writes`, which excludes read-only hosts."""
 
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
@@ -35,9 +35,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             host, port = self._hosts[index]
             try:
                 connection = super().get_new_connection({**conn_params, "host": host, "port": port})
-            except MySQLdb.OperationalError as away:
-                error = away
-                refusals.append(f"{host}:{port} {away.args[-1]}")
+            except MySQLdb.OperationalError as failure:
+                error = failure
+                refusals.append(f"{host}:{port} {failure.args[-1]}")
                 continue
             refusal = _get_refusal(connection, takes_writes=self._takes_writes)
             if not refusal:
@@ -47,20 +47,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
             error = None
             refusals.append(f"{host}:{port} {refusal}")
         code = error.args[0] if error and error.args else NO_HOST
-        raise MySQLdb.OperationalError(code, "no database host is well: " + "; ".join(refusals)) from error
+        raise MySQLdb.OperationalError(code, "no database host is healthy: " + "; ".join(refusals)) from error
 
     def is_usable(self) -> bool:
-        """Tell whether to keep the connection: after an error also whether its host is still the right one."""
+        """Return whether the connection is usable; after an error also check that its host is still healthy."""
         if not self.errors_occurred:
             return bool(super().is_usable())
         return bool(super().is_usable()) and not _get_refusal(self.connection, takes_writes=self._takes_writes)
 
 
 def _get_refusal(connection: Any, *, takes_writes: bool) -> str:
-    """Return why a host will not do; "" when it will. On a Galera node reads wait for what other nodes committed."""
+    """Return why a host is not healthy; "" if it is. On a Galera node, make reads wait for other nodes' commits."""
     try:
         cursor = connection.cursor()
-        # A MariaDB without Galera says OFF, MySQL nothing at all.
+        # MariaDB without Galera returns OFF, MySQL no row.
         cursor.execute("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'")
         is_galera = (cursor.fetchone() or ("", "OFF"))[1] == "ON"
         if is_galera:
@@ -71,8 +71,8 @@ def _get_refusal(connection: Any, *, takes_writes: bool) -> str:
         if takes_writes and cursor.fetchone()[0]:
             return "is read-only"
         if is_galera:
-            # What this process, or the one before it, committed through another node is seen by the next
-            # statement here. 3: SELECT, BEGIN, UPDATE and DELETE.
+            # The next statement must see commits that this process or its predecessor made on another node.
+            # 3: SELECT, BEGIN, UPDATE and DELETE.
             cursor.execute("SET SESSION wsrep_sync_wait = 3")
         cursor.close()
     except MySQLdb.Error as error:

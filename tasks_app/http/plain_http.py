@@ -1,7 +1,7 @@
-"""What to say to a request by plain http where only https is wanted (HTTPS_ONLY). For web and the stream.
+"""The refusal of plain http requests if HTTPS_ONLY is on, for web and the stream.
 
-Owns which of them are refused. Redirected are only those that lose nothing by it: a client follows the redirect of a
-POST with a GET, gets 200, and its task was never started.
+Owns which requests are refused instead of redirected. A POST must not be redirected: the client would follow with a GET,
+get 200, and its task would never start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _REDIRECTED: Final = frozenset({"GET", "HEAD"})
 
 
 def explain_refusal(meta: Mapping[str, Any], *, method: str | None) -> str | None:
-    """Return why a request that came by http is refused; None where it may be redirected to https."""
+    """Return why a plain http request is refused; None if it may be redirected to https."""
     if peers.says_https(meta):
         # Redirected, it would come back the same way for ever.
         peer = peers.name_peer(meta)
@@ -29,13 +29,13 @@ def explain_refusal(meta: Mapping[str, Any], *, method: str | None) -> str | Non
                 peer,
             )
         return (
-            f"The peer {peer} says that the request came by https (X-Forwarded-Proto), but is no trusted proxy. If it is "
+            f"The peer {peer} says that the request came by https (X-Forwarded-Proto), but is not a trusted proxy. If it is "
             f"your proxy, add its address or network to FORWARDED_ALLOW_IPS."
         )
     if "HTTP_X_FORWARDED_FOR" in meta and "HTTP_X_FORWARDED_PROTO" not in meta and peers.is_trusted_proxy(meta):
         # It may have come by https: nobody can tell, and a redirect might lead here again for ever.
         return (
-            f"The proxy {peers.name_peer(meta)} does not say whether the request came by https. Let it send "
+            f"The proxy {peers.name_peer(meta)} does not say whether the request came by https. Configure it to send "
             f"X-Forwarded-Proto, as docs/proxies.md shows."
         )
     if "HTTP_AUTHORIZATION" in meta:
@@ -44,5 +44,5 @@ def explain_refusal(meta: Mapping[str, Any], *, method: str | None) -> str | Non
             "one."
         )
     if method not in _REDIRECTED:
-        return "Use https: this request came over http, and nothing was done."
+        return "Use https. The request came over http and was refused."
     return None

@@ -148,7 +148,7 @@ def test_make_up_replaces_its_own_workers(make_stack: MakeStack) -> None:
 
     said = stack.manage("reload")
 
-    assert "Reloaded: 2 old workers have handed over." in said
+    assert "Reloaded: 2 old workers were replaced." in said
     assert time.monotonic() - began < 60
     assert not any(worker.is_alive() for worker in before)
     assert list_workers("other_worker") == others

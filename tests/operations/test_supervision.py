@@ -172,7 +172,7 @@ def test_reload_under_load_fails_no_request_and_loses_no_task(supervised: Superv
         for thread in threads:
             thread.join()
 
-    assert "Reloaded: 2 old workers have handed over." in said
+    assert "Reloaded: 2 old workers were replaced." in said
     old = [pid for pids in before.values() for pid in pids]
     stack.wait_for(lambda: not any(map(is_alive, old)), deadline_seconds=30, what="no old process runs any more")
     assert parents.keys() == read_procfile().keys()

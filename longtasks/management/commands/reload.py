@@ -1,6 +1,6 @@
-"""`manage.py reload`: new code without a gap, for what `make up` or deploy/supervisord.conf runs on this machine.
+"""`manage.py reload`: loads the current code without downtime, under `make up` or deploy/supervisord.conf.
 
-Sends the signals and waits until no old worker of its own is left. Must not restart anything itself: each parent does.
+Owns sending the signals and waiting until the old workers have ended. Must not restart a process itself: its parent does.
 """
 
 from __future__ import annotations
@@ -26,17 +26,23 @@ WORKER_ARGUMENT: Final = "rqworker"  # on the command line of a worker process
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """What has been told to reload, and the workers that it had then."""
+    """The parent that got the signal, and its workers at that time."""
 
     message: str
     workers: list[child_process.Living]
 
 
 class Command(BaseCommand):
-    help = "Let web, workers and mirror go on with the code as it is now. Exit codes: 0 done, 1 nothing runs or stuck."
+    help = "Reload web, workers and mirror with the current code, without downtime. Exit codes: 0 done, 1 not running or timeout."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="for the workers (120)")
+        parser.add_argument(
+            "--timeout",
+            type=float,
+            default=120,
+            metavar="SECONDS",
+            help="how long to wait for the old workers (default: 120)",
+        )
 
     def handle(self, *args: Any, timeout: float, **options: Any) -> None:
         signalled = _signal_up() or _signal_supervisord()
@@ -55,11 +61,11 @@ class Command(BaseCommand):
                     f"after {timeout:g} s {len(left)} old workers still run (process {pids}): read the workers' log."
                 )
             time.sleep(POLL_SECONDS)
-        self.stdout.write(f"Reloaded: {len(signalled.workers)} old workers have handed over.")
+        self.stdout.write(f"Reloaded: {len(signalled.workers)} old workers were replaced.")
 
 
 def _signal_up() -> Signalled | None:
-    """Tell the `make up` of this DATA_DIR, which its lock names; None where none runs."""
+    """Signal the `make up` that holds the lock of this DATA_DIR; None if none runs."""
     try:
         pid = up_lock.find_holder(settings.DATA_DIR)
         workers = _list_workers(pid) if pid is not None else []
@@ -71,13 +77,13 @@ def _signal_up() -> Signalled | None:
 
 
 def _signal_supervisord() -> Signalled | None:
-    """Tell the supervisord that listens in LONGTASKS_RUN, which signals its own processes; None where none runs."""
+    """Make the supervisord in LONGTASKS_RUN signal its processes; None if none runs."""
     run_dir = os.environ.get("LONGTASKS_RUN", "")
     if not run_dir or not shutil.which("supervisorctl") or not (Path(run_dir) / "supervisor.sock").exists():
         return None
-    pid = _ask_supervisord("pid", "worker")
+    pid = _run_supervisorctl("pid", "worker")
     workers = _list_workers(int(pid)) if pid.isdecimal() and pid != "0" else []
-    _ask_supervisord("signal", "HUP", "all")
+    _run_supervisorctl("signal", "HUP", "all")
     return Signalled("supervisord has sent HUP to its processes.", workers)
 
 
@@ -85,14 +91,14 @@ def _list_workers(parent_pid: int) -> list[child_process.Living]:
     return child_process.list_descendants(pid=parent_pid, argument=WORKER_ARGUMENT)
 
 
-def _ask_supervisord(*words: str) -> str:
+def _run_supervisorctl(*words: str) -> str:
     supervisorctl = shutil.which("supervisorctl") or "supervisorctl"
-    asked = subprocess.run(  # noqa: S603 (a list of our own, no shell)
+    result = subprocess.run(  # noqa: S603 (a list of our own, no shell)
         [supervisorctl, "-c", str(PROJECT_DIR / "deploy" / "supervisord.conf"), *words],
         capture_output=True,
         text=True,
         check=False,
     )
-    if asked.returncode:
-        raise CommandError(f"supervisorctl: {asked.stdout.strip() or asked.stderr.strip()}")
-    return asked.stdout.strip()
+    if result.returncode:
+        raise CommandError(f"supervisorctl: {result.stdout.strip() or result.stderr.strip()}")
+    return result.stdout.strip()
