@@ -1,6 +1,6 @@
 """The task dashboard in Django's admin: overview, tasks, start form, audit, and RQ's own pages beside it.
 
-Shows what queries tell and changes things through commands only. Must not write a row itself.
+Owns its pages: they read through read_model and change tasks through services. Must not write a row itself.
 """
 
 from django.contrib import admin

@@ -1,7 +1,7 @@
-"""django-rq's own pages, beside the dashboard: for administrators, and mended where they break with this set-up.
+"""django-rq's own pages beside the dashboard: for administrators only, and fixed where they fail with this service.
 
-Owns the registration of django-rq's Dashboard, and the one place where names inside django-rq are replaced; why
-stands in docs/upstream/django-rq-pages.md. tests/admin/test_django_rq_pages.py fails when the library changes.
+Owns the registration of django-rq's Dashboard and the only replacements of names inside django-rq; the reasons are in
+docs/upstream/django-rq-pages.md. tests/admin/test_django_rq_pages.py fails when the library changes.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from tasks_app.services import change_many_tasks
 from tasks_app.services.rq_job import TaskJob
 
 logger = logging.getLogger(__name__)
-# Canceling takes its time; more than so many are canceled by asking again.
+# Canceling is slow: one request cancels at most so many tasks, and the next request the rest.
 EMPTY_TASKS: Final = 20_000
 _ROW_PAGES: Final = {f"django_rq_dashboard_{name}" for name in ("add", "change", "delete", "history")}
 
 
 class ShownWorker(Worker):
-    """A worker as the pages show it: reads its job as it was written, with JSON. They name no serializer."""
+    """A worker for the pages, which pass no serializer: it reads its job as JSON."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["serializer"] = kwargs.get("serializer") or JSONSerializer
@@ -49,11 +49,11 @@ class ShownWorker(Worker):
 
 
 class CannotRequeue(InvalidJobOperation, NoSuchJobError):
-    """A job that cannot be requeued. The page that requeues all goes on with the next one: it passes over NoSuchJobError."""
+    """The job cannot be requeued. It is a NoSuchJobError too, which the page that requeues all jobs skips."""
 
 
 def _requeue_by_id(job_id: str, connection: Any, serializer: Any = None) -> Job:
-    """RQ's `requeue_job`, which knows no job class."""
+    """Requeue a job as RQ's `requeue_job` does, but with our job class."""
     try:
         return TaskJob.fetch(job_id, connection=connection, serializer=serializer).requeue()
     except InvalidJobOperation as error:
@@ -62,7 +62,7 @@ def _requeue_by_id(job_id: str, connection: Any, serializer: Any = None) -> Job:
 
 
 def _requeue(rq_queue: Any, job: Any) -> None:
-    """django-rq's `requeue_job`, which puts the job into the queue past its class."""
+    """Requeue a job as django-rq's `requeue_job` does, but through its job class."""
     if getattr(job, "snapshot", None) is None:
         _original_requeue(rq_queue, job)
     else:
@@ -72,7 +72,7 @@ def _requeue(rq_queue: Any, job: Any) -> None:
 def _replace(module: ModuleType, **names: Any) -> None:
     for name, value in names.items():
         if not hasattr(module, name):
-            raise ImproperlyConfigured(f"{module.__name__} has no {name!r} any more: look at {__name__}.")
+            raise ImproperlyConfigured(f"{module.__name__} no longer has {name!r}: adapt {__name__} to this version.")
         setattr(module, name, value)
 
 
@@ -82,7 +82,7 @@ _replace(utils, Job=TaskJob)
 
 
 def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
-    """Cancel what waits, where RQ would delete the jobs, which rescue would put back."""
+    """Cancel the waiting tasks. RQ would delete the jobs, and the rescue would requeue them."""
     request.current_app = admin.site.name  # type: ignore[attr-defined]
     if request.method != "POST":
         return views.clear_queue(request, queue_index)
@@ -100,14 +100,14 @@ def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
     return HttpResponseRedirect(reverse("admin:django_rq_jobs", args=[queue_index]))
 
 
-def _told(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Say in words what django-rq answers with 500: a worker or job that has gone, a task that can't be requeued.
+def _handle_errors(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Replace the 500 of django-rq by a message if a worker or job no longer exists or a task cannot be requeued.
 
-    A Redis that refuses or is away is a 503, as in the API: these pages ask it themselves.
+    Answer 503 if Redis refuses or is unavailable, as in the API.
     """
 
     @wraps(view)
-    def telling(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def handled(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except (InvalidJobOperation, NoSuchJobError) as error:
@@ -118,7 +118,7 @@ def _told(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
         except (AssertionError, ValueError, IndexError, ImproperlyConfigured) as error:  # no rq-scheduler, for one
             raise Http404(str(error)) from error
 
-    return telling
+    return handled
 
 
 if admin.site.is_registered(Dashboard):
@@ -127,7 +127,7 @@ if admin.site.is_registered(Dashboard):
 
 @admin.register(Dashboard)
 class RqPagesAdmin(QueueAdmin):
-    """django-rq lets every member of the staff empty a queue; here it takes the permission to administer."""
+    """The pages require the permission to administer; in django-rq every staff user may empty a queue."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return can_administer(request)
@@ -139,10 +139,10 @@ class RqPagesAdmin(QueueAdmin):
         return can_administer(request)
 
     def get_urls(self) -> list[Any]:
-        # Those of a model's rows answer 500: Dashboard has no table.
+        # The pages of a model's rows would answer 500: Dashboard has no table.
         patterns = [pattern for pattern in super().get_urls() if pattern.name and pattern.name not in _ROW_PAGES]
         for pattern in patterns:
             view = self.admin_site.admin_view(empty_queue) if pattern.name == "django_rq_clear" else pattern.callback
-            # The login comes first: who is not logged in is led there, as from every other page.
-            pattern.callback = self.admin_site.admin_view(requires(can_administer)(_told(view)))
+            # The login check comes first: an anonymous user is redirected to the login, as on every other page.
+            pattern.callback = self.admin_site.admin_view(requires(can_administer)(_handle_errors(view)))
         return patterns

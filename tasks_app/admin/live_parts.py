@@ -1,6 +1,6 @@
-"""Live parts of pages: the same templates, rendered again and sent as JSON, which live.js puts into the page.
+"""The live parts of pages: their templates are rendered again and sent as JSON, and live.js updates the page.
 
-A part is one HTML element with an id. Must not know what is shown.
+Owns the form of that JSON. A part is one HTML element with an id. Must not know what a part shows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ def answer_parts(request: HttpRequest, parts: Mapping[str, tuple[str, Mapping[st
 
 
 def render_page(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
-    """Return a page of the admin with its frame around it."""
+    """Return a page with the admin's layout."""
     request.current_app = admin.site.name  # type: ignore[attr-defined]
     return TemplateResponse(request, template, {**admin.site.each_context(request), **context})

@@ -1,7 +1,7 @@
-"""How often somebody may try to log in: bounded for each address and each user name, before a password is checked.
+"""The rate limit of the login, by address and by user name, applied before the password is checked.
 
-Owns the buckets that a login draws on. A login that succeeds draws on none. A browser in which its user has logged in
-before has a bucket of its own, so nobody can lock that user out from elsewhere (OWASP's device cookies).
+Owns its buckets. A successful login consumes nothing. A browser that has logged in before has a bucket of its own, so
+nobody can lock its user out from elsewhere (OWASP's device cookies). Must not check a password.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SALT: Final = "tasks_app.admin.login_limit"
 
 
 class BoundedLoginForm(AuthenticationForm):  # type: ignore[misc]
-    """Django's form; it does not look at the password when there were too many tries."""
+    """Django's form; it does not check the password after too many attempts."""
 
     request: HttpRequest
 
@@ -55,7 +55,7 @@ _login: Final = admin.site.login
 
 @wraps(_login)
 def login(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-    """Django's view; answers 429 when there were too many tries, and remembers the browser of one that succeeded."""
+    """Django's view; it answers 429 after too many attempts, and sets a cookie in the browser of a successful login."""
     response = _login(request, extra_context)
     wait_seconds = getattr(request, "login_waits_seconds", None)
     if wait_seconds is not None:
@@ -76,7 +76,7 @@ def login(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> 
 
 
 def _buckets(request: HttpRequest, username: str, *, per_address: int) -> list[tuple[int, int]]:
-    """Return the buckets that a try draws on, with what each holds."""
+    """Return the buckets that an attempt consumes, each with its limit per minute."""
     known = request.get_signed_cookie(COOKIE, default="", salt=_SALT, max_age=COOKIE_SECONDS) or ""
     if known.partition(".")[0] == _mark(username):
         return [(rate_limit.login_bucket(f"browser {known}"), NAME_TRIES_PER_MINUTE)]
@@ -90,6 +90,6 @@ def _mark(username: str) -> str:
 
 
 def _fold(username: str) -> str:
-    """One form for all that a database may take for the same name: it may know neither case nor accents."""
+    """Return one form for all names that a database may treat as equal: it may ignore case and accents."""
     letters = unicodedata.normalize("NFKD", username).casefold()
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).strip()

@@ -1,7 +1,7 @@
-"""The admin's index: what waits, runs and fails now, the last hour in charts, the workers, the queues and the processes.
+"""The admin's index: current counts, charts of the last hour, queues, workers and processes.
 
-Owns what the overview shows and its live answer. Reads queues from Redis and the past from minute roll-ups; never
-scans tasks.
+Owns the content of the overview and its live parts. It reads queues from Redis and the past from minute roll-ups. Must
+not scan tasks.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def add_overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
 
 @requires(can_view)
 def overview_live(request: HttpRequest) -> HttpResponse:
-    """Answer with the overview's parts; the charts too when a minute has gone by since the reader's."""
+    """Return the live parts of the overview, with the charts if the client's charts are older than this minute."""
     context = collect(request)
     parts: dict[str, tuple[str, dict[str, Any]]] = {
         name: (f"tasks_app/overview_{name.removeprefix('overview-')}.html", context)

@@ -1,4 +1,7 @@
-"""Who may do what in the admin: view, operate, administer. The one place that names the permissions."""
+"""The permissions of the admin: view, operate, administer.
+
+Owns their names. Must not decide for the API.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def can_view(request: HttpRequest) -> bool:
-    """Who may operate or administer may look, too."""
+    """Return whether the user may view; operating and administering include viewing."""
     return any(request.user.has_perm(permission) for permission in (VIEW, OPERATE, ADMINISTER))
 
 
@@ -48,11 +51,11 @@ def requires(check: Callable[[HttpRequest], bool]) -> Callable[[View], View]:
 
 
 def get_caller(request: HttpRequest) -> Caller:
-    """Return this person as one who starts tasks: who may operate tasks may do so with those of all owners."""
+    """Return the user as a caller of the services; a user who may operate has scope admin, for the tasks of all owners."""
     actor = get_actor(request)
     return Caller(owner=actor, scope=ADMIN if can_operate(request) else READ, actor=actor)
 
 
 def get_actor(request: HttpRequest) -> str:
-    """Return the name under which this person's deeds are noted, as far as the columns hold it."""
+    """Return the user's name for the audit, cut to the length of its column."""
     return cut_actor(request.user.get_username())

@@ -24,7 +24,7 @@ SHOWN_CHARACTERS = 100_000
 
 @admin.register(SetAsideItem)
 class SetAsideItemAdmin(ModelAdmin):
-    """For those who may administer queues: a payload may hold anybody's parameters."""
+    """Requires the permission to administer, because a payload may contain parameters of any owner."""
 
     list_display = ("key", "kind", "reason", "tries", "first_at", "last_at", "size")
     list_filter = ("kind",)
@@ -89,5 +89,5 @@ class SetAsideItemAdmin(ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Django's own deleting writes no entry of our audit: dropping does."""
+        """Return False: Django's deletion writes no audit entry; the action `drop` does."""
         return False

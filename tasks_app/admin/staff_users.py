@@ -1,7 +1,7 @@
-"""Users and groups of the staff: Django's own pages in the dashboard's clothes, changed by superusers only.
+"""The pages of staff users and groups: Django's own in the dashboard's style; only superusers may change them.
 
-Django lets whoever may change users give all permissions to anyone, and so to themselves; likewise with groups. Each
-change commits together with its entry in the audit.
+Owns that restriction, since in Django a user who may change users or groups can grant every permission, also to
+themselves. Each change commits in one transaction with its audit entry. Must not write the audit itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ admin.site.unregister(Group)
 
 
 class AuditedBySuperusers(ModelAdmin):
-    """Seen by those who may view; changed by superusers, which the audit tells."""
+    """Users with the view permission may view; only superusers may change, with an audit entry."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser
@@ -38,7 +38,7 @@ class AuditedBySuperusers(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.is_superuser
 
-    # Django calls these three where it writes its own log, after the change and before a deletion.
+    # Django calls these three methods to write its own log: after a change, and before a deletion.
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         self._record(request, obj, "added")

@@ -1,4 +1,4 @@
-"""The form that starts a task: made out of the task type's own serializer, which also validates it."""
+"""The form that starts a task: derived from the task type's serializer, which also validates the parameters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _number(field: Any, options: dict[str, Any], kind: Make = forms.IntegerField
     return kind(min_value=field.min_value, max_value=field.max_value, **options)
 
 
-# How DRF's fields are shown, the special before the general; any other one is asked for as JSON.
+# Form fields by DRF's field classes, subclasses first; a field of any other class is entered as JSON.
 _FIELDS: Final[tuple[tuple[type[serializers.Field], Callable[[Any, dict[str, Any]], forms.Field]], ...]] = (
     (serializers.BooleanField, lambda field, options: forms.BooleanField(**options | {"required": False})),
     (serializers.IntegerField, _number),
@@ -77,14 +77,14 @@ class StartForm(forms.Form):
             self.fields[PREFIX + name] = _make_field(field)
 
     def clean(self) -> dict[str, Any]:
-        """Let the task type's serializer judge the parameters; its errors go to the fields they name."""
+        """Validate the parameters with the task type's serializer, and show its errors at their fields."""
         values = super().clean() or {}
         if any(name.startswith(PREFIX) for name in self.errors):
             return values
         params = {
             name: values[PREFIX + name]
             for name, field in self.serializer_fields.items()
-            # Left empty: the serializer has a default, or says what is missing.
+            # An empty field is omitted: the serializer applies its default or reports it as required.
             if values.get(PREFIX + name) not in (None, "") or isinstance(field, serializers.BooleanField)
         }
         serializer = self.task_type.params_serializer(data=params)
@@ -109,12 +109,12 @@ class StartForm(forms.Form):
 
 @requires(can_operate)
 def start_page(request: HttpRequest) -> HttpResponse:
-    """Show the form of a task type, and start the task that it asks for."""
+    """Show the form of a task type, and start the submitted task."""
     task_types = list_task_types()
     try:
         task_type = get_task_type(request.POST.get("type") or request.GET.get("type") or "")
     except UnknownTaskType:
-        # First the one that can be started as it is.
+        # Prefer a task type without required parameters.
         task_type = min(
             task_types, key=lambda known: any(f.required for f in known.params_serializer().fields.values())
         )
@@ -140,7 +140,7 @@ def start_page(request: HttpRequest) -> HttpResponse:
 
 
 def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of the task that `from` names, where there is one."""
+    """Return the values of the task that `from` names; {} if there is none."""
     try:
         task = task_queries.get_task(task_id=query.get("from", ""))
     except UnknownTask:

@@ -1,6 +1,6 @@
-"""The addresses of the task dashboard below /admin/tasks_app/, and what Django's admin may do by itself: nothing.
+"""The URLs of the task dashboard below /admin/tasks_app/.
 
-Owns the registration. Every page and every change is a view of this package; no row is ever saved from a form.
+Owns the registration. Every page and every change is a view of this package. Must not let Django's admin save a row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks_app.models import AuditEntry, TaskRecord
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Seen by those who may view; changed by nobody."""
+    """Users with the view permission may view; nobody may change."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return can_view(request)

@@ -1,4 +1,4 @@
-"""The list of tasks: filters, search, pages by key, rows that move, and what can be done with those that are ticked."""
+"""The list of tasks: filters, search, keyset pages, live rows, and the actions for selected tasks."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class FilterForm(forms.Form):
         self.fields["q"].widget.attrs["type"] = "search"
 
     def read(self) -> TaskFilter:
-        """Return what to look for; a wrong value looks for nothing in particular and is shown at its field."""
+        """Return the filter; an invalid value does not filter, and its error is shown at its field."""
         self.is_valid()
         values = self.cleaned_data
         return TaskFilter(
@@ -123,7 +123,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
 
 @requires(can_view)
 def rows_live(request: HttpRequest) -> HttpResponse:
-    """Answer with the rows of the given tasks as they are now."""
+    """Return the current rows of the given tasks."""
     keys = []
     for text in request.GET.get("ids", "").split(",")[:_ROWS_LIVE]:
         try:
@@ -139,7 +139,7 @@ def rows_live(request: HttpRequest) -> HttpResponse:
 @require_POST
 @requires(can_operate)
 def change_many(request: HttpRequest) -> HttpResponse:
-    """Do what was asked with the ticked tasks, as one set."""
+    """Apply the requested action to the selected tasks, as one set."""
     action, task_ids = request.POST.get("action", ""), request.POST.getlist("task")
     back = HttpResponseRedirect(safe_next(request))
     if action not in _ACTIONS or not task_ids:
@@ -152,12 +152,12 @@ def change_many(request: HttpRequest) -> HttpResponse:
     except LongtasksError as error:
         messages.error(request, str(error))
     else:
-        _tell(request, result)
+        _show_result(request, result)
     return back
 
 
 def safe_next(request: HttpRequest) -> str:
-    """Return where the reader came from within this site, or the list."""
+    """Return the page of this site that the user came from, or the list."""
     target = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
         return target
@@ -172,7 +172,7 @@ def _change(action: str, task_ids: list[str], *, actor: str) -> SetResult:
     return change_many_tasks.change_priorities(task_ids=task_ids, priority=action, actor=actor, source=audit_log.ADMIN)
 
 
-def _tell(request: HttpRequest, result: SetResult) -> None:
+def _show_result(request: HttpRequest, result: SetResult) -> None:
     if result.changed:
         number = len(result.changed)
         messages.success(

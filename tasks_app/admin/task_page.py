@@ -1,4 +1,4 @@
-"""The page of one task: all that is known of it, its history, and the buttons that change it. Otherwise read-only."""
+"""The page of one task: its data, its history, and the actions that change it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LIVE_PARTS: Final = ("head", "facts", "timeline", "error")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a running task goes on, since its worker took it."""
+    """The speed of a running task since its worker dequeued it."""
 
     records_per_second: float
     seconds_left: float | None
@@ -41,7 +41,7 @@ class Pace:
 class CountLink:
     name: str
     number: int
-    address: str  # where its rows are listed; "" where nobody lists them
+    address: str  # of the list of its rows; "" if there is none
 
 
 @requires(can_view)
@@ -55,7 +55,7 @@ def task_page(request: HttpRequest, task_id: str) -> HttpResponse:
 
 @requires(can_view)
 def task_live(request: HttpRequest, task_id: str) -> HttpResponse:
-    """Answer with the parts of the page that change."""
+    """Return the live parts of the page."""
     context = _collect(request, task_id)
     return answer_parts(request, {f"task-{name}": (f"tasks_app/task_{name}.html", context) for name in _LIVE_PARTS})
 
@@ -90,7 +90,7 @@ def retry(request: HttpRequest, task_id: str) -> HttpResponse:
 @require_POST
 @requires(can_operate)
 def change_priority(request: HttpRequest, task_id: str) -> HttpResponse:
-    """Put the task into the other queue."""
+    """Move the task to the other queue."""
     try:
         change_tasks.change_priority(
             task_id=task_id,
@@ -160,7 +160,7 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
 
 
 def _get_pace(task: Snapshot, history: list[Any]) -> Pace | None:
-    """Measure since the last take: pauses before it and the worker before do not count."""
+    """Return the speed since the last dequeue, without earlier pauses and workers; None if it is unknown."""
     dequeued = next((event for event in reversed(history) if event.cause == "take"), None)
     if task.status != task_status.STARTED or dequeued is None:
         return None
@@ -172,7 +172,7 @@ def _get_pace(task: Snapshot, history: list[Any]) -> Pace | None:
 
 
 def _rows_address(table: str, task_id: str) -> str:
-    """Return the admin's list of the rows that a task wrote into a table; "" where the admin shows none."""
+    """Return the address of the admin's list of rows that a task wrote to a table; "" if the admin has none."""
     for model in apps.get_models():
         if model._meta.db_table != table or not admin.site.is_registered(model):
             continue
@@ -186,7 +186,7 @@ def _rows_address(table: str, task_id: str) -> str:
 
 
 def _rq_address(task: Snapshot) -> str:
-    """Return RQ's page of the job; "" where Redis keeps it no longer, or QUEUES its queue."""
+    """Return the address of RQ's page of the job; "" if Redis or QUEUES no longer has the job or its queue."""
     if task.priority not in queue_names.QUEUES:
         return ""
     try:

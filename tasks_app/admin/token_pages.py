@@ -1,4 +1,4 @@
-"""The API's tokens in the admin: made, listed and revoked; the secret is shown once, right after it was made."""
+"""The pages of API tokens: create, list and revoke; the secret is shown once, after creation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks_app.models import ApiToken, column_limits
 
 
 class TokenForm(ModelForm):  # type: ignore[type-arg]  # Django gives it no [] at runtime
-    """A new token. Its owner is taken as it was typed, or refused."""
+    """The form of a new token. The owner's name is used exactly as typed, or refused."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -30,7 +30,7 @@ class TokenForm(ModelForm):  # type: ignore[type-arg]  # Django gives it no [] a
             self.fields["owner"].strip = False  # type: ignore[attr-defined]
 
     def clean_owner(self) -> str:
-        """Return the owner, or say why its name is refused."""
+        """Return the owner's name. Raises ValidationError."""
         owner: str = self.cleaned_data["owner"]
         try:
             check_owner_name(owner, most=column_limits.OWNER)
@@ -41,7 +41,7 @@ class TokenForm(ModelForm):  # type: ignore[type-arg]  # Django gives it no [] a
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ModelAdmin):
-    """Django's own permissions say who may: a token of scope admin may do everything to all tasks."""
+    """Requires Django's own permissions for tokens, because a token of scope admin can change every task."""
 
     list_display = (
         "prefix",
@@ -97,9 +97,9 @@ class ApiTokenAdmin(ModelAdmin):
         return request.user.has_perm("tasks_app.change_apitoken")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A token is made and revoked, never changed."""
+        """Return False: a token is created and revoked, never changed."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A revoked one stays, to tell whose it was."""
+        """Return False: a revoked token remains as a record of its owner."""
         return False

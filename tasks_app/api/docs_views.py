@@ -1,4 +1,4 @@
-"""The API's description: OpenAPI 3.1 at /schema, Swagger UI at /docs from the installed sidecar, no CDN."""
+"""The API's documentation: the OpenAPI 3.1 document at /schema, and Swagger UI at /docs, without a CDN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TYPE = "application/vnd.oai.openapi+json;version=3.1"
 
 
 class SchemaViewSet(LeanViewSet):
-    """The OpenAPI description. Open: it tells what the source does, and nothing of any task."""
+    """The OpenAPI document. Needs no token: it contains nothing about any task."""
 
     needs_to_read = needs_to_write = ANYBODY
 
@@ -29,11 +29,11 @@ class SchemaViewSet(LeanViewSet):
         return HttpResponse(_get_schema(), content_type=_TYPE)
 
 
-_generating = threading.Lock()  # drf-spectacular resolves its extensions in place: not for two threads at once
+_generating = threading.Lock()  # drf-spectacular resolves its extensions in place, which is not thread-safe
 
 
 def _get_schema() -> bytes:
-    """Return the description, generated once per process: it does not change while code and task types do not."""
+    """Return the document, generated once per process: it depends on the code and the task types only."""
     with _generating:
         return _generate_schema()
 
@@ -45,7 +45,7 @@ def _generate_schema() -> bytes:
 
 
 class DocsView(SpectacularSwaggerSplitView):
-    """Swagger UI; its script is a request of its own, so a Content-Security-Policy may forbid inline ones."""
+    """Swagger UI with a separate script, so that the Content-Security-Policy can forbid inline scripts."""
 
     url_name = "schema"
     permission_classes = ()

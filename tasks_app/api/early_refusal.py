@@ -1,7 +1,7 @@
-"""Which requests web's event loop refuses unread by Django: without a known token, from an address that sent too many.
+"""The early refusal: web's event loop refuses requests without a known token from an address over its rate limit.
 
-Owns that decision only, from the bytes of a request's head. It may let through what `access` refuses then, and must not
-refuse what `access` would take. No SQL, no round trip: it is asked for every request.
+Owns that decision, from the bytes of a request's head. It may accept requests that `authentication` then refuses. Must
+not refuse a request that `authentication` would accept, and must not use SQL or Redis: it runs for every request.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from tasks_app.http import peers
 from tasks_app.resilience import rate_limit
 
 _PREFIX: Final = re.escape(settings.URL_PREFIX.encode())
-GUARDED: Final = re.compile(rb"[A-Z]{1,16} (?:%b)?/(?:tasks|queues|(metrics))[/? ]" % _PREFIX)  # what takes a token
+GUARDED: Final = re.compile(
+    rb"[A-Z]{1,16} (?:%b)?/(?:tasks|queues|(metrics))[/? ]" % _PREFIX
+)  # the paths that require a token
 _AUTHORIZATION: Final = re.compile(rb"\r\nauthorization:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _FORWARDED: Final = re.compile(rb"\r\nx-forwarded-for:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 
 
 def find_wait_seconds(head: bytes, peer: str) -> float:
-    """Return after how many seconds the address may send a request without a valid token again; 0: handle this one."""
+    """Return the seconds until the address may send another request without a valid token; 0: handle this request."""
     limit = settings.LONGTASKS.rate_limit_per_address
     if not limit or settings.API_OPEN:
         return 0.0
@@ -33,7 +35,7 @@ def find_wait_seconds(head: bytes, peer: str) -> float:
     scheme, _, secret = (authorization[1] if authorization else b"").decode("latin-1").partition(" ")
     is_bearer, secret = scheme.lower() == "bearer", secret.strip()
     if is_bearer and token_cache.known.holds(secret):
-        return 0.0  # first, for most requests: whose address it is need not be read
+        return 0.0  # checked first: most requests need no look at their address
     forwarded = b",".join(_FORWARDED.findall(head)).decode("latin-1")
     address = peers.find_peer({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded})
     if address is None:

@@ -17,7 +17,7 @@ from tasks_app.webhooks import callback_addresses
 
 @extend_schema_field({"type": "object", "additionalProperties": {}})
 class ParamsField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
-    """A JSON object, handed on as it is: the task type's own serializer reads it. `read_params` bounds its depth."""
+    """A JSON object, passed unchanged to the task type's serializer. `read_params` limits its depth."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {"invalid": "Must be an object."}
 
@@ -69,10 +69,10 @@ _CALLBACK_PATTERN: Final = callback_addresses.public_pattern("|".join(map(str, s
 
 @extend_schema_field({"type": "string", "maxLength": callback_addresses.CHARACTERS, "pattern": _CALLBACK_PATTERN})
 class CallbackField(serializers.CharField):
-    """An address to tell of the task's end. Where its host leads is looked at when it is told."""
+    """The URL of a webhook for the task's end. Its host is resolved and checked when the webhook is sent."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "off": "Webhooks are not set up here: WEBHOOK_SECRET is empty.",
+        "off": "Webhooks are not configured: WEBHOOK_SECRET is empty.",
         "address": "Must be http:// or https:// with the name of a public host, without user and fragment.",
         "port": "The port is {port}. It must be one of {ports}, which WEBHOOK_PORTS names.",
     }

@@ -1,4 +1,7 @@
-"""What answers say: the serializers of tasks, events, queues and problems. The API's contract for output."""
+"""The serializers of responses: tasks, events, queues and problems.
+
+Owns the API's contract for output. Must not read a store.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class ProgressSerializer(LeanSerializer):
     """How far a task has come, in committed records."""
 
     done = serializers.IntegerField(min_value=0)
-    total = serializers.IntegerField(min_value=0, allow_null=True, help_text="null: only the end will tell.")
+    total = serializers.IntegerField(min_value=0, allow_null=True, help_text="null: unknown until the task ends.")
 
 
 class TaskSerializer(LeanSerializer):
@@ -54,9 +57,9 @@ class TaskSerializer(LeanSerializer):
     id = serializers.UUIDField()
     name = serializers.CharField(help_text="The task type.")
     description = serializers.CharField(allow_blank=True)
-    params = serializers.DictField(help_text="As they were read, with defaults.")
-    priority = PriorityField(source="given_priority", help_text="As it was given.")
-    queue = serializers.CharField(source="priority", help_text="In which queue it waits, or waited.")
+    params = serializers.DictField(help_text="The validated parameters, with defaults.")
+    priority = PriorityField(source="given_priority", help_text="The priority from the request.")
+    queue = serializers.CharField(source="priority", help_text="The task's queue.")
     status = serializers.ChoiceField(choices=STATUSES)
     insertedRecords = serializers.DictField(
         source="counts", child=serializers.IntegerField(min_value=0), help_text="Committed rows by table."
@@ -95,12 +98,12 @@ class PageSerializer(serializers.Serializer[Any]):
     tasks = TaskSerializer(many=True)
     next = serializers.CharField(
         allow_null=True,
-        help_text="Where the next page is, also after a page that is short or empty; null on the last.",
+        help_text="The address of the next page, also after a short or empty page; null on the last page.",
     )
     searchedTo = serializers.DateTimeField(
         allow_null=True,
-        help_text="The search took too long for one page: tasks created before this time are still to be looked at, "
-        "which `next` does. Else null.",
+        help_text="Set if the search took too long for one page: tasks created before this time are not searched yet; "
+        "`next` continues. Otherwise null.",
     )
 
 
@@ -140,18 +143,18 @@ class QueueSerializer(LeanSerializer):
     depth = serializers.IntegerField(min_value=0, help_text="Waiting tasks.")
     started = serializers.IntegerField(min_value=0, help_text="Running tasks.")
     oldestWaitSeconds = serializers.FloatField(
-        source="oldest_wait_seconds", allow_null=True, help_text="How long the task at its head has been waiting."
+        source="oldest_wait_seconds", allow_null=True, help_text="Waiting time of the task at the head of the queue."
     )
     scheduled = serializers.IntegerField(min_value=0, help_text="Tasks that wait for their next attempt.")
     endedPerSecond = serializers.FloatField(source="ended_per_second", help_text="Over the last seconds.")
-    workers = serializers.SerializerMethodField(help_text="Workers alive that serve it.")
+    workers = serializers.SerializerMethodField(help_text="Live workers that serve the queue.")
     pausedAt = serializers.DateTimeField(source="paused_at", allow_null=True)
     pausedBy = serializers.CharField(
         source="paused_by", allow_blank=True, help_text="Empty for a token that is not of scope `admin`."
     )
     reason = serializers.CharField(allow_blank=True, help_text="Why it is paused.")
     suspended = serializers.BooleanField(
-        source="is_suspended", help_text="Whether `rq suspend` pauses all queues; `rq resume` ends that."
+        source="is_suspended", help_text="True while `rq suspend` pauses all queues; `rq resume` ends it."
     )
 
     def get_workers(self, instance: Any) -> int:
@@ -172,7 +175,7 @@ class TaskTypeSerializer(serializers.Serializer[Any]):
     description = serializers.CharField(allow_blank=True, help_text="What its tasks do.")
     queue = serializers.CharField(help_text="Where its tasks wait, unless their priority is `high` or 1 to 3.")
     insertedRecords = serializers.ListField(
-        child=serializers.CharField(), help_text="The names that its tasks count rows by."
+        child=serializers.CharField(), help_text="The names under which its tasks count rows."
     )
     params = serializers.DictField(help_text="The parameters, as JSON Schema (2020-12).")
 
@@ -185,29 +188,31 @@ class TaskTypesSerializer(serializers.Serializer[Any]):
 
 
 class HealthSerializer(serializers.Serializer[Any]):
-    """That the service is well; otherwise the answer is a problem."""
+    """The service is healthy; otherwise the response is a problem."""
 
     status = serializers.CharField(help_text="Always `ok`.")
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
-    """What is wrong with one field."""
+    """The error of one field."""
 
-    field = serializers.CharField(help_text="Its path, `params.numRecords`; `body` for the whole.")
+    field = serializers.CharField(
+        help_text="The path of the field, such as `params.numRecords`; `body` for the whole body."
+    )
     message = serializers.CharField()
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
     """A problem (RFC 9457)."""
 
-    type = serializers.CharField(help_text="A stable URN to decide by, or about:blank.")
+    type = serializers.CharField(help_text="A stable URN to branch on, or about:blank.")
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
     errors = FieldErrorSerializer(  # type: ignore[assignment]
         many=True,
         required=False,
-        help_text="With status 400: every wrong field. With 403 and 404: the parameters it is about.",
+        help_text="With status 400: every invalid field. With 403 and 404: the parameters concerned.",
     )
 
 
@@ -246,5 +251,5 @@ def task_type_data(task_type: TaskType) -> dict[str, Any]:
 
 
 def summarize_error(error: str | None) -> str | None:
-    """Return what went wrong, without the traceback: where in the code is for the admin only."""
+    """Return the error without its traceback, which only the admin shows."""
     return error_text.summarize_error(error) if error else None

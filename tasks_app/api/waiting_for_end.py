@@ -1,8 +1,8 @@
-"""Waiting for a task's end inside a request (`?wait=`, `Prefer: wait`): which task, until when, and what is known then.
+"""Long polling for a task's end inside a request (`?wait=`, `Prefer: wait`).
 
-Where the server runs requests side by side, it holds the request: that costs no thread (longtasks/holding_worker.py).
-Elsewhere the request's thread waits, so only few may wait at once. Who finds no place is answered at once and asks again
-later. Many watchers belong to the event stream, not here.
+Owns the wait. A server with concurrent requests holds the request without a thread (longtasks/holding_worker.py). Other
+servers block the request's thread, so only WAITERS may wait at once; further requests get their response at once. Must
+not serve many watchers: the event stream does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _places = BoundedSemaphore(WAITERS)
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a server that holds a request must know: the task, and when the wait ends (time.monotonic)."""
+    """A held request: its task, and its deadline (time.monotonic)."""
 
     task_id: str
     deadline: float
@@ -38,10 +38,9 @@ class Wait:
 def wait_for_end(
     request: HttpRequest, snapshot: Snapshot, *, read: Callable[[], Snapshot | None], seconds: float
 ) -> tuple[Snapshot, bool]:
-    """Return the task as soon as it has ended, or as it is after `seconds` (60 at most), and whether there was a place.
+    """Return the task when it has ended or after `seconds` (at most 60), and whether the request could wait.
 
-    `read` gives a waiting thread the newest snapshot, None where there is none. Notes on the request how long it waited:
-    the metrics leave that out.
+    `read` returns the newest snapshot, or None. Sets `waited_seconds` on the request, which the metrics subtract.
     """
     if snapshot.ended or seconds <= 0:
         return snapshot, True

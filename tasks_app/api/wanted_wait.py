@@ -1,6 +1,6 @@
-"""How long a request wants to wait for a task's end: `?wait=` and `Prefer: wait`.
+"""The wait that a request asks for: `?wait=` and `Prefer: wait`.
 
-Owns how both are read. Must not wait.
+Owns parsing both. Must not wait.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from rest_framework import serializers
 from tasks_app.api.query_parameters import read_query
 
 WAIT_SECONDS: Final = 60
-
-
 _PREFER_CHARACTERS: Final = 1024
 
 
@@ -27,13 +25,13 @@ class WaitQuerySerializer(serializers.Serializer[Any]):
         required=False,
         min_value=0,
         max_value=WAIT_SECONDS,
-        help_text="Answer as soon as the task ends, after this many seconds at the latest.",
+        help_text="Respond when the task ends, at the latest after this many seconds.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class WantedWait:
-    """How long a request is ready to wait, and what Preference-Applied says of it: None where no header asked."""
+    """The seconds to wait, and the value of Preference-Applied; None if the header did not ask for a wait."""
 
     seconds: float = 0.0
     preference: str | None = None
@@ -42,7 +40,7 @@ class WantedWait:
 def read_wait(meta: Mapping[str, Any], query: QueryDict) -> WantedWait:
     """Return the wait that `?wait=` asks for, which wins, or `Prefer: wait=S`; raise ValidationError for a wrong `?wait=`.
 
-    A preference that is no number is passed over, as are other query parameters.
+    A preference that is not a number is ignored, and so are other query parameters.
     """
     if "wait" in query:
         asked = QueryDict(mutable=True)

@@ -1,4 +1,4 @@
-"""Who may open a live stream, and whether they still may: by a token, a ticket, or the admin's session.
+"""Access to live streams by a token, a ticket or the admin's session, checked at the start and at each heartbeat.
 
 Owns what differs from the rest of the API, which takes tokens only: a browser's EventSource sends no Authorization
 header. Writes nothing to the database. Every function may use SQL and Redis: call them in the feed's threads.
@@ -34,7 +34,7 @@ _SESSION_KEY_CHARACTERS: Final = 4096  # signed_cookies keeps the whole session 
 
 
 class TokenInAddress(APIException):
-    """A token in the query would end up in logs and histories: it is refused even if it is valid."""
+    """A token in the query is refused even if it is valid, because URLs end up in logs and histories."""
 
     status_code = 400
     default_detail = (
@@ -46,7 +46,7 @@ class TokenInAddress(APIException):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The one who opens a stream."""
+    """The identity that opened a stream."""
 
     sees_owner: str | None  # whose tasks they may watch; None: all
     place: str  # who they are, for the number of streams that one may have open
@@ -68,7 +68,7 @@ def read_stream_query(query_string: bytes) -> dict[str, Any]:
 
 
 def identify_viewer(meta: Mapping[str, Any], *, ticket: str | None) -> Viewer:
-    """Tell who opens a stream: by the header, else the ticket, else the session.
+    """Return who opens a stream: by the header, else the ticket, else the session.
 
     Raises Unauthorized, PermissionDenied, Throttled, QueueUnavailable and a DatabaseError.
     """

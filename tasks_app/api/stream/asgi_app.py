@@ -1,7 +1,7 @@
 """The live stream as Server-Sent Events: `GET /stream` (all tasks) and `GET /tasks/{id}/stream` (one).
 
-A small ASGI application for a process of its own: a watcher costs a socket and a queue, never one of web's threads.
-Owns the protocol; what there is to tell comes from the feed. Who may watch what, `stream_access` says.
+An ASGI application in a process of its own: a viewer costs a socket and a queue, but no thread of web.
+Owns the protocol. Must not decide what a viewer may see (`access`), nor what is sent (`subscription`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class StreamApplication:
         except (APIException, LongtasksError, SuspiciousOperation) as error:
             first = problem_response(error, {})
         except Exception as error:
-            logger.exception("a stream could not begin")
+            logger.exception("a stream could not be opened")
             first = problem_response(error, {})
         if first is not None:
             watching.end()

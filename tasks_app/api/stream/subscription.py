@@ -30,15 +30,9 @@ from tasks_app.read_model.change_feed import Change, ChangeFeed, Page, Progress,
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-HEARTBEAT_SECONDS: Final = 15.0  # also the time after which a revoked token and a logout are noticed
-
-
+HEARTBEAT_SECONDS: Final = 15.0  # also how long a revoked token or a logout can go unnoticed
 SEND_SECONDS: Final = 20.0
-
-
 LONGEST_SECONDS: Final = 3600.0
-
-
 _PATH: Final = re.compile(r"/(?:tasks/(?P<task_id>[^/]{1,64})/)?stream/?\Z")
 
 
@@ -58,7 +52,7 @@ class Watching:
         self._task: Any = None
 
     async def begin(self) -> HttpResponse | None:
-        """Check who asks for what, and join the feed; returns an answer where there is nothing to stream."""
+        """Check the request and subscribe to the feed; return a response if there is nothing to stream."""
         host, _ = split_domain_port(self._meta.get("HTTP_HOST", ""))
         if not validate_host(host, settings.ALLOWED_HOSTS):
             return unknown_host(self._meta.get("HTTP_HOST", ""))
@@ -90,18 +84,18 @@ class Watching:
         await self._feed.join(watcher)
         self._watcher = watcher
         if task_id is not None:
-            # Again, now that nothing can be missed: it may have ended in between.
+            # Read again after subscribing: the task may have ended in between.
             self._task = await self._get_task(task_id, viewer.sees_owner)
             if self._task.ended and self._last_id is not None:
                 if (await self._replay_page(self._last_id, None)).changes:
                     return None
                 if not await self._feed.in_thread(change_feed.is_told, self._task.id):
-                    return None  # Redis knows of its end, the mirror not yet: the watcher is to come back for it
-                return HttpResponse(status=204)  # which tells a browser not to come back
+                    return None  # Redis has its end, the mirror does not yet: the client must reconnect for it
+                return HttpResponse(status=204)  # which makes a browser stop reconnecting
         return None
 
     async def run(self, send: Send, gone: asyncio.Task[None]) -> None:
-        """Send until the watcher leaves, the task ends, the caller may no longer, or the hour is over."""
+        """Send until the client disconnects, the task ends, the access ends, or LONGEST_SECONDS have passed."""
         assert self._watcher is not None
         assert self._viewer is not None
         loop = asyncio.get_running_loop()
@@ -134,7 +128,7 @@ class Watching:
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except (TimeoutError, OSError, DatabaseError, InterfaceError, LongtasksError):
-            return  # the server closes a stream that did not end; the watcher comes back with Last-Event-ID
+            return  # the server closes the unfinished stream, and the client reconnects with Last-Event-ID
 
     def end(self) -> None:
         if self._watcher is not None:
@@ -143,7 +137,7 @@ class Watching:
             self._places.leave(self._viewer.place)
 
     async def _missed(self) -> AsyncIterator[bytes]:
-        """What happened since Last-Event-ID; without it, how the task stands."""
+        """Yield the changes since Last-Event-ID; without it, the current state of the task."""
         assert self._watcher is not None
         through = self._watcher.position
         if self._last_id is None:
@@ -153,7 +147,7 @@ class Watching:
                 yield f"id: {through}\n: from here on\n\n".encode()
             return
         after = self._last_id
-        # Of a task that has ended, all there is: nobody waits for the queue afterwards.
+        # For an ended task, all changes: the live queue is not read afterwards.
         limit = None if self._task is not None and self._task.ended else through
         while True:
             page = await self._replay_page(after, limit)
@@ -171,7 +165,7 @@ class Watching:
         )
 
     async def _next(self, gone: asyncio.Task[None]) -> Change | Progress | None:
-        """The next message; None when it is time for a heartbeat, or the watcher has gone."""
+        """Return the next message; None when a heartbeat is due or the client has disconnected."""
         assert self._watcher is not None
         if not self._watcher.queue.empty():
             return self._watcher.queue.get_nowait()

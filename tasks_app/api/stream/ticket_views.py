@@ -1,4 +1,4 @@
-"""The endpoint that issues tickets for the live stream; `stream_access` redeems them."""
+"""The endpoint that issues tickets for the live stream; `access` redeems them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks_app.read_model import task_queries
 
 
 class StreamTicketViewSet(LeanViewSet):
-    """Issue tickets to whoever may read."""
+    """Issue tickets to callers with scope read."""
 
     needs_to_write = READ
 
