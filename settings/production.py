@@ -34,7 +34,7 @@ for found, what in ((len(SECRET_KEY), "characters"), (len(set(SECRET_KEY)), "dif
     if found < wanted:
         raise ImproperlyConfigured(f"SECRET_KEY has {found} {what}: production wants {wanted} or more, at random.")
 if not ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS='' is refused in production: name the hosts, by comma.")
+    raise ImproperlyConfigured("ALLOWED_HOSTS='' is refused in production: list the host names, comma-separated.")
 if API_OPEN:
     raise ImproperlyConfigured("API_OPEN='1' is refused in production: make tokens with `manage.py token create`.")
 if 0 < len(LONGTASKS.webhook_secret) < WEBHOOK_SECRET_LENGTH:
