@@ -1,4 +1,4 @@
-"""`manage.py doctor`: says what is wrong with this installation and how to mend it. doctor.py looks; this prints."""
+"""`manage.py doctor`: prints the findings of tasks_app/operations/doctor, each fault with its fix."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _MARKS: Final = {OK: "ok     ", WARNING: "WARNING", FAULT: "FAULT  "}
 
 
 class Command(BaseCommand):
-    help = "Examine settings, Redis, database, processes and clocks. Exit codes: 0 no fault, 1 faults."
-    requires_system_checks = ()  # it shall speak where they would end the start
+    help = "Check settings, Redis, database, processes and clocks. Exit codes: 0 no faults, 1 faults."
+    requires_system_checks = ()  # doctor must run even if the system checks fail
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="JSON on standard output")
@@ -30,7 +30,7 @@ class Command(BaseCommand):
             for finding in findings:
                 self.stdout.write(f"{_MARKS[finding.level]} {finding.check}: {finding.found}")
                 if finding.mend:
-                    self.stdout.write(f"        mend: {finding.mend}")
+                    self.stdout.write(f"        fix: {finding.mend}")
             self.stdout.write(f"{faults} faults." if faults else "No faults.")
         if faults:
             sys.exit(1)

@@ -1,6 +1,6 @@
-"""Checks the database: reachable, configured, migrated, with enough connections, and able to hold any text.
+"""Checks the database: reachable, configured, migrated, enough connections, and columns that hold any text.
 
-Changes nothing.
+Owns these checks. Must not change anything.
 """
 
 from __future__ import annotations
@@ -24,10 +24,18 @@ def check_database() -> Iterator[Finding]:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA synchronous")
             if cursor.fetchone()[0] < 2:
-                yield Finding(FAULT, "database: durability", "synchronous is not FULL", "Keep settings/database.py's.")
+                yield Finding(
+                    FAULT,
+                    "database: durability",
+                    "synchronous is not FULL",
+                    "Set PRAGMA synchronous to FULL, as settings/database.py does.",
+                )
             if get_settings_module().endswith("production"):
                 yield Finding(
-                    WARNING, "database", "SQLite in production: one writer at a time", "Set DATABASE_URL to a MySQL."
+                    WARNING,
+                    "database",
+                    "SQLite in production allows one writer at a time",
+                    "Set DATABASE_URL to a MySQL or MariaDB server.",
                 )
             cursor.execute("SELECT sqlite_version()")
             yield Finding(OK, "database", f"SQLite {cursor.fetchone()[0]}")
@@ -48,40 +56,40 @@ def _check_mysql(cursor: Any) -> Iterator[Finding]:
         yield Finding(
             FAULT,
             "database: isolation",
-            f"{isolation}: gap locks make workers wait for each other, and fenced workers see old rows",
-            "Take isolation_level out of DATABASE_URL; settings/database.py asks for read committed.",
+            f"{isolation}: gap locks block workers on each other, and fenced workers read old rows",
+            "Remove isolation_level from DATABASE_URL; settings/database.py sets read committed.",
         )
     if time_zone not in ("+00:00", "UTC"):
         yield Finding(
             FAULT,
             "database: time zone",
-            f"the session's time_zone is {time_zone}: leases and times would be off",
-            "Take init_command out of DATABASE_URL; settings/database.py sets '+00:00'.",
+            f"the session's time_zone is {time_zone}: leases and timestamps would be wrong",
+            "Remove init_command from DATABASE_URL; settings/database.py sets '+00:00'.",
         )
     if "STRICT" not in sql_mode.upper():
         yield Finding(
             FAULT,
             "database: sql_mode",
-            f"not strict ({sql_mode or 'empty'}): values that do not fit are cut silently",
+            f"not strict ({sql_mode or 'empty'}): the server truncates values that do not fit, without an error",
             "Set sql_mode=STRICT_TRANS_TABLES (deploy/mariadb.cnf).",
         )
     if int(flush) != 1:
         yield Finding(
             FAULT,
             "database: durability",
-            f"innodb_flush_log_at_trx_commit is {flush}: a power cut loses committed chunks",
+            f"innodb_flush_log_at_trx_commit is {flush}: a power failure loses committed chunks",
             "SET GLOBAL innodb_flush_log_at_trx_commit = 1, and the same in deploy/mariadb.cnf.",
         )
     if settings.LONGTASKS.bulk_writer and not int(local_infile):
         yield Finding(
             WARNING,
             "database: bulk writer",
-            "BULK_WRITER=1 has no effect, local_infile is off: rows are written more slowly by the ORM",
+            "BULK_WRITER=1 has no effect because local_infile is off: the ORM writes the rows, which is slower",
             "SET GLOBAL local_infile = 1, and the same in deploy/mariadb.cnf; or unset BULK_WRITER.",
         )
     yield from _check_charsets()
     if int(read_only):
-        yield Finding(FAULT, "database: read only", "it refuses writes", "Point DATABASE_URL at the primary.")
+        yield Finding(FAULT, "database: read only", "the server refuses writes", "Point DATABASE_URL at the primary.")
     yield from _check_connections(int(connections))
     yield Finding(OK, "database", f"{number}, {isolation}, {time_zone}")
 
@@ -93,7 +101,7 @@ def _check_charsets() -> Iterator[Finding]:
         yield Finding(
             FAULT,
             "database: charset",
-            f"the default of new tables is {charset}: they will not hold every text",
+            f"the default of new tables is {charset}: new tables cannot hold every text",
             f"ALTER DATABASE {name} CHARACTER SET {charsets.WANTED};",
         )
     narrow = charsets.list_narrow_tables()
@@ -101,17 +109,17 @@ def _check_charsets() -> Iterator[Finding]:
         yield Finding(
             FAULT,
             f"database: charset of {each.table}",
-            f"{each.charset} ({', '.join(each.columns)}): tasks with other letters are set aside",
-            f"When writers may wait (it copies the table): {each.statement}",
+            f"{each.charset} ({', '.join(each.columns)}): tasks with other characters are set aside",
+            f"Run when writers can wait, because it copies the table: {each.statement}",
         )
     for loose in identity_columns.list_loose_tables():
         if loose.table in {each.table for each in narrow}:
-            continue  # the statement above mends that too
+            continue  # the statement above fixes the collation too
         yield Finding(
             FAULT,
             f"database: collation of {loose.table}",
-            f"{', '.join(loose.collations)} ({', '.join(loose.columns)}): 'ana' and 'Ana' are one and see each other's tasks",
-            f"When writers may wait: {loose.statement}",
+            f"{', '.join(loose.collations)} ({', '.join(loose.columns)}): 'ana' and 'Ana' count as one owner",
+            f"Run when writers can wait: {loose.statement}",
         )
 
 
@@ -121,8 +129,8 @@ def _check_connections(allowed: int) -> Iterator[Finding]:
         yield Finding(
             FAULT,
             "database: connections",
-            f"max_connections is {allowed}; this machine's processes alone may want {needed}",
-            f"Set max_connections to {needed} or more (deploy/mariadb.cnf), or WEB_WORKERS and WORKERS lower.",
+            f"max_connections is {allowed}; the processes of this machine alone need up to {needed}",
+            f"Set max_connections to {needed} or more (deploy/mariadb.cnf), or lower WEB_WORKERS and WORKERS.",
         )
 
 

@@ -1,6 +1,6 @@
-"""What the doctor says of one thing: how bad it is, what was found, and what mends it.
+"""A finding of the doctor: its level, what was found, and how to fix it.
 
-Owns the form of a finding. Must not look at anything.
+Owns the form of a finding. Must not run any check.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FAULT: Final = "fault"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check. `mend` (its name in the JSON) says how to fix the fault; empty for level OK."""
 
     level: str
     check: str
@@ -29,4 +29,5 @@ class Finding:
 
 
 def one_line(error: BaseException) -> str:
+    """Return the error's message on one line, without secrets; its class name if the message is empty."""
     return hide_secrets(" ".join(str(error).split()) or type(error).__name__)

@@ -1,6 +1,6 @@
-"""Checks processes and clocks: workers, mirror, and how far this machine's clock is off.
+"""Checks workers, mirror and queues, and the clock skew between machines, Redis and the database.
 
-Changes nothing.
+Owns these checks. Must not change anything.
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ from tasks_app.queues.worker_liveness import list_registered
 from tasks_app.read_model import mirror_lag, queue_overview
 
 SKEW_SECONDS: Final = 1.0
-
-
 LAG_SECONDS: Final = 10.0
-
-
 FULL_SHARE: Final = 0.8
 
 
@@ -60,22 +56,22 @@ def check_clocks() -> Iterator[Finding]:
                 WARNING,
                 "clocks: worker",
                 f"the clock of {worker.name}'s machine is {abs(worker.skew_seconds):.1f} s {direction} Redis's",
-                "Run NTP (chrony) there. Tasks are timed by Redis's clock meanwhile; the machine's logs are not.",
+                "Run NTP (chrony) there. Tasks use Redis's clock meanwhile; the logs of that machine do not.",
             )
     yield Finding(OK, "clocks", ", ".join(f"{name} {skew:+.3f} s" for name, skew in skews.items()))
 
 
 def check_workers() -> Iterator[Finding]:
     client = redis_connection.get_connection()
-    now = datetime.fromtimestamp(client.time()[0], tz=UTC)  # by whose clock workers give their signs of life
+    now = datetime.fromtimestamp(client.time()[0], tz=UTC)  # workers date their heartbeats by Redis's clock
     foreign = {worker.name: worker for worker in list_registered(client) if not worker.is_ours}
     for worker in foreign.values():
         if served := set(worker.queues) & set(queue_names.QUEUES):
             yield Finding(
                 FAULT,
                 "workers: foreign",
-                f"{worker.name} serves {', '.join(sorted(served))} and is no worker of this project: it fails our tasks",
-                "Stop it (`rq worker`?), or give it other queues. Rescue enqueues again what it has failed.",
+                f"{worker.name} serves {', '.join(sorted(served))} and is not a worker of this project: it fails our tasks",
+                "Stop this worker (`rq worker`?), or give it other queues. Rescue requeues the tasks that it has failed.",
             )
     left_ms: Any = client.pttl(redis_keys.SUSPENDED_KEY)
     if left_ms != -2:  # Redis's answer for a key that does not exist
@@ -83,7 +79,7 @@ def check_workers() -> Iterator[Finding]:
         yield Finding(
             WARNING,
             "queues: suspended",
-            f"`rq suspend` pauses all queues {until}: workers take nothing",
+            f"`rq suspend` pauses all queues {until}: workers start no tasks",
             "python manage.py rqresume",
         )
     for view in queue_overview.list_queues():
@@ -99,10 +95,15 @@ def check_workers() -> Iterator[Finding]:
                 FAULT,
                 f"workers: {view.name}",
                 f"no living worker serves {view.name} ({view.depth} tasks wait)",
-                "Start some: python manage.py workers 2",
+                "Start workers: python manage.py workers 2",
             )
         elif silent:
-            yield Finding(WARNING, f"workers: {view.name}", f"{silent} fell silent", "They vanish within a minute.")
+            yield Finding(
+                WARNING,
+                f"workers: {view.name}",
+                f"{silent} workers send no heartbeat",
+                "Redis forgets a dead worker within a minute: run doctor again then.",
+            )
         if view.paused_at is not None:
             yield Finding(
                 WARNING,
@@ -128,18 +129,18 @@ def check_mirror() -> Iterator[Finding]:
         yield Finding(
             FAULT,
             "mirror",
-            f"it is {lag_seconds:.0f} s behind: lists and the admin show old states, and nothing is rescued",
-            "Start it: python manage.py mirror. If it runs, its log says what it waits for.",
+            f"the mirror is {lag_seconds:.0f} s behind: lists and the admin show old states, and no task is rescued",
+            "Start the mirror: python manage.py mirror. If it runs, read its log.",
         )
     else:
         yield Finding(OK, "mirror", f"{lag_seconds:.1f} s behind")
-    patience = Value(timedelta(seconds=settings.LONGTASKS.rescue_seconds + 5))
-    long_ago = ExpressionWrapper(Now() - patience, output_field=DateTimeField())
+    grace = Value(timedelta(seconds=settings.LONGTASKS.rescue_seconds + 5))
+    long_ago = ExpressionWrapper(Now() - grace, output_field=DateTimeField())
     overdue = TaskCheckpoint.objects.filter(outcome="", lease_until__lt=long_ago).count()
     if overdue:
         yield Finding(
             FAULT,
             "rescue",
-            f"{overdue} tasks of dead workers wait to be put back",
-            "The mirror process rescues them: see that it runs, and read its log.",
+            f"{overdue} tasks of dead workers wait to be requeued",
+            "The mirror process requeues them: check that it runs, and read its log.",
         )

@@ -1,6 +1,6 @@
-"""Checks Redis: reachable, writable, configured so that it loses no task.
+"""Checks Redis: reachable, writable, and configured so that no task is lost.
 
-Changes nothing.
+Owns these checks. Must not change anything.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from tasks_app.queues import (
 )
 from tasks_app.queues.pipelined_connection import AWAY, describe_refusal
 
-# What to do about Redis's reasons to refuse; others are named as they are.
+# How to fix each error code with which Redis refuses a write.
 _REFUSALS: Final = {
-    "OOM": "It has reached its maxmemory: raise it (CONFIG SET maxmemory, and redis.conf). Workers go on meanwhile.",
-    "BUSY": "A script runs without end: SCRIPT KILL, or SHUTDOWN NOSAVE where it has written.",
-    "MISCONF": "It can't write to its disk: make room there, and read its log.",
-    "LOADING": "It reads its data after a start: wait.",
+    "OOM": "Redis has reached maxmemory: raise it (CONFIG SET maxmemory, and redis.conf). Workers continue meanwhile.",
+    "BUSY": "A script does not end: SCRIPT KILL, or SHUTDOWN NOSAVE if the script has already written.",
+    "MISCONF": "Redis can't write to its disk: free disk space, and read Redis's log.",
+    "LOADING": "Redis is loading its data after a start: wait.",
     "READONLY": "Point REDIS_URL at the primary.",
-    "NOREPLICAS": "Start its replicas, or lower min-replicas-to-write.",
-    "MASTERDOWN": "This is a replica that has lost its primary: point REDIS_URL at the primary.",
+    "NOREPLICAS": "Start the replicas, or lower min-replicas-to-write.",
+    "MASTERDOWN": "REDIS_URL names a replica that has lost its primary: point REDIS_URL at the primary.",
     "NOAUTH": "Put the password into REDIS_URL.",
-    "WRONGPASS": "Put the new password into REDIS_URL, and restart.",
-    "NOPERM": "Give the user of REDIS_URL the commands and keys that are missing (ACL SETUSER).",
-    "ERR": "Raise its maxclients, or find out who holds so many connections (CLIENT LIST).",
+    "WRONGPASS": "Put the new password into REDIS_URL, and restart all processes.",
+    "NOPERM": "Grant the user of REDIS_URL the missing commands and keys (ACL SETUSER).",
+    "ERR": "Raise maxclients, or find the clients with too many connections (CLIENT LIST).",
 }
 
 
@@ -40,28 +40,28 @@ def check_redis() -> Iterator[Finding]:
     except AWAY as error:
         word = describe_refusal(error)
         if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) and word not in _REFUSALS:
-            raise  # it does not answer at all
+            raise  # Redis does not answer at all
         mend = _REFUSALS.get(word, "Read Redis's log.")
         yield Finding(FAULT, "redis: refuses writes", f"{word}: {one_line(error)}", mend)
         if word != "OOM":
-            return  # what it is asked next it refuses as well
+            return  # Redis refuses the next commands too
     info: Any = client.info()
     name = "Valkey" if info.get("server_name") == "valkey" or "valkey_version" in info else "Redis"
     number = info.get("valkey_version") or info["redis_version"]
     if tuple(int(part) for part in info["redis_version"].split(".")[:2]) < (6, 2):
         yield Finding(FAULT, "redis: version", f"{name} {number}", "Use Redis 6.2 or newer (or Valkey).")
     if info.get("role") != "master":
-        yield Finding(FAULT, "redis: role", f"it is a {info.get('role')}", "Point REDIS_URL at the primary.")
+        yield Finding(FAULT, "redis: role", f"this Redis is a {info.get('role')}", "Point REDIS_URL at the primary.")
     if not int(info.get("aof_enabled", 0)):
         yield Finding(
             FAULT,
             "redis: appendonly",
-            "appendonly is off: accepted tasks are lost with the process",
+            "appendonly is off: accepted tasks are lost when Redis ends",
             "CONFIG SET appendonly yes, and the same in redis.conf (deploy/redis.conf).",
         )
     elif info.get("aof_last_write_status", "ok") != "ok":
         yield Finding(
-            FAULT, "redis: disk", "its last write to the append-only file failed", "Look at its disk and log."
+            FAULT, "redis: disk", "the last write to the append-only file failed", "Check Redis's disk and log."
         )
     yield from _check_redis_config(client)
     yield Finding(OK, "redis", f"{name} {number}")
@@ -72,14 +72,17 @@ def _check_redis_config(client: redis.Redis[Any]) -> Iterator[Finding]:
         config: Any = client.config_get("*")
     except redis.ResponseError:
         yield Finding(
-            WARNING, "redis: config", "CONFIG is not allowed here", "Compare with deploy/redis.conf yourself."
+            WARNING,
+            "redis: config",
+            "the command CONFIG is not allowed",
+            "Compare the configuration with deploy/redis.conf by hand.",
         )
         return
     if config.get("appendfsync") != "always":
         yield Finding(
             FAULT,
             "redis: appendfsync",
-            f"appendfsync is {config.get('appendfsync')}: a power cut loses what was accepted since",
+            f"appendfsync is {config.get('appendfsync')}: a power failure loses the tasks accepted since the last fsync",
             "CONFIG SET appendfsync always, and the same in redis.conf.",
         )
     policy = config.get("maxmemory-policy")
@@ -87,7 +90,7 @@ def _check_redis_config(client: redis.Redis[Any]) -> Iterator[Finding]:
         yield Finding(
             FAULT,
             "redis: eviction",
-            f"maxmemory-policy is {policy}: Redis may throw tasks away when its memory is full",
+            f"maxmemory-policy is {policy}: Redis may delete tasks when its memory is full",
             "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf.",
         )
     packed = config.get("hash-max-listpack-value") or config.get("hash-max-ziplist-value") or "512"

@@ -1,6 +1,6 @@
-"""The doctor: looks at settings, Redis, database, processes and clocks, and says what is wrong and how to mend it.
+"""The doctor: checks settings, Redis, database, processes and clocks, and reports each fault with its fix.
 
-Owns the checks. Each returns findings and changes nothing; one that can't look says why. The command prints them.
+Owns the list of checks. Must not change anything: a check only returns findings; a check that fails returns the reason.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ from tasks_app.operations.doctor.task_checks import (
 
 
 def examine() -> list[Finding]:
-    """Run every check; the worst findings come first."""
+    """Run every check and return the findings, faults first. A check whose store is unavailable becomes a fault."""
     findings: list[Finding] = []
     for check in CHECKS:
         try:
             findings += check()
         except (redis.RedisError, LongtasksError, DatabaseError, InterfaceError) as error:
             subject = check.__name__.removeprefix("check_").replace("_", " ")
-            findings.append(Finding(FAULT, subject, f"can't be examined: {one_line(error)}", "See the other findings."))
+            findings.append(
+                Finding(FAULT, subject, f"can't be examined: {one_line(error)}", "Fix the other findings first.")
+            )
     order = (FAULT, WARNING, OK)
     return sorted(findings, key=lambda finding: order.index(finding.level))
 

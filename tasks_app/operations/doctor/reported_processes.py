@@ -1,6 +1,6 @@
-"""The doctor's look at the processes: whether they run the same code, and whether one dies again and again.
+"""Checks the reported processes: all run the same version, and none restarts again and again.
 
-Owns these two checks. Must not change anything.
+Owns these checks. Must not change anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tasks_app.operations.doctor.findings import OK, WARNING, Finding
 from tasks_app.process_monitor.reports import Reported, list_processes
 from tasks_app.queues import redis_connection
 
-DEPLOY_SECONDS: Final = 300.0  # old and new code may run side by side for so long after the newest process began
+DEPLOY_SECONDS: Final = 300.0  # a deploy may take this long after the start of the newest process
 RECENT_SECONDS: Final = 600.0
 RESTARTS: Final = 3
 
@@ -31,11 +31,11 @@ def check_processes() -> Iterator[Finding]:
             yield Finding(
                 WARNING,
                 "processes: restarts",
-                f"{entry.kind} {entry.slot} on {entry.host} has begun anew {entry.restarts} times, last "
+                f"{entry.kind} {entry.slot} on {entry.host} has restarted {entry.restarts} times, last "
                 f"{max(0.0, seconds):.0f} s ago after {entry.last_exit}",
-                "Read its log: python manage.py processes shows how the one before it has ended.",
+                "Read its log; python manage.py processes shows how the previous process ended.",
             )
-    yield Finding(OK, "processes", f"{len(found)} report")
+    yield Finding(OK, "processes", f"{len(found)} processes report")
 
 
 def _check_versions(found: list[Reported], *, now: datetime) -> Iterator[Finding]:
@@ -49,5 +49,5 @@ def _check_versions(found: list[Reported], *, now: datetime) -> Iterator[Finding
         WARNING,
         "processes: versions",
         f"processes run {len(hosts)} versions: {places}",
-        "Put the same code on every host, then make reload where the older one runs.",
+        "Deploy the same version on every host, then run `make reload` on the hosts with the older version.",
     )

@@ -25,7 +25,7 @@ _VERSIONS: Final = {
 
 
 def get_settings_module() -> str:
-    """As the environment names it: `settings.SETTINGS_MODULE` is None while a test overrides settings."""
+    """Return DJANGO_SETTINGS_MODULE; `settings.SETTINGS_MODULE` is None while a test overrides settings."""
     return os.environ.get("DJANGO_SETTINGS_MODULE", "")
 
 
@@ -38,20 +38,22 @@ def check_settings() -> Iterator[Finding]:
             FAULT,
             "settings: lease",
             f"LEASE_SECONDS={longtasks.lease_seconds:g} with CHUNK_SECONDS={longtasks.chunk_seconds:g}: "
-            "living workers would be taken for dead",
-            "Set LEASE_SECONDS to 2 or more, and to 4 chunks or more (8 with the default of 0.25).",
+            "a claim can expire while its worker is alive",
+            "Set LEASE_SECONDS to at least 2, and to at least 4 times CHUNK_SECONDS.",
         )
     if longtasks.rescue_seconds > longtasks.lease_seconds:
         yield Finding(
             WARNING,
             "settings: rescue",
             f"RESCUE_SECONDS={longtasks.rescue_seconds:g} is longer than LEASE_SECONDS={longtasks.lease_seconds:g}",
-            "Set it to 2, or accept that tasks of dead workers wait longer.",
+            "Set RESCUE_SECONDS to 2. Otherwise tasks of dead workers are requeued later.",
         )
     if longtasks.crash_points:
-        yield Finding(FAULT, "settings: crash points", f"CRASH_POINTS={longtasks.crash_points}", "Unset it.")
+        yield Finding(FAULT, "settings: crash points", f"CRASH_POINTS={longtasks.crash_points}", "Unset CRASH_POINTS.")
     if longtasks.pause_ms:
-        yield Finding(WARNING, "settings: pause", f"PAUSE_MS={longtasks.pause_ms} slows every task", "Unset it.")
+        yield Finding(
+            WARNING, "settings: pause", f"PAUSE_MS={longtasks.pause_ms} slows every task down", "Unset PAUSE_MS."
+        )
     if settings.DEBUG and module.endswith("production"):
         yield Finding(FAULT, "settings: debug", "DEBUG is on in production", "Unset DEBUG.")
     yield Finding(OK, "settings", ", ".join(found))
@@ -67,6 +69,9 @@ def check_versions() -> Iterator[Finding]:
         if tuple(int(part) for part in found.split(".")[:2]) < wanted:
             needed = ".".join(map(str, wanted))
             yield Finding(
-                FAULT, "versions", f"{name} {found}: {needed} or newer is needed", "pip install -r requirements.txt"
+                FAULT,
+                "versions",
+                f"{name} {found} is too old: version {needed} or newer is required",
+                "pip install -r requirements.txt",
             )
     yield Finding(OK, "versions", f"Python {sys.version.split()[0]}, Django {version('Django')}, rq {version('rq')}")

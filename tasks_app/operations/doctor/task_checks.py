@@ -1,6 +1,6 @@
 """Checks task types, queues that no worker serves, and items that were set aside.
 
-Changes nothing.
+Owns these checks. Must not change anything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks_app.task_types import list_names, list_task_types
 
 
 def check_served_types() -> Iterator[Finding]:
-    """Find types whose queue has workers, none of which serves the type. A worker that names no types may serve all."""
+    """Find task types that no worker of their queue serves. A worker without a list of types serves all types."""
     workers = [worker for worker in list_registered(redis_connection.get_connection()) if worker.is_ours]
     for task_type in list_task_types():
         types = [worker.types for worker in workers if task_type.queue in worker.queues]
@@ -28,7 +28,7 @@ def check_served_types() -> Iterator[Finding]:
                 FAULT,
                 f"workers: type {task_type.name}",
                 f"no living worker of queue {task_type.queue} serves the task type {task_type.name!r}",
-                f"Start some: python manage.py workers 1 --queues {task_type.queue} --types {task_type.name}",
+                f"Start workers: python manage.py workers 1 --queues {task_type.queue} --types {task_type.name}",
             )
 
 
@@ -38,8 +38,8 @@ def check_removed_queues() -> Iterator[Finding]:
             WARNING,
             f"queue: {name}",
             f"{tasks} tasks are in the queue {name}, which QUEUES does not name",
-            "The mirror moves those that wait to the queues of their types. Where tasks keep coming, restart the "
-            "processes that still have the older QUEUES.",
+            "The mirror moves the waiting tasks to the queues of their types. If more tasks arrive, restart the "
+            "processes that still run with the older QUEUES.",
         )
 
 
@@ -60,16 +60,16 @@ def check_task_types() -> Iterator[Finding]:
                 f"no living worker knows the task type {name!r}: {tasks} tasks wait, the first for {seconds:.0f} s",
                 "Start workers of a version that has it (finish the deploy), or cancel the tasks.",
             )
-    # A worker of an older version does not say what it knows; without workers another check says so.
+    # A worker of an older version does not report its types. Missing workers are the finding of another check.
     if known and (missing := [name for name in list_names() if name not in known and name not in waiting]):
         yield Finding(
             WARNING,
             "task types",
-            f"no living worker knows {', '.join(map(repr, missing))}: such tasks are accepted here and would wait",
+            f"no living worker knows {', '.join(map(repr, missing))}: such tasks are accepted, but do not start",
             "Replace the old workers (python manage.py reload), or start workers that serve these types.",
         )
     elif not waiting:
-        found = "the workers know all types of this version" if known else "no worker says which ones it knows"
+        found = "the workers know all types of this version" if known else "no worker reports its task types"
         yield Finding(OK, "task types", found)
 
 
@@ -80,7 +80,7 @@ def check_set_aside() -> Iterator[Finding]:
             FAULT,
             "set aside",
             ", ".join(f"{number} of kind {kind}" for kind, number in counts.items())
-            + ": what could not be processed waits for an operator",
+            + ": these items could not be processed and wait for an operator",
             "python manage.py set_aside list, then set_aside retry ID or set_aside drop ID (docs/operations.md).",
         )
     else:
