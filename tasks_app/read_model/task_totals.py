@@ -1,8 +1,8 @@
-"""Totals over all tasks, for Prometheus: counted by the mirror from the snapshots it applies, kept in one Redis hash.
+"""Totals over all tasks, for Prometheus: the mirror counts the snapshots that it applies, in one Redis hash.
 
-Owns that hash and the names of its fields. No worker writes here and nothing is ever scanned: each change of a task
-passes through the mirror anyway. A mirror that dies between its commit and `Tally.save` loses the counts of one batch;
-nothing is counted twice. After a FLUSHALL they begin at 0, which Prometheus takes for what it is.
+Owns that hash and the names of its fields. Must not scan tasks: every change of a task passes through the mirror. A
+mirror that dies between its commit and `TotalsDelta.save` loses the counts of one batch; nothing is counted twice.
+After a FLUSHALL the totals restart at 0, which Prometheus handles as a counter reset.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.queues.pipelined_connection import RedisRefused, get_refusal
 
 KEY: Final = "longtasks:totals"
-# Upper bounds in seconds. A wait is felt from fractions of a second on; a run may take hours.
+# Upper bounds of the histograms' buckets, in seconds. A run may take hours.
 WAIT_BOUNDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 RUN_BOUNDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0)
 BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {"wait": WAIT_BOUNDS, "run": RUN_BOUNDS}
@@ -30,8 +30,8 @@ _CAUSES: Final[Mapping[str, str]] = {
     "attempt_failed": "attempts_failed",
     "retry": "retried",
 }
-# A script is refused by a Redis that is full at its first write only, and HDEL needs no memory: the mirror goes on.
-# Returns index and reason of each field that is refused.
+# A full Redis refuses a script only at its first write, and HDEL needs no memory: so the script runs on a full Redis.
+# Returns index and reason of each field that Redis refuses.
 _ADD: Final = """
 local refused = {}
 redis.pcall('HDEL', KEYS[1], '')
@@ -44,11 +44,11 @@ for i = 1, #ARGV, 2 do
 end
 return refused
 """
-_SEPARATOR: Final = "|"  # a task type's name holds none
+_SEPARATOR: Final = "|"  # not allowed in the name of a task type
 
 
-class Tally:
-    """What one transaction of the mirror adds to the totals."""
+class TotalsDelta:
+    """The counts that one transaction of the mirror adds to the totals."""
 
     def __init__(self) -> None:
         self._more: Counter[str] = Counter()
@@ -62,7 +62,7 @@ class Tally:
         if snapshot.cause in _CAUSES:
             self._count(_CAUSES[snapshot.cause], *labels)
         elif snapshot.cause == "take" and snapshot.epoch == 0 and snapshot.started_at is not None:
-            # The first claim raises the epoch: this is the task's first beginning.
+            # The first claim raises the epoch, so epoch 0 is the task's first start.
             self._observe("wait", *labels, begin=snapshot.created_at, end=snapshot.started_at)
         if snapshot.ended and (known is None or not known.ended):
             self._count("ended", *labels, snapshot.status)
@@ -75,12 +75,12 @@ class Tally:
                     self._more[_SEPARATOR.join(("rows", snapshot.name, table))] += more
 
     def add_shard(self, snapshot: Snapshot) -> None:
-        """Count what happened to a part of a big task: it makes way and is rescued by itself; the rest its task tells."""
+        """Count preemptions and rescues of a shard. Everything else is counted on the parent task."""
         if snapshot.cause in _CAUSES:
             self._count(_CAUSES[snapshot.cause], snapshot.priority, snapshot.name)
 
-    def merge(self, other: Tally) -> None:
-        """Add what another one counted."""
+    def merge(self, other: TotalsDelta) -> None:
+        """Add the counts of another delta."""
         self._more.update(other._more)
         self._seconds.update(other._seconds)
 
@@ -89,9 +89,9 @@ class Tally:
         self._more[name] += number
 
     def save(self, connection: Redis[Any]) -> list[tuple[str, int, Exception]]:
-        """Add it all to the hash, in one round trip, and begin anew. Returns the fields that Redis refused, and why.
+        """Add all counts to the hash in one round trip, and reset them. Returns the fields that Redis refused, with errors.
 
-        Where the answer is lost it begins anew as well: nothing is counted twice.
+        The counts are reset even if the reply is lost, so nothing is counted twice.
         """
         # Seconds are whole microseconds: HINCRBYFLOAT would print 17 digits and drift.
         fields = [*self._more.items(), *self._seconds.items()]
@@ -116,7 +116,7 @@ class Tally:
 
 
 class Totals:
-    """The totals at this moment."""
+    """The totals as read at one moment."""
 
     def __init__(self, fields: Mapping[bytes, bytes]) -> None:
         self._values = [(name.decode(errors="replace").split(_SEPARATOR), int(value)) for name, value in fields.items()]
@@ -143,6 +143,6 @@ class Totals:
 
 
 def read_totals(connection: Redis[Any]) -> Totals:
-    """Read them: one HGETALL of a hash with some 50 fields per task type."""
+    """Read the totals: one HGETALL of a hash with some 50 fields per task type."""
     fields: Any = connection.hgetall(KEY)
     return Totals(fields)

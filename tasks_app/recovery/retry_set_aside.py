@@ -18,7 +18,7 @@ from tasks_app.errors import LongtasksError
 from tasks_app.models import AuditEntry, SetAsideItem
 from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
-from tasks_app.read_model.task_totals import Tally
+from tasks_app.read_model.task_totals import TotalsDelta
 from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.resilience import set_aside_items
 from tasks_app.resilience.batch_isolation import is_outage
@@ -100,9 +100,9 @@ def _apply(item: SetAsideItem) -> bool:
     elif item.kind == set_aside_items.TASK:
         Rescuer(connection=connection).put_back(uuid.UUID(item.key))
     else:
-        tally = Tally()
+        totals = TotalsDelta()
         name, _, number = payload.decode().rpartition(" ")
-        tally.add_total(name, int(number))
-        for _, _, error in tally.save(connection):
+        totals.add_total(name, int(number))
+        for _, _, error in totals.save(connection):
             raise error
     return True

@@ -18,7 +18,7 @@ from tasks_app.models import (
 )
 from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model import mirror as mirror_module
-from tasks_app.read_model import task_totals
+from tasks_app.read_model import snapshot_writer, task_totals
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import failpoints, set_aside_items
 from tasks_app.services import start_tasks
@@ -113,14 +113,14 @@ def test_what_a_column_of_the_database_refuses_is_found_by_halving(redis: Any, n
     monkeypatch.setattr(column_limits, "check", lambda snapshot: snapshot)
     task_ids = [start() for _ in range(20)]
     bad = task_ids[13]
-    insert = mirror_module.insert_columns
+    insert = snapshot_writer.insert_columns
 
     def refuse(model: Any, columns: Any, **options: Any) -> None:
         if model is TaskEvent and bad in {str(uuid.UUID(str(each))) for each in columns["task_id"]}:
             raise OverflowError(f"{name} is refused")
         insert(model, columns, **options)
 
-    monkeypatch.setattr(mirror_module, "insert_columns", refuse)
+    monkeypatch.setattr(snapshot_writer, "insert_columns", refuse)
     assert Mirror(connection=redis_connection.get_connection()).step() == 20
     assert TaskRecord.objects.count() == 19
     assert TaskEvent.objects.count() == 19
@@ -149,7 +149,7 @@ def test_an_outage_in_the_middle_sets_nothing_aside_and_loses_nothing(
 ) -> None:
     task_ids = [start() for _ in range(16)]
     bad = task_ids[3]
-    insert = mirror_module.insert_columns
+    insert = snapshot_writer.insert_columns
     is_away = True
 
     def refuse(model: Any, columns: Any, **options: Any) -> None:
@@ -160,7 +160,7 @@ def test_an_outage_in_the_middle_sets_nothing_aside_and_loses_nothing(
             raise OperationalError(2006, "Server has gone away")
         insert(model, columns, **options)
 
-    monkeypatch.setattr(mirror_module, "insert_columns", refuse)
+    monkeypatch.setattr(snapshot_writer, "insert_columns", refuse)
     reader = Mirror(connection=redis_connection.get_connection())
     with pytest.raises(OperationalError):
         reader.step()
@@ -225,7 +225,7 @@ def test_two_mirrors_halve_the_same_batch_and_each_entry_counts_once(
     redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task_ids = [start() for _ in range(8)]
-    insert = mirror_module.insert_columns
+    insert = snapshot_writer.insert_columns
     other = Mirror(connection=redis_connection.get_connection())
     has_run = False
 
@@ -237,7 +237,7 @@ def test_two_mirrors_halve_the_same_batch_and_each_entry_counts_once(
             raise ValueError("refused as a whole")
         insert(model, columns, **options)
 
-    monkeypatch.setattr(mirror_module, "insert_columns", refuse)
+    monkeypatch.setattr(snapshot_writer, "insert_columns", refuse)
     halves = Mirror._apply_by_halves
 
     def overtaken(self: Mirror, *args: Any, **options: Any) -> None:
