@@ -138,7 +138,7 @@ def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> 
         shown = stack.run_manage("task", "status", before, "--json")
         assert shown.returncode == 0, shown
         assert '"queued"' in shown.stdout
-        assert "The database does not answer: this is what Redis alone knows." in shown.stdout
+        assert "The database does not answer: this is the state in Redis." in shown.stdout
         assert "not known" in stack.run_manage("queues").stdout
         assert json.loads(stack.manage("queues", "--json"))["source"] == "redis"
     finally:

@@ -278,7 +278,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("owner", REFUSED.values(), ids=REFUSED.keys())
 def test_a_name_that_looks_like_another_gets_no_token(owner: str, administrator: Client) -> None:
-    with pytest.raises(CommandError, match="No token was made: owner"):
+    with pytest.raises(CommandError, match="No token was created: owner"):
         call_command("token", "create", owner, stdout=io.StringIO())
     form = {"owner": owner, "scope": "write", "note": "", "expires_at_0": "", "expires_at_1": ""}
     assert administrator.post(f"{TOKENS}add/", form).status_code == 200  # the form again, with its error

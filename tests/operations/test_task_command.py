@@ -92,7 +92,7 @@ def test_verify_names_a_lost_row_and_a_row_too_many(stack: ProcfileStack) -> Non
         (("start", "nothing"), 2, "Unknown task type 'nothing'"),
         (("start", "upload", "--records", "0"), 2, "numRecords"),
         (("start", "upload", "--params", '{"speed": 1}'), 2, "speed"),
-        (("start", "upload", "--params", "[1]"), 2, "is no JSON object"),
+        (("start", "upload", "--params", "[1]"), 2, "is not a JSON object"),
         (("status", NOBODY), 4, "There is no task"),
         (("cancel", "x"), 4, "There is no task"),
         (("verify", NOBODY), 4, "There is no task"),

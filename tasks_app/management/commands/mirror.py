@@ -1,4 +1,4 @@
-"""`manage.py mirror`: the process that mirrors the stream, puts due tasks back and rescues what was left behind."""
+"""`manage.py mirror`: the process that updates the read model, enqueues due tasks and recovers orphaned tasks."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ GATHER_SECONDS: Final = 0.2
 
 
 class Command(BaseCommand):
-    help = "Mirror the tasks' snapshots into the database, and rescue tasks. Run one or more."
+    help = "Update the database from Redis, enqueue due tasks and requeue the tasks of dead workers. Run one or more."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="apply what there is, rescue once, and end")
+        parser.add_argument("--once", action="store_true", help="apply the pending snapshots, rescue once, and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.should_stop = self.should_begin_anew = False
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (this very command again)
 
     def run(self, *, once: bool) -> None:
-        """Work until asked to stop; wait while the infrastructure is away."""
+        """Work until a stop is requested. Waits while Redis or the database is unavailable."""
         patience = Backoff(should_stop=lambda: self.should_stop)
         while not self.should_stop:
             try:
@@ -82,7 +82,7 @@ class Command(BaseCommand):
             except Exception as error:
                 if not is_outage(error):
                     raise
-                logger.warning("mirror waits for the infrastructure: %s", error)
+                logger.warning("mirror waits for Redis or the database: %s", error)
                 self.rescue.note_outage()
                 try:
                     patience.wait()
@@ -90,7 +90,7 @@ class Command(BaseCommand):
                     return
 
     def work(self) -> None:
-        """Apply snapshots, and do what is due besides; wait a little where there is nothing to apply."""
+        """Apply snapshots and run the duties that are due. Waits briefly if there is nothing to apply."""
         self.attempt(self.mirror_next)
         now = time.monotonic()
         if now - self.due_at >= DUE_SECONDS:
@@ -107,17 +107,17 @@ class Command(BaseCommand):
             self.attempt(self.rescue.watch)
 
     def attempt(self, duty: Callable[[], object]) -> None:
-        """Do one of the duties; an error that is neither an item's nor an outage must not keep it from the others."""
+        """Run one duty. An unexpected error is logged, so that the other duties still run."""
         try:
             duty()
         except Exception as error:
             if self.is_once or is_outage(error):
                 raise
-            logger.exception("mirror could not do a part of its work, and will try again")
+            logger.exception("a duty of the mirror failed and will be retried")
             time.sleep(FAILED_SECONDS)
 
     def mirror_next(self) -> None:
-        """Apply the next snapshots, if any come soon."""
+        """Apply the next snapshots, if any arrive soon."""
         if self.mirror.wait(block_ms=BLOCK_MS):
             if self.step() < settings.LONGTASKS.mirror_batch // 4 and not self.mirror.has_more:
                 time.sleep(GATHER_SECONDS)
@@ -145,7 +145,7 @@ class Command(BaseCommand):
                 cursor.execute("PRAGMA busy_timeout = 30000")
 
     def request_new_code(self, signum: int, frame: FrameType | None) -> None:
-        """SIGHUP: the same process goes on with the code as it is then."""
+        """SIGHUP: replace the process image, so that the same process continues with the current code."""
         self.should_stop = self.should_begin_anew = True
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:

@@ -30,8 +30,8 @@ class Command(BaseCommand):
     help = "Show the processes of all hosts. Exit codes: 0 shown, 6 Redis does not answer."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--watch", action="store_true", help="again every 2 seconds, until Ctrl-C")
-        parser.add_argument("--json", action="store_true", help="JSON, one line for each look")
+        parser.add_argument("--watch", action="store_true", help="refresh every 2 seconds until Ctrl-C")
+        parser.add_argument("--json", action="store_true", help="print JSON, one line per refresh")
 
     def handle(self, *args: Any, watch: bool, json: bool, **options: Any) -> None:
         is_terminal = sys.stdout.isatty()
@@ -92,7 +92,7 @@ def _draw(found: list[Reported]) -> Group:
                 f"{entry.last_exit}, {each.last_exit_at:%Y-%m-%d %H:%M:%S} UTC" if each.last_exit_at else "",
             )
         tables.append(table)
-    return Group(*tables) if tables else Group("No process reports: none runs, or Redis is new.")
+    return Group(*tables) if tables else Group("No process has reported: none is running, or Redis has lost its data.")
 
 
 def describe_seconds(seconds: float) -> str:

@@ -1,13 +1,11 @@
-"""`manage.py prune --older-than 30d`: deletes tasks that ended long ago. Words and exit codes; pruning.py does it."""
+"""`manage.py prune --older-than 30d`: deletes old ended tasks. Owns arguments, output and exit codes; retention.py deletes."""
 
 from __future__ import annotations
 
 import json as json_module
-import re
 import time
-from argparse import ArgumentTypeError
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,26 +13,35 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.management.actor import find_actor
+from tasks_app.management.arguments import duration
 from tasks_app.models import AuditEntry
 from tasks_app.operations import retention
 from tasks_app.resilience.transient_errors import is_transient_error
 
-AWAY: Final = 6
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+STORE_UNAVAILABLE: Final = 6  # exit code
 
 
 class Command(BaseCommand):
     help = (
-        "Delete records, history, checkpoints and jobs of tasks that ended long ago. The rows they wrote stay (task "
-        "type purge). Exit codes: 0 done, 2 wrong arguments, 6 Redis or the database went away: run it again."
+        "Delete the records, history, checkpoints and jobs of old ended tasks. The rows that these tasks wrote stay (the "
+        "task type purge deletes them). Exit codes: 0 done, 2 wrong arguments, 6 Redis or the database is unavailable: "
+        "run it again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--older-than", type=_duration, required=True, metavar="30d", help="age: s, m, h, d or w")
-        parser.add_argument("--chunk", type=int, default=retention.CHUNK_TASKS, help="tasks looked at in a transaction")
-        parser.add_argument("--pause-ms", type=int, default=0, help="pause between two transactions")
-        parser.add_argument("--dry-run", action="store_true", help="count only")
-        parser.add_argument("--json", action="store_true", help="JSON on standard output")
+        parser.add_argument(
+            "--older-than",
+            type=duration,
+            required=True,
+            metavar="30d",
+            help="age: s, m, h, d or w",
+        )
+        parser.add_argument(
+            "--chunk", type=int, default=retention.CHUNK_TASKS, help="tasks per transaction (%(default)s)"
+        )
+        parser.add_argument("--pause-ms", type=int, default=0, help="pause between transactions, in milliseconds (0)")
+        parser.add_argument("--dry-run", action="store_true", help="count the tasks, delete nothing")
+        parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["chunk"] < 1:
@@ -43,7 +50,7 @@ class Command(BaseCommand):
         before = datetime.now(UTC) - options["older_than"]
         try:
             if not options["dry_run"]:
-                # First, for what follows are many transactions: whatever ends it, the audit has it.
+                # First: the deletion takes many transactions, and the audit must have it even if it is interrupted.
                 detail = f"tasks that ended before {before:%Y-%m-%d %H:%M} UTC"
                 audit_log.record(
                     action=AuditEntry.Action.PRUNE, source=audit_log.CLI, actor=find_actor(), detail=detail
@@ -55,11 +62,11 @@ class Command(BaseCommand):
                 if options["pause_ms"]:
                     time.sleep(options["pause_ms"] / 1000)
         except KeyboardInterrupt:
-            self.stderr.write("Stopped; what is deleted is deleted, the next run goes on.")
+            self.stderr.write("Stopped. Deleted tasks stay deleted; run it again to continue.")
         except Exception as error:
             if not isinstance(error, LongtasksError) and not is_transient_error(error):
                 raise
-            raise CommandError(f"{error} Deleted {pruned.tasks} tasks so far.", returncode=AWAY) from error
+            raise CommandError(f"{error} Deleted {pruned.tasks} tasks so far.", returncode=STORE_UNAVAILABLE) from error
         if options["json"]:
             self.stdout.write(json_module.dumps(asdict(pruned) | {"dryRun": options["dry_run"]}))
             return
@@ -68,10 +75,3 @@ class Command(BaseCommand):
             f"{verb} {pruned.tasks:,} tasks that ended before {before:%Y-%m-%d %H:%M} UTC: {pruned.events:,} events, "
             f"{pruned.checkpoints:,} checkpoints, {pruned.jobs:,} jobs."
         )
-
-
-def _duration(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
-    if not match:
-        raise ArgumentTypeError(f"{text!r} is no duration: give a number and s, m, h, d or w, such as 30d")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})

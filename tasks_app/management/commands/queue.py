@@ -1,4 +1,4 @@
-"""`manage.py queue pause|resume NAME`: as the API's, with the user's name in the audit."""
+"""`manage.py queue pause|resume NAME`: the same as through the API; the audit has the name of the system's user."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("ask", choices=("pause", "resume"))
         parser.add_argument("name", choices=QUEUES)
-        parser.add_argument("--reason", type=text, default="", help="shown to whoever wonders why it is paused")
-        parser.add_argument("--json", action="store_true", help="JSON on standard output")
+        parser.add_argument(
+            "--reason", type=text, default="", help="why the queue is paused; shown in the API and the admin"
+        )
+        parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, ask: str, name: str, reason: str, json: bool, **options: Any) -> None:
         actor = find_actor()

@@ -1,4 +1,4 @@
-"""`manage.py queues [--watch]`: a table of the queues: depth, oldest wait, rates, workers. Reads, changes nothing."""
+"""`manage.py queues [--watch]`: a table of the queues: depth, oldest wait, rates, workers. Read-only."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--watch", action="store_true", help="refresh until Ctrl-C")
-        parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between refreshes (1)")
-        parser.add_argument("--json", action="store_true", help="JSON, one line for each look")
+        parser.add_argument(
+            "--interval", type=float, default=1.0, metavar="SECONDS", help="seconds between refreshes (1)"
+        )
+        parser.add_argument("--json", action="store_true", help="print JSON, one line per refresh")
 
     def handle(self, *args: Any, watch: bool, interval: float, json: bool, **options: Any) -> None:
         if interval <= 0:
@@ -91,7 +93,7 @@ def _draw() -> Group:
         workers.add_row(worker.name, worker.state, worker.task_id, f"{worker.rows:,}", sign)
     last = [f"mirror: {lag_seconds:.1f} s behind"]
     if any(view.is_redis_alone for view in views):
-        last.append("The database does not answer: who paused a queue, and why, is not known.")
+        last.append("The database does not answer: the reason of a paused queue is unknown.")
     return Group(table, "", workers, "", *last)
 
 

@@ -27,9 +27,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queue", "-q", type=text, default=queue_names.LOW, help="the queue (low)")
-        parser.add_argument("--timeout", "-t", type=int, help="seconds that the call may take")
-        parser.add_argument("function", type=text, help="its dotted path")
-        parser.add_argument("arguments", type=text, nargs="*", help="passed as text")
+        parser.add_argument("--timeout", "-t", type=int, help="timeout of the call, in seconds")
+        parser.add_argument("function", type=text, help="dotted path of the function")
+        parser.add_argument("arguments", type=text, nargs="*", help="arguments of the function, passed as text")
 
     def handle(self, *args: Any, function: str, arguments: list[str], **options: Any) -> None:
         name = check_queue_name(options["queue"])

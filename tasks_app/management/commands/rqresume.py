@@ -1,4 +1,4 @@
-"""`manage.py rqresume`: as `rq resume`, on the Redis of the settings. django-rq's own asks for a queue `default`."""
+"""`manage.py rqresume`: as `rq resume`, on the Redis of the settings. django-rq's command requires a queue `default`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks_app.queues import pauses
 
 class Command(BaseCommand):
     help = (
-        "End the suspension of all queues. A queue that is paused by itself stays paused: manage.py queue resume NAME. "
+        "End the suspension of all queues. Paused queues stay paused: manage.py queue resume NAME. "
         "Exit codes: 0 done, 6 Redis does not answer."
     )
 

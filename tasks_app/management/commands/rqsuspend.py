@@ -1,4 +1,4 @@
-"""`manage.py rqsuspend`: as `rq suspend`, on the Redis of the settings. django-rq's own asks for a queue `default`."""
+"""`manage.py rqsuspend`: as `rq suspend`, on the Redis of the settings. django-rq's command requires a queue `default`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ YEAR_SECONDS = 366 * 86400
 
 class Command(BaseCommand):
     help = (
-        "Suspend all queues: workers dequeue nothing, and running tasks go back to their queues at their next chunk. "
+        "Suspend all queues: workers dequeue no tasks, and running tasks return to their queues at their next chunk. "
         "Exit codes: 0 done, 2 wrong arguments, 6 Redis does not answer."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--duration", "-d", type=int, help="seconds, 1 or more; without it until rqresume")
+        parser.add_argument("--duration", "-d", type=int, help="seconds, 1 or more; default: until rqresume")
 
     def handle(self, *args: Any, duration: int | None = None, **options: Any) -> None:
         if duration is not None and not 1 <= duration <= YEAR_SECONDS:
@@ -33,4 +33,6 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
         until = f"for {duration} seconds" if duration else "until `manage.py rqresume` or `rq resume`"
         record_in_audit(action=AuditEntry.Action.PAUSE, detail=f"rqsuspend, {until}", source=audit_log.CLI)
-        self.stdout.write(f"All queues are suspended {until}: running tasks go back at their next chunk.")
+        self.stdout.write(
+            f"All queues are suspended {until}: running tasks return to their queues at their next chunk."
+        )

@@ -24,15 +24,15 @@ EXIT_CODES: Final = (
 
 
 class Command(BaseCommand):
-    help = f"List, try again or drop the items that mirror, rescue and webhooks have set aside. {EXIT_CODES}."
+    help = f"List, retry or drop the items that mirror, rescue and webhooks could not process. {EXIT_CODES}."
 
     def add_arguments(self, parser: CommandParser) -> None:
         asks = parser.add_subparsers(dest="ask", required=True, metavar="list|retry|drop")
-        listing = asks.add_parser("list", help="list them, newest last", epilog=EXIT_CODES)
+        listing = asks.add_parser("list", help="list the items, newest last", epilog=EXIT_CODES)
         listing.add_argument("--kind", choices=set_aside_items.KINDS)
-        listing.add_argument("--limit", type=int, default=100, help="how many at most (100)")
-        listing.add_argument("--json", action="store_true", help="JSON, with the whole payload")
-        for ask, text in (("retry", "apply items again"), ("drop", "delete items for good")):
+        listing.add_argument("--limit", type=int, default=100, help="number of items, at most (100)")
+        listing.add_argument("--json", action="store_true", help="print JSON, with the whole payload")
+        for ask, text in (("retry", "apply items again"), ("drop", "delete items permanently")):
             each = asks.add_parser(ask, help=text, epilog=EXIT_CODES)
             each.add_argument("ids", nargs="+", type=int, metavar="ID")
 
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             was_refused |= tried.outcome == retry_set_aside.REFUSED
             words = {
                 retry_set_aside.APPLIED: "applied",
-                retry_set_aside.OUTDATED: "not applied: its task has gone on since",
+                retry_set_aside.OUTDATED: "not applied: a newer state of the task is stored",
                 retry_set_aside.REFUSED: f"refused again: {tried.reason}",
             }
             self.stdout.write(f"{item_id} {words[tried.outcome]}")

@@ -24,7 +24,7 @@ _SOCKET: Final = f"{settings.BIND.removeprefix(_UNIX)}/stream.sock" if settings.
 
 
 class Command(BaseCommand):
-    help = "Serve the live stream (Server-Sent Events). SIGTERM ends it; watchers come back to where they were."
+    help = "Serve the live stream (Server-Sent Events). SIGTERM ends it; clients reconnect and resume."
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = uvicorn.Config(
@@ -74,7 +74,7 @@ class Command(BaseCommand):
 
 
 def _listen(config: uvicorn.Config) -> socket.socket:
-    """Return the listener. Raises CommandError where somebody else listens there, or the address is not this host's."""
+    """Return the listener. Raises CommandError if the address is in use or is not an address of this host."""
     where = _SOCKET or f"{settings.BIND}, port {settings.STREAM_PORT}"
     if _SOCKET:
         _remove_stale_socket(Path(_SOCKET))
@@ -82,7 +82,7 @@ def _listen(config: uvicorn.Config) -> socket.socket:
         return config.bind_socket()
     except SystemExit:
         raise CommandError(
-            f"STREAM_PORT: {where} is not free: stop what listens there, or set another (STREAM_PORT, BIND)"
+            f"STREAM_PORT: {where} is in use: stop the process that listens there, or set another (STREAM_PORT, BIND)"
         ) from None
 
 

@@ -48,14 +48,14 @@ EXIT_CODES: Final = """exit codes:
 """
 POLL_SECONDS: Final = 0.2
 _ALONE: Final = {
-    "redis": "The database does not answer: this is what Redis alone knows.",
-    "database": "Redis does not answer: this is what the database alone knows.",
+    "redis": "The database does not answer: this is the state in Redis.",
+    "database": "Redis does not answer: this is the state in the database, which may be older.",
 }
 PIPE_WIDTH: Final = 160  # no id is broken where there is no terminal
 
 
 class Command(BaseCommand):
-    help = "Start, watch, list, cancel, retry and verify tasks."
+    help = "Start, show, list, cancel, retry and verify tasks."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -70,29 +70,31 @@ class Command(BaseCommand):
             "name", type=text, help="the task type: " + ", ".join(each.name for each in list_task_types())
         )
         start.add_argument("--records", type=int, metavar="N", help="short for --params '{\"numRecords\": N}'")
-        start.add_argument("--params", type=_json_object, default={}, metavar="JSON", help="the type's parameters")
+        start.add_argument(
+            "--params", type=_json_object, default={}, metavar="JSON", help="parameters of the task type"
+        )
         start.add_argument("--description", type=text, default="")
         start.add_argument(
             "--priority", type=_priority, default=queue_names.LOW, help="high, low (the default), or 1 (critical) to 10"
         )
-        start.add_argument("--wait", action="store_true", help="show its progress until it ends")
+        start.add_argument("--wait", action="store_true", help="show the task's progress until it ends")
         status = asks.add_parser("status", help="show a task")
         status.add_argument("id", type=text)
-        status.add_argument("--watch", action="store_true", help="show its progress until it ends")
+        status.add_argument("--watch", action="store_true", help="show the task's progress until it ends")
         listing = asks.add_parser("list", help="list tasks, newest first")
         listing.add_argument("--status", choices=task_status.STATUSES)
         listing.add_argument("--name", type=text, help="the task type")
         listing.add_argument("--priority", type=_priority, help="high, low, or 1 to 10")
         listing.add_argument("--queue", choices=queue_names.QUEUES)
-        listing.add_argument("--limit", type=int, default=20, help="how many at most (20)")
+        listing.add_argument("--limit", type=int, default=20, help="number of tasks, at most (20)")
         for ask, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
             asks.add_parser(ask, help=words).add_argument("id", type=text)
         verify = asks.add_parser("verify", help="count a task's rows against its record and its checkpoint")
         which = verify.add_mutually_exclusive_group(required=True)
         which.add_argument("id", type=text, nargs="?")
-        which.add_argument("--all", action="store_true", help="every task that has a record")
+        which.add_argument("--all", action="store_true", help="verify every task that has a record")
         for each in asks.choices.values():
-            each.add_argument("--json", action="store_true", help="JSON on standard output, as the API gives it")
+            each.add_argument("--json", action="store_true", help="print JSON, in the form of the API")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.json: bool = options["json"]
@@ -112,7 +114,7 @@ class Command(BaseCommand):
         except errors.LongtasksError as error:
             _fail(AWAY, str(error))
         except KeyboardInterrupt:
-            _fail(130, "stopped watching; the task goes on")
+            _fail(130, "stopped watching; the task continues")
 
     def do_start(self, options: dict[str, Any]) -> None:
         params = options["params"] | ({} if options["records"] is None else {"numRecords": options["records"]})
@@ -242,7 +244,7 @@ class Command(BaseCommand):
 
 
 def _follow(snapshot: Snapshot) -> Iterable[Snapshot]:
-    """Yield the task's state until it has ended. Stores that are away for a moment are waited for."""
+    """Yield the task's state until it has ended. Waits while a store is briefly unavailable."""
     yield snapshot
     while not snapshot.ended:
         time.sleep(POLL_SECONDS)
@@ -269,7 +271,7 @@ def _verdict_data(verdict: verification.Interruption) -> dict[str, Any]:
 def _priority(value: str) -> str | int:
     priority = priorities.read_priority(value)
     if priority is None:
-        raise ArgumentTypeError(f"{value[:40]!r} is no priority: give high, low or a number from 1 to 10")
+        raise ArgumentTypeError(f"{value[:40]!r} is not a priority: give high, low or a number from 1 to 10")
     return priority
 
 
@@ -277,11 +279,11 @@ def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise ArgumentTypeError(f"no JSON: {error}") from None
+        raise ArgumentTypeError(f"not valid JSON: {error}") from None
     except RecursionError:
         raise ArgumentTypeError("it is nested too deeply") from None
     if not isinstance(value, dict):
-        raise ArgumentTypeError(f"{text[:40]!r} is no JSON object")
+        raise ArgumentTypeError(f"{text[:40]!r} is not a JSON object")
     return value
 
 

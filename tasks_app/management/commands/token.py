@@ -1,10 +1,9 @@
-"""`manage.py token create|list|revoke`: the API's tokens. A token is printed once, when it is made."""
+"""`manage.py token create|list|revoke`: API tokens. A token is printed once, when it is created."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,29 +11,33 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tasks_app.auth import api_tokens
 from tasks_app.management.actor import find_actor
-from tasks_app.management.arguments import text
+from tasks_app.management.arguments import duration, text
 from tasks_app.models import ApiToken
 
-_LIFETIME: Final = re.compile(r"([1-9]\d{0,4})([hdw])\Z")
-_UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
+SHORTEST: Final = timedelta(hours=1)
 
 
 class Command(BaseCommand):
-    help = "Makes, lists and revokes the API's tokens."
+    help = "Create, list and revoke API tokens."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        create = actions.add_parser("create", help="make a token and print it, once")
-        create.add_argument("owner", type=text, help="whose tasks it starts and sees")
+        create = actions.add_parser("create", help="create a token and print it; it is not shown again")
+        create.add_argument("owner", type=text, help="owner of the tasks that the token starts and sees")
         create.add_argument("--scope", choices=api_tokens.SCOPES, default=api_tokens.WRITE, help="default: write")
-        create.add_argument("--expires-in", type=_lifetime, metavar="30d", help="hours (h), days (d) or weeks (w)")
-        create.add_argument("--note", type=text, default="", help="what it is for")
+        create.add_argument(
+            "--expires-in",
+            type=_lifetime,
+            metavar="30d",
+            help="lifetime; default: none",
+        )
+        create.add_argument("--note", type=text, default="", help="what the token is for")
         show = actions.add_parser("list", help="show all tokens, without their secrets")
-        show.add_argument("--owner", type=text, default="", help="only those of this owner")
+        show.add_argument("--owner", type=text, default="", help="only tokens of this owner")
         revoke = actions.add_parser("revoke", help="revoke a token; effective within a minute")
-        revoke.add_argument("id", type=int, help="its id, as `list` shows it")
+        revoke.add_argument("id", type=int, help="id of the token, as `list` shows it")
         for action in (create, show, revoke):
-            action.add_argument("--json", action="store_true", dest="as_json", help="answer in JSON")
+            action.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         getattr(self, f"_{options['action']}")(options)
@@ -49,7 +52,7 @@ class Command(BaseCommand):
                 created_by=find_actor(),
             )
         except ValueError as error:
-            raise CommandError(f"No token was made: {error}.") from None
+            raise CommandError(f"No token was created: {error}.") from None
         self._answer(options, _as_data(token) | {"token": secret}, f"{secret}\n(id {token.pk}; it is not shown again)")
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -95,8 +98,8 @@ def _as_data(token: ApiToken) -> dict[str, Any]:
     }
 
 
-def _lifetime(text: str) -> timedelta:
-    match = _LIFETIME.match(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is refused: give a number and h, d or w, such as 30d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+def _lifetime(value: str) -> timedelta:
+    found = duration(value)
+    if found < SHORTEST:
+        raise argparse.ArgumentTypeError(f"{value!r} is too short: give 1h or more")
+    return found

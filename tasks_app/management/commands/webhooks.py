@@ -1,4 +1,4 @@
-"""`manage.py webhooks`: delivers what tasks that ended have to tell. Run one or more; none is needed without webhooks."""
+"""`manage.py webhooks`: delivers the webhooks of ended tasks. Run one or more; none if no task has a callbackUrl."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ LOOK_SECONDS: Final = 0.5
 
 
 class Command(BaseCommand):
-    help = "Deliver webhooks. Each try is signed and stands in its task's history. Ends on SIGTERM."
+    help = "Deliver webhooks. Each attempt is signed and recorded in the task's history. SIGTERM ends the process."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="try what is due, once, and end")
+        parser.add_argument("--once", action="store_true", help="attempt the due deliveries once, and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stop = Event()
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (this very command again)
 
     def run(self, *, once: bool) -> None:
-        """Work until asked to stop, and wait for what is under way then."""
+        """Work until a stop is requested, then wait for the running deliveries."""
         patience = Backoff(should_stop=self.stop.is_set)
         with ThreadPoolExecutor(SENDERS, thread_name_prefix="webhook") as self.pool:
             while not self.stop.is_set() or self.running:
@@ -64,10 +64,10 @@ class Command(BaseCommand):
                     patience = Backoff(should_stop=self.stop.is_set)
                 except Exception as error:
                     if is_outage(error):
-                        logger.warning("webhooks wait for the infrastructure: %s", error)
+                        logger.warning("webhooks wait for Redis or the database: %s", error)
                     else:
                         # Not an item's, for these are set aside. A process that ended would send again what is under way.
-                        logger.exception("webhooks could not go on, and will try again")
+                        logger.exception("a round of webhooks failed and will be retried")
                     try:
                         patience.wait()
                     except ShutdownRequested:
@@ -92,7 +92,7 @@ class Command(BaseCommand):
             del self.running[future]  # not before: what could not be written down is written in the next round
 
     def close(self, delivery: WebhookDelivery, outcome: Outcome) -> None:
-        """Write down what came of a try; set the delivery aside where that is refused."""
+        """Save the outcome of an attempt; set the delivery aside if the database refuses it."""
         if outcome.error:
             logger.info("webhook of task %s, try %d: %s", delivery.task_id, delivery.attempts, outcome.error)
         try:
@@ -115,7 +115,7 @@ class Command(BaseCommand):
         )
 
     def request_new_code(self, signum: int, frame: FrameType | None) -> None:
-        """SIGHUP: the same process goes on with the code as it is then."""
+        """SIGHUP: replace the process image, so that the same process continues with the current code."""
         self.should_begin_anew = True
         self.stop.set()
 
