@@ -1,4 +1,7 @@
-"""The errors of commands and queries: what was wrong, with which value, and what to do. No HTTP here."""
+"""The errors of services and queries: what was wrong, with which value, and what to do.
+
+Owns their messages. Must not know HTTP.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 
 
 class LongtasksError(Exception):
-    """Base of every error that a caller of commands and queries may meet."""
+    """Base class of the errors that services and queries raise for their callers."""
 
 
 class UnknownTaskType(LongtasksError):
@@ -16,7 +19,7 @@ class UnknownTaskType(LongtasksError):
 
 
 class UnknownTask(LongtasksError):
-    """No such task, or not the caller's."""
+    """The task does not exist, or the caller does not own it."""
 
     def __init__(self, task_id: object) -> None:
         self.task_id = task_id
@@ -24,7 +27,7 @@ class UnknownTask(LongtasksError):
 
 
 class NamedTaskUnknown(LongtasksError):
-    """Parameters name tasks that do not exist, or are not the caller's: the two are not told apart. Nothing was done."""
+    """Parameters name tasks that do not exist or that the caller does not own; both give this error. Nothing was done."""
 
     message = "There is no such task."
 
@@ -35,9 +38,9 @@ class NamedTaskUnknown(LongtasksError):
 
 
 class NotAllowed(LongtasksError):
-    """The caller may see what the parameters name, but not do this with it. Nothing was done.
+    """The caller may see the objects that the parameters name, but may not do this with them. Nothing was done.
 
-    Raised by `TaskType.authorize`: `reason` is shown to the caller, `field` is the parameter that it is about.
+    Raised by `TaskType.authorize`: `reason` is shown to the caller, `field` names the parameter.
     """
 
     def __init__(self, reason: str, *, field: str = "") -> None:
@@ -46,11 +49,11 @@ class NotAllowed(LongtasksError):
 
 
 class AuthorizationFailed(LongtasksError):
-    """The task type could not say whether the caller may start it, so nothing was started: a bug of its `authorize`."""
+    """The task type's `authorize` failed, which is a bug of the task type. Nothing was started."""
 
     def __init__(self, name: str, what: str) -> None:
         self.name = name
-        super().__init__(f"Task type {name!r}: authorize {what}. Nothing was started: mend the task type.")
+        super().__init__(f"Task type {name!r}: authorize {what}. Nothing was started: fix the task type.")
 
 
 class UnknownQueue(LongtasksError):
@@ -60,7 +63,7 @@ class UnknownQueue(LongtasksError):
 
 
 class TaskEnded(LongtasksError):
-    """The task has ended in a way that does not allow what was asked."""
+    """The task has ended, and its status does not allow the request."""
 
     def __init__(self, *, task_id: str, status: str, wanted: str) -> None:
         self.task_id, self.status = task_id, status
@@ -68,7 +71,7 @@ class TaskEnded(LongtasksError):
 
 
 class TaskNotEnded(LongtasksError):
-    """The task is still on its way, so it can't be retried."""
+    """The task has not ended, so it can't be retried."""
 
     def __init__(self, *, task_id: str, status: str) -> None:
         self.task_id, self.status = task_id, status
@@ -76,7 +79,7 @@ class TaskNotEnded(LongtasksError):
 
 
 class TaskNotWaiting(LongtasksError):
-    """The task waits in no queue, so it can't change to another."""
+    """The task is not queued or scheduled, so its priority can't change."""
 
     def __init__(self, *, task_id: str, status: str) -> None:
         self.task_id, self.status = task_id, status
@@ -84,16 +87,16 @@ class TaskNotWaiting(LongtasksError):
 
 
 class QueueFull(LongtasksError):
-    """Admission refused: as many tasks wait as the queue's bound allows. Nothing was enqueued."""
+    """Admission refused: the queue has reached its bound. Nothing was enqueued."""
 
     def __init__(self, *, queue: str, waiting: int, bound: int, retry_after_seconds: int) -> None:
         self.queue, self.waiting, self.bound = queue, waiting, bound
         self.retry_after_seconds = retry_after_seconds
-        super().__init__(f"Queue {queue} is full: {waiting} tasks wait, {bound} may. Try again later.")
+        super().__init__(f"Queue {queue} is full: {waiting} tasks wait, the limit is {bound}. Try again later.")
 
 
 class QueueUnavailable(LongtasksError):
-    """Redis did not answer in time. Whether the last command took effect is not known."""
+    """Redis did not answer in time. The last command may or may not have taken effect."""
 
     retry_after_seconds = 2
 
@@ -111,11 +114,11 @@ class StoreUnavailable(LongtasksError):
 
 
 class UnsureToken(StoreUnavailable):
-    """The token is none that this process knows, and the database, which may know it, does not answer."""
+    """The token is not in this process's cache, and the database does not answer, so its validity is unknown."""
 
 
 class IdempotencyMismatch(LongtasksError):
-    """The idempotency key was used before, with another body. Nothing was enqueued."""
+    """The idempotency key was used before with a different body. Nothing was enqueued."""
 
     def __init__(self, key: str) -> None:
         self.key = key

@@ -1,1 +1,1 @@
-"""The write side: what API, admin and command line ask for. Each decides in the database first, then tells Redis."""
+"""The write side: the requests of API, admin and command line. Each is decided in the database, then applied to Redis."""

@@ -35,7 +35,7 @@ _REASON_CHARACTERS: Final = 500
 
 
 def check_starts(asked: Sequence[tuple[str, Mapping[str, Any]]], *, caller: Caller, where: str = "") -> None:
-    """Raise unless the caller may start tasks of these names and params; costs nothing where no type has a question.
+    """Raise unless the caller may start tasks of these names and params. Free for types without `authorize`.
 
     `where` is the place of a task in what was asked for, as errors name it: "" or "tasks.{}.".
     Raises UnknownTaskType, NamedTaskUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and AuthorizationFailed
@@ -59,13 +59,13 @@ def check_starts(asked: Sequence[tuple[str, Mapping[str, Any]]], *, caller: Call
 def check_retry(snapshot: Snapshot) -> None:
     """Raise, as `check_starts` does, unless a task may be started again with the rights that it was started with.
 
-    Not with those of who retries it: else an admin's retry would lend a task what its owner was refused.
+    The rights of the retrying user do not count: an admin's retry must not allow what the owner was refused.
     """
     rights = Caller(owner=snapshot.owner, scope=get_starting_scope(snapshot.scope), actor=snapshot.owner)
     try:
         check_starts([(snapshot.name, snapshot.params)], caller=rights)
     except UnknownTaskType:
-        return  # that is the worker's to say, which may be of another version
+        return  # the worker decides: it may run another version
 
 
 def _ask(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix: str) -> None:
@@ -84,17 +84,17 @@ def _ask(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix:
     except BaseException as error:  # also SystemExit: it must not end the web process
         logger.error("authorize of task type %s raised: the start is refused", task_type.name, exc_info=error)
         raise AuthorizationFailed(task_type.name, f"raised {error_line(error)}") from error
-    if answer is not None:  # `return False` must not pass for a yes, nor a coroutine that nobody awaits
+    if answer is not None:  # `return False` or an un-awaited coroutine must not count as allowed
         failed = AuthorizationFailed(task_type.name, f"returned {describe_value(answer)} instead of None")
         logger.error("%s", failed)
         raise failed
 
 
 def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
-    """Return which of these tasks are the caller's to touch.
+    """Return the ids of those tasks that the caller may change.
 
     The database is asked for all that Redis does not call theirs, also where Redis calls them another's: so another's
-    task takes as long as one that does not exist, and both get the same answer while the database is away.
+    task takes as long as one that does not exist, and both get the same answer while the database is unavailable.
     """
     wanted = list({key for value in values if (key := _parse(value)) is not None})
     ids = [str(key) for key in wanted]

@@ -1,6 +1,6 @@
 """The write side for many tasks at once: cancel, retry, change priority as set operations.
 
-Owns the sets only; what an ask means for one task stands in `commands`. A set is a page of a list: SET_TASKS at most.
+Owns the sets only; change_tasks.py defines each change for one task. A set has SET_TASKS tasks at most.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.resilience.transient_errors import mapped_errors
 from tasks_app.services.authorization import check_retry
 from tasks_app.services.change_tasks import (
+    apply_to_redis,
     cancel_transition,
     check_priority,
     find_target_queue,
     note_priority,
     priority_transition,
     retry_transition,
-    tell,
 )
 
 SET_TASKS: Final = 1000
@@ -38,14 +38,14 @@ SET_TASKS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
-    """Which tasks were changed, and how many were left alone, by their status ("unknown": there is no such task)."""
+    """The ids of the changed tasks, and the number of unchanged tasks by status ("unknown": no such task)."""
 
     changed: list[str] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
 
 
 def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.API) -> SetResult:
-    """Cancel tasks, as `commands.cancel_task` does each. Raises StoreUnavailable, QueueUnavailable."""
+    """Cancel tasks, as `change_tasks.cancel_task` does. Raises StoreUnavailable, QueueUnavailable."""
     with mapped_errors():
         snapshots, left = _find(task_ids)
         with transaction.atomic():
@@ -53,15 +53,17 @@ def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log
             ended = [str(key) for key, outcome in before.items() if outcome]
             changed = [task_id for task_id in snapshots if task_id not in ended]
             _note(AuditEntry.Action.CANCEL, changed, actor=actor, source=source)
-        tell([cancel_transition(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
+        apply_to_redis(
+            [cancel_transition(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed]
+        )
         left.update(before[uuid.UUID(task_id)] for task_id in ended)
         return SetResult(changed, left)
 
 
 def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.API) -> SetResult:
-    """Enqueue ended tasks again, as `commands.retry_task` does each. Raises StoreUnavailable, QueueUnavailable.
+    """Requeue ended tasks, as `change_tasks.retry_task` does. Raises StoreUnavailable, QueueUnavailable.
 
-    Those whose owner may not start them any more are left, as "refused".
+    Tasks whose owner may no longer start them are counted as "refused".
     """
     with mapped_errors():
         snapshots, left = _find(task_ids)
@@ -72,7 +74,9 @@ def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.
             rows = sets.reopen(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
             changed = [str(key) for key in rows]
             _note(AuditEntry.Action.RETRY, changed, actor=actor, source=source)
-        tell([retry_transition(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed])
+        apply_to_redis(
+            [retry_transition(snapshots[task_id], rows[uuid.UUID(task_id)], actor=actor) for task_id in changed]
+        )
         left.update(snapshot.status for task_id, snapshot in snapshots.items() if task_id not in changed)
         return SetResult(changed, left)
 
@@ -80,7 +84,7 @@ def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.
 def change_priorities(
     *, task_ids: Sequence[str], priority: str, actor: str, source: str = audit_log.API
 ) -> SetResult:  # fmt: skip
-    """Move waiting tasks to the queue of a priority, as `commands.change_priority` does each; in the order of the ids.
+    """Move waiting tasks to the queue of a priority, as `change_tasks.change_priority` does, in the order of the ids.
 
     Raises UnknownQueue, StoreUnavailable, QueueUnavailable.
     """
@@ -104,7 +108,7 @@ def change_priorities(
 
 
 def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
-    """Return the newest known snapshots: one round trip to Redis, one query for those that it has forgotten."""
+    """Return the newest known snapshots: one round trip to Redis, one query for the tasks that Redis no longer has."""
     wanted = list(dict.fromkeys(str(uuid.UUID(task_id)) for task_id in task_ids))
     if len(wanted) > SET_TASKS:
         raise ValueError(f"{len(wanted)} tasks at once: {SET_TASKS} at most")
@@ -113,7 +117,7 @@ def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
     records = {str(record.id): record for record in TaskRecord.objects.filter(pk__in=forgotten)}
     for task_id in forgotten:
         found[task_id] = to_snapshot(records[task_id]) if task_id in records else None
-    # RQ's pages see shards: whatever is done to one is done to its task.
+    # RQ's pages show shards: a change of a shard applies to its task.
     tasks_of_shards = {snapshot.parent for snapshot in found.values() if snapshot is not None and snapshot.parent}
     snapshots = {
         task_id: snapshot for task_id, snapshot in found.items() if snapshot is not None and not snapshot.parent

@@ -1,7 +1,7 @@
 """The write side: starting, canceling and retrying tasks, pausing queues. API, admin and CLI all call these.
 
 Owns what such an ask means. Must not know HTTP, nor read the read side but to find a task. Starting touches Redis
-only; everything else is decided in the database first, and Redis is told.
+only; everything else is decided in the database first and then applied to Redis.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ logger = logging.getLogger(__name__)
 
 
 def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit_log.API) -> Snapshot:
-    """Cancel a task. Rows committed by then stay and are counted; it never comes back but by an explicit retry.
+    """Cancel a task. Rows that are already committed stay and are counted. Only a retry starts the task again.
 
-    Returns its snapshot: `canceled` when that is done, else a worker runs it and ends it at its next chunk.
-    Once the database has it, it is done: where Redis can't be told then, rescue tells it.
-    With `owner` only a task of theirs. Raises UnknownTask, TaskEnded, StoreUnavailable, QueueUnavailable.
+    Returns the snapshot: `canceled`, or the running state, in which case its worker ends the task at its next chunk.
+    The commit in the database decides: if Redis is unavailable then, rescue applies the change later.
+    With `owner`, only a task of that owner. Raises UnknownTask, TaskEnded, StoreUnavailable, QueueUnavailable.
     """
     with mapped_errors():
         snapshot = _find(task_id, owner)
@@ -57,12 +57,12 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
         if row.outcome and snapshot.status == task_status.CANCELED:
             return snapshot
         move = cancel_transition(snapshot, row, actor=actor)
-        tell([move])
+        apply_to_redis([move])
         return move.snapshot
 
 
 def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit_log.API) -> Snapshot:
-    """Enqueue a failed, stopped or canceled task again: from its checkpoint, its attempts counted anew.
+    """Requeue a failed, stopped or canceled task from its checkpoint; its attempts restart at 0.
 
     Also one that a worker of RQ's own has failed, of which the checkpoint knows nothing. Once the database has it, it
     is done: where Redis can't be told then, rescue enqueues it. What it may do, it may as its owner: see
@@ -82,12 +82,12 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, sourc
             return _retry_taken_by_others(snapshot, row, actor=actor, source=source)
         assert row is not None
         move = retry_transition(snapshot, row, actor=actor)
-        tell([move])
+        apply_to_redis([move])
         return move.snapshot
 
 
 def _retry_taken_by_others(snapshot: Snapshot, row: TaskCheckpoint | None, *, actor: str, source: str) -> Snapshot:
-    """Enqueue a task that RQ calls ended, though its snapshot is open and nobody holds it; raise TaskNotEnded."""
+    """Requeue a task that has ended in RQ although its snapshot is open and unclaimed; else raise TaskNotEnded."""
     if not snapshot.ended and (row is None or row.lease_until is None):
         if job_snapshots.get_status(snapshot.id) in task_status.ENDED:
             again = replace(snapshot, status=task_status.QUEUED, next_attempt_at=None, cause="retry", actor=actor)
@@ -100,9 +100,9 @@ def _retry_taken_by_others(snapshot: Snapshot, row: TaskCheckpoint | None, *, ac
 def change_priority(
     *, task_id: str, priority: str, actor: str = "", owner: str | None = None, source: str = audit_log.API
 ) -> Snapshot:
-    """Put a waiting task at the back of `high`, or of the queue of its type; a scheduled one when its time comes.
+    """Move a waiting task to the back of `high`, or of its type's queue; a scheduled task moves when it is due.
 
-    A running task keeps its queue: it has a worker already. Does nothing where the task is in that queue.
+    A running task keeps its queue. Does nothing if the task is already in that queue.
     Raises UnknownTask, UnknownQueue, TaskNotWaiting, StoreUnavailable, QueueUnavailable.
     """
     check_priority(priority)
@@ -120,7 +120,7 @@ def change_priority(
 
 
 def note_priority(task_ids: Sequence[str], **what: Any) -> None:
-    """Note a change of priority in the audit. Redis has carried it out: an audit that is away is logged, not raised."""
+    """Record a change of priority in the audit. Redis has already applied it, so a failed record is only logged."""
     try:
         with mapped_errors():
             audit_log.record(action=AuditEntry.Action.PRIORITY, task_ids=task_ids, **what)
@@ -129,7 +129,7 @@ def note_priority(task_ids: Sequence[str], **what: Any) -> None:
 
 
 def cancel_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
-    """Return the move of a task whose cancel the checkpoint has taken: to its end, or to stay until its worker obeys."""
+    """Return the transition after the checkpoint accepted a cancel: to the end, or none until the worker stops."""
     if row.outcome:
         return Transition(replace(end_transition(snapshot, row), cause="cancel", actor=actor), "any", "ended")
     asked = as_snapshot.with_checkpoint(
@@ -144,7 +144,7 @@ def cancel_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) ->
 
 
 def retry_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
-    """Return the move of a task whose checkpoint was reopened: to the back of its queue, attempts counted anew."""
+    """Return the transition of a task with a reopened checkpoint: to the back of its queue, with 0 attempts."""
     again = as_snapshot.with_checkpoint(
         snapshot,
         row,
@@ -161,18 +161,18 @@ def retry_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> 
 
 
 def check_priority(priority: str) -> None:
-    """Raise UnknownQueue where an operator's change of priority names neither `high` nor `low`."""
+    """Raise UnknownQueue unless an operator's change of priority names `high` or `low`."""
     if priority not in priorities.NAMES:
         raise UnknownQueue(priority, priorities.NAMES)
 
 
 def find_target_queue(snapshot: Snapshot, *, priority: str) -> str:
-    """Return the queue into which a change of priority puts a task."""
+    """Return the queue to which a change of priority moves a task."""
     return priorities.find_queue(priority, own_queue=find_own_queue(snapshot.name))
 
 
 def priority_transition(snapshot: Snapshot, *, priority: str, actor: str) -> Transition | None:
-    """Return the move to the queue of that priority, or None for a task that does not wait."""
+    """Return the transition to the queue of that priority, or None for a task that is not waiting."""
     target = find_target_queue(snapshot, priority=priority)
     changed = replace(snapshot, priority=target, urgency=None, cause="priority", actor=actor)
     if snapshot.status == task_status.QUEUED:
@@ -190,8 +190,8 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
         raise UnknownTask(task_id) from None
     snapshot = job_snapshots.get_snapshot(str(key))
     if snapshot is not None and snapshot.parent:
-        return _find(snapshot.parent, owner)  # RQ's tools see shards: whatever is done to one is done to its task
-    # Another's is looked up as one that Redis does not know: the same steps, so that the time tells nothing either.
+        return _find(snapshot.parent, owner)  # RQ's tools show shards: a change of a shard applies to its task
+    # Another owner's task takes the same steps as an unknown one, so that the response time reveals nothing.
     if snapshot is None or (owner is not None and snapshot.owner != owner):
         record = TaskRecord.objects.filter(pk=key).first()
         if record is None:
@@ -202,13 +202,13 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
     return snapshot
 
 
-def tell(todo: Sequence[Transition]) -> None:
-    """Tell Redis what the database has decided. Where Redis refuses, rescue does it later: what was decided holds."""
+def apply_to_redis(todo: Sequence[Transition]) -> None:
+    """Apply to Redis what the database has decided. If Redis is unavailable, rescue applies it later."""
     try:
         with redis_connection.mapped_errors():
             transitions.apply_many_transitions(redis_connection.get_connection(), todo)
     except QueueUnavailable as error:
-        logger.warning("%d changes are in the database; rescue will tell Redis: %s", len(todo), error)
+        logger.warning("%d changes are in the database; rescue will apply them to Redis: %s", len(todo), error)
 
 
 def _transition(move: Transition) -> bool:

@@ -1,6 +1,6 @@
 """Pauses and resumes queues, durably.
 
-Owns what such a request means. The database decides first, then Redis is told.
+Owns what such a request means. The database decides first, then Redis is updated.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ logger = logging.getLogger(__name__)
 
 
 def pause_queue(*, queue: str, actor: str, reason: str = "", source: str = audit_log.API) -> None:
-    """Pause a queue, durably: workers take nothing from it and leave its tasks at their next chunk.
+    """Pause a queue durably: workers dequeue none of its tasks, and running ones return to it at their next chunk.
 
-    Once the database has it, it holds: where Redis can't be told then, rescue tells the workers.
+    The commit in the database decides: if Redis is unavailable then, rescue applies the pause later.
     Raises UnknownQueue, StoreUnavailable.
     """
-    who = {"source": source, "actor": actor}
-    _set_pause(queue, who, paused_at=clock.now(), paused_by=actor[:64], reason=reason[:255])
+    origin = {"source": source, "actor": actor}
+    _set_pause(queue, origin, paused_at=clock.now(), paused_by=actor[:64], reason=reason[:255])
 
 
 def resume_queue(*, queue: str, actor: str, source: str = audit_log.API) -> None:
-    """Let workers take tasks from a paused queue again. Raises as `pause_queue` does."""
+    """Resume a paused queue. Raises as `pause_queue` does."""
     _set_pause(queue, {"source": source, "actor": actor}, paused_at=None, paused_by="", reason="")
 
 
-def _set_pause(name: str, who: dict[str, str], **values: Any) -> None:
+def _set_pause(name: str, origin: dict[str, str], **values: Any) -> None:
     queue_names.check_queue(name)
     action = AuditEntry.Action.PAUSE if values["paused_at"] else AuditEntry.Action.RESUME
 
     def store() -> None:
         with transaction.atomic():
             QueueState.objects.update_or_create(name=name, defaults=values)
-            audit_log.record(action=action, queue=name, detail=values["reason"], **who)
+            audit_log.record(action=action, queue=name, detail=values["reason"], **origin)
 
     with mapped_errors():
-        repeat_after_deadlock(store)  # two first pauses of a queue at once make one for each other
+        repeat_after_deadlock(store)  # two concurrent first pauses of a queue can deadlock
         try:
             pauses.write_pause(name, paused=values["paused_at"] is not None)
         except QueueUnavailable as error:
-            logger.warning("%s of queue %s is in the database; rescue will tell Redis: %s", action, name, error)
+            logger.warning("%s of queue %s is in the database; rescue will apply it to Redis: %s", action, name, error)

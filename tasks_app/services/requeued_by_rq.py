@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 
 def retry(connection: redis.Redis[Any], dequeued: DequeuedTask) -> None:
-    """Retry a dequeued task that has ended, or log why it cannot be retried: then it is as it was.
+    """Retry a dequeued task that has ended, or log why it cannot be retried, and leave it unchanged.
 
-    It is put back to its end first, so a worker that dies in between loses the request and nothing else. Idempotent.
-    Raises errors of the infrastructure.
+    The task is moved back to its ended state first, so a worker that dies in between loses the request only.
+    Idempotent. Raises transient errors.
     """
     snapshot = dequeued.snapshot
     assert snapshot is not None
-    # From anywhere: an id that was requeued twice is in the queue twice. A move from "started" would change when it ended.
+    # From any place: a task requeued twice is in the queue twice. A transition from "started" would change ended_at.
     transitions.apply_transitions(connection, [Transition(snapshot, "any", "ended")])
     try:
         change_tasks.retry_task(task_id=snapshot.id, actor="rq", source=audit_log.RQ)

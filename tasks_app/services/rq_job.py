@@ -22,7 +22,7 @@ from tasks_app.services import change_tasks
 
 
 class TaskJob(Job):
-    """An RQ job; where it is a task's, it carries the task's snapshot (field `s` of its hash)."""
+    """An RQ job; the job of a task has the task's snapshot in field `s` of its hash."""
 
     snapshot: task_snapshot.Snapshot | None = None
 
@@ -62,7 +62,7 @@ class TaskJob(Job):
         enqueue_dependents: bool = False,
         remove_from_dependencies: bool = False,
     ) -> dict[str, list[str]]:
-        """Cancel the task as the API's cancel does: a running one ends at its next chunk."""
+        """Cancel the task as the API's cancel does: a running task ends at its next chunk."""
         if self.snapshot is None:
             return super().cancel(pipeline, enqueue_dependents, remove_from_dependencies)
         self._carry_out(change_tasks.cancel_task)
@@ -71,7 +71,7 @@ class TaskJob(Job):
     def delete(
         self, pipeline: Pipeline | None = None, remove_from_queue: bool = True, delete_dependents: bool = False
     ) -> None:
-        """Delete the job; a task that has not ended is canceled first, or rescue would enqueue it again."""
+        """Delete the job; cancel a task that has not ended first, because rescue would requeue it."""
         if self.snapshot is not None and not self.snapshot.ended:
             self._carry_out(change_tasks.cancel_task)
         super().delete(pipeline, remove_from_queue, delete_dependents)

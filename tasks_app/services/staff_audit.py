@@ -17,7 +17,7 @@ from tasks_app.models import AuditEntry
 
 
 def record_change(*, who: User | Group, change: str, actor: str, source: str) -> None:
-    """Note what was done to a user or a group, and which rights it has since."""
+    """Record a change of a user or a group, with the resulting rights."""
     rights = "" if change == "deleted" else f"; now {_list_rights(who)}"
     detail = f"{who._meta.model_name} {who} {change}{rights}"
     audit_log.record(action=AuditEntry.Action.STAFF, source=source, actor=actor, detail=detail)
@@ -25,7 +25,7 @@ def record_change(*, who: User | Group, change: str, actor: str, source: str) ->
 
 @contextmanager
 def recorded_saves(*, change: str, actor: str) -> Iterator[None]:
-    """Note each user that is saved inside, as a command of Django's does after it has asked for the password."""
+    """Record each user saved in this context, as by Django's createsuperuser and changepassword."""
 
     def note(instance: User, **_: Any) -> None:
         record_change(who=instance, change=change, actor=actor, source=audit_log.CLI)

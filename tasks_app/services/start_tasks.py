@@ -40,7 +40,7 @@ IDEMPOTENCY_SECONDS: Final = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """What is asked for: a task of a type, its params validated by the type's serializer and encoded by `encode_params`."""
+    """A request for a task; its params are validated by the type's serializer and encoded by `encode_params`."""
 
     name: str
     params: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class StartedTask:
-    """An accepted task; `replayed` when an earlier request with the same key had started it."""
+    """An accepted task; `replayed` if an earlier request with the same key had started it."""
 
     snapshot: Snapshot
     replayed: bool = False
@@ -59,7 +59,7 @@ class StartedTask:
 
 @dataclass(frozen=True, slots=True)
 class StartedTasks:
-    """Accepted tasks, in the order in which they were asked for."""
+    """Accepted tasks, in the order of the request."""
 
     snapshots: list[Snapshot]
     replayed: bool = False
@@ -91,7 +91,7 @@ def start_tasks(
 
     Where params name tasks, whose they are is looked up first: that costs another round trip, and a query where Redis
     does not know them. Without a caller nothing can be named.
-    Any other `source` than the API is noted in the audit; the API's starts are told by their own events.
+    Starts from other sources than the API are recorded in the audit; the API's starts are in the tasks' history.
     With `idempotency_key` the same key, owner and tasks give the first answer again for 24 hours.
     Raises UnknownTaskType, QueueFull (nothing was enqueued), IdempotencyMismatch (the same) and QueueUnavailable;
     and what `authorization.check_starts` does: nothing was enqueued then either.
@@ -126,7 +126,7 @@ def _start(
                         task_ids=[snapshot.id for snapshot in snapshots],
                     )
             except StoreUnavailable as error:
-                # The tasks are accepted: who was told that it failed would start them again.
+                # The tasks are accepted: after an error, the caller would start them a second time.
                 logger.warning("the audit misses the start of %d tasks by %s: %s", len(snapshots), owner, error)
         return StartedTasks(snapshots)
     if not replay.same_body or len(replay.task_ids) != len(tasks):
@@ -139,7 +139,7 @@ def _start(
 
 
 def _new_id(now: datetime) -> str:
-    """Return a UUIDv7 of this moment; of Redis's time where this machine's clock is off."""
+    """Return a UUIDv7 of the current time; of Redis's time if this machine's clock is wrong."""
     if abs(clock.skew_seconds) <= TRUSTED_SECONDS:
         return str(uuid7())
     return str(uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000))
