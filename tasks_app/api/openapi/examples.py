@@ -142,7 +142,7 @@ PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = 
     503: (
         "A queue is full, or a store is unavailable. Retry-After says when to try again.",
         "urn:longtasks:problem:queue-full",
-        "Queue low is full: 1000000 tasks wait, 1000000 may. Try again later.",
+        "Queue low is full: 1000000 tasks wait, the limit is 1000000. Try again later.",
         None,
     ),
 }
