@@ -1,8 +1,7 @@
-"""The live feed: one reader of the history, however many watch, and a queue of its own for each watcher.
+"""The change feed: one reader of the task history for all subscribers, and one queue per subscriber.
 
-Owns reading on from the last known event. The mirror writes events one transaction after another, under a lock, so
-their ids grow in the order of commits and reading on by id misses none. Must not know HTTP. Lives in one event loop;
-SQL is done in threads of its own.
+Owns the position in the history. The mirror writes events in serialized transactions, so ids grow in commit order and
+reading by id misses no event. Must not know HTTP. Runs in one event loop; its SQL runs in its own threads.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ Answer = TypeVar("Answer")
 
 READ_SECONDS: Final = 0.25
 PROGRESS_SECONDS: Final = 1.0
-AWAY_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 1.0
 BATCH_EVENTS: Final = 500
-WAITING_MESSAGES: Final = 1000  # for one watcher; who reads more slowly is let go, and may ask for the rest
+WAITING_MESSAGES: Final = 1000  # per subscriber; a slower client is disconnected and can resume
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One event of a task's history, with what a watcher of all tasks wants to know of the task."""
+    """One event of a task's history, with the name and the owner of the task."""
 
     event: TaskEvent
     task_id: str
@@ -43,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some changes, and the event up to which they are all there is."""
+    """A page of changes, complete up to the event `through`."""
 
     changes: list[Change]
     through: int
@@ -52,7 +51,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a task has come, between two changes."""
+    """The progress of a task between two changes."""
 
     task_id: str
     done: int
@@ -62,15 +61,16 @@ class Progress:
 
 @dataclass(eq=False, slots=True)
 class Subscriber:
-    """One who watches: all tasks of an owner (None: of all), or one task."""
+    """A subscriber to one task, or to all tasks of an owner (None: of all owners)."""
 
     owner: str | None
     task_id: str | None
-    position: int = 0  # of the feed when the watcher came: what is newer comes through the queue
+    position: int = 0  # of the feed at the subscription; newer changes arrive in the queue
     queue: asyncio.Queue[Change | Progress] = field(default_factory=lambda: asyncio.Queue(WAITING_MESSAGES))
     is_too_slow: bool = False
 
-    def tell(self, message: Change | Progress) -> None:
+    def publish(self, message: Change | Progress) -> None:
+        """Put a message into the queue; mark the subscriber as too slow if the queue is full."""
         try:
             self.queue.put_nowait(message)
         except asyncio.QueueFull:
@@ -78,7 +78,7 @@ class Subscriber:
 
 
 class ChangeFeed:
-    """Reads while anybody watches, and hands each change to those it concerns."""
+    """Reads the history while there are subscribers, and publishes each change to the matching ones."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="feed")
@@ -90,7 +90,7 @@ class ChangeFeed:
         self._done: dict[str, int] = {}
 
     @property
-    def watchers(self) -> int:
+    def subscribers(self) -> int:
         return len(self._of_all) + sum(map(len, self._of_task.values()))
 
     async def in_thread(self, function: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
@@ -102,23 +102,24 @@ class ChangeFeed:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
-    async def join(self, watcher: Subscriber) -> None:
-        """Let a watcher hear of everything that is newer than its `position`. Raises a DatabaseError."""
+    async def subscribe(self, subscriber: Subscriber) -> None:
+        """Add a subscriber; it receives all changes after its `position`, which is set here. Raises DatabaseError."""
         async with self._starting:
             if self._reader is None or self._reader.done():
                 self._position = await self.in_thread(get_last_event_id)
                 self._reader = asyncio.create_task(self._read_on())
-        watcher.position = self._position
-        (self._of_all if watcher.task_id is None else self._of_task[watcher.task_id]).add(watcher)
+        subscriber.position = self._position
+        (self._of_all if subscriber.task_id is None else self._of_task[subscriber.task_id]).add(subscriber)
 
-    def leave(self, watcher: Subscriber) -> None:
-        self._of_all.discard(watcher)
-        if watcher.task_id is not None and watcher.task_id in self._of_task:
-            self._of_task[watcher.task_id].discard(watcher)
-            if not self._of_task[watcher.task_id]:
-                del self._of_task[watcher.task_id]
-                self._done.pop(watcher.task_id, None)
-        if not self.watchers and self._reader is not None:
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber; the last one ends the reader."""
+        self._of_all.discard(subscriber)
+        if subscriber.task_id is not None and subscriber.task_id in self._of_task:
+            self._of_task[subscriber.task_id].discard(subscriber)
+            if not self._of_task[subscriber.task_id]:
+                del self._of_task[subscriber.task_id]
+                self._done.pop(subscriber.task_id, None)
+        if not self.subscribers and self._reader is not None:
             self._reader.cancel()
             self._reader = None
 
@@ -128,36 +129,36 @@ class ChangeFeed:
         while True:
             try:
                 page = await self.in_thread(read_changes, after=self._position)
-                self._tell(page)
+                self._publish(page)
                 if self._of_task and loop.time() - progress_at >= PROGRESS_SECONDS:
                     progress_at = loop.time()
-                    self._tell_progress(await self.in_thread(read_progress, list(self._of_task)))
+                    self._publish_progress(await self.in_thread(read_progress, list(self._of_task)))
                 if page.is_last:
                     await asyncio.sleep(READ_SECONDS)
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("the feed waits for the database: %s", type(error).__name__)
-                await asyncio.sleep(AWAY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
 
-    def _tell(self, page: Page) -> None:
+    def _publish(self, page: Page) -> None:
         self._position = page.through
         for change in page.changes:
-            for watcher in self._of_task.get(change.task_id, ()):
-                watcher.tell(change)
-            for watcher in self._of_all:
-                if watcher.owner is None or watcher.owner == change.owner:
-                    watcher.tell(change)
+            for subscriber in self._of_task.get(change.task_id, ()):
+                subscriber.publish(change)
+            for subscriber in self._of_all:
+                if subscriber.owner is None or subscriber.owner == change.owner:
+                    subscriber.publish(change)
 
-    def _tell_progress(self, found: Sequence[Progress]) -> None:
+    def _publish_progress(self, found: Sequence[Progress]) -> None:
         for progress in found:
             known = self._done.get(progress.task_id)
             self._done[progress.task_id] = progress.done
             if known is not None and known != progress.done:
-                for watcher in self._of_task.get(progress.task_id, ()):
-                    watcher.tell(progress)
+                for subscriber in self._of_task.get(progress.task_id, ()):
+                    subscriber.publish(progress)
 
 
 def get_last_event_id() -> int:
-    """Return the id of the newest event; 0 without any."""
+    """Return the id of the newest event; 0 if there is none."""
     return TaskEvent.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
@@ -175,17 +176,17 @@ def read_changes(*, after: int, through: int | None = None, task_id: str | None 
             "pk", "name", "owner"
         )
     }
-    # A task that was pruned meanwhile has no owner any more who might see it.
+    # Events of a task that was pruned meanwhile are skipped: its owner is unknown.
     changes = [Change(event, str(event.task_id), *tasks[event.task_id]) for event in events if event.task_id in tasks]
     return Page(changes, through=events[-1].pk if events else after, is_last=len(events) < BATCH_EVENTS)
 
 
-def is_told(task_id: str) -> bool:
-    """Tell whether the history of a task holds its end."""
+def has_end_event(task_id: str) -> bool:
+    """Return whether the read model has the end of a task."""
     return TaskRecord.objects.filter(pk=task_id, status__in=ENDED).exists()
 
 
 def read_progress(task_ids: Sequence[str]) -> list[Progress]:
-    """Return how far these tasks have come."""
+    """Return the progress of these tasks."""
     rows = TaskRecord.objects.filter(pk__in=task_ids).values_list("pk", "done", "total", "counts")
     return [Progress(str(pk), done, total, counts) for pk, done, total, counts in rows]

@@ -1,4 +1,7 @@
-"""Finds the newest known snapshot of a task: its job's in Redis, else its record's. For those who write."""
+"""Finds the latest snapshot of a task, for the write side: from its job in Redis, else from its row.
+
+Owns this order. Must not read a replica.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,16 @@ from tasks_app.resilience import set_aside_items
 
 
 def find_snapshot(connection: redis.Redis[Any], task_id: uuid.UUID | str) -> Snapshot | None:
-    """Return a task's snapshot from its job or from its record; None where neither is, or for what is no task's id.
+    """Return a task's snapshot from its job or its row; None if neither exists or the id is not a task's.
 
-    A job's snapshot that cannot be decoded is set aside.
+    A snapshot that cannot be decoded is set aside (MySQL); then the row is used.
     """
     data: Any = connection.hget(redis_keys.job_key(str(task_id)), "s")
     if data:
         try:
             return task_snapshot.decode(data)
         except ValueError as error:
-            # The next move of the task writes its snapshot anew, from its record.
+            # The next transition of the task rewrites its snapshot, from its row.
             set_aside_items.note(kind=set_aside_items.TASK, key=str(task_id), payload=data, error=error)
     try:
         key = task_id if isinstance(task_id, uuid.UUID) else uuid.UUID(task_id)

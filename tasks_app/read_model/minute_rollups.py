@@ -36,15 +36,15 @@ class _Minute:
 
 
 class Rollup:
-    """The snapshots of one transaction of the mirror, added up by minute."""
+    """The counts of one transaction of the mirror, by minute."""
 
     def __init__(self) -> None:
         self._minutes: dict[_Key, _Minute] = {}
-        # Rows of tasks whose earlier count only the database knows.
+        # Rows of tasks whose previous count must be read from the database.
         self._unsure: dict[str, tuple[_Key, int]] = {}
 
     def add(self, entry_id: str, snapshot: Snapshot, known: Snapshot | None) -> None:
-        """Add a snapshot that supersedes `known`: the one before it; one without id where only a record is there."""
+        """Add a snapshot. `known` is the previous one; its id is empty if it was rebuilt from the database row."""
         key = (int(entry_id.partition("-")[0]) // 60_000, snapshot.priority, snapshot.name)
         minute = self._minutes.get(key)
         if minute is None:
@@ -69,7 +69,7 @@ class Rollup:
                 self._unsure[snapshot.id] = (key, rows)
 
     def save(self) -> None:
-        """Add it all to the table. Comes before the records are written: it asks them how far they were."""
+        """Add the counts to the table. Must run before the task rows are saved, because it reads their previous counts."""
         if not self._minutes:
             return
         self._settle_unsure()
@@ -118,7 +118,7 @@ class MinuteView:
 
 
 def list_last(*, minutes: int, now: datetime | None = None) -> list[MinuteView]:
-    """Return the last minutes, oldest first, the running one last; those without a task too."""
+    """Return the last minutes, oldest first and the current one last, including minutes without tasks."""
     last = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     first = last - timedelta(minutes=minutes - 1)
     rows: dict[datetime, list[TaskMinute]] = {}
@@ -158,7 +158,7 @@ def merge(sketches: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def quantile_seconds(sketch: Mapping[str, int], share: float) -> float | None:
-    """Return the duration below which `share` of the sketch lies; None of an empty one."""
+    """Return the quantile `share` of the sketch in seconds; None for an empty sketch."""
     total = sum(sketch.values())
     if not total:
         return None

@@ -1,6 +1,6 @@
-"""Notes that the database is older than Redis: the mirror's cursor went back.
+"""Records that the database was restored from a backup: the mirror's cursor is behind the entries already trimmed.
 
-Owns the note, a Redis key. recovery/restored_database.py acts on it.
+Owns the note, a Redis key. Must not repair anything: recovery/restored_database.py does.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ import redis
 from tasks_app.domain import stream_ids
 from tasks_app.queues import snapshot_stream
 
-KEY: Final = "longtasks:database-restored"  # the cursor that the older database had, until rescue has compared
+KEY: Final = "longtasks:database-restored"  # the cursor of the restored database, until rescue has compared its tasks
 
 
 def note_if_older(connection: redis.Redis[Any], *, cursor: str) -> None:
-    """Note that the database is older than Redis, if it is: its cursor is behind what a mirror has trimmed.
+    """Write the note if the database's cursor is behind the entries that a mirror has trimmed.
 
-    Before the cursor moves on: afterwards nothing tells.
+    Must run before the cursor moves: afterwards the difference is lost.
     """
     if stream_ids.is_older(cursor, snapshot_stream.get_mirrored_id(connection)):
         connection.set(KEY, cursor, nx=True)
 
 
 def read_note(connection: redis.Redis[Any]) -> str:
-    """Return the cursor of the older database, or "" where nothing is to be compared."""
+    """Return the cursor of the older database, or "" if there is no note."""
     value: Any = connection.get(KEY)
     return value.decode(errors="replace") if value else ""
 
 
 def forget_note(connection: redis.Redis[Any]) -> None:
+    """Delete the note."""
     connection.delete(KEY)

@@ -1,4 +1,7 @@
-"""The open tasks as the read side knows them, in pages by id, however many others there are. Must not write anything."""
+"""Lists the open tasks of the read model in pages by id; the cost does not depend on the number of ended tasks.
+
+Owns this query. Must not write anything.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ OPEN: Final = (task_status.QUEUED, task_status.STARTED, task_status.SCHEDULED, t
 
 
 def list_open(*, after: uuid.UUID, changed_before: datetime, limit: int) -> list[tuple[uuid.UUID, str]]:
-    """Return id and priority of the next open tasks behind an id, oldest first.
+    """Return id and priority of the next open tasks after an id, oldest first.
 
-    Each status is a range of its own: asked for all together, the database sorts them all for each page, or reads the
-    ended ones as well.
+    One query per status: with one query for all, the database sorts all open tasks for each page, or reads the ended
+    tasks too.
     """
     rows = TaskRecord.objects.filter(pk__gt=after, updated_at__lt=changed_before).order_by("pk")
     found: list[tuple[uuid.UUID, str]] = []

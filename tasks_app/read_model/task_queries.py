@@ -1,6 +1,6 @@
-"""The read side: a task, its history, the queues. Reads TaskRecord, and Redis where the mirror has not come by.
+"""Reads a task and its history, from the database and from Redis, which is ahead of the mirror.
 
-Must not write anything, nor use RQ's registries' `count`, which runs clean-ups.
+Owns the choice between the two. Must not write anything, nor use `count` of RQ's registries, which runs clean-ups.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ HISTORY_EVENTS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class FoundTask:
-    """A task, and the one store that was asked while the other one does not answer; "" where nothing was missing."""
+    """A task; `only_source` names the store that it came from if the other store did not answer, else ""."""
 
     snapshot: Snapshot
     only_source: Literal["", "redis", "database"] = ""
 
 
 def get_task(*, task_id: str, owner: str | None = None) -> Snapshot:
-    """Return a task as the newest of what Redis, the replica and the primary know of it. Raises as `find_task` does."""
+    """Return the newest state of a task from Redis, replica and primary. Raises as `find_task` does."""
     return find_task(task_id=task_id, owner=owner).snapshot
 
 
 def find_task(*, task_id: str, owner: str | None = None) -> FoundTask:
-    """Return a task, and which store alone has told of it while the other one does not answer.
+    """Return a task, and the store that it came from if the other store does not answer.
 
-    Whoever has started, canceled or retried it never sees it missing or going backwards, however far the mirror or
-    the replica lags. With `owner` only a task of theirs. Raises UnknownTask (a malformed id is one), StoreUnavailable
-    where the database does not answer and Redis does not know the task, QueueUnavailable where it is the reverse.
+    A client reads its own writes: the task is never missing or older, however far mirror or replica lag. With `owner`,
+    only a task of that owner. Raises UnknownTask (also for a malformed id), StoreUnavailable if the database does not
+    answer and Redis does not have the task, QueueUnavailable in the reverse case.
     """
     key = _parse_id(task_id)
     in_redis, redis_error = _read_job(str(key))
     if in_redis is not None and (in_redis.parent or not _is_of(in_redis, owner)):
-        # A shard is no task to anybody outside. The same steps, and the same answers, as for a task that does not exist.
+        # Clients do not see shards. The same steps and the same result as for a task that does not exist.
         in_redis = None
     if in_redis is not None and in_redis.status == task_status.FINISHED:
-        found: FoundTask | None = FoundTask(in_redis)  # nothing can follow: no need to ask the database
+        found: FoundTask | None = FoundTask(in_redis)  # a final state: no need to query the database
     else:
         found = _find_in_both(key, in_redis, redis_error=redis_error, owner=owner)
     if found is None:
@@ -78,8 +78,8 @@ def _is_of(snapshot: Snapshot, owner: str | None) -> bool:
 def _read_newest(key: uuid.UUID, in_redis: Snapshot | None) -> Snapshot | None:
     with mapped_errors():
         snapshot = read_lagging(lambda: read_snapshot(key))
-        # Redis keeps a task's job until minutes after its end. Without one, a lagging row is believed only where
-        # nothing can have followed.
+        # Redis keeps a task's job until minutes after its end. Without a job, a lagging row is trusted only if its
+        # state is final.
         if has_replica() and in_redis is None and (snapshot is None or snapshot.status != task_status.FINISHED):
             snapshot = read_snapshot(key)
     if in_redis is not None and (snapshot is None or task_snapshot.supersedes(in_redis, snapshot)):
@@ -95,7 +95,7 @@ def list_events(*, task_id: str, owner: str | None = None) -> list[TaskEvent]:
 
 
 def _read_job(task_id: str) -> tuple[Snapshot | None, QueueUnavailable | None]:
-    """Return what the task's job says, and why Redis could not be asked: its row still can."""
+    """Return the snapshot of the task's job, or the error of Redis, so that the caller can still read the row."""
     try:
         return job_snapshots.get_snapshot(task_id), None
     except QueueUnavailable as error:

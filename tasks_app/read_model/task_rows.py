@@ -17,7 +17,7 @@ from tasks_app.database.bulk_insert import insert_columns
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskRecord
 
-# The columns that carry over as they are.
+# The columns that are copied unchanged.
 _SAME: Final = (
     "name",
     "description",
@@ -49,7 +49,7 @@ _TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt
 
 
 def save_records(snapshots: Sequence[Snapshot], updated_at: Sequence[datetime]) -> None:
-    """Insert the rows of snapshots, or bring those up to date that are there. The mirror's writing, made for speed."""
+    """Insert or update the rows of snapshots, in one statement per batch."""
     columns: dict[str, Sequence[Any]] = {"id": ids_of([snapshot.id for snapshot in snapshots])}
     for name in _SAME:
         values = list(map(attrgetter(name), snapshots))
@@ -63,7 +63,7 @@ def save_records(snapshots: Sequence[Snapshot], updated_at: Sequence[datetime]) 
 
 
 def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
-    """Return the snapshot of one row, or None: a plain statement by primary key, for the request that is made most.
+    """Return the snapshot of one row, or None: one statement by primary key, for the most frequent request.
 
     Building the same query through the ORM costs more than all else of the request. Raises OperationalError also
     where the database has hung a moment ago, without asking it.
@@ -83,7 +83,7 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
 
 
 def read_owners(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Return whose those of the tasks are that have a row. Asks, and raises, as `read_snapshot` does."""
+    """Return the owners of those tasks that have a row. Reads, and raises, as `read_snapshot` does."""
     owners: dict[uuid.UUID, str] = {}
     for start in range(0, len(task_ids), _IDS_A_QUERY):
         keys = task_ids[start : start + _IDS_A_QUERY]
@@ -96,13 +96,12 @@ def read_owners(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
 
 def _fetch(statement: str, task_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
     connection = connections[router.db_for_read(TaskRecord)]
-    # Asking first whether the connection lives would cost as much as the question itself: it is asked, and where
-    # the connection turns out to be dead, asked again on a new one.
+    # A health check costs as much as the query, so skip it and retry once on a new connection if the query fails.
     connection.health_check_done = True  # type: ignore[attr-defined]
     try:
         return _execute(connection, statement, task_ids)
     except (OperationalError, InterfaceError):
-        # A database that hangs will not answer the second time either, and somebody waits.
+        # A hung database will not answer the second query either, and a client waits.
         if hung_database.is_resting(connection.alias) or connection.in_atomic_block:
             raise
         if connection.connection is None or connection.is_usable():
@@ -113,21 +112,21 @@ def _fetch(statement: str, task_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
 
 def _execute(connection: BaseDatabaseWrapper, statement: str, task_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
     with hung_database.noted_hangs(connection.alias):
-        is_native = connection.features.has_native_uuid_field  # which a new process asks the server
+        is_native = connection.features.has_native_uuid_field  # a new process queries the server for it
         with connection.cursor() as cursor:
             cursor.execute(statement, [str(task_id) if is_native else task_id.hex for task_id in task_ids])
             return cursor.fetchall()
 
 
 def ids_of(ids: Sequence[str]) -> list[str]:
-    """Return ids in the form in which this database's UUID columns take text."""
+    """Return ids as text in the form of this database's UUID columns."""
     if connections[router.db_for_write(TaskRecord)].features.has_native_uuid_field:
         return list(ids)
     return [task_id.replace("-", "") for task_id in ids]
 
 
 def times_of(times: Sequence[datetime | None]) -> list[str | None]:
-    """Return UTC times in the form in which MySQL and SQLite take them as text."""
+    """Return UTC times as text in the form of MySQL and SQLite."""
     return [None if time is None else time.replace(tzinfo=None).isoformat(" ") for time in times]
 
 

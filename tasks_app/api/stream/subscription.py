@@ -81,7 +81,7 @@ class Watching:
             task_id = self._task.id
         viewer.check_task(task_id or "")
         watcher = Subscriber(owner=viewer.sees_owner, task_id=task_id)
-        await self._feed.join(watcher)
+        await self._feed.subscribe(watcher)
         self._watcher = watcher
         if task_id is not None:
             # Read again after subscribing: the task may have ended in between.
@@ -89,7 +89,7 @@ class Watching:
             if self._task.ended and self._last_id is not None:
                 if (await self._replay_page(self._last_id, None)).changes:
                     return None
-                if not await self._feed.in_thread(change_feed.is_told, self._task.id):
+                if not await self._feed.in_thread(change_feed.has_end_event, self._task.id):
                     return None  # Redis has its end, the mirror does not yet: the client must reconnect for it
                 return HttpResponse(status=204)  # which makes a browser stop reconnecting
         return None
@@ -132,7 +132,7 @@ class Watching:
 
     def end(self) -> None:
         if self._watcher is not None:
-            self._feed.leave(self._watcher)
+            self._feed.unsubscribe(self._watcher)
         if self._viewer is not None:
             self._places.leave(self._viewer.place)
 
