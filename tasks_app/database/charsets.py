@@ -98,7 +98,7 @@ def warn_of_narrow_tables() -> None:
     try:
         narrow = list_narrow_tables()
     except DatabaseError:
-        return  # it is away; whoever needs it says so
+        return  # unavailable: the caller's next query reports it
     if narrow:
         names = ", ".join(f"{each.table} ({each.charset})" for each in narrow[:20])
         logger.warning(

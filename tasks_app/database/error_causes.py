@@ -89,7 +89,7 @@ STATEMENT_CODES: Final = _codes(
     4078,
     4166,  # the same (MariaDB)
 )
-# Conditions of the whole server or host: no statement does better, and somebody is perhaps already at work on them.
+# Conditions of the whole server or host: no statement does better, and an operator may already be fixing them.
 SERVER_CODES: Final = frozenset(
     {
         3,  # error on write: the directory of temporary files is full
@@ -118,7 +118,7 @@ SERVER_CODES: Final = frozenset(
         1927,  # connection was killed
         2002,  # can't connect through the socket
         2003,  # can't connect
-        2005,  # unknown host: DNS is away
+        2005,  # unknown host: DNS is unavailable
         2012,  # handshake
         2026,  # TLS connection error
         4031,  # disconnected for inactivity
@@ -129,7 +129,7 @@ OUT_OF_SYNC: Final = 2014  # a connection that a signal interrupted; the driver 
 NOWAIT: Final = 3572
 DEADLOCK: Final = 1213
 # How long the same chunk is tried again while the database answers other statements, before that counts as a failed
-# attempt: conditions of the server last until somebody mends them; any other error may be the chunk's own fault.
+# attempt: conditions of the server last until an operator fixes them; any other error may be the chunk's own fault.
 SERVER_SECONDS: Final = 3600.0
 SUSPECT_SECONDS: Final = 120.0
 
@@ -139,7 +139,7 @@ _SQLITE_WORDS: Final = ("locked", "busy", "disk i/o error", "unable to open", "d
 
 
 def is_database_error(error: BaseException) -> bool:
-    """Tell whether the error means that the database is away, busy or full, not that a statement is wrong."""
+    """Return whether the database is unavailable, busy or full, as opposed to a wrong statement."""
     code = get_code(error)
     if isinstance(error, InterfaceError) or code == OUT_OF_SYNC:
         return True
@@ -154,7 +154,7 @@ def is_database_error(error: BaseException) -> bool:
 
 
 def is_lost_connection(error: BaseException) -> bool:
-    """Tell whether the error means that the server does not answer at all."""
+    """Return whether the error means that the server does not answer at all."""
     return isinstance(error, InterfaceError) or get_code(error) in (
         2002,
         2003,

@@ -1,6 +1,6 @@
-"""Leaves a database alone for a second after it hung: who asks meanwhile would wait for the whole timeout as well.
+"""A circuit breaker: fails queries to a database at once for a second after it hung, without a further timeout.
 
-Owns which databases have hung, in this process's memory. Must not know what is asked.
+Owns which databases have hung, in this process's memory. Must not know the queries.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _hung_until: Final[dict[str, float]] = {}  # by alias; by this process's monoton
 
 
 def is_resting(alias: str) -> bool:
-    """Tell whether this database has hung a moment ago and is not asked now."""
+    """Return whether this database hung a moment ago, so that it must not be queried now."""
     return monotonic() < _hung_until.get(alias, 0.0)
 
 
 @contextmanager
 def noted_hangs(alias: str) -> Iterator[None]:
-    """Ask this database inside. Raises OperationalError without asking while the database rests."""
+    """Context for queries of this database. Raises OperationalError at once if the database hung a moment ago."""
     if is_resting(alias):
         raise OperationalError(2013, "It did not answer a moment ago, and is not asked again at once.")
     began = monotonic()

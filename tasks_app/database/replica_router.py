@@ -1,6 +1,6 @@
 """Which database a read goes to: the replica of DATABASE_READ_URL for reads that may lag, else the primary.
 
-Owns the router and the falling back where the replica is away. Must not know what is read. Everything reads the
+Owns the router and the fallback for an unavailable replica. Must not know what is read. Everything reads the
 primary unless it asks for the replica here: workers, mirror, rescue and commands never do.
 """
 
@@ -20,13 +20,13 @@ from tasks_app.database.error_causes import is_database_error
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 REPLICA: Final = "replica"
-AWAY_SECONDS: Final = 5.0  # how long a replica that failed is left alone
+UNAVAILABLE_SECONDS: Final = 5.0  # how long a failed replica is not used
 
 _may_lag: ContextVar[bool] = ContextVar("may_lag", default=False)
 
 
 class _Rest:
-    """Until when the replica is left alone, in this process."""
+    """The time until which this process does not use the replica."""
 
     until = 0.0
 
@@ -49,12 +49,12 @@ class ReplicaRouter:
 
 
 def has_replica() -> bool:
-    """Tell whether reads may be answered by another database than the primary."""
+    """Return whether a replica is configured."""
     return REPLICA in settings.DATABASES
 
 
 def read_lagging(step: Callable[[], Answer]) -> Answer:
-    """Run a read that may be as old as the replica is; on the primary where there is none, or it is away.
+    """Run a read that may lag on the replica; on the primary if there is no replica or it is unavailable.
 
     The step must have fetched its rows when it returns: a queryset handed out would read the primary.
     """
@@ -66,13 +66,13 @@ def read_lagging(step: Callable[[], Answer]) -> Answer:
     except DatabaseError as error:
         if not (is_database_error(error) or _has_old_tables(error)):
             raise
-        _Rest.until = time.monotonic() + AWAY_SECONDS
-        logger.warning("the replica is away: reads go to the primary for %g s: %s", AWAY_SECONDS, error)
+        _Rest.until = time.monotonic() + UNAVAILABLE_SECONDS
+        logger.warning("the replica is unavailable: reads go to the primary for %g s: %s", UNAVAILABLE_SECONDS, error)
     finally:
         _may_lag.reset(token)
     return step()
 
 
 def _has_old_tables(error: DatabaseError) -> bool:
-    """Tell whether a replica has not heard of the last migration: a column (1054), table (1146) or index (1176) is unknown."""
+    """Return whether a replica lacks the last migration: a column (1054), table (1146) or index (1176) is unknown."""
     return bool(error.args) and error.args[0] in (1054, 1146, 1176)

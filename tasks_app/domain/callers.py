@@ -1,4 +1,4 @@
-"""Who starts a task: in whose name, and how far they may reach. API, admin and command line all make one of these.
+"""The caller: the identity and the rights with which a request is made through API, admin or command line.
 
 Owns what a scope means for the tasks of others. Must not know tokens, requests or stores.
 """
@@ -15,30 +15,30 @@ ADMIN: Final = "admin"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The one who starts, sees or changes tasks."""
+    """The person or client that starts, reads or changes tasks."""
 
-    owner: str  # whose the tasks are that this caller starts
-    scope: str  # READ, WRITE or ADMIN; "" where nobody is known, who may touch nothing
+    owner: str  # owner of the tasks that this caller starts
+    scope: str  # READ, WRITE or ADMIN; "" for an unknown caller, who has no rights
     actor: str = ""  # the name in a task's history
-    token_id: int = 0  # of the token that they sent; 0 without one
+    token_id: int = 0  # of the token in the request; 0 without a token
 
     @property
     def sees_all(self) -> bool:
-        """Tell whether the tasks of all owners are this caller's to see and touch."""
+        """Return whether this caller may read and change the tasks of all owners."""
         return self.scope == ADMIN
 
     @property
     def sees_owner(self) -> str | None:
-        """Return whose tasks this caller may see and touch; None: all."""
+        """Return the owner whose tasks this caller may read and change; None: all owners."""
         return None if self.sees_all else self.owner
 
     def may_touch(self, owner: str) -> bool:
-        """Tell whether a task of that owner is this caller's to see and touch."""
+        """Return whether this caller may read and change a task of that owner."""
         return self.sees_all or (bool(self.scope) and owner == self.owner)
 
 
 NOBODY: Final = Caller(owner="", scope="")
-COMMAND_LINE: Final = Caller(owner="", scope=ADMIN)  # who may run `manage.py` may do anything with the tables
+COMMAND_LINE: Final = Caller(owner="", scope=ADMIN)  # a user of `manage.py` has access to the tables anyway
 
 
 def get_starting_scope(scope: str) -> str:

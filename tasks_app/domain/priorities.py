@@ -1,6 +1,6 @@
-"""What a priority means: in which queue a task waits. Owns the numbers 1 to 10, of which 1 to 3 are `high`.
+"""Priorities: which priority puts a task into which queue.
 
-Must not know tasks, Redis or HTTP.
+Owns the numbers 1 to 10, of which 1 to 3 mean `high`. Must not know tasks, Redis or HTTP.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _BY_TEXT: Final[dict[str, str | int]] = {
 
 
 def is_urgency(number: object) -> bool:
-    """Tell whether it is one of the numbers that a start may give as priority."""
+    """Return whether the value is a valid numeric priority."""
     return type(number) is int and FIRST <= number <= LAST
 
 
 def read_priority(text: str) -> str | int | None:
-    """Return the priority that a text says, as forms, addresses and arguments hold it; None where it says none."""
+    """Parse a priority from the text of a form, a URL or an argument; None if it is not a priority."""
     return _BY_TEXT.get(text)
 
 

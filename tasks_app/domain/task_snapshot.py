@@ -35,28 +35,28 @@ class Snapshot:
     urgency: int | None = None  # the number from 1 to 10 that was given as priority
     status: str = QUEUED  # RQ's words
     description: str = ""
-    owner: str = ""  # who started it; "" where the API is open
-    scope: str = WRITE  # with which scope it was started; the weakest where that is not known
+    owner: str = ""  # of the task; "" if the API is open
+    scope: str = WRITE  # of the caller at the start; the weakest if unknown
     counts: dict[str, int] = field(default_factory=dict)  # committed rows by table
     done: int = 0  # committed records
     total: int | None = None  # None: not known beforehand
-    attempts: int = 0  # runs begun, resuming not counted: 0 before the first
+    attempts: int = 0  # attempts started, resumes not counted; 0 before the first
     error: str | None = None  # of the last failed attempt: traceback or reason
-    worker: str = ""  # who runs it, or ran it last
-    epoch: int = 0  # of the checkpoint's claim; a lower one is from a worker that was taken over
+    worker: str = ""  # the current or last worker
+    epoch: int = 0  # of the checkpoint's claim; a lower epoch comes from a fenced worker
     started_at: datetime | None = None  # first begin; kept when the task is resumed
     ended_at: datetime | None = None
     next_attempt_at: datetime | None = None  # while scheduled
     request_id: str = ""  # of the request that started it
     callback_url: str = ""
     cancel_requested: bool = False
-    weight: int = 0  # records it counts for where small tasks share a chunk; 0: it runs alone
+    weight: int = 0  # cost in records within a batch of small tasks; 0: not batched
     parent: str = ""  # of a shard: the task that it is a part of
     parent_epoch: int = 0  # of a shard: the parent's epoch when it was split; another one ends the shard
     parent_total: int = 0  # of a shard: all records of the parent
     first: int = 0  # of a shard: its first record within the parent
     cause: str = ""  # why this snapshot was written: start, take, progress, yield, rescue, retry, …
-    actor: str = ""  # who caused it, when it was a person or a client
+    actor: str = ""  # the person or client that caused it
     trace: str = ""  # W3C traceparent of the request that started it, where TRACING is on
 
     @property
@@ -130,9 +130,9 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def decode(data: bytes | str) -> Snapshot:
-    """Return the snapshot of its JSON. Names it does not know are left out: a newer version may have written it.
+    """Return the snapshot of its JSON. Unknown fields are ignored: a newer version may have written them.
 
-    Raises ValueError on anything that is no snapshot: a field that is missing, or of another type.
+    Raises ValueError if it is not a snapshot: a field is missing or has another type.
     """
     try:
         values = orjson.loads(data)
@@ -162,7 +162,7 @@ def decode(data: bytes | str) -> Snapshot:
 
 
 def decode_if_valid(data: bytes | str | None) -> Snapshot | None:
-    """Return the snapshot of its JSON; None of nothing, and of what cannot be decoded."""
+    """Return the snapshot of its JSON; None for empty or invalid JSON."""
     if not data:
         return None
     try:
@@ -182,10 +182,10 @@ def with_all_counts(known: Mapping[str, int], counts: Mapping[str, int]) -> dict
 
 
 def supersedes(new: Snapshot, old: Snapshot) -> bool:
-    """Tell whether `new`, later in the stream than `old`, is to be believed.
+    """Return whether `new`, later in the stream than `old`, replaces it.
 
     A lower epoch comes from a worker that was taken over; an end is undone by an explicit retry only, and
-    that raises the epoch. Two workers that run shards of one task may tell of its progress in the wrong order.
+    that raises the epoch. Workers of two shards may publish the progress of their task out of order.
     """
     if new.epoch != old.epoch:
         return new.epoch > old.epoch

@@ -40,4 +40,4 @@ ENDED: Final = frozenset({FINISHED, FAILED, CANCELED, STOPPED})
 START_CAUSE: Final = "start"  # the cause of a task's first snapshot
 
 
-PROGRESS: Final = "progress"  # the cause of a snapshot that tells counts only, no change of status
+PROGRESS: Final = "progress"  # the cause of a snapshot that changes counts only, not the status

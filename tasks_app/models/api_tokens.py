@@ -1,4 +1,4 @@
-"""The API's tokens: who may call, in whose name, how far. Only a digest of the secret is here."""
+"""The API tokens: owner, scope and expiry. The table holds only a digest of the secret."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ class ApiToken(models.Model):
     """A token of the API. Made and revoked by `manage.py token` and the admin, through tasks_app.auth.api_tokens."""
 
     class Scope(models.TextChoices):
-        # Each may do what those before it may.
+        # Each scope includes the previous ones.
         READ = callers.READ, _("read")
         WRITE = callers.WRITE, _("read and write")
         ADMIN = callers.ADMIN, _("everything, of all owners")
 
-    # Whose tasks it starts and sees. Several tokens of one owner see the same tasks.
+    # Owner of the tasks that the token starts and sees. Several tokens of one owner see the same tasks.
     owner = IdentityField(_("owner"), max_length=64)
     scope = IdentityField(_("scope"), max_length=8, choices=Scope.choices)
     note = FreeTextField(_("note"), max_length=255, default="", blank=True)
     # SHA-256 of the whole token: 256 random bits need no slower hash.
     digest = IdentityField(max_length=64, unique=True)
-    # Its first characters, to tell it from others.
+    # The first characters of the token, to recognize it.
     prefix = IdentityField(_("begins with"), max_length=12)
     created_at = models.DateTimeField(_("created at"))
     created_by = IdentityField(_("created by"), max_length=64, default="", blank=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked at"), null=True)
-    # To the minute or so: written aside, not by each request.
+    # Accurate to about a minute: written in the background, not by each request.
     last_used_at = models.DateTimeField(_("last used at"), null=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Who did what: one row for each change that a person or a client asked for. Written through tasks_app.auth.audit_log only."""
+"""The audit: one row for each change that a person or a client requested. Written through tasks_app.auth.audit_log only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks_app.models.text_fields import FreeTextField, IdentityField
 
 
 class AuditEntry(models.Model):
-    """One ask that was carried out.
+    """One request that was carried out.
 
     Starts through the API are not here: POST /tasks writes no SQL. Their TaskRecord and its event tell of them, and
     `audit.list_page` puts both into one list.

@@ -12,27 +12,27 @@ from tasks_app.models.text_fields import IdentityField
 
 
 class TaskCheckpoint(models.Model):
-    """How far a task has committed, and who may go on. The truth about how a task ended.
+    """How far a task has committed, and which worker holds its claim. The authority on how a task ended.
 
     Inserted by the first claim of a worker (or by a cancel that comes before it); every chunk's transaction
     updates it. All times are the database's own.
     """
 
     task_id = models.UUIDField(primary_key=True)
-    # Raised by every claim and every explicit retry. Who holds a lower one may not write any more.
+    # Raised by every claim and every explicit retry. A worker with a lower epoch is fenced.
     epoch = models.PositiveIntegerField(default=0)
     # Committed records and rows. Written by the runner, in the transaction that wrote the rows.
     done = models.PositiveBigIntegerField(default=0)
     counts = models.JSONField(default=dict)
     # What the task type's last committed chunk returned as its state.
     state = models.JSONField(default=dict)
-    # The worker of the last claim; kept when it lets go.
+    # The worker of the last claim; kept when the claim is released.
     worker = IdentityField(max_length=120, default="")
-    # Until when the claim holds without a commit. Null: nobody claims it. Renewed by every chunk.
+    # When the claim expires; every chunk renews it. Null: not claimed.
     lease_until = models.DateTimeField(null=True)
-    # Failed attempts. An attempt that fails adds one; an explicit retry begins anew.
+    # Failed attempts. An attempt that fails adds one; an explicit retry resets it.
     failures = models.PositiveIntegerField(default=0)
-    # `done` when the last claim began. Still the same when the claim runs out: the worker died (or fell silent)
+    # `done` when the last claim began. Unchanged when the claim expires: the worker died (or sent no heartbeat)
     # without committing a chunk, and that is a failed attempt.
     claimed_done = models.PositiveBigIntegerField(default=0)
     # Set by cancel while a worker holds a claim; the worker's next chunk finds it and ends the task.
@@ -44,7 +44,7 @@ class TaskCheckpoint(models.Model):
     # First claim; end.
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    # Of a big task that was split: into how many shards. 0: it was not.
+    # Number of shards of a split task. 0: not split.
     shards = models.PositiveIntegerField(default=0)
     # Of a shard: the task that it is a part of, and the records from `first` on, `size` of them.
     parent_id = models.UUIDField(null=True)
@@ -55,7 +55,7 @@ class TaskCheckpoint(models.Model):
 
     class Meta:
         indexes = [
-            # rescue: claims that have run out (outcome = '' and lease_until < now)
+            # rescue: expired claims (outcome = '' and lease_until < now)
             models.Index(fields=["outcome", "lease_until"], name="checkpoint_outcome_lease"),
             # the shards of a task
             models.Index(fields=["parent_id"], name="checkpoint_parent"),

@@ -1,4 +1,4 @@
-"""What the engine itself remembers: how far the mirror has read, which queues are paused."""
+"""State of the service: the mirror's cursor and the paused queues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in a minute: one row for each minute, queue and task type. Written by the mirror only."""
+"""Roll-ups: one row for each minute, queue and task type. Written by the mirror only."""
 
 from __future__ import annotations
 

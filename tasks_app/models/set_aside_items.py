@@ -1,4 +1,4 @@
-"""What was refused in a loop that serves all: kept whole until an operator tries it again or drops it."""
+"""Items that a shared loop could not process, kept until an operator retries or drops them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks that are still to be delivered: one row for each task that ended and asked to be told of."""
+"""The outstanding webhooks: one row for each ended task with a callbackUrl whose delivery is not finished."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class WebhookDelivery(models.Model):
 
     task_id = models.UUIDField()
     url = FreeTextField(max_length=500)
-    # The task at its end, as the stream told it.
+    # The final snapshot of the task.
     snapshot = models.TextField()
-    # Tries begun.
+    # Attempts started.
     attempts = models.PositiveIntegerField(default=0)
-    # When the next try is due; moved ahead by who takes it, so that one who dies loses nothing.
+    # When the next attempt is due. A claim moves it ahead, so the delivery of a dead sender is retried.
     due_at = models.DateTimeField()
 
     class Meta:

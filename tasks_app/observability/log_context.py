@@ -1,4 +1,4 @@
-"""What every log line tells beside its message: request, task, worker and chunk of the code that writes it.
+"""The context of every log line: request, task, worker and chunk of the code that writes it.
 
 Owns four context variables, each set where the thing begins. Must not know how lines look: longtasks/log_formatters.py does.
 """

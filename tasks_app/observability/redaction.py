@@ -17,7 +17,7 @@ _WORD: Final = re.compile(r"\S++")
 _URL: Final = re.compile(r"(?P<keep>(?<=[a-z0-9+.-])://[^\s:/@]*+:)[^\s@]++", re.IGNORECASE)
 # Authorization: Bearer …, Basic …
 _AUTHORIZATION: Final = re.compile(r"(?P<keep>\b(?:bearer|basic)\s++)[\w.~+/=-]{6,}+", re.IGNORECASE)
-# Our own tokens, wherever they stand.
+# Our own tokens, anywhere in a text.
 _TOKEN: Final = re.compile(r"(?P<keep>lt_)[\w-]{40,}+", re.ASCII)
 # password=…, 'token': '…', SECRET_KEY='…', sessionid=… A name without a value matches too: so no part of a text is
 # tried twice.

@@ -55,7 +55,7 @@ def shared_chunk_span(snapshots: Iterable[Snapshot], *, worker: str) -> Abstract
 
 
 class TracingMiddleware:
-    """A span for each request; goes on where the client's `traceparent` header comes from. Only with TRACING."""
+    """A span for each request, child of the client's `traceparent` header. Only with TRACING."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

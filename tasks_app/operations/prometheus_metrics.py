@@ -1,8 +1,8 @@
-"""What Prometheus scrapes: the state of queues, workers and mirror at this moment, and the totals over all tasks.
+"""The Prometheus metrics: the current state of queues, workers and mirror, and the totals over all tasks.
 
 Owns the names of these metrics. Every process that serves /metrics answers the same: it all comes from Redis, in a
-few round trips, without scans and without RQ's registries' `count` (which runs clean-ups). A store that is away shows
-as `longtasks_up 0`, and what it would have told is left out. Requests are counted in `tasks_app.api.request_metrics`.
+few round trips, without scans and without RQ's registries' `count` (which runs clean-ups). A store that is
+unavailable shows as `longtasks_up 0`, and its metrics are omitted. Requests are counted in `tasks_app.api.request_metrics`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COUNTERS: Final = (
     ("ended", "tasks_ended", "Tasks ended, by how.", ("queue", "type", "status")),
     ("rows", "rows_committed", "Rows that tasks have committed.", ("type", "table")),
     ("preempted", "tasks_preempted", "Times a task made way for a more urgent one.", ("queue", "type")),
-    ("rescued", "tasks_rescued", "Tasks put back after a worker died or Redis lost them.", ("queue", "type")),
+    ("rescued", "tasks_rescued", "Tasks requeued after a worker died or Redis lost them.", ("queue", "type")),
     ("attempts_failed", "attempts_failed", "Failed attempts that will be tried again.", ("queue", "type")),
     ("retried", "tasks_retried", "Explicit retries of ended tasks.", ("queue", "type")),
 )
@@ -40,7 +40,7 @@ _HISTOGRAMS: Final = (
 
 
 class TaskCollector(Collector):
-    """Asks at each scrape."""
+    """Collects the metrics at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         redis_up = database_up = True
@@ -64,7 +64,7 @@ class TaskCollector(Collector):
         yield up
 
     def describe(self) -> Iterable[Metric]:
-        return []  # so that registering asks no server
+        return []  # so that registering sends no query
 
 
 def _totals() -> Iterator[Metric]:
@@ -154,7 +154,7 @@ def _queue_state() -> Iterator[Metric]:
         for view in views:
             gauge.add_metric((view.name,), value(view))
         yield gauge
-    # Those that gave a sign of life within a lease; Redis shows the others for a while longer.
+    # Workers with a heartbeat within the lease; Redis lists dead workers for a while longer.
     with redis_connection.mapped_errors():
         now = redis_connection.get_connection().time()[0]
     states = {

@@ -25,7 +25,7 @@ _fitted_at: dict[str, float] = {}
 
 
 def find_faults() -> dict[str, str]:
-    """Return what is not ready, by name, each with the reason; empty when this process can serve."""
+    """Return the reasons by name of what is not ready; empty if this process can serve."""
     faults: dict[str, str] = {}
     for name, check in _CHECKS.items():
         try:

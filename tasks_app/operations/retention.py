@@ -1,7 +1,7 @@
 """Deletes what ended long ago: records, history, checkpoints and jobs of ended tasks, in small transactions.
 
 Owns the rule of what may go: tasks whose record and checkpoint both say that they ended before the cutoff. Rows that
-tasks wrote stay (the task type `purge` deletes those). May be ended at any time: the next run goes on.
+tasks wrote stay (the task type `purge` deletes those). It can be stopped at any time: the next run continues.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCHEDULED_SECONDS: Final = 3.0
 
 @dataclass(slots=True)
 class Pruned:
-    """What was deleted, or would be."""
+    """The number of deleted rows and jobs, or in a dry run of those that would be deleted."""
 
     tasks: int = 0
     events: int = 0
@@ -39,10 +39,10 @@ class Pruned:
 
 
 def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bool = False) -> Iterator[Pruned]:
-    """Delete chunk by chunk; yields the sums after each, so that the caller may stop whenever it likes."""
+    """Delete in chunks; yields the sums after each chunk, so that the caller can stop after any chunk."""
     pruned = Pruned()
     after = uuid.UUID(int=0)
-    newest = get_lowest_id(ended_before)  # a task that ended before was created before: a range of the key
+    newest = get_lowest_id(ended_before)  # such a task was created earlier, so this bounds the primary key
     while True:
         page = list(
             TaskRecord.objects.filter(pk__gt=after, pk__lt=newest)
@@ -63,7 +63,7 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
 
 
 def run_scheduled() -> int:
-    """What longtasks/cron.py schedules: prune by PRUNE_AFTER_DAYS for a few seconds; the next run goes on.
+    """Prune by PRUNE_AFTER_DAYS for a few seconds, as longtasks/cron.py schedules it; the next run continues.
 
     Returns how many tasks were deleted. In RQ_ALLOWED_FUNCTIONS.
     """

@@ -23,13 +23,13 @@ TRIES: Final = 5
 
 EQUAL: Final = "equal"
 DIFFERENT: Final = "different"
-PURGED: Final = "purged"  # a later task has deleted its rows, which was asked for
+PURGED: Final = "purged"  # a later task has deleted its rows, as requested
 UNCOUNTED: Final = "uncounted"  # its type can't count rows: record and checkpoint agree
 
 
 @dataclass(slots=True)
 class Interruption:
-    """What a comparison found."""
+    """The result of a comparison."""
 
     task_id: str
     name: str
@@ -79,7 +79,7 @@ def _verify(record: TaskRecord) -> Interruption:
     done, counts, outcome = before
     verdict.status, verdict.record, verdict.checkpoint = record.status, _without_zeros(record.counts), counts
     verdict.rows = _without_zeros(rows) if rows is not None else None
-    # A running task's record is what the mirror knew last; the checkpoint is ahead of it.
+    # The record of a running task may be older than its checkpoint, because the mirror lags.
     if outcome and record.status in task_status.ENDED:
         if record.status != outcome:
             verdict.differences.append(f"status: the record says {record.status}, the checkpoint {outcome}")
@@ -114,7 +114,7 @@ def _count_rows(record: TaskRecord) -> Mapping[str, int] | None:
 
 
 def _is_purged(record: TaskRecord) -> bool:
-    """Tell whether a later task was asked to delete this one's rows."""
+    """Return whether a later task was started to delete the rows of this task."""
     wanted = Q()
     for task_type in list_task_types():
         if task_type.undoes:

@@ -1,1 +1,1 @@
-"""What each process of each host uses, how often it began, and how the one before it ended."""
+"""The resources of each process on each host, its restarts, and how its predecessor ended."""

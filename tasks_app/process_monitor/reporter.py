@@ -26,7 +26,7 @@ from tasks_app.queues import redis_connection
 
 logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS: Final = 0.25
-PAUSE_SECONDS: Final = 15.0  # after a failure, for who reports between other work
+PAUSE_SECONDS: Final = 15.0  # after a failure, if the process reports between other work
 TURNS_TO_CLEAN: Final = 60
 _CLAIMS: Final = 10
 _SAME_BEGIN_SECONDS: Final = 5.0  # psutil's time of begin moves with the machine's clock
@@ -83,7 +83,7 @@ class Watched:
 
 
 class ProcessReporter:
-    """Reports those that it watches. Call `report_due` between other work, or let `start` do it in a thread."""
+    """Reports the watched processes. Call `report_due` between other work, or let `start` do it in a thread."""
 
     def __init__(self) -> None:
         self.watched: list[Watched] = []
@@ -110,7 +110,7 @@ class ProcessReporter:
         self._thread.start()
 
     def end(self) -> None:
-        """Take the entries away: these processes end as they were asked to, and a later one is no restart."""
+        """Remove the entries: these processes end on request, so a later start does not count as a restart."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(4 * TIMEOUT_SECONDS)
@@ -219,7 +219,7 @@ def _is_same(one: Entry, other: Entry) -> bool:
 
 
 def _is_held(entry: Entry) -> bool:
-    """Whether the process lives, or who reports it and will start its successor."""
+    """Return whether the process, or the one that reports it and starts its successor, is alive."""
     return _lives(entry) or (entry.reporter_pid != entry.pid and psutil.pid_exists(entry.reporter_pid))
 
 

@@ -21,7 +21,7 @@ from tasks_app.queues import lua_script
 KEY: Final = "longtasks:processes"
 KINDS: Final = ("web", "web-worker", "workers", "worker", "mirror", "webhooks", "stream")
 REPORT_SECONDS: Final = 5.0
-SILENT_SECONDS: Final = 15.0  # who has not reported for so long is not shown
+SILENT_SECONDS: Final = 15.0  # a process without a report for this long is not shown
 KEPT_SECONDS: Final = 3600  # a successor finds for so long what became of the one before it
 MOST_ENTRIES: Final = 1000
 ENTRY_BYTES: Final = 1000
@@ -41,7 +41,7 @@ class Entry:
     kind: str
     slot: int
     pid: int
-    reporter_pid: int  # who writes it: itself, or its parent or child
+    reporter_pid: int  # the process that writes the entry: itself, its parent or its child
     began_at: float  # seconds since 1970, by its machine's clock
     version: str
     restarts: int = 0
@@ -57,7 +57,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """An entry as it stands in Redis, and when it was written there."""
+    """An entry in Redis, and the time since it was written."""
 
     entry: Entry
     text: bytes

@@ -75,12 +75,12 @@ _EMBEDDING: Final = (
 
 
 class RefusedAddress(Exception):
-    """The host leads into a private network, to this machine, or nowhere that a webhook may go."""
+    """The host resolves to a private network, to this machine, or to another forbidden address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect, and what to ask for there."""
+    """The address to connect to, and the request path."""
 
     is_tls: bool
     host: str
@@ -94,7 +94,7 @@ class Target:
 
 
 def is_acceptable(url: str, *, allow_private: bool) -> bool:
-    """Tell whether a callbackUrl looks as it should. Resolves nothing: this happens in a request."""
+    """Return whether a callbackUrl is well formed. Does not resolve names, because it runs within a request."""
     pattern = _ANY if allow_private else _PUBLIC
     if len(url) > CHARACTERS or not url.isascii() or pattern.match(url) is None or "\n" in url:
         return False
@@ -106,7 +106,7 @@ def is_acceptable(url: str, *, allow_private: bool) -> bool:
 
 
 def parse(url: str) -> Target:
-    """Return the target of an acceptable URL. Raises ValueError on one whose host nothing can connect to."""
+    """Return the target of an acceptable URL. Raises ValueError for an invalid host."""
     parts = urlsplit(url)
     if "[" in parts.netloc:
         ipaddress.IPv6Address(parts.hostname or "")
@@ -118,7 +118,7 @@ def parse(url: str) -> Target:
 
 
 def is_allowed_port(target: Target, *, allow_private: bool, ports: Collection[int]) -> bool:
-    """Tell whether a webhook may go to this port: to any where private addresses are allowed too."""
+    """Return whether a webhook may go to this port; every port is allowed with WEBHOOK_ALLOW_PRIVATE."""
     return allow_private or target.port in ports
 
 
@@ -135,7 +135,7 @@ def resolve(target: Target, *, allow_private: bool, ports: Collection[int]) -> s
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address is one of the open Internet. Raises ValueError on what is no address.
+    """Return whether an address is on the public Internet. Raises ValueError if it is not an address.
 
     An IPv6 address that leads to an IPv4 address is judged by that one; an address with a scope is a local one.
     """

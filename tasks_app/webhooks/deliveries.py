@@ -1,4 +1,4 @@
-"""The webhooks that are still to be delivered: noted by the mirror, taken by whoever sends, and their history.
+"""The outstanding webhooks: recorded by the mirror, claimed by a sender, and their history.
 
 Owns WebhookDelivery. A delivery is noted in the transaction that mirrors the task's end, and closed in the one that
 writes its history; between two tries it lies there with a time, so a sender that dies has lost nothing. A receiver
@@ -26,7 +26,7 @@ CAUSE = "webhook"
 
 
 def note_ends(snapshots: Sequence[Snapshot]) -> None:
-    """Note a delivery for each of these ended tasks. Called in the mirror's transaction."""
+    """Record a delivery for each of these ended tasks. Called in the mirror's transaction."""
     now = datetime.now(UTC)
     WebhookDelivery.objects.bulk_create(
         [
@@ -42,10 +42,10 @@ def note_ends(snapshots: Sequence[Snapshot]) -> None:
 
 
 def take_due(*, limit: int) -> list[WebhookDelivery]:
-    """Take deliveries that are due, each with one more attempt; nobody else gets them while they may be tried."""
+    """Claim due deliveries and count an attempt for each. No other sender gets them during the attempt."""
     now = datetime.now(UTC)
     due = WebhookDelivery.objects.filter(due_at__lte=now)
-    if limit < 1 or not due.exists():  # looks without a lock, which on SQLite is the only one there is
+    if limit < 1 or not due.exists():  # checks without a lock, because SQLite has a single write lock
         return []
     lease = timedelta(seconds=settings.LONGTASKS.webhook_timeout_seconds * 2 + 30)
     with transaction.atomic():
@@ -59,11 +59,11 @@ def take_due(*, limit: int) -> list[WebhookDelivery]:
 
 
 def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> None:
-    """Write what came of a try into the task's history; delete the delivery, or say when to try again."""
+    """Record an attempt in the task's history; delete the delivery, or schedule the next attempt."""
     snapshot = task_snapshot.decode(delivery.snapshot)
     ends = error is None or is_final or delivery.attempts >= settings.LONGTASKS.webhook_attempts
     with transaction.atomic():
-        # The ids of a history grow in the order of commits, by which streams read on: one writer at a time.
+        # One writer at a time: streams resume by event id, so ids must grow in commit order.
         list(MirrorCursor.objects.select_for_update())
         TaskEvent.objects.create(
             task_id=delivery.task_id,
@@ -82,7 +82,7 @@ def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> No
 
 
 def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
-    """Set a delivery aside that cannot be sent or written down."""
+    """Set a delivery aside that cannot be sent or recorded."""
     payload = orjson.dumps({"url": delivery.url, "snapshot": delivery.snapshot})
     with transaction.atomic():
         set_aside_items.note(kind=set_aside_items.WEBHOOK, key=str(delivery.task_id), payload=payload, error=error)
@@ -90,7 +90,7 @@ def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
 
 
 def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
-    """Let a delivery that was set aside be sent again. Raises ValueError on one that still cannot be."""
+    """Schedule a delivery that was set aside again. Raises ValueError if it still cannot be sent."""
     values = orjson.loads(payload)
     task_snapshot.decode(values["snapshot"])
     WebhookDelivery.objects.create(
@@ -99,12 +99,12 @@ def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
 
 
 def get_retry_delay_seconds(attempts: int) -> float:
-    """Return how long to wait after so many tries: doubling, with jitter."""
+    """Return the pause after so many attempts, in seconds: doubling, with jitter."""
     longest = settings.LONGTASKS.webhook_max_seconds
     first = settings.LONGTASKS.webhook_first_seconds
     return float(min(longest, first * 2 ** min(attempts - 1, 30)) * random.uniform(0.8, 1.2))  # noqa: S311 (jitter)
 
 
 def delivery_id_of(delivery: WebhookDelivery) -> str:
-    """Return what a receiver knows this delivery by: the same at every try, another after a retry of the task."""
+    """Return the id of a delivery for its receiver: the same for each attempt, a new one after a retry of the task."""
     return f"{delivery.task_id}.{task_snapshot.decode(delivery.snapshot).epoch}"

@@ -1,4 +1,7 @@
-"""Sends one webhook: signs it, connects to a checked address, and tells what came of it. Must not know the database."""
+"""Sends one webhook: signs it, connects to a checked address, and returns the outcome.
+
+Owns the signature and the HTTP request. Must not know the database.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ ERROR_CHARACTERS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a try: no error means that the receiver answered 2xx. An error is bounded and printable."""
+    """The outcome of an attempt. Without an error, the receiver answered 2xx. An error is bounded and printable."""
 
     error: str | None = None
-    is_final: bool = False  # another try would make no sense
+    is_final: bool = False  # a further attempt would be useless
 
 
 def sign(*, secret: str, timestamp: str, body: bytes) -> str:
@@ -47,7 +50,7 @@ def send(
     allow_private: bool,
     ports: Collection[int] = callback_addresses.PORTS,
 ) -> Outcome:
-    """POST the body once; never follows a redirect, and gives up after `timeout_seconds` in all."""
+    """POST the body once; never follows a redirect, and takes `timeout_seconds` in total, at most."""
     try:
         target = callback_addresses.parse(url)
     except ValueError as refusal:  # from a version that accepted it
@@ -99,7 +102,7 @@ def _post(target: Target, address: str, body: bytes, headers: dict[str, str], de
     connection = _Connection(target, address, deadline)
 
     def cut() -> None:
-        # The socket's own timeout begins anew with every byte that a slow receiver sends.
+        # The socket's own timeout restarts with every byte from a slow receiver.
         sock = connection.sock
         if sock is not None:
             try:
