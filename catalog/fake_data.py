@@ -1,4 +1,4 @@
-"""Fake records: what stands in users, products and order items, as a pure function of (task, position).
+"""Fake records: the values in users, products and order items, as a pure function of (task, position).
 
 Faker draws pools of values once per process, always the same ones; a cheap hash of the task and the position
 picks from them. So any process makes the same rows of the same chunk. Must not touch the database.
@@ -44,7 +44,7 @@ class Rows(NamedTuple):
 class Pools:
     """Values to pick from. Every length is a power of two: picking is a shift and a mask."""
 
-    first_names: list[tuple[str, str]]  # 512: the name, and how it stands in an e-mail address
+    first_names: list[tuple[str, str]]  # 512: the name, and its form in an e-mail address
     last_names: list[tuple[str, str]]  # 512
     cities: list[str]  # 128
     phones: list[str]  # 1024
@@ -93,7 +93,7 @@ def draw_pools() -> Pools:
 def make_rows(*, task_id: uuid.UUID, first_id: int, start: int, stop: int, pools: Pools, task_value: Any) -> Rows:
     """Make the rows of the records start…stop-1 of a task whose record 0 has the id `first_id`.
 
-    `task_value` is what stands in the column task_id, in the form the writer wants.
+    `task_value` is the value of the column task_id, in the form the writer wants.
     """
     first_names, last_names, cities, phones = pools.first_names, pools.last_names, pools.cities, pools.phones
     birth_dates, goods, prices = pools.birth_dates, pools.goods, pools.prices
@@ -141,6 +141,6 @@ def _mix(number: int) -> int:
 
 
 def _mail_part(name: str) -> str:
-    """Return the name as it may stand in an e-mail address: "María José" -> "maria-jose"."""
+    """Return the name in the form for an e-mail address: "María José" -> "maria-jose"."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return "-".join("".join(c if c.isalnum() else " " for c in ascii_name.lower()).split())

@@ -36,7 +36,7 @@ def _as_text(value: Any) -> str:
 
 
 def load_rows(*, model: type[models.Model], rows: Sequence[Row], using: str) -> None:
-    """Insert rows whose values stand in the order of the model's fields and are numbers or plain text.
+    """Insert rows whose values are in the order of the model's fields and are numbers or plain text.
 
     With LOCAL the server turns errors (a key that exists, a value that does not fit) into warnings and goes
     on. So every warning and every missing row is an error here: IntegrityError, and the transaction rolls back.

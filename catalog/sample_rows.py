@@ -11,7 +11,9 @@ from django.db import transaction
 
 from catalog.models import MODELS, OrderItem, Product, User
 
-CONTEXT_ID: Final = uuid.UUID("00000000-0000-7000-8000-000000000001")  # stands in task_id, so `purge` knows it
+CONTEXT_ID: Final = uuid.UUID(
+    "00000000-0000-7000-8000-000000000001"
+)  # the task_id of these rows, so that `purge` can delete them
 AT: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)
 
 USERS = (

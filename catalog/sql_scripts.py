@@ -1,4 +1,4 @@
-"""The two SQL scripts for those who set a database up by hand: init.sql (the tables) and test_context.sql (fixed rows).
+"""The two SQL scripts for setting up a database by hand: init.sql (the tables) and test_context.sql (fixed rows).
 
 Owns their text. init.sql is the state that all migrations lead to, and the list of these migrations, so that `migrate`
 finds none to apply. It is written in Django's own SQL for MariaDB. Must not change the database that it is connected to.

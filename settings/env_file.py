@@ -40,7 +40,7 @@ def read_env_file(path: Path) -> dict[str, str]:
                 continue
             name, value = pair
             if name in variables:
-                raise RefusedFile(f"{name} stands in line {lines[name]} already")
+                raise RefusedFile(f"{name} is already set in line {lines[name]}")
         except RefusedFile as refusal:
             raise RefusedFile(f"{path}, line {number}, is refused: {refusal}.") from None
         variables[name], lines[name] = value, number
@@ -67,7 +67,7 @@ def _read_line(data: bytes) -> tuple[str, str] | None:
 
 
 def _read_value(text: str) -> str:
-    """Read a value as compose and python-dotenv do; where they differ there is no right meaning."""
+    """Read a value as compose and python-dotenv do; a value on which they differ is refused."""
     if text.startswith("'"):
         single = _SINGLE.fullmatch(text)
         if single is None:

@@ -43,7 +43,7 @@ def connection_settings(
     speaking = {
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
-        # No command is sent twice unseen; who waits for a failover knows what bears repeating.
+        # redis-py must not resend a command: only the caller knows which commands are idempotent.
         "retry": Retry(NoBackoff(), 0),
     }
     if parsed.scheme == "rediss":

@@ -1,4 +1,4 @@
-"""Looks for the packages that TRACING=1 wants, which are no part of the runtime."""
+"""Checks that the optional packages that TRACING=1 needs are installed."""
 
 from importlib.util import find_spec
 

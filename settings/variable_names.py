@@ -11,9 +11,9 @@ from pathlib import Path
 
 # Read before the settings are: in the environment they have an effect, in `.env` they would have none.
 READ_EARLIER = ("DJANGO_SETTINGS_MODULE", "ENV_FILE", "PROMETHEUS_MULTIPROC_DIR")
-# Others' variables that may stand in `.env`: OpenTelemetry's, createsuperuser's, and those of compose alone.
+# Variables of other programs that `.env` may contain: OpenTelemetry's, createsuperuser's, and those of compose alone.
 OTHERS = ("OTEL_", "DJANGO_SUPERUSER_", "COMPOSE_", "MARIADB_")
-# Shorter names (PORT, BIND, DEBUG) are one slip away from too much.
+# Shorter names (PORT, BIND, DEBUG) are similar to too many other names.
 SHORTEST_LIKENESS = 6
 
 

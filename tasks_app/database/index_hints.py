@@ -31,7 +31,7 @@ class _TableAlong(BaseTable):
         sql, parameters = super().as_sql(compiler, connection)
         name = self._index
         if name == PRIMARY and connection.vendor == "sqlite":
-            name = f"sqlite_autoindex_{self.table_name}_1"  # of a primary key that is no integer
+            name = f"sqlite_autoindex_{self.table_name}_1"  # of a primary key that is not an integer
         hint = _HINTS.get(connection.vendor)
         return (f"{sql} {hint.format(connection.ops.quote_name(name))}" if hint else sql), parameters
 

@@ -6,7 +6,7 @@ UNNAMED = "cli"  # a container's user may have a number only
 
 
 def find_actor() -> str:
-    """Return the name of the system's user who runs this process."""
+    """Return the name of the operating system's user that runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

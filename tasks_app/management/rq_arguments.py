@@ -34,13 +34,11 @@ def read_queues(names: Sequence[str]) -> list[str]:
 
 
 def read_types(text: str) -> list[str]:
-    """Return the task types that a worker is to serve, from names by comma. Raises CommandError for an unknown one."""
+    """Return the task types that a worker is to serve, from comma-separated names. Raises CommandError for an unknown one."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in list_names():
-            raise CommandError(
-                f"There is no task type {name[:64]!r}: give some of {', '.join(list_names())}.", returncode=2
-            )
+            raise CommandError(f"There is no task type {name[:64]!r}: known: {', '.join(list_names())}.", returncode=2)
     return names
 
 

@@ -70,6 +70,6 @@ def test_generate_fake_data_shows_a_bar_on_a_terminal_only() -> None:
 
 @pytest.mark.parametrize("records", ["0", "-5", "ten", "1e3"])
 def test_generate_fake_data_refuses_what_is_no_number_of_records(records: str) -> None:
-    with pytest.raises(CommandError, match="is no number of records"):
+    with pytest.raises(CommandError, match="is not a valid number of records"):
         run("generate_fake_data", f"--records={records}")
     assert not User.objects.exists()

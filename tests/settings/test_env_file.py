@@ -84,7 +84,7 @@ def test_values(tmp_path: Path, text: str, value: str) -> None:
         (f"NAME= # {MARK}", "begins with #"),
         (f"NAME={MARK}$x", "holds a \\$"),
         (f'NAME="${{{MARK}}}"', "holds a \\$"),
-        (f"NAME={MARK}\nNAME=2", "stands in line 2 already"),
+        (f"NAME={MARK}\nNAME=2", "is already set in line 2"),
         (f"NAME={MARK}".encode() + b"\xff", "not UTF-8"),
         (f"NAME={MARK}".encode("utf-16"), "not UTF-8"),
     ],

@@ -21,7 +21,7 @@ TRANSACTION_RECORDS = 5000
 
 def _record_count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100_000_000:
-        raise ArgumentTypeError(f"{text!r} is no number of records: give one from 1 to 100000000")
+        raise ArgumentTypeError(f"{text!r} is not a valid number of records: give one from 1 to 100000000")
     return int(text)
 
 

@@ -51,7 +51,7 @@ _ALONE: Final = {
     "redis": "The database does not answer: this is the state in Redis.",
     "database": "Redis does not answer: this is the state in the database, which may be older.",
 }
-PIPE_WIDTH: Final = 160  # no id is broken where there is no terminal
+PIPE_WIDTH: Final = 160  # without a terminal; wide enough to keep each id on one line
 
 
 class Command(BaseCommand):
