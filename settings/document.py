@@ -1,4 +1,4 @@
-"""`python -m settings.document`: writes the table of variables into .env.example and README.md, from env.py.
+"""`python -m settings.document`: writes the table of variables into .env.example and docs/settings.md, from env.py.
 
 `--check` writes nothing and ends with 1 where one of them differs (a test runs it).
 """
@@ -18,7 +18,7 @@ def env_example(text: str) -> str:
     return "\n\n".join([head, *blocks]) + "\n"
 
 
-def readme(text: str) -> str:
+def settings_page(text: str) -> str:
     """The document with its table between the two marks."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -31,7 +31,7 @@ def readme(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     stale: list[tuple[Path, str]] = []
-    for path, render in ((ROOT / ".env.example", env_example), (ROOT / "README.md", readme)):
+    for path, render in ((ROOT / ".env.example", env_example), (ROOT / "docs" / "settings.md", settings_page)):
         text = path.read_text(encoding="utf-8")
         if render(text) != text:
             stale.append((path, render(text)))

@@ -1,6 +1,6 @@
 """Reads the file `.env`: the lines that docker compose and python-dotenv read alike, and refuses all others.
 
-Owns the file's grammar (README, "Settings"). No refusal repeats a value. Needs the standard library alone: the Makefile
+Owns the file's grammar (docs/settings.md). No refusal repeats a value. Needs the standard library alone: the Makefile
 asks it, before anything is installed, which database is meant: `python3 -P settings/env_file.py DATABASE_URL`.
 """
 
