@@ -98,7 +98,7 @@ def _apply(item: SetAsideItem) -> bool:
     if item.kind == set_aside_items.WEBHOOK:
         deliveries.put_back(task_id=uuid.UUID(item.key), payload=payload)
     elif item.kind == set_aside_items.TASK:
-        Rescuer(connection=connection).put_back(uuid.UUID(item.key))
+        Rescuer(connection=connection).requeue(uuid.UUID(item.key))
     else:
         totals = TotalsDelta()
         name, _, number = payload.decode().rpartition(" ")

@@ -1,6 +1,6 @@
 """Finds split tasks that their shards can't bring to an end any more; rescue puts them where they belong.
 
-A shard has no record that the sweep could compare, so its task is looked after as a whole: it has ended and nobody
+A shard has no task row to compare, so recovery looks at its task as a whole: it has ended and nobody
 told Redis, a shard of it ended it and died before it could say so, or a shard is nowhere. Must move nothing itself.
 """
 

@@ -165,7 +165,7 @@ def test_what_the_database_has_canceled_is_canceled_and_told_later(redis: Any, m
 
 
 def test_what_the_database_has_opened_again_is_enqueued_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks_app.recovery.rescuer.SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", -1.0)
     task_id = start()
     change_tasks.cancel_task(task_id=task_id, actor="eve")
     mirror()

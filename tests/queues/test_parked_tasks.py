@@ -139,7 +139,7 @@ def test_a_parked_task_can_be_canceled_and_change_its_priority() -> None:
 
 
 def test_rescue_leaves_it_alone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks_app.recovery.rescuer.SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     task_id = start()
     old_worker().run()
     mirror()
@@ -218,7 +218,7 @@ def test_doctor_says_at_once_that_the_workers_lack_a_type(redis: Redis) -> None:
     [finding] = task_checks.check_task_types()
     assert (finding.level, finding.found) == (
         report.WARNING,
-        "no living worker knows 'slow': such tasks are accepted here and would wait",
+        "no living worker knows 'slow': such tasks are accepted, but do not start",
     )
 
 
@@ -226,7 +226,7 @@ def test_doctor_says_at_once_that_the_workers_lack_a_type(redis: Redis) -> None:
 def test_a_process_without_the_type_shows_rescues_and_changes_such_tasks(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks_app.recovery.rescuer.SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     first, second = waiting()
     assert Worker("old").take() == []  # it parks both
     mirror()

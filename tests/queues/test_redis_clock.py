@@ -30,7 +30,8 @@ def seconds_ahead(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         "queues.transitions",
         "engine.runner",
         "engine.batch_runner",
-        "recovery.rescuer",
+        "recovery.requeue",
+        "recovery.reconciliation",
         "checkpoints.as_snapshot",
     ):
         monkeypatch.setattr(f"tasks_app.{name}.datetime", Skewed)

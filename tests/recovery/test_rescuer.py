@@ -206,9 +206,9 @@ def test_after_a_flush_every_task_that_the_mirror_saw_ends(redis: Any, longtasks
 def test_after_a_flush_a_task_that_changed_just_before_comes_back_without_a_whole_round(
     redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks_app.recovery.rescuer.SETTLED_SECONDS", 0.2)
-    monkeypatch.setattr("tasks_app.recovery.rescuer.PAGE", 1)
-    monkeypatch.setattr("tasks_app.recovery.rescuer.SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.2)
+    monkeypatch.setattr("tasks_app.recovery.reconciliation.PAGE", 1)
+    monkeypatch.setattr("tasks_app.recovery.rescuer.COMPARE_SECONDS", 0.0)
     task_ids = [start() for _ in range(5)]
     mirror()
     redis.flushdb()
@@ -218,7 +218,7 @@ def test_after_a_flush_a_task_that_changed_just_before_comes_back_without_a_whol
 
     def all_are_back() -> bool:
         nonlocal passes
-        passes += watch._sweep_again_at == 0.0
+        passes += watch._compare_again_at == 0.0
         watch.run()
         return sorted(waiting()) == sorted(task_ids)
 
@@ -230,16 +230,16 @@ def test_tasks_that_come_while_a_round_goes_on_are_not_looked_for_in_the_queue(
     redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a queue of 100,000 each such look costs Redis a millisecond, and all others wait."""
-    monkeypatch.setattr("tasks_app.recovery.rescuer.SETTLED_SECONDS", 0.0)
-    monkeypatch.setattr("tasks_app.recovery.rescuer.PAGE", 1)
-    monkeypatch.setattr("tasks_app.recovery.rescuer.SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr("tasks_app.recovery.reconciliation.PAGE", 1)
+    monkeypatch.setattr("tasks_app.recovery.rescuer.COMPARE_SECONDS", 0.0)
     for _ in range(2):
         start()
     mirror()
     watch = Rescuer(connection=redis_connection.get_connection())
     watch.run()  # Redis is new to it: it compares all, and once more in the next pass
     watch.run()
-    assert watch._swept_to.int, "a round goes on"
+    assert watch._reconciler._compared_to.int, "a round goes on"
     for _ in range(5):
         start()
     mirror()

@@ -1,0 +1,42 @@
+"""Enqueues scheduled tasks whose next attempt is due, and due jobs of other functions.
+
+Must not decide when an attempt is due: its score in RQ's registry of scheduled jobs says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import redis
+
+from tasks_app.domain import task_status
+from tasks_app.queues import job_snapshots, queue_names
+from tasks_app.queues.transitions import Transition
+from tasks_app.read_model.latest_snapshot import find_snapshot
+from tasks_app.recovery import foreign_changes
+from tasks_app.recovery.registry_members import decode_member, read_time
+from tasks_app.recovery.requeue import Requeuer
+
+PAGE: Final = 500  # of each queue at a call
+
+
+def enqueue_due(connection: redis.Redis[Any], requeuer: Requeuer) -> int:
+    """Move scheduled tasks that are due, a page of each queue, to the head of their queues. Return how many."""
+    moved = 0
+    now = read_time(connection)
+    for name in queue_names.list_used(connection):
+        due: Any = connection.zrangebyscore(f"rq:scheduled:{name}", 0, now, start=0, num=PAGE)
+        task_ids = [decode_member(member) for member in due]
+        batch = []
+        for task_id, snapshot in zip(task_ids, job_snapshots.get_snapshots(task_ids), strict=True):
+            if snapshot is None and not requeuer.isolation.is_resting(task_id):
+                snapshot = find_snapshot(connection, task_id)
+            if snapshot is None and not requeuer.isolation.is_resting(task_id):
+                if not foreign_changes.enqueue_due(connection, queue_name=name, job_id=task_id):
+                    requeuer.isolation.let_rest(task_id)  # one of ours that cannot be decoded
+            elif snapshot is not None:
+                again = replace(snapshot, status=task_status.QUEUED, next_attempt_at=None, cause="due", actor="")
+                batch.append(Transition(again, "scheduled", "front"))
+        moved += requeuer.apply_batch(batch)
+    return moved

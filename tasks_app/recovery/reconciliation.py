@@ -1,0 +1,153 @@
+"""Compares task rows with Redis, a page after the other, and requeues tasks that are nowhere.
+
+Owns the order of a round and what each difference means. The checkpoint decides; RQ's keys and the task row follow it.
+Must not judge workers.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+import redis
+
+from tasks_app.checkpoints import checkpoint_rows
+from tasks_app.domain import task_status
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.models import TaskCheckpoint, TaskRecord
+from tasks_app.queues import queue_names, redis_keys, snapshot_stream
+from tasks_app.queues.parked_tasks import list_parked_ids
+from tasks_app.queues.redis_clock import clock
+from tasks_app.queues.transitions import Transition
+from tasks_app.read_model import older_database
+from tasks_app.read_model.open_tasks import OPEN, list_open
+from tasks_app.read_model.task_rows import to_snapshot
+from tasks_app.recovery import foreign_changes, restored_database
+from tasks_app.recovery.registry_members import decode_member, read_time
+from tasks_app.recovery.requeue import Requeuer, as_waiting
+from tasks_app.recovery.stuck_shards import SPLIT_KEY
+
+logger = logging.getLogger(__name__)
+
+SETTLED_SECONDS: Final = 5.0  # a task row younger than this is not compared: the mirror may lag behind Redis
+PAGE: Final = 500
+
+
+class Reconciler:
+    """Goes through all open task rows in rounds, a page at a call."""
+
+    def __init__(self, *, connection: redis.Redis[Any], requeuer: Requeuer) -> None:
+        self._redis = connection
+        self._requeuer = requeuer
+        self._compared_to = uuid.UUID(int=0)
+        self._placed: set[str] = set()
+        self._settled_at = clock.now()
+
+    def begin_anew(self) -> None:
+        """Begin the round again at the first task row."""
+        self._compared_to = uuid.UUID(int=0)
+
+    def compare_page(self) -> bool:
+        """Compare the next page of open task rows with Redis. False: it was the last page of the round."""
+        if self._compared_to.int == 0:
+            # Read once a round: to look for each task in a long queue would block Redis. A task that has left the list
+            # since is found when it is moved. A round leaves out rows that changed after its start, as they are not in the list.
+            now = read_time(self._redis)
+            self._settled_at = datetime.fromtimestamp(now, tz=UTC) - timedelta(seconds=SETTLED_SECONDS)
+            self._placed = self._list_placed()
+        page = list_open(after=self._compared_to, changed_before=self._settled_at, limit=PAGE)
+        self._compared_to = page[-1][0] if len(page) == PAGE else uuid.UUID(int=0)
+        if page:
+            self._compare(page)
+        return len(page) == PAGE
+
+    def compare_with_older_database(self, cursor: str) -> None:
+        """After a restore from a backup: run tasks again that ended since, and give waiting ones their rows back."""
+        logger.warning("the database is older than Redis (its cursor was %s): what ended since is compared", cursor)
+        for page in restored_database.list_ended_since(self._redis, cursor=cursor):
+            self._compare_ends([snapshot for snapshot in page if not snapshot.parent])
+        for snapshot in restored_database.list_without_record(sorted(self._list_placed())):
+            snapshot_stream.append(self._redis, snapshot)
+        older_database.forget_note(self._redis)
+
+    def _compare(self, page: Sequence[tuple[uuid.UUID, str]]) -> None:
+        """Publish ends again, and requeue tasks that are nowhere. Most tasks wait or run and need neither."""
+        page = [(pk, priority) for pk, priority in page if str(pk) not in self._placed]
+        pipeline = self._redis.pipeline(transaction=False)
+        for pk, priority in page:
+            pipeline.hget(redis_keys.job_key(str(pk)), "status")
+            pipeline.zscore(f"rq:scheduled:{priority}", str(pk))
+        answers = pipeline.execute()
+        ended, lost = [], []
+        for (pk, _), status, scheduled in zip(page, answers[::2], answers[1::2], strict=True):
+            if status and status.decode(errors="replace") in task_status.ENDED:
+                ended.append((pk, status.decode(errors="replace")))
+            elif scheduled is None:
+                lost.append(pk)
+        ends = foreign_changes.sort_ends(ended)
+        self._compare_ends(ends.ours)
+        for snapshot in ends.canceled:
+            self._cancel_as_rq(snapshot)
+        self._requeue_missing(ends.failed, cause=foreign_changes.CAUSE)
+        self._requeue_missing(lost + ends.lost, cause="rescue")
+
+    def _compare_ends(self, snapshots: Sequence[Snapshot]) -> None:
+        """Publish the ends that checkpoints confirm again; requeue tasks that only Redis calls ended."""
+        confirmed, undone = restored_database.split_by_checkpoint(snapshots)
+        for snapshot in confirmed:
+            snapshot_stream.append(self._redis, snapshot)
+            self._requeuer.counts["told_again"] += 1
+        for snapshot in undone:
+            self._requeuer.isolation.run(snapshot.id, partial(self._undo_end, snapshot))
+
+    def _undo_end(self, snapshot: Snapshot) -> None:
+        step = restored_database.undo_end(snapshot)
+        if isinstance(step, TaskCheckpoint):
+            self._requeuer.place(step, source="any", snapshot=snapshot)
+        else:
+            self._requeuer.apply(step, kind="undone")
+
+    def _cancel_as_rq(self, snapshot: Snapshot) -> None:
+        """Cancel a task that RQ's own Job.cancel has canceled: at once, or at its worker's next chunk."""
+        row = foreign_changes.cancel(snapshot.parent or snapshot.id)  # whatever is done to a shard is done to its task
+        if row.outcome:
+            self._requeuer.place(row, source="any")
+
+    def _requeue_missing(self, lost: Sequence[uuid.UUID], *, cause: str) -> None:
+        """Requeue tasks that are nowhere in Redis where their checkpoint says. Those without one go to the end of their queue."""
+        suspects = list(TaskRecord.objects.filter(pk__in=lost, status__in=OPEN)) if lost else []
+        if not suspects:
+            return
+        known = checkpoint_rows.get_checkpoints([record.id for record in suspects])
+        unclaimed = []
+        for record in suspects:
+            row = known.get(record.id)
+            snapshot = to_snapshot(record)
+            if row is not None:
+                if row.outcome or row.lease_until is None:
+                    place = partial(self._requeuer.place, row, source="missing", snapshot=snapshot, cause=cause)
+                    self._requeuer.isolation.run(str(record.id), place)
+                continue  # claimed: lease expiry decides
+            unclaimed.append(Transition(as_waiting(snapshot, cause=cause), "missing", "back"))
+        if moved := self._requeuer.apply_batch(unclaimed):
+            kind = "missing" if cause == "rescue" else cause
+            self._requeuer.counts[kind] += moved
+            logger.warning("rescued %d tasks (%s) that no worker of ours had begun", moved, kind)
+
+    def _list_placed(self) -> set[str]:
+        """Return the ids of the tasks that wait in a queue, are parked or are in RQ's registry of started jobs."""
+        pipeline = self._redis.pipeline(transaction=False)
+        names = queue_names.list_used(self._redis)
+        for name in names:
+            pipeline.lrange(redis_keys.queue_key(name), 0, -1)
+            pipeline.zrange(f"rq:wip:{name}", 0, -1)
+        pipeline.smembers(SPLIT_KEY)  # ShardWatch looks after these
+        answers = [{decode_member(entry).partition(":")[0] for entry in answer} for answer in pipeline.execute()]
+        parked = set(list_parked_ids(self._redis))
+        for snapshot in foreign_changes.list_canceled(self._redis, parked.union(*answers[1 : 2 * len(names) : 2])):
+            self._requeuer.isolation.run(snapshot.id, partial(self._cancel_as_rq, snapshot))
+        return parked.union(*answers)

@@ -1,0 +1,108 @@
+"""Moves a task in Redis to where its checkpoint says it belongs.
+
+Owns the transitions of recovery, their counts and their log lines. Must not decide which tasks need one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import redis
+
+from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, shards
+from tasks_app.checkpoints.as_snapshot import end_transition
+from tasks_app.domain import task_status
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.models import TaskCheckpoint
+from tasks_app.queues import transitions
+from tasks_app.queues.transitions import Transition
+from tasks_app.read_model.latest_snapshot import find_snapshot
+from tasks_app.recovery.stuck_shards import ENDS_THE_TASK
+from tasks_app.resilience import batch_isolation
+from tasks_app.resilience.retry_delay import get_retry_delay_seconds
+
+logger = logging.getLogger(__name__)
+
+
+class Requeuer:
+    """Moves tasks for one rescuer, and remembers those that it has set aside."""
+
+    def __init__(self, *, connection: redis.Redis[Any]) -> None:
+        self._redis = connection
+        self.isolation = batch_isolation.Isolation()
+        self.counts: Counter[str] = Counter()  # since this process began, by kind
+
+    def place(
+        self,
+        row: TaskCheckpoint,
+        *,
+        source: transitions.Source,
+        worker: str = "",
+        snapshot: Snapshot | None = None,
+        cause: str = "rescue",
+    ) -> None:
+        """Move a task where its checkpoint says it belongs: ended, scheduled for its next attempt, or at its queue's head.
+
+        `source` says where the task is in Redis now. A task that nothing knows any more, as after a prune, is left alone.
+        """
+        snapshot = snapshot or find_snapshot(self._redis, row.task_id)
+        if snapshot is None:
+            return  # the checkpoint of a task that was pruned
+        if snapshot.epoch > row.epoch:
+            row = cancel_and_reopen.lift_epoch(task_id=row.task_id, above=snapshot.epoch)
+            if row.lease_until is not None:
+                return  # a worker has claimed it meanwhile
+        if row.outcome:
+            if snapshot.parent:
+                self._end_parent(snapshot, row)
+            # From anywhere: a move from "started" would take this moment for the end.
+            source = "any" if source == "started" else source
+            self.apply(Transition(end_transition(snapshot, row), source, "ended"), kind="ended")
+            return
+        waiting = as_snapshot.with_checkpoint(as_waiting(snapshot, cause=cause), row, error=row.error or None)
+        if row.failures > 1 and row.done == row.claimed_done:
+            run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(row.failures))
+            waiting = replace(waiting, status=task_status.SCHEDULED, next_attempt_at=run_at)
+            move = Transition(
+                waiting, source, "scheduled", worker=worker, run_at=run_at, failures=row.failures, isolated=True
+            )
+        else:
+            move = Transition(
+                waiting, source, "urgent", worker=worker, failures=row.failures, isolated=row.failures > 0
+            )
+        self.apply(move, kind="expired")
+
+    def _end_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
+        """Publish the end of a shard's task, if this shard ended it and its worker died before it could publish."""
+        if row.outcome in ENDS_THE_TASK:
+            shards.end_parent_of(shard, outcome=row.outcome, error=row.error)
+        ended, parent = shards.read_parent(shard), find_snapshot(self._redis, shard.parent)
+        if ended is not None and ended.outcome and parent is not None:
+            self.apply(Transition(end_transition(parent, ended), "any", "ended"), kind="ended")
+
+    def apply_batch(self, batch: Sequence[Transition]) -> int:
+        """Apply transitions; set aside those that Redis refuses. Return how many were applied."""
+        moved: list[bool] = []
+        batch_isolation.apply_batch(
+            [move for move in batch if not self.isolation.is_resting(move.snapshot.id)],
+            apply=lambda part: moved.extend(transitions.apply_many_transitions(self._redis, part)),
+            put_aside=lambda move, error: self.isolation.put_aside(move.snapshot.id, error),
+        )
+        return sum(moved)
+
+    def apply(self, move: Transition, *, kind: str) -> None:
+        """Apply one transition; count and log it under `kind`, if the task was where the transition expects it."""
+        [moved] = transitions.apply_transitions(self._redis, [move])
+        if moved:
+            self.counts[kind] += 1
+            logger.warning("rescued task %s (%s): %s", move.snapshot.id, kind, move.snapshot.status)
+
+
+def as_waiting(snapshot: Snapshot, *, cause: str) -> Snapshot:
+    """Return the snapshot of the task when it waits in its queue again."""
+    return replace(snapshot, status=task_status.QUEUED, ended_at=None, next_attempt_at=None, cause=cause, actor="")
