@@ -76,7 +76,7 @@ def run_tasks() -> None:
         )
         if not dequeued:
             return
-        runner.run(dequeued)
+        runner.run([job for job in dequeued if isinstance(job, transitions.DequeuedTask)])
 
 
 def function_name(path: str, line: int, name: str) -> str:

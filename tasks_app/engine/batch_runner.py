@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import redis
 from django.conf import settings
 from django.db import IntegrityError, reset_queries
 
-from tasks_app.checkpoints import checkpoint_rows
-from tasks_app.checkpoints.claims import Claim
 from tasks_app.domain import task_status
 from tasks_app.domain.error_text import error_line
 from tasks_app.engine import batch_transaction
@@ -25,11 +22,10 @@ from tasks_app.engine.batch_transaction import BatchedTask, NotWhole
 from tasks_app.engine.chunk_errors import TaskCodeFailed
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
+from tasks_app.engine.worker_session import WorkerSession
 from tasks_app.observability import tracing
-from tasks_app.queues import transitions
 from tasks_app.queues.transitions import DequeuedTask, Transition
 from tasks_app.resilience import failpoints
-from tasks_app.resilience.backoff import Backoff
 from tasks_app.resilience.transient_errors import is_transient_error
 
 logger = logging.getLogger(__name__)
@@ -41,20 +37,15 @@ class BatchRunner:
 
     def __init__(
         self,
-        connection: redis.Redis[Any],
+        session: WorkerSession,
         *,
-        worker: str,
         guard: ChunkGuard,
         keeper: LeaseKeeper,
-        persist: Callable[[Callable[[], Any]], Any],
-        patience: Callable[[Claim | None], Backoff],
     ) -> None:
-        self._redis = connection
-        self._worker = worker
+        self._session = session
+        self._worker = session.worker
         self._guard = guard
         self._keeper = keeper
-        self._persist = persist
-        self._patience = patience
         self.rows = 0  # committed
 
     def run(self, dequeued: Sequence[DequeuedTask]) -> list[DequeuedTask]:
@@ -62,14 +53,14 @@ class BatchRunner:
         small = {
             uuid.UUID(task.task_id): (task, BatchedTask(task.snapshot, uuid.UUID(task.task_id)))
             for task in dequeued
-            if task.snapshot is not None and not task.snapshot.epoch
+            if not task.snapshot.epoch
         }
         # Claimed before, also where a restored database does not know that any more.
-        alone = [task for task in dequeued if task.snapshot is not None and task.snapshot.epoch]
+        alone = [task for task in dequeued if task.snapshot.epoch]
         refusals = 0
-        patience = self._patience(None)
+        backoff = self._session.make_backoff()
         while small:
-            known = self._persist(lambda: checkpoint_rows.get_checkpoints(small))
+            known = self._session.read_checkpoints(small)
             try:
                 for task_id, row in known.items():
                     task, _ = small.pop(task_id)
@@ -106,7 +97,7 @@ class BatchRunner:
                     logger.warning("%d small tasks run alone: %.500s", len(small), error)
                     return alone + [task for task, _ in small.values()]
                 logger.warning("%d small tasks: trying again: %.500s", len(small), error)
-                patience.wait()
+                backoff.wait()
         if settings.DEBUG:
             reset_queries()
         done = [(task, member.result.done, member.result.counts) for task, member in small.values() if member.result]
@@ -120,7 +111,6 @@ class BatchRunner:
         now = datetime.now(UTC)
         batch = []
         for task, records, counts in done:
-            assert task.snapshot is not None
             snapshot = replace(
                 task.snapshot,
                 status=task_status.FINISHED,
@@ -133,10 +123,9 @@ class BatchRunner:
                 error=None,
             )
             batch.append(Transition(snapshot, "started", "ended", worker=self._worker))
-        self._persist(lambda: transitions.apply_transitions(self._redis, batch))
+        self._session.publish(batch)
 
 
 def is_batchable(dequeued: DequeuedTask) -> bool:
     """Tell whether a task may share a chunk."""
-    weight = dequeued.snapshot.weight if dequeued.snapshot else 0
-    return not dequeued.isolated and 0 < weight <= settings.LONGTASKS.batch_records
+    return not dequeued.isolated and 0 < dequeued.snapshot.weight <= settings.LONGTASKS.batch_records

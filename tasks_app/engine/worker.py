@@ -11,9 +11,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from types import FrameType
 from typing import Any, ClassVar, Final
 
@@ -30,6 +29,7 @@ from uuid_utils import uuid4
 
 from tasks_app.database.timeouts import allow_statement_time, limit_idle_time
 from tasks_app.domain import task_status
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine import rq_commands
 from tasks_app.engine.batch_runner import is_batchable
 from tasks_app.engine.descendants import adopt_orphans, detach_copies
@@ -41,13 +41,14 @@ from tasks_app.engine.pulse import Pulse
 from tasks_app.engine.runner import Runner
 from tasks_app.observability import log_context
 from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys, snapshot_stream, transitions
-from tasks_app.queues.transitions import DequeuedTask
+from tasks_app.queues.transitions import DequeuedJob, DequeuedTask
 from tasks_app.queues.worker_liveness import TYPES_FIELD, beat, encode_types
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.resilience import failpoints
 from tasks_app.resilience.backoff import Backoff, ShutdownRequested
 from tasks_app.resilience.process_exit import exit_at_once
-from tasks_app.resilience.transient_errors import REDIS_ERRORS, is_transient_error
+from tasks_app.resilience.store_waits import waits_for_stores
+from tasks_app.resilience.transient_errors import REDIS_ERRORS
 from tasks_app.task_types import get_limit_seconds, list_names, list_task_types
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ HEARTBEAT_SECONDS: Final = 1.0
 # How long Redis keeps a worker that fell silent; RQ's own 420 s would show the dead for minutes.
 WORKER_TTL_SECONDS: Final = 60
 IDLE_BLOCK_MS: Final = 500
-GATHER_SECONDS: Final = 0.03  # far below what a high task may wait
+LINGER_SECONDS: Final = 0.03  # far below what a high task may wait
 
 
 class EngineWorker(SimpleWorker):
@@ -127,19 +128,19 @@ class EngineWorker(SimpleWorker):
         self._keeper.start()
         completed, idle_since = 0, time.monotonic()
         try:
-            self._persist(self._begin)
+            self._begin()
             while not self._stop_requested:
-                dequeued, last_id = self._persist(self._dequeue)
+                dequeued, last_id = self._dequeue()
                 if dequeued:
                     failpoints.reach(failpoints.AFTER_TAKE)
                     self._run(dequeued)
                     completed += len(dequeued)
                     idle_since = time.monotonic()
-                    self._let_gather(dequeued)
+                    self._linger(dequeued)
                 elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
                     break
                 else:
-                    self._persist(partial(self._wait_for_news, last_id))
+                    self._wait_for_news(last_id)
                 if self._must_retire or (max_jobs is not None and completed >= max_jobs):
                     break
         except ShutdownRequested:
@@ -169,16 +170,18 @@ class EngineWorker(SimpleWorker):
         if self.pubsub_thread is not None:
             self.pubsub_thread.stop()
 
+    @waits_for_stores
     def _begin(self) -> None:
         if self.birth_date is None:
             self.register_birth()
             self.subscribe()
         self.set_state(WorkerStatus.STARTED)
 
-    def _dequeue(self) -> tuple[list[DequeuedTask], str]:
-        # Nothing is held here. What stands under this worker's name then, a take has given it that it never heard of.
+    @waits_for_stores
+    def _dequeue(self) -> tuple[list[DequeuedJob], str]:
+        # The worker has no task here. Entries under its name are tasks of a dequeue whose answer was lost.
         if self._beat() or self._uncertain:
-            self._give_back_strays()
+            self._requeue_unheard()
         self._uncertain = True
         longtasks = settings.LONGTASKS
         dequeued = transitions.dequeue_tasks(
@@ -193,32 +196,34 @@ class EngineWorker(SimpleWorker):
         self._uncertain = False
         return dequeued
 
-    def _let_gather(self, dequeued: Sequence[DequeuedTask]) -> None:
-        """Let small tasks come together that trickle in: a commit for each costs more than the tasks themselves."""
+    def _linger(self, dequeued: Sequence[DequeuedJob]) -> None:
+        """Wait a little for more small tasks: a commit for each costs more than the tasks themselves."""
         longtasks = settings.LONGTASKS
-        if not all(is_batchable(task) for task in dequeued) or self._stop_requested:
+        tasks = [job for job in dequeued if isinstance(job, DequeuedTask) and is_batchable(job)]
+        if len(tasks) < len(dequeued) or self._stop_requested:
             return
-        records = sum(task.snapshot.weight for task in dequeued if task.snapshot is not None)
+        records = sum(task.snapshot.weight for task in tasks)
         if len(dequeued) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
-            time.sleep(GATHER_SECONDS)
+            time.sleep(LINGER_SECONDS)
 
-    def _give_back_strays(self) -> None:
-        """Put tasks back that a take had given to this worker when the connection broke before it knew."""
+    def _requeue_unheard(self) -> None:
+        """Requeue tasks that were dequeued for this worker when the connection broke before it heard of them."""
         for name in self.queue_names():
             suffix = f":{self.name}"
-            members: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
-            strays = [member for raw in members if (member := raw.decode(errors="replace")).endswith(suffix)]
-            for member in reversed(strays):  # each goes to the front: the oldest last
+            members: Any = self._redis.zrange(redis_keys.started_key(name), 0, -1)
+            unheard = [member for raw in members if (member := raw.decode(errors="replace")).endswith(suffix)]
+            for member in reversed(unheard):  # each goes to the front: the oldest last
                 task_id = member.removesuffix(suffix)
                 snapshot = find_snapshot(self._redis, task_id)
                 if snapshot is None:
-                    self._redis.zrem(f"rq:wip:{name}", member)
+                    self._redis.zrem(redis_keys.started_key(name), member)
                     continue
                 snapshot.status, snapshot.cause = task_status.QUEUED, "yield"
                 transitions.apply_transitions(
                     self._redis, [transitions.Transition(snapshot, "started", "front", worker=self.name)]
                 )
 
+    @waits_for_stores
     def _wait_for_news(self, last_id: str) -> None:
         """Wait for the stream to grow: a new task always shows there. Nothing is popped, so nothing can be lost."""
         block_ms = min(IDLE_BLOCK_MS, int(settings.LONGTASKS.redis_timeout_seconds * 500))
@@ -246,37 +251,42 @@ class EngineWorker(SimpleWorker):
 
     # --- running
 
-    def _run(self, dequeued: list[DequeuedTask]) -> None:
+    def _run(self, dequeued: Sequence[DequeuedJob]) -> None:
         began = time.monotonic()
         self._busy_with = dequeued[0].task_id
-        if dequeued[0].has_ended:
-            self._persist(partial(self.retry_requeued, dequeued[0]))
-        elif dequeued[0].snapshot is None:
-            self._run_without_snapshot(dequeued[0])
-        else:
-            self._run_tasks(dequeued)
+        tasks = [job for job in dequeued if isinstance(job, DequeuedTask)]
+        if tasks and tasks[0].has_ended:
+            self._retry_ended(tasks[0])
+        elif tasks:
+            self._run_tasks(tasks)
+        for job in dequeued:
+            if not isinstance(job, DequeuedTask):
+                self._run_without_snapshot(job)
         self._busy_with = ""
         self._note_turn(dequeued[0].queue, seconds=time.monotonic() - began)
+
+    @waits_for_stores
+    def _retry_ended(self, dequeued: DequeuedTask) -> None:
+        self.retry_requeued(dequeued)
 
     def retry_requeued(self, dequeued: DequeuedTask) -> None:
         """Retry a dequeued task that has ended: RQ's own tools have requeued it. tasks_app/worker.py knows how."""
         raise NotImplementedError
 
     def _run_tasks(self, dequeued: list[DequeuedTask]) -> None:
-        parents = {task.snapshot.parent for task in dequeued if task.snapshot is not None and task.snapshot.parent}
+        parents = {task.snapshot.parent for task in dequeued if task.snapshot.parent}
         self._stoppable = frozenset(parents.union(task.task_id for task in dequeued))
         try:
             self._runner.run(dequeued)
         finally:
             self._stoppable, self._stop_task_id = frozenset(), ""
 
-    def _run_without_snapshot(self, dequeued: DequeuedTask) -> None:
-        """Run a task that Redis had lost but for its queue entry, or the job of another function."""
-        dequeued.snapshot = self._persist(lambda: find_snapshot(self._redis, dequeued.task_id))
-        if dequeued.snapshot is not None:
-            self._run_tasks([dequeued])
+    def _run_without_snapshot(self, dequeued: DequeuedJob) -> None:
+        """Run a task of which Redis has only the queue entry, or the job of another function."""
+        snapshot = self._find_snapshot(dequeued.task_id)
+        if snapshot is not None:
+            self._run_tasks([dequeued.as_task(snapshot)])
             return
-        member = f"{dequeued.task_id}:{self.name}"
         rq_queue = next(q for q in self.queues if q.name == dequeued.queue)
         try:
             job = self.job_class.fetch(dequeued.task_id, connection=self.connection, serializer=self.serializer)
@@ -284,7 +294,15 @@ class EngineWorker(SimpleWorker):
             logger.warning("job %s is passed over: %r", dequeued.task_id, error)
         else:
             self._run_foreign(job, rq_queue)
-        self._persist(lambda: self._redis.zrem(f"rq:wip:{dequeued.queue}", member))
+        self._remove_entry(dequeued)
+
+    @waits_for_stores
+    def _find_snapshot(self, task_id: str) -> Snapshot | None:
+        return find_snapshot(self._redis, task_id)
+
+    @waits_for_stores
+    def _remove_entry(self, dequeued: DequeuedJob) -> None:
+        self._redis.zrem(redis_keys.started_key(dequeued.queue), f"{dequeued.task_id}:{self.name}")
 
     def _run_foreign(self, job: Job, rq_queue: Queue) -> None:
         try:
@@ -303,7 +321,7 @@ class EngineWorker(SimpleWorker):
     # --- between chunks
 
     def _check_interruption(self, dequeued: DequeuedTask) -> Interruption:
-        """Look up after a chunk: shall this task stop, or make way?"""
+        """Make the interruption check after a chunk: may the task continue?"""
         self._beat()
         if self._stop_requested:
             return Interruption.STOP
@@ -361,17 +379,13 @@ class EngineWorker(SimpleWorker):
         """RQ's heartbeat, with this worker's own time to live."""
         super().heartbeat(timeout or self.worker_ttl, pipeline)
 
-    def _persist(self, step: Callable[[], Any]) -> Any:
-        """Do a step again until the infrastructure lets it."""
-        patience = Backoff(should_stop=lambda: self._stop_requested)
-        while True:
-            try:
-                return step()
-            except Exception as error:
-                if not is_transient_error(error):
-                    raise
-                logger.warning("worker %s waits for the infrastructure: %s", self.name, error)
-                patience.wait()
+    def make_backoff(self) -> Backoff:
+        """Return pauses that end when this worker shall stop."""
+        return Backoff(should_stop=lambda: self._stop_requested)
+
+    def note_wait(self, error: Exception) -> None:
+        """Log that a store is unavailable."""
+        logger.warning("worker %s waits for the infrastructure: %s", self.name, error)
 
     # --- signals and commands
 

@@ -23,6 +23,11 @@ def queue_key(queue: str) -> str:
     return f"rq:queue:{queue}"
 
 
+def started_key(queue: str) -> str:
+    """Key of RQ's registry of started jobs: members are `id:worker`."""
+    return f"rq:wip:{queue}"
+
+
 def job_key(task_id: str) -> str:
     return f"rq:job:{task_id}"
 

@@ -29,18 +29,33 @@ Source = Literal["started", "scheduled", "missing", "any", "ended", "unchanged",
 Target = Literal["front", "back", "urgent", "yield", "split", "parked", "scheduled", "ended", "stay"]
 
 
-@dataclass(slots=True)
-class DequeuedTask:
-    """A job that a worker has just taken from its queue."""
+@dataclass(slots=True, kw_only=True)
+class DequeuedJob:
+    """A queue entry that a worker has dequeued: another function's job, or a task whose snapshot Redis has lost."""
 
     queue: str
     task_id: str
-    snapshot: (
-        Snapshot | None
-    )  # None: a job of another function, or one whose snapshot Redis has lost or cannot be decoded
     failures: int  # failed attempts before this one
     isolated: bool  # it was in a worker that died: it shares no chunk until it has run
     has_ended: bool = False  # RQ's own requeue has enqueued it: it is not started, but retried
+
+    def as_task(self, snapshot: Snapshot) -> DequeuedTask:
+        """Return the task that this entry is, with the snapshot that was found elsewhere."""
+        return DequeuedTask(
+            queue=self.queue,
+            task_id=self.task_id,
+            failures=self.failures,
+            isolated=self.isolated,
+            has_ended=self.has_ended,
+            snapshot=snapshot,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class DequeuedTask(DequeuedJob):
+    """A task that a worker has dequeued."""
+
+    snapshot: Snapshot
 
 
 @dataclass(slots=True)
@@ -65,7 +80,7 @@ def dequeue_tasks(
     max_tasks: int,
     max_records: int,
     is_partial: bool = False,
-) -> tuple[list[DequeuedTask], str]:
+) -> tuple[list[DequeuedJob], str]:
     """Take one task, or many small ones, from the first queue that has any and is not paused.
 
     Each is `started` from then on, noted under `worker` in RQ's registry of started jobs, its snapshot written. Tasks
@@ -77,18 +92,21 @@ def dequeue_tasks(
     last_id, *rows = _dequeue(connection, (snapshot_stream.STREAM_KEY,), args)
     while not last_id:  # it has parked as many as one script may
         last_id, *rows = _dequeue(connection, (snapshot_stream.STREAM_KEY,), args)
-    dequeued = [
-        DequeuedTask(
-            queue=name.decode(errors="replace"),
-            task_id=task_id.decode(errors="backslashreplace"),
-            snapshot=task_snapshot.decode_if_valid(snapshot),
-            failures=int(failures),
-            isolated=bool(isolated),
-            has_ended=bool(ended),
-        )
-        for name, task_id, snapshot, failures, isolated, ended in rows
-    ]
-    return dequeued, last_id.decode(errors="replace")
+    return [_read_entry(*row) for row in rows], last_id.decode(errors="replace")
+
+
+def _read_entry(
+    name: bytes, task_id: bytes, data: bytes, failures: bytes, isolated: bytes, ended: bytes
+) -> DequeuedJob:
+    job = DequeuedJob(
+        queue=name.decode(errors="replace"),
+        task_id=task_id.decode(errors="backslashreplace"),
+        failures=int(failures),
+        isolated=bool(isolated),
+        has_ended=bool(ended),
+    )
+    snapshot = task_snapshot.decode_if_valid(data)
+    return job if snapshot is None else job.as_task(snapshot)
 
 
 def apply_transitions(connection: redis.Redis[Any], moves: Sequence[Transition]) -> list[bool]:

@@ -27,7 +27,6 @@ def retry(connection: redis.Redis[Any], dequeued: DequeuedTask) -> None:
     Idempotent. Raises transient errors.
     """
     snapshot = dequeued.snapshot
-    assert snapshot is not None
     # From any place: a task requeued twice is in the queue twice. A transition from "started" would change ended_at.
     transitions.apply_transitions(connection, [Transition(snapshot, "any", "ended")])
     try:

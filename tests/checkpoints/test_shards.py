@@ -13,6 +13,7 @@ from tasks_app.checkpoints import cancel_and_reopen
 from tasks_app.domain import task_status
 from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.runner import Runner
+from tasks_app.engine.task_session import TaskSession
 from tasks_app.errors import UnknownTask
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.queues import queue_names, redis_connection, redis_keys, transitions
@@ -243,7 +244,7 @@ def test_the_end_that_the_last_shards_worker_could_not_tell_is_told(bench, monke
     bench.run_next("one")
     bench.run_next("one")
     with monkeypatch.context() as patch:
-        patch.setattr(Runner, "_tell_end", die)
+        patch.setattr(TaskSession, "publish_end", die)
         with pytest.raises(KeyboardInterrupt):
             bench.run_next("dead")
     assert task_queries.get_task(task_id=task_id).status == task_status.STARTED

@@ -105,7 +105,10 @@ def test_many_of_them_are_parked_in_steps_and_none_is_lost() -> None:
 def test_a_busy_worker_makes_way_for_parked_tasks_of_types_that_it_knows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     start(priority="high")
     old_worker().run()
-    low = transitions.DequeuedTask(queue="low", task_id="-", snapshot=None, failures=0, isolated=False)
+    waiting_task = start()
+    low = transitions.DequeuedTask(
+        queue="low", task_id=waiting_task, snapshot=job(waiting_task), failures=0, isolated=False
+    )
     worker = get_worker("high", "low", name="busy")
     worker.register_birth()
 

@@ -28,7 +28,7 @@ def seconds_ahead(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     for name in (
         "queues.redis_clock",
         "queues.transitions",
-        "engine.runner",
+        "engine.task_session",
         "engine.batch_runner",
         "recovery.requeue",
         "recovery.reconciliation",

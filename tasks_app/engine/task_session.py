@@ -1,0 +1,232 @@
+"""One claimed task in a worker, from its claim to its end or release.
+
+Owns what the database and Redis are told of the task, in that order: the database decides, Redis follows. Each step waits
+while a store is unavailable, and renews the claim meanwhile. Must not run chunks (runner).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+
+from tasks_app.checkpoints import as_snapshot, claims, shards
+from tasks_app.checkpoints.as_snapshot import end_transition
+from tasks_app.checkpoints.claims import Claim
+from tasks_app.domain import task_snapshot, task_status
+from tasks_app.domain.error_text import describe_error, error_line
+from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.engine.interruption import Interruption
+from tasks_app.engine.worker_session import WorkerSession
+from tasks_app.models import TaskCheckpoint
+from tasks_app.queues import transitions
+from tasks_app.queues.transitions import DequeuedTask, Target, Transition
+from tasks_app.read_model.latest_snapshot import find_snapshot
+from tasks_app.resilience.backoff import Backoff
+from tasks_app.resilience.retry_delay import get_retry_delay_seconds
+from tasks_app.resilience.store_waits import waits_for_stores
+from tasks_app.resilience.transient_errors import is_transient_error
+from tasks_app.task_types import HopelessError
+
+logger = logging.getLogger(__name__)
+
+
+class TaskSession:
+    """A task that this worker holds by a claim."""
+
+    def __init__(self, worker_session: WorkerSession, *, claim: Claim, dequeued: DequeuedTask) -> None:
+        self._of_worker = worker_session
+        self._redis = worker_session.connection
+        self._worker = worker_session.worker
+        self._hooks = worker_session.hooks
+        self.claim = claim
+        self.dequeued = dequeued
+        self.snapshot = dequeued.snapshot
+        self.waits = 0  # pauses while a store was unavailable
+        self.snapshot.epoch, self.snapshot.worker = claim.epoch, self._worker
+
+    # --- single steps
+
+    def make_backoff(self) -> Backoff:
+        """Return pauses that end when the worker shall stop, and during which the claim is renewed."""
+        return Backoff(should_stop=self._hooks.should_stop, while_waiting=self._keep_alive)
+
+    def note_wait(self, error: Exception) -> None:
+        """Count and log that a store is unavailable."""
+        self.waits += 1
+        logger.warning("infrastructure, trying again: %.500s", error)
+
+    @waits_for_stores
+    def must_split(self) -> bool:
+        """Tell whether the task is big enough for shards."""
+        return shards.must_split(self.claim, self.snapshot)
+
+    @waits_for_stores
+    def read_checkpoint(self) -> TaskCheckpoint | None:
+        """Return the checkpoint as it is after every open transaction on it."""
+        return claims.read(self.claim)
+
+    @waits_for_stores
+    def publish(self, moves: Sequence[Transition]) -> list[bool]:
+        """Apply transitions of this task and its parent in Redis."""
+        return transitions.apply_many_transitions(self._redis, moves)
+
+    @waits_for_stores
+    def publish_progress(self, *, error: str = "") -> None:
+        """Publish how far the task is; for a shard also how far its task is."""
+        snapshot = self._as_started(cause=task_status.PROGRESS)
+        if error:
+            snapshot = replace(snapshot, error=error)
+        moves = [Transition(snapshot, "unchanged", "stay"), *self._list_parent_moves()]
+        transitions.apply_transitions(self._redis, moves)
+
+    @waits_for_stores
+    def check_interruption(self) -> Interruption:
+        """Ask the worker whether the task may continue."""
+        return self._hooks.check_interruption(self.dequeued)
+
+    @waits_for_stores
+    def _release_claim(self) -> bool:
+        return claims.release(self.claim)
+
+    @waits_for_stores
+    def _end_claim(self, *, outcome: str) -> bool:
+        return claims.end(self.claim, outcome=outcome)
+
+    @waits_for_stores
+    def _record_failure(self, *, error: str, final: bool) -> bool:
+        return claims.fail_attempt(self.claim, error=error, final=final)
+
+    @waits_for_stores
+    def _end_parent(self, *, outcome: str, error: str = "") -> None:
+        shards.end_parent_of(self.snapshot, outcome=outcome, error=error)
+
+    @waits_for_stores
+    def _publish_end(self, snapshot: Snapshot) -> None:
+        moves = [Transition(snapshot, "started", "ended", worker=self._worker), *self._list_parent_moves()]
+        transitions.apply_transitions(self._redis, moves)
+
+    # --- what they make up
+
+    def publish_split(self, parts: Sequence[Snapshot], *, are_new: bool) -> None:
+        """Enqueue the task's shards as the next in its queue."""
+        moves = [Transition(part, "unchanged" if are_new else "any", "front") for part in reversed(parts)]
+        moves.append(Transition(self._as_started(cause="split"), "started", "split", worker=self._worker))
+        self.publish(moves)
+
+    def finish(self) -> None:
+        """Publish the end of a task whose last chunk has ended its checkpoint too."""
+        self.publish_end(status=task_status.FINISHED)
+
+    def end(self, *, status: str) -> None:
+        """End the task as canceled or stopped."""
+        if self.snapshot.parent and status == task_status.STOPPED:
+            self._end_parent(outcome=status)
+        if self._end_claim(outcome=status):
+            self.publish_end(status=status)
+        else:
+            self.leave()
+
+    def release(self, interruption: Interruption) -> None:
+        """Release the claim and requeue the task: behind more urgent ones if it is preempted, else at the front."""
+        if not self._release_claim():
+            self.leave()
+            return
+        queued = replace(self._as_started(cause=interruption.value), status=task_status.QUEUED)
+        target: Target = "yield" if interruption is Interruption.PREEMPT else "front"
+        [is_moved] = self.publish([Transition(queued, "started", target, worker=self._worker)])
+        if not is_moved:  # Redis was flushed: unless recovery has enqueued the task, it is nowhere
+            self.publish([Transition(queued, "missing", target)])
+
+    def release_quietly(self) -> None:
+        """Release the claim while the worker shuts down, which is no failed attempt. Tries once."""
+        try:
+            claims.release(self.claim)
+        except Exception as error:
+            if not is_transient_error(error):
+                raise
+            logger.warning("task %s: its claim could not be released: %s", self.claim.task_id, error)
+
+    def leave(self) -> None:
+        """Give up a task whose checkpoint has refused a step: another worker has it, it has ended, or it is to be canceled."""
+        row = self.read_checkpoint()
+        if row is not None and row.cancel_requested and row.epoch == self.claim.epoch and not row.outcome:
+            self.claim.catch_up(row)
+            self.end(status=task_status.CANCELED)
+        elif row is not None:
+            self._of_worker.drop(self.dequeued, row)
+        else:
+            self._of_worker.remove_entry(self.dequeued)
+
+    def fail(self, error: BaseException) -> None:
+        """Record a failed attempt: schedule the next one after a growing pause, or end the task as failed."""
+        text = describe_error(error)
+        failures = self.claim.failures + 1
+        is_final = failures >= settings.LONGTASKS.retry_attempts or isinstance(error, HopelessError)
+        logger.warning("task %s: attempt %d failed: %s\n%s", self.claim.task_id, failures, error_line(error), text)
+        if not self._record_failure(error=text, final=is_final):
+            self.leave()
+            return
+        if is_final:
+            if self.snapshot.parent:
+                self._end_parent(outcome=task_status.FAILED, error=text)
+            self.publish_end(status=task_status.FAILED, error=text)
+            return
+        if (row := self.read_checkpoint()) is not None and self.claim.stands_at(row):
+            self.claim.catch_up(row)  # a time limit may have come after the commit
+        run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(failures))
+        scheduled = replace(
+            self._as_started(cause="attempt_failed"), status=task_status.SCHEDULED, error=text, next_attempt_at=run_at
+        )
+        self.publish(
+            [Transition(scheduled, "started", "scheduled", worker=self._worker, run_at=run_at, failures=failures)]
+        )
+
+    def publish_end(self, *, status: str, error: str | None = None) -> None:
+        """Publish the end that the database has decided."""
+        snapshot = replace(self._as_started(cause="end"), status=status, error=error, ended_at=datetime.now(UTC))
+        if status == task_status.FINISHED and snapshot.total is None:
+            snapshot.total = self.claim.done
+        self._publish_end(snapshot)
+
+    # --- snapshots
+
+    def _as_started(self, *, cause: str) -> Snapshot:
+        return replace(
+            self.snapshot,
+            status=task_status.STARTED,
+            worker=self._worker,
+            epoch=self.claim.epoch,
+            done=self.claim.done,
+            counts=task_snapshot.with_all_counts(self.snapshot.counts, self.claim.counts),
+            cause=cause,
+            actor="",
+        )
+
+    def _list_parent_moves(self) -> list[Transition]:
+        """Return the transition that publishes how far the task of a shard is, or its end; none for other tasks."""
+        if not self.snapshot.parent:
+            return []
+        row, parent = shards.read_parent(self.snapshot), find_snapshot(self._redis, self.snapshot.parent)
+        if row is None or parent is None:
+            return []
+        if row.outcome:
+            return [Transition(end_transition(parent, row), "any", "ended")]
+        started = as_snapshot.with_checkpoint(
+            parent, row, status=task_status.STARTED, cause=task_status.PROGRESS, actor=""
+        )
+        return [Transition(started, "unchanged", "stay")]
+
+    def _keep_alive(self) -> None:
+        """Send the worker's heartbeat and renew the claim, while a step waits."""
+        self._hooks.while_waiting()
+        if self.claim.ended:
+            return
+        try:
+            claims.renew(self.claim)
+        except Exception as error:
+            if not is_transient_error(error):
+                raise
