@@ -21,8 +21,8 @@ from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import Ground
 from loadtests.bench.machine import busy_cores, describe_machine
 from loadtests.k6 import K6Missing, find_k6
+from loadtests.started.servers import ServerError
 from longtasks.local_stack.procfile import PROJECT_DIR
-from tests.support.servers import ServerError
 
 RESULT = PROJECT_DIR / "docs" / "load-test.json"
 QUICK_RESULT = PROJECT_DIR / ".data" / "load-test" / "load-test.json"

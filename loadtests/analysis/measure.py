@@ -23,8 +23,8 @@ from loadtests.analysis.loads import DIRECTORY, Load
 from loadtests.bench.errors import BenchError
 from loadtests.bench.machine import cpu_ticks
 from loadtests.bench.watch import TICKS_PER_SECOND, CpuWatch
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR
-from tests.support.stack import ProcfileStack
 
 K6, ARTILLERY = "k6", "Artillery"
 DRAIN_TASKS: Final = 1000

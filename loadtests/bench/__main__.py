@@ -32,9 +32,9 @@ from loadtests.bench.peer import install_peer
 from loadtests.bench.plots import draw_plots
 from loadtests.bench.report import write_report
 from loadtests.bench.scale import FULL, QUICK, Scale
+from loadtests.started.servers import ServerError
 from longtasks.local_stack.procfile import PROJECT_DIR
 from settings.env import list_variables
-from tests.support.servers import ServerError
 
 MEASUREMENTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "http": http_rates.measure,

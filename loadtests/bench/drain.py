@@ -13,7 +13,7 @@ from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import BenchStack
 from loadtests.bench.load_data import measure_load_data
 from loadtests.bench.watch import CpuWatch
-from tests.support.stack import TABLES
+from loadtests.started.stack import TABLES
 
 WRITERS = {"orm": "0", "bulk": "1"}
 CELL_DEADLINE_SECONDS = 600

@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any
 
 from loadtests.bench.errors import BenchError
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import TABLES, ProcfileStack
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import PROJECT_DIR, free_port
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import TABLES, ProcfileStack
 
 MARIADB_CONFIG = PROJECT_DIR / "deploy" / "mariadb.cnf"
 REDIS_CONFIG = PROJECT_DIR / "deploy" / "redis.conf"

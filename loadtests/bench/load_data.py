@@ -14,7 +14,7 @@ from typing import Any
 
 from loadtests.bench.context import Bench
 from loadtests.bench.ground import BenchStack
-from tests.support.stack import TABLES
+from loadtests.started.stack import TABLES
 
 CONNECTIONS = (1, 2)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import redis
 
+from loadtests.started.servers import Server, ServerError, _find
 from tests.cluster.network import Network
-from tests.support.servers import Server, ServerError, _find
 
 PASSWORD = "cluster-test"
 MASTER = "longtasks"
