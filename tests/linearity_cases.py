@@ -43,7 +43,7 @@ from tasks_app.auth import owner_names, token_cache
 from tasks_app.domain import error_text, printable, task_snapshot
 from tasks_app.engine import chunk_guard
 from tasks_app.http import origins, peers
-from tasks_app.management.commands import prune, token
+from tasks_app.management import arguments
 from tasks_app.observability import redaction
 from tasks_app.process_monitor import exits, reporter, reports
 from tasks_app.queues import pipelined_connection
@@ -500,16 +500,10 @@ def _other_cases() -> list[Case]:
             texts("x", "0", "-", " "),
         ),
         Case(
-            "prune._duration",
-            _quietly(prune._duration, Exception),
+            "arguments.duration",
+            _quietly(arguments.duration, Exception),
             texts("1", "1.", " "),
-            ("tasks_app/management/commands/prune.py:_duration",),
-        ),
-        Case(
-            "token._LIFETIME",
-            token._LIFETIME.match,
-            texts("1", "x"),
-            ("tasks_app/management/commands/token.py:_LIFETIME",),
+            ("tasks_app/management/arguments.py:duration",),
         ),
         Case(
             "field_words.say_name",

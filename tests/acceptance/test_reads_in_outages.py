@@ -139,7 +139,7 @@ def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> 
         assert shown.returncode == 0, shown
         assert '"queued"' in shown.stdout
         assert "The database does not answer: this is the state in Redis." in shown.stdout
-        assert "not known" in stack.run_manage("queues").stdout
+        assert "is unknown" in stack.run_manage("queues").stdout
         assert json.loads(stack.manage("queues", "--json"))["source"] == "redis"
     finally:
         end(stack.database)

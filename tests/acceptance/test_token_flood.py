@@ -67,7 +67,8 @@ def test_a_flood_costs_the_database_one_look_a_second(guarded: Guarded) -> None:
         database.query("", "TRUNCATE mysql.general_log")
     assert set(answered) <= {401, 429}
     assert len(answered) > 100
-    assert 1 <= looks <= seconds + 1 + PROCESSES, f"{looks} looks in {seconds:.1f} s"
+    # One a second for all; each process looks at its start and, by its keeper, each half minute.
+    assert 1 <= looks <= seconds + 1 + 2 * PROCESSES, f"{looks} looks in {seconds:.1f} s"
 
 
 def test_a_new_token_is_known_to_all_processes_while_others_flood(guarded: Guarded) -> None:
