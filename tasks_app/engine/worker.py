@@ -28,7 +28,6 @@ from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
 from tasks_app.database.timeouts import allow_statement_time, limit_idle_time
-from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine import rq_commands
 from tasks_app.engine.batch_runner import is_batchable
@@ -38,9 +37,12 @@ from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import RETIRED_CODE
 from tasks_app.engine.pulse import Pulse
+from tasks_app.engine.queue_turns import QueueTurns
 from tasks_app.engine.runner import Runner
+from tasks_app.engine.unheard_tasks import requeue_unheard
+from tasks_app.engine.waiting_work import check_waiting_work
 from tasks_app.observability import log_context
-from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys, snapshot_stream, transitions
+from tasks_app.queues import redis_connection, redis_keys, snapshot_stream, transitions
 from tasks_app.queues.transitions import DequeuedJob, DequeuedTask
 from tasks_app.queues.worker_liveness import TYPES_FIELD, beat, encode_types
 from tasks_app.read_model.latest_snapshot import find_snapshot
@@ -92,9 +94,8 @@ class EngineWorker(SimpleWorker):
         self._stop_task_id = ""  # of RQ's stop-job command
         self._stoppable: frozenset[str] = frozenset()  # the tasks that run here, and those of which they are shards
         self._busy_with = ""
-        # Seconds spent on more urgent queues since each of the others had its turn.
-        self._passed_over_seconds = dict.fromkeys(self.queue_names()[1:], 0.0)
-        self._uncertain = False  # a take was not answered: tasks may stand under this worker's name
+        self._turns = QueueTurns(self.queue_names())
+        self._uncertain = False  # a dequeue was not answered: it may have given this worker tasks
 
     # --- the loop
 
@@ -181,7 +182,7 @@ class EngineWorker(SimpleWorker):
     def _dequeue(self) -> tuple[list[DequeuedJob], str]:
         # The worker has no task here. Entries under its name are tasks of a dequeue whose answer was lost.
         if self._beat() or self._uncertain:
-            self._requeue_unheard()
+            requeue_unheard(self._redis, worker=self.name, queues=self.queue_names())
         self._uncertain = True
         longtasks = settings.LONGTASKS
         dequeued = transitions.dequeue_tasks(
@@ -189,7 +190,7 @@ class EngineWorker(SimpleWorker):
             worker=self.name,
             types=self._list_served_types(),
             is_partial=self.served_types is not None,
-            queues=self._queues_in_order(),
+            queues=self._turns.list_in_order(),
             max_tasks=longtasks.batch_tasks,
             max_records=longtasks.batch_records,
         )
@@ -206,45 +207,11 @@ class EngineWorker(SimpleWorker):
         if len(dequeued) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
             time.sleep(LINGER_SECONDS)
 
-    def _requeue_unheard(self) -> None:
-        """Requeue tasks that were dequeued for this worker when the connection broke before it heard of them."""
-        for name in self.queue_names():
-            suffix = f":{self.name}"
-            members: Any = self._redis.zrange(redis_keys.started_key(name), 0, -1)
-            unheard = [member for raw in members if (member := raw.decode(errors="replace")).endswith(suffix)]
-            for member in reversed(unheard):  # each goes to the front: the oldest last
-                task_id = member.removesuffix(suffix)
-                snapshot = find_snapshot(self._redis, task_id)
-                if snapshot is None:
-                    self._redis.zrem(redis_keys.started_key(name), member)
-                    continue
-                snapshot.status, snapshot.cause = task_status.QUEUED, "yield"
-                transitions.apply_transitions(
-                    self._redis, [transitions.Transition(snapshot, "started", "front", worker=self.name)]
-                )
-
     @waits_for_stores
     def _wait_for_news(self, last_id: str) -> None:
         """Wait for the stream to grow: a new task always shows there. Nothing is popped, so nothing can be lost."""
         block_ms = min(IDLE_BLOCK_MS, int(settings.LONGTASKS.redis_timeout_seconds * 500))
         self._redis.xread({snapshot_stream.STREAM_KEY: last_id}, count=1, block=block_ms)
-
-    def _queues_in_order(self) -> list[str]:
-        """The queues as given; first those whose share of this worker's time is due, the longest passed over first."""
-        share = settings.LONGTASKS.low_share
-        due_seconds = settings.LONGTASKS.chunk_seconds * (1 - share) / share if share > 0 else float("inf")
-        passed_over = self._passed_over_seconds
-        due = [name for name in passed_over if passed_over[name] >= due_seconds]
-        due.sort(key=lambda name: passed_over[name], reverse=True)
-        return [*due, *(name for name in self.queue_names() if name not in due)]
-
-    def _note_turn(self, name: str, *, seconds: float) -> None:
-        """Note that a queue had its turn: less urgent ones were passed over for so long."""
-        names = self.queue_names()
-        if name in self._passed_over_seconds:
-            self._passed_over_seconds[name] = 0.0
-        for less_urgent in names[names.index(name) + 1 :]:
-            self._passed_over_seconds[less_urgent] += seconds
 
     def _list_served_types(self) -> list[str]:
         return [name for name in list_names() if self.served_types is None or name in self.served_types]
@@ -263,7 +230,7 @@ class EngineWorker(SimpleWorker):
             if not isinstance(job, DequeuedTask):
                 self._run_without_snapshot(job)
         self._busy_with = ""
-        self._note_turn(dequeued[0].queue, seconds=time.monotonic() - began)
+        self._turns.note_turn(dequeued[0].queue, seconds=time.monotonic() - began)
 
     @waits_for_stores
     def _retry_ended(self, dequeued: DequeuedTask) -> None:
@@ -331,24 +298,12 @@ class EngineWorker(SimpleWorker):
         ):
             self._stop_task_id = ""
             return Interruption.ABORT
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.exists(redis_keys.paused_key(dequeued.queue), redis_keys.SUSPENDED_KEY)
-        pipeline.scard(f"longtasks:urgent:{dequeued.queue}")
-        pipeline.llen(redis_keys.queue_key(queue_names.HIGH))
-        pipeline.exists(redis_keys.paused_key(queue_names.HIGH))
-        pipeline.smembers(parked_tasks.PLACES_KEY)
-        paused, urgent, high_waiting, high_paused, places = pipeline.execute()
-        high_waiting = high_waiting or parked_tasks.holds_any_of(
-            places, queue_name=queue_names.HIGH, types=self._list_served_types()
+        return check_waiting_work(
+            self._redis,
+            queue=dequeued.queue,
+            served_queues=self.queue_names(),
+            served_types=self._list_served_types(),
         )
-        if paused:
-            return Interruption.STOP
-        if urgent:
-            return Interruption.PREEMPT
-        serves_high = queue_names.HIGH in self.queue_names()
-        if dequeued.queue != queue_names.HIGH and serves_high and high_waiting and not high_paused:
-            return Interruption.PREEMPT
-        return Interruption.CONTINUE
 
     def _beat(self) -> bool:
         """Tell Redis that this worker lives, what it is and what it runs; once a second at most. True: it was told.

@@ -28,6 +28,11 @@ def started_key(queue: str) -> str:
     return f"rq:wip:{queue}"
 
 
+def urgent_key(queue: str) -> str:
+    """Key of the set of tasks that wait at the queue's head and preempt others of the same queue."""
+    return f"longtasks:urgent:{queue}"
+
+
 def job_key(task_id: str) -> str:
     return f"rq:job:{task_id}"
 

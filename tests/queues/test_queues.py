@@ -13,6 +13,7 @@ from redis import Redis
 
 from settings.queues import NAME_CHARACTERS
 from tasks_app.engine.interruption import Interruption
+from tasks_app.engine.queue_turns import QueueTurns
 from tasks_app.errors import QueueFull
 from tasks_app.models import AuditEntry, QueueState, TaskMinute, TaskRecord, column_limits
 from tasks_app.operations.doctor import task_checks
@@ -42,7 +43,7 @@ def worker() -> Iterator[Callable[..., TaskWorker]]:
     def make(*names: str) -> TaskWorker:
         one: Any = get_worker("low")
         one.queues = [type(one.queues[0])(name, connection=redis_connection.get_connection()) for name in names]
-        one._passed_over_seconds = dict.fromkeys(names[1:], 0.0)
+        one._turns = QueueTurns(names)
         one.register_birth()
         made.append(one)
         return one
@@ -118,9 +119,9 @@ def test_every_less_urgent_queue_gets_its_turn(
     one = worker(*NAMES)
     turns = dict.fromkeys(NAMES, 0)
     for _ in range(200):  # as if none of the queues ever ended
-        name = one._queues_in_order()[0]
+        name = one._turns.list_in_order()[0]
         turns[name] += 1
-        one._note_turn(name, seconds=0.25)
+        one._turns.note_turn(name, seconds=0.25)
     assert 14 <= turns["imports"] <= 26
     assert 14 <= turns["low"] <= 26
 
@@ -129,8 +130,8 @@ def test_low_is_not_starved_by_the_queue_between(imports: None, worker: Callable
     one = worker("imports", "low")
     turns = []
     for _ in range(40):
-        turns.append(one._queues_in_order()[0])
-        one._note_turn(turns[-1], seconds=0.25)
+        turns.append(one._turns.list_in_order()[0])
+        one._turns.note_turn(turns[-1], seconds=0.25)
     assert "low" in turns
     assert turns.count("imports") > turns.count("low")
 
