@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-CREATE_USER: Final = "python manage.py createsuperuser"
+CREATE_USER: Final = 'make manage ARGS="createsuperuser"'
 _PAGES: Final = {"page": "/", "API docs": "/docs", "admin": "/admin/", "health": "/health/ready"}
 
 

@@ -139,7 +139,9 @@ def test_the_ids_are_the_same_across_web_and_worker(make_stack: MakeStack) -> No
     task = stack.wait_for_end(answer.json["id"], deadline_seconds=60)
     assert task["status"] == "failed"
     lines = [json.loads(line) for line in stack.log_path("worker").read_text().splitlines() if line.startswith("{")]
-    [failure] = [line for line in lines if "failed" in line["message"] and line["logger"] == "tasks_app.engine.task_session"]
+    [failure] = [
+        line for line in lines if "failed" in line["message"] and line["logger"] == "tasks_app.engine.task_session"
+    ]
     assert failure["request_id"] == "trail-7"
     assert failure["task_id"] == task["id"]
     assert failure["worker"]

@@ -8,13 +8,13 @@ def test_each_page_has_its_full_address() -> None:
     assert pages["page"] == "http://127.0.0.1:3000/jobs/"
     assert pages["API docs"] == "http://127.0.0.1:3000/jobs/docs"
     assert pages["admin"] == "http://127.0.0.1:3000/jobs/admin/"
-    assert pages["admin user"] == "python manage.py createsuperuser"
+    assert pages["admin user"] == 'make manage ARGS="createsuperuser"'
 
 
 def test_a_unix_socket_has_no_addresses_for_a_browser() -> None:
     assert list_pages("unix:/run/web.sock") == {
         "address": "unix:/run/web.sock",
-        "admin user": "python manage.py createsuperuser",
+        "admin user": 'make manage ARGS="createsuperuser"',
     }
 
 
