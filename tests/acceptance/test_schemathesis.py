@@ -74,7 +74,14 @@ def start_tasks(guarded: Guarded, *, token: Mapping[str, str], description: str 
     bodies = [
         {"name": "upload", "description": description, "params": {"numRecords": count}} for count in (1, 2, 9_000_000)
     ]
-    return [guarded.stack.post("/tasks", body, headers=token).json["id"] for body in bodies]
+    # A token is known within a second after it was made.
+    stack = guarded.stack
+    stack.wait_for(
+        lambda: stack.get("/tasks", headers=token).status == 200, deadline_seconds=30, what="the token is known"
+    )
+    answers = [guarded.stack.post("/tasks", body, headers=token) for body in bodies]
+    assert [answer.status for answer in answers] == [201] * len(bodies), answers
+    return [answer.json["id"] for answer in answers]
 
 
 def find_owners(guarded: Guarded) -> dict[str, str]:
