@@ -25,24 +25,12 @@ from tasks_app.models import ApiToken
 from tasks_app.resilience import machine_numbers
 
 logger = logging.getLogger(__name__)
-
-
 PREFIX: Final = "lt_"
 CHARACTERS: Final = len(PREFIX) + 43  # 32 bytes in base64
-
-
 MOST_KNOWN: Final = 100_000  # tokens in a process's memory, about 45 MB; any other token is looked up when it is used
-
-
 FRESH_SECONDS: Final = 30.0  # after this, one thread reads again and the others use the cached tokens
-
-
 OLD_SECONDS: Final = 55.0  # after this, all threads wait for a new read
-
-
 LOOK_AGAIN_SECONDS: Final = 1.0  # between two reads of this machine that unknown tokens trigger
-
-
 FAILED_SECONDS: Final = 5.0  # until a request reads again after the database was unavailable
 
 

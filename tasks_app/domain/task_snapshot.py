@@ -70,14 +70,8 @@ class Snapshot:
 
 
 _NAMES: Final = tuple(f.name for f in fields(Snapshot))
-
-
 _OPTIONAL: Final = tuple(name for name in _NAMES if name not in ("id", "name", "created_at"))
-
-
 _TIMES: Final = ("created_at", "started_at", "ended_at", "next_attempt_at")
-
-
 _DEFAULTS: Final[dict[str, Any]] = {
     "params": {},
     "priority": "low",

@@ -1,6 +1,6 @@
-"""One transaction of work: what task types write, together with the checkpoints, and how long a chunk should be.
+"""One chunk of one task: the task type's rows and the task's checkpoint in one transaction.
 
-Owns the transaction. Must not know Redis; raises what went wrong and leaves judging it to the runner.
+Owns the transaction. Raises every error and leaves the judgement to the runner. Must not know Redis.
 """
 
 from __future__ import annotations

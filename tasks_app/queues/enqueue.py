@@ -1,7 +1,7 @@
-"""The adapter over django-rq: the connection, the names of the keys, and the atomic enqueue with admission.
+"""Enqueues accepted tasks: job, queue entry and snapshot by one script, in one round trip, within the admission limit.
 
-Owns how an accepted task gets into Redis: one script, one round trip. Must not know SQL, task types or HTTP.
-How a task changes its place afterwards stands in `moves`.
+Owns the call of that script and what its answers mean. Must not know SQL, task types or HTTP. Later changes of a task's
+place are in `transitions`.
 """
 
 from __future__ import annotations

@@ -14,11 +14,7 @@ from tasks_app.domain import priorities
 from tasks_app.errors import UnknownQueue
 
 HIGH: Final = priorities.HIGH
-
-
 LOW: Final = priorities.LOW
-
-
 QUEUES: Final = settings.LONGTASKS.queues  # in the order in which workers serve them
 
 

@@ -11,11 +11,7 @@ from rq.suspension import WORKERS_SUSPENDED
 
 # The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.
 RUN_TASK: Final = "tasks_app.worker.run_task"
-
-
 SUSPENDED_KEY: Final = WORKERS_SUSPENDED  # while it exists, `rq suspend` holds all queues
-
-
 JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
 
 

@@ -1,4 +1,4 @@
-"""The stream of snapshots: their shape, how they are written on a pipeline, read from a cursor and trimmed.
+"""The stream of snapshots: appended on a pipeline, read from a cursor, trimmed.
 
 Owns the Redis stream `longtasks:events`. Must not know SQL, RQ or who writes and reads the snapshots.
 """

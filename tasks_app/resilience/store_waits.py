@@ -1,7 +1,8 @@
-"""The one retry loop of the project: a step that a store refuses for the moment is repeated until the store takes it.
+"""Repeats a single step while Redis or the database is unavailable, until the store takes it.
 
-Owns the loop. Each step must be idempotent, because the answer to a step that was carried out may be lost. Must not decide
-which errors are transient (transient_errors) nor how long to wait (backoff).
+Owns the loop of such steps. Each step must be idempotent, because the answer to a step that was carried out may be lost.
+A loop over all work (mirror, webhooks) begins its next round instead. Must not decide which errors are transient
+(transient_errors) nor how long to wait (backoff).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which errors are the infrastructure's and not the task's, and how a process waits until it is back.
+"""Which errors are transient: a store is unavailable, a deadlock, a lock wait that took too long.
 
-An error of the infrastructure (the database or Redis away, a deadlock, a lock that took too long) is no attempt of
-the task: the chunk is tried again. Must not decide anything about tasks.
+A transient error costs the task no attempt; the step is repeated. Owns this judgement. Must not wait (store_waits) nor
+decide anything about tasks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The write side: starting, canceling and retrying tasks, pausing queues. API, admin and CLI all call these.
+"""Changes one task: cancel, retry, change of priority. API, admin and command line all call these.
 
-Owns what such an ask means. Must not know HTTP, nor read the read side but to find a task. Starting touches Redis
-only; everything else is decided in the database first and then applied to Redis.
+Owns what such a request means. Each is decided in the database first and then applied to Redis. Must not know HTTP, nor
+read the read model except to find a task.
 """
 
 from __future__ import annotations
@@ -214,6 +214,3 @@ def apply_to_redis(todo: Sequence[Transition]) -> None:
 def _transition(move: Transition) -> bool:
     with redis_connection.mapped_errors():
         return transitions.apply_transitions(redis_connection.get_connection(), [move])[0]
-
-
-# What people ask of a job through RQ's own tools and django-rq's pages.

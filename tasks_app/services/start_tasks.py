@@ -33,8 +33,6 @@ from tasks_app.task_types import get_task_type
 from tasks_app.task_types.task_results import read_total
 
 logger = logging.getLogger(__name__)
-
-
 IDEMPOTENCY_SECONDS: Final = 24 * 3600
 
 

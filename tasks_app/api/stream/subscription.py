@@ -34,8 +34,6 @@ HEARTBEAT_SECONDS: Final = 15.0  # also how long a revoked token or a logout can
 SEND_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 3600.0
 _PATH: Final = re.compile(r"/(?:tasks/(?P<task_id>[^/]{1,64})/)?stream/?\Z")
-
-
 _ID: Final = re.compile(r"\d{1,18}\Z", re.ASCII)
 
 
