@@ -19,11 +19,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
 
 def is_worker_alive() -> bool:
     """Return whether a worker of this host sent a heartbeat within the last minute: its key in Redis expires then."""
-    from tasks_app.queues import redis_connection
+    from tasks_app.queues import redis_connection, redis_keys
 
-    prefix = f"rq:worker:{socket.gethostname().replace(':', '-')}-".encode()
+    prefix = redis_keys.worker_key(f"{socket.gethostname().replace(':', '-')}-").encode()
     connection = redis_connection.get_connection()
-    keys: Any = connection.smembers("rq:workers")
+    keys: Any = connection.smembers(redis_keys.WORKERS_KEY)
     return any(connection.exists(key) for key in keys if key.startswith(prefix))
 
 

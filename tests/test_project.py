@@ -1,5 +1,6 @@
 """The project's frame: middleware kept to the admin, addresses, and files that must agree with each other."""
 
+import ast
 import re
 import runpy
 import subprocess
@@ -196,3 +197,16 @@ def test_security_rules_are_on_and_each_exception_says_why() -> None:
     off = [line for line in project.splitlines() if re.search(r'"S\d{3}"', line)]
     assert off
     assert not [line for line in off if "#" not in line]
+
+
+def test_one_file_spells_the_keys_of_rq() -> None:
+    """Whoever needs a key of RQ asks tasks_app/queues/redis_keys.py; the Lua scripts beside it have them as they are."""
+    spelled = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for package in ("tasks_app", "longtasks", "catalog")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "redis_keys.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("rq:")
+    ]
+    assert spelled == []

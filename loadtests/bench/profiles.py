@@ -66,10 +66,10 @@ def run_tasks() -> None:
     from tasks_app.task_types import list_names
 
     connection = redis_connection.get_connection()
-    outlook = WorkerHooks(
+    hooks = WorkerHooks(
         check_interruption=lambda _: Interruption.CONTINUE, should_stop=lambda: False, while_waiting=lambda: None
     )
-    runner = Runner(connection=connection, worker="bench", outlook=outlook)
+    runner = Runner(connection=connection, worker="bench", hooks=hooks)
     while True:
         dequeued, _ = transitions.dequeue_tasks(
             connection, worker="bench", types=list_names(), queues=["low"], max_tasks=200, max_records=1000

@@ -47,9 +47,9 @@ class Runner:
     """Runs tasks that a worker has dequeued. One per worker process; not for threads."""
 
     def __init__(
-        self, *, connection: redis.Redis[Any], worker: str, outlook: WorkerHooks, keeper: LeaseKeeper | None = None
+        self, *, connection: redis.Redis[Any], worker: str, hooks: WorkerHooks, keeper: LeaseKeeper | None = None
     ) -> None:
-        self._session = WorkerSession(connection=connection, worker=worker, hooks=outlook)
+        self.session = WorkerSession(connection=connection, worker=worker, hooks=hooks)
         self._worker = worker
         self._keeper = keeper or LeaseKeeper()
         self._guard = ChunkGuard()
@@ -65,8 +65,8 @@ class Runner:
             if len(dequeued) > 1 or is_batchable(dequeued[0]):
                 alone = self._run_batch(dequeued)
             for position, task in enumerate(alone):
-                if self.must_retire or (position and not self._session.may_begin(task)):
-                    self._session.requeue(alone[position:])
+                if self.must_retire or (position and not self.session.may_begin(task)):
+                    self.session.requeue(alone[position:])
                     return
                 self._run_isolated(task)
 
@@ -74,7 +74,7 @@ class Runner:
 
     def _run_batch(self, dequeued: Sequence[DequeuedTask]) -> list[DequeuedTask]:
         """Run small tasks in one chunk. Return those that must run alone."""
-        batch = BatchRunner(self._session, guard=self._guard, keeper=self._keeper)
+        batch = BatchRunner(self.session, guard=self._guard, keeper=self._keeper)
         state = ProcessState()
         alone = batch.run(dequeued)
         self._clean_up(state)
@@ -92,7 +92,7 @@ class Runner:
         except Exception:
             # A fault of the engine must not end the worker and, with it, other tasks: recovery will find this one.
             logger.exception("task %s: the engine failed, and gives the task up", dequeued.task_id)
-            self._session.remove_entry(dequeued)
+            self.session.remove_entry(dequeued)
         self._clean_up(state)
         log_context.begin_task(task="", request="")
 
@@ -105,13 +105,13 @@ class Runner:
     def _claim_and_run(self, dequeued: DequeuedTask) -> None:
         snapshot = dequeued.snapshot
         if snapshot.name not in list_names():
-            self._session.park(dequeued)
+            self.session.park(dequeued)
             return
-        claim = self._session.claim(dequeued)
+        claim = self.session.claim(dequeued)
         if isinstance(claim, Refusal):
-            self._session.drop(dequeued, claim.checkpoint)
+            self.session.drop(dequeued, claim.checkpoint)
             return
-        session = TaskSession(self._session, claim=claim, dequeued=dequeued)
+        session = TaskSession(self.session, claim=claim, dequeued=dequeued)
         task_type = get_task_type(snapshot.name)
         try:
             if snapshot.total is None:

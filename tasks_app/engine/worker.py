@@ -42,7 +42,7 @@ from tasks_app.engine.runner import Runner
 from tasks_app.engine.unheard_tasks import requeue_unheard
 from tasks_app.engine.waiting_work import check_waiting_work
 from tasks_app.observability import log_context
-from tasks_app.queues import redis_connection, redis_keys, snapshot_stream, transitions
+from tasks_app.queues import redis_connection, snapshot_stream, transitions
 from tasks_app.queues.transitions import DequeuedJob, DequeuedTask
 from tasks_app.queues.worker_liveness import TYPES_FIELD, beat, encode_types
 from tasks_app.read_model.latest_snapshot import find_snapshot
@@ -82,7 +82,7 @@ class EngineWorker(SimpleWorker):
         self._runner = Runner(
             connection=self._redis,
             worker=self.name,
-            outlook=WorkerHooks(
+            hooks=WorkerHooks(
                 check_interruption=self._check_interruption,
                 should_stop=lambda: self._stop_requested,
                 while_waiting=self._beat_quietly,
@@ -261,15 +261,11 @@ class EngineWorker(SimpleWorker):
             logger.warning("job %s is passed over: %r", dequeued.task_id, error)
         else:
             self._run_foreign(job, rq_queue)
-        self._remove_entry(dequeued)
+        self._runner.session.remove_entry(dequeued)
 
     @waits_for_stores
     def _find_snapshot(self, task_id: str) -> Snapshot | None:
         return find_snapshot(self._redis, task_id)
-
-    @waits_for_stores
-    def _remove_entry(self, dequeued: DequeuedJob) -> None:
-        self._redis.zrem(redis_keys.started_key(dequeued.queue), f"{dequeued.task_id}:{self.name}")
 
     def _run_foreign(self, job: Job, rq_queue: Queue) -> None:
         try:

@@ -20,7 +20,7 @@ from tasks_app.domain import task_status
 from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.models import TaskCheckpoint
 from tasks_app.queues import redis_keys, transitions
-from tasks_app.queues.transitions import DequeuedTask, Transition
+from tasks_app.queues.transitions import DequeuedJob, DequeuedTask, Transition
 from tasks_app.resilience.backoff import Backoff
 from tasks_app.resilience.store_waits import waits_for_stores
 
@@ -65,7 +65,7 @@ class WorkerSession:
         return self.hooks.check_interruption(dequeued)
 
     @waits_for_stores
-    def remove_entry(self, dequeued: DequeuedTask) -> None:
+    def remove_entry(self, dequeued: DequeuedJob) -> None:
         """Remove the task from RQ's registry of started jobs, and leave it to whoever holds its checkpoint."""
         self.connection.zrem(redis_keys.started_key(dequeued.queue), f"{dequeued.task_id}:{self.worker}")
 

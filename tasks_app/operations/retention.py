@@ -110,6 +110,6 @@ def _delete_jobs(task_ids: list[uuid.UUID]) -> int:
         pipeline = connection.pipeline(transaction=False)
         pipeline.unlink(*map(redis_keys.job_key, names))
         for queue_name in queue_names.list_used(connection):
-            for kind in ("finished", "failed", "canceled"):
-                pipeline.zrem(f"rq:{kind}:{queue_name}", *names)
+            for key in redis_keys.list_ended_keys(queue_name):
+                pipeline.zrem(key, *names)
         return int(pipeline.execute()[0])

@@ -11,6 +11,7 @@ from rq.suspension import WORKERS_SUSPENDED
 
 # The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.
 RUN_TASK: Final = "tasks_app.worker.run_task"
+WORKERS_KEY: Final = "rq:workers"  # RQ's set of the keys of all workers
 SUSPENDED_KEY: Final = WORKERS_SUSPENDED  # while it exists, `rq suspend` holds all queues
 JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
 
@@ -22,6 +23,31 @@ def queue_key(queue: str) -> str:
 def started_key(queue: str) -> str:
     """Key of RQ's registry of started jobs: members are `id:worker`."""
     return f"rq:wip:{queue}"
+
+
+def scheduled_key(queue: str) -> str:
+    """Key of RQ's registry of scheduled jobs: members are ids, scores the times when they are due."""
+    return f"rq:scheduled:{queue}"
+
+
+def list_ended_keys(queue: str) -> list[str]:
+    """Return the keys of RQ's registries of ended jobs: members are ids, scores the times when they leave."""
+    return [f"rq:{kind}:{queue}" for kind in ("finished", "failed", "canceled")]
+
+
+def worker_key(worker: str) -> str:
+    """Key of RQ's hash of a worker: its heartbeat, and what else it reports."""
+    return f"rq:worker:{worker}"
+
+
+def parse_worker_key(key: bytes) -> str:
+    """Return the worker's name in a member of WORKERS_KEY, which may be foreign."""
+    return key.decode(errors="replace").removeprefix("rq:worker:")
+
+
+def workers_of_key(queue: str) -> str:
+    """Key of RQ's set of the keys of the workers that serve a queue."""
+    return f"rq:workers:{queue}"
 
 
 def urgent_key(queue: str) -> str:

@@ -27,8 +27,8 @@ def count_tasks(connection: redis.Redis[Any]) -> dict[str, int]:
     pipeline = connection.pipeline(transaction=False)
     for name in names:
         pipeline.llen(redis_keys.queue_key(name))
-        pipeline.zcard(f"rq:scheduled:{name}")
-        pipeline.zcard(f"rq:wip:{name}")
+        pipeline.zcard(redis_keys.scheduled_key(name))
+        pipeline.zcard(redis_keys.started_key(name))
     answers = pipeline.execute() if names else []
     waiting = {name: sum(answers[index * 3 : index * 3 + 3]) for index, name in enumerate(names)}
     for each in parked_tasks.list_parked(connection) if names else []:
@@ -40,7 +40,7 @@ def count_tasks(connection: redis.Redis[Any]) -> dict[str, int]:
 def list_moves(connection: redis.Redis[Any], *, name: str, limit: int) -> list[Transition]:
     """Return moves of the next tasks of such a queue: waiting ones to the back of their type's queue, in their order."""
     waiting: Any = connection.lrange(redis_keys.queue_key(name), 0, limit - 1)
-    scheduled: Any = connection.zrange(f"rq:scheduled:{name}", 0, limit - 1)
+    scheduled: Any = connection.zrange(redis_keys.scheduled_key(name), 0, limit - 1)
     aside = parked_tasks.list_parked_ids(connection, queue_name=name)[:limit]
     task_ids = [*aside, *(member.decode(errors="replace") for member in (*waiting, *scheduled))]
     moves = []

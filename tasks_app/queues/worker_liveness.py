@@ -17,7 +17,7 @@ import redis
 from django.conf import settings
 from rq.utils import str_to_date, utcformat
 
-from tasks_app.queues import lua_script, queue_names
+from tasks_app.queues import lua_script, queue_names, redis_keys
 from tasks_app.queues.redis_clock import clock
 
 CERTIFICATE_SECONDS: Final = 3600
@@ -52,12 +52,10 @@ def beat(
     told = {**fields, SKEW_FIELD: f"{clock.skew_seconds:.3f}"}
     words = [word for pair in told.items() for word in pair]
     sent_at = time.time()
-    seconds, microseconds = _beat(connection, (worker_key(worker),), (ttl_seconds, len(queues), *queues, *words))
+    seconds, microseconds = _beat(
+        connection, (redis_keys.worker_key(worker),), (ttl_seconds, len(queues), *queues, *words)
+    )
     clock.note(sent_at=sent_at, seconds=seconds, microseconds=microseconds)
-
-
-def worker_key(worker: str) -> str:
-    return f"rq:worker:{worker}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Registered:
 
 def list_registered(connection: redis.Redis[Any]) -> list[Registered]:
     """Return the living workers of RQ's registry, ours and others."""
-    keys: Any = sorted(connection.smembers("rq:workers"))
+    keys: Any = sorted(connection.smembers(redis_keys.WORKERS_KEY))
     pipeline = connection.pipeline(transaction=False)
     for key in keys:
         pipeline.hmget(key, "queues", "death", OWN_FIELD, SKEW_FIELD, TYPES_FIELD)
@@ -83,7 +81,7 @@ def list_registered(connection: redis.Redis[Any]) -> list[Registered]:
             names = tuple(queues.decode(errors="replace").split(","))
             found.append(
                 Registered(
-                    key.decode(errors="replace").partition("rq:worker:")[2],
+                    redis_keys.parse_worker_key(key),
                     names,
                     own is not None,
                     float(skew or 0),
@@ -111,20 +109,20 @@ def report_exit(connection: redis.Redis[Any], *, worker: str, was_killed: bool, 
 
     `cause` says in words what ended it ("killed by SIGSEGV"), for the errors of its tasks.
     """
-    key = worker_key(worker)
+    key = redis_keys.worker_key(worker)
     pipeline = connection.pipeline(transaction=True)
     death: Any = {"death": utcformat(clock.now()), "killed": int(was_killed), "cause": cause[:CAUSE_CHARACTERS]}
     pipeline.hset(key, mapping=death)
     pipeline.expire(key, CERTIFICATE_SECONDS)
-    pipeline.srem("rq:workers", key)
+    pipeline.srem(redis_keys.WORKERS_KEY, key)
     for name in queue_names.QUEUES:
-        pipeline.srem(f"rq:workers:{name}", key)
+        pipeline.srem(redis_keys.workers_of_key(name), key)
     pipeline.execute()
 
 
 def note_cause(connection: redis.Redis[Any], *, worker: str, cause: str) -> None:
     """Note why a worker gives no sign of life, before it is dead; "" takes that back. Changes no judgement."""
-    key = f"rq:worker:{worker}"
+    key = redis_keys.worker_key(worker)
     pipeline = connection.pipeline(transaction=True)
     if cause:
         pipeline.hset(key, "cause", cause[:CAUSE_CHARACTERS])
@@ -139,7 +137,7 @@ def read_causes(connection: redis.Redis[Any], workers: Iterable[str]) -> dict[st
     names = sorted(set(workers))
     pipeline = connection.pipeline(transaction=False)
     for name in names:
-        pipeline.hget(f"rq:worker:{name}", "cause")
+        pipeline.hget(redis_keys.worker_key(name), "cause")
     answers = pipeline.execute() if names else []
     return {
         name: cause.decode(errors="replace")[:CAUSE_CHARACTERS]
@@ -167,7 +165,7 @@ class LivenessJudge:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.time()
         for name in names:
-            pipeline.hmget(worker_key(name), "last_heartbeat", "death", "killed")
+            pipeline.hmget(redis_keys.worker_key(name), "last_heartbeat", "death", "killed")
         (seconds, _), *answers = pipeline.execute()
         # Three quarters of a lease until it is suspected, a quarter to make sure: together as long as its claims hold.
         lease_seconds = settings.LONGTASKS.lease_seconds

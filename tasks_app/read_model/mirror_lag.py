@@ -10,6 +10,7 @@ from typing import Any, Final
 import redis
 
 from tasks_app.queues import snapshot_stream
+from tasks_app.queues.redis_time import read_time
 
 STUCK_SECONDS: Final = 30.0  # how long one entry may hold up all others with what looks like an outage
 
@@ -19,5 +20,4 @@ def get_lag_seconds(connection: redis.Redis[Any]) -> float:
     oldest_at = snapshot_stream.get_oldest_at(connection)
     if oldest_at is None:
         return 0.0
-    seconds, microseconds = connection.time()
-    return max(0.0, seconds + microseconds / 1e6 - oldest_at.timestamp())
+    return max(0.0, read_time(connection) - oldest_at.timestamp())

@@ -63,13 +63,13 @@ def list_queues() -> list[QueueView]:
         pipeline = connection.pipeline(transaction=False)
         for name in queue_names.QUEUES:
             pipeline.llen(redis_keys.queue_key(name))
-            pipeline.zcard(f"rq:wip:{name}")
-            pipeline.zcard(f"rq:scheduled:{name}")
+            pipeline.zcard(redis_keys.started_key(name))
+            pipeline.zcard(redis_keys.scheduled_key(name))
             pipeline.lindex(redis_keys.queue_key(name), 0)
             pipeline.get(redis_keys.drain_key(name))
             pipeline.get(redis_keys.paused_key(name))
         pipeline.exists(redis_keys.SUSPENDED_KEY)
-        pipeline.smembers("rq:workers")
+        pipeline.smembers(redis_keys.WORKERS_KEY)
         *numbers, suspended, worker_keys = pipeline.execute()
         for key in sorted(worker_keys):
             pipeline.hgetall(key)
@@ -80,7 +80,7 @@ def list_queues() -> list[QueueView]:
     workers = [
         view
         for key, data in zip(sorted(worker_keys), answers, strict=False)
-        if (view := _to_worker(key.decode(errors="replace").removeprefix("rq:worker:"), data)) is not None
+        if (view := _to_worker(redis_keys.parse_worker_key(key), data)) is not None
     ]
     heads = answers[len(worker_keys) :]
     views = []

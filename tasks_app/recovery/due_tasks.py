@@ -11,11 +11,12 @@ from typing import Any, Final
 import redis
 
 from tasks_app.domain import task_status
-from tasks_app.queues import job_snapshots, queue_names
+from tasks_app.queues import job_snapshots, queue_names, redis_keys
+from tasks_app.queues.redis_time import read_time
 from tasks_app.queues.transitions import Transition
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.recovery import foreign_changes
-from tasks_app.recovery.registry_members import decode_member, read_time
+from tasks_app.recovery.registry_members import decode_member
 from tasks_app.recovery.requeue import Requeuer
 
 PAGE: Final = 500  # of each queue at a call
@@ -26,7 +27,7 @@ def enqueue_due(connection: redis.Redis[Any], requeuer: Requeuer) -> int:
     moved = 0
     now = read_time(connection)
     for name in queue_names.list_used(connection):
-        due: Any = connection.zrangebyscore(f"rq:scheduled:{name}", 0, now, start=0, num=PAGE)
+        due: Any = connection.zrangebyscore(redis_keys.scheduled_key(name), 0, now, start=0, num=PAGE)
         task_ids = [decode_member(member) for member in due]
         batch = []
         for task_id, snapshot in zip(task_ids, job_snapshots.get_snapshots(task_ids), strict=True):

@@ -77,7 +77,7 @@ def cancel(task_id: str) -> TaskCheckpoint:
 
 def enqueue_due(connection: redis.Redis[Any], *, queue_name: str, job_id: str) -> bool:
     """Enqueue a scheduled job of another function whose time has come; forget one that is gone. False: it is a task."""
-    keys = (f"rq:scheduled:{queue_name}", redis_keys.queue_key(queue_name), redis_keys.job_key(job_id))
+    keys = (redis_keys.scheduled_key(queue_name), redis_keys.queue_key(queue_name), redis_keys.job_key(job_id))
     outcome = _due(connection, keys, (job_id,))
     if outcome == b"gone":
         logger.warning("job %s was scheduled for queue %s and does not exist any more: forgotten", job_id, queue_name)

@@ -6,8 +6,8 @@ from typing import Any
 
 import redis
 
-from tasks_app.queues import queue_names
-from tasks_app.recovery.registry_members import read_time
+from tasks_app.queues import queue_names, redis_keys
+from tasks_app.queues.redis_time import read_time
 
 
 def remove_expired(connection: redis.Redis[Any]) -> None:
@@ -15,13 +15,13 @@ def remove_expired(connection: redis.Redis[Any]) -> None:
     now = read_time(connection)
     pipeline = connection.pipeline(transaction=False)
     for name in queue_names.QUEUES:
-        for kind in ("finished", "failed", "canceled"):
-            pipeline.zremrangebyscore(f"rq:{kind}:{name}", 0, now)
-    pipeline.smembers("rq:workers")
-    keys = pipeline.execute()[-1]
-    for key in keys:
-        if not connection.exists(key):
-            pipeline.srem("rq:workers", key)
+        for key in redis_keys.list_ended_keys(name):
+            pipeline.zremrangebyscore(key, 0, now)
+    pipeline.smembers(redis_keys.WORKERS_KEY)
+    workers = pipeline.execute()[-1]
+    for worker in workers:
+        if not connection.exists(worker):
+            pipeline.srem(redis_keys.WORKERS_KEY, worker)
             for name in queue_names.QUEUES:
-                pipeline.srem(f"rq:workers:{name}", key)
+                pipeline.srem(redis_keys.workers_of_key(name), worker)
     pipeline.execute()

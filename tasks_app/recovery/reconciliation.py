@@ -22,12 +22,13 @@ from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.queues import queue_names, redis_keys, snapshot_stream
 from tasks_app.queues.parked_tasks import list_parked_ids
 from tasks_app.queues.redis_clock import clock
+from tasks_app.queues.redis_time import read_time
 from tasks_app.queues.transitions import Transition
 from tasks_app.read_model import older_database
 from tasks_app.read_model.open_tasks import OPEN, list_open
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.recovery import foreign_changes, restored_database
-from tasks_app.recovery.registry_members import decode_member, read_time
+from tasks_app.recovery.registry_members import decode_member
 from tasks_app.recovery.requeue import Requeuer, as_waiting
 from tasks_app.recovery.stuck_shards import SPLIT_KEY
 
@@ -80,7 +81,7 @@ class Reconciler:
         pipeline = self._redis.pipeline(transaction=False)
         for pk, priority in page:
             pipeline.hget(redis_keys.job_key(str(pk)), "status")
-            pipeline.zscore(f"rq:scheduled:{priority}", str(pk))
+            pipeline.zscore(redis_keys.scheduled_key(priority), str(pk))
         answers = pipeline.execute()
         ended, lost = [], []
         for (pk, _), status, scheduled in zip(page, answers[::2], answers[1::2], strict=True):
@@ -144,7 +145,7 @@ class Reconciler:
         names = queue_names.list_used(self._redis)
         for name in names:
             pipeline.lrange(redis_keys.queue_key(name), 0, -1)
-            pipeline.zrange(f"rq:wip:{name}", 0, -1)
+            pipeline.zrange(redis_keys.started_key(name), 0, -1)
         pipeline.smembers(SPLIT_KEY)  # ShardWatch looks after these
         answers = [{decode_member(entry).partition(":")[0] for entry in answer} for answer in pipeline.execute()]
         parked = set(list_parked_ids(self._redis))

@@ -1,12 +1,9 @@
-"""Reads members of RQ's registries, which may be foreign, and Redis's time, by which their scores count."""
+"""Reads members of RQ's registries, which may be foreign."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import Any
-
-import redis
 
 
 def decode_member(member: bytes) -> str:
@@ -25,9 +22,3 @@ def parse_id(text: str) -> uuid.UUID | None:
 def parse_ids(texts: Iterable[str]) -> list[uuid.UUID]:
     """Return the ids of tasks among the members; foreign jobs are left out."""
     return [found for text in texts if (found := parse_id(text)) is not None]
-
-
-def read_time(connection: redis.Redis[Any]) -> float:
-    """Return Redis's time in seconds since 1970. No other clock may count what is due there, or how old a row is."""
-    seconds, microseconds = connection.time()
-    return float(seconds + microseconds / 1e6)

@@ -161,7 +161,7 @@ class Rescuer:
         """Requeue tasks that a dead worker had dequeued but not claimed, or had released in the database only."""
         members = []
         for name in queue_names.list_used(self._redis):
-            started: Any = self._redis.zrange(f"rq:wip:{name}", 0, -1)
+            started: Any = self._redis.zrange(redis_keys.started_key(name), 0, -1)
             members += [(name, *decode_member(member).partition(":")[::2]) for member in started]
         dead = self._liveness.find_dead({worker for _, _, worker in members})
         orphans = [(name, task_id, worker) for name, task_id, worker in members if worker in dead]
@@ -186,7 +186,7 @@ class Rescuer:
             if row.outcome or row.lease_until is None:
                 self._requeuer.place(row, source="started", worker=worker)
             elif row.worker != worker:  # another worker runs it: remove the dead one's entry
-                self._redis.zrem(f"rq:wip:{name}", f"{task_id}:{worker}")
+                self._redis.zrem(redis_keys.started_key(name), f"{task_id}:{worker}")
             elif dead[worker].is_certain:
                 self._take_back(row, death=dead[worker])
             return
@@ -213,7 +213,8 @@ class Rescuer:
             self._requeuer.place(taken_back, source="started", worker=row.worker)
 
     def _requeue_foreign(self, name: str, job_id: str, worker: str) -> None:
-        if self._redis.zrem(f"rq:wip:{name}", f"{job_id}:{worker}") and self._redis.exists(redis_keys.job_key(job_id)):
+        was_started = self._redis.zrem(redis_keys.started_key(name), f"{job_id}:{worker}")
+        if was_started and self._redis.exists(redis_keys.job_key(job_id)):
             self._redis.lpush(redis_keys.queue_key(name), job_id)
 
     def enqueue_reopened(self) -> None:

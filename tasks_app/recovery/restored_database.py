@@ -18,8 +18,9 @@ from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, checkpoint_row
 from tasks_app.domain import stream_ids, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint, TaskRecord
-from tasks_app.queues import job_snapshots, queue_names
+from tasks_app.queues import job_snapshots, queue_names, redis_keys
 from tasks_app.queues.transitions import Transition
+from tasks_app.recovery.registry_members import parse_ids
 
 MARGIN_SECONDS: Final = 60.0  # the mirror's lag when the backup was taken, and tasks that ended just then
 PAGE: Final = 500
@@ -36,8 +37,8 @@ def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[l
     longtasks = settings.LONGTASKS
     ttl_seconds = min(longtasks.result_ttl_seconds, longtasks.failure_ttl_seconds)
     for name in queue_names.list_used(connection):
-        for kind in ("finished", "failed", "canceled"):
-            members: Any = connection.zrangebyscore(f"rq:{kind}:{name}", since + ttl_seconds, "+inf")
+        for key in redis_keys.list_ended_keys(name):
+            members: Any = connection.zrangebyscore(key, since + ttl_seconds, "+inf")
             for start in range(0, len(members), PAGE):
                 task_ids = [member.decode(errors="replace") for member in members[start : start + PAGE]]
                 found = job_snapshots.get_snapshots(task_ids)
@@ -47,7 +48,7 @@ def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[l
 def list_without_record(task_ids: Sequence[str]) -> Iterator[Snapshot]:
     """Yield the snapshots of those of the tasks that wait or run in Redis and have no record."""
     for start in range(0, len(task_ids), PAGE):
-        page = {str(key) for text in task_ids[start : start + PAGE] if (key := _uuid(text)) is not None}
+        page = {str(key) for key in parse_ids(task_ids[start : start + PAGE])}
         known = {str(pk) for pk in TaskRecord.objects.filter(pk__in=page).values_list("pk", flat=True)}
         for snapshot in job_snapshots.get_snapshots(sorted(page - known)):
             if snapshot is not None and not snapshot.parent:
@@ -95,10 +96,3 @@ def undo_end(snapshot: Snapshot) -> Transition | TaskCheckpoint:
     )
     # Alone: a shared chunk is for tasks that have no checkpoint yet.
     return Transition(as_snapshot.with_checkpoint(again, row), "ended", "back", failures=row.failures, isolated=True)
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

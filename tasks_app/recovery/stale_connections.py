@@ -13,6 +13,7 @@ import redis
 from django.db import DatabaseError, connections, router
 
 from tasks_app.models import TaskCheckpoint
+from tasks_app.queues import redis_keys
 
 logger = logging.getLogger(__name__)
 FIELD = "db_connection"
@@ -23,10 +24,10 @@ def end_connection_of(connection: redis.Redis[Any], *, worker: str) -> None:
     database = connections[router.db_for_write(TaskCheckpoint)]
     if database.vendor != "mysql":
         return
-    number: Any = connection.hget(f"rq:worker:{worker}", FIELD)
+    number: Any = connection.hget(redis_keys.worker_key(worker), FIELD)
     if not number or not number.isdigit() or number == b"0":
         return
-    connection.hdel(f"rq:worker:{worker}", FIELD)
+    connection.hdel(redis_keys.worker_key(worker), FIELD)
     try:
         with database.cursor() as cursor:
             cursor.execute(f"KILL {int(number)}")

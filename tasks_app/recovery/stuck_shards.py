@@ -65,9 +65,9 @@ class ShardWatch:
         names = queue_names.list_used(self._redis)
         pipeline = self._redis.pipeline(transaction=True)
         for name in names:
-            pipeline.zrange(f"rq:wip:{name}", 0, -1)
+            pipeline.zrange(redis_keys.started_key(name), 0, -1)
             for task_id in task_ids:
-                pipeline.zscore(f"rq:scheduled:{name}", task_id)
+                pipeline.zscore(redis_keys.scheduled_key(name), task_id)
                 pipeline.lpos(redis_keys.queue_key(name), task_id)
         for place in places:
             pipeline.lrange(place.key, 0, -1)

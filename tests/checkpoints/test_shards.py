@@ -45,10 +45,8 @@ class Bench:
         self.after_chunk = lambda dequeued: Interruption.CONTINUE
 
     def runner(self, worker: str) -> Runner:
-        outlook = WorkerHooks(
-            check_interruption=self.after_chunk, should_stop=lambda: False, while_waiting=lambda: None
-        )
-        return Runner(connection=self.redis, worker=worker, outlook=outlook)
+        hooks = WorkerHooks(check_interruption=self.after_chunk, should_stop=lambda: False, while_waiting=lambda: None)
+        return Runner(connection=self.redis, worker=worker, hooks=hooks)
 
     def take(self, worker: str) -> list[transitions.DequeuedTask]:
         dequeued, _ = transitions.dequeue_tasks(

@@ -59,7 +59,7 @@ class Worker:
         self.runner = Runner(
             connection=self.connection,
             worker=name,
-            outlook=WorkerHooks(
+            hooks=WorkerHooks(
                 check_interruption=self._check_interruption,
                 should_stop=lambda: self.should_stop,
                 while_waiting=lambda: None,

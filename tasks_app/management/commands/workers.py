@@ -33,7 +33,7 @@ from tasks_app.management.rq_arguments import read_queues, read_types
 from tasks_app.process_monitor.code_version import read_code_version
 from tasks_app.process_monitor.exits import name_exit
 from tasks_app.process_monitor.reporter import ProcessReporter
-from tasks_app.queues import queue_names, redis_connection, worker_liveness
+from tasks_app.queues import queue_names, redis_connection, redis_keys, worker_liveness
 from tasks_app.resilience.process_exit import exit_at_once
 
 logger = logging.getLogger(__name__)
@@ -339,7 +339,7 @@ def describe_exit(code: int) -> str:
 
 def _is_at_work(worker: str) -> bool:
     try:
-        return bool(redis_connection.get_connection().exists(f"rq:worker:{worker}"))
+        return bool(redis_connection.get_connection().exists(redis_keys.worker_key(worker)))
     except redis.RedisError:
         return False
 

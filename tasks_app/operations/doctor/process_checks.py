@@ -23,6 +23,7 @@ from tasks_app.queues import (
     redis_connection,
     redis_keys,
 )
+from tasks_app.queues.redis_time import read_time
 from tasks_app.queues.worker_liveness import list_registered
 from tasks_app.read_model import mirror_lag, queue_overview
 
@@ -32,8 +33,7 @@ FULL_SHARE: Final = 0.8
 
 
 def check_clocks() -> Iterator[Finding]:
-    seconds, microseconds = redis_connection.get_connection().time()
-    skews = {"Redis": seconds + microseconds / 1e6 - time.time()}
+    skews = {"Redis": read_time(redis_connection.get_connection()) - time.time()}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DECIMAL(20, 6))"
