@@ -1,12 +1,19 @@
-"""Debian's HAProxy on loopback, which joins web and stream under one address, as the proxy of docs/api.md does."""
+"""Debian's HAProxy on loopback, which joins web and stream under one address, as the proxy of docs/api.md does.
+
+Owns the proxy, and a stack behind it that wants tokens.
+"""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import free_port
@@ -51,3 +58,57 @@ backend stream
     finally:
         process.terminate()
         child_process.stop(process=process, grace_seconds=5)
+
+
+@dataclass(frozen=True)
+class GuardedOrigin:
+    """A stack that wants tokens, and the address under which a browser meets its web and its stream."""
+
+    stack: ProcfileStack
+    address: str
+    secrets: tuple[str, ...]  # those that `make_callers` has printed; the first may write
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secrets[0]}"}
+
+    def start(self, *, records: int) -> str:
+        """Start an upload; return its id."""
+        body = {"name": "upload", "params": {"numRecords": records}}
+        answer = self.stack.post("/tasks", body, headers=self.headers)
+        assert answer.status == 201, answer
+        return str(answer.json["id"])
+
+
+@contextmanager
+def start_guarded_origin(servers: Any, directory: Path, *, make_callers: str) -> Iterator[GuardedOrigin]:
+    """Start web, worker, mirror and stream; `make_callers` is Python code whose last line prints the secrets of tokens."""
+    stack = ProcfileStack(
+        database=servers[0],
+        redis_server=servers[1],
+        roles=("web", "worker", "mirror", "stream"),
+        environment={"API_OPEN": "0"},
+    )
+    try:
+        stack.start()
+        printed = stack.manage("shell", "--command", make_callers).splitlines()[-1]
+        with join_origins(stack, directory) as address:
+            for path, status in (("/health/live", 200), ("/stream", 401)):
+                stack.wait_for(
+                    lambda path=path, status=status: get_status(address + path) == status,
+                    deadline_seconds=30,
+                    what=f"{path} answers",
+                )
+            yield GuardedOrigin(stack, address, tuple(printed.split()))
+    finally:
+        stack.close()
+
+
+def get_status(address: str) -> int:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0

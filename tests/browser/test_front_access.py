@@ -1,15 +1,13 @@
 """The front page where the API wants tokens, behind a proxy that joins web and stream: asked for, refused, used, forgotten."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.front import FrontPage
-from tests.browser.one_origin import join_origins
-from tests.support.stack import ProcfileStack
+from tests.browser.one_origin import GuardedOrigin, start_guarded_origin
 
 MAKE_TOKENS = """
 from tasks_app.auth.api_tokens import create_token
@@ -17,42 +15,14 @@ print(create_token(owner="ann", scope="write")[1], create_token(owner="ann", sco
 """
 
 
-@dataclass(frozen=True)
-class Guarded:
-    stack: ProcfileStack
-    address: str
-    writer: str
-    reader: str
-
-    def start_upload(self) -> str:
-        answer = self.stack.post(
-            "/tasks",
-            {"name": "upload", "params": {"numRecords": 2}},
-            headers={"Authorization": f"Bearer {self.writer}"},
-        )
-        assert answer.status == 201
-        return str(answer.json["id"])
-
-
 @pytest.fixture(scope="module")
-def guarded(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    stack = ProcfileStack(
-        database=servers[0],
-        redis_server=servers[1],
-        roles=("web", "worker", "mirror", "stream"),
-        environment={"API_OPEN": "0"},
-    )
-    try:
-        stack.start()
-        writer, reader = stack.manage("shell", "--command", MAKE_TOKENS).split()[-2:]
-        with join_origins(stack, tmp_path_factory.mktemp("origin")) as address:
-            yield Guarded(stack, address, writer, reader)
-    finally:
-        stack.close()
+def guarded(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedOrigin]:
+    with start_guarded_origin(servers, tmp_path_factory.mktemp("origin"), make_callers=MAKE_TOKENS) as started:
+        yield started
 
 
 @pytest.fixture
-def front(browser: Any, guarded: Guarded) -> Iterator[FrontPage]:
+def front(browser: Any, guarded: GuardedOrigin) -> Iterator[FrontPage]:
     page = FrontPage(browser, guarded.address)
     yield page
     faults = page.list_faults()
@@ -66,7 +36,7 @@ def use_token(front: FrontPage, token: str) -> None:
 
 
 def test_a_wrong_token_is_refused_in_words_and_a_right_one_is_kept_in_memory_alone(
-    front: FrontPage, guarded: Guarded
+    front: FrontPage, guarded: GuardedOrigin
 ) -> None:
     page = front.page
     expect(page.locator("#work")).to_be_hidden()
@@ -75,12 +45,12 @@ def test_a_wrong_token_is_refused_in_words_and_a_right_one_is_kept_in_memory_alo
     expect(page.locator("#token-problem")).not_to_be_empty()
     expect(page.locator("#work")).to_be_hidden()
 
-    use_token(front, guarded.writer)
+    use_token(front, guarded.secrets[0])
     expect(page.locator("#live")).to_have_text("Live")  # by a ticket, since EventSource sends no token
     kept = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie, location.href])")
-    assert guarded.writer not in kept
+    assert guarded.secrets[0] not in kept
     assert front.context.cookies() == []
-    assert guarded.writer not in page.content()
+    assert guarded.secrets[0] not in page.content()
     expect(page.locator("#calls")).to_contain_text("$TOKEN")
 
     page.get_by_role("button", name="Forget the token").click()
@@ -88,15 +58,15 @@ def test_a_wrong_token_is_refused_in_words_and_a_right_one_is_kept_in_memory_alo
     expect(page.locator(".task")).to_have_count(0)
 
 
-def test_the_stream_tells_of_a_task_that_another_client_starts(front: FrontPage, guarded: Guarded) -> None:
-    use_token(front, guarded.writer)
+def test_the_stream_tells_of_a_task_that_another_client_starts(front: FrontPage, guarded: GuardedOrigin) -> None:
+    use_token(front, guarded.secrets[0])
     expect(front.page.locator("#live")).to_have_text("Live")
-    expect(front.row(guarded.start_upload()).locator(".badge")).to_have_text("finished")
+    expect(front.row(guarded.start(records=2)).locator(".badge")).to_have_text("finished")
 
 
-def test_a_token_that_may_only_read_hears_why_it_may_not_start(front: FrontPage, guarded: Guarded) -> None:
-    task_id = guarded.start_upload()
-    use_token(front, guarded.reader)
+def test_a_token_that_may_only_read_hears_why_it_may_not_start(front: FrontPage, guarded: GuardedOrigin) -> None:
+    task_id = guarded.start(records=2)
+    use_token(front, guarded.secrets[1])
     expect(front.row(task_id).locator(".badge")).to_have_text("finished")
     front.page.get_by_role("button", name="Start", exact=True).click()
     expect(front.page.locator("#start-problem")).to_contain_text("write")

@@ -1,10 +1,7 @@
 """EventSource in a real browser, behind a proxy that joins web and stream: by the admin's session, by a ticket, by nothing."""
 
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +9,7 @@ import pytest
 
 from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.browser.dashboard import PASSWORD
-from tests.browser.one_origin import join_origins
-from tests.support.stack import ProcfileStack
+from tests.browser.one_origin import GuardedOrigin, start_guarded_origin
 
 DEADLINE_SECONDS = 60
 # Resolves to the statuses that were told, and "refused" where the browser gives the stream up.
@@ -46,57 +42,16 @@ print(create_token(owner="ann", scope="write")[1])
 """
 
 
-@dataclass
-class Origin:
-    """A stack that wants tokens, ann's token, and the address under which a browser meets it."""
-
-    stack: ProcfileStack
-    address: str
-    ann: dict[str, str]
-
-    def start(self, *, records: int) -> str:
-        body = {"name": "upload", "params": {"numRecords": records}}
-        answer = self.stack.post("/tasks", body, headers=self.ann)
-        assert answer.status == 201, answer
-        return str(answer.json["id"])
-
-    def get_ticket(self, task_id: str) -> str:
-        answer = self.stack.post("/stream-tickets", {"taskId": task_id}, headers=self.ann)
-        assert answer.status == 201, answer
-        return str(answer.json["ticket"])
-
-
 @pytest.fixture(scope="module")
-def origin(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
-    stack = ProcfileStack(
-        database=servers[0],
-        redis_server=servers[1],
-        roles=("web", "worker", "mirror", "stream"),
-        environment={"API_OPEN": "0"},
-    )
-    try:
-        stack.start()
-        secret = stack.manage("shell", "--command", MAKE_CALLERS).split()[-1]
-        with join_origins(stack, tmp_path_factory.mktemp("origin")) as address:
-            for path, status in (("/health/live", 200), ("/stream", 401)):
-                stack.wait_for(
-                    lambda path=path, status=status: get_status(address + path) == status,
-                    deadline_seconds=30,
-                    what=f"{path} answers",
-                )
-            yield Origin(stack, address, {"Authorization": f"Bearer {secret}"})
-    finally:
-        stack.close()
+def origin(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedOrigin]:
+    with start_guarded_origin(servers, tmp_path_factory.mktemp("origin"), make_callers=MAKE_CALLERS) as started:
+        yield started
 
 
-def get_status(address: str) -> int:
-    try:
-        with urllib.request.urlopen(address, timeout=5) as response:
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
+def get_ticket(origin: GuardedOrigin, task_id: str) -> str:
+    answer = origin.stack.post("/stream-tickets", {"taskId": task_id}, headers=origin.headers)
+    assert answer.status == 201, answer
+    return str(answer.json["ticket"])
 
 
 def open_page(browser: Any, address: str, **options: Any) -> Any:
@@ -114,7 +69,7 @@ def log_in(page: Any) -> None:
     page.wait_for_url("**/admin/")
 
 
-def test_a_browser_watches_by_session_or_ticket_and_not_without(browser: Any, origin: Origin) -> None:
+def test_a_browser_watches_by_session_or_ticket_and_not_without(browser: Any, origin: GuardedOrigin) -> None:
     stack = origin.stack
     by_session, stranger = open_page(browser, origin.address), open_page(browser, origin.address)
     log_in(by_session)
@@ -123,7 +78,7 @@ def test_a_browser_watches_by_session_or_ticket_and_not_without(browser: Any, or
 
     task_id = origin.start(records=10_000)
     stream = f"/tasks/{task_id}/stream"
-    ticket = origin.get_ticket(task_id)
+    ticket = get_ticket(origin, task_id)
     assert stranger.evaluate(WATCH, stream) == ["refused"]
     assert foreign.evaluate(WATCH, origin.address + stream) == ["refused"]
     for page, address in ((by_session, stream), (stranger, f"{stream}?ticket={ticket}")):
@@ -135,12 +90,12 @@ def test_a_browser_watches_by_session_or_ticket_and_not_without(browser: Any, or
         page.context.close()
 
 
-def test_the_documented_page_survives_a_stream_that_breaks(browser: Any, origin: Origin) -> None:
+def test_the_documented_page_survives_a_stream_that_breaks(browser: Any, origin: GuardedOrigin) -> None:
     """The example of docs/api.md: a used ticket is refused, so the page asks for another and reads on."""
     stack = origin.stack
     (example,) = re.findall(r"```js\n(.*?)```", Path(PROJECT_DIR / "docs" / "api.md").read_text(), re.DOTALL)
     page = open_page(browser, origin.address)
-    page.route("**/my-ticket?*", lambda route: route.fulfill(json={"ticket": origin.get_ticket(task_id)}))
+    page.route("**/my-ticket?*", lambda route: route.fulfill(json={"ticket": get_ticket(origin, task_id)}))
     stack.stop_role("worker")
     task_id = origin.start(records=1)
     stack.wait_for(
