@@ -10,11 +10,13 @@ import contextlib
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "up.pid"
+WRITE_SECONDS: Final = 1.0  # between taking the lock and having written the pid, on a busy machine
 NAMESPACE: Final = Path("/proc/self/ns/pid")
 
 
@@ -45,9 +47,14 @@ def find_holder(directory: Path) -> int | None:
     Raises LockError where the holder's pid means nothing here.
     """
     path = directory / FILE_NAME
-    if not _is_held(path):
-        return None
-    words = path.read_text(errors="replace").split(maxsplit=1)
+    deadline = time.monotonic() + WRITE_SECONDS
+    while True:
+        if not _is_held(path):
+            return None
+        words = path.read_text(errors="replace").split(maxsplit=1)
+        if words or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
     if not words or not words[0].isdecimal():
         raise LockError(f"{path} is locked and names no process: signal `make up` by hand")
     if "".join(words[1:]).strip() != _read_namespace():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rq.utils import utcformat
@@ -98,6 +100,25 @@ def test_the_lock_ends_with_its_process_and_is_held_by_one(
     assert (tmp_path / up_lock.FILE_NAME).read_text().startswith(f"{holder.pid} ")
     assert up_lock.find_holder(tmp_path) is None
     assert up_lock.signal_holder(tmp_path, signal.SIGUSR1) is None
+
+
+def test_a_holder_that_has_not_written_its_number_yet_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / up_lock.FILE_NAME
+    with path.open("w+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        read_text = Path.read_text
+        texts = iter(["", "", None])
+
+        def read(self: Path, **options: Any) -> str:
+            if next(texts, None) is None:
+                file.seek(0)
+                file.write(f"{os.getpid()} {up_lock._read_namespace()}\n")
+                file.flush()
+            return read_text(self, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "read_text", read)
+            assert up_lock.find_holder(tmp_path) == os.getpid()
 
 
 @pytest.mark.skipif(not up_lock.NAMESPACE.exists(), reason="no pid namespaces")
