@@ -8,8 +8,8 @@ import pytest
 
 from longtasks.local_stack import child_process
 from tasks_app.engine import pulse
+from tasks_app.engine.exit_reports import describe_exit
 from tasks_app.engine.pulse import Pulse, PulseReader
-from tasks_app.management.commands.workers import describe_exit
 
 
 class Clock:
