@@ -57,7 +57,7 @@ class TaskSession:
     def note_wait(self, error: Exception) -> None:
         """Count and log that a store is unavailable."""
         self.waits += 1
-        logger.warning("infrastructure, trying again: %.500s", error)
+        logger.warning("Redis or the database is unavailable, trying again: %.500s", error)
 
     @waits_for_stores
     def must_split(self) -> bool:

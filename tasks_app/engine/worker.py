@@ -1,101 +1,89 @@
-"""The RQ worker class around the runner: takes jobs from the queues, keeps its heartbeat, obeys signals.
+"""The worker's loop: dequeues jobs, runs them, keeps its heartbeat, and answers the interruption check.
 
 Owns the loop of a worker process. It runs in one process, without a fork for each job: a task that takes its
-process with it is found by its lease. Must not know how a task is run (runner).
+process with it is found by its lease. Must not know how a task is run (runner) or what RQ's Worker does (rq_worker).
 """
 
 from __future__ import annotations
 
 import logging
-import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.db import connections
-from rq.exceptions import DeserializationError
 from rq.job import Job
-from rq.logutils import setup_loghandlers
 from rq.queue import Queue
-from rq.serializers import JSONSerializer
-from rq.worker import SimpleWorker
 from rq.worker.base import DequeueStrategy, WorkerStatus
-from uuid_utils import uuid4
 
 from tasks_app.database.timeouts import allow_statement_time, limit_idle_time
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.engine import rq_commands
+from tasks_app.engine import foreign_jobs
 from tasks_app.engine.batch_runner import is_batchable
 from tasks_app.engine.descendants import adopt_orphans, detach_copies
 from tasks_app.engine.gc_tuning import tune_gc
+from tasks_app.engine.heartbeat import Heartbeat
 from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import RETIRED_CODE
 from tasks_app.engine.pulse import Pulse
 from tasks_app.engine.queue_turns import QueueTurns
+from tasks_app.engine.rq_worker import RqWorker
 from tasks_app.engine.runner import Runner
 from tasks_app.engine.unheard_tasks import requeue_unheard
 from tasks_app.engine.waiting_work import check_waiting_work
 from tasks_app.observability import log_context
 from tasks_app.queues import redis_connection, snapshot_stream, transitions
 from tasks_app.queues.transitions import DequeuedJob, DequeuedTask
-from tasks_app.queues.worker_liveness import TYPES_FIELD, beat, encode_types
+from tasks_app.queues.worker_liveness import TYPES_FIELD, encode_types
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.resilience import failpoints
 from tasks_app.resilience.backoff import Backoff, ShutdownRequested
 from tasks_app.resilience.process_exit import exit_at_once
 from tasks_app.resilience.store_waits import waits_for_stores
-from tasks_app.resilience.transient_errors import REDIS_ERRORS
 from tasks_app.task_types import get_limit_seconds, list_names, list_task_types
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS: Final = 1.0
-# How long Redis keeps a worker that fell silent; RQ's own 420 s would show the dead for minutes.
-WORKER_TTL_SECONDS: Final = 60
 IDLE_BLOCK_MS: Final = 500
 LINGER_SECONDS: Final = 0.03  # far below what a high task may wait
 
 
-class EngineWorker(SimpleWorker):
-    """An RQ worker that runs tasks in chunks, many small tasks at once, and makes way for urgent ones."""
+class EngineWorker(RqWorker):
+    """An RQ worker that runs tasks in chunks, many small tasks at once, and lets urgent ones preempt others."""
 
-    log_job_description = False
     # The types that this process serves, of those that it knows; None: all. `manage.py rqworker --types` sets it.
     served_types: ClassVar[frozenset[str] | None] = None
 
     def __init__(self, queues: Any, name: str | None = None, *args: Any, **kwargs: Any) -> None:
-        # RQ itself passes the name by position where it lists workers.
-        name = name or f"{socket.gethostname()}-{uuid4().hex[:8]}".replace(":", "-")
-        # Whatever the command line says: reading a pickle runs what its writer wished.
-        kwargs["serializer"] = JSONSerializer
         super().__init__(queues, name, *args, **kwargs)
-        self.worker_ttl = WORKER_TTL_SECONDS
         log_context.worker.set(self.name)
         self._redis = redis_connection.get_connection()
-        self._keeper = LeaseKeeper(beat=self._beat_quietly)
+        self._heartbeat = Heartbeat(
+            connection=self._redis,
+            worker=self.name,
+            queues=self.queue_names(),
+            ttl_seconds=self.worker_ttl,
+            describe=self._describe,
+        )
+        self._keeper = LeaseKeeper(beat=self._heartbeat.send_quietly)
         self._runner = Runner(
             connection=self._redis,
             worker=self.name,
             hooks=WorkerHooks(
                 check_interruption=self._check_interruption,
-                should_stop=lambda: self._stop_requested,
-                while_waiting=self._beat_quietly,
+                should_stop=lambda: self.should_stop,
+                while_waiting=self._heartbeat.send_quietly,
             ),
             keeper=self._keeper,
         )
         self._pulse = Pulse()
-        self._beaten_at = 0.0
-        self._stop_task_id = ""  # of RQ's stop-job command
-        self._stoppable: frozenset[str] = frozenset()  # the tasks that run here, and those of which they are shards
         self._busy_with = ""
         self._turns = QueueTurns(self.queue_names())
-        self._uncertain = False  # a dequeue was not answered: it may have given this worker tasks
+        self._uncertain = False  # the reply to a dequeue was lost: it may have given this worker tasks
 
     # --- the loop
 
@@ -112,25 +100,14 @@ class EngineWorker(SimpleWorker):
     ) -> bool:
         """Run jobs until asked to stop; with `burst` until the queues are empty. True: there was one at least.
 
-        Takes RQ's arguments. Scheduled tasks are put back by the mirror process, so `with_scheduler` is not needed.
+        Takes RQ's arguments. The mirror process enqueues scheduled tasks, so `with_scheduler` has no effect.
         """
-        if logging_level:
-            setup_loghandlers(logging_level, date_format, log_format, name="rq.worker")
-        self._install_signal_handlers()
-        self._pulse.start()
-        adopt_orphans()
-        detach_copies()
-        # A chunk may think, or wait for a statement, for as long as its type allows; that the server hangs, the keeper
-        # finds out. Locks of a worker that stands still are freed by the rescue, which ends its connection.
-        longest_seconds = max([settings.LONGTASKS.job_timeout_seconds, *map(get_limit_seconds, list_task_types())])
-        limit_idle_time(longest_seconds + settings.LONGTASKS.lease_seconds)
-        allow_statement_time(longest_seconds + settings.LONGTASKS.lease_seconds)
-        tune_gc()
-        self._keeper.start()
+        self.set_up_logging(logging_level, date_format, log_format)
+        self._set_up_process()
         completed, idle_since = 0, time.monotonic()
         try:
-            self._begin()
-            while not self._stop_requested:
+            self._register()
+            while not self.should_stop:
                 dequeued, last_id = self._dequeue()
                 if dequeued:
                     failpoints.reach(failpoints.AFTER_TAKE)
@@ -145,16 +122,16 @@ class EngineWorker(SimpleWorker):
                 if self._must_retire or (max_jobs is not None and completed >= max_jobs):
                     break
         except ShutdownRequested:
-            logger.warning("worker %s ends while the infrastructure is away", self.name)
+            logger.warning("worker %s ends while Redis or the database is unavailable", self.name)
         finally:
             self._keeper.stop()
-            self._say_good_bye()
+            self.unregister()
             connections.close_all()
         self._pulse.stop()
         if sys.argv[1:2] == ["rqworker"]:
             if self._must_retire:
                 exit_at_once(RETIRED_CODE)
-            if self._stop_requested:
+            if self.should_stop:
                 exit_at_once()
         return bool(completed)
 
@@ -162,26 +139,27 @@ class EngineWorker(SimpleWorker):
     def _must_retire(self) -> bool:
         return self._runner.must_retire or self._pulse.is_broken
 
-    def _say_good_bye(self) -> None:
-        try:
-            self.register_death()
-        except REDIS_ERRORS as error:
-            logger.warning("worker %s could not say good-bye: %s", self.name, error)
-        # Without RQ's unsubscribe, which waits for its thread: that one is a daemon, and ends with the process.
-        if self.pubsub_thread is not None:
-            self.pubsub_thread.stop()
+    def _set_up_process(self) -> None:
+        self.install_signal_handlers()
+        self._pulse.start()
+        adopt_orphans()
+        detach_copies()
+        # A chunk may compute, or wait for a statement, for as long as its type allows; the keeper finds out that the
+        # server hangs. Locks of a worker that is stopped are freed by the rescuer, which ends its connection.
+        longest_seconds = max([settings.LONGTASKS.job_timeout_seconds, *map(get_limit_seconds, list_task_types())])
+        limit_idle_time(longest_seconds + settings.LONGTASKS.lease_seconds)
+        allow_statement_time(longest_seconds + settings.LONGTASKS.lease_seconds)
+        tune_gc()
+        self._keeper.start()
 
     @waits_for_stores
-    def _begin(self) -> None:
-        if self.birth_date is None:
-            self.register_birth()
-            self.subscribe()
-        self.set_state(WorkerStatus.STARTED)
+    def _register(self) -> None:
+        self.register()
 
     @waits_for_stores
     def _dequeue(self) -> tuple[list[DequeuedJob], str]:
-        # The worker has no task here. Entries under its name are tasks of a dequeue whose answer was lost.
-        if self._beat() or self._uncertain:
+        # The worker has no task here. Entries under its name are tasks of a dequeue whose reply was lost.
+        if self._heartbeat.send() or self._uncertain:
             requeue_unheard(self._redis, worker=self.name, queues=self.queue_names())
         self._uncertain = True
         longtasks = settings.LONGTASKS
@@ -201,7 +179,7 @@ class EngineWorker(SimpleWorker):
         """Wait a little for more small tasks: a commit for each costs more than the tasks themselves."""
         longtasks = settings.LONGTASKS
         tasks = [job for job in dequeued if isinstance(job, DequeuedTask) and is_batchable(job)]
-        if len(tasks) < len(dequeued) or self._stop_requested:
+        if len(tasks) < len(dequeued) or self.should_stop:
             return
         records = sum(task.snapshot.weight for task in tasks)
         if len(dequeued) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
@@ -209,7 +187,7 @@ class EngineWorker(SimpleWorker):
 
     @waits_for_stores
     def _wait_for_news(self, last_id: str) -> None:
-        """Wait for the stream to grow: a new task always shows there. Nothing is popped, so nothing can be lost."""
+        """Wait for a new entry in the stream: every new task adds one. Nothing is popped, so nothing can be lost."""
         block_ms = min(IDLE_BLOCK_MS, int(settings.LONGTASKS.redis_timeout_seconds * 500))
         self._redis.xread({snapshot_stream.STREAM_KEY: last_id}, count=1, block=block_ms)
 
@@ -242,11 +220,11 @@ class EngineWorker(SimpleWorker):
 
     def _run_tasks(self, dequeued: list[DequeuedTask]) -> None:
         parents = {task.snapshot.parent for task in dequeued if task.snapshot.parent}
-        self._stoppable = frozenset(parents.union(task.task_id for task in dequeued))
+        self.stoppable_ids = frozenset(parents.union(task.task_id for task in dequeued))
         try:
             self._runner.run(dequeued)
         finally:
-            self._stoppable, self._stop_task_id = frozenset(), ""
+            self.stoppable_ids, self.stop_task_id = frozenset(), ""
 
     def _run_without_snapshot(self, dequeued: DequeuedJob) -> None:
         """Run a task of which Redis has only the queue entry, or the job of another function."""
@@ -258,25 +236,20 @@ class EngineWorker(SimpleWorker):
         try:
             job = self.job_class.fetch(dequeued.task_id, connection=self.connection, serializer=self.serializer)
         except Exception as error:
-            logger.warning("job %s is passed over: %r", dequeued.task_id, error)
+            logger.warning("job %s is skipped: %r", dequeued.task_id, error)
         else:
-            self._run_foreign(job, rq_queue)
+            self._run_foreign_job(job, rq_queue)
         self._runner.session.remove_entry(dequeued)
 
     @waits_for_stores
     def _find_snapshot(self, task_id: str) -> Snapshot | None:
         return find_snapshot(self._redis, task_id)
 
-    def _run_foreign(self, job: Job, rq_queue: Queue) -> None:
-        try:
-            function = job.func_name
-        except DeserializationError:
-            reason = "Its data are no JSON: not run. Queues here are filled with rq.serializers.JSONSerializer only."
-        else:
-            if function in settings.RQ_ALLOWED_FUNCTIONS:
-                super().execute_job(job, rq_queue)
-                return
-            reason = f"The function {function!r} is not in RQ_ALLOWED_FUNCTIONS (settings/base.py): not run."
+    def _run_foreign_job(self, job: Job, rq_queue: Queue) -> None:
+        reason = foreign_jobs.find_refusal(job)
+        if not reason:
+            self.execute_job(job, rq_queue)
+            return
         logger.warning("job %s of another function has failed: %s", job.id, reason)
         job.ended_at = datetime.now(UTC)
         self.handle_job_failure(job, rq_queue, exc_string=reason)
@@ -285,14 +258,11 @@ class EngineWorker(SimpleWorker):
 
     def _check_interruption(self, dequeued: DequeuedTask) -> Interruption:
         """Make the interruption check after a chunk: may the task continue?"""
-        self._beat()
-        if self._stop_requested:
+        self._heartbeat.send()
+        if self.should_stop:
             return Interruption.STOP
-        if self._stop_task_id and self._stop_task_id in (
-            dequeued.task_id,
-            dequeued.snapshot and dequeued.snapshot.parent,
-        ):
-            self._stop_task_id = ""
+        if self.stop_task_id and self.stop_task_id in (dequeued.task_id, dequeued.snapshot.parent):
+            self.stop_task_id = ""
             return Interruption.ABORT
         return check_waiting_work(
             self._redis,
@@ -301,72 +271,19 @@ class EngineWorker(SimpleWorker):
             served_types=self._list_served_types(),
         )
 
-    def _beat(self) -> bool:
-        """Tell Redis that this worker lives, what it is and what it runs; once a second at most. True: it was told.
-
-        Everything is written each time, so a FLUSHALL is mended within a second.
-        """
-        now = time.monotonic()
-        if now - self._beaten_at < HEARTBEAT_SECONDS:
-            return False
-        state = WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE
-        self._state = state
-        self.last_heartbeat = datetime.now(UTC)
-        fields: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
-        fields.pop("last_heartbeat")  # Redis's clock says when
+    def _describe(self) -> dict[str, Any]:
+        """Return the fields of this worker's entry in Redis."""
+        fields = self.note_state(WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE)
+        fields.pop("last_heartbeat")  # Redis's clock sets it
+        fields |= {"task": self._busy_with, "rows": self._runner.rows}
         fields["db_connection"] = self._keeper.get_connection_id()
         fields[TYPES_FIELD] = encode_types(self._list_served_types())
-        beat(self._redis, worker=self.name, queues=self.queue_names(), fields=fields, ttl_seconds=self.worker_ttl)
-        self._beaten_at = now
-        return True
-
-    def _beat_quietly(self) -> None:
-        try:
-            self._beat()
-        except REDIS_ERRORS as error:
-            logger.debug("no heartbeat: %s", error)
-
-    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """RQ's heartbeat, with this worker's own time to live."""
-        super().heartbeat(timeout or self.worker_ttl, pipeline)
+        return fields
 
     def make_backoff(self) -> Backoff:
-        """Return pauses that end when this worker shall stop."""
-        return Backoff(should_stop=lambda: self._stop_requested)
+        """Return pauses that end when this worker is asked to stop."""
+        return Backoff(should_stop=lambda: self.should_stop)
 
     def note_wait(self, error: Exception) -> None:
         """Log that a store is unavailable."""
-        logger.warning("worker %s waits for the infrastructure: %s", self.name, error)
-
-    # --- signals and commands
-
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Stop after the running chunk: the task goes back to the front of its queue, with its checkpoint.
-
-        Sets a flag only: RQ's own handler talks to Redis, or raises in the middle of a step.
-        """
-        self._stop_requested = True
-        self._shutdown_requested_date = datetime.now(UTC)
-
-    def _install_signal_handlers(self) -> None:
-        signal.signal(signal.SIGINT, self.request_stop)
-        signal.signal(signal.SIGTERM, self.request_stop)
-
-    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
-        """Go on listening for commands when Redis is back. RQ's own gives up after a timeout."""
-        if not isinstance(exc, REDIS_ERRORS):
-            raise exc
-        time.sleep(1.0)
-
-    def handle_payload(self, message: Any) -> None:
-        """Obey RQ's commands: `stop-job` ends the running task at its next chunk, as stopped. Refusals are logged."""
-        command = rq_commands.read(message)
-        if command.name == "shutdown":
-            super().handle_payload(message)
-        elif reason := rq_commands.find_refusal(command, running=self._stoppable):
-            logger.warning("RQ's command %s is refused: %s", command.name, reason)
-        else:
-            self._stop_task_id = command.job_id
-
-    def serialize(self) -> dict[str, Any]:
-        return {name: "" if value is None else value for name, value in super().serialize().items()}
+        logger.warning("worker %s waits for Redis or the database: %s", self.name, error)

@@ -41,7 +41,7 @@ class WorkerSession:
 
     def note_wait(self, error: Exception) -> None:
         """Log that a store is unavailable."""
-        logger.warning("infrastructure, trying again: %.500s", error)
+        logger.warning("Redis or the database is unavailable, trying again: %.500s", error)
 
     @waits_for_stores
     def claim(self, dequeued: DequeuedTask) -> Claim | Refusal:

@@ -23,10 +23,10 @@ BASE = "/admin/django_rq/dashboard/"
 
 @pytest.fixture
 def worker() -> Any:
-    """A worker that has told Redis of itself, as ours do each second."""
+    """A worker that has sent its heartbeat, as ours do each second."""
     made = get_worker("high", "low", name="host-1a2b3c4d")
     made.register_birth()
-    made._beat()
+    made._heartbeat.send()
     return made
 
 
