@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
             stale.append((path, render(text)))
     for path, text in stale:
         if "--check" in arguments:
-            sys.stdout.write(f"{path.name} is not what settings/env.py says: run python -m settings.document\n")
+            sys.stdout.write(f"{path.name} is not what the declared variables say: run python -m settings.document\n")
         else:
             path.write_text(text, encoding="utf-8")
     return 1 if stale and "--check" in arguments else 0

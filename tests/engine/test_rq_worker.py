@@ -46,7 +46,9 @@ def test_a_signal_sets_the_flag_that_the_loop_reads() -> None:
 
 @pytest.mark.usefixtures("redis")
 def test_the_entry_holds_the_state_and_no_none() -> None:
-    fields = make_worker().note_state(WorkerStatus.BUSY)
+    worker = make_worker()
+    worker.register_birth()
+    fields = worker.note_state(WorkerStatus.BUSY)
     assert fields["state"] == "busy"
     assert None not in fields.values()
     assert "last_heartbeat" in fields
