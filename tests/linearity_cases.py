@@ -25,7 +25,6 @@ from longtasks.together_worker import _PREFERS, QUICK
 from settings import addresses, env, env_file, queues, service_url, values
 from settings import database as database_settings
 from settings import redis as redis_settings
-from tasks_app import task_types
 from tasks_app.api import (
     early_refusal,
     json_limits,
@@ -48,7 +47,7 @@ from tasks_app.observability import redaction
 from tasks_app.process_monitor import exits, reporter, reports
 from tasks_app.queues import pipelined_connection
 from tasks_app.read_model import task_search
-from tasks_app.task_types import task_results
+from tasks_app.task_types import declarations, task_results
 from tasks_app.task_types.field_words import say_name
 from tasks_app.templatetags import task_display
 from tasks_app.webhooks import callback_addresses
@@ -62,7 +61,7 @@ _SECRET_TEXTS = texts(
 
 
 _STATEMENTS = (chunk_guard._ENDS_TRANSACTION, chunk_guard._CHANGES_SESSION)
-_NAMES = (task_types._NAME, task_types._COUNT_NAME, task_results._COUNT_NAME)
+_NAMES = (declarations._NAME, declarations._COUNT_NAME, task_results._COUNT_NAME)
 
 
 def make_cases() -> list[Case]:
@@ -573,8 +572,8 @@ def _task_type_cases() -> list[Case]:
             lambda text: [pattern.match(text) for pattern in _NAMES],
             texts("x", "|", "."),
             (
-                "tasks_app/task_types/__init__.py:_NAME",
-                "tasks_app/task_types/__init__.py:_COUNT_NAME",
+                "tasks_app/task_types/declarations.py:_NAME",
+                "tasks_app/task_types/declarations.py:_COUNT_NAME",
                 "tasks_app/task_types/task_results.py:_COUNT_NAME",
             ),
         ),

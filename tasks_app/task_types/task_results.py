@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tasks_app.domain.error_text import describe_value, error_line
 from tasks_app.domain.plain_json import JsonCopy, NotJson
-from tasks_app.task_types import Chunk, ChunkResult, TaskType
+from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
 MOST: Final = 2**63 - 1  # of every number that is counted: the columns' own limit
 COUNT_NAMES: Final = 32  # of one result

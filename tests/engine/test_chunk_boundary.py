@@ -98,7 +98,7 @@ def test_a_small_task_of_a_type_that_is_gone_ends_no_worker() -> None:
     try:
         Worker().run()
     finally:
-        task_types._registry["edgy_small"] = EdgySmallTask()
+        task_types.registry._registry["edgy_small"] = EdgySmallTask()
     assert parked_tasks.list_parked_ids(redis_connection.get_connection()) == [task_id]
     assert checkpoint(other).outcome == "finished"
 

@@ -18,7 +18,8 @@ from tasks_app.read_model import queue_overview, task_queries
 from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.services import change_tasks, start_tasks
 from tasks_app.services.start_tasks import NewTask
-from tasks_app.task_types import _registry, list_names, unregister
+from tasks_app.task_types import list_names, unregister
+from tasks_app.task_types.registry import _registry
 from tests.conftest import MakeStack
 from tests.support.engine import Worker, checkpoint, history, job, mirror, positions, record, rescue, start, waiting
 

@@ -1,0 +1,81 @@
+"""Checks the class attributes of a task type when it is registered.
+
+Must not know which types are registered (registry.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from django.conf import settings
+from rest_framework import serializers
+
+from tasks_app.domain.error_text import describe_value
+from tasks_app.task_types.task_id_field import TaskIdField
+from tasks_app.task_types.task_type import TaskType
+
+NAME_CHARACTERS: Final = 64  # of a task type: the column's length
+_NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}\Z")
+_COUNT_NAME: Final = re.compile(r"[A-Za-z_][\w.-]{0,63}\Z", re.ASCII)
+_COUNT_NAMES: Final = 32
+_DESCRIPTION_CHARACTERS: Final = 200
+
+
+def check_declaration(task_type_class: type[TaskType]) -> None:
+    """Raise ValueError that lists every invalid class attribute of a task type."""
+    wrong: list[str] = []
+
+    def check(attribute: str, accepted: str, is_right: Any) -> None:
+        value = getattr(task_type_class, attribute, None)
+        if not is_right(value):
+            wrong.append(f"{attribute} is {describe_value(value)}; accepted: {accepted}")
+
+    check(
+        "name",
+        f"a str of 1 to {NAME_CHARACTERS} characters, without | and control characters",
+        lambda value: type(value) is str and _NAME.match(value),
+    )
+    check(
+        "params_serializer",
+        "a subclass of rest_framework.serializers.Serializer",
+        lambda value: isinstance(value, type) and issubclass(value, serializers.Serializer),
+    )
+    check(
+        "count_names",
+        f"a tuple of at most {_COUNT_NAMES} names of 1 to 64 ASCII letters, digits, _ . and -, each once",
+        lambda value: (
+            type(value) is tuple
+            and len(value) <= _COUNT_NAMES
+            and all(type(name) is str and _COUNT_NAME.match(name) for name in value)
+            and len(set(value)) == len(value)
+        ),
+    )
+    check(
+        "description",
+        f"a str of at most {_DESCRIPTION_CHARACTERS} characters",
+        lambda value: type(value) is str and len(value) <= _DESCRIPTION_CHARACTERS,
+    )
+    for attribute in ("first_limit", "max_limit"):
+        check(attribute, "an int from 1 on", lambda value: type(value) is int and value >= 1)
+    check(
+        "queue",
+        f"a queue that the setting QUEUES names ({', '.join(settings.LONGTASKS.queues)})",
+        lambda value: type(value) is str and value in settings.LONGTASKS.queues,
+    )
+    for attribute in ("shareable", "splittable"):
+        check(attribute, "True or False", lambda value: type(value) is bool)
+    check(
+        "undoes",
+        "the name of a parameter that is a TaskIdField, so that its owner is checked; or empty",
+        lambda value: type(value) is str and (not value or _is_task_id(task_type_class, value)),
+    )
+    if wrong:
+        raise ValueError(f"task type {task_type_class.__qualname__}: {'. '.join(wrong)}.")
+
+
+def _is_task_id(task_type_class: type[TaskType], name: str) -> bool:
+    params_serializer: Any = getattr(task_type_class, "params_serializer", None)
+    if not (isinstance(params_serializer, type) and issubclass(params_serializer, serializers.Serializer)):
+        return True  # the check of params_serializer reports it
+    return any(isinstance(field, TaskIdField) and field.source == name for field in params_serializer().fields.values())

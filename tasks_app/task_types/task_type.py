@@ -1,0 +1,108 @@
+"""The interface of a task type: what a kind of long-running work must offer to the engine.
+
+Must not know queues, workers or any concrete type.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from tasks_app.domain.callers import WRITE, Caller
+from tasks_app.domain.priorities import LOW
+
+
+class HopelessError(Exception):
+    """Raised by a task type if another attempt would fail in the same way: the task fails at once.
+
+    Examples: a file that no longer exists, an account that is closed. `raise HopelessError(…) from error` keeps the
+    cause in the task's error.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One slice of one task: what the runner asks a task type to do in one transaction."""
+
+    task_id: uuid.UUID
+    params: Mapping[str, Any]  # validated when the task was started, as JSON holds them ({"numRecords": 100})
+    start: int  # records that earlier chunks have committed
+    limit: int  # do at most this many records
+    total: int | None  # all records of the task; None: unknown until it is done
+    state: Mapping[str, Any]  # what the last committed chunk returned as its state; {} at first
+    # Returns, without SQL, whether a cancel was requested: a chunk that takes long can end early.
+    is_canceled: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
+    owner: str = ""  # who started the task; "" if it was the command line, or if the API needs no token
+    # The owner's scope at the start: "admin" or "write"; "write" also if it is no longer known (docs/architecture.md).
+    scope: str = WRITE
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """What a task type did in one chunk; the runner adds it to the checkpoint in the same transaction."""
+
+    done: int  # records of this chunk
+    counts: Mapping[str, int]  # rows by name, e.g. {"users": 100}; the runner adds them up
+    state: Mapping[str, Any] = field(default_factory=dict)  # kept with the checkpoint; JSON
+    finished: bool | None = None  # None: finished when start + done >= total
+
+
+class TaskType:
+    """A registered kind of long-running work.
+
+    Subclass it, name it, implement `run_chunk`, and decorate it with `register`. The runner opens the
+    transaction, so all that `run_chunk` writes to the default database commits together with the task's
+    checkpoint, or not at all. A chunk may run twice (if a worker died before its commit), so whatever it does
+    outside of the transaction must be idempotent.
+    """
+
+    name: ClassVar[str]
+    params_serializer: ClassVar[type[serializers.Serializer[Any]]]  # validates the request's `params`
+    description: ClassVar[str] = ""  # what its tasks do, in one sentence; in English, marked by gettext_noop
+    count_names: ClassVar[tuple[str, ...]] = ()  # keys of `insertedRecords`, 0 from the start
+    first_limit: ClassVar[int] = 500  # records of the first chunk; then adapted to CHUNK_SECONDS
+    max_limit: ClassVar[int] = 20_000  # records of a chunk at most
+    shareable: ClassVar[bool] = False  # may small tasks of this type share one transaction?
+    splittable: ClassVar[bool] = False  # may a big task be split into ranges that run at the same time?
+    chunk_timeout_seconds: ClassVar[float | None] = None  # longest time of a chunk; None: JOB_TIMEOUT_SECONDS
+    queue: ClassVar[str] = LOW  # one of QUEUES; its tasks wait there, except those of priority high or 1 to 3
+    undoes: ClassVar[str] = ""  # the parameter, a TaskIdField, that names a task whose rows this type deletes
+
+    def total(self, params: Mapping[str, Any]) -> int | None:
+        """Return how many records the task has; None if that is unknown before its end. Runs in the request: no SQL.
+
+        If it raises or returns anything else, the request is accepted, and the first attempt fails.
+        """
+        return None
+
+    def authorize(self, params: Mapping[str, Any], caller: Caller) -> None:
+        """Raise NotAllowed if the caller may not start a task with these params.
+
+        Runs in the request, at every start and retry: it must be fast. Tasks that a TaskIdField names were checked
+        before: they are the caller's. Any other exception or result refuses the start as well, with a 500.
+        """
+        return
+
+    def prepare_split(self, *, task_id: uuid.UUID, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the state with which each shard of a task begins. Runs once a task, outside of a transaction."""
+        return {}
+
+    def prepare_chunks(self, chunks: Sequence[Chunk]) -> Any:
+        """Do what needs no transaction (make data, reserve ids); `run_chunks` gets its result."""
+        return None
+
+    def run_chunks(self, chunks: Sequence[Chunk], prepared: Any) -> list[ChunkResult]:
+        """Do one chunk of each given task, in the transaction that the runner opened; results in order."""
+        return [self.run_chunk(chunk) for chunk in chunks]
+
+    def run_chunk(self, chunk: Chunk) -> ChunkResult:
+        """Do one chunk. Any exception rolls it back and counts as a failed attempt; HopelessError as the last one."""
+        raise NotImplementedError(f"{type(self).__name__} must implement run_chunk or run_chunks")
+
+    def count_rows(self, task_id: uuid.UUID) -> Mapping[str, int] | None:
+        """Count the rows that a task has in the tables, by the names of `counts`; None if they cannot be counted."""
+        return None
