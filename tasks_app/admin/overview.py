@@ -74,7 +74,7 @@ def collect(request: HttpRequest) -> dict[str, Any]:
         workers = {worker.name: worker for view in views for worker in view.workers}
         running = [worker.task_id for worker in workers.values() if worker.task_id]
         tasks = dict(zip(running, job_snapshots.get_snapshots(running), strict=True)) if running else {}
-        with redis_connection.mapped_errors():
+        with redis_connection.mapped_redis_errors():
             lag_seconds = get_lag_seconds(redis_connection.get_connection())
             processes = list_processes(redis_connection.get_connection())
     except QueueUnavailable as error:

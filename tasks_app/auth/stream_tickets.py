@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tasks_app.errors import LongtasksError
-from tasks_app.queues.redis_connection import get_connection, mapped_errors
+from tasks_app.queues.redis_connection import get_connection, mapped_redis_errors
 
 PREFIX: Final = "ltt_"
 LIFETIME_SECONDS: Final = 30
@@ -45,7 +45,7 @@ def issue(ticket: Ticket) -> tuple[str, datetime]:
     secret = PREFIX + secrets.token_urlsafe(32)
     expires_at = datetime.now(UTC) + timedelta(seconds=LIFETIME_SECONDS)
     count_key = f"longtasks:tickets:{ticket.token_id}"
-    with mapped_errors():
+    with mapped_redis_errors():
         pipeline = get_connection().pipeline()
         pipeline.set(count_key, 0, ex=LIFETIME_SECONDS, nx=True)
         pipeline.incr(count_key)
@@ -64,7 +64,7 @@ def redeem(secret: str) -> Ticket | None:
     """
     if not secret.startswith(PREFIX):
         return None
-    with mapped_errors():
+    with mapped_redis_errors():
         value: bytes | None = get_connection().execute_command("GETDEL", _key(secret))
     token_id, _, task_id = (value or b"").decode(errors="replace").partition("|")
     return Ticket(int(token_id), task_id) if token_id.isdecimal() else None

@@ -17,7 +17,7 @@ from tasks_app.auth import audit_log
 from tasks_app.errors import StoreUnavailable
 from tasks_app.management.actor import find_actor
 from tasks_app.queues.queue_names import QUEUES
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.services.rq_job import TaskJob
 from tasks_app.task_types import list_names
 from tasks_app.worker import TaskWorker
@@ -69,7 +69,7 @@ def check_classes(*, worker_class: str | None, job_class: str | None) -> None:
 def record_in_audit(*, action: str, detail: str, source: str, queue: str = "") -> None:
     """Note a command that Redis has carried out; a database that is unavailable is logged, not raised."""
     try:
-        with mapped_errors():
+        with mapped_database_errors():
             audit_log.record(action=action, source=source, actor=find_actor(), queue=queue, detail=detail)
     except StoreUnavailable as error:
         logger.warning("%r is not in the audit: %s", detail, error)

@@ -22,7 +22,7 @@ from tasks_app.queues import admission, parked_tasks, redis_connection, removed_
 from tasks_app.queues.worker_liveness import list_registered
 from tasks_app.read_model import mirror_lag, queue_overview, task_totals
 from tasks_app.resilience import set_aside_items
-from tasks_app.resilience.transient_errors import REDIS_ERRORS, mapped_errors
+from tasks_app.resilience.transient_errors import REDIS_ERRORS, mapped_database_errors
 
 _COUNTERS: Final = (
     ("accepted", "tasks_accepted", "Tasks accepted.", ("queue", "type")),
@@ -155,7 +155,7 @@ def _queue_state() -> Iterator[Metric]:
             gauge.add_metric((view.name,), value(view))
         yield gauge
     # Workers with a heartbeat within the lease; Redis lists dead workers for a while longer.
-    with redis_connection.mapped_errors():
+    with redis_connection.mapped_redis_errors():
         now = redis_connection.get_connection().time()[0]
     states = {
         worker.name: worker.state
@@ -186,7 +186,7 @@ def _parked_tasks() -> Iterator[Metric]:
 
 
 def _set_aside_items() -> Metric:
-    with mapped_errors():
+    with mapped_database_errors():
         counts = set_aside_items.count_by_kind()
     gauge = GaugeMetricFamily(
         "longtasks_set_aside_items", "Items that could not be processed and wait for an operator.", labels=("kind",)

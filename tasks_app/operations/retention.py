@@ -106,7 +106,7 @@ def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) ->
 def _delete_jobs(task_ids: list[uuid.UUID]) -> int:
     connection: redis.Redis[Any] = redis_connection.get_connection()
     names = [str(task_id) for task_id in task_ids]
-    with redis_connection.mapped_errors():
+    with redis_connection.mapped_redis_errors():
         pipeline = connection.pipeline(transaction=False)
         pipeline.unlink(*map(redis_keys.job_key, names))
         for queue_name in queue_names.list_used(connection):

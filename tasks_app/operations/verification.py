@@ -15,7 +15,7 @@ from django.db.models import Q
 from tasks_app.domain import task_status
 from tasks_app.errors import UnknownTask, UnknownTaskType
 from tasks_app.models import TaskCheckpoint, TaskRecord
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.task_types import get_task_type, list_task_types
 
 PAGE: Final = 200
@@ -47,7 +47,7 @@ def verify_task(*, task_id: str) -> Interruption:
         key = uuid.UUID(task_id)
     except (ValueError, AttributeError):
         raise UnknownTask(task_id) from None
-    with mapped_errors():
+    with mapped_database_errors():
         record = TaskRecord.objects.filter(pk=key).first()
         if record is None:
             raise UnknownTask(task_id)
@@ -58,7 +58,7 @@ def verify_all() -> Iterator[Interruption]:
     """Compare all tasks that have a record, oldest first, in pages."""
     after = uuid.UUID(int=0)
     while True:
-        with mapped_errors():
+        with mapped_database_errors():
             records = list(TaskRecord.objects.filter(pk__gt=after).order_by("pk")[:PAGE])
             yield from map(_verify, records)
         if len(records) < PAGE:

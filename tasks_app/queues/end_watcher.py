@@ -163,7 +163,7 @@ class EndWatcher:
 
     def _listen(self, found: dict[str, Snapshot]) -> set[str]:
         """Subscribe to what is watched; add published ends to `found`, return the tasks whose subscription was confirmed."""
-        with redis_connection.mapped_errors():
+        with redis_connection.mapped_redis_errors():
             if self._pubsub is None:
                 self._pubsub = redis_connection.get_connection().pubsub()
                 self._pubsub.subscribe(PREFIX)

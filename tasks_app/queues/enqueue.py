@@ -23,7 +23,7 @@ from tasks_app.queues import snapshot_stream
 from tasks_app.queues.admission import get_bounds, get_retry_after_seconds
 from tasks_app.queues.lua_script import Script
 from tasks_app.queues.redis_clock import clock
-from tasks_app.queues.redis_connection import mapped_errors
+from tasks_app.queues.redis_connection import mapped_redis_errors
 from tasks_app.queues.redis_keys import JOB_DATA
 from tasks_app.queues.request_connection import shared_line
 
@@ -68,7 +68,7 @@ def enqueue_tasks(
             snapshot.weight,
         )
     sent_at = time.time()
-    with mapped_errors():
+    with mapped_redis_errors():
         answer = _enqueue(shared_line, (snapshot_stream.STREAM_KEY, idempotency_key), args)
         if longtasks.redis_wait_replicas and answer[0] in (b"ok", b"replay"):
             _wait_for_replicas(shared_line.breaks, wrote=answer[0] == b"ok")

@@ -10,13 +10,13 @@ from rq.utils import utcformat
 from tasks_app.queues import queue_names
 from tasks_app.queues.full_redis import set_when_full
 from tasks_app.queues.redis_clock import clock
-from tasks_app.queues.redis_connection import get_connection, mapped_errors
+from tasks_app.queues.redis_connection import get_connection, mapped_redis_errors
 from tasks_app.queues.redis_keys import SUSPENDED_KEY, paused_key
 
 
 def list_paused() -> list[str]:
     """Return the queues that workers take for paused."""
-    with mapped_errors():
+    with mapped_redis_errors():
         pipeline = get_connection().pipeline(transaction=False)
         for name in queue_names.QUEUES:
             pipeline.exists(paused_key(name))
@@ -25,7 +25,7 @@ def list_paused() -> list[str]:
 
 def write_pause(queue: str, *, paused: bool) -> None:
     """Tell the workers that a queue is paused, or no longer; also when Redis is full. The durable word is QueueState."""
-    with mapped_errors():
+    with mapped_redis_errors():
         if paused:
             set_when_full(get_connection(), paused_key(queue), utcformat(clock.now()))
         else:
@@ -34,7 +34,7 @@ def write_pause(queue: str, *, paused: bool) -> None:
 
 def write_suspension(*, suspended: bool, seconds: int = 0) -> None:
     """Suspend all queues, as `rq suspend` does, for `seconds` where they are given; or resume them. Works in a full Redis."""
-    with mapped_errors():
+    with mapped_redis_errors():
         if suspended:
             set_when_full(get_connection(), SUSPENDED_KEY, "1", seconds=seconds)
         else:
@@ -43,5 +43,5 @@ def write_suspension(*, suspended: bool, seconds: int = 0) -> None:
 
 def is_suspended() -> bool:
     """Return whether `rq suspend` holds all queues."""
-    with mapped_errors():
+    with mapped_redis_errors():
         return bool(get_connection().exists(SUSPENDED_KEY))

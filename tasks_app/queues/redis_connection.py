@@ -23,10 +23,10 @@ from tasks_app.queues.queue_names import HIGH
 
 
 class LeavesIsolatedPrimary:
-    """For a connection by Sentinels: leaves a primary that takes no writes, and asks another Sentinel where to go.
+    """For a connection through Sentinels: drops a primary that refuses writes, and tries the next Sentinel.
 
-    A primary cut off from its replicas, but not from us, has a Sentinel beside it that swears by it: redis-py would
-    ask that one again and again.
+    In a network partition a Sentinel on the minority side still reports the old primary, and redis-py keeps asking
+    that Sentinel.
     """
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
@@ -42,8 +42,8 @@ class LeavesIsolatedPrimary:
 def get_connection(*, timeout_seconds: float | None = None) -> redis.Redis[Any]:
     """Return this process's connection to Redis (a pool, safe for threads and after a fork).
 
-    It gives up after REDIS_TIMEOUT_SECONDS, without Sentinels after `timeout_seconds` where that is given, and never
-    sends a command twice by itself.
+    A call fails after REDIS_TIMEOUT_SECONDS (without Sentinels: after `timeout_seconds`, if given). It never repeats a
+    command by itself.
     """
     config = settings.RQ_QUEUES[HIGH]
     return _connect(config.get("URL", ""), timeout_seconds or settings.LONGTASKS.redis_timeout_seconds)
@@ -54,10 +54,10 @@ def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
     if not url:  # Sentinels: django-rq knows how to find the primary
         client = django_rq.get_connection(HIGH)
         pool = client.connection_pool
-        pool.connection_class = type("LonelyAware", (LeavesIsolatedPrimary, pool.connection_class), {})
+        pool.connection_class = type("PrimaryChecked", (LeavesIsolatedPrimary, pool.connection_class), {})
         return client
     address, _, query = url.partition("?")
-    # What stands in the URL would win over the arguments below.
+    # Parameters in the URL would take precedence over the arguments below.
     kept = [(name, value) for name, value in parse_qsl(query) if not name.startswith("socket_")]
     return redis.Redis.from_url(
         f"{address}?{urlencode(kept)}" if kept else address,
@@ -69,8 +69,8 @@ def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
 
 
 @contextmanager
-def mapped_errors() -> Iterator[None]:
-    """Turn the errors of a Redis that is away, hung, loading or read-only into QueueUnavailable."""
+def mapped_redis_errors() -> Iterator[None]:
+    """Turn the errors of a Redis that is unavailable, hung, loading or read-only into QueueUnavailable."""
     try:
         yield
     except AWAY as error:

@@ -18,7 +18,7 @@ from tasks_app.errors import StoreUnavailable
 from tasks_app.models import QueueState
 from tasks_app.queues import queue_names, redis_connection, redis_keys
 from tasks_app.queues.parked_tasks import list_parked
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def list_queues() -> list[QueueView]:
     While the database does not answer, as Redis knows them. Raises QueueUnavailable.
     """
     states = _read_states()
-    with redis_connection.mapped_errors():
+    with redis_connection.mapped_redis_errors():
         connection = redis_connection.get_connection()
         pipeline = connection.pipeline(transaction=False)
         for name in queue_names.QUEUES:
@@ -114,7 +114,7 @@ def list_queues() -> list[QueueView]:
 def _read_states() -> dict[str, QueueState] | None:
     """Return the pauses by queue; None where the database does not answer, or has hung a moment ago."""
     try:
-        with mapped_errors(), hung_database.noted_hangs(router.db_for_read(QueueState)):
+        with mapped_database_errors(), hung_database.noted_hangs(router.db_for_read(QueueState)):
             return {state.name: state for state in QueueState.objects.all()}
     except StoreUnavailable:
         return None

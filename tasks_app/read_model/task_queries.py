@@ -16,7 +16,7 @@ from tasks_app.errors import QueueUnavailable, StoreUnavailable, UnknownTask
 from tasks_app.models import TaskEvent
 from tasks_app.queues import job_snapshots
 from tasks_app.read_model.task_rows import read_snapshot
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 
 HISTORY_EVENTS: Final = 1000
 
@@ -76,7 +76,7 @@ def _is_of(snapshot: Snapshot, owner: str | None) -> bool:
 
 
 def _read_newest(key: uuid.UUID, in_redis: Snapshot | None) -> Snapshot | None:
-    with mapped_errors():
+    with mapped_database_errors():
         snapshot = read_lagging(lambda: read_snapshot(key))
         # Redis keeps a task's job until minutes after its end. Without a job, a lagging row is trusted only if its
         # state is final.
@@ -90,7 +90,7 @@ def _read_newest(key: uuid.UUID, in_redis: Snapshot | None) -> Snapshot | None:
 def list_events(*, task_id: str, owner: str | None = None) -> list[TaskEvent]:
     """Return the history of a task, oldest first, HISTORY_EVENTS at most. Raises as `get_task` does."""
     task = get_task(task_id=task_id, owner=owner)
-    with mapped_errors():
+    with mapped_database_errors():
         return list(TaskEvent.objects.filter(task_id=task.id).order_by("pk")[:HISTORY_EVENTS])
 
 

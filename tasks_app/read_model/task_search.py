@@ -24,7 +24,7 @@ from tasks_app.domain.priorities import HIGH, LOW
 from tasks_app.domain.task_ids import get_lowest_id, get_time_of_id
 from tasks_app.models import TaskRecord
 from tasks_app.queues.queue_names import QUEUES
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 
 PAGE_TASKS: Final = 50
 # A search that has taken so long ends with the window that it is in.
@@ -106,7 +106,7 @@ def find_tasks(
     Raises ValueError on a cursor that is none, and StoreUnavailable.
     """
     before = uuid.UUID(cursor) if cursor else None
-    with mapped_errors():
+    with mapped_database_errors():
         return read_lagging(lambda: _read_page(wanted, before, limit=limit, with_heavy=with_heavy))
 
 

@@ -22,7 +22,7 @@ from tasks_app.read_model.task_totals import TotalsDelta
 from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.resilience import set_aside_items
 from tasks_app.resilience.batch_isolation import is_outage
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.webhooks import deliveries
 
 APPLIED: Final = "applied"
@@ -50,7 +50,7 @@ def try_again(*, item_id: int, actor: str, source: str) -> Tried:
 
     Raises UnknownItem, StoreUnavailable, QueueUnavailable.
     """
-    with mapped_errors(), redis_connection.mapped_errors():
+    with mapped_database_errors(), redis_connection.mapped_redis_errors():
         item = _find(item_id)
         audit_log.record(action=AuditEntry.Action.TRY_AGAIN, source=source, actor=actor, detail=str(item))
         try:
@@ -73,7 +73,7 @@ def try_again(*, item_id: int, actor: str, source: str) -> Tried:
 
 def drop(*, item_id: int, actor: str, source: str) -> None:
     """Delete an item for good. Raises UnknownItem, StoreUnavailable."""
-    with mapped_errors(), transaction.atomic():
+    with mapped_database_errors(), transaction.atomic():
         item = _find(item_id)
         item.delete()
         detail = f"{item}: {item.reason}"

@@ -22,13 +22,13 @@ REDIS_ERRORS: Final = (*AWAY, redis.exceptions.NoScriptError)
 
 
 def is_transient_error(error: BaseException) -> bool:
-    """Tell whether the error is the infrastructure's: it is waited for, and costs no attempt."""
+    """Whether the error comes from an unavailable store: the step waits for it, and it costs no attempt."""
     return isinstance(error, (TransactionLost, *REDIS_ERRORS)) or is_database_error(error)
 
 
 @contextmanager
-def mapped_errors() -> Iterator[None]:
-    """Turn the errors of a database that is away into StoreUnavailable, for commands and queries."""
+def mapped_database_errors() -> Iterator[None]:
+    """Turn the errors of an unavailable database into StoreUnavailable, for services and queries."""
     try:
         yield
     except (DatabaseError, InterfaceError) as error:
@@ -38,7 +38,7 @@ def mapped_errors() -> Iterator[None]:
 
 
 class TransactionLost(Exception):
-    """The database rolled the chunk's transaction back, or the connection broke: the chunk is to be tried again."""
+    """The database rolled the chunk's transaction back, or the connection broke: the chunk is tried again."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error)[:1000])

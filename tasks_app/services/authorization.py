@@ -25,7 +25,7 @@ from tasks_app.errors import (
 )
 from tasks_app.queues import job_snapshots, redis_connection
 from tasks_app.read_model.task_rows import read_owners
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.task_types import TaskType, get_task_type
 from tasks_app.task_types.task_id_field import find_task_ids
 
@@ -72,7 +72,7 @@ def _ask(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix:
     if type(task_type).authorize is TaskType.authorize:
         return
     try:
-        with mapped_errors(), redis_connection.mapped_errors():
+        with mapped_database_errors(), redis_connection.mapped_redis_errors():
             answer: object = task_type.authorize(params, caller)  # type: ignore[func-returns-value]
     except NotAllowed as error:
         field = f"{prefix}params.{error.field}" if error.field else f"{prefix}params"
@@ -107,7 +107,7 @@ def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
     }
     rest = [key for key in wanted if key not in own]
     if rest:
-        with mapped_errors():
+        with mapped_database_errors():
             own.update(key for key, owner in read_owners(rest).items() if caller.may_touch(owner))
     return own
 

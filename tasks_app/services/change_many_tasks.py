@@ -21,7 +21,7 @@ from tasks_app.models import AuditEntry, TaskRecord
 from tasks_app.queues import job_snapshots, redis_connection, transitions
 from tasks_app.queues.transitions import Transition
 from tasks_app.read_model.task_rows import to_snapshot
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.services.authorization import check_retry
 from tasks_app.services.change_tasks import (
     apply_to_redis,
@@ -46,7 +46,7 @@ class SetResult:
 
 def cancel_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.API) -> SetResult:
     """Cancel tasks, as `change_tasks.cancel_task` does. Raises StoreUnavailable, QueueUnavailable."""
-    with mapped_errors():
+    with mapped_database_errors():
         snapshots, left = _find(task_ids)
         with transaction.atomic():
             before, rows = sets.request_cancels(task_ids=[uuid.UUID(task_id) for task_id in snapshots])
@@ -65,7 +65,7 @@ def retry_tasks(*, task_ids: Sequence[str], actor: str, source: str = audit_log.
 
     Tasks whose owner may no longer start them are counted as "refused".
     """
-    with mapped_errors():
+    with mapped_database_errors():
         snapshots, left = _find(task_ids)
         for task_id in [task_id for task_id, snapshot in snapshots.items() if not _may_retry(snapshot)]:
             del snapshots[task_id]
@@ -89,7 +89,7 @@ def change_priorities(
     Raises UnknownQueue, StoreUnavailable, QueueUnavailable.
     """
     check_priority(priority)
-    with mapped_errors():
+    with mapped_database_errors():
         snapshots, left = _find(sorted(task_ids))
         todo = []
         for snapshot in snapshots.values():
@@ -141,5 +141,5 @@ def _note(action: str, task_ids: Sequence[str], *, actor: str, source: str) -> N
 
 
 def _transition(todo: Sequence[Transition]) -> list[bool]:
-    with redis_connection.mapped_errors():
+    with redis_connection.mapped_redis_errors():
         return transitions.apply_many_transitions(redis_connection.get_connection(), todo)

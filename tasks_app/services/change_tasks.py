@@ -32,7 +32,7 @@ from tasks_app.models import AuditEntry, TaskCheckpoint, TaskRecord
 from tasks_app.queues import job_snapshots, redis_connection, transitions
 from tasks_app.queues.transitions import Transition
 from tasks_app.read_model.task_rows import to_snapshot
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.services.authorization import check_retry
 from tasks_app.task_types import find_own_queue
 
@@ -46,7 +46,7 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
     The commit in the database decides: if Redis is unavailable then, rescue applies the change later.
     With `owner`, only a task of that owner. Raises UnknownTask, TaskEnded, StoreUnavailable, QueueUnavailable.
     """
-    with mapped_errors():
+    with mapped_database_errors():
         snapshot = _find(task_id, owner)
         with transaction.atomic():
             row = cancel_and_reopen.request_cancel(task_id=uuid.UUID(snapshot.id))
@@ -69,7 +69,7 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, sourc
     `authorization.check_retry`, which raises as for a start.
     Raises UnknownTask, TaskEnded (it has finished), TaskNotEnded, StoreUnavailable, QueueUnavailable.
     """
-    with mapped_errors():
+    with mapped_database_errors():
         snapshot = _find(task_id, owner)
         check_retry(snapshot)
         with transaction.atomic():
@@ -106,7 +106,7 @@ def change_priority(
     Raises UnknownTask, UnknownQueue, TaskNotWaiting, StoreUnavailable, QueueUnavailable.
     """
     check_priority(priority)
-    with mapped_errors():
+    with mapped_database_errors():
         snapshot = _find(task_id, owner)
         if snapshot.priority == find_target_queue(snapshot, priority=priority):
             return snapshot
@@ -122,7 +122,7 @@ def change_priority(
 def note_priority(task_ids: Sequence[str], **what: Any) -> None:
     """Record a change of priority in the audit. Redis has already applied it, so a failed record is only logged."""
     try:
-        with mapped_errors():
+        with mapped_database_errors():
             audit_log.record(action=AuditEntry.Action.PRIORITY, task_ids=task_ids, **what)
     except StoreUnavailable as error:
         logger.warning("%d changes of priority are not in the audit: %s", len(task_ids), error)
@@ -205,12 +205,12 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
 def apply_to_redis(todo: Sequence[Transition]) -> None:
     """Apply to Redis what the database has decided. If Redis is unavailable, rescue applies it later."""
     try:
-        with redis_connection.mapped_errors():
+        with redis_connection.mapped_redis_errors():
             transitions.apply_many_transitions(redis_connection.get_connection(), todo)
     except QueueUnavailable as error:
         logger.warning("%d changes are in the database; rescue will apply them to Redis: %s", len(todo), error)
 
 
 def _transition(move: Transition) -> bool:
-    with redis_connection.mapped_errors():
+    with redis_connection.mapped_redis_errors():
         return transitions.apply_transitions(redis_connection.get_connection(), [move])[0]

@@ -18,7 +18,7 @@ from tasks_app.models import AuditEntry, QueueState
 from tasks_app.queues import pauses, queue_names
 from tasks_app.queues.redis_clock import clock
 from tasks_app.resilience.deadlocks import repeat_after_deadlock
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def _set_pause(name: str, origin: dict[str, str], **values: Any) -> None:
             QueueState.objects.update_or_create(name=name, defaults=values)
             audit_log.record(action=action, queue=name, detail=values["reason"], **origin)
 
-    with mapped_errors():
+    with mapped_database_errors():
         repeat_after_deadlock(store)  # two concurrent first pauses of a queue can deadlock
         try:
             pauses.write_pause(name, paused=values["paused_at"] is not None)

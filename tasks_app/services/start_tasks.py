@@ -27,7 +27,7 @@ from tasks_app.models import AuditEntry
 from tasks_app.observability import tracing
 from tasks_app.queues import enqueue, queue_names
 from tasks_app.queues.redis_clock import TRUSTED_SECONDS, clock
-from tasks_app.resilience.transient_errors import mapped_errors
+from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.services.authorization import check_starts
 from tasks_app.task_types import get_task_type
 from tasks_app.task_types.task_results import read_total
@@ -116,7 +116,7 @@ def _start(
     if replay is None:
         if source != audit_log.API:
             try:
-                with mapped_errors():
+                with mapped_database_errors():
                     audit_log.record(
                         action=AuditEntry.Action.START,
                         source=source,

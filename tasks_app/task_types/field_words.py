@@ -1,6 +1,6 @@
-"""What a form calls a parameter.
+"""The label of a parameter in a form.
 
-Owns the words for a field that has no label of its own. Must not translate them: the caller knows the reader's language.
+Owns the words for a field without a label of its own. Must not translate them: the caller knows the reader's language.
 """
 
 from __future__ import annotations
@@ -10,6 +10,6 @@ from typing import Any
 
 
 def say_name(field: Any) -> str:
-    """Return the field's label; where it has none of its own, its name in words: numRecords, Num records."""
+    """Return the field's label; for a field without one, its name in words: numRecords, Num records."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", field.field_name).replace("_", " ").capitalize()
     return words if "label" not in field._kwargs else str(field.label)

@@ -1,6 +1,6 @@
-"""The parameter that names another task, and where a task's parameters name some.
+"""The parameter that names another task, and how to find all of them in a task's parameters.
 
-Owns finding the named ids, at any depth. Must not know whose tasks they are: `authorization` looks that up.
+Owns finding the named ids, at any depth. Must not know whose tasks they are (services/authorization checks that).
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
-_LEVELS: Final = 16  # of objects and lists that the params of a request may have; a serializer may hold itself
+_LEVELS: Final = 16  # nesting of objects and lists in a request's params; a serializer may contain itself
 
 
 class TaskIdField(serializers.UUIDField):
-    """The id of a task that is the caller's: another one's is refused at the start, as one that does not exist.
+    """The id of one of the caller's tasks. Another caller's task is refused at the start, like one that does not exist.
 
-    The look-up is no part of validation, which knows no caller: every way to start a task makes it, in
-    `commands.start_tasks`. May stand in lists, dictionaries and nested serializers, under any `source`. A `validate`
-    must leave the value where the field has put it: what was moved elsewhere is not looked up.
+    The owner is not checked by validation, which does not know the caller, but by `services.start_tasks`, for every
+    way to start a task. The field may be inside lists, dictionaries and nested serializers, under any `source`. A
+    `validate` method must leave the value in its place: a value that was moved elsewhere is not checked.
     """
 
 
@@ -45,7 +45,7 @@ def _has_ids(field: serializers.Field | None, levels: int = _LEVELS) -> bool:
 
 
 def _find(field: serializers.Field, parent: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield the ids of a field whose value lies in `parent`, under the field's source."""
+    """Yield the ids of a field whose value is in `parent`, under the field's source."""
     value = parent
     for name in field.source_attrs:  # none of source="*"
         if not isinstance(value, Mapping) or name not in value:

@@ -1,7 +1,7 @@
-"""The parameters of a task as they are kept: plain JSON, made once when the task is started.
+"""The parameters of a task as they are stored: plain JSON, made once when the task is started.
 
-Owns the form in which `total`, `prepare_chunks` and `run_chunk` see them, and in which answers show them: the same
-everywhere. Must not know how they are asked for; validating them is the task type's serializer's.
+Owns the form in which `total`, `prepare_chunks`, `run_chunk` and every response see them. Must not validate them (the
+task type's serializer does).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tasks_app.domain.error_text import describe_value
 from tasks_app.domain.plain_json import JsonCopy, NotJson
 
 PARAMS_BYTES: Final = 128 * 1024  # as JSON; a request of one task holds 64 KiB
-_SHORT: Final = 1_000  # characters of a text that is looked at no further
+_SHORT: Final = 1_000  # characters of a text that needs no further check
 _DECIMAL_DIGITS: Final = 1_000  # of a decimal written out; beyond, it is written with its exponent
 
 
@@ -32,8 +32,8 @@ def encode_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return validated parameters as plain JSON values.
 
     Decimals become texts, as DRF writes them; dates, times and durations ISO 8601, in UTC with a Z; UUIDs texts;
-    rows their primary key; sets sorted lists. Raises DRF's ValidationError, which names the parameter, for what
-    JSON can't hold.
+    model instances their primary key; sets sorted lists. Raises DRF's ValidationError, which names the parameter, for a
+    value that JSON cannot hold.
     """
     if all(map(_is_plain, params.values())):
         return dict(params)
@@ -55,7 +55,7 @@ def encode_params(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(value: object) -> bool:
-    """Tell whether a value is one of the usual ones, which need no copy."""
+    """Whether a value is plain JSON already and needs no copy."""
     kind = type(value)
     if kind is int:
         return -(2**63) <= value < 2**63  # type: ignore[operator]
@@ -69,7 +69,7 @@ def _copy(value: object) -> Any:
 
 
 def _convert(value: Any) -> Any:
-    """Return a value of a type that JSON lacks in the form that API answers have; others as they are."""
+    """Return a value of a type that JSON lacks in the form of API responses; other values unchanged."""
     match value:
         case UUID() | Promise() | PurePath():
             return str(value)

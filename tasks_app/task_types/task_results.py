@@ -1,6 +1,6 @@
-"""What task types return, checked before anything of it is committed.
+"""Checks what task types return, before anything of it is committed.
 
-Owns which totals, counts and states there may be. A value that can't be stored, counted or shown later is refused
+Owns which totals, counts and states are valid. A value that could not be stored, added up or shown later is refused
 here, with the task type, the field, the value and what would be accepted. Must not know stores, tasks or workers.
 """
 
@@ -14,7 +14,7 @@ from tasks_app.domain.error_text import describe_value, error_line
 from tasks_app.domain.plain_json import JsonCopy, NotJson
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
-MOST: Final = 2**63 - 1  # of every number that is counted: the columns' own limit
+MOST: Final = 2**63 - 1  # of every count: the columns' own limit
 COUNT_NAMES: Final = 32  # of one result
 NAME_CHARACTERS: Final = 64
 STATE_BYTES: Final = 64 * 1024  # as JSON
@@ -22,7 +22,7 @@ _COUNT_NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}\Z")
 
 
 class InvalidTaskResult(Exception):
-    """A task type returned something that can't be used: a failed attempt, of which nothing is committed."""
+    """A task type returned an invalid value: the attempt fails, and nothing of it is committed."""
 
     def __init__(self, *, task_type: TaskType, field: str, value: object, accepted: str) -> None:
         self.field = field
@@ -36,7 +36,7 @@ def check_results(
 ) -> list[tuple[ChunkResult, bool]]:
     """Return what `run_chunks` returned as `check_result` does: one result for each chunk, in their order.
 
-    Raises InvalidTaskResult, also where it is no list or has not as many results as there are chunks.
+    Raises InvalidTaskResult, also if it is not a list of as many results as there are chunks.
     """
     if type(results) not in (list, tuple):
         accepted = "a list with a ChunkResult for each chunk"
@@ -96,9 +96,9 @@ def check_total(value: object, *, task_type: TaskType) -> int | None:
 
 
 def read_total(task_type: TaskType, params: Mapping[str, Any]) -> int | None:
-    """Return the total of a new task; None also where `total()` fails. Never raises.
+    """Return the total of a new task; None also if `total()` fails. Never raises.
 
-    The client who starts a task is not to blame for its task type: the task's first attempt fails, by
+    A fault of the task type must not refuse the client's request: the task's first attempt fails instead, in
     `check_total_again`.
     """
     try:
@@ -109,9 +109,9 @@ def read_total(task_type: TaskType, params: Mapping[str, Any]) -> int | None:
 
 
 def check_total_again(task_type: TaskType, params: Mapping[str, Any]) -> int | None:
-    """Return the total of a task that has none yet; for its worker, which counts an error as a failed attempt.
+    """Return the total of a task that has none yet; its worker counts an error as a failed attempt.
 
-    Raises InvalidTaskResult, also for whatever `total()` raises.
+    Raises InvalidTaskResult; InvalidTaskTotal if `total()` raises.
     """
     try:
         value = task_type.total(params)

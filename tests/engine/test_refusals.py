@@ -64,7 +64,7 @@ def test_a_word_about_redis_is_waited_for(reply: str) -> None:
     error = DefaultParser.parse_error(reply)
     assert isinstance(error, AWAY)
     assert is_transient_error(error)
-    with pytest.raises(QueueUnavailable), redis_connection.mapped_errors():
+    with pytest.raises(QueueUnavailable), redis_connection.mapped_redis_errors():
         raise error
 
 

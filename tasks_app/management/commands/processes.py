@@ -63,7 +63,7 @@ class Command(BaseCommand):
 
 
 def _look() -> list[Reported]:
-    with redis_connection.mapped_errors():
+    with redis_connection.mapped_redis_errors():
         return list_processes(redis_connection.get_connection())
 
 

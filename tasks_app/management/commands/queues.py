@@ -71,7 +71,7 @@ class Command(BaseCommand):
 
 def _draw() -> Group:
     views = queue_overview.list_queues()
-    with redis_connection.mapped_errors():
+    with redis_connection.mapped_redis_errors():
         lag_seconds = mirror_lag.get_lag_seconds(redis_connection.get_connection())
     table = Table("queue", "waiting", "running", "scheduled", "oldest wait", "ended/s", "workers", "", box=None)
     for column in table.columns[1:7]:

@@ -44,7 +44,7 @@ class Command(BaseCommand):
                 returncode=2,
             )
         try:
-            with redis_connection.mapped_errors():
+            with redis_connection.mapped_redis_errors():
                 job = django_rq.get_queue(name).enqueue_call(function, args=tuple(arguments), timeout=timeout)
         except LongtasksError as error:
             raise CommandError(str(error), returncode=STORE_UNAVAILABLE) from error
