@@ -286,7 +286,7 @@ def test_an_unexpected_error_in_one_duty_keeps_the_mirror_process_from_no_other(
     schedule(task_id)
     mirror()
     command = mirror_command.Command()
-    command.mirror, command.rescue = (
+    command.mirror, command.rescuer = (
         Mirror(connection=redis_connection.get_connection()),
         Rescuer(connection=redis_connection.get_connection()),
     )
