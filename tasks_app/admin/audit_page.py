@@ -1,4 +1,7 @@
-"""The audit as a page: who did what, when, through what."""
+"""The audit as a page: who did what, when, through what.
+
+Owns its filters. Must not read the table itself (auth/audit_log).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
 from tasks_app.admin.live_parts import render_page
+from tasks_app.admin.paging import paging_context
 from tasks_app.admin.permissions import can_view, requires
 from tasks_app.auth import audit_log
 from tasks_app.models import AuditEntry
@@ -35,28 +39,21 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     form = AuditFilterForm(request.GET, auto_id="filter-%s")
     form.is_valid()
     values = form.cleaned_data
-    cursor = request.GET.get("cursor", "")
     try:
         page = audit_log.list_page(
             actor=values.get("actor", ""),
             action=values.get("action", ""),
             source=values.get("source", ""),
-            cursor=cursor,
+            cursor=request.GET.get("cursor", ""),
         )
     except ValueError:
         return HttpResponseRedirect(reverse("admin:tasks_app_auditentry_changelist"))
-    parameters = request.GET.copy()
-    parameters.pop("cursor", None)
-    newest = parameters.urlencode()
-    parameters["cursor"] = page.next_cursor
     context = {
         "title": gettext("Audit"),
         "form": form,
         "is_filtered": any(values.values()),
         "entries": page.entries,
-        "cursor": cursor,
-        "newest_query": newest,
-        "next_query": parameters.urlencode() if page.next_cursor else "",
         "is_fullwidth": "1",
+        **paging_context(request, next_cursor=page.next_cursor),
     }
     return render_page(request, "tasks_app/audit.html", context)

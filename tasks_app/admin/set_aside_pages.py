@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from tasks_app.admin.permissions import can_administer, get_actor
+from tasks_app.admin.read_only_admin import ReadOnlyAdmin
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.models import SetAsideItem
@@ -23,8 +21,11 @@ SHOWN_CHARACTERS = 100_000
 
 
 @admin.register(SetAsideItem)
-class SetAsideItemAdmin(ModelAdmin):
-    """Requires the permission to administer, because a payload may contain parameters of any owner."""
+class SetAsideItemAdmin(ReadOnlyAdmin):
+    """Requires the permission to administer, because a payload may contain parameters of any owner.
+
+    Django's deletion is refused, since it writes no audit entry; the action `drop` does.
+    """
 
     list_display = ("key", "kind", "reason", "tries", "first_at", "last_at", "size")
     list_filter = ("kind",)
@@ -73,21 +74,8 @@ class SetAsideItemAdmin(ModelAdmin):
             text = ngettext("%(count)d item was dropped.", "%(count)d items were dropped.", dropped)
             messages.success(request, text % {"count": dropped})
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return can_administer(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def can_see(self, request: HttpRequest) -> bool:
         return can_administer(request)
 
     def has_administer_permission(self, request: HttpRequest) -> bool:
         return can_administer(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: Django's deletion writes no audit entry; the action `drop` does."""
-        return False

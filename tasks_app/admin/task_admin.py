@@ -5,39 +5,12 @@ Owns the registration. Every page and every change is a view of this package. Mu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import URLPattern, path
-from unfold.admin import ModelAdmin
+from django.urls import URLPattern
 
 from tasks_app.admin import audit_page, overview, queue_actions, start_form, task_list, task_page
-from tasks_app.admin.permissions import can_view
+from tasks_app.admin.read_only_admin import ReadOnlyAdmin
 from tasks_app.models import AuditEntry, TaskRecord
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Users with the view permission may view; nobody may change."""
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return can_view(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return can_view(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def _route(self, address: str, view: Callable[..., Any], name: str) -> URLPattern:
-        return path(address, self.admin_site.admin_view(view), name=f"tasks_app_{self.opts.model_name}_{name}")
 
 
 @admin.register(TaskRecord)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from tasks_app.admin.live_parts import render_page
+from tasks_app.admin.paging import paging_context
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, requires
 from tasks_app.admin.task_row_html import RowWriter
 from tasks_app.auth import audit_log
@@ -95,28 +96,21 @@ def task_list(request: HttpRequest) -> HttpResponse:
     """Show a page of tasks."""
     form = FilterForm(request.GET)
     wanted = form.read()
-    cursor = request.GET.get("cursor", "")
     try:
-        found = find_tasks(wanted=wanted, cursor=cursor)
+        found = find_tasks(wanted=wanted, cursor=request.GET.get("cursor", ""))
     except ValueError:
         return HttpResponseRedirect(reverse("admin:tasks_app_taskrecord_changelist"))
-    parameters = request.GET.copy()
-    parameters.pop("cursor", None)
-    newest = parameters.urlencode()
-    parameters["cursor"] = found.next_cursor
     context = {
         "title": gettext("Tasks"),
         "form": form,
         "is_filtered": any(form.cleaned_data.values()),
         "rows": RowWriter(can_operate=can_operate(request)).write_all(found.records),
-        "next_query": parameters.urlencode() if found.next_cursor else "",
-        "newest_query": newest,
         "searched_to": found.searched_to,
-        "cursor": cursor,
         "actions": _ACTIONS,
         "can_operate": can_operate(request),
         "here": request.get_full_path(),
         "is_fullwidth": "1",
+        **paging_context(request, next_cursor=found.next_cursor),
     }
     return render_page(request, "tasks_app/task_list.html", context)
 
