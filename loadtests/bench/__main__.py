@@ -23,11 +23,13 @@ from loadtests.bench import (
     profiles,
     responsiveness,
     sustained,
+    turns,
 )
 from loadtests.bench.context import Bench
 from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import Ground
 from loadtests.bench.machine import QUIET_CORES, busy_cores, describe_machine, require_tools
+from loadtests.bench.other_commit import export_commit
 from loadtests.bench.peer import install_peer
 from loadtests.bench.plots import draw_plots
 from loadtests.bench.report import write_report
@@ -47,6 +49,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "mirror": mirror_rate.measure,
     "critical": critical.measure,
     "sustained": sustained.measure,
+    "turns": turns.measure,
 }
 REPORT = PROJECT_DIR / "docs" / "benchmarks.md"
 QUICK_REPORT = PROJECT_DIR / ".data" / "bench" / "benchmarks.md"
@@ -61,6 +64,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"tiny counts, once; the report goes to {QUICK_REPORT}")
     parser.add_argument(
         "--only", action="append", choices=MEASUREMENTS, metavar="NAME", help=f"of: {', '.join(MEASUREMENTS)}"
+    )
+    parser.add_argument(
+        "--against", metavar="COMMIT", default="", help="a commit to compare with in turns (measurement `turns`)"
     )
     parser.add_argument("--report-only", action="store_true", help="write the report again from the figures kept")
     return parser.parse_args(arguments)
@@ -97,7 +103,9 @@ def find_commit() -> str:
     return shown.stdout.strip() or "unknown"
 
 
-def run_measurement(*, name: str, scale: Scale, peer_directory: Path | None) -> dict[str, Any]:
+def run_measurement(
+    *, name: str, scale: Scale, peer_directory: Path | None, other_directory: Path | None
+) -> dict[str, Any]:
     """One measurement on servers of its own."""
     started = time.monotonic()
     began_at = datetime.now(UTC)
@@ -105,7 +113,14 @@ def run_measurement(*, name: str, scale: Scale, peer_directory: Path | None) -> 
     if others > QUIET_CORES:
         say(f"{others:.1f} cores are busy with something else: the report will say so")
     with tempfile.TemporaryDirectory(prefix="longtasks-bench-") as directory, Ground() as ground:
-        bench = Bench(ground=ground, scale=scale, peer_directory=peer_directory, directory=Path(directory), say=say)
+        bench = Bench(
+            ground=ground,
+            scale=scale,
+            peer_directory=peer_directory,
+            other_directory=other_directory,
+            directory=Path(directory),
+            say=say,
+        )
         figures = MEASUREMENTS[name](bench)
     seconds = time.monotonic() - started
     say(f"{name}: done in {seconds:.0f} s")
@@ -119,7 +134,7 @@ def run_measurement(*, name: str, scale: Scale, peer_directory: Path | None) -> 
     }
 
 
-def measure_all(*, names: Sequence[str], scale: Scale, figures_path: Path) -> bool:
+def measure_all(*, names: Sequence[str], scale: Scale, figures_path: Path, against: str = "") -> bool:
     """Each measurement for itself: one that fails is said so, and keeps none of the others from its figures."""
     require_tools()
     all_made = True
@@ -131,10 +146,15 @@ def measure_all(*, names: Sequence[str], scale: Scale, figures_path: Path) -> bo
             peer_directory = install_peer(source=Path(source), target=Path(directory) / "peer")
         else:
             say("PEER_DIR is not set: no peer is measured, and no ratio to it")
+        other_directory = None
+        if against:
+            other_directory = export_commit(against, target=Path(directory) / "other")
         kept = read_figures(figures_path)
         for name in names:
             try:
-                kept["sections"][name] = run_measurement(name=name, scale=scale, peer_directory=peer_directory)
+                kept["sections"][name] = run_measurement(
+                    name=name, scale=scale, peer_directory=peer_directory, other_directory=other_directory
+                )
             except (BenchError, ServerError, AssertionError, subprocess.TimeoutExpired) as error:
                 sys.stderr.write(f"bench: {name} FAILED: {error}\n")
                 all_made = False
@@ -154,7 +174,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if not options.report_only:
             names = options.only or list(MEASUREMENTS)
-            all_made = measure_all(names=names, scale=QUICK if options.quick else FULL, figures_path=figures_path)
+            all_made = measure_all(
+                names=names,
+                scale=QUICK if options.quick else FULL,
+                figures_path=figures_path,
+                against=options.against,
+            )
         figures = read_figures(figures_path)
         plots = draw_plots(figures=figures, directory=figures_path.parent)
         write_report(figures=figures, plots=plots, path=report)

@@ -15,5 +15,6 @@ class Bench:
     ground: Ground
     scale: Scale
     peer_directory: Path | None  # an installed copy; None: no peer
+    other_directory: Path | None  # the files of the commit that --against names; None: no comparison
     directory: Path  # for this measurement's files; gone at the end
     say: Callable[[str], None]

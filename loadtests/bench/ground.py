@@ -164,7 +164,7 @@ class BenchStack(ProcfileStack):
         result = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             env=self.environment,
-            cwd=PROJECT_DIR,
+            cwd=self.project_directory,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -202,12 +202,15 @@ class Ground:
         self.redis_server.remove()
 
     @contextlib.contextmanager
-    def stack(self, *, environment: Mapping[str, str] | None = None) -> Iterator[BenchStack]:
-        """A stack with an empty database and Redis, and no process yet."""
+    def stack(
+        self, *, environment: Mapping[str, str] | None = None, project_directory: Path = PROJECT_DIR
+    ) -> Iterator[BenchStack]:
+        """A stack with an empty database and Redis, and no process yet; its code is that of `project_directory`."""
         stack = BenchStack(
             database=self.database,
             redis_server=self.redis_server,
             environment={"DJANGO_SETTINGS_MODULE": "settings.development", **(environment or {})},
+            project_directory=project_directory,
         )
         try:
             stack.begin()

@@ -74,16 +74,25 @@ def measure_one(bench: Bench, case: Case) -> dict[str, Any]:
 
 
 def write_paths(bench: Bench, stack: BenchStack, peer: Peer | None) -> dict[str, Path]:
-    """The paths that the GETs ask for: as many tasks on each side, ended and mirrored on ours."""
-    count = bench.scale.readable_tasks
+    """The paths that the GETs request: as many tasks on each side, ended and mirrored on ours."""
+    paths = {"ours": bench.directory / "ours.txt"}
+    write_finished_paths(bench, stack, paths["ours"])
+    if peer is not None:
+        paths["peer"] = bench.directory / "peer.txt"
+        write_peer_paths(bench, peer, paths["peer"])
+    return paths
+
+
+def write_finished_paths(bench: Bench, stack: BenchStack, path: Path) -> None:
+    """Run small tasks to their end and write their paths."""
     stack.start_workers(2)
-    stack.fill(tasks=count, records=1)
+    stack.fill(tasks=bench.scale.readable_tasks, records=1)
     stack.wait_until_idle(deadline_seconds=120)
     stack.stop_role("worker")
     ids = [row[0] for row in stack.sql("SELECT id FROM tasks_app_taskrecord WHERE status = 'finished'")]
-    paths = {"ours": bench.directory / "ours.txt"}
-    paths["ours"].write_text("".join(f"/tasks/{task_id}\n" for task_id in ids))
-    if peer is not None:
-        paths["peer"] = bench.directory / "peer.txt"
-        paths["peer"].write_text("".join(f"/tasks/{peer.post(records=1)}\n" for _ in range(count)))
-    return paths
+    path.write_text("".join(f"/tasks/{task_id}\n" for task_id in ids))
+
+
+def write_peer_paths(bench: Bench, peer: Peer, path: Path) -> None:
+    """Start as many tasks at the peer and write their paths."""
+    path.write_text("".join(f"/tasks/{peer.post(records=1)}\n" for _ in range(bench.scale.readable_tasks)))

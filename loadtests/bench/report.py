@@ -10,6 +10,11 @@ from loadtests.bench.goals import WORKERS, Goal, list_goals, load_data_rows_per_
 from loadtests.bench.machine import QUIET_CORES
 from loadtests.bench.wrk import CONNECTIONS
 
+TURNS = {
+    "post": "`POST /tasks`, 32 connections, CPU of web",
+    "get": "`GET /tasks/{id}`, 32 connections, CPU of web",
+    "drain": "Tasks of ten records that wait already, two workers, CPU of workers and mirror",
+}
 NOT_MEASURED = """\
 - More than one machine: load generator, servers and processes share this one's cores, on purpose. With the generator
   elsewhere every figure of ours and of the peer's would be higher.
@@ -53,6 +58,16 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
             tables.http_table(made["http"], "post"),
             "`GET /tasks/{id}`, of a thousand tasks in turn:\n",
             tables.http_table(made["http"], "get"),
+        ]
+    if "turns" in made:
+        parts += [
+            "## In turns\n",
+            (
+                "All systems are up at once and take short turns; the order is reversed in every second round. A ratio is of "
+                "this commit over the system in the line: the median of the ratios of neighbouring turns. The calibration is "
+                "a fixed loop in Python before each turn: how fast the machine was.\n"
+            ),
+            *(f"{title}:\n\n{tables.turns_table(made['turns'][kind])}" for kind, title in TURNS.items()),
         ]
     if "responsiveness" in made:
         found = made["responsiveness"]
@@ -228,6 +243,7 @@ def _how() -> list[str]:
             "PEER_DIR=/path/to/express-bull make bench       # all of it, on a machine that does nothing else; over an hour\n"
             "make bench ARGS=--quick                         # tiny counts, report in .data/bench/\n"
             'make bench ARGS="--only http --only stages"     # replaces these figures, keeps the others\n'
+            'make bench ARGS="--only turns --against COMMIT" # this code and a commit\'s, both up, in turns of seconds\n'
             "make bench ARGS=--report-only                   # writes the report again\n"
             "```\n"
         ),

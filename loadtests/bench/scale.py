@@ -39,6 +39,9 @@ class Scale:
     sustained_rate: int
     mirror_seconds: int
     mirror_rate: int
+    turn_rounds: int  # of the comparison in turns
+    turn_seconds: int
+    turn_tasks: int  # of ten records, in a turn of the drain
 
 
 FULL = Scale(
@@ -74,6 +77,9 @@ FULL = Scale(
     sustained_rate=1000,
     mirror_seconds=60,
     mirror_rate=2000,
+    turn_rounds=10,
+    turn_seconds=2,
+    turn_tasks=1500,
 )
 
 # Everything once, as small as it can be: shows that the bench runs, says nothing about the system.
@@ -110,4 +116,7 @@ QUICK = Scale(
     sustained_rate=20,
     mirror_seconds=2,
     mirror_rate=100,
+    turn_rounds=2,
+    turn_seconds=1,
+    turn_tasks=20,
 )

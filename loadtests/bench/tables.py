@@ -5,6 +5,7 @@ from typing import Any
 
 from loadtests.bench.figures import MISSING, Run, median_of, number, ratio, with_spread
 from loadtests.bench.goals import find_runs, load_data_rows_per_second, peers_rows_per_second
+from loadtests.bench.turns import OURS, ratio_of
 
 CPU_ROLES = ("web", "peer", "worker", "mirror", "redis", "mariadb", "k6")
 
@@ -37,6 +38,26 @@ def http_table(figures: Mapping[str, Any], method: str) -> str:
         for name, runs in figures[method].items()
     ]
     header = ["", "requests/s", "× peer", "mean ms", "p99 ms", "failed", "CPU µs a request"]
+    return table(header, rows)
+
+
+def turns_table(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
+    """A line for each system; the ratios are of this commit over the system, the medians of neighbouring turns."""
+    rows = []
+    for name in rounds[0]:
+        runs = [made[name] for made in rounds]
+        rows.append(
+            [
+                name,
+                with_spread(runs, "rate"),
+                with_spread(runs, "cpu_us"),
+                number(ratio_of(rounds, OURS, "rate", to=name)),
+                number(ratio_of(rounds, OURS, "cpu_us", to=name)),
+                number(sum(run["failed"] for run in runs)),
+                with_spread(runs, "calibration_ms"),
+            ]
+        )
+    header = ["", "a second", "CPU µs each", "rate, ratio", "CPU, ratio", "failed", "calibration ms"]
     return table(header, rows)
 
 

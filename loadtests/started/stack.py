@@ -67,8 +67,10 @@ class ProcfileStack:
         environment: Mapping[str, str] | None = None,
         workers: int = 2,
         roles: Sequence[str] = NEEDED_ROLES,
+        project_directory: Path = PROJECT_DIR,
     ) -> None:
         number = take_number()
+        self.project_directory = project_directory  # whose code runs
         self.database = database
         self.redis_server = redis_server
         self.database_name = f"stack_{number}"
@@ -145,7 +147,7 @@ class ProcfileStack:
                 command=procfile_command(command or self._commands[role]),
                 environment=self.environment | {ROLE: role},
                 output=log,
-                directory=PROJECT_DIR,
+                directory=self.project_directory,
             )
 
     def is_running(self, role: str) -> bool:
@@ -314,7 +316,7 @@ class ProcfileStack:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             env=self.environment,
-            cwd=PROJECT_DIR,
+            cwd=self.project_directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,131 @@
+"""Compares systems that are all up at once and take turns of seconds: this commit, another one, the peer.
+
+Owns the order of the turns and what is kept of each. Runs of minutes, one after the other, would compare the machine's
+moods: its cores change their speed. The ratio of two systems is the median of the ratios of neighbouring turns.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from statistics import median
+from typing import Any
+
+from loadtests.bench.calibration import calibrate
+from loadtests.bench.context import BODY, Bench
+from loadtests.bench.drain import run_cell
+from loadtests.bench.ground import BenchStack
+from loadtests.bench.http_rates import write_finished_paths, write_peer_paths
+from loadtests.bench.peer import Peer
+from loadtests.bench.watch import cpu_seconds
+from loadtests.bench.wrk import run_wrk
+
+OURS = "this commit"
+OTHER = "the other commit"
+PEER = "the peer"
+Turn = Callable[[], dict[str, float]]
+
+
+def measure(bench: Bench) -> dict[str, Any]:
+    with contextlib.ExitStack() as exit_stack:
+        stacks = {OURS: exit_stack.enter_context(bench.ground.stack())}
+        if bench.other_directory is not None:
+            other = bench.ground.stack(project_directory=bench.other_directory)
+            stacks[OTHER] = exit_stack.enter_context(other)
+        peer = None
+        if bench.peer_directory is not None:
+            peer = exit_stack.enter_context(Peer(directory=bench.peer_directory, ground=bench.ground))
+            peer.start_api()
+        for stack in stacks.values():
+            stack.start_web()
+            stack.start_mirror()
+        posts = {name: post_turn(bench, stack.address, partial(web_pids, stack)) for name, stack in stacks.items()}
+        gets = {name: get_turn(bench, stack) for name, stack in stacks.items()}
+        if peer is not None:
+            posts[PEER] = post_turn(bench, peer.address, peer.pids)
+            gets[PEER] = peer_get_turn(bench, peer)
+        kinds = {"post": posts, "get": gets}
+        kinds["drain"] = {name: drain_turn(bench, stack) for name, stack in stacks.items()}
+
+        def settle() -> None:
+            for stack in stacks.values():
+                stack.wait_until_mirrored()
+
+        return {kind: take_turns(bench, kind, turns, settle=settle) for kind, turns in kinds.items()}
+
+
+def take_turns(
+    bench: Bench, kind: str, turns: Mapping[str, Turn], *, settle: Callable[[], None]
+) -> list[dict[str, dict[str, float]]]:
+    """One turn of each system in each round; the order is reversed in every second round. `settle` runs between turns."""
+    for turn in turns.values():
+        turn()  # fills caches and connections; not counted
+        settle()
+    rounds: list[dict[str, dict[str, float]]] = []
+    for number in range(bench.scale.turn_rounds):
+        names = list(turns)[:: 1 if number % 2 == 0 else -1]
+        made = {}
+        for name in names:
+            made[name] = {"calibration_ms": calibrate()} | turns[name]()
+            settle()
+        rounds.append(made)
+        shown = ", ".join(f"{name} {figures['rate']:.0f}/s" for name, figures in made.items())
+        bench.say(f"{kind}, round {number + 1}: {shown}")
+    return rounds
+
+
+def post_turn(bench: Bench, address: str, pids: Callable[[], Sequence[int]]) -> Turn:
+    return lambda: wrk_turn(f"{address}/tasks", pids, seconds=bench.scale.turn_seconds, body=BODY)
+
+
+def get_turn(bench: Bench, stack: BenchStack) -> Turn:
+    paths = bench.directory / f"turns-{stack.port}.txt"
+    write_finished_paths(bench, stack, paths)
+    url = f"{stack.address}/tasks"
+    return lambda: wrk_turn(url, partial(web_pids, stack), seconds=bench.scale.turn_seconds, paths=paths)
+
+
+def peer_get_turn(bench: Bench, peer: Peer) -> Turn:
+    paths = bench.directory / "turns-peer.txt"
+    write_peer_paths(bench, peer, paths)
+    url = f"{peer.address}/tasks"
+    return lambda: wrk_turn(url, peer.pids, seconds=bench.scale.turn_seconds, paths=paths)
+
+
+def wrk_turn(url: str, pids: Callable[[], Sequence[int]], *, seconds: int, **what: Any) -> dict[str, float]:
+    """One turn of wrk, and the CPU that web took for each request."""
+    before = cpu_seconds(pids())
+    figures = run_wrk(url=url, seconds=seconds, **what)
+    used = cpu_seconds(pids()) - before
+    return {
+        "rate": figures["rate"],
+        "mean_ms": figures["mean_ms"],
+        "failed": figures["failed"],
+        "cpu_us": used / max(1, figures["requests"]) * 1e6,
+    }
+
+
+def drain_turn(bench: Bench, stack: BenchStack) -> Turn:
+    """Small tasks that wait already, run by two workers; their rows are counted."""
+
+    def turn() -> dict[str, float]:
+        stack.empty()
+        stack.start_workers(2)
+        try:
+            figures = run_cell(bench, stack, tasks=bench.scale.turn_tasks, records=10, workers=2)
+        finally:
+            stack.stop_role("worker")
+        cpu = figures["cpu"]
+        used = (cpu["worker"] + cpu["mirror"]) * figures["seconds"]
+        return {"rate": figures["tasks_per_second"], "failed": 0, "cpu_us": used / figures["tasks"] * 1e6}
+
+    return turn
+
+
+def web_pids(stack: BenchStack) -> Sequence[int]:
+    return stack.pids("web")
+
+
+def ratio_of(rounds: Sequence[Mapping[str, Mapping[str, float]]], name: str, figure: str, *, to: str) -> float | None:
+    """The median of the ratios of neighbouring turns: `name` over `to`."""
+    ratios = [made[name][figure] / made[to][figure] for made in rounds if made[to][figure]]
+    return median(ratios) if ratios else None
