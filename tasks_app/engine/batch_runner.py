@@ -1,6 +1,6 @@
-"""Many small tasks, one chunk: run from begin to end in one transaction, and ended in one step.
+"""Runs a batch: many small tasks in one chunk, each from its begin to its end in one transaction.
 
-Owns the way of tasks that share a chunk, and which of them must be run alone instead. The runner knows that way.
+Owns the steps of a batch, and which of its tasks must run alone instead (runner does that).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.db import IntegrityError, reset_queries
 from tasks_app.domain import task_status
 from tasks_app.domain.error_text import error_line
 from tasks_app.engine import batch_transaction
-from tasks_app.engine.batch_transaction import BatchedTask, NotWhole
+from tasks_app.engine.batch_transaction import BatchedTask, TaskNotFinished
 from tasks_app.engine.chunk_errors import TaskCodeFailed
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
@@ -29,11 +29,11 @@ from tasks_app.resilience import failpoints
 from tasks_app.resilience.transient_errors import is_transient_error
 
 logger = logging.getLogger(__name__)
-REFUSALS: Final = 3  # of a shared chunk by the database, which answers otherwise, before its tasks are run alone
+REFUSALS: Final = 3  # of a batch by a database that answers other statements; then its tasks run alone
 
 
 class BatchRunner:
-    """One shared chunk of a worker."""
+    """One batch of a worker."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class BatchRunner:
         self.rows = 0  # committed
 
     def run(self, dequeued: Sequence[DequeuedTask]) -> list[DequeuedTask]:
-        """Run small tasks in one chunk; return those that must be run alone."""
+        """Run small tasks in one chunk. Return those that must run alone."""
         small = {
             uuid.UUID(task.task_id): (task, BatchedTask(task.snapshot, uuid.UUID(task.task_id)))
             for task in dequeued
             if not task.snapshot.epoch
         }
-        # Claimed before, also where a restored database does not know that any more.
+        # A task that was claimed before runs alone, also if a restored database has lost that claim.
         alone = [task for task in dequeued if task.snapshot.epoch]
         refusals = 0
         backoff = self._session.make_backoff()
@@ -65,7 +65,7 @@ class BatchRunner:
                 for task_id, row in known.items():
                     task, _ = small.pop(task_id)
                     if row.outcome == task_status.FINISHED and row.epoch == 1 and row.worker == self._worker:
-                        # Our own commit, whose answer was lost.
+                        # Our own commit, whose reply was lost.
                         self._finish([(task, row.done, row.counts)])
                     else:
                         alone.append(task)
@@ -81,17 +81,17 @@ class BatchRunner:
                         )
                     break
             except TaskCodeFailed as failed:
-                if not isinstance(failed.error, NotWhole):
+                if not isinstance(failed.error, TaskNotFinished):
                     logger.warning(
-                        "%d small tasks run alone, since one of them failed: %s", len(small), error_line(failed.error)
+                        "%d small tasks run alone, because one of them failed: %s", len(small), error_line(failed.error)
                     )
                 return alone + [task for task, _ in small.values()]
             except Exception as error:
-                # IntegrityError: another worker or a cancel came first for one of them, and the next look tells which.
+                # IntegrityError: one of them has a checkpoint by now, from another worker or a cancel. The next round finds it.
                 if not isinstance(error, IntegrityError) and not is_transient_error(error):
-                    logger.exception("%d small tasks run alone: their shared chunk failed", len(small))
+                    logger.exception("%d small tasks run alone: their batch failed", len(small))
                     return alone + [task for task, _ in small.values()]
-                # Running alone tells whose fault it is, if it is one of theirs, and looks up between two tries.
+                # Running alone finds the task that causes it, if one does, and makes the interruption check between tries.
                 refusals += 1
                 if refusals > REFUSALS:
                     logger.warning("%d small tasks run alone: %.500s", len(small), error)
@@ -127,5 +127,5 @@ class BatchRunner:
 
 
 def is_batchable(dequeued: DequeuedTask) -> bool:
-    """Tell whether a task may share a chunk."""
+    """Whether a task may run in a batch."""
     return not dequeued.isolated and 0 < dequeued.snapshot.weight <= settings.LONGTASKS.batch_records

@@ -1,6 +1,6 @@
-"""One transaction for a batch of small tasks, from begin to end, with a checkpoint for each.
+"""One transaction for a batch: each small task from begin to end, with its checkpoint.
 
-Owns the transaction. Must not know Redis; raises what went wrong and leaves judging it to the runner.
+Owns the transaction. Raises every error and leaves the judgement to the runner. Must not know Redis.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tasks_app.task_types.task_results import check_results
 
 @dataclass(slots=True)
 class BatchedTask:
-    """A task that fits into one chunk, and what became of it."""
+    """A task that fits into one chunk, and its result."""
 
     snapshot: Snapshot
     task_id: uuid.UUID
@@ -36,9 +36,9 @@ class BatchedTask:
 def run_batch(tasks: Sequence[BatchedTask], *, worker: str, guard: ChunkGuard, keeper: LeaseKeeper) -> None:
     """Run small tasks from begin to end in one transaction, with their complete checkpoints; sets their results.
 
-    Raises IntegrityError when one of them has a checkpoint already, NotWhole when one was not done at once,
-    TaskCodeFailed (whatever a task type raises), TransactionLost and other errors of the database: nothing is
-    committed then, for none of them.
+    Raises IntegrityError if one of them has a checkpoint already, TaskCodeFailed (whatever a task type raises;
+    TaskNotFinished if one did not finish in its chunk), TransactionLost and other errors of the database. In all of
+    these cases nothing is committed, for none of them.
     """
     groups = [
         (get_task_type(name), list(members)) for name, members in groupby(sorted(tasks, key=_name_of), key=_name_of)
@@ -87,9 +87,9 @@ def _run_group(
 ) -> list[tuple[BatchedTask, ChunkResult]]:
     results = check_results(task_type.run_chunks(chunks, prepared), task_type=task_type, chunks=chunks)
     if not all(finished for _, finished in results):
-        raise NotWhole
+        raise TaskNotFinished
     return [(task, result) for task, (result, _) in zip(members, results, strict=True)]
 
 
-class NotWhole(Exception):
-    """A small task was not done in the one chunk that it was given."""
+class TaskNotFinished(Exception):
+    """A small task did not finish in its one chunk."""

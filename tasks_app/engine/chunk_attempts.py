@@ -1,6 +1,6 @@
-"""How often the same chunk has met an error of the database, and when that has been tried for long enough.
+"""Counts the tries of a chunk that the database refuses, and decides when it has been tried for long enough.
 
-Owns the bound of waiting. While the database answers nothing at all there is none: nobody could do better.
+Owns this limit. While the database answers nothing at all, there is no limit: no other worker could do better.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import time
 from tasks_app.database.error_causes import get_patience_seconds
 from tasks_app.resilience.transient_errors import TransactionLost
 
-SHOWN_FROM: int = 3  # tries; a deadlock is soon over
+SHOWN_FROM: int = 3  # tries; a deadlock is over before
 
 
-class TriedInVain(Exception):
-    """The database refused the chunk for too long, and answered other statements meanwhile."""
+class ChunkRefused(Exception):
+    """The database refused the chunk for too long while it answered other statements."""
 
 
 class ChunkTries:
@@ -33,22 +33,22 @@ class ChunkTries:
         self.number += 1
 
     def note_outage(self) -> None:
-        """The database has answered nothing meanwhile: the time so far says nothing about this chunk."""
+        """Restart the time: the database answered nothing at all, which says nothing about this chunk."""
         self._began = time.monotonic()
 
     @property
     def text(self) -> str:
-        """What a task shows while it waits; "" for the first tries."""
+        """The text that a task shows while it waits; "" for the first tries."""
         if self.number < SHOWN_FROM:
             return ""
         seconds = time.monotonic() - self._began
         return f"Waiting for the database: try {self.number} after {seconds:.0f} s: {str(self._error)[:500]}"
 
     def check(self) -> None:
-        """Raise TriedInVain when the chunk has been tried for as long as its error deserves."""
+        """Raise ChunkRefused if the chunk has been tried for as long as its error allows."""
         seconds = time.monotonic() - self._began
         if seconds > get_patience_seconds(self._error):
-            raise TriedInVain(
+            raise ChunkRefused(
                 f"The chunk was tried {self.number} times in {seconds:.0f} s. The database answered other statements "
                 f"meanwhile, and this chunk with: {str(self._error)[:1000]}"
             ) from self._error

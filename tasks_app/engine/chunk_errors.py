@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class TaskCodeFailed(Exception):
-    """The code of a task type raised: whatever it was, it is the task's failure."""
+    """The code of a task type raised. Whatever it was, the task's attempt fails."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(repr(type(error)))
@@ -15,8 +15,8 @@ class TaskCodeFailed(Exception):
 
 
 class TransactionMisused(Exception):
-    """The task type did something to the connection after which its chunk could not commit as a whole."""
+    """The task type used the connection in a way that would not let its chunk commit as a whole."""
 
 
 class ChunkTimeout(BaseException):
-    """The chunk took longer than its task type allows. Not an Exception: `except Exception` shall not swallow it."""
+    """The chunk took longer than its task type allows. Not an Exception, so that `except Exception` does not catch it."""

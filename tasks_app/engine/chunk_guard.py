@@ -1,7 +1,7 @@
-"""Keeps a chunk whole: the transaction that commits with the checkpoint is the one that the engine opened, or none is.
+"""Guards the transaction of a chunk while code of task types runs: it commits with the checkpoint, or not at all.
 
-Owns the boundary to the code of task types: what they may not do to the connection, which of their errors are the
-database's, and their time. Must not know what a chunk is for, nor how a failed attempt is counted.
+Owns the boundary to that code: what it must not do to the connection, which of its errors are the database's, and its
+time limit. Must not know what a chunk does, nor how a failed attempt is counted.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 MARK: Final = "longtasks_chunk"
-ALARM_AGAIN_SECONDS: Final = 1.0  # code that swallows the first timeout meets the next one
+ALARM_AGAIN_SECONDS: Final = 1.0  # code that catches the first timeout gets another one
 _SHOWN_CHARACTERS: Final = 100
-# The statement's first words, behind blanks, comments and parentheses; no more of a statement is looked at.
+# Only the first words of a statement are read, after blanks, comments and parentheses.
 _HEAD_CHARACTERS: Final = 400
 _COMMENT: Final = re.compile(r"[\s(;]+|/\*(?!!|M!).*?\*/|--[^\n]*\n?|#[^\n]*\n?", re.DOTALL)
 # What commits a transaction by itself: https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
-# The same on SQLite, where some of it would do no harm: what works in development shall work on MySQL.
+# Refused on SQLite too, where some of it would do no harm: what works in development must work on MySQL.
 _ENDS_TRANSACTION: Final = re.compile(
     r"(?:ALTER|ANALYZE|BEGIN|CACHE\s+INDEX|CHECK\s+TABLE|COMMIT|CREATE(?!\s+TEMPORARY\b)|DROP(?!\s+TEMPORARY\b)|END"
     r"|EXECUTE\s+IMMEDIATE|FLUSH|GRANT|INSTALL|LOAD\s+INDEX|LOCK\s+TABLES?|OPTIMIZE|RENAME|REPAIR|RESET|REVOKE"
@@ -57,7 +57,7 @@ class ChunkGuard:
 
     def __init__(self) -> None:
         self.connection: BaseDatabaseWrapper = connections[router.db_for_write(TaskCheckpoint)]
-        self.session_is_changed = False  # by a SET or the like: the next task shall not find it
+        self.session_is_changed = False  # by a SET or the like, which the next task must not inherit
         self._in_transaction = False  # task code runs inside the chunk's transaction at this moment
         self._error: Exception | None = None  # the first error that meant a rollback
         self._misuse: TransactionMisused | None = None
@@ -83,17 +83,16 @@ class ChunkGuard:
             if self._is_the_database(failed.error):
                 raise TransactionLost(failed.error) from None
             if not isinstance(failed.error, Exception):
-                self.connection.close()  # the timeout may have come between a statement and its result
+                self.connection.close()  # the timeout may have interrupted a statement before its result was read
             raise
         finally:
-            self._error = None  # outside of a transaction the code may have coped with it
+            self._error = None  # outside of a transaction the code may have handled it
             self._leave_no_transaction()
 
     def run(self, code: Callable[[], Result]) -> Result:
-        """Run task code inside the transaction that the caller has opened, and make sure that it still is the same one.
+        """Run task code inside the transaction that the caller has opened, and verify that it is still the same one.
 
-        Raises TaskCodeFailed (also for what must not be done to the connection) or TransactionLost; the caller must
-        roll back then.
+        Raises TaskCodeFailed (also for a misuse of the connection) or TransactionLost; the caller must then roll back.
         """
         connection = self.connection
         atomic_blocks, savepoint_ids = list(connection.atomic_blocks), list(connection.savepoint_ids)
@@ -119,24 +118,24 @@ class ChunkGuard:
             raise TaskCodeFailed(self._misuse) from (failed.error if failed else None)
         if self._error is not None:
             raise TransactionLost(self._error) from (failed.error if failed else None)
-        is_spoilt = failed is None or isinstance(failed.error, TransactionManagementError)
-        if connection.needs_rollback and is_spoilt:
+        is_broken = failed is None or isinstance(failed.error, TransactionManagementError)
+        if connection.needs_rollback and is_broken:
             raise TaskCodeFailed(
                 TransactionMisused(
-                    "The task type caught a database error that had spoilt its transaction, and went on. Put what may "
-                    "fail into `with transaction.atomic():`, and catch the error outside of that block."
+                    "The task type caught a database error that had broken its transaction, and continued. Put the "
+                    "statement that may fail into `with transaction.atomic():`, and catch the error outside of that block."
                 )
             ) from (failed.error if failed else None)
         if failed is not None:
             if is_database_error(failed.error) and not self._is_marked():
-                raise TransactionLost(failed.error) from None  # callproc() passes no wrapper
+                raise TransactionLost(failed.error) from None  # callproc() bypasses the execute wrapper
             raise failed
         self._verify()
-        self._bound_hooks()
+        self._limit_hooks()
         return result
 
-    def _bound_hooks(self) -> None:
-        """Let what the code has registered with transaction.on_commit run within the same bounds, after the commit."""
+    def _limit_hooks(self) -> None:
+        """Apply the same limits to the hooks that the code has registered with transaction.on_commit."""
         hooks: list[Any] = self.connection.run_on_commit
         self.connection.run_on_commit = [
             (names, hook if getattr(hook, "func", None) == self._run_hook else partial(self._run_hook, hook), *rest)
@@ -144,7 +143,7 @@ class ChunkGuard:
         ]
 
     def _run_hook(self, hook: Callable[[], object]) -> None:
-        """Run one hook of on_commit. Its chunk is committed: that it fails is told, and changes nothing."""
+        """Run one hook of on_commit. Its chunk is committed, so a failure is only logged."""
         try:
             self._run(hook)
             self._leave_no_transaction()
@@ -152,15 +151,15 @@ class ChunkGuard:
             logger.error("a transaction.on_commit hook failed after its chunk", exc_info=failed.error)
 
     def renew_session(self) -> None:
-        """Close the connection where a task has changed its session (SET, GET_LOCK, temporary tables)."""
+        """Close the connection if a task has changed its session (SET, GET_LOCK, temporary tables)."""
         if self.session_is_changed and not self.connection.in_atomic_block:
             self.session_is_changed = False
             self.connection.close()
 
     def _is_the_database(self, error: BaseException) -> bool:
-        """Tell whether an error outside of a transaction is this database's, and not one of another that the task uses.
+        """Whether an error outside of a transaction comes from this database, not from another one that the task uses.
 
-        A reconnect that has failed is seen by no statement.
+        The execute wrapper does not see a reconnect that fails.
         """
         if not is_database_error(error):
             return False
@@ -168,11 +167,11 @@ class ChunkGuard:
         return self._error is not None or connection.connection is None or not connection.is_usable()
 
     def _leave_no_transaction(self) -> None:
-        """Make sure that the next transaction is a new one. Raises TaskCodeFailed where the code has left one open."""
+        """Make sure that the next transaction is a new one. Raises TaskCodeFailed if the code has left one open."""
         connection: Any = self.connection
         driver = connection.connection
         is_open = connection.in_atomic_block or (driver is not None and not connection.get_autocommit())
-        if not is_open and not getattr(driver, "in_transaction", False):  # the last one: SQLite's own word
+        if not is_open and not getattr(driver, "in_transaction", False):  # the last check: SQLite's own flag
             return
         connection.atomic_blocks, connection.savepoint_ids = [], []
         connection.in_atomic_block = connection.needs_rollback = False
@@ -187,12 +186,12 @@ class ChunkGuard:
         except DatabaseError as error:
             if is_database_error(error):
                 raise
-            # The savepoint is gone, and so is the transaction it was made in.
+            # The savepoint no longer exists, so the transaction that it was set in has ended.
             raise TaskCodeFailed(
                 TransactionMisused(
                     "The chunk's transaction was ended in its middle: by a COMMIT or ROLLBACK that did not come through "
-                    "Django, or by a procedure or trigger that commits (DDL does). What was committed so stays, and is "
-                    "not counted."
+                    "Django, or by a procedure or trigger that commits (DDL does). What was committed by it remains "
+                    "and is not counted."
                 )
             ) from error
 
@@ -208,7 +207,7 @@ class ChunkGuard:
             cursor.execute(statement)
 
     def _run(self, code: Callable[[], Result]) -> Result:
-        """Run task code within its time; whatever it raises is TaskCodeFailed."""
+        """Run task code within its time limit. Whatever it raises becomes TaskCodeFailed."""
         previous = signal.getsignal(signal.SIGALRM)
         left_seconds = max(0.001, self._deadline - time.monotonic())
         try:
@@ -219,7 +218,7 @@ class ChunkGuard:
                 with ending_copies():
                     return code()
             finally:
-                self._is_armed = False  # an alarm that comes from here on is late, and finds nothing to interrupt
+                self._is_armed = False  # an alarm from here on is late and must interrupt nothing
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, previous if previous is not None else signal.SIG_DFL)
         except BaseException as error:
@@ -238,10 +237,10 @@ class ChunkGuard:
     # --- statements
 
     def _execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-        """Django's execute wrapper: refuses what would end the transaction, and notes what has ended it."""
+        """Django's execute wrapper: refuses a statement that would end the transaction, and notes an error that has ended it."""
         if self._in_transaction:
             if self._error is not None:
-                # The transaction is gone: a statement now would begin another one, and might be committed.
+                # The transaction has ended: another statement would begin a new one, which might be committed.
                 raise type(self._error)(*self._error.args)
             head = _get_head(sql)
             if _ENDS_TRANSACTION.match(head):
@@ -259,12 +258,14 @@ class ChunkGuard:
 
     @contextmanager
     def _refusing_methods(self) -> Generator[None, None, None]:
-        """Let Django's and the driver's methods that end a transaction refuse while task code runs."""
+        """Replace Django's and the driver's methods that end a transaction by refusals while task code runs."""
         covered: list[tuple[Any, str]] = []
         try:
             for owner, names in ((self.connection, _DJANGO_METHODS), (self.connection.connection, _DRIVER_METHODS)):
                 for name in names:
-                    if hasattr(owner, name) and hasattr(owner, "__dict__"):  # sqlite3's own has none: see `_verify`
+                    if hasattr(owner, name) and hasattr(
+                        owner, "__dict__"
+                    ):  # sqlite3's connection has none: see `_verify`
                         setattr(owner, name, self._refusal(name))
                         covered.append((owner, name))
             yield
@@ -274,7 +275,7 @@ class ChunkGuard:
 
     def _refusal(self, name: str) -> Callable[..., None]:
         def refuse(*args: Any, **kwargs: Any) -> None:
-            self._refuse(f"called {name}() on the connection that its chunk is written on")
+            self._refuse(f"called {name}() on the connection of its chunk")
 
         return refuse
 
@@ -282,8 +283,8 @@ class ChunkGuard:
         if self._misuse is None:
             self._misuse = TransactionMisused(
                 f"The task type {what}. A chunk commits together with its checkpoint, or not at all: nothing of it was "
-                "kept. Leave the connection's transaction to the engine; do DDL in a migration, and what must be "
-                "committed on its own through another database alias."
+                "kept. Leave the connection's transaction to the engine. Run DDL in a migration, and use another "
+                "database alias for what must commit on its own."
             )
         if not quietly:
             raise self._misuse

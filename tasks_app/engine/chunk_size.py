@@ -1,6 +1,6 @@
-"""How many records the next chunk has, so that it takes about CHUNK_SECONDS.
+"""The size of the next chunk in records: a chunk should take about CHUNK_SECONDS.
 
-Owns the rule. Must not know tasks or stores.
+Owns this rule. Must not know tasks or stores.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from tasks_app.task_types import TaskType
 
 
 class ChunkSize:
-    """How many records the next chunk may have, so that it takes about CHUNK_SECONDS."""
+    """The limit of records for the next chunk of one task."""
 
     def __init__(self, task_type: TaskType, *, careful: bool) -> None:
         self._max = task_type.max_limit
-        # A task whose worker died begins again with little, in case it was too much at once.
+        # After a failed attempt or a dead worker it starts with one record, in case the chunk was too big.
         self.limit = 1 if careful else min(task_type.first_limit, task_type.max_limit)
 
     def adapt(self, *, done: int, seconds: float) -> None:
@@ -26,5 +26,5 @@ class ChunkSize:
         self.limit = int(max(1, min(self._max, self.limit * 2, max(self.limit / 2, aim))))
 
     def halve(self) -> None:
-        """Ask for half as much the next time."""
+        """Halve the limit."""
         self.limit = max(1, self.limit // 2)

@@ -25,11 +25,11 @@ def run_chunk(
     claim: Claim, snapshot: Snapshot, *, limit: int, guard: ChunkGuard, keeper: LeaseKeeper
 ) -> tuple[ChunkResult, bool]:
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
-    the last one; `held` stands where the database stands afterwards.
+    the last one; `claim` then equals the checkpoint in the database.
 
     Raises Fenced, CancelRequested, ParentGone (of a shard), TaskCodeFailed (whatever the task type raises),
-    TransactionLost and other errors of the database: nothing is committed then, except where the connection broke at
-    the commit (`checkpoints.advance` tells on the next try).
+    TransactionLost and other errors of the database. In all of these cases nothing is committed, unless the connection
+    broke at the commit: the checkpoint shows it on the next try.
     """
     task_type = get_task_type(snapshot.name)
     limit_seconds = get_limit_seconds(task_type)

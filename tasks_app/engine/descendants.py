@@ -1,8 +1,8 @@
-"""The child processes of this process: finding those that a task has left behind, and ending them.
+"""The child processes of a worker: finds and ends those that a task has left behind.
 
-Owns every signal that a worker sends, and what becomes of forked copies of a worker. Only this process's own children
-are signalled, which keep their process id until they are reaped here; a daemonised grandchild becomes a child when
-its parent ends (`adopt_orphans`). Linux only: elsewhere nothing is found.
+Owns every signal that a worker sends, and the handling of forked copies of a worker. Only children of this process are
+signalled: their process ids stay theirs until they are reaped here. A daemonised grandchild becomes a child when its
+parent ends (`adopt_orphans`). Linux only: elsewhere nothing is found.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 from django.db import connections
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
-END_SECONDS: Final = 2.0  # for what was killed to be gone
+END_SECONDS: Final = 2.0  # until killed processes have ended
 PAUSE_SECONDS: Final = 0.005
 IS_LINUX: Final = sys.platform == "linux"
 
@@ -31,23 +31,23 @@ _inherited: Final[list[Any]] = []
 
 @functools.cache
 def detach_copies() -> None:
-    """Take its database connections away from every process that is forked from this one: they are the worker's."""
+    """Detach database connections in every process that is forked from this one: they belong to the worker."""
     os.register_at_fork(after_in_child=_detach_connections)
 
 
 def _detach_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
-            _inherited.append(connection.connection)  # once it is garbage it says good-bye to the server
+            _inherited.append(connection.connection)  # kept: its destructor would close the session at the server
             connection.connection = None
-            connection.closed_in_transaction = connection.in_atomic_block  # no other one: it would commit at once
+            connection.closed_in_transaction = connection.in_atomic_block  # a new one would commit at once
 
 
 @contextlib.contextmanager
 def ending_copies() -> Iterator[None]:
-    """End, on the way out, a process that was forked in this block: a copy of the worker must not go on as the worker.
+    """Exit at the end of the block if this process was forked inside it: a copy must not continue as the worker.
 
-    It would share the worker's connections, and commit its chunk. At once, since taking it apart would close them.
+    It would share the worker's connections and commit its chunk. It exits at once, because a normal exit closes them.
     """
     own_pid = os.getpid()
     try:
@@ -58,26 +58,26 @@ def ending_copies() -> Iterator[None]:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends, as init is for others."""
+    """Become the parent of every descendant whose own parent ends, as init does for other processes."""
     if IS_LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def list_children() -> frozenset[int]:
-    """Return the children of this process, ended ones that nobody has reaped among them."""
+    """Return the children of this process, including those that have ended and are not reaped."""
     if not _has_children():
         return frozenset()
     return _read_children("self")
 
 
 def end_children(*, besides: frozenset[int]) -> tuple[list[int], list[int]]:
-    """End all children but `besides`, with their descendants. Returns which were killed, and which live on.
+    """End all children except `besides`, with their descendants. Returns which were killed, and which are still alive.
 
-    Children that had ended by themselves are reaped, and are in neither list.
+    Children that had ended by themselves are reaped and are in neither list.
     """
     killed: set[int] = set()
     deadline = time.monotonic() + END_SECONDS
-    # Until there are none: the children of one that has just ended are ours from then on.
+    # Repeat until there are none: the children of a process that has just ended are now ours.
     while children := list_children() - besides:
         alive = {pid for pid in children if not _reap(pid)}
         if alive and time.monotonic() > deadline:
@@ -92,7 +92,7 @@ def end_children(*, besides: frozenset[int]) -> tuple[list[int], list[int]]:
 
 
 def _has_children() -> bool:
-    """Ask the kernel, which costs a microsecond: most tasks have none."""
+    """Whether this process has children, by a call of one microsecond: most tasks have none."""
     if not IS_LINUX:
         return False
     try:
@@ -103,7 +103,7 @@ def _has_children() -> bool:
 
 
 def _reap(pid: int) -> bool:
-    """Tell whether a child has ended; its process id may belong to another process from now on."""
+    """Reap a child if it has ended, and return whether it has. Its process id may then be reused."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:

@@ -1,6 +1,6 @@
-"""The interruption check between two chunks: continue, yield, stop or abort.
+"""The interruption check between two chunks: continue, preempt, stop or abort.
 
-Owns its results and what the runner may ask its worker. Must not decide: the worker does.
+Owns its results and the hooks by which the runner reaches its worker. Must not decide (worker).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from tasks_app.queues.transitions import DequeuedTask
 
 
 class Interruption(Enum):
-    """What a worker does after a chunk, having looked up."""
+    """The result of the interruption check after a chunk."""
 
     CONTINUE = "continue"
-    PREEMPT = "yield"  # something more urgent waits
-    STOP = "stop"  # the worker shall end, or the queue is paused
-    ABORT = "abort"  # this task shall be stopped (RQ's stop command)
+    PREEMPT = "yield"  # a more urgent task waits
+    STOP = "stop"  # the worker was asked to stop, or the queue is paused
+    ABORT = "abort"  # RQ's stop command named this task
 
 
 @dataclass(slots=True)
 class WorkerHooks:
-    """What the runner asks its worker, between chunks."""
+    """What the runner calls in its worker, between chunks."""
 
     check_interruption: Callable[[DequeuedTask], Interruption]
     should_stop: Callable[[], bool]

@@ -1,7 +1,7 @@
 """The lease keeper: a thread of a worker process that renews the claim while a chunk runs, and watches the database.
 
-Owns a connection of its own, so that it depends on nothing that the chunk holds; it dies with the process, or stands
-still with it, and the claim runs out then. Must not decide what becomes of a task.
+Owns a connection of its own, so that it does not depend on locks of the chunk. It ends or stops with the process, and
+then the lease expires. Must not decide what happens to a task.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from tasks_app.models import TaskCheckpoint
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 0.5
-PROBE_SECONDS: Final = 2  # a server that does not answer one of its own questions for so long hangs
+CHECK_SECONDS: Final = 0.5
+PROBE_SECONDS: Final = 2  # a server that leaves a query of the keeper unanswered for so long hangs
 HUNG_PROBES: Final = 2
 
 
 @dataclass(slots=True)
 class _Watch:
-    """What the worker's main thread is in at this moment."""
+    """What the worker's main thread is doing now."""
 
     claim: Claim | None
     shard: Snapshot | None
@@ -64,7 +64,7 @@ class LeaseKeeper:
         self._thread: threading.Thread | None = None
         self._failed_probes = 0
         self._abandoned: list[int] = []  # server threads whose connection was cut while the server hung
-        # Of the main thread's connection: the driver lets no second thread ask it.
+        # Of the main thread's connection: the driver does not allow a second thread to use it.
         self._number = 0
         self._socket: socket.socket | None = None
 
@@ -77,7 +77,7 @@ class LeaseKeeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and its connection; returns when both are gone, or after a moment."""
+        """End the thread and close its connection. Returns after PROBE_SECONDS at the latest."""
         self._stop.set()
         connection_created.disconnect(self._note_connection)
         if self._thread is not None:
@@ -89,10 +89,10 @@ class LeaseKeeper:
     def watching(
         self, claim: Claim | None = None, *, shard: Snapshot | None = None, limit_seconds: float = math.inf
     ) -> Generator[Callable[[], bool], None, None]:
-        """Keep `claim` alive inside; without one, only look whether the database still answers.
+        """Renew `claim` inside the block; without a claim, only check whether the database still answers.
 
-        Yields a function that tells whether the task shall be canceled, or is another worker's: known within a second,
-        without SQL. May be nested; the innermost counts.
+        Yields a function that returns, without SQL, whether a cancel was requested or another worker has the task; it is
+        up to a second behind. May be nested; the innermost counts.
         """
         outer = self._watch
         watch = self._watch = _Watch(claim, shard, limit_seconds)
@@ -104,7 +104,7 @@ class LeaseKeeper:
             self._watch = outer
 
     def get_connection_id(self) -> int:
-        """Return the server's number of the main thread's connection, 0 without one."""
+        """Return the server's id of the main thread's connection; 0 if there is none."""
         return self._number
 
     def _note_connection(self, sender: object, connection: BaseDatabaseWrapper, **_: object) -> None:
@@ -113,7 +113,7 @@ class LeaseKeeper:
         if connection is self._main and connection.vendor == "mysql":
             if self._socket is not None:
                 self._socket.close()
-            # A second descriptor: the driver's own number may be another file's by the time it is needed.
+            # A duplicate: the driver's own descriptor may belong to another file by the time it is needed.
             self._number, self._socket = driver.thread_id(), socket.socket(fileno=os.dup(driver.fileno()))
 
     # --- the thread
@@ -121,45 +121,47 @@ class LeaseKeeper:
     def _run(self) -> None:
         lease_seconds = settings.LONGTASKS.lease_seconds
         with contextlib.suppress(Exception):
-            self._open()  # now: when it is needed, the server may have none to give
+            self._open()  # at once: later the server may have no connection left
         try:
-            while not self._stop.wait(min(LOOK_SECONDS, lease_seconds / 6)):
+            while not self._stop.wait(min(CHECK_SECONDS, lease_seconds / 6)):
                 watch = self._watch
                 if watch is None or time.monotonic() - watch.began < lease_seconds / 6:
-                    continue  # most chunks are over before anybody has to know of them
+                    continue  # most chunks have ended before the first check
                 try:
-                    self._look(watch, lease_seconds)
+                    self._check(watch, lease_seconds)
                 except Exception:
-                    logger.exception("the lease keeper could not look")
+                    logger.exception("a check of the lease keeper failed")
         finally:
             connections.close_all()  # this thread's
 
-    def _look(self, watch: _Watch, lease_seconds: float) -> None:
+    def _check(self, watch: _Watch, lease_seconds: float) -> None:
         now = time.monotonic()
         overtime = now - watch.began - watch.limit_seconds
-        # Python code meets its timeout by itself; what is in a statement is given a moment, and the claim one more.
+        # Python code gets its timeout by a signal. A statement gets a moment more, and the lease another one.
         if overtime > min(1.0, lease_seconds / 6):
-            # Since the interruption, not the limit: a process that stood still meets its timeout when it goes on.
+            # Counted from the interruption, not from the limit: a process that was stopped gets its timeout when it continues.
             watch.interrupted_at = watch.interrupted_at or now
             if now - watch.interrupted_at > 2 * lease_seconds:
-                logger.critical("the running chunk can be interrupted by nothing: this process kills itself")
+                logger.critical("the running chunk cannot be interrupted: this process kills itself")
                 os.kill(os.getpid(), signal.SIGKILL)
             self._interrupt_statement()
         is_in_time = overtime < lease_seconds / 2
         try:
-            self._ask(watch, renew=is_in_time and now - watch.renewed >= lease_seconds / 3)
+            self._query(watch, renew=is_in_time and now - watch.renewed >= lease_seconds / 3)
             self._failed_probes = 0
         except Exception as error:
             connections[self._main.alias].close()
-            if self._main.vendor == "mysql":  # SQLite: the chunk holds the one write lock, so nobody can take its claim
-                logger.warning("the lease keeper gets no answer: %.200s", error)
+            if (
+                self._main.vendor == "mysql"
+            ):  # SQLite: the chunk holds the only write lock, so no worker can claim its task
+                logger.warning("the lease keeper gets no reply from the database: %.200s", error)
                 self._failed_probes += 1 if is_lost_connection(error) else 0
                 if self._failed_probes >= HUNG_PROBES:
-                    self._cut_off()
+                    self._cut_connection()
         if is_in_time:
             self._beat()
 
-    def _ask(self, watch: _Watch, *, renew: bool) -> None:
+    def _query(self, watch: _Watch, *, renew: bool) -> None:
         connection = self._open()
         while self._abandoned:
             self._kill(connection, f"KILL {self._abandoned.pop()}")
@@ -174,7 +176,7 @@ class LeaseKeeper:
             watch.renewed = time.monotonic()
 
     def _open(self) -> BaseDatabaseWrapper:
-        """Return this thread's own connection, which waits for nothing for long."""
+        """Return this thread's own connection, with short timeouts."""
         connection = connections[self._main.alias]
         if connection.connection is None:
             if connection.vendor == "mysql":
@@ -185,8 +187,8 @@ class LeaseKeeper:
             connection.ensure_connection()
             with connection.cursor() as cursor:
                 if connection.vendor == "mysql":
-                    # A chunk that is about to commit holds its checkpoint's row: it renews the claim itself. And who
-                    # waits for a lock (FLUSH TABLES WITH READ LOCK, ALTER) does not mean that the server hangs.
+                    # A chunk that is about to commit has locked its checkpoint, and renews the claim itself. A wait
+                    # for a lock (FLUSH TABLES WITH READ LOCK, ALTER) does not mean that the server hangs.
                     cursor.execute(
                         "SET SESSION innodb_lock_wait_timeout = 1, lock_wait_timeout = 1, wait_timeout = 28800"
                     )
@@ -195,24 +197,24 @@ class LeaseKeeper:
         return connection
 
     def _interrupt_statement(self) -> None:
-        """Interrupt the statement that has outlasted the chunk's time: no signal reaches a thread that waits for it."""
+        """Interrupt a statement that exceeds the chunk's time limit: a signal does not reach a thread that waits for it."""
         if self._number:
             with contextlib.suppress(Exception):
                 self._kill(self._open(), f"KILL QUERY {self._number}")
 
     @staticmethod
     def _kill(connection: BaseDatabaseWrapper, statement: str) -> None:
-        # "Unknown thread id": it has ended by itself.
+        # "Unknown thread id": that connection has ended already.
         with contextlib.suppress(Exception), connection.cursor() as cursor:
             cursor.execute(statement)
 
-    def _cut_off(self) -> None:
-        """Cut the main thread's connection: the server hangs, and the main thread waits for an answer without end."""
+    def _cut_connection(self) -> None:
+        """Cut the main thread's connection: the server hangs, and the main thread would wait for its reply forever."""
         self._failed_probes = 0
-        claim, self._socket = self._socket, None
-        if claim is None:
+        client, self._socket = self._socket, None
+        if client is None:
             return
         self._abandoned.append(self._number)
-        with claim, contextlib.suppress(OSError):
-            claim.shutdown(socket.SHUT_RDWR)
+        with client, contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
         logger.warning("the database hangs: the connection of the running chunk was cut")

@@ -1,12 +1,12 @@
-"""What a task leaves behind in its worker's process, so that it does not reach the next task.
+"""Removes what a task leaves behind in its worker's process, so that it does not affect the next task.
 
-Owns the comparison of the process before and after a task: settings, child processes, threads, connections. What can
-be reset is reset; what cannot (a thread that runs on) makes the worker end after this task. Must not know tasks.
+Owns the comparison of the process before and after a task: settings, child processes, threads, connections. Whatever
+cannot be reset (a thread that still runs) makes the worker end after this task. Must not know tasks.
 
     state = ProcessState()
-    …                                 # one task, or one chunk that small tasks share
+    …                                 # one task, or one batch
     leftovers = state.restore()       # never raises
-    if leftovers.must_retire: …       # let go of everything and end with RETIRED_CODE; the parent starts a new worker
+    if leftovers.must_retire: …       # release everything and end with RETIRED_CODE; the parent starts a new worker
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tasks_app.engine.process_settings import SETTINGS, forget_event_loop
 
 logger = logging.getLogger(__name__)
 
-RETIRED_CODE: Final = 75  # EX_TEMPFAIL of sysexits.h: this worker cannot go on, a new one can
+RETIRED_CODE: Final = 75  # EX_TEMPFAIL of sysexits.h: this worker cannot continue, a new one can
 THREAD_END_SECONDS: Final = 0.1  # for threads that are about to end
 IDLE_THREADS: Final = 50  # of pools and libraries: more are a leak
 WORDS: Final = 300  # of each thing found, in the log
@@ -39,14 +39,14 @@ WORDS: Final = 300  # of each thing found, in the log
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What a task had left behind, in words, and whether the process must end because of it."""
+    """What a task left behind, in words, and whether the process must end because of it."""
 
     found: tuple[str, ...] = ()
     must_retire: bool = False
 
 
 class ProcessState:
-    """The state of this process as it is now, to which `restore` brings it back. For the thread that runs tasks."""
+    """The state of this process when it was created; `restore` returns to it. For the thread that runs tasks."""
 
     def __init__(self) -> None:
         self._values = [setting.read() for setting in SETTINGS]
@@ -65,12 +65,12 @@ class ProcessState:
         self._must_retire = False
 
     def restore(self) -> Leftovers:
-        """Reset what has changed since; one warning in the log names it. Never raises."""
+        """Reset whatever has changed since; one warning in the log names it. Never raises."""
         self._found, self._must_retire = [], False
-        for step in (self._restore_settings, self._end_children, self._look_at_threads, self._close_connections):
+        for step in (self._restore_settings, self._end_children, self._check_threads, self._close_connections):
             try:
                 step()
-            except BaseException as error:  # a signal handler of the task's may raise anything, too
+            except BaseException as error:  # a signal handler of the task may raise anything
                 self._cannot_reset(step.__name__.strip("_").replace("_", " "), error)
         leftovers = Leftovers(tuple(self._found), self._must_retire)
         if leftovers.found:
@@ -86,7 +86,7 @@ class ProcessState:
                     continue
                 setting.write(before)
                 if setting.read() != before:
-                    raise ValueError("it does not keep what is set")
+                    raise ValueError("the value was not kept")
             except BaseException as error:
                 self._cannot_reset(setting.name, error)
             else:
@@ -100,7 +100,7 @@ class ProcessState:
         if alive:
             self._cannot_reset(f"child processes {alive}"[:WORDS], "SIGKILL does not end them")
 
-    def _look_at_threads(self) -> None:
+    def _check_threads(self) -> None:
         deadline = time.monotonic() + THREAD_END_SECONDS
         while threads := sys._current_frames().keys() - self._threads:
             busy = _name_busy(threads)
@@ -108,7 +108,7 @@ class ProcessState:
                 return
             if time.monotonic() > deadline:
                 names = ", ".join(busy) or f"{len(threads)} idle ones"
-                self._cannot_reset(f"threads that run on: {names}"[:WORDS], "a thread cannot be ended from outside")
+                self._cannot_reset(f"threads that still run: {names}"[:WORDS], "a thread cannot be ended from outside")
                 return
             time.sleep(0.002)
 
@@ -129,7 +129,7 @@ class ProcessState:
                 self._found.append(f"an open transaction of database {connection.alias!r}, rolled back")
             elif was_open:
                 continue
-            connection.in_atomic_block = False  # or it would be kept until the block ends, which no longer can
+            connection.in_atomic_block = False  # otherwise it would be kept until the end of a block that has no end
             connection.close()
         caches.close_all()
 
@@ -143,10 +143,10 @@ def _is_in_transaction(connection: Any) -> bool:
 
 
 def _name_busy(threads: set[int]) -> list[str]:
-    """Name those of the threads that the task has to answer for.
+    """Name those of the threads that the task is responsible for.
 
-    Not those of a pool that wait for work, and not a library's own (of an exporter, of a driver), if they are daemons:
-    many libraries start one at their first use.
+    Left out are idle threads of a pool, and daemon threads of a library (an exporter, a driver): many libraries start
+    one at their first use.
     """
     frames = sys._current_frames()
     known = {thread.ident: thread for thread in threading.enumerate()}

@@ -1,7 +1,7 @@
-"""What a process can be set to, and how each setting is read and written back.
+"""The settings of a process that a task may change, and how each is read and restored.
 
-Owns the list of the settings that do not pass from one task to the next. Reading must be cheap: it is done twice for
-every task. Must not know tasks, nor decide when something is reset (leftovers).
+Owns the list of these settings. Reading must be cheap: it happens twice for every task. Must not know tasks, nor decide
+when a setting is restored (leftovers).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LIMITS: Final = tuple(sorted({getattr(resource, name) for name in dir(resource) 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing that a process can be set to. `write` takes what `read` gave, and raises where that is refused."""
+    """One setting of a process. `write` takes a value that `read` returned, and raises if it is refused."""
 
     name: str
     read: Callable[[], Any]
@@ -42,7 +42,7 @@ class Setting:
 
 
 def is_main_thread() -> bool:
-    """Tell whether signal handlers can be set from here."""
+    """Whether signal handlers can be set from this thread."""
     return threading.current_thread() is threading.main_thread()
 
 
@@ -78,7 +78,7 @@ def _read_wakeup_fd() -> int:
 
 
 def _read_umask() -> int:
-    now = os.umask(0o077)  # can only be read by setting it: for that moment to what gives nothing away
+    now = os.umask(0o077)  # it can only be read by setting it; the temporary value is the strictest
     os.umask(now)
     return now
 
@@ -145,12 +145,12 @@ def _write_event_loop(loop: Any) -> None:
 
 
 def _event_loops() -> Any:
-    # Not asyncio.get_event_loop() nor get_event_loop_policy(), which make what they do not find.
+    # Not asyncio.get_event_loop() or get_event_loop_policy(): both create what does not exist.
     return getattr(getattr(asyncio.events, "_event_loop_policy", None), "_local", None)
 
 
 def forget_event_loop() -> None:
-    """Let asyncio.get_event_loop() make a loop again: once asyncio.run() has ended, it refuses for the whole thread."""
+    """Let asyncio.get_event_loop() create a loop again: after asyncio.run() it refuses to in the whole thread."""
     loops = _event_loops()
     if getattr(loops, "_loop", None) is None and getattr(loops, "_set_called", False):
         loops._set_called = False
@@ -185,7 +185,7 @@ def _read_descriptors() -> list[tuple[int, int] | None]:
 
 
 def _write_descriptors(_: Any) -> None:
-    raise OSError("what they were open to is not known any more")
+    raise OSError("the files that they were open to are unknown")
 
 
 def _read_tracing() -> tuple[Any, ...]:
@@ -223,7 +223,7 @@ def _read_warnings() -> tuple[list[Any], Any]:
 
 def _write_warnings(before: tuple[list[Any], Any]) -> None:
     filters, warnings.showwarning = before
-    warnings.resetwarnings()  # forgets what it has remembered of the filters, too
+    warnings.resetwarnings()  # also clears the cache of the filters
     warnings.filters[:] = filters  # type: ignore[index]
 
 
@@ -250,8 +250,8 @@ _LINUX_SETTINGS: Final = (
     if sys.platform == "linux"
     else ()
 )
-# Alarms first: one that goes off would call what the task has left as its handler. The mask last of the three: a
-# signal that it held back is for our own handlers.
+# Alarms first: one that fires would call the handler that the task has left. The mask after the handlers: a signal that
+# it blocked is then delivered to our own handlers.
 SETTINGS: Final = (
     Setting("alarms", _read_alarms, _write_alarms),
     Setting("signal handlers", _read_handlers, _write_handlers),

@@ -1,8 +1,8 @@
 """The pulse of a worker process: a pipe to its parent into which a thread of the worker writes twice a second.
 
-Owns the pipe, from both ends. It needs neither Redis nor the database, so it stops for one reason only: no thread of
-the worker can run, because a call holds Python's lock (a regular expression that backtracks, C code) or because the
-process was stopped. Must not know what the parent does then (workers).
+Owns both ends of the pipe. It needs neither Redis nor the database, so it stops for one reason only: no thread of the
+worker can run, because a call holds Python's lock (a regular expression that backtracks, C code) or because the process
+was stopped. Must not decide what the parent does then (worker_slot).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ VARIABLE: Final = "LONGTASKS_PULSE_FD"
 BEAT_SECONDS: Final = 0.5
 BEAT: Final = b"."
 FAREWELL: Final = b"E"
-LONGEST_LOOK_SECONDS: Final = 1.0  # what one look at the pulse may add to the silence
+LONGEST_STEP_SECONDS: Final = 1.0  # what one reading of the pulse may add to the silence
 
 
 class Pulse:
-    """The worker's end. Without a parent that listens, as in a plain `rqworker`, it does nothing."""
+    """The worker's end. Without a parent that reads it, as in a plain `rqworker`, it does nothing."""
 
     def __init__(self) -> None:
         self._descriptor = -1
@@ -28,7 +28,7 @@ class Pulse:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begin to beat, where the parent has passed a pipe on. Processes that a task starts do not inherit it."""
+        """Start the pulse if the parent has passed a pipe. Processes that a task starts do not inherit it."""
         number = os.environ.pop(VARIABLE, "")
         if not number:
             return
@@ -40,11 +40,11 @@ class Pulse:
 
     @property
     def is_broken(self) -> bool:
-        """Tell whether a task has closed the pipe (as `os.closerange` does): the parent will take that for a hang."""
+        """Whether a task has closed the pipe (as `os.closerange` does): to the parent that would look like a hang."""
         return self._descriptor >= 0 and not self._is_open()
 
     def stop(self) -> None:
-        """Say that the process ends in good order: what it held, it has let go of."""
+        """Report that the process ends in good order: it has released every task."""
         self._stop.set()
         self._write(FAREWELL)
 
@@ -60,11 +60,11 @@ class Pulse:
         except BlockingIOError:
             return True  # the parent is stopped, and the pipe is full
         except OSError:
-            return False  # the parent is gone
+            return False  # the parent has ended
         return True
 
     def _is_open(self) -> bool:
-        try:  # where the pipe was closed, something else may have got its number
+        try:  # after a close, another file may have the same number
             return os.fstat(self._descriptor).st_ino == self._pipe
         except OSError:
             return False
@@ -76,35 +76,35 @@ class PulseReader:
     def __init__(self) -> None:
         self._descriptor, self.worker_end = os.pipe()
         os.set_blocking(self._descriptor, False)
-        self._looked_at = time.monotonic()
+        self._read_at = time.monotonic()
         self._has_begun = False
         self.silent_seconds = 0.0
         self.has_said_farewell = False
 
     def close_worker_end(self) -> None:
-        """Let go of the end that the worker has inherited."""
+        """Close the end that the worker has inherited."""
         os.close(self.worker_end)
 
-    def look(self) -> float:
-        """Return the seconds without a sign of life: 0 before the first one, while the worker still starts.
+    def measure_silence(self) -> float:
+        """Return the seconds without a pulse; 0 before the first one, while the worker still starts.
 
-        A parent that was itself stopped, or slept with the machine, counts one second of that: the worker was not awake
-        either, or its signs have been waiting in the pipe.
+        If the parent itself was stopped, or slept with the machine, that time counts as one second: the worker did not
+        run either, or its pulses are waiting in the pipe.
         """
         now = time.monotonic()
-        passed, self._looked_at = now - self._looked_at, now
+        passed, self._read_at = now - self._read_at, now
         signs = self._read()
         if signs:
             self._has_begun = True
             self.has_said_farewell |= FAREWELL in signs
             self.silent_seconds = 0.0
         elif self._has_begun and not self.has_said_farewell:
-            self.silent_seconds += min(passed, LONGEST_LOOK_SECONDS)
+            self.silent_seconds += min(passed, LONGEST_STEP_SECONDS)
         return self.silent_seconds
 
     def close(self) -> None:
-        """Read what is left, and let go of the pipe."""
-        self.look()
+        """Read what is left, and close the pipe."""
+        self.measure_silence()
         os.close(self._descriptor)
 
     def _read(self) -> bytes:

@@ -1,6 +1,6 @@
-"""The commands that RQ publishes to a worker (`rq.command`): what a message says, and why a worker does not obey it.
+"""The commands that RQ publishes to a worker (`rq.command`): reads a message, and finds why a worker refuses it.
 
-Owns the checks: any program that reaches Redis may publish. Obeys nothing itself: the worker does.
+Owns the checks: any program that reaches Redis may publish. Must not carry out a command (the worker does).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ CHARACTERS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class RqCommand:
-    """A command; `name` is "" where the message is none."""
+    """A command; `name` is "" if the message is not a command."""
 
     name: str
     job_id: str = ""
 
 
 def read(message: Any) -> RqCommand:
-    """Return the command that a message of Redis's PubSub holds. Raises nothing, whatever it holds."""
+    """Return the command in a message of Redis's PubSub. Never raises, whatever the message contains."""
     try:
         payload = json.loads(message["data"])
         name, job_id = payload["command"], payload.get("job_id", "")
@@ -35,11 +35,11 @@ def read(message: Any) -> RqCommand:
 
 
 def find_refusal(command: RqCommand, *, running: Collection[str]) -> str:
-    """Return why a worker that runs these tasks does not stop the one that was named; "" where it does."""
+    """Return why a worker that runs these tasks refuses the command; "" if it obeys."""
     if command.name in STOPS:
         if command.job_id in running:
             return ""
         return f"task {command.job_id[:CHARACTERS]!a} does not run in this worker. To cancel it: manage.py task cancel"
     if command.name == "kill-horse":
-        return "this worker runs tasks in its own process. Send stop-job, or end the process: its tasks are rescued"
+        return "this worker runs tasks in its own process. Send stop-job, or end the process: its tasks are requeued"
     return "a worker obeys stop-job and shutdown"

@@ -22,7 +22,7 @@ from tasks_app.checkpoints.shards import ParentGone
 from tasks_app.domain import task_status
 from tasks_app.engine import chunk_transaction
 from tasks_app.engine.batch_runner import BatchRunner, is_batchable
-from tasks_app.engine.chunk_attempts import ChunkTries, TriedInVain
+from tasks_app.engine.chunk_attempts import ChunkRefused, ChunkTries
 from tasks_app.engine.chunk_errors import TaskCodeFailed
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.chunk_size import ChunkSize
@@ -55,12 +55,12 @@ class Runner:
         self._guard = ChunkGuard()
         self._tries: dict[str, ChunkTries] = {}  # of tasks that were preempted while the database refused their chunk
         self.rows = 0  # committed in this process, for the worker's own statistics
-        self.must_retire = False  # a task has left something behind that only the end of this process removes
+        self.must_retire = False  # a task has left something that only the end of this process removes
 
     def run(self, dequeued: Sequence[DequeuedTask]) -> None:
         """Run each task to its end, or until it is interrupted. Raises ShutdownRequested if the worker shall stop meanwhile."""
         with self._keeper.watching():
-            close_old_connections()  # a connection that the server closed while the worker was idle is not used again
+            close_old_connections()  # the server may have closed a connection while the worker was idle
             alone = list(dequeued)
             if len(dequeued) > 1 or is_batchable(dequeued[0]):
                 alone = self._run_batch(dequeued)
@@ -82,7 +82,7 @@ class Runner:
         return alone
 
     def _run_isolated(self, dequeued: DequeuedTask) -> None:
-        """Run one task, and let the next one find the process as this one has found it."""
+        """Run one task, and restore the state of the process for the next one."""
         log_context.begin_task(task=dequeued.task_id, request=dequeued.snapshot.request_id)
         state = ProcessState()
         try:
@@ -90,8 +90,8 @@ class Runner:
         except ShutdownRequested:
             raise
         except Exception:
-            # A fault of the engine must not end the worker and, with it, other tasks: recovery will find this one.
-            logger.exception("task %s: the engine failed, and gives the task up", dequeued.task_id)
+            # A fault of the engine must not end the worker and its other tasks. Recovery requeues this one.
+            logger.exception("task %s: the engine failed; recovery will requeue the task", dequeued.task_id)
             self.session.remove_entry(dequeued)
         self._clean_up(state)
         log_context.begin_task(task="", request="")
@@ -162,7 +162,7 @@ class Runner:
                 size.halve()  # it may have been too much for the connection's time limit
                 if not (claim.ended or claim.done > before):
                     continue
-                is_finished = claim.ended  # it was committed, and only the answer was lost
+                is_finished = claim.ended  # it was committed, and only the reply was lost
             else:
                 self.rows += sum(result.counts.values())
                 size.adapt(done=result.done, seconds=time.monotonic() - began)
@@ -180,7 +180,7 @@ class Runner:
                 return
 
     def _may_continue(self, session: TaskSession) -> bool:
-        """Make the interruption check, and do as it says. False: the task was released or stopped."""
+        """Make the interruption check and carry out its result. False: the task was released or stopped."""
         interruption = session.check_interruption()
         if interruption is Interruption.CONTINUE:
             return True
@@ -191,7 +191,7 @@ class Runner:
         return False
 
     def _fail(self, session: TaskSession, error: BaseException) -> None:
-        self._guard.renew_session()  # with a session that the task has changed, what follows might fail as well
+        self._guard.renew_session()  # the task may have changed its session, so that the next statements would fail too
         session.fail(error)
 
     # --- a database that refuses a chunk
@@ -202,10 +202,10 @@ class Runner:
         """Wait after a chunk that the database refused, then make the interruption check. False: the task was given up."""
         claim = session.claim
         tries.note(error)
-        logger.warning("task %s: infrastructure, try %d: %.500s", claim.task_id, tries.number, error)
+        logger.warning("task %s: the database refuses the chunk, try %d: %.500s", claim.task_id, tries.number, error)
         backoff.wait()
         waits = session.waits
-        # The connection may have broken after the commit, so that only its answer was lost: the checkpoint tells.
+        # The connection may have broken after the commit, so that only its reply was lost. The checkpoint shows it.
         row = session.read_checkpoint()
         if session.waits > waits:
             tries.note_outage()
@@ -216,20 +216,20 @@ class Runner:
             return True
         try:
             tries.check()
-        except TriedInVain as in_vain:
-            self._fail(session, in_vain)
+        except ChunkRefused as refused:
+            self._fail(session, refused)
             return False
         session.publish_progress(error=tries.text)
         if self._may_continue(session):
             return True
-        # The tries count on if the task comes back to this worker.
+        # The tries are counted on if this worker dequeues the task again.
         self._tries = dict(list(self._tries.items())[-KEPT_TRIES:]) | {session.dequeued.task_id: tries}
         return False
 
     # --- a big task
 
     def _split(self, session: TaskSession) -> None:
-        """Put the shards of a big task in its place: they are the next in its queue."""
+        """Replace a big task in its queue by its shards, which are the next to be dequeued."""
         claim, snapshot = session.claim, session.snapshot
         limit_seconds = get_limit_seconds(get_task_type(snapshot.name))
         backoff, tries = session.make_backoff(), ChunkTries()

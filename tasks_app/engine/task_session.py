@@ -1,7 +1,7 @@
 """One claimed task in a worker, from its claim to its end or release.
 
-Owns what the database and Redis are told of the task, in that order: the database decides, Redis follows. Each step waits
-while a store is unavailable, and renews the claim meanwhile. Must not run chunks (runner).
+Owns the steps that change the task in the database and then in Redis: the database decides, Redis follows. Each step
+waits while a store is unavailable, and renews the claim meanwhile. Must not run chunks (runner).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class TaskSession:
-    """A task that this worker holds by a claim."""
+    """A task that this worker has claimed."""
 
     def __init__(self, worker_session: WorkerSession, *, claim: Claim, dequeued: DequeuedTask) -> None:
         self._of_worker = worker_session
@@ -51,7 +51,7 @@ class TaskSession:
     # --- single steps
 
     def make_backoff(self) -> Backoff:
-        """Return pauses that end when the worker shall stop, and during which the claim is renewed."""
+        """Return pauses that end when the worker is asked to stop, and during which the claim is renewed."""
         return Backoff(should_stop=self._hooks.should_stop, while_waiting=self._keep_alive)
 
     def note_wait(self, error: Exception) -> None:
@@ -61,12 +61,12 @@ class TaskSession:
 
     @waits_for_stores
     def must_split(self) -> bool:
-        """Tell whether the task is big enough for shards."""
+        """Whether the task is big enough for shards."""
         return shards.must_split(self.claim, self.snapshot)
 
     @waits_for_stores
     def read_checkpoint(self) -> TaskCheckpoint | None:
-        """Return the checkpoint as it is after every open transaction on it."""
+        """Return the checkpoint after every open transaction on it has ended."""
         return claims.read(self.claim)
 
     @waits_for_stores
@@ -76,7 +76,7 @@ class TaskSession:
 
     @waits_for_stores
     def publish_progress(self, *, error: str = "") -> None:
-        """Publish how far the task is; for a shard also how far its task is."""
+        """Publish the task's progress; for a shard also its parent's."""
         snapshot = self._as_started(cause=task_status.PROGRESS)
         if error:
             snapshot = replace(snapshot, error=error)
@@ -85,7 +85,7 @@ class TaskSession:
 
     @waits_for_stores
     def check_interruption(self) -> Interruption:
-        """Ask the worker whether the task may continue."""
+        """Return whether the task may continue."""
         return self._hooks.check_interruption(self.dequeued)
 
     @waits_for_stores
@@ -109,7 +109,7 @@ class TaskSession:
         moves = [Transition(snapshot, "started", "ended", worker=self._worker), *self._list_parent_moves()]
         transitions.apply_transitions(self._redis, moves)
 
-    # --- what they make up
+    # --- ends and releases, made of these steps
 
     def publish_split(self, parts: Sequence[Snapshot], *, are_new: bool) -> None:
         """Enqueue the task's shards as the next in its queue."""
@@ -118,7 +118,7 @@ class TaskSession:
         self.publish(moves)
 
     def finish(self) -> None:
-        """Publish the end of a task whose last chunk has ended its checkpoint too."""
+        """Publish the end of a task: its last chunk has ended its checkpoint already."""
         self.publish_end(status=task_status.FINISHED)
 
     def end(self, *, status: str) -> None:
@@ -138,11 +138,11 @@ class TaskSession:
         queued = replace(self._as_started(cause=interruption.value), status=task_status.QUEUED)
         target: Target = "yield" if interruption is Interruption.PREEMPT else "front"
         [is_moved] = self.publish([Transition(queued, "started", target, worker=self._worker)])
-        if not is_moved:  # Redis was flushed: unless recovery has enqueued the task, it is nowhere
+        if not is_moved:  # Redis was flushed: unless recovery has enqueued the task, Redis has no entry of it
             self.publish([Transition(queued, "missing", target)])
 
     def release_quietly(self) -> None:
-        """Release the claim while the worker shuts down, which is no failed attempt. Tries once."""
+        """Release the claim while the worker shuts down, which does not count as a failed attempt. Tries once."""
         try:
             claims.release(self.claim)
         except Exception as error:
@@ -151,7 +151,7 @@ class TaskSession:
             logger.warning("task %s: its claim could not be released: %s", self.claim.task_id, error)
 
     def leave(self) -> None:
-        """Give up a task whose checkpoint has refused a step: another worker has it, it has ended, or it is to be canceled."""
+        """Leave a task whose checkpoint refused a step: another worker has it, it has ended, or a cancel was requested."""
         row = self.read_checkpoint()
         if row is not None and row.cancel_requested and row.epoch == self.claim.epoch and not row.outcome:
             self.claim.catch_up(row)
@@ -176,7 +176,7 @@ class TaskSession:
             self.publish_end(status=task_status.FAILED, error=text)
             return
         if (row := self.read_checkpoint()) is not None and self.claim.stands_at(row):
-            self.claim.catch_up(row)  # a time limit may have come after the commit
+            self.claim.catch_up(row)  # the time limit may have interrupted the worker after the commit
         run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(failures))
         scheduled = replace(
             self._as_started(cause="attempt_failed"), status=task_status.SCHEDULED, error=text, next_attempt_at=run_at
@@ -207,7 +207,7 @@ class TaskSession:
         )
 
     def _list_parent_moves(self) -> list[Transition]:
-        """Return the transition that publishes how far the task of a shard is, or its end; none for other tasks."""
+        """Return the transition that publishes the progress or the end of a shard's parent; none for other tasks."""
         if not self.snapshot.parent:
             return []
         row, parent = shards.read_parent(self.snapshot), find_snapshot(self._redis, self.snapshot.parent)

@@ -1,4 +1,4 @@
-"""Requeues tasks that were dequeued for a worker when the connection broke before the worker heard of them.
+"""Requeues tasks that Redis dequeued for a worker, but whose reply was lost with the connection.
 
 Must run only while the worker has no task: every entry under its name is then such a task.
 """

@@ -1,4 +1,4 @@
-"""What waits in Redis while a task runs: the part of the interruption check that all workers share.
+"""The part of the interruption check that reads Redis: is the queue paused, does a more urgent task wait?
 
 Owns which waiting task preempts a running one: an urgent task of its own queue, or any task of `high`.
 """
@@ -17,7 +17,7 @@ from tasks_app.queues import parked_tasks, queue_names, redis_keys
 def check_waiting_work(
     connection: redis.Redis[Any], *, queue: str, served_queues: Sequence[str], served_types: Sequence[str]
 ) -> Interruption:
-    """Tell whether a task of `queue` is to stop (its queue is paused), to be preempted, or to continue. One round trip."""
+    """Return whether a task of `queue` stops (its queue is paused), is preempted, or continues. One round trip."""
     pipeline = connection.pipeline(transaction=False)
     pipeline.exists(redis_keys.paused_key(queue), redis_keys.SUSPENDED_KEY)
     pipeline.scard(redis_keys.urgent_key(queue))

@@ -176,7 +176,7 @@ class EngineWorker(RqWorker):
         return dequeued
 
     def _linger(self, dequeued: Sequence[DequeuedJob]) -> None:
-        """Wait a little for more small tasks: a commit for each costs more than the tasks themselves."""
+        """Wait a little for more small tasks: a commit for each would cost more than the tasks themselves."""
         longtasks = settings.LONGTASKS
         tasks = [job for job in dequeued if isinstance(job, DequeuedTask) and is_batchable(job)]
         if len(tasks) < len(dequeued) or self.should_stop:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerSession:
-    """The steps of one worker on tasks that it does not hold by a claim."""
+    """The steps of one worker on tasks that it has not claimed."""
 
     def __init__(self, *, connection: redis.Redis[Any], worker: str, hooks: WorkerHooks) -> None:
         self.connection = connection
@@ -36,7 +36,7 @@ class WorkerSession:
         self.hooks = hooks
 
     def make_backoff(self) -> Backoff:
-        """Return pauses that end when the worker shall stop, and during which it sends its heartbeats."""
+        """Return pauses that end when the worker is asked to stop, and during which it sends its heartbeats."""
         return Backoff(should_stop=self.hooks.should_stop, while_waiting=self.hooks.while_waiting)
 
     def note_wait(self, error: Exception) -> None:
@@ -45,7 +45,7 @@ class WorkerSession:
 
     @waits_for_stores
     def claim(self, dequeued: DequeuedTask) -> Claim | Refusal:
-        """Claim the task in the database. Refusal: it is another worker's, has ended or is canceled."""
+        """Claim the task in the database. Refusal: another worker has it, it has ended or is canceled."""
         snapshot = dequeued.snapshot
         return claims.claim(task_id=uuid.UUID(snapshot.id), worker=self.worker, above=snapshot.epoch)
 
@@ -61,16 +61,16 @@ class WorkerSession:
 
     @waits_for_stores
     def check_interruption(self, dequeued: DequeuedTask) -> Interruption:
-        """Ask the worker whether the task may continue."""
+        """Return whether the task may continue."""
         return self.hooks.check_interruption(dequeued)
 
     @waits_for_stores
     def remove_entry(self, dequeued: DequeuedJob) -> None:
-        """Remove the task from RQ's registry of started jobs, and leave it to whoever holds its checkpoint."""
+        """Remove the task from RQ's registry of started jobs, and leave it to the worker that has claimed it."""
         self.connection.zrem(redis_keys.started_key(dequeued.queue), f"{dequeued.task_id}:{self.worker}")
 
     def may_begin(self, dequeued: DequeuedTask) -> bool:
-        """Tell whether to begin a further task of several that were dequeued together."""
+        """Whether to begin another of several tasks that were dequeued together."""
         if self.hooks.should_stop():
             return False
         return self.check_interruption(dequeued) not in (Interruption.STOP, Interruption.PREEMPT)
@@ -89,7 +89,10 @@ class WorkerSession:
         self.publish([Transition(parked, "started", "parked", worker=self.worker)])
 
     def requeue(self, dequeued: Sequence[DequeuedTask]) -> None:
-        """Requeue tasks that were not begun, in their old order, behind urgent ones. Each runs alone next time."""
+        """Requeue tasks that have not started, in their original order, behind urgent ones.
+
+        They are marked as isolated, because one of them may be the task that crashes its batch.
+        """
         self.publish(
             [
                 Transition(

@@ -141,7 +141,7 @@ class WorkerSlot:
         self._context.reporter.hurry()
 
     def _watch_pulse(self, worker: WorkerProcess) -> None:
-        silent_seconds = worker.pulse.look()
+        silent_seconds = worker.pulse.measure_silence()
         is_suspect = silent_seconds >= self._context.suspect_seconds
         if is_suspect != worker.is_suspect:
             worker.is_suspect = is_suspect

@@ -26,20 +26,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def look_after(clock: Clock, reader: PulseReader, seconds: float) -> float:
+def silence_after(clock: Clock, reader: PulseReader, seconds: float) -> float:
     clock.now += seconds
-    return reader.look()
+    return reader.measure_silence()
 
 
 def test_silence_counts_from_the_first_beat_and_ends_with_the_next(clock: Clock) -> None:
     reader = PulseReader()
-    assert look_after(clock, reader, 0.9) == 0, "it still starts"
+    assert silence_after(clock, reader, 0.9) == 0, "it still starts"
     os.write(reader.worker_end, pulse.BEAT)
-    assert look_after(clock, reader, 0.9) == 0
-    assert look_after(clock, reader, 0.9) == pytest.approx(0.9)
-    assert look_after(clock, reader, 0.9) == pytest.approx(1.8)
+    assert silence_after(clock, reader, 0.9) == 0
+    assert silence_after(clock, reader, 0.9) == pytest.approx(0.9)
+    assert silence_after(clock, reader, 0.9) == pytest.approx(1.8)
     os.write(reader.worker_end, pulse.BEAT * 3)
-    assert look_after(clock, reader, 0.9) == 0
+    assert silence_after(clock, reader, 0.9) == 0
     reader.close_worker_end()
     reader.close()
 
@@ -47,8 +47,8 @@ def test_silence_counts_from_the_first_beat_and_ends_with_the_next(clock: Clock)
 def test_a_parent_that_slept_counts_a_second_of_it(clock: Clock) -> None:
     reader = PulseReader()
     os.write(reader.worker_end, pulse.BEAT)
-    reader.look()
-    assert look_after(clock, reader, 3600) == pulse.LONGEST_LOOK_SECONDS
+    reader.measure_silence()
+    assert silence_after(clock, reader, 3600) == pulse.LONGEST_STEP_SECONDS
     reader.close_worker_end()
     reader.close()
 
@@ -56,9 +56,9 @@ def test_a_parent_that_slept_counts_a_second_of_it(clock: Clock) -> None:
 def test_who_has_said_farewell_is_not_silent(clock: Clock) -> None:
     reader = PulseReader()
     os.write(reader.worker_end, pulse.BEAT + pulse.FAREWELL)
-    reader.look()
+    reader.measure_silence()
     assert reader.has_said_farewell
-    assert look_after(clock, reader, 0.9) == 0
+    assert silence_after(clock, reader, 0.9) == 0
     reader.close_worker_end()
     reader.close()
 
@@ -74,7 +74,7 @@ def test_a_worker_beats_and_says_farewell_and_hides_the_pipe_from_its_children(m
     [thread] = [thread for thread in threading.enumerate() if thread.name == "pulse"] or [None]
     if thread is not None:
         thread.join(10)
-    reader.look()
+    reader.measure_silence()
     assert reader.has_said_farewell
     reader.close_worker_end()
     reader.close()
@@ -85,7 +85,7 @@ def test_nothing_is_written_into_what_has_got_the_pipes_number(monkeypatch: pyte
     monkeypatch.setenv(pulse.VARIABLE, str(reader.worker_end))
     beating = Pulse()
     beating.start()
-    assert child_process.wait_until(lambda: reader.look() == 0 and reader._has_begun, deadline_seconds=10)
+    assert child_process.wait_until(lambda: reader.measure_silence() == 0 and reader._has_begun, deadline_seconds=10)
     assert not beating.is_broken
     other_read, other_write = os.pipe()
     os.dup2(other_write, reader.worker_end)

@@ -168,7 +168,7 @@ def test_a_thread_that_runs_on_ends_the_worker_after_its_task_and_a_new_one_star
     assert (ended["status"], ended["attempts"]) == ("finished", 1)
     assert second["pid"] != first["pid"]
     log = stack.log_path("worker").read_text()
-    assert "threads that run on: forgotten" in log
+    assert "threads that still run: forgotten" in log
     assert "retired after a task" in log
 
 

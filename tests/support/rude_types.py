@@ -57,7 +57,7 @@ MISUSES: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "DDL": (lambda: _execute("CREATE TABLE made_in_a_chunk (id int)"), "ran 'CREATE TABLE made_in_a_chunk"),
     "DDL that drops": (lambda: _execute("drop table if exists made_in_a_chunk"), "ran 'drop table"),
     "open block": (lambda: transaction.atomic().__enter__(), "left a transaction.atomic() block open"),
-    "spoilt": (_swallow_a_spoilt_transaction, "caught a database error that had spoilt its transaction"),
+    "spoilt": (_swallow_a_spoilt_transaction, "caught a database error that had broken its transaction"),
     "swallowed refusal": (_swallow_the_refusal, "ran 'COMMIT'"),
 }
 MYSQL_MISUSES: Final[dict[str, tuple[Callable[[], object], str]]] = {
