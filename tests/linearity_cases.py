@@ -48,7 +48,7 @@ from tasks_app.process_monitor import exits, reporter, reports
 from tasks_app.queues import pipelined_connection
 from tasks_app.read_model import task_search
 from tasks_app.task_types import declarations, task_results
-from tasks_app.task_types.field_words import say_name
+from tasks_app.task_types.field_labels import field_label
 from tasks_app.templatetags import task_display
 from tasks_app.webhooks import callback_addresses
 from tests.linearity import Case, repeat, texts
@@ -505,10 +505,10 @@ def _other_cases() -> list[Case]:
             ("tasks_app/management/arguments.py:duration",),
         ),
         Case(
-            "field_words.say_name",
-            lambda name: say_name(_field(name)),
+            "field_labels.field_label",
+            lambda name: field_label(_field(name)),
             texts("x", "aB", "a_"),
-            ("tasks_app/task_types/field_words.py:say_name",),
+            ("tasks_app/task_types/field_labels.py:field_label",),
         ),
         Case(
             "events.decode",

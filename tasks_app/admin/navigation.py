@@ -1,4 +1,7 @@
-"""The dashboard's menu (UNFOLD's SIDEBAR): each entry for those who may go there."""
+"""The dashboard's menu (UNFOLD's SIDEBAR).
+
+Owns its groups and entries, each with the permission that shows it. Must not protect a page: each page checks itself.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from django.utils.translation import gettext_noop
 from tasks_app.admin.permissions import can_administer, can_operate, can_view
 from tasks_app.http import url_prefix
 
-# Said in settings/admin.py, which belongs to no application: here for the catalogues.
+# settings/admin.py uses it; makemessages only reads applications.
 gettext_noop("Task dashboard")
 
 

@@ -1,4 +1,7 @@
-"""Pausing and resuming queues from the overview."""
+"""Pausing and resuming queues from the overview.
+
+Owns the two forms and their messages. Must not write the pause itself (services/pause_queues).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The form that starts a task: derived from the task type's serializer, which also validates the parameters."""
+"""The form that starts a task: derived from the task type's serializer, which also validates the parameters.
+
+Owns the form fields. Must not start a task itself (services/start_tasks).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTas
 from tasks_app.read_model import task_queries
 from tasks_app.services import start_tasks
 from tasks_app.task_types import TaskType, get_task_type, list_task_types
-from tasks_app.task_types.field_words import say_name
+from tasks_app.task_types.field_labels import field_label
 from tasks_app.task_types.task_params import encode_params
 
 PREFIX: Final = "params-"
@@ -155,8 +158,8 @@ def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
 def _make_field(field: Any) -> forms.Field:
     default = field.get_initial() if field.default is serializers.empty else field.default
     options: dict[str, Any] = {
-        "label": gettext(say_name(field)),
-        "help_text": field.help_text or _say_bounds(field),
+        "label": gettext(field_label(field)),
+        "help_text": field.help_text or _format_bounds(field),
         "required": field.required,
         "initial": default() if callable(default) else default,
     }
@@ -166,7 +169,7 @@ def _make_field(field: Any) -> forms.Field:
     return forms.JSONField(**options)
 
 
-def _say_bounds(field: Any) -> str:
+def _format_bounds(field: Any) -> str:
     low, high = getattr(field, "min_value", None), getattr(field, "max_value", None)
     if low is None or high is None:
         return ""

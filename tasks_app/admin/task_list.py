@@ -1,4 +1,7 @@
-"""The list of tasks: filters, search, keyset pages, live rows, and the actions for selected tasks."""
+"""The list of tasks: filters, search, keyset pages, live rows, and the actions for selected tasks.
+
+Owns its form and context. Must not query or change tasks itself (read_model/task_search, services/change_many_tasks).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page of one task: its data, its history, and the actions that change it."""
+"""The page of one task: its data, its history, and the actions that change it.
+
+Owns its context and its messages. Must not change a task itself (services/change_tasks).
+"""
 
 from __future__ import annotations
 

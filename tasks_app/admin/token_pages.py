@@ -1,4 +1,7 @@
-"""The pages of API tokens: create, list and revoke; the secret is shown once, after creation."""
+"""The pages of API tokens: create, list and revoke; the secret is shown once, after creation.
+
+Owns their form and permissions. Must not create or revoke a token itself (auth/api_tokens).
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tasks_app.api.strict_validation import get_reader
 from tasks_app.domain.task_status import ENDED
 from tasks_app.models import Status
 from tasks_app.task_types import TaskType, list_task_types
-from tasks_app.task_types.field_words import say_name
+from tasks_app.task_types.field_labels import field_label
 
 
 def get_words() -> dict[str, Any]:
@@ -63,5 +63,5 @@ def _describe_type(task_type: TaskType) -> dict[str, Any]:
     fields = get_reader(task_type.params_serializer).serializer.fields.items()
     return {
         "description": _(task_type.description) if task_type.description else "",
-        "fields": {str(name): _(say_name(field)) for name, field in fields if not field.read_only},
+        "fields": {str(name): _(field_label(field)) for name, field in fields if not field.read_only},
     }

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 
-def say_name(field: Any) -> str:
+def field_label(field: Any) -> str:
     """Return the field's label; for a field without one, its name in words: numRecords, Num records."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", field.field_name).replace("_", " ").capitalize()
     return words if "label" not in field._kwargs else str(field.label)
