@@ -29,12 +29,12 @@ from tasks_app.api import (
     early_refusal,
     json_limits,
     json_rendering,
+    prefer_wait,
     problem_details,
     query_parameters,
     request_ids,
     request_serializers,
     response_serializers,
-    wanted_wait,
 )
 from tasks_app.api.content_negotiation import JsonNegotiation, accepts_json, is_json
 from tasks_app.api.stream import access, asgi_app, subscription
@@ -285,7 +285,7 @@ def _header_cases() -> list[Case]:
         ),
         Case(
             "serializers.read_wait",
-            lambda text: wanted_wait.read_wait({"HTTP_PREFER": text}, QueryDict()),
+            lambda text: prefer_wait.read_wait({"HTTP_PREFER": text}, QueryDict()),
             texts(",", "wait=", "wait=1", "wait=,", " "),
         ),
         Case(
@@ -304,7 +304,7 @@ def _header_cases() -> list[Case]:
             },
             ("tasks_app/api/query_parameters.py:cursor",),
         ),
-        Case("request_ids.SANE", request_ids.SANE.match, texts("x", ":"), ("tasks_app/api/request_ids.py:SANE",)),
+        Case("request_ids.VALID", request_ids.VALID.match, texts("x", ":"), ("tasks_app/api/request_ids.py:VALID",)),
         Case("tokens.digest_of", token_cache.digest_of, texts("x", "\udce9")),
         Case(
             "urls",

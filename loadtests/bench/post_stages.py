@@ -42,7 +42,7 @@ def redis_cpu_seconds(stack: Any) -> float:
 
 
 def measure_stages(*, rounds: int, calls: int) -> dict[str, Any]:
-    from tasks_app.api.json_rendering import OrjsonParser, answer
+    from tasks_app.api.json_rendering import OrjsonParser, respond
     from tasks_app.api.request_serializers import read_new_task
     from tasks_app.api.response_serializers import started_data
     from tasks_app.domain import task_snapshot
@@ -59,7 +59,7 @@ def measure_stages(*, rounds: int, calls: int) -> dict[str, Any]:
         "validate": lambda: read_new_task(dict(data)),
         "start": lambda: start_tasks.start_task(task=task),
         "encode": lambda: task_snapshot.encode(snapshot),
-        "answer": lambda: answer(started_data(snapshot), status=201, headers={"Location": f"/tasks/{snapshot.id}"}),
+        "answer": lambda: respond(started_data(snapshot), status=201, headers={"Location": f"/tasks/{snapshot.id}"}),
     }
     figures: dict[str, Any] = {name: measure_call(call, rounds=rounds, calls=calls) for name, call in stages.items()}
     parts = sum(figures[name]["cpu_us"] for name in ("parse", "validate", "start", "answer"))

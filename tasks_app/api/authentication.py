@@ -14,14 +14,14 @@ from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 from tasks_app.auth import token_cache
 from tasks_app.auth.api_tokens import SCOPES
 from tasks_app.auth.token_cache import Bearer
-from tasks_app.domain.callers import ADMIN, NOBODY, Caller
+from tasks_app.domain.callers import ADMIN, ANONYMOUS, Caller
 from tasks_app.errors import UnsureToken
 from tasks_app.http import peers
 from tasks_app.resilience import rate_limit
 
-ANYBODY: Final = ""  # the scope of a view that needs no token
+PUBLIC: Final = ""  # the required scope of a view that needs no token
 _RANKS: Final = {scope: rank for rank, scope in enumerate(SCOPES)}
-OPEN: Final = Caller(owner="", scope=ADMIN, actor="api")
+OPEN_API: Final = Caller(owner="", scope=ADMIN, actor="api")
 
 
 class Unauthorized(APIException):
@@ -36,19 +36,19 @@ class Unauthorized(APIException):
 def identify(meta: Mapping[str, Any], *, needs: str) -> Caller:
     """Return the caller of the request with these headers.
 
-    `needs` is the required scope, or ANYBODY. `meta` includes REMOTE_ADDR: a request without a valid token is counted
+    `needs` is the required scope, or PUBLIC. `meta` includes REMOTE_ADDR: a request without a valid token is counted
     against the rate limit of its address. Raises Unauthorized, PermissionDenied, UnsureToken, and Throttled when the
     limit of the token or of the address is exceeded.
     """
-    if needs == ANYBODY:
-        return NOBODY
+    if needs == PUBLIC:
+        return ANONYMOUS
     header: str | None = meta.get("HTTP_AUTHORIZATION")
     if header is None and settings.API_OPEN:
-        return OPEN
+        return OPEN_API
     try:
         bearer = find_bearer(header)
     except (Unauthorized, UnsureToken):
-        _bound_strangers(meta)
+        _count_failed_request(meta)
         raise
     limit = settings.LONGTASKS.rate_limit_per_minute
     if limit and (wait_seconds := rate_limit.take(rate_limit.token_bucket(bearer.token_id), per_minute=limit)):
@@ -72,7 +72,7 @@ def find_bearer(header: str | None) -> Bearer:
     return bearer
 
 
-def _bound_strangers(meta: Mapping[str, Any]) -> None:
+def _count_failed_request(meta: Mapping[str, Any]) -> None:
     """Count a request without a valid token. Raises Throttled when its address exceeds the limit."""
     limit = settings.LONGTASKS.rate_limit_per_address
     peer = peers.find_peer(meta) if limit else None

@@ -30,7 +30,7 @@ _NEGOTIATOR = JsonNegotiation()
 _SHOWN_CHARACTERS = 64  # of a client's Content-Type in an error
 
 
-class LeanViewSet(ViewSet):
+class BaseViewSet(ViewSet):
     """A viewset without per-request policy objects; `self.caller` is the authenticated caller."""
 
     renderer_classes = (OrjsonRenderer,)

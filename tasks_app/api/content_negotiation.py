@@ -1,4 +1,7 @@
-"""Content negotiation: JSON, said at once. Decides 406 and 415; must not read a body."""
+"""Content negotiation: the API reads and writes JSON only.
+
+Owns the decision for 406 and 415. Must not read a body.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
-_RANGES: Final = {"*/*": 0, "application/*": 1, "application/json": 2}  # by how specific they are
+_RANGES: Final = {"*/*": 0, "application/*": 1, "application/json": 2}  # rank of each range, by how specific it is
 _HEADER_CHARACTERS: Final = 2048
 
 
 class JsonNegotiation(BaseContentNegotiation):
-    """Every answer is JSON, so negotiation only tells whether the client takes it and whether it sent it."""
+    """Checks that the client accepts JSON and has sent JSON; there is nothing to choose."""
 
     def select_parser(self, request: Any, parsers: Sequence[BaseParser]) -> BaseParser | None:
         content_type = request.content_type
@@ -40,7 +43,7 @@ class JsonNegotiation(BaseContentNegotiation):
 
 @lru_cache(maxsize=256)
 def is_json(content_type: str) -> bool:
-    """Tell whether a Content-Type means JSON in UTF-8."""
+    """Whether a Content-Type means JSON in UTF-8."""
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     if media_type != "application/json":
         return False
@@ -53,7 +56,7 @@ def is_json(content_type: str) -> bool:
 
 @lru_cache(maxsize=256)
 def accepts_json(accept: str) -> bool:
-    """Tell whether an Accept header takes application/json: its most specific matching range decides."""
+    """Whether an Accept header accepts application/json; its most specific matching range decides."""
     best, accepted = -1, not accept.strip()
     for item in accept.split(","):
         media_range, *parameters = (part.strip().lower() for part in item.split(";"))

@@ -1,4 +1,7 @@
-"""The API's documentation: the OpenAPI 3.1 document at /schema, and Swagger UI at /docs, without a CDN."""
+"""The API's documentation: the OpenAPI 3.1 document at /schema, and Swagger UI at /docs, without a CDN.
+
+Owns when the document is generated. Must not describe an endpoint (openapi/operations).
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,18 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
-from tasks_app.api.authentication import ANYBODY
-from tasks_app.api.base_viewset import LeanViewSet
+from tasks_app.api.authentication import PUBLIC
+from tasks_app.api.base_viewset import BaseViewSet
 from tasks_app.api.json_rendering import to_json
 from tasks_app.api.openapi import operations
 
 _TYPE = "application/vnd.oai.openapi+json;version=3.1"
 
 
-class SchemaViewSet(LeanViewSet):
+class SchemaViewSet(BaseViewSet):
     """The OpenAPI document. Needs no token: it contains nothing about any task."""
 
-    needs_to_read = needs_to_write = ANYBODY
+    needs_to_read = needs_to_write = PUBLIC
 
     @operations.schema
     def retrieve(self, request: Request) -> HttpResponse:
@@ -50,4 +53,4 @@ class DocsView(SpectacularSwaggerSplitView):
     url_name = "schema"
     permission_classes = ()
     authentication_classes = ()
-    http_method_names = ("get", "head")  # type: ignore[assignment]  # DRF's own OPTIONS wants a serializer
+    http_method_names = ("get", "head")  # type: ignore[assignment]  # DRF's OPTIONS needs a serializer

@@ -35,7 +35,7 @@ def find_wait_seconds(head: bytes, peer: str) -> float:
     scheme, _, secret = (authorization[1] if authorization else b"").decode("latin-1").partition(" ")
     is_bearer, secret = scheme.lower() == "bearer", secret.strip()
     if is_bearer and token_cache.known.holds(secret):
-        return 0.0  # checked first: most requests need no look at their address
+        return 0.0  # checked first: for most requests the address need not be read
     forwarded = b",".join(_FORWARDED.findall(head)).decode("latin-1")
     address = peers.find_peer({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded})
     if address is None:

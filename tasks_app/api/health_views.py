@@ -1,4 +1,7 @@
-"""Health for load balancers and supervisors: `live` says the process answers, `ready` that it can serve."""
+"""Health checks for load balancers and supervisors: `live` if the process responds, `ready` if it can serve.
+
+Owns who sees the reasons. Must not check a store itself (operations/readiness).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from django.http import HttpResponse
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from tasks_app.api.authentication import ANYBODY, identify
-from tasks_app.api.base_viewset import LeanViewSet
-from tasks_app.api.json_rendering import answer
+from tasks_app.api.authentication import PUBLIC, identify
+from tasks_app.api.base_viewset import BaseViewSet
+from tasks_app.api.json_rendering import respond
 from tasks_app.api.openapi import operations
 from tasks_app.api.problem_details import problem
 from tasks_app.auth.api_tokens import ADMIN
@@ -19,20 +22,20 @@ from tasks_app.operations import readiness
 _RETRY_SECONDS = 2
 
 
-class HealthViewSet(LeanViewSet):
-    """Whether the service is well. Open to all: load balancers send no token, and learn no more than yes or no."""
+class HealthViewSet(BaseViewSet):
+    """The health checks. They need no token, as load balancers send none; without one the response is only yes or no."""
 
-    needs_to_read = needs_to_write = ANYBODY
+    needs_to_read = needs_to_write = PUBLIC
 
     @operations.live
     def live(self, request: Request) -> HttpResponse:
-        return answer({"status": "ok"})
+        return respond({"status": "ok"})
 
     @operations.ready
     def ready(self, request: Request) -> HttpResponse:
         faults = readiness.find_faults()
         if not faults:
-            return answer({"status": "ok"})
+            return respond({"status": "ok"})
         detail = "Not ready."
         if _may_see_details(request):
             detail = "Not ready: " + "; ".join(f"{name}: {reason}" for name, reason in faults.items()) + "."
@@ -40,9 +43,9 @@ class HealthViewSet(LeanViewSet):
 
 
 def _may_see_details(request: Request) -> bool:
-    """Administrators, and everybody where the API is open."""
+    """Whether the caller may see the reasons: a token of scope admin, or any caller if the API needs no token."""
     if "HTTP_AUTHORIZATION" not in request.META and not settings.API_OPEN:
-        return False  # a load balancer, which shall not draw on the bucket of its address
+        return False  # a load balancer: it must not be counted against the rate limit of its address
     try:
         identify(request.META, needs=ADMIN)
     except (APIException, LongtasksError):

@@ -1,6 +1,6 @@
-"""How deep JSON from outside may nest, and which numbers it may hold: what every store and reader behind the API takes.
+"""The limits of JSON from outside: its nesting and its numbers, so that every store and reader behind the API accepts it.
 
-Owns the walk over decoded JSON, without recursion and in one pass. Must not know any field's meaning.
+Owns the pass over decoded JSON, which is not recursive. Must not know any field's meaning.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from typing import Any, Final
 
 # MariaDB's JSON functions take 32 levels, MySQL's 100, orjson writes 254.
 PARAMS_LEVELS: Final = 16
-BODY_LEVELS: Final = PARAMS_LEVELS + 4  # bulk: the body, its list, the task, its params
+BODY_LEVELS: Final = PARAMS_LEVELS + 4  # POST /tasks/bulk: the body, its list, the task, its params
 LOWEST: Final = -(2**63)
 HIGHEST: Final = 2**64 - 1
-_DIGITS: Final = 400  # of an integer that is read in order to say which field it stands in
+_DIGITS: Final = 400  # of an integer that is still read, so that the error can name its field
 _SHOWN_DIGITS: Final = 24
 # A container within its container: (None, "") at the root.
-Place = tuple["Place | None", str]
+Location = tuple["Location | None", str]
 
 
 class BeyondLimits(ValueError):
-    """The value nests too deeply, or holds a number that readers of JSON would change. `path` says where."""
+    """The value is nested too deeply, or contains a number that other JSON parsers would change. `path` is its place."""
 
     def __init__(self, message: str, path: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.path = path
 
     def as_detail(self) -> Any:
-        """Return the error as DRF nests them: by the keys and indexes that lead to the value."""
+        """Return the error in DRF's nested form: by the keys and indexes that lead to the value."""
         detail: Any = [str(self)]
         for name in reversed(self.path):
             detail = {name: detail}
@@ -37,14 +37,14 @@ class BeyondLimits(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one walk over a value has found."""
+    """What one pass over a value has counted."""
 
-    keys: int  # of all objects
-    has_large_float: bool  # which may have been written as an integer
+    keys: int  # of all objects together
+    has_large_float: bool  # the document may have written it as an integer
 
 
 def measure(data: Any, *, levels: int) -> Measured:
-    """Return what the value holds. Raises BeyondLimits."""
+    """Check the limits and count keys. Raises BeyondLimits."""
     keys, has_large_float, depth = 0, False, 0
     level: list[Any] = [data] if type(data) is dict or type(data) is list else []
     while level:
@@ -76,7 +76,7 @@ def measure(data: Any, *, levels: int) -> Measured:
 
 
 def read_integer(text: str) -> int:
-    """Return the integer that a JSON document writes so. Raises BeyondLimits for one of hundreds of digits."""
+    """Return the integer of these digits. Raises BeyondLimits if there are hundreds of them."""
     if len(text) > _DIGITS:
         raise BeyondLimits(f"The integer {text[:_SHOWN_DIGITS]}… has {len(text)} digits; at most 64 bits are accepted.")
     return int(text)
@@ -84,7 +84,7 @@ def read_integer(text: str) -> int:
 
 def _find(data: Any, container: Any, item: Any) -> tuple[str, ...]:
     """Return the keys and indexes that lead from `data` to an item of one of its containers."""
-    rest: list[tuple[Any, Place]] = [(data, (None, ""))]
+    rest: list[tuple[Any, Location]] = [(data, (None, ""))]
     while rest:
         value, place = rest.pop()
         for name, inner in value.items() if type(value) is dict else enumerate(value):

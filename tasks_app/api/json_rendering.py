@@ -48,21 +48,21 @@ def to_json(data: Any) -> bytes:
     return orjson.dumps(data, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
-def answer(
+def respond(
     data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = JSON
 ) -> HttpResponse:
     """Return a rendered JSON response. DRF's Response would be rendered later, by Django's template classes."""
     return HttpResponse(to_json(data), status=status, headers=headers, content_type=content_type)
 
 
-def answer_if_changed(request: Request, data: Any) -> HttpResponse:
+def respond_if_changed(request: Request, data: Any) -> HttpResponse:
     """Return 304 if the client's If-None-Match contains the ETag of these bytes, else 200 with their ETag."""
     body = to_json(data)
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     known = request.META.get("HTTP_IF_NONE_MATCH")
     if known is not None:
-        # Weak comparison, as RFC 9110 asks for If-None-Match.
+        # Weak comparison, as RFC 9110 requires for If-None-Match.
         tags = [tag.removeprefix("W/") for tag in parse_etags(known)]
         if "*" in tags or etag in tags:
             return HttpResponse(status=304, headers=headers)
@@ -70,7 +70,7 @@ def answer_if_changed(request: Request, data: Any) -> HttpResponse:
 
 
 class OrjsonRenderer(BaseRenderer):
-    """The JSON renderer for content negotiation and the schema; the views call `answer` directly."""
+    """The JSON renderer for content negotiation and the schema; the views call `respond` directly."""
 
     media_type = JSON
     format = "json"

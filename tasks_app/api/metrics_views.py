@@ -1,4 +1,7 @@
-"""`/metrics` for Prometheus: the requests of all of web's processes, and the state of queues and tasks."""
+"""`/metrics` for Prometheus: the requests of all web processes, and the state of queues and tasks.
+
+Owns who may read them. Must not compute a metric (operations/prometheus_metrics, request_metrics).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _PREFIX: Final = "longtasks_"
 
 
 class OwnMetrics(Collector):
-    """Of a collector the metrics that are ours: libraries add theirs, django-rq one whose name promtool refuses."""
+    """The metrics of a collector that are our own. Libraries add theirs, and django-rq one whose name promtool refuses."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
@@ -37,10 +40,7 @@ class OwnMetrics(Collector):
 
 @csrf_exempt
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer in Prometheus's text format whoever sends a token of scope admin, or anyone with METRICS_OPEN.
-
-    The numbers are of all owners.
-    """
+    """Return the metrics as text. Requires a token of scope admin, as they count the tasks of all owners, or METRICS_OPEN."""
     if not settings.LONGTASKS.metrics_open:
         try:
             identify(request.META, needs=ADMIN)
@@ -55,7 +55,7 @@ def render() -> bytes:
     """Return all metrics as text."""
     tasks = CollectorRegistry(auto_describe=False)
     tasks.register(_tasks)
-    # One process: runserver, tests.
+    # Without that directory there is one process only, as with runserver and in tests.
     is_shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
     requests = CollectorRegistry(auto_describe=False)
     requests.register(OwnMetrics(MultiProcessCollector(None) if is_shared else REGISTRY))

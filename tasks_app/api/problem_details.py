@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
 from tasks_app import errors
-from tasks_app.api.json_rendering import PROBLEM, answer
+from tasks_app.api.json_rendering import PROBLEM, respond
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.api.rest_framework_internals import get_django_request
 from tasks_app.domain.printable import escape
@@ -75,7 +75,7 @@ def problem(
     }
     if fields is not None:
         body["errors"] = fields
-    response = answer(body, status=status, headers=headers, content_type=PROBLEM)
+    response = respond(body, status=status, headers=headers, content_type=PROBLEM)
     # Set here too: a response to an error of a middleware skips the middleware that sets it.
     response["Content-Length"] = str(len(response.content))
     return response

@@ -1,6 +1,6 @@
-"""What query parameters may say.
+"""The query parameters of the endpoints.
 
-The API's contract for input, beside request_serializers.
+Owns the API's contract for them; request_serializers has the one for bodies and headers. Must not query anything.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ListQuerySerializer(serializers.Serializer[Any]):
     )
     priority = PriorityQueryField(
         required=False,
-        help_text="Only tasks of this priority: `high` and `low` whichever number was given, a number only where it was.",
+        help_text="Only tasks of this priority: `high` and `low` include tasks with a number; a number matches itself only.",
     )
     queue = serializers.ChoiceField(choices=queue_names.QUEUES, required=False, help_text="Only tasks in this queue.")
     createdAfter = serializers.DateTimeField(required=False, help_text="Only tasks created at this time or later.")
@@ -48,11 +48,11 @@ class ListQuerySerializer(serializers.Serializer[Any]):
 
 
 class NoQuerySerializer(serializers.Serializer[Any]):
-    """No query parameter at all."""
+    """Endpoints without query parameters."""
 
 
 def read_query(query: Any, serializer_class: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-    """Return the validated query parameters, or raise ValidationError for an unknown, wrong or repeated one."""
+    """Return the validated query parameters. Raises ValidationError for an unknown, invalid or repeated one."""
     if not query:
         return dict(get_reader(serializer_class).defaults)
     serializer = get_reader(serializer_class).serializer

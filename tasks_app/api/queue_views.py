@@ -1,12 +1,15 @@
-"""The queues' endpoints: show, pause, resume."""
+"""The endpoints of queues: show, pause, resume.
+
+Owns the status codes and headers. Must not contain a domain rule.
+"""
 
 from __future__ import annotations
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from tasks_app.api.base_viewset import LeanViewSet
-from tasks_app.api.json_rendering import SOURCE_HEADER, answer
+from tasks_app.api.base_viewset import BaseViewSet
+from tasks_app.api.json_rendering import SOURCE_HEADER, respond
 from tasks_app.api.openapi import operations
 from tasks_app.api.query_parameters import NoQuerySerializer, read_query
 from tasks_app.api.request_serializers import PauseSerializer
@@ -17,8 +20,8 @@ from tasks_app.read_model import queue_overview
 from tasks_app.services import pause_queues
 
 
-class QueueViewSet(LeanViewSet):
-    """Show queues to whoever may read; pause and resume them, which concerns all owners, for administrators."""
+class QueueViewSet(BaseViewSet):
+    """Show queues to callers with scope read; pause and resume them, which affects all owners, with scope admin."""
 
     needs_to_write = ADMIN
 
@@ -29,20 +32,20 @@ class QueueViewSet(LeanViewSet):
         queues = [queue_data(view) for view in views]
         if self.caller.sees_owner is not None:
             for shown in queues:
-                shown["pausedBy"] = ""  # the name of another one's token, or of a member of the staff
+                shown["pausedBy"] = ""  # another caller's name, or a staff user's
         headers = {SOURCE_HEADER: "redis"} if any(view.is_redis_alone for view in views) else None
-        return answer({"queues": queues}, headers=headers)
+        return respond({"queues": queues}, headers=headers)
 
     @operations.pause
     def pause(self, request: Request, name: str) -> HttpResponse:
         reason = get_reader(PauseSerializer).read(self.read_body(request))["reason"]
         pause_queues.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
-        return answer(_get_queue(name))
+        return respond(_get_queue(name))
 
     @operations.resume
     def resume(self, request: Request, name: str) -> HttpResponse:
         pause_queues.resume_queue(queue=name, actor=self.caller.actor)
-        return answer(_get_queue(name))
+        return respond(_get_queue(name))
 
 
 def _get_queue(name: str) -> dict[str, object]:

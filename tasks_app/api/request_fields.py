@@ -40,7 +40,7 @@ _PRIORITY_SCHEMA: Final = {
 
 @extend_schema_field(_PRIORITY_SCHEMA)
 class PriorityField(serializers.Field[Any, Any, Any, Any]):
-    """`high`, `low`, or a number from 1 to 10. No text of digits, no boolean; 5.0 is an integer in JSON Schema."""
+    """`high`, `low`, or a number from 1 to 10. Digits in a string and booleans are refused; 5.0 is an integer in JSON Schema."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid": "Must be high, low or an integer from {first} to {last}."
@@ -58,7 +58,7 @@ class PriorityField(serializers.Field[Any, Any, Any, Any]):
 
 
 class PriorityQueryField(PriorityField):
-    """The same in a query, where a number is a text of its digits."""
+    """The same as a query parameter, where a number is written as a string of digits."""
 
     def to_internal_value(self, data: Any) -> str | int:
         return super().to_internal_value(priorities.read_priority(data))

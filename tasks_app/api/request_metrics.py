@@ -1,7 +1,7 @@
 """Counts requests by route, method and code, with a histogram of their duration by route.
 
 Owns the request metrics of this process; gunicorn's processes share theirs through PROMETHEUS_MULTIPROC_DIR
-(longtasks/gunicorn.py). On the path of every request: two increments in shared memory, nothing else.
+(longtasks/gunicorn.py). It runs for every request, so it may do no more than two increments in shared memory.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from prometheus_client import Counter, Histogram
 
-# 40 ms is what the original asks of a response on average.
+# 40 ms is the mean response time that the design document requires (docs/original-steps.md).
 BOUNDS: Final = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 20.48)
-UNKNOWN: Final = "(unknown)"  # not the path: anyone could fill the memory with made-up ones
+UNKNOWN: Final = "(unknown)"  # not the path: a client could fill the memory with invented paths
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 REQUESTS: Final = Counter("longtasks_http_requests", "Requests answered.", ("route", "method", "code"))
 SECONDS: Final = Histogram(
     "longtasks_http_request_seconds",
-    "From the first middleware to the answer, without the wait that a client asked for.",
+    "From the first middleware to the response, without the wait that the client requested.",
     ("route", "method"),
     buckets=BOUNDS,
 )
 
 
 class RequestMetricsMiddleware:
-    """Goes right inside the request id, around everything that may answer."""
+    """Must be directly inside RequestIdMiddleware, around everything that may respond."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        # `labels` builds and looks up a key of strings under a lock; each child is asked for once.
+        # `labels` builds a key of strings and looks it up under a lock, so each child is looked up only once.
         self._counters: dict[tuple[str, str | None, int], Callable[[], None]] = {}
         self._observers: dict[tuple[str, str | None], Callable[[float], None]] = {}
 

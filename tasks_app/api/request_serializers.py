@@ -1,4 +1,7 @@
-"""What requests may say: bodies, query parameters and headers. The API's contract for input."""
+"""The bodies and headers of requests.
+
+Owns the API's contract for them; query_parameters has the one for queries. Must not start or change a task.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ from tasks_app.task_types.task_params import encode_params
 from tasks_app.webhooks import callback_addresses
 
 BULK_TASKS: Final = 1000
-_UNKNOWN_FIELDS: Final = 100  # that the errors of a bulk name
+_UNKNOWN_FIELDS: Final = 100  # the most that the errors of a bulk request name
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
 class NewTaskSerializer(serializers.Serializer[NewTask]):
-    """A task to start. Only `name` is required; which `params` there are, the task type says."""
+    """A task to start. Only `name` is required; the task type defines the `params`."""
 
     name = serializers.CharField(max_length=64, trim_whitespace=False, help_text="The task type.")
     description = serializers.CharField(
@@ -40,11 +43,11 @@ class NewTaskSerializer(serializers.Serializer[NewTask]):
         required=False,
         max_length=callback_addresses.CHARACTERS,
         trim_whitespace=False,
-        help_text="Gets the task by a signed POST when it has ended. A public host; redirects are not followed.",
+        help_text="Receives the task in a signed POST when it has ended. A public host; redirects are not followed.",
     )
     priority = PriorityField(
         required=False,
-        help_text="`high`, `low`, or a number from 1 (critical) to 10, 5 being normal: 1 to 3 are `high`. Workers take "
+        help_text="`high`, `low`, or a number from 1 (critical) to 10; 5 is normal, and 1 to 3 are `high`. Workers run "
         "`high` first; other tasks wait in the queue of their type. Default: `low`.",
     )
 
@@ -77,7 +80,7 @@ def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_new_task(data: Any) -> NewTask:
-    """Return the task that a body of POST /tasks asks for."""
+    """Return the task that a body of POST /tasks describes."""
     return NewTask(**get_reader(NewTaskSerializer).read(data))
 
 
@@ -85,14 +88,14 @@ class BulkSerializer(serializers.Serializer[Any]):
     """Many tasks to start at once: all or none."""
 
     tasks = serializers.ListField(
-        child=NewTaskSerializer(), min_length=1, max_length=BULK_TASKS, help_text="In the order of the answer."
+        child=NewTaskSerializer(), min_length=1, max_length=BULK_TASKS, help_text="The response has the same order."
     )
 
 
 def read_bulk(data: Any) -> list[NewTask]:
-    """Return the tasks that a body of POST /tasks/bulk asks for.
+    """Return the tasks that a body of POST /tasks/bulk describes.
 
-    Reads the items itself: so an item's errors carry its index, and its reading is as strict as that of one task.
+    Reads each item as POST /tasks does, so that it is as strict, and puts the item's index before its errors.
     """
     if type(data) is not dict:
         raise ValidationError(["The body must be a JSON object."])
@@ -127,17 +130,17 @@ class PauseSerializer(serializers.Serializer[Any]):
 
 
 class StreamTicketSerializer(serializers.Serializer[Any]):
-    """What a ticket for the live stream is for."""
+    """A ticket for the live stream."""
 
     taskId = serializers.UUIDField(
         source="task_id",
         required=False,
-        help_text="The one task that it may watch. Default: all that the token may see.",
+        help_text="The only task whose stream it opens. Default: all tasks that the token may see.",
     )
 
 
 def read_idempotency_key(meta: dict[str, Any]) -> str:
-    """Return the Idempotency-Key header, empty without one; raise ValidationError for an unusable one."""
+    """Return the Idempotency-Key header; empty without one. Raises ValidationError if it is not valid."""
     key: str | None = meta.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return ""

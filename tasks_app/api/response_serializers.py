@@ -21,7 +21,7 @@ from tasks_app.domain.task_status import STATUSES
 from tasks_app.task_types import TaskType
 
 
-class LeanSerializer(serializers.Serializer[Any]):
+class OutputSerializer(serializers.Serializer[Any]):
     """A serializer for output that leaves plain values to orjson, which writes datetimes and UUIDs itself.
 
     One shared instance serves all threads: it is filled once and then only read.
@@ -33,7 +33,7 @@ class LeanSerializer(serializers.Serializer[Any]):
         # A field made of the whole instance gets a placeholder, to keep its place in the order.
         sources = [plain[0] if field.source == "*" else field.source for field in self.fields.values()]
         own = tuple((name, field) for name, field in self.fields.items() if field.source == "*")
-        # A second source keeps attrgetter's answer a tuple when there is one field only.
+        # A second source makes attrgetter return a tuple also for a single field.
         return tuple(self.fields), attrgetter(*map(str, sources), str(plain[0])), own
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
@@ -44,14 +44,14 @@ class LeanSerializer(serializers.Serializer[Any]):
         return data
 
 
-class ProgressSerializer(LeanSerializer):
+class ProgressSerializer(OutputSerializer):
     """How far a task has come, in committed records."""
 
     done = serializers.IntegerField(min_value=0)
     total = serializers.IntegerField(min_value=0, allow_null=True, help_text="null: unknown until the task ends.")
 
 
-class TaskSerializer(LeanSerializer):
+class TaskSerializer(OutputSerializer):
     """A task."""
 
     id = serializers.UUIDField()
@@ -79,12 +79,12 @@ class TaskSerializer(LeanSerializer):
 
 
 class StartedTaskSerializer(TaskSerializer):
-    """A task, in the answer to a POST."""
+    """A task, in the response to a POST."""
 
     success = serializers.BooleanField(default=True)
 
 
-class BulkAnswerSerializer(serializers.Serializer[Any]):
+class BulkResponseSerializer(serializers.Serializer[Any]):
     """The started tasks, in the order of the request."""
 
     success = serializers.BooleanField()
@@ -107,7 +107,7 @@ class PageSerializer(serializers.Serializer[Any]):
     )
 
 
-class EventSerializer(LeanSerializer):
+class EventSerializer(OutputSerializer):
     """One change of a task."""
 
     at = serializers.DateTimeField()
@@ -136,7 +136,7 @@ class TicketSerializer(serializers.Serializer[Any]):
     expiresAt = serializers.DateTimeField(help_text="The request must arrive before this time.")
 
 
-class QueueSerializer(LeanSerializer):
+class QueueSerializer(OutputSerializer):
     """A queue."""
 
     name = serializers.CharField()
@@ -225,7 +225,7 @@ def task_data(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def started_data(snapshot: Snapshot) -> dict[str, Any]:
-    """Return a task as a POST answers with it."""
+    """Return a task as a POST shows it."""
     return {"success": True, **_task.to_representation(snapshot)}
 
 

@@ -1,6 +1,6 @@
 """Strict reading with DRF serializers: no unknown field, no coercion of JSON types, one shared instance.
 
-Owns what DRF is lenient about. Must not know any concrete serializer.
+Owns the checks that DRF leaves out. Must not know any concrete serializer.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 _FIELD_NAME_CHARACTERS: Final = 64
-_UNKNOWN_FIELDS: Final = 100  # that one object's errors name; a body may hold thousands
+_UNKNOWN_FIELDS: Final = 100  # the most that one object's errors name; a body may have thousands
 
-# JSON's types by DRF's fields, the special before the general; fields of other kinds are not checked.
+# JSON's types by DRF's fields, subclasses first; other fields are not checked.
 _JSON_TYPES: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...], str], ...]] = (
     (serializers.BooleanField, (bool,), "true or false"),
     (serializers.IntegerField, (int,), "an integer"),
@@ -38,7 +38,7 @@ class StrictReader:
     """Reads data with one serializer instance that all threads share.
 
     DRF deep-copies all fields for every new serializer, which costs more than the validation itself.
-    `run_validation` keeps no state on the instance, so one is enough; what it makes lazily is made here.
+    `run_validation` keeps no state on the instance, so one is enough; its lazy attributes are created here.
     """
 
     def __init__(self, serializer: serializers.Serializer[Any]) -> None:
@@ -49,7 +49,7 @@ class StrictReader:
         for name, field in serializer.fields.items():
             if field.read_only:
                 continue
-            # Walks every character in Python; neither orjson nor a query string lets a surrogate through.
+            # It loops over every character in Python, and neither orjson nor a query string contains a surrogate.
             field.validators = [
                 validator
                 for validator in field.validators
@@ -66,12 +66,12 @@ class StrictReader:
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
-        """What is read where nothing is given. Raises DRF's ValidationError where something must be."""
+        """The result for empty data. Raises DRF's ValidationError if a field is required."""
         value: dict[str, Any] = self.serializer.run_validation({})
         return value
 
     def read(self, data: Any) -> dict[str, Any]:
-        """Return the validated data, or raise DRF's ValidationError that names every wrong field."""
+        """Return the validated data. Raises DRF's ValidationError that names every invalid field."""
         if type(data) is not dict:
             raise ValidationError(["The body must be a JSON object."])
         wrong = self.find_wrong_shapes(data)
@@ -86,7 +86,7 @@ class StrictReader:
         return value
 
     def find_wrong_shapes(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what DRF would let pass: unknown fields, and values of another JSON type."""
+        """Return the errors that DRF would not report: unknown fields, and values of another JSON type."""
         wrong: dict[str, Any] = {}
         unknown = 0
         for name, value in data.items():

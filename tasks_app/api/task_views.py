@@ -13,16 +13,16 @@ from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from tasks_app.api.base_viewset import LeanViewSet
-from tasks_app.api.json_rendering import SOURCE_HEADER, answer, answer_if_changed
+from tasks_app.api.base_viewset import BaseViewSet
+from tasks_app.api.json_rendering import SOURCE_HEADER, respond, respond_if_changed
+from tasks_app.api.long_poll import wait_for_end
 from tasks_app.api.openapi import operations
+from tasks_app.api.prefer_wait import WaitQuerySerializer, read_wait
 from tasks_app.api.query_parameters import ListQuerySerializer, NoQuerySerializer, read_query
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, read_new_task
 from tasks_app.api.response_serializers import event_data, started_data, task_data
 from tasks_app.api.rest_framework_internals import get_django_request
-from tasks_app.api.waiting_for_end import wait_for_end
-from tasks_app.api.wanted_wait import WaitQuerySerializer, read_wait
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.domain.task_status import CANCELED, STOPPED
 from tasks_app.errors import QueueUnavailable
@@ -37,7 +37,7 @@ _POLL_SECONDS: Final = 1  # Retry-After of an unfinished task
 _BULK_BODY_BYTES: Final = 4 * 1024 * 1024
 
 
-class TaskViewSet(LeanViewSet):
+class TaskViewSet(BaseViewSet):
     """Start, list, show, cancel and retry tasks."""
 
     @operations.start
@@ -58,7 +58,7 @@ class TaskViewSet(LeanViewSet):
             headers["Idempotency-Replayed"] = "true"
         if has_waited and wait.preference is not None:
             headers["Preference-Applied"] = wait.preference
-        return answer(started_data(snapshot), status=201, headers=headers)
+        return respond(started_data(snapshot), status=201, headers=headers)
 
     @operations.list_
     def list(self, request: Request) -> HttpResponse:
@@ -84,7 +84,7 @@ class TaskViewSet(LeanViewSet):
                 {**request.query_params.dict(), "cursor": page.next_cursor}
             )
         tasks = [task_data(to_snapshot(record)) for record in page.records]
-        return answer({"tasks": tasks, "next": following, "searchedTo": page.searched_to})
+        return respond({"tasks": tasks, "next": following, "searchedTo": page.searched_to})
 
     @operations.show
     def retrieve(self, request: Request, id: str) -> HttpResponse:
@@ -98,7 +98,7 @@ class TaskViewSet(LeanViewSet):
             return found[0].snapshot
 
         snapshot, has_waited = wait_for_end(get_django_request(request), read(), read=read, seconds=wait.seconds)
-        response = answer_if_changed(request, task_data(snapshot))
+        response = respond_if_changed(request, task_data(snapshot))
         if found[0].only_source:
             response[SOURCE_HEADER] = found[0].only_source
         if not snapshot.ended:
@@ -111,21 +111,23 @@ class TaskViewSet(LeanViewSet):
     def cancel(self, request: Request, id: str) -> HttpResponse:
         snapshot = change_tasks.cancel_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
         stopped = snapshot.status in (CANCELED, STOPPED)
-        return answer(started_data(snapshot), status=200 if stopped else 202)
+        return respond(started_data(snapshot), status=200 if stopped else 202)
 
     @operations.retry
     def retry(self, request: Request, id: str) -> HttpResponse:
         snapshot = change_tasks.retry_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
-        return answer(started_data(snapshot), status=202, headers={"Location": url_prefix.add(f"/tasks/{snapshot.id}")})
+        return respond(
+            started_data(snapshot), status=202, headers={"Location": url_prefix.add(f"/tasks/{snapshot.id}")}
+        )
 
     @operations.history
     def events(self, request: Request, id: str) -> HttpResponse:
         read_query(request.query_params, NoQuerySerializer)
         events = task_queries.list_events(task_id=id, owner=self.caller.sees_owner)
-        return answer({"events": [event_data(event) for event in events]})
+        return respond({"events": [event_data(event) for event in events]})
 
 
-class BulkViewSet(LeanViewSet):
+class BulkViewSet(BaseViewSet):
     """Start many tasks at once."""
 
     max_body_bytes = _BULK_BODY_BYTES
@@ -140,7 +142,7 @@ class BulkViewSet(LeanViewSet):
         )
         headers = {"Idempotency-Replayed": "true"} if started.replayed else None
         body = {"success": True, "tasks": [task_data(snapshot) for snapshot in started.snapshots]}
-        return answer(body, status=201, headers=headers)
+        return respond(body, status=201, headers=headers)
 
 
 def read_started(task_id: str) -> Snapshot | None:

@@ -37,7 +37,7 @@ class Caller:
         return self.sees_all or (bool(self.scope) and owner == self.owner)
 
 
-NOBODY: Final = Caller(owner="", scope="")
+ANONYMOUS: Final = Caller(owner="", scope="")
 COMMAND_LINE: Final = Caller(owner="", scope=ADMIN)  # a user of `manage.py` has access to the tables anyway
 
 

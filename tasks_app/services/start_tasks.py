@@ -17,7 +17,7 @@ from uuid_utils import uuid7
 
 from tasks_app.auth import audit_log
 from tasks_app.domain import priorities, task_status
-from tasks_app.domain.callers import NOBODY, Caller, get_starting_scope
+from tasks_app.domain.callers import ANONYMOUS, Caller, get_starting_scope
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
     IdempotencyMismatch,
@@ -66,7 +66,7 @@ class StartedTasks:
 def start_task(
     *,
     task: NewTask,
-    caller: Caller = NOBODY,
+    caller: Caller = ANONYMOUS,
     request_id: str = "",
     idempotency_key: str = "",
     source: str = audit_log.API,
@@ -80,7 +80,7 @@ def start_task(
 def start_tasks(
     *,
     tasks: Sequence[NewTask],
-    caller: Caller = NOBODY,
+    caller: Caller = ANONYMOUS,
     request_id: str = "",
     idempotency_key: str = "",
     source: str = audit_log.API,

@@ -10,7 +10,7 @@ from rest_framework import exceptions
 
 from longtasks.http.page_middleware import KNOWN_HOSTS, HostAndLengthMiddleware
 from tasks_app.api import problem_details
-from tasks_app.api.base_viewset import LeanViewSet
+from tasks_app.api.base_viewset import BaseViewSet
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
 NAME = {"name": "upload"}
@@ -200,7 +200,7 @@ def test_another_request_id_is_replaced(client: Client, sent: str) -> None:
 
 
 def test_a_failing_view_shows_no_trace(caplog: pytest.LogCaptureFixture) -> None:
-    class Failing(LeanViewSet):
+    class Failing(BaseViewSet):
         def list(self, request: Any) -> Any:
             raise RuntimeError("secret of the house")
 

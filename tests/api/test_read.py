@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from tasks_app.api import waiting_for_end
+from tasks_app.api import long_poll
 from tasks_app.domain import task_snapshot
 from tasks_app.queues import job_snapshots, redis_connection, redis_keys
 from tests.api.conftest import Post, assert_problem, wrong_fields
@@ -84,7 +84,7 @@ def test_waiting_answers_as_soon_as_the_task_ends(
         if len(pauses) == 3:
             end(task_id, "finished")
 
-    monkeypatch.setattr(waiting_for_end, "time", _Clock(end_in_the_third_pause))
+    monkeypatch.setattr(long_poll, "time", _Clock(end_in_the_third_pause))
     response = client.get(f"/tasks/{task_id}?wait=20")
     assert response.json()["status"] == "finished"
     assert len(pauses) == 3
@@ -107,7 +107,7 @@ class _Clock:
 
 def test_waiting_ends_after_its_time(client: Client, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = _Clock(lambda _: None)
-    monkeypatch.setattr(waiting_for_end, "time", clock)
+    monkeypatch.setattr(long_poll, "time", clock)
     response = client.get(f"/tasks/{start()}?wait=20")
     assert (response.status_code, response.json()["status"], response["Retry-After"]) == (200, "queued", "1")
     assert 19.9 < clock.monotonic() < 20.1
@@ -134,7 +134,7 @@ def test_a_wrong_wait_is_400(client: Client, start: Any, query: str) -> None:
 
 
 def test_who_finds_no_place_to_wait_is_answered_at_once(client: Client, start: Any) -> None:
-    places = [waiting_for_end._places.acquire(blocking=False) for _ in range(waiting_for_end.WAITERS)]
+    places = [long_poll._places.acquire(blocking=False) for _ in range(long_poll.WAITERS)]
     try:
         assert all(places)
         answered = threading.Event()
@@ -145,7 +145,7 @@ def test_who_finds_no_place_to_wait_is_answered_at_once(client: Client, start: A
         assert time.monotonic() - begun < 10
     finally:
         for _ in places:
-            waiting_for_end._places.release()
+            long_poll._places.release()
 
 
 def test_the_list_shows_the_newest_first_and_pages(client: Client, start: Any, mirror: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from django.db.models import F
 from rest_framework import serializers
 
 from tasks_app.domain import task_status
-from tasks_app.domain.callers import NOBODY, Caller, get_starting_scope
+from tasks_app.domain.callers import ANONYMOUS, Caller, get_starting_scope
 from tasks_app.domain.task_snapshot import Snapshot, decode, encode
 from tasks_app.engine.interruption import Interruption
 from tasks_app.models import TaskRecord
@@ -82,7 +82,7 @@ def test_every_chunk_knows_who_started_its_task() -> None:
     assert SEEN == [("root", "admin")] * 3
     SEEN.clear()
     start(caller=Caller(owner="ann", scope="write"))
-    start(caller=NOBODY)
+    start(caller=ANONYMOUS)
     Worker().run()
     Worker().run()
     assert SEEN == [("ann", "write")] * 3 + [("", "write")] * 3
@@ -154,7 +154,7 @@ def test_after_a_flush_the_owner_is_known_and_the_least_scope_is_believed(redis:
 
 
 def snapshot(**values: Any) -> Snapshot:
-    task_id = start(caller=NOBODY)
+    task_id = start(caller=ANONYMOUS)
     return dataclasses.replace(job(task_id), **values)
 
 
@@ -177,9 +177,9 @@ def test_a_scope_that_is_none_is_the_least(scope: str) -> None:
 
 
 def test_nobody_may_touch_anything() -> None:
-    assert not NOBODY.may_touch("")
-    assert not NOBODY.may_touch("ann")
-    assert NOBODY.sees_owner == ""
+    assert not ANONYMOUS.may_touch("")
+    assert not ANONYMOUS.may_touch("ann")
+    assert ANONYMOUS.sees_owner == ""
     ann = Caller(owner="ann", scope="read")
     assert [ann.may_touch(owner) for owner in ("ann", "Ann", "ann ", "aná", "")] == [True, False, False, False, False]
     assert (ann.sees_owner, ROOT.sees_owner, ROOT.may_touch("ann")) == ("ann", None, True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rest_framework import serializers
 
-from tasks_app.domain.callers import NOBODY, Caller
+from tasks_app.domain.callers import ANONYMOUS, Caller
 from tasks_app.errors import NamedTaskUnknown
 from tasks_app.services import authorization, start_tasks
 from tasks_app.services.start_tasks import NewTask
@@ -74,7 +74,7 @@ def test_a_value_that_is_no_id_is_found_and_unknown(db: None, value: Any) -> Non
     """No serializer has seen it: a program has started the task by itself."""
     [(path, _)] = find_task_ids(get_task_type("purge").params_serializer, {"taskId": value})
     assert path == "taskId"
-    for caller in (NOBODY, Caller(owner="ann", scope="write")):
+    for caller in (ANONYMOUS, Caller(owner="ann", scope="write")):
         with pytest.raises(NamedTaskUnknown):
             start_tasks.start_task(task=NewTask("purge", {"taskId": value}), caller=caller)
 

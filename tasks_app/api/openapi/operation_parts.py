@@ -11,7 +11,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from tasks_app.api import response_serializers
-from tasks_app.api.authentication import ANYBODY
+from tasks_app.api.authentication import PUBLIC
 from tasks_app.api.json_rendering import SOURCE_HEADER
 from tasks_app.api.openapi.examples import PROBLEMS, TITLES
 from tasks_app.auth.api_tokens import READ
@@ -98,8 +98,8 @@ def operation(
     needs: str = READ,
     **kwargs: Any,
 ) -> Any:
-    """Return the decorator that describes an operation; `needs` is the required scope, or ANYBODY."""
-    if needs != ANYBODY:
+    """Return the decorator that describes an operation; `needs` is the required scope, or PUBLIC."""
+    if needs != PUBLIC:
         refusals = (401, 429) if needs == READ else (401, 403, 429)
         responses = {**responses, **problems(*refusals)}
         parameters = [*parameters, _CHALLENGE]
@@ -109,6 +109,6 @@ def operation(
         summary=summary,
         parameters=[*parameters, *REQUEST_ID],
         responses=responses,
-        auth=[] if needs == ANYBODY else _BEARER,
+        auth=[] if needs == PUBLIC else _BEARER,
         **kwargs,
     )

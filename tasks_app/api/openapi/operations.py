@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 
-from tasks_app.api import query_parameters, request_serializers, response_serializers, wanted_wait
-from tasks_app.api.authentication import ANYBODY
+from tasks_app.api import prefer_wait, query_parameters, request_serializers, response_serializers
+from tasks_app.api.authentication import PUBLIC
 from tasks_app.api.openapi.examples import EVENT, FINISHED_TASK, QUEUE, STARTED_TASK, TASK, TASK_ID, TASK_TYPE
 from tasks_app.api.openapi.operation_parts import (
     BODY_STATUSES,
@@ -36,7 +36,7 @@ start = operation(
     description="Accepts the task and responds at once; a worker runs the task later. With `wait`, the response comes when "
     "the task ends, after that time, or at once when too many requests wait. The status is 201 even if the task failed.",
     parameters=[
-        wanted_wait.WaitQuerySerializer,
+        prefer_wait.WaitQuerySerializer,
         PREFER,
         *IDEMPOTENCY_KEY,
         LOCATION,
@@ -66,7 +66,7 @@ bulk = operation(
     request={"application/json": request_serializers.BulkSerializer},
     examples=[OpenApiExample("two", value={"tasks": [{"name": "upload"}, {"name": "upload"}]}, request_only=True)],
     responses={
-        201: ok(response_serializers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [TASK]}, 201),
+        201: ok(response_serializers.BulkResponseSerializer, "All accepted.", {"success": True, "tasks": [TASK]}, 201),
         **problems(400, 404, 406, *BODY_STATUSES, 422, 503),
     },
 )
@@ -90,7 +90,7 @@ show = operation(
     "Show a task",
     description="With `wait`, the response comes when the task ends, after that time, or at once when too many requests wait.",
     parameters=[
-        wanted_wait.WaitQuerySerializer,
+        prefer_wait.WaitQuerySerializer,
         ID,
         PREFER,
         request_header("If-None-Match", "The ETag of an earlier response."),
@@ -237,7 +237,7 @@ live = operation(
     "isLive",
     "health",
     "Check that the process responds",
-    needs=ANYBODY,
+    needs=PUBLIC,
     parameters=[],
     responses={
         200: ok(response_serializers.HealthSerializer, "The process responds.", {"status": "ok"}),
@@ -248,7 +248,7 @@ ready = operation(
     "isReady",
     "health",
     "Check that the queue and the database are available",
-    needs=ANYBODY,
+    needs=PUBLIC,
     parameters=[RETRY_AFTER],
     responses={
         200: ok(response_serializers.HealthSerializer, "Both are available.", {"status": "ok"}),

@@ -1,7 +1,7 @@
 """Access to live streams by a token, a ticket or the admin's session, checked at the start and at each heartbeat.
 
-Owns what differs from the rest of the API, which takes tokens only: a browser's EventSource sends no Authorization
-header. Writes nothing to the database. Every function may use SQL and Redis: call them in the feed's threads.
+Owns the difference to the rest of the API, which accepts tokens only: a browser's EventSource sends no Authorization
+header. Must not write to the database. Every function may use SQL and Redis, so call them in the feed's threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, QueryDict, parse_cookie
 from rest_framework.exceptions import APIException, PermissionDenied
 
-from tasks_app.api.authentication import OPEN, Unauthorized, identify, to_caller
+from tasks_app.api.authentication import OPEN_API, Unauthorized, identify, to_caller
 from tasks_app.api.query_parameters import StreamQuerySerializer, read_query
 from tasks_app.auth import stream_tickets, token_cache
 from tasks_app.auth.api_tokens import READ
@@ -48,19 +48,19 @@ class TokenInAddress(APIException):
 class Viewer:
     """The identity that opened a stream."""
 
-    sees_owner: str | None  # whose tasks they may watch; None: all
-    place: str  # who they are, for the number of streams that one may have open
-    may_still: Callable[[], bool]  # asked again at each heartbeat
-    task_id: str = ""  # the only task that they may watch; "": any
+    sees_owner: str | None  # the owner of the tasks that the viewer may see; None: all owners
+    key: str  # identifies the viewer in the count of open streams
+    may_still: Callable[[], bool]  # whether the access is still valid; called at each heartbeat
+    task_id: str = ""  # the only task that the viewer may see; "": any
 
     def check_task(self, task_id: str) -> None:
-        """Raise PermissionDenied where a ticket of one task is used for another, or for all (task_id "")."""
+        """Raise PermissionDenied if a ticket for one task is used for another one, or for all (task_id "")."""
         if self.task_id and self.task_id != task_id:
             raise PermissionDenied("This ticket is valid for the stream of another task. Create a new ticket.")
 
 
 def read_stream_query(query_string: bytes) -> dict[str, Any]:
-    """Return `ticket` and `lastEventId` of the query; raises TokenInAddress and ValidationError."""
+    """Return `ticket` and `lastEventId` of the query. Raises TokenInAddress and ValidationError."""
     query = QueryDict(query_string)  # raises SuspiciousOperation for too many fields
     if any(name.lower() in _TOKEN_NAMES for name in query):
         raise TokenInAddress
@@ -68,7 +68,7 @@ def read_stream_query(query_string: bytes) -> dict[str, Any]:
 
 
 def identify_viewer(meta: Mapping[str, Any], *, ticket: str | None) -> Viewer:
-    """Return who opens a stream: by the header, else the ticket, else the session.
+    """Return the viewer that opens a stream, by the header, else the ticket, else the session.
 
     Raises Unauthorized, PermissionDenied, Throttled, QueueUnavailable and a DatabaseError.
     """
@@ -82,7 +82,7 @@ def identify_viewer(meta: Mapping[str, Any], *, ticket: str | None) -> Viewer:
                 return _identify_session(key, meta)
         except Unauthorized:
             with suppress(Unauthorized):
-                identify(meta, needs=READ)  # which counts a request without a valid token, as all others
+                identify(meta, needs=READ)  # it counts the request against the limit of its address
             raise
     return _to_viewer(identify(meta, needs=READ), address=address)
 
@@ -96,7 +96,7 @@ def _to_viewer(caller: Caller, *, address: str, task_id: str = "") -> Viewer:
         try:
             return token_cache.known.find_by_id(token_id) is not None
         except UnsureToken:
-            return False  # it was known when the stream began: a later reading found it revoked
+            return False  # it was cached when the stream began, so it was revoked since
 
     return Viewer(caller.sees_owner, f"token {token_id}", may_still, task_id)
 
@@ -111,21 +111,21 @@ def _redeem(secret: str, *, address: str) -> Viewer:
             raise Unauthorized
         caller = to_caller(bearer)
     elif settings.API_OPEN:
-        caller = OPEN
+        caller = OPEN_API
     else:
         raise Unauthorized
     return _to_viewer(caller, address=address, task_id=ticket.task_id)
 
 
 def _read_session_key(meta: Mapping[str, Any]) -> str:
-    """Return the session's key as the cookie has it; "" without one, or where it can't be a key."""
+    """Return the session key of the cookie; "" if there is none, or if it is not a valid key."""
     key = parse_cookie(meta.get("HTTP_COOKIE", "")).get(settings.SESSION_COOKIE_NAME, "")
-    is_sane = len(key) <= _SESSION_KEY_CHARACTERS and key.isascii() and key.isprintable()
-    return key if is_sane else ""
+    is_valid = len(key) <= _SESSION_KEY_CHARACTERS and key.isascii() and key.isprintable()
+    return key if is_valid else ""
 
 
 def _identify_session(key: str, meta: Mapping[str, Any]) -> Viewer:
-    # A cookie is sent whichever page asks; a header or a ticket is not.
+    # A browser sends the cookie for a page of any origin, but not a header or a ticket.
     if comes_from_elsewhere(meta):
         raise PermissionDenied("A page of another origin cannot use the admin session. Use a ticket.")
     user = _get_user(key)
@@ -140,7 +140,7 @@ def _identify_session(key: str, meta: Mapping[str, Any]) -> Viewer:
             user = _get_user(key)
             return bool(user.pk == user_id and _may_watch(user))
         except (DatabaseError, InterfaceError) as error:
-            # As for tokens: nobody can log out or be deactivated meanwhile either.
+            # As for tokens: while the database is unavailable, no user can be deactivated or logged out.
             logger.warning("the session of a stream could not be read, the stream stays open: %s", type(error).__name__)
             return True
 
@@ -152,10 +152,10 @@ def _may_watch(user: Any) -> bool:
 
 
 def _get_user(session_key: str) -> Any:
-    """Return the user of a session as AuthenticationMiddleware does: AnonymousUser where it does not hold (any more)."""
+    """Return the user of a session as AuthenticationMiddleware does; AnonymousUser if the session is not valid."""
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    # `get_user` deletes a session that does not hold, and renames one that an older SECRET_KEY has signed: a stream
-    # can't send the new cookie. On the instance, because the class's name is part of the signature.
+    # `get_user` would delete an invalid session, and renew the key of one that an older SECRET_KEY has signed, whose new
+    # cookie a stream cannot send. Replaced on the instance, because the class's name is part of the signature.
     session.flush, session.cycle_key = session.clear, lambda: None
     request = HttpRequest()
     request.session = session

@@ -1,7 +1,7 @@
 """The live stream as Server-Sent Events: `GET /stream` (all tasks) and `GET /tasks/{id}/stream` (one).
 
-An ASGI application in a process of its own: a viewer costs a socket and a queue, but no thread of web.
-Owns the protocol. Must not decide what a viewer may see (`access`), nor what is sent (`subscription`).
+An ASGI application in a process of its own: an open stream costs a socket and a queue, but no thread of web.
+Owns the protocol. Must not decide what a viewer may see (access), nor what is sent (subscription).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from rest_framework.exceptions import APIException
 from uuid_utils import uuid7
 
 from tasks_app.api.problem_details import problem_response
-from tasks_app.api.request_ids import SANE
-from tasks_app.api.stream.open_streams import Places
-from tasks_app.api.stream.subscription import Send, Watching
+from tasks_app.api.request_ids import VALID
+from tasks_app.api.stream.open_streams import OpenStreams
+from tasks_app.api.stream.subscription import Send, open_stream
 from tasks_app.errors import LongtasksError, StoreUnavailable
 from tasks_app.read_model.change_feed import ChangeFeed
 
@@ -30,57 +30,56 @@ logger = logging.getLogger(__name__)
 _HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # nginx would keep what is small
+    "X-Accel-Buffering": "no",  # nginx would buffer small events
     "X-Content-Type-Options": "nosniff",
 }
 
 
 class StreamApplication:
-    """One process's application, with its one feed."""
+    """The application of one process, with its one feed."""
 
     def __init__(self) -> None:
         self._feed: ChangeFeed | None = None
-        self._places = Places()
+        self._open_streams = OpenStreams()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _run_lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
         meta = _to_meta(scope)
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
-        if not SANE.match(request_id):
+        if not VALID.match(request_id):
             request_id = uuid7().hex
         if self._feed is None:
             self._feed = ChangeFeed()
-        watching = Watching(self._feed, self._places, scope, meta)
         try:
-            first = await watching.begin()
+            opened = await open_stream(self._feed, self._open_streams, scope, meta)
         except (DatabaseError, InterfaceError) as error:
-            first = problem_response(StoreUnavailable(type(error).__name__), {})
+            opened = problem_response(StoreUnavailable(type(error).__name__), {})
         except (APIException, LongtasksError, SuspiciousOperation) as error:
-            first = problem_response(error, {})
+            opened = problem_response(error, {})
         except Exception as error:
             logger.exception("a stream could not be opened")
-            first = problem_response(error, {})
-        if first is not None:
-            watching.end()
-            first["X-Request-ID"] = request_id
-            await _answer(first, scope, send)
+            opened = problem_response(error, {})
+        if isinstance(opened, HttpResponse):
+            opened["X-Request-ID"] = request_id
+            await _send_response(opened, scope, send)
             return
         gone = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             headers = {**_HEADERS, "X-Request-ID": request_id}
-            await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
-            await watching.run(send, gone)
+            await send({"type": "http.response.start", "status": 200, "headers": _encode(headers)})
+            await opened.run(send, gone)
         finally:
             gone.cancel()
-            watching.end()
+            opened.end()
+            self._open_streams.remove(opened.viewer.key)
 
 
 def _to_meta(scope: MutableMapping[str, Any]) -> dict[str, str]:
-    """The headers as WSGI names them, and who sends them."""
+    """Return the headers under their WSGI names, and the client's address."""
     meta: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
         key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
@@ -90,12 +89,12 @@ def _to_meta(scope: MutableMapping[str, Any]) -> dict[str, str]:
     return {**joined, "REMOTE_ADDR": client[0]} if client else joined
 
 
-def _encoded(headers: Any) -> list[tuple[bytes, bytes]]:
+def _encode(headers: Any) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-async def _answer(response: HttpResponse, scope: MutableMapping[str, Any], send: Send) -> None:
-    headers = _encoded(response)
+async def _send_response(response: HttpResponse, scope: MutableMapping[str, Any], send: Send) -> None:
+    headers = _encode(response)
     if response.status_code != 204:
         headers.append((b"content-length", str(len(response.content)).encode()))
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
@@ -107,7 +106,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _run_lifespan(receive: Receive, send: Send) -> None:
     while True:
         kind = (await receive())["type"]
         await send({"type": f"{kind}.complete"})

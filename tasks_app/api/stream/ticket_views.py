@@ -1,4 +1,7 @@
-"""The endpoint that issues tickets for the live stream; `access` redeems them."""
+"""The endpoint that issues tickets for the live stream.
+
+Owns its status codes and headers. Must not redeem a ticket (access).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from django.http import HttpResponse
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
-from tasks_app.api.base_viewset import LeanViewSet
-from tasks_app.api.json_rendering import answer
+from tasks_app.api.base_viewset import BaseViewSet
+from tasks_app.api.json_rendering import respond
 from tasks_app.api.openapi import operations
 from tasks_app.api.request_serializers import StreamTicketSerializer
 from tasks_app.api.strict_validation import get_reader
@@ -17,7 +20,7 @@ from tasks_app.auth.stream_tickets import Ticket, TooManyTickets
 from tasks_app.read_model import task_queries
 
 
-class StreamTicketViewSet(LeanViewSet):
+class StreamTicketViewSet(BaseViewSet):
     """Issue tickets to callers with scope read."""
 
     needs_to_write = READ
@@ -33,4 +36,4 @@ class StreamTicketViewSet(LeanViewSet):
         except TooManyTickets as error:
             raise Throttled(wait=error.wait_seconds, detail=str(error)) from None
         body = {"ticket": secret, "expiresAt": expires_at}
-        return answer(body, status=201, headers={"Cache-Control": "no-store"})
+        return respond(body, status=201, headers={"Cache-Control": "no-store"})

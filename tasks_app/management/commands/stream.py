@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from tasks_app.api.stream.asgi_app import StreamApplication
-from tasks_app.api.stream.open_streams import PLACES
+from tasks_app.api.stream.open_streams import MOST_STREAMS
 from tasks_app.process_monitor.reporter import start_reporting
 
 _UNIX: Final = "unix:"
@@ -29,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         config = uvicorn.Config(
             StreamApplication(),
-            host=settings.BIND,  # not looked at where there is a socket
+            host=settings.BIND,  # ignored if there is a socket
             uds=_SOCKET or None,
             port=settings.STREAM_PORT,
             loop="asyncio",
@@ -41,33 +41,33 @@ class Command(BaseCommand):
             server_header=False,
             proxy_headers=False,
             backlog=2048,
-            limit_concurrency=PLACES + 200,
+            limit_concurrency=MOST_STREAMS + 200,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=16 * 1024,
         )
         server = uvicorn.Server(config)
-        should_begin_anew = False
+        should_restart = False
 
-        def request_new_code(signum: int, frame: FrameType | None) -> None:
-            nonlocal should_begin_anew
-            should_begin_anew = server.should_exit = True
+        def request_restart(signum: int, frame: FrameType | None) -> None:
+            nonlocal should_restart
+            should_restart = server.should_exit = True
 
-        signal.signal(signal.SIGHUP, request_new_code)
+        signal.signal(signal.SIGHUP, request_restart)
 
         def request_stop(signum: int, frame: FrameType | None) -> None:
-            nonlocal should_begin_anew
-            should_begin_anew, server.should_exit = False, True
+            nonlocal should_restart
+            should_restart, server.should_exit = False, True
 
-        # Heard before uvicorn listens; afterwards uvicorn raises what it got once more when it has ended.
+        # Set before uvicorn listens. Later uvicorn handles the signal, and raises it again when it has ended.
         signal.signal(signal.SIGTERM, request_stop)
         listener = _listen(config)
         reporter = start_reporting("stream")
         server.run(sockets=[listener])
-        if not should_begin_anew:
+        if not should_restart:
             reporter.end()
-        if should_begin_anew:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be forgotten
+        if should_restart:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be lost with this image
             connections.close_all()
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (this very command again)
@@ -87,7 +87,7 @@ def _listen(config: uvicorn.Config) -> socket.socket:
 
 
 def _remove_stale_socket(path: Path) -> None:
-    """A process that was killed leaves its socket; to one that listens nothing is done, and binding fails."""
+    """Remove the socket of a process that was killed. The socket of a living one stays, so that binding fails."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with socket.socket(socket.AF_UNIX) as probe:
         try:

@@ -38,9 +38,9 @@ class WantedWait:
 
 
 def read_wait(meta: Mapping[str, Any], query: QueryDict) -> WantedWait:
-    """Return the wait that `?wait=` asks for, which wins, or `Prefer: wait=S`; raise ValidationError for a wrong `?wait=`.
+    """Return the wait of `?wait=`, which takes precedence, or of `Prefer: wait=S`.
 
-    A preference that is not a number is ignored, and so are other query parameters.
+    Raises ValidationError for an invalid `?wait=`. An invalid preference and other query parameters are ignored.
     """
     if "wait" in query:
         asked = QueryDict(mutable=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tasks_app.api import waiting_for_end
+from tasks_app.api import long_poll
 from tests.api.conftest import Post, assert_problem, wrong_fields
 from tests.api.test_read import _Clock
 
@@ -23,7 +23,7 @@ def ends_while_waiting(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[
         key = f"rq:job:{redis.lindex('rq:queue:low', 0).decode()}"
         redis.hset(key, "s", redis.hget(key, "s").decode()[:-1] + ENDS)
 
-    return lambda: monkeypatch.setattr(waiting_for_end, "time", _Clock(end))
+    return lambda: monkeypatch.setattr(long_poll, "time", _Clock(end))
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_a_wrong_wait_is_400_and_starts_nothing(post: Post, redis: Any, query: s
 
 def test_who_finds_no_place_is_answered_at_once(post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = _Clock(lambda _: None)
-    monkeypatch.setattr(waiting_for_end, "time", clock)
-    places = [waiting_for_end._places.acquire(blocking=False) for _ in range(waiting_for_end.WAITERS)]
+    monkeypatch.setattr(long_poll, "time", clock)
+    places = [long_poll._places.acquire(blocking=False) for _ in range(long_poll.WAITERS)]
     try:
         assert all(places)
         response = post("/tasks", UPLOAD, Prefer="wait=20")
@@ -78,14 +78,14 @@ def test_who_finds_no_place_is_answered_at_once(post: Post, redis: Any, monkeypa
         assert "Preference-Applied" not in response
     finally:
         for _ in places:
-            waiting_for_end._places.release()
+            long_poll._places.release()
 
 
 def test_a_task_that_does_not_end_in_time_is_answered_as_it_is(
     post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Clock(lambda _: None)
-    monkeypatch.setattr(waiting_for_end, "time", clock)
+    monkeypatch.setattr(long_poll, "time", clock)
     response = post("/tasks", UPLOAD, Prefer="wait=20")
     assert (response.status_code, response.json()["status"], response["Preference-Applied"]) == (
         201,
@@ -111,8 +111,6 @@ def test_without_redis_the_wait_goes_on_with_what_is_known(
     def refuse(task_id: str) -> None:
         raise QueueUnavailable("TimeoutError")
 
-    monkeypatch.setattr(
-        waiting_for_end, "time", _Clock(lambda _: monkeypatch.setattr(job_snapshots, "get_snapshot", refuse))
-    )
+    monkeypatch.setattr(long_poll, "time", _Clock(lambda _: monkeypatch.setattr(job_snapshots, "get_snapshot", refuse)))
     response = post("/tasks", UPLOAD, Prefer="wait=5")
     assert (response.status_code, response.json()["status"]) == (201, "queued")
