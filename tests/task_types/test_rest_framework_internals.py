@@ -9,8 +9,8 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from tasks_app.api import rest_framework_internals
 from tasks_app.api.openapi import drf_spectacular_extensions
+from tasks_app.task_types import rest_framework_internals
 
 
 def test_the_django_request_is_the_one_inside() -> None:
@@ -42,5 +42,5 @@ def test_a_renamed_method_of_drf_spectacular_is_noticed(monkeypatch: pytest.Monk
 
 
 def test_both_modules_load_with_the_installed_versions() -> None:
-    importlib.import_module("tasks_app.api.rest_framework_internals")
+    importlib.import_module("tasks_app.task_types.rest_framework_internals")
     importlib.import_module("tasks_app.api.openapi.drf_spectacular_extensions")

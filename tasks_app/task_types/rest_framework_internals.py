@@ -1,7 +1,7 @@
 """The private parts of Django REST framework that the API uses.
 
 Owns each access to them and the check at import that they exist. Must not be bypassed: no other module of the API reads
-a private attribute of DRF. tests/api/test_rest_framework_internals.py fails when DRF changes.
+a private attribute of DRF. tests/task_types/test_rest_framework_internals.py fails when DRF changes.
 """
 
 from __future__ import annotations
