@@ -7,13 +7,11 @@ process with it is found by its lease. Must not know how a task is run (runner).
 from __future__ import annotations
 
 import logging
-import signal
 import socket
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
@@ -23,7 +21,6 @@ from rq.job import Job
 from rq.logutils import setup_loghandlers
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
-from rq.worker import SimpleWorker
 from rq.worker.base import DequeueStrategy, WorkerStatus
 from uuid_utils import uuid4
 
@@ -38,6 +35,7 @@ from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import RETIRED_CODE
 from tasks_app.engine.pulse import Pulse
 from tasks_app.engine.queue_turns import QueueTurns
+from tasks_app.engine.rq_internals import InProcessWorker
 from tasks_app.engine.runner import Runner
 from tasks_app.engine.unheard_tasks import requeue_unheard
 from tasks_app.engine.waiting_work import check_waiting_work
@@ -62,7 +60,7 @@ IDLE_BLOCK_MS: Final = 500
 LINGER_SECONDS: Final = 0.03  # far below what a high task may wait
 
 
-class EngineWorker(SimpleWorker):
+class EngineWorker(InProcessWorker):
     """An RQ worker that runs tasks in chunks, many small tasks at once, and makes way for urgent ones."""
 
     log_job_description = False
@@ -84,7 +82,7 @@ class EngineWorker(SimpleWorker):
             worker=self.name,
             hooks=WorkerHooks(
                 check_interruption=self._check_interruption,
-                should_stop=lambda: self._stop_requested,
+                should_stop=lambda: self.is_stop_requested,
                 while_waiting=self._beat_quietly,
             ),
             keeper=self._keeper,
@@ -116,7 +114,7 @@ class EngineWorker(SimpleWorker):
         """
         if logging_level:
             setup_loghandlers(logging_level, date_format, log_format, name="rq.worker")
-        self._install_signal_handlers()
+        self.install_signal_handlers()
         self._pulse.start()
         adopt_orphans()
         detach_copies()
@@ -130,7 +128,7 @@ class EngineWorker(SimpleWorker):
         completed, idle_since = 0, time.monotonic()
         try:
             self._begin()
-            while not self._stop_requested:
+            while not self.is_stop_requested:
                 dequeued, last_id = self._dequeue()
                 if dequeued:
                     failpoints.reach(failpoints.AFTER_TAKE)
@@ -154,7 +152,7 @@ class EngineWorker(SimpleWorker):
         if sys.argv[1:2] == ["rqworker"]:
             if self._must_retire:
                 exit_at_once(RETIRED_CODE)
-            if self._stop_requested:
+            if self.is_stop_requested:
                 exit_at_once()
         return bool(completed)
 
@@ -201,7 +199,7 @@ class EngineWorker(SimpleWorker):
         """Wait a little for more small tasks: a commit for each costs more than the tasks themselves."""
         longtasks = settings.LONGTASKS
         tasks = [job for job in dequeued if isinstance(job, DequeuedTask) and is_batchable(job)]
-        if len(tasks) < len(dequeued) or self._stop_requested:
+        if len(tasks) < len(dequeued) or self.is_stop_requested:
             return
         records = sum(task.snapshot.weight for task in tasks)
         if len(dequeued) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
@@ -286,7 +284,7 @@ class EngineWorker(SimpleWorker):
     def _check_interruption(self, dequeued: DequeuedTask) -> Interruption:
         """Make the interruption check after a chunk: may the task continue?"""
         self._beat()
-        if self._stop_requested:
+        if self.is_stop_requested:
             return Interruption.STOP
         if self._stop_task_id and self._stop_task_id in (
             dequeued.task_id,
@@ -310,7 +308,7 @@ class EngineWorker(SimpleWorker):
         if now - self._beaten_at < HEARTBEAT_SECONDS:
             return False
         state = WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE
-        self._state = state
+        self.note_state(state)
         self.last_heartbeat = datetime.now(UTC)
         fields: Any = self.serialize() | {"state": state.value, "task": self._busy_with, "rows": self._runner.rows}
         fields.pop("last_heartbeat")  # Redis's clock says when
@@ -332,31 +330,13 @@ class EngineWorker(SimpleWorker):
 
     def make_backoff(self) -> Backoff:
         """Return pauses that end when this worker shall stop."""
-        return Backoff(should_stop=lambda: self._stop_requested)
+        return Backoff(should_stop=lambda: self.is_stop_requested)
 
     def note_wait(self, error: Exception) -> None:
         """Log that a store is unavailable."""
         logger.warning("worker %s waits for the infrastructure: %s", self.name, error)
 
-    # --- signals and commands
-
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Stop after the running chunk: the task goes back to the front of its queue, with its checkpoint.
-
-        Sets a flag only: RQ's own handler talks to Redis, or raises in the middle of a step.
-        """
-        self._stop_requested = True
-        self._shutdown_requested_date = datetime.now(UTC)
-
-    def _install_signal_handlers(self) -> None:
-        signal.signal(signal.SIGINT, self.request_stop)
-        signal.signal(signal.SIGTERM, self.request_stop)
-
-    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
-        """Go on listening for commands when Redis is back. RQ's own gives up after a timeout."""
-        if not isinstance(exc, REDIS_ERRORS):
-            raise exc
-        time.sleep(1.0)
+    # --- commands
 
     def handle_payload(self, message: Any) -> None:
         """Obey RQ's commands: `stop-job` ends the running task at its next chunk, as stopped. Refusals are logged."""
