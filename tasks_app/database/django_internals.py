@@ -4,7 +4,7 @@
 - `SessionBase._session_key`: a store forgets an unknown key with it; the public `session_key` is read-only.
 - `AdminSite.login`, an instance's method that is replaced: a site of our own would have to replace unfold's.
 tests/database/test_django_internals.py fails when Django changes; it also checks the undocumented attributes of a
-connection, which the engine uses (tasks_app/engine/chunk_guard.py, leftovers.py).
+connection, which the engine uses (tasks_app/engine/chunk_guard.py, leftovers.py), and what longtasks/wsgi.py replaces.
 """
 
 from __future__ import annotations

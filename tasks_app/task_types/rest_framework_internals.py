@@ -11,6 +11,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
 
@@ -30,7 +31,7 @@ def has_own_label(field: Any) -> bool:
 def _check() -> None:
     request = HttpRequest()
     field = serializers.CharField(label="x")
-    wrapped = Request(request, negotiator=object())  # or DRF would import the API's
+    wrapped = Request(request, negotiator=BaseContentNegotiation())  # or DRF would import the API's
     if getattr(wrapped, "_request", None) is not request or "label" not in getattr(field, "_kwargs", ()):
         raise ImproperlyConfigured(f"Django REST framework has changed: adapt {__name__} to this version.")
 

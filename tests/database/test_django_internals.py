@@ -1,13 +1,18 @@
 """Django's private and undocumented parts are where this project expects them."""
 
 import inspect
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from django.contrib.admin import AdminSite
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import connection, models, transaction
+from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import close_old_connections, connection, models, reset_queries, transaction
 from django.http import HttpRequest, HttpResponse
 
 from catalog.models import User
@@ -79,3 +84,23 @@ def test_a_connection_has_what_the_engine_reads_and_resets() -> None:
         [(savepoint_ids, hook, robust)] = connection.run_on_commit
         assert (savepoint_ids, hook, robust) == (set(), print, False)
         connection.run_on_commit = []
+
+
+def test_the_wsgi_handler_makes_requests_of_the_class_that_is_set() -> None:
+    """longtasks/wsgi.py sets it, and disconnects Django's receivers."""
+    assert "self.request_class(environ)" in inspect.getsource(WSGIHandler.__call__)
+    assert {reset_urlconf, close_caches, close_old_connections, reset_queries} - list_receivers() == set()
+
+
+def list_receivers() -> set[object]:
+    """Return what a fresh Django connects to the signals of a request; this process may have disconnected it."""
+    code = (
+        "import django.db, django.core.cache, django.core.handlers.base\n"
+        "from django.core.signals import request_finished, request_started\n"
+        "for signal in (request_started, request_finished):\n"
+        "    for receiver in signal.receivers: print(receiver[1]().__name__)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    return {
+        each for each in (reset_urlconf, close_caches, close_old_connections, reset_queries) if each.__name__ in said
+    }

@@ -3,18 +3,21 @@
 import inspect
 import json
 import signal
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from redis.exceptions import ConnectionError as RedisConnectionError
-from rq import cron
+from rq import command, cron, worker_registration
 from rq.serializers import JSONSerializer, PickleSerializer
+from rq.utils import str_to_date, utcformat
 from rq.worker import SimpleWorker
 from rq.worker.base import BaseWorker, WorkerStatus
 
-from tasks_app.engine import rq_internals
+from tasks_app.engine import rq_commands, rq_internals
 from tasks_app.engine.rq_internals import InProcessWorker
+from tasks_app.queues import redis_keys
 
 
 @pytest.fixture
@@ -73,3 +76,20 @@ def test_a_cron_without_its_queue_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delattr(cron, "Queue")
     with pytest.raises(ImproperlyConfigured, match="rq_internals"):
         rq_internals.make_cron_write_json()
+
+
+def test_the_keys_of_workers_are_rqs_own(worker: InProcessWorker) -> None:
+    assert worker.key == redis_keys.worker_key(worker.name)
+    assert SimpleWorker.redis_workers_keys == redis_keys.WORKERS_KEY
+    assert redis_keys.workers_of_key("low") == worker_registration.WORKERS_BY_QUEUE_KEY % "low"
+
+
+def test_rqs_times_are_read_as_they_are_written() -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    assert utcformat(now) == "2026-01-02T03:04:05.678901Z"
+    assert str_to_date(utcformat(now).encode()) == now
+
+
+def test_rq_publishes_the_commands_that_a_worker_reads() -> None:
+    source = inspect.getsource(command.handle_command)
+    assert [name for name in (*rq_commands.STOPS, "kill-horse", "shutdown") if f"'{name}'" not in source] == []

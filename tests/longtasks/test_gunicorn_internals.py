@@ -11,7 +11,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.gthread import PollableMethodQueue, TConn, ThreadWorker
 
-from longtasks import gunicorn_internals
+from longtasks import gunicorn, gunicorn_internals
 from settings.env import ROOT
 from tests.support.library_reaches import list_private_names
 
@@ -120,3 +120,4 @@ def test_the_arbiter_calls_what_the_configuration_replaces() -> None:
 def test_gunicorn_logs_how_a_process_ended_in_these_words() -> None:
     source = inspect.getsource(Arbiter)
     assert [message for message in gunicorn_internals.EXIT_MESSAGES if f'"{message}"' not in source] == []
+    assert all(map(gunicorn.EXIT_MESSAGE.match, gunicorn_internals.EXIT_MESSAGES))
