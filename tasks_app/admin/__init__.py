@@ -7,10 +7,11 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from tasks_app.admin import django_rq_pages, login_limit, set_aside_pages, staff_users, task_admin, token_pages
+from tasks_app.database.django_internals import replace_login
 
 __all__ = ["django_rq_pages", "login_limit", "set_aside_pages", "staff_users", "task_admin", "token_pages"]
 
 admin.site.login_form = login_limit.BoundedLoginForm
-admin.site.login = login_limit.login  # type: ignore[method-assign]
+replace_login(admin.site, login_limit.login)
 admin.site.index_template = "tasks_app/overview.html"
 admin.site.index_title = _("Overview")

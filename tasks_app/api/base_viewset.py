@@ -19,9 +19,9 @@ from rest_framework.viewsets import ViewSet
 from tasks_app.api.authentication import identify
 from tasks_app.api.content_negotiation import JsonNegotiation
 from tasks_app.api.json_rendering import DEFAULT_BODY_BYTES, LengthRequired, OrjsonParser, OrjsonRenderer
-from tasks_app.api.rest_framework_internals import get_django_request
 from tasks_app.auth.api_tokens import READ, WRITE
 from tasks_app.domain.callers import Caller
+from tasks_app.task_types.rest_framework_internals import get_django_request
 
 # These objects are stateless, so all threads share one of each.
 _PARSERS: tuple[BaseParser, ...] = (OrjsonParser(),)

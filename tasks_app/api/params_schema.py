@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
-from tasks_app.api.rest_framework_internals import has_own_label
 from tasks_app.api.strict_validation import get_reader
+from tasks_app.task_types.rest_framework_internals import has_own_label
 
 _LEVELS: Final = 16  # of nested objects and lists; a serializer may contain itself
 _CHOICES: Final = 1_000  # most choices that one field lists; a field may read its choices from a table

@@ -21,10 +21,10 @@ from rest_framework import exceptions
 from tasks_app import errors
 from tasks_app.api.json_rendering import PROBLEM, respond
 from tasks_app.api.request_ids import get_request_id
-from tasks_app.api.rest_framework_internals import get_django_request
 from tasks_app.domain.printable import escape
 from tasks_app.observability.log_limit import LogLimit
 from tasks_app.queues.pipelined_connection import AWAY
+from tasks_app.task_types.rest_framework_internals import get_django_request
 
 log = logging.getLogger(__name__)
 

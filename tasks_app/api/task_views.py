@@ -22,7 +22,6 @@ from tasks_app.api.query_parameters import ListQuerySerializer, NoQuerySerialize
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, read_new_task
 from tasks_app.api.response_serializers import event_data, started_data, task_data
-from tasks_app.api.rest_framework_internals import get_django_request
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.domain.task_status import CANCELED, STOPPED
 from tasks_app.errors import QueueUnavailable
@@ -32,6 +31,7 @@ from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tasks_app.services import change_tasks, start_tasks
+from tasks_app.task_types.rest_framework_internals import get_django_request
 
 _POLL_SECONDS: Final = 1  # Retry-After of an unfinished task
 _BULK_BODY_BYTES: Final = 4 * 1024 * 1024

@@ -11,41 +11,30 @@ from functools import partial
 from itertools import chain
 from operator import attrgetter
 from types import NoneType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.constants import OnConflict
 
-AnyModel = TypeVar("AnyModel", bound=models.Model)
+from tasks_app.database.django_internals import AnyModel, BatchedInsertQuerySet
+
 Fields = Sequence["models.Field[Any, Any]"]
 Columns = Sequence[Sequence[Any]]
 BATCH_ROWS: Final = 2000  # rows of one INSERT: some 400 KB here, far below any max_allowed_packet
 
 
-class BulkInsertQuerySet(models.QuerySet[AnyModel]):
+class BulkInsertQuerySet(BatchedInsertQuerySet[AnyModel]):
     """For models with assigned primary keys, whose values are plain values and no expressions."""
 
-    def _batched_insert(  # what bulk_create calls to insert its instances
-        self,
-        objs: Sequence[AnyModel],
-        fields: Fields,
-        batch_size: int | None,
-        on_conflict: Any = None,
-        **options: Any,
-    ) -> list[Any]:
-        if on_conflict is not None:
-            return super()._batched_insert(  # type: ignore[misc, no-any-return]
-                objs, fields, batch_size, on_conflict=on_conflict, **options
-            )
+    def insert_objects(self, objs: Sequence[AnyModel], fields: Fields, batch_size: int | None) -> None:
         connection = connections[self.db]
         size = batch_size or BATCH_ROWS
         get_values = attrgetter(*[field.attname for field in fields])
         for start in range(0, len(objs), size):
             columns = zip(*map(get_values, objs[start : start + size]), strict=True)
             _insert(connection, self.model._meta.db_table, fields, list(columns), "")
-        return []
 
 
 def insert_columns(

@@ -14,11 +14,9 @@ from __future__ import annotations
 import logging
 import os
 import site
-import sys
 import sysconfig
 import threading
 import time
-from concurrent.futures import thread as pool
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
@@ -27,7 +25,8 @@ from django.core.cache import caches
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from tasks_app.engine import descendants
-from tasks_app.engine.process_settings import SETTINGS, forget_event_loop
+from tasks_app.engine.process_settings import SETTINGS
+from tasks_app.engine.python_internals import POOL_ITEM, POOL_LOOP, forget_event_loop, get_current_frames
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class ProcessState:
     def __init__(self) -> None:
         self._values = [setting.read() for setting in SETTINGS]
         self._children = descendants.list_children()
-        self._threads = set(sys._current_frames())
+        self._threads = set(get_current_frames())
         self._connections = {
             connection.alias: (
                 len(connection.execute_wrappers),
@@ -102,7 +101,7 @@ class ProcessState:
 
     def _check_threads(self) -> None:
         deadline = time.monotonic() + THREAD_END_SECONDS
-        while threads := sys._current_frames().keys() - self._threads:
+        while threads := get_current_frames().keys() - self._threads:
             busy = _name_busy(threads)
             if not busy and len(threads) <= IDLE_THREADS:
                 return
@@ -148,14 +147,14 @@ def _name_busy(threads: set[int]) -> list[str]:
     Left out are idle threads of a pool, and daemon threads of a library (an exporter, a driver): many libraries start
     one at their first use.
     """
-    frames = sys._current_frames()
+    frames = get_current_frames()
     known = {thread.ident: thread for thread in threading.enumerate()}
     names = []
     for ident in sorted(threads & frames.keys()):
         stack = _stack(frames[ident])
         thread = known.get(ident)
-        if any(frame.f_code is _POOL_LOOP for frame in stack):
-            is_busy = any(frame.f_code is _POOL_ITEM for frame in stack)
+        if any(frame.f_code is POOL_LOOP for frame in stack):
+            is_busy = any(frame.f_code is POOL_ITEM for frame in stack)
         else:
             is_busy = not (thread and thread.daemon) or not all(_is_of_library(frame) for frame in stack)
         if is_busy:
@@ -177,8 +176,6 @@ def _is_of_library(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith(_LIBRARIES)
 
 
-_POOL_LOOP: Final = pool._worker.__code__  # type: ignore[attr-defined]
-_POOL_ITEM: Final = pool._WorkItem.run.__code__  # type: ignore[attr-defined]
 _LIBRARIES: Final = (
     "<frozen",
     *(

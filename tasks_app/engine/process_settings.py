@@ -7,7 +7,6 @@ when a setting is restored (leftovers).
 from __future__ import annotations
 
 import asyncio
-import asyncio.events
 import decimal
 import gc
 import locale
@@ -26,6 +25,8 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.utils import timezone, translation
+
+from tasks_app.engine.python_internals import get_event_loop
 
 SIGNALS: Final = tuple(signal.Signals(each) for each in signal.Signals if each not in (signal.SIGKILL, signal.SIGSTOP))
 TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -133,27 +134,11 @@ def _write_time_zone(zone: Any) -> None:
         timezone.activate(zone)
 
 
-def _read_event_loop() -> Any:
-    return getattr(_event_loops(), "_loop", None)
-
-
 def _write_event_loop(loop: Any) -> None:
-    left = _read_event_loop()
+    left = get_event_loop()
     asyncio.set_event_loop(loop)
     if left is not None and not left.is_running():
         left.close()
-
-
-def _event_loops() -> Any:
-    # Not asyncio.get_event_loop() or get_event_loop_policy(): both create what does not exist.
-    return getattr(getattr(asyncio.events, "_event_loop_policy", None), "_local", None)
-
-
-def forget_event_loop() -> None:
-    """Let asyncio.get_event_loop() create a loop again: after asyncio.run() it refuses to in the whole thread."""
-    loops = _event_loops()
-    if getattr(loops, "_loop", None) is None and getattr(loops, "_set_called", False):
-        loops._set_called = False
 
 
 def _read_hooks() -> tuple[Any, ...]:
@@ -288,7 +273,7 @@ SETTINGS: Final = (
     Setting("warnings filters", _read_warnings, _write_warnings),
     Setting("garbage collection", lambda: (gc.isenabled(), gc.get_threshold()), _write_garbage_collection),
     Setting("socket timeout", socket.getdefaulttimeout, socket.setdefaulttimeout),
-    Setting("asyncio event loop", _read_event_loop, _write_event_loop),
+    Setting("asyncio event loop", get_event_loop, _write_event_loop),
     Setting("resource limits", _read_limits, _write_limits),
     Setting(
         "nice value",

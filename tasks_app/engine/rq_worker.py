@@ -1,26 +1,23 @@
-"""RQ's worker class with what this project changes in it: names, pickles, signals, commands, birth and death.
+"""RQ's worker class with what this project changes in it: names, pickles, commands, birth and death.
 
-Owns every part of RQ's Worker that is overridden or set here; tests/engine/test_rq_worker.py fails when RQ changes one.
-Must not know the loop (worker) or tasks.
+Owns the public parts of RQ's Worker that are overridden here; tests/engine/test_rq_worker.py fails when RQ changes one.
+Must not know the loop (worker), tasks, or RQ's private parts (rq_internals).
 """
 
 from __future__ import annotations
 
 import logging
-import signal
 import socket
-import time
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any, Final
 
 from rq.logutils import setup_loghandlers
 from rq.serializers import JSONSerializer
-from rq.worker import SimpleWorker
 from rq.worker.base import WorkerStatus
 from uuid_utils import uuid4
 
 from tasks_app.engine import rq_commands
+from tasks_app.engine.rq_internals import InProcessWorker
 from tasks_app.resilience.transient_errors import REDIS_ERRORS
 
 logger = logging.getLogger(__name__)
@@ -29,7 +26,7 @@ logger = logging.getLogger(__name__)
 WORKER_TTL_SECONDS: Final = 60
 
 
-class RqWorker(SimpleWorker):
+class RqWorker(InProcessWorker):
     """An RQ worker without a fork for each job. Its signals and commands only set flags."""
 
     log_job_description = False
@@ -44,28 +41,10 @@ class RqWorker(SimpleWorker):
         self.stop_task_id = ""  # what RQ's stop-job command named last
         self.stoppable_ids: frozenset[str] = frozenset()  # the tasks that run here, and those of which they are shards
 
-    @property
-    def should_stop(self) -> bool:
-        """Whether a signal or RQ's shutdown command has asked this worker to stop."""
-        return bool(self._stop_requested)
-
     def set_up_logging(self, level: str | None, date_format: str, log_format: str) -> None:
         """Set RQ's own loggers, as its command line says."""
         if level:
             setup_loghandlers(level, date_format, log_format, name="rq.worker")
-
-    def install_signal_handlers(self) -> None:
-        """Stop on SIGINT and SIGTERM."""
-        signal.signal(signal.SIGINT, self.request_stop)
-        signal.signal(signal.SIGTERM, self.request_stop)
-
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Stop after the running chunk: the task goes back to the front of its queue, with its checkpoint.
-
-        Sets a flag only: RQ's own handler talks to Redis, or raises in the middle of a step.
-        """
-        self._stop_requested = True
-        self._shutdown_requested_date = datetime.now(UTC)
 
     def register(self) -> None:
         """Write this worker to RQ's list of workers and listen for commands; once. Raises Redis's errors."""
@@ -84,9 +63,9 @@ class RqWorker(SimpleWorker):
         if self.pubsub_thread is not None:
             self.pubsub_thread.stop()
 
-    def note_state(self, state: WorkerStatus) -> dict[str, Any]:
+    def describe_state(self, state: WorkerStatus) -> dict[str, Any]:
         """Set the state and the time of the heartbeat, and return the fields that RQ stores for a worker."""
-        self._state = state
+        self.note_state(state)
         self.last_heartbeat = datetime.now(UTC)
         return self.serialize() | {"state": state.value}
 
@@ -107,9 +86,3 @@ class RqWorker(SimpleWorker):
     def serialize(self) -> dict[str, Any]:
         """Return the fields that RQ stores for a worker; Redis takes no None."""
         return {name: "" if value is None else value for name, value in super().serialize().items()}
-
-    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
-        """Keep listening for commands until Redis is available again. RQ's own handler gives up after a timeout."""
-        if not isinstance(exc, REDIS_ERRORS):
-            raise exc
-        time.sleep(1.0)

@@ -75,7 +75,7 @@ class EngineWorker(RqWorker):
             worker=self.name,
             hooks=WorkerHooks(
                 check_interruption=self._check_interruption,
-                should_stop=lambda: self.should_stop,
+                should_stop=lambda: self.is_stop_requested,
                 while_waiting=self._heartbeat.send_quietly,
             ),
             keeper=self._keeper,
@@ -107,7 +107,7 @@ class EngineWorker(RqWorker):
         completed, idle_since = 0, time.monotonic()
         try:
             self._register()
-            while not self.should_stop:
+            while not self.is_stop_requested:
                 dequeued, last_id = self._dequeue()
                 if dequeued:
                     failpoints.reach(failpoints.AFTER_TAKE)
@@ -131,7 +131,7 @@ class EngineWorker(RqWorker):
         if sys.argv[1:2] == ["rqworker"]:
             if self._must_retire:
                 exit_at_once(RETIRED_CODE)
-            if self.should_stop:
+            if self.is_stop_requested:
                 exit_at_once()
         return bool(completed)
 
@@ -179,7 +179,7 @@ class EngineWorker(RqWorker):
         """Wait a little for more small tasks: a commit for each would cost more than the tasks themselves."""
         longtasks = settings.LONGTASKS
         tasks = [job for job in dequeued if isinstance(job, DequeuedTask) and is_batchable(job)]
-        if len(tasks) < len(dequeued) or self.should_stop:
+        if len(tasks) < len(dequeued) or self.is_stop_requested:
             return
         records = sum(task.snapshot.weight for task in tasks)
         if len(dequeued) < longtasks.batch_tasks // 4 and records < longtasks.batch_records // 4:
@@ -259,7 +259,7 @@ class EngineWorker(RqWorker):
     def _check_interruption(self, dequeued: DequeuedTask) -> Interruption:
         """Make the interruption check after a chunk: may the task continue?"""
         self._heartbeat.send()
-        if self.should_stop:
+        if self.is_stop_requested:
             return Interruption.STOP
         if self.stop_task_id and self.stop_task_id in (dequeued.task_id, dequeued.snapshot.parent):
             self.stop_task_id = ""
@@ -273,7 +273,7 @@ class EngineWorker(RqWorker):
 
     def _describe(self) -> dict[str, Any]:
         """Return the fields of this worker's entry in Redis."""
-        fields = self.note_state(WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE)
+        fields = self.describe_state(WorkerStatus.BUSY if self._busy_with else WorkerStatus.IDLE)
         fields.pop("last_heartbeat")  # Redis's clock sets it
         fields |= {"task": self._busy_with, "rows": self._runner.rows}
         fields["db_connection"] = self._keeper.get_connection_id()
@@ -282,7 +282,7 @@ class EngineWorker(RqWorker):
 
     def make_backoff(self) -> Backoff:
         """Return pauses that end when this worker is asked to stop."""
-        return Backoff(should_stop=lambda: self.should_stop)
+        return Backoff(should_stop=lambda: self.is_stop_requested)
 
     def note_wait(self, error: Exception) -> None:
         """Log that a store is unavailable."""

@@ -24,6 +24,7 @@ from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueUnavailable
 from tasks_app.queues import job_snapshots, redis_connection
+from tasks_app.queues.redis_py_internals import get_socket
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class EndWatcher:
         if self._watches:
             times.append(self._reads_after)
         if self._pubsub is not None:
-            sockets.append(self._pubsub.connection._sock)
+            sockets.append(get_socket(self._pubsub.connection))
             if len(self._subscribed) > len(self._watches):
                 times.append(now)  # to unsubscribe
         elif self._watches:

@@ -16,7 +16,8 @@ from typing import Any, Final, TypeVar
 
 import redis
 from greenlet import getcurrent, greenlet
-from redis._parsers.base import BaseParser
+
+from tasks_app.queues import redis_py_internals
 
 Result = TypeVar("Result")
 
@@ -68,21 +69,16 @@ def describe_refusal(error: BaseException) -> str:
     return getattr(error, "status_code", None) or type(error).__name__
 
 
-_parse_error: Final = BaseParser.parse_error
-
-
 def _parse(response: str) -> Exception:
     """Return the exception of an error reply: redis-py's, or RedisRefused where it only knows a ResponseError."""
-    error: Exception = _parse_error(response)
+    error: Exception = redis_py_internals.parse_error(response)
     is_plain = type(error) in (redis.exceptions.ResponseError, redis.exceptions.ExecAbortError)
     if is_plain and (word := get_refusal(response)):
         return RedisRefused(response, status_code=word)
     return error
 
 
-# Where replies are parsed, since a pipeline puts words of its own before the message. EXCEPTION_CLASSES, redis-py's
-# table, takes known words only.
-BaseParser.parse_error = staticmethod(_parse)  # type: ignore[method-assign,assignment]
+redis_py_internals.replace_parse_error(_parse)
 
 
 def _may_be_elsewhere(answer: Any) -> bool:

@@ -1,6 +1,7 @@
 """The names of the Redis keys of queues and jobs: RQ's own, and ours beside them.
 
-Owns these names. Must not connect to Redis.
+Owns these names. Must not connect to Redis. tests/services/test_rq_job.py and tests/engine/test_rq_internals.py fail when
+RQ's change.
 """
 
 from __future__ import annotations

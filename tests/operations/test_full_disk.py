@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
 
-from tasks_app.observability.metric_files import AllocatedDict
+from tasks_app.observability.prometheus_client_internals import AllocatedDict
 from tests.conftest import MakeStack
 
 

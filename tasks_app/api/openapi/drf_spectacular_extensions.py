@@ -1,7 +1,9 @@
 """Extensions of drf-spectacular for what it cannot read from the serializers: strict objects, params, text patterns.
 
-Owns each access to private parts of drf-spectacular, and the check at import that they exist. The routes import it; it
-runs when the schema is generated. Must not run in a request.
+Owns each access to private parts of drf-spectacular (`AutoSchema._map_serializer` and `_map_serializer_field`: an
+extension has no public way to the schema that it extends), and the check at import that they exist. The routes import it;
+it runs when the schema is generated. Must not run in a request. tests/api/test_drf_spectacular_extensions.py fails when
+drf-spectacular changes.
 """
 
 from __future__ import annotations

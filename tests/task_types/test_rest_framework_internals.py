@@ -1,16 +1,12 @@
-"""The private parts of DRF and drf-spectacular are where the API expects them; the check says so when they are not."""
-
-import importlib
+"""DRF's private parts are where this project expects them; the check at import says so when they are not."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from tasks_app.api import rest_framework_internals
-from tasks_app.api.openapi import drf_spectacular_extensions
+from tasks_app.task_types import rest_framework_internals
 
 
 def test_the_django_request_is_the_one_inside() -> None:
@@ -32,15 +28,3 @@ def test_a_field_without_its_arguments_is_noticed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(serializers, "CharField", lambda **_: object())
     with pytest.raises(ImproperlyConfigured, match="rest_framework_internals"):
         rest_framework_internals._check()
-
-
-@pytest.mark.parametrize("name", ["_map_serializer", "_map_serializer_field"])
-def test_a_renamed_method_of_drf_spectacular_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.delattr(AutoSchema, name)
-    with pytest.raises(ImproperlyConfigured, match=name):
-        drf_spectacular_extensions._check()
-
-
-def test_both_modules_load_with_the_installed_versions() -> None:
-    importlib.import_module("tasks_app.api.rest_framework_internals")
-    importlib.import_module("tasks_app.api.openapi.drf_spectacular_extensions")

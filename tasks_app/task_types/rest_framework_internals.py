@@ -1,7 +1,7 @@
-"""The private parts of Django REST framework that the API uses.
+"""The private parts of Django REST framework that this project uses: `Request._request` and `Field._kwargs`.
 
-Owns each access to them and the check at import that they exist. Must not be bypassed: no other module of the API reads
-a private attribute of DRF. tests/api/test_rest_framework_internals.py fails when DRF changes.
+DRF has no public accessor for Django's request, nor for the arguments of a field. Owns each access and the check at
+import. tests/task_types/test_rest_framework_internals.py fails when DRF changes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
 
@@ -30,7 +31,8 @@ def has_own_label(field: Any) -> bool:
 def _check() -> None:
     request = HttpRequest()
     field = serializers.CharField(label="x")
-    if getattr(Request(request), "_request", None) is not request or "label" not in getattr(field, "_kwargs", ()):
+    wrapped = Request(request, negotiator=BaseContentNegotiation())  # or DRF would import the API's
+    if getattr(wrapped, "_request", None) is not request or "label" not in getattr(field, "_kwargs", ()):
         raise ImproperlyConfigured(f"Django REST framework has changed: adapt {__name__} to this version.")
 
 

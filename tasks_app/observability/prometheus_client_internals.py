@@ -1,7 +1,9 @@
-"""The files in which web's processes share what they count: allocated when they grow, so that a full disk ends nobody.
+"""The private parts of prometheus_client that this project uses: the files that its processes share.
 
-prometheus_client maps files with holes; where the disk is full, writing into a hole ends the process (SIGBUS). Owns the
-room of these files. Where there is none, a process counts in its own memory: `/metrics` misses that, and clients do not.
+It reaches into `values.MmapedDict`, which it replaces, and MmapedDict's `_init_value`, `_used`, `_capacity`, `_f` and
+`_m`. prometheus_client maps files with holes, and a write into a hole of a full disk ends the process (SIGBUS); no option
+makes it allocate them. Owns the allocation. If it fails, a process counts in its own memory, which `/metrics` misses.
+tests/observability/test_prometheus_client_internals.py fails when prometheus_client changes.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 from contextlib import suppress
 from typing import Any, Final
 
+from django.core.exceptions import ImproperlyConfigured
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
@@ -45,7 +48,12 @@ class AllocatedDict(MmapedDict):
 
 
 def use_allocated_files() -> None:
-    """Let all metrics that are made from now on use such files, where processes share them at all."""
+    """Make all metrics that are created from now on use such files, if processes share them at all.
+
+    Raises ImproperlyConfigured if prometheus_client has changed.
+    """
+    if getattr(values, "MmapedDict", None) not in (MmapedDict, AllocatedDict) or not hasattr(MmapedDict, "_init_value"):
+        raise ImproperlyConfigured(f"prometheus_client has changed: adapt {__name__} to this version.")
     values.MmapedDict = AllocatedDict  # type: ignore[attr-defined]
 
 
