@@ -32,7 +32,7 @@ def write_table(everybody: Sequence[Caller], tried: int) -> str:
     size = f"{number:,} doors ({len(doors)} addresses and actions, methods {', '.join(METHODS)})"
     lines += ["", f"{size} × {len(everybody)} callers = {number * len(everybody):,} cells; {tried:,} tried here, the"]
     lines += [
-        "stream's in tests/acceptance/test_stream_matrix.py.",
+        "stream's in tests/acceptance/test_live_stream_matrix.py.",
         "Callers: " + "; ".join(each.name for each in everybody) + ".",
     ]
     return "\n".join(lines)

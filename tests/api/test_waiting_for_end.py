@@ -8,7 +8,7 @@ from django.test import Client
 
 from tasks_app.api import waiting_for_end
 from tests.api.conftest import Post, assert_problem, wrong_fields
-from tests.api.test_read import _Clock
+from tests.api.test_task_views_read import _Clock
 
 UPLOAD = {"name": "upload", "params": {"numRecords": 3}}
 ROWS = {"users": 3, "products": 3, "order_items": 3}
