@@ -8,7 +8,7 @@ from redis import Redis
 from tasks_app.process_monitor import reports
 from tasks_app.process_monitor.reporter import ProcessReporter
 from tests.admin.conftest import VIEW, MakeClient
-from tests.admin.test_task_page import LIST, get, parts
+from tests.admin.pages import LIST, get, parts
 
 pytestmark = pytest.mark.django_db
 
