@@ -78,3 +78,24 @@ def guarded(_guarded: Guarded) -> Guarded:
     """The shared guarded stack, all of it running."""
     _guarded.stack.ensure_running()
     return _guarded
+
+
+@pytest.fixture(scope="module", params=["auto", "python"])
+def web(servers: tuple[Database, RedisServer], request: pytest.FixtureRequest) -> Iterator[ProcfileStack]:
+    """One process of web, with each of gunicorn's parsers; nobody runs the tasks."""
+    stack = ProcfileStack(
+        database=servers[0],
+        redis_server=servers[1],
+        roles=("web",),
+        environment={
+            "WEB_WORKERS": "1",
+            "WEB_THREADS": "2",
+            "REDIS_TIMEOUT_SECONDS": "10",
+            "GUNICORN_CMD_ARGS": f"--http-parser={request.param}",
+        },
+    )
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.close()

@@ -1,96 +1,30 @@
-"""HTTP at web's edge: limits as documented, every refusal a problem, one 100 Continue, and no line for a client's mistake.
-
-Each request goes both ways where it can: what is quick is answered in the event loop, the rest in threads.
-"""
+"""Limits of HTTP as documented: one 100 Continue, the size of headers and URLs, the time for a header, and file descriptors."""
 
 import contextlib
-import json
 import os
 import resource
-import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.servers import Database, RedisServer
+from tests.acceptance.http_edge import (
+    AT_ONCE_SECONDS,
+    BODY,
+    QUICK,
+    SLOW,
+    ask,
+    assert_problem,
+    connect,
+    make,
+    no_line,
+    read_to_end,
+    status_of,
+)
 from tests.support.stack import ProcfileStack
 
-QUICK, SLOW = "POST /tasks", "POST /tasks/bulk"
-BODY = {QUICK: b'{"name": "upload"}', SLOW: b'{"tasks": [{"name": "upload"}]}'}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-AT_ONCE_SECONDS = 2.0  # on a busy machine; what is refused takes a millisecond
 FILES = 40  # that web may have open in the test of their lack, beside those that it has
-
-
-@pytest.fixture(scope="module", params=["auto", "python"])
-def web(servers: tuple[Database, RedisServer], request: pytest.FixtureRequest) -> Iterator[ProcfileStack]:
-    """One process of web, with each of gunicorn's parsers; nobody runs the tasks."""
-    stack = ProcfileStack(
-        database=servers[0],
-        redis_server=servers[1],
-        roles=("web",),
-        environment={
-            "WEB_WORKERS": "1",
-            "WEB_THREADS": "2",
-            "REDIS_TIMEOUT_SECONDS": "10",
-            "GUNICORN_CMD_ARGS": f"--http-parser={request.param}",
-        },
-    )
-    try:
-        stack.start()
-        yield stack
-    finally:
-        stack.close()
-
-
-def connect(web: ProcfileStack) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", web.port), timeout=20)
-
-
-def read_to_end(sock: socket.socket) -> bytes:
-    answer = b""
-    while chunk := sock.recv(65536):
-        answer += chunk
-    return answer
-
-
-def ask(web: ProcfileStack, request: bytes) -> bytes:
-    """Send a request that asks for the connection's end; return all that came back."""
-    with connect(web) as sock:
-        sock.sendall(request)
-        return read_to_end(sock)
-
-
-def make(
-    line: str, *headers: str, body: bytes | None = None, version: str = "1.1", host: str = "Host: localhost"
-) -> bytes:
-    body = BODY.get(line, b"") if body is None else body
-    lines = [f"{line} HTTP/{version}", host, "Connection: close", "Content-Type: application/json"]
-    lines += [f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(filter(None, lines)).encode("latin-1") + b"\r\n\r\n" + body
-
-
-def assert_problem(answer: bytes, status: int) -> None:
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 %d " % status), answer[:300]
-    assert b"\r\nContent-Type: application/problem+json" in head, head
-    assert json.loads(body)["status"] == status
-
-
-def status_of(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
-
-
-@contextlib.contextmanager
-def no_line(web: ProcfileStack) -> Iterator[None]:
-    """Nothing is logged in this block."""
-    before = web.log_path("web").stat().st_size
-    yield
-    with web.log_path("web").open("rb") as log:
-        log.seek(before)
-        assert log.read().decode() == ""
 
 
 @pytest.mark.parametrize("line", [QUICK, SLOW])
@@ -168,87 +102,6 @@ def test_a_url_may_hold_8000_bytes(web: ProcfileStack) -> None:
     assert_problem(ask(web, make("G" * 8001 + " /tasks")), 414)
 
 
-MALFORMED = {
-    "no colon": (["nonsense"], 400),
-    "space before the colon": (["X-Bomb : a"], 400),
-    "NUL": (["X-Bomb: a\0b"], 400),
-    "folded": (["X-Bomb: a\r\n b"], 400),
-    "two lengths": (["Content-Length: 5"], 400),
-    "two hosts": (["Host: localhost"], 400),
-    "underscore": (["X_Bomb: a"], 0),
-    "control characters": (["X-Bomb: \x1b[31m"], 400),
-}
-
-
-@pytest.mark.parametrize(("headers", "status"), MALFORMED.values(), ids=MALFORMED.keys())
-@pytest.mark.parametrize("line", [QUICK, SLOW])
-def test_what_the_parser_refuses_is_a_problem(web: ProcfileStack, line: str, headers: list[str], status: int) -> None:
-    with no_line(web):
-        answer = ask(web, make(line, *headers))
-    if status:
-        assert_problem(answer, status)
-    else:
-        assert status_of(answer) == 201
-
-
-@pytest.mark.parametrize(
-    ("request_line", "status"),
-    [
-        (b"GET", 400),
-        (b"GET /tasks", 400),
-        (b"GET /tasks HTTP/9.9", 400),
-        (b"GET /tasks HTTP/2.0", 400),
-        (b"\xff\xfe /tasks HTTP/1.1", 400),
-        (b"get /tasks HTTP/1.1", 400),
-        (b"GET /t\xc3\xa4sks HTTP/1.1", 400),
-        (b"POST /tasks HTTP/1.1 ", 400),
-    ],
-)
-def test_a_line_that_is_no_request_is_a_problem(web: ProcfileStack, request_line: bytes, status: int) -> None:
-    with no_line(web):
-        answer = ask(web, request_line + b"\r\nHost: localhost\r\n\r\n")
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert 400 <= status_of(answer) < 600, answer
-    assert b"application/problem+json" in head, answer
-    assert json.loads(body)["status"] == status_of(answer)
-
-
-@pytest.mark.parametrize("line", [QUICK, SLOW, "GET /health/live"])
-def test_http_1_1_wants_a_host(web: ProcfileStack, line: str) -> None:
-    with no_line(web):
-        assert_problem(ask(web, make(line, host="")), 400)
-        assert status_of(ask(web, make("GET /health/live", host="", version="1.0"))) == 200
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        f"Host: {'a' * 8000}",
-        f"Host: {'a' * 60_000}",
-        f"Host: {'a.' * 140}",
-        "Host: [::::",
-        "Host:",
-    ],
-    ids=["8000", "60000", "280", "broken", "empty"],
-)
-@pytest.mark.parametrize("line", [QUICK, SLOW, "GET /health/live", "GET /admin/"])
-def test_a_host_that_is_none_is_refused_at_once_without_a_line(web: ProcfileStack, line: str, header: str) -> None:
-    with no_line(web):
-        began = time.monotonic()
-        assert_problem(ask(web, make(line, host=header)), 400)
-        assert time.monotonic() - began < AT_ONCE_SECONDS
-
-
-@pytest.mark.parametrize("line", [QUICK, SLOW, "GET /admin/"])
-def test_a_host_that_is_not_ours_is_refused_at_once(web: ProcfileStack, line: str) -> None:
-    began = time.monotonic()
-    answer = ask(web, make(line, host="Host: nobody.example.org"))
-    assert_problem(answer, 400)
-    assert time.monotonic() - began < AT_ONCE_SECONDS
-    assert b"ALLOWED_HOSTS does not list" in answer
-    assert web.log_path("web").read_text().count("nobody.example.org") <= 2, "a line a minute, of each process"
-
-
 @pytest.mark.parametrize(
     ("line", "header"),
     [
@@ -272,19 +125,6 @@ def test_no_header_holds_a_thread(web: ProcfileStack, line: str, header: str) ->
         began = time.monotonic()
         assert status_of(ask(web, request)) in (200, 302, 401, 406)
         assert time.monotonic() - began < AT_ONCE_SECONDS
-
-
-def test_a_form_without_its_token_leaves_no_line(web: ProcfileStack) -> None:
-    form = b"username=a&password=b"
-    request = make("POST /admin/login/", body=form).replace(b"application/json", b"application/x-www-form-urlencoded")
-    with no_line(web):
-        assert status_of(ask(web, request)) == 403
-        fields = b"&".join(b"a%d=1" % number for number in range(1500))
-        assert status_of(ask(web, make("GET /tasks?" + fields[:7900].decode()))) == 400
-        cookie = f"Cookie: csrftoken={'a' * 32}"
-        many = make("POST /admin/login/", cookie, body=fields)
-        many = many.replace(b"application/json", b"application/x-www-form-urlencoded")
-        assert status_of(ask(web, many)) == 400
 
 
 def test_web_without_file_descriptors_waits_for_some(web: ProcfileStack) -> None:

@@ -18,16 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks.good_clients import (
-    CALIBRATION,
-    PRODUCTION,
-    Connection,
-    Measured,
-    ask_at_rate,
-    calibrate,
-    compose,
-    p99,
-)
+from tests.benchmarks.good_clients import CALIBRATION, PRODUCTION, Measured, ask_at_rate, calibrate, p99
+from tests.benchmarks.http_connection import Connection, compose
 from tests.support.servers import create_servers
 from tests.support.stack import ProcfileStack
 

@@ -14,7 +14,7 @@ from settings.database import database_settings, replica_settings
 from settings.env import ROOT, list_variables, load
 from settings.redis import connection_settings
 from tests.security.marks import MARKED, ODD, Marks
-from tests.settings.test_env import GOOD_PRODUCTION
+from tests.settings.good_production import GOOD_PRODUCTION
 
 # {0} is a secret with odd characters, {1} one of letters; whatever a hand, a template or another program makes of them.
 ANY_FORMS = ("{1}", "{0}", "'{0}'", '"{0}"', "{1}\n{1}", "{1}\u00a0", "{1}\udcff", "{1}," * 3, "{1}=1", "{1}" * 200)

@@ -17,7 +17,8 @@ from tests.security import rules
 from tests.security.callers import Caller, make_callers
 from tests.security.doors import STREAM, Door, list_doors
 from tests.security.place import SECRETS, Place
-from tests.security.rules import RULES, Rule, list_permissions, rule_of
+from tests.security.rule_kinds import READS, Rule
+from tests.security.rules import RULES, list_permissions, rule_of
 from tests.security.table import write_table
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +85,7 @@ def _try(place: Place, door: Door, caller: Caller, rule: Rule, never: list[str])
     """Send one request; yield what is wrong with what came of it."""
     may, statuses = rule.expect(caller, door)
     cookies = caller.client.cookies.output(header="").strip()
-    writes = may and door.method not in rules.READS
+    writes = may and door.method not in READS
     with place.restored() if writes else nullcontext():
         response = place.send(caller.client, door)
         if getattr(rule, "changes", False) and may and door.method == "POST" and not place.has_changed():

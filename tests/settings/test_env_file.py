@@ -8,7 +8,7 @@ import pytest
 
 from settings.env import ROOT
 from settings.env_file import RefusedFile, read_env_file
-from tests.settings.test_env import GOOD_PRODUCTION, import_settings
+from tests.settings.good_production import GOOD_PRODUCTION, import_settings
 
 MARK = "m4rkedsecret"
 URL = "mysql://user:p@host:3306/name"

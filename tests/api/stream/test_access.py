@@ -1,7 +1,5 @@
-"""Who may open a live stream, by a session or a ticket, and who may go on watching. The protocol: tests/acceptance."""
+"""Who may open a live stream by a session of the admin, and for how long. The protocol: tests/acceptance."""
 
-import threading
-from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,28 +9,15 @@ from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from rest_framework.exceptions import APIException, PermissionDenied, Throttled
+from rest_framework.exceptions import APIException, PermissionDenied
 
 from tasks_app.api.authentication import Unauthorized
 from tasks_app.api.stream.access import TokenInAddress, Viewer, identify_viewer, read_stream_query
-from tasks_app.api.stream.open_streams import PLACES, PLACES_OF_ONE, AllPlacesTaken, Places
-from tasks_app.auth import api_tokens, stream_tickets, token_cache, token_use
 from tasks_app.http.origins import comes_from_elsewhere
-from tests.api.conftest import assert_problem, wrong_fields
+from tests.api.stream.tickets import ask, make_token, redeem
 
-pytestmark = pytest.mark.django_db
-UNKNOWN = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("closed_api")]
 HOST = "longtasks.example"
-
-
-@pytest.fixture(autouse=True)
-def _closed(settings: Any, db: None) -> Generator[None, None, None]:
-    settings.API_OPEN = False
-    token_cache.known.forget()
-    yield
-    for thread in threading.enumerate():
-        if thread.name == token_use.NOTING_THREAD:
-            thread.join()
 
 
 class Person:
@@ -52,20 +37,6 @@ class Person:
 @pytest.fixture
 def ada() -> Person:
     return Person()
-
-
-def make_token(owner: str, scope: str = "read", **options: Any) -> tuple[int, Client]:
-    token, secret = api_tokens.create_token(owner=owner, scope=scope, **options)
-    token_cache.known.forget()
-    return token.pk, Client(headers={"Authorization": f"Bearer {secret}"})
-
-
-def ask(client: Client, body: Any = None) -> Any:
-    return client.post("/stream-tickets", body or {}, content_type="application/json")
-
-
-def redeem(ticket: str) -> Viewer:
-    return identify_viewer({"REMOTE_ADDR": "192.0.2.1"}, ticket=ticket)
 
 
 def test_a_member_of_the_staff_who_may_view_tasks_watches_all(ada: Person) -> None:
@@ -246,97 +217,9 @@ def test_an_open_api_asks_for_nothing(settings: Any, ada: Person) -> None:
     assert (viewer.sees_owner, viewer.place) == (None, "address 192.0.2.1")
 
 
-def test_a_ticket_opens_one_stream_of_the_tokens_owner(redis: Any) -> None:
-    token_id, ann = make_token("ann")
-    response = ask(ann)
-    assert response.status_code == 201, response.content
-    assert response["Cache-Control"] == "no-store"
-    ticket = response.json()["ticket"]
-    rest = datetime.fromisoformat(response.json()["expiresAt"]) - datetime.now(UTC)
-    assert timedelta(seconds=20) < rest <= timedelta(seconds=30)
-    (key,) = redis.keys("longtasks:ticket:*")
-    assert 0 < redis.ttl(key) <= 30
-    assert ticket.encode() not in key + redis.get(key)
-    viewer = redeem(ticket)
-    assert (viewer.sees_owner, viewer.place, viewer.task_id) == ("ann", f"token {token_id}", "")
-    assert viewer.may_still()
-    with pytest.raises(Unauthorized, match="used"):
-        redeem(ticket)
-    _, admin = make_token("root", "admin")
-    assert redeem(ask(admin).json()["ticket"]).sees_owner is None
-
-
-def test_who_has_no_token_gets_no_ticket() -> None:
-    assert_problem(ask(Client()), 401)
-    for ticket in ("", "x", "ltt_", "ltt_" + "A" * 43, "é"):
-        with pytest.raises(Unauthorized):
-            redeem(ticket)
-
-
-def test_a_ticket_ends_with_its_token() -> None:
-    token_id, ann = make_token("ann")
-    viewer = redeem(ask(ann).json()["ticket"])
-    late = ask(ann).json()["ticket"]
-    api_tokens.revoke_token(token_id=token_id)
-    token_cache.known.forget()
-    assert not viewer.may_still()
-    with pytest.raises(Unauthorized):
-        redeem(late)
-
-
-def test_a_ticket_of_an_open_api_is_worth_nothing_once_it_is_closed(settings: Any) -> None:
-    settings.API_OPEN = True
-    ticket = ask(Client()).json()["ticket"]
-    settings.API_OPEN = False
-    with pytest.raises(Unauthorized):
-        redeem(ticket)
-
-
-def test_a_ticket_for_one_task_is_for_no_other() -> None:
-    _, ann = make_token("ann", "write")
-    _, bob = make_token("bob", "write")
-    task_id = ann.post("/tasks", {"name": "upload"}, content_type="application/json").json()["id"]
-    for client, asked in ((bob, task_id), (ann, UNKNOWN)):
-        assert assert_problem(ask(client, {"taskId": asked}), 404)["type"].endswith("unknown-task")
-    assert wrong_fields(assert_problem(ask(ann, {"taskId": "x"}), 400)) == {"taskId"}
-    assert wrong_fields(assert_problem(ask(ann, {"taskID": task_id}), 400)) == {"taskID"}
-    viewer = redeem(ask(ann, {"taskId": task_id}).json()["ticket"])
-    viewer.check_task(task_id)
-    for other in ("", UNKNOWN):
-        with pytest.raises(PermissionDenied):
-            viewer.check_task(other)
-
-
-def test_tickets_of_a_token_are_bounded(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_tickets, "TICKETS", 3)
-    _, ann = make_token("ann")
-    _, bob = make_token("bob")
-    assert [ask(ann).status_code for _ in range(5)] == [201, 201, 201, 429, 429]
-    assert 1 <= int(ask(ann)["Retry-After"]) <= 30
-    assert ask(bob).status_code == 201
-    assert len(redis.keys("longtasks:ticket:*")) == 4
-    assert all(0 < redis.ttl(key) <= 30 for key in redis.keys("longtasks:ticket*"))
-
-
 @pytest.mark.parametrize("name", ["token", "access_token", "ACCESS_TOKEN", "api_key", "authorization"])
 def test_a_token_in_the_address_is_refused_with_a_sentence(name: str) -> None:
     with pytest.raises(TokenInAddress, match="Authorization: Bearer") as caught:
         read_stream_query(f"{name}=lt_secret".encode())
     assert "lt_secret" not in str(caught.value)
     assert read_stream_query(b"ticket=a&lastEventId=1") == {"ticket": "a", "lastEventId": "1"}
-
-
-def test_one_caller_can_not_take_all_places() -> None:
-    places = Places()
-    for _ in range(PLACES_OF_ONE):
-        places.take("token 1")
-    with pytest.raises(Throttled):
-        places.take("token 1")
-    for number in range(PLACES - PLACES_OF_ONE):
-        places.take(f"user {number}")
-    with pytest.raises(AllPlacesTaken):
-        places.take("token 2")
-    places.leave("token 1")
-    places.take("token 2")
-    places.leave("token 2")
-    places.take("token 1")
