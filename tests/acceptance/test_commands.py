@@ -4,15 +4,15 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from loadtests.started.manage_command import run_manage
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import PROJECT_DIR, free_port
 
@@ -56,21 +56,10 @@ def _answers(port: int) -> bool:
         return False
 
 
-def run(*arguments: str, environment: Mapping[str, str], seconds: float = 300) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        env=dict(environment),
-        cwd=PROJECT_DIR,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-
-
 def test_demo_counts_what_it_asked_for_and_leaves_nothing(environment: dict[str, str], tmp_path: Path) -> None:
-    result = run("demo", "--records", "5000", "--high-records", "200", environment=environment)
+    result = run_manage(
+        "demo", "--records", "5000", "--high-records", "200", environment=environment, timeout_seconds=300
+    )
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Equal: 5,200 records, 15,600 rows." in result.stdout
@@ -82,9 +71,10 @@ def test_demo_counts_what_it_asked_for_and_leaves_nothing(environment: dict[str,
 def test_demo_never_touches_the_database_of_the_user(environment: dict[str, str], tmp_path: Path) -> None:
     users_database = tmp_path / "mine.sqlite3"
 
-    result = run(
+    result = run_manage(
         *("demo", "--records", "100", "--high-records", "10"),
         environment=environment | {"DATABASE_URL": f"sqlite:///{users_database}", "REDIS_URL": "redis://127.0.0.1:1/0"},
+        timeout_seconds=300,
     )
 
     assert result.returncode == 0, result.stdout + result.stderr
@@ -94,7 +84,7 @@ def test_demo_never_touches_the_database_of_the_user(environment: dict[str, str]
 def test_up_refuses_a_used_port(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        result = run("up", environment=environment | {"PORT": str(port)})
+        result = run_manage("up", environment=environment | {"PORT": str(port)}, timeout_seconds=300)
 
     assert result.returncode == 1
     assert f"port {port} is not free" in result.stderr
@@ -111,7 +101,7 @@ def test_up_refuses_a_used_port(environment: dict[str, str]) -> None:
 def test_up_names_a_server_that_cannot_be_reached(environment: dict[str, str], variable: str, url: str) -> None:
     if variable == "DATABASE_URL":
         pytest.importorskip("MySQLdb")
-    result = run("up", environment=environment | {variable: url})
+    result = run_manage("up", environment=environment | {variable: url}, timeout_seconds=300)
 
     assert result.returncode == 1
     assert variable in result.stderr

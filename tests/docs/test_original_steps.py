@@ -68,7 +68,7 @@ def test_each_command_runs_and_prints_what_the_page_says(step: list[str], place:
     printed = ""
     for command in codes(here):
         if command.startswith("make manage"):
-            printed += run_manage(place, command)
+            printed += run_make_manage(place, command)
         elif command.startswith("make"):
             assert command in SHOWN_BY
             subprocess.run(["make", "-n", *command.split()[1:]], cwd=ROOT, check=True, capture_output=True, timeout=60)
@@ -78,12 +78,12 @@ def test_each_command_runs_and_prints_what_the_page_says(step: list[str], place:
             assert (ROOT / command.split()[1]).exists()
     for command in codes(seen):
         if command.startswith("make manage"):
-            run_manage(place, command, may_fail="doctor" in command)  # no worker runs here: that is wrong, it says
+            run_make_manage(place, command, may_fail="doctor" in command)  # no worker runs here: that is wrong, it says
         elif printed:
             assert as_pattern(command).search(printed), printed
 
 
-def run_manage(place: ProcfileStack, command: str, *, may_fail: bool = False) -> str:
+def run_make_manage(place: ProcfileStack, command: str, *, may_fail: bool = False) -> str:
     """Run what `make manage` would; where it serves, look at it and stop it."""
     words = shlex.split(shlex.split(command.partition("ARGS=")[2])[0])
     if words[0] == "workers":

@@ -2,9 +2,8 @@
 
 import os
 import subprocess
-import sys
 
-from settings.env import ROOT
+from loadtests.started.manage_command import run_manage
 
 GOOD_PRODUCTION = {
     "SECRET_KEY": "s3cr-" * 12,
@@ -15,13 +14,6 @@ GOOD_PRODUCTION = {
 
 
 def import_settings(module: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """`manage.py` with nothing but these variables: ends with the settings' refusal or 0."""
-    return subprocess.run(
-        [sys.executable, "manage.py", "diffsettings", "--output", "unified"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": module, "ENV_FILE": "", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """Run `manage.py` with these variables only: it ends with 0, or with the refusal of the settings."""
+    own = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": module, "ENV_FILE": ""}
+    return run_manage("diffsettings", "--output", "unified", environment=own | environment, timeout_seconds=60)
