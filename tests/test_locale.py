@@ -45,7 +45,7 @@ def test_every_word_is_translated_with_its_placeholders(app: str, language: str)
 @pytest.mark.skipif(not shutil.which("msgfmt"), reason="gettext's tools are not installed")
 @pytest.mark.parametrize("app", APPS)
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_is_compiled_is_what_is_written(app: str, language: str, tmp_path: Path) -> None:
+def test_the_compiled_catalogue_equals_its_source(app: str, language: str, tmp_path: Path) -> None:
     written = catalogue(app, language).with_suffix(".po")
     subprocess.run(["msgfmt", "--check-format", "-o", tmp_path / "django.mo", written], check=True)
     assert read(tmp_path / "django.mo") == read(catalogue(app, language)), "run make messages"

@@ -116,7 +116,7 @@ BODIES = {
 }
 
 
-def test_no_purge_of_another_s_rows_starts(guarded: Guarded) -> None:
+def test_a_purge_of_another_owners_rows_is_refused(guarded: Guarded) -> None:
     """Through web's event loop, beside good requests: answered as for a task that does not exist, and the rows stay."""
     stack = guarded.stack
 
@@ -148,7 +148,7 @@ def test_malformed_bodies_are_400(guarded: Guarded, body: bytes) -> None:
     assert b"Traceback" not in answer
 
 
-def test_load_of_malformed_bodies(guarded: Guarded) -> None:
+def test_many_malformed_bodies_do_not_disturb_good_requests(guarded: Guarded) -> None:
     with good_requests(guarded) as good:
         until = time.monotonic() + ATTACK_SECONDS
         sent = 0
@@ -200,7 +200,7 @@ def test_header_bombs_are_refused(guarded: Guarded, headers: list[str]) -> None:
         b"\xff\xfe / HTTP/1.1",
     ],
 )
-def test_no_http_is_refused(guarded: Guarded, line: bytes) -> None:
+def test_lines_that_are_not_http_are_refused(guarded: Guarded, line: bytes) -> None:
     answer = send(guarded, line + b"\r\nHost: localhost\r\n\r\n", timeout_seconds=15)
     assert 400 <= status_of(answer) < 600 or answer == b""
     assert b"Traceback" not in answer
@@ -219,7 +219,7 @@ def say_nothing(sock: socket.socket, turn: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["headers", "body", "silence"])
-def test_slow_clients_hold_nobody_up(guarded: Guarded, kind: str) -> None:
+def test_slow_clients_do_not_delay_others(guarded: Guarded, kind: str) -> None:
     head = request(guarded, b"", length=5_000)
     drip: dict[str, Callable[[socket.socket, int], None]] = {
         "headers": drip_headers,
@@ -243,7 +243,7 @@ def test_slow_clients_hold_nobody_up(guarded: Guarded, kind: str) -> None:
 HELD_CLIENTS = 150
 
 
-def test_who_waits_in_bad_faith_holds_nobody_up(guarded: Guarded) -> None:
+def test_clients_that_hold_waiting_requests_open_do_not_delay_others(guarded: Guarded) -> None:
     """Held requests whose clients send megabytes meanwhile, or leave at once, over and over."""
     stack = guarded.stack
 

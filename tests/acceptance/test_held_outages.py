@@ -56,7 +56,7 @@ def test_waits_outlive_a_redis_that_hangs_or_restarts(servers: tuple[Database, R
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="wants a Redis of its own with a replica")
-def test_many_wait_where_the_loop_may_not_wait_for_redis(servers: tuple[Database, RedisServer]) -> None:
+def test_many_requests_wait_while_the_event_loop_may_not_block_on_redis(servers: tuple[Database, RedisServer]) -> None:
     """With REDIS_WAIT_REPLICAS requests go to threads; those that wait share one, and are held all the same."""
     server, replica = RedisServer(), RedisServer()
     server.start()

@@ -91,7 +91,7 @@ def test_the_201_has_the_real_counts(stack: ProcfileStack) -> None:
             assert "x-content-type-options" in headers  # as every answer
 
 
-def test_get_waits_in_the_same_way(stack: ProcfileStack) -> None:
+def test_a_get_waits_for_the_end(stack: ProcfileStack) -> None:
     pause(stack)
     task_id = stack.start_upload(records=7)
     with connect(stack) as sock, connect(stack) as heading:
@@ -110,7 +110,7 @@ def test_get_waits_in_the_same_way(stack: ProcfileStack) -> None:
             assert stream.readline().split()[1] == b"304"
 
 
-def test_at_the_deadline_it_tells_what_is_known(stack: ProcfileStack) -> None:
+def test_at_the_deadline_the_current_state_is_returned(stack: ProcfileStack) -> None:
     pause(stack)
     with connect(stack) as sock:
         began = time.monotonic()
@@ -123,7 +123,7 @@ def test_at_the_deadline_it_tells_what_is_known(stack: ProcfileStack) -> None:
         assert (status, task["status"], headers["retry-after"]) == (200, "queued", "1")
 
 
-def test_the_wait_is_counted_once_and_not_as_work(stack: ProcfileStack) -> None:
+def test_a_held_request_is_counted_once_and_its_wait_not_as_work(stack: ProcfileStack) -> None:
     def read(name: str) -> float:
         lines = stack.get("/metrics").body.decode().splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(name) and 'route="/tasks"' in line)
@@ -137,7 +137,7 @@ def test_the_wait_is_counted_once_and_not_as_work(stack: ProcfileStack) -> None:
     assert read("longtasks_http_request_seconds_sum") - seconds < 1
 
 
-def test_a_task_that_fails_or_is_canceled_was_started(stack: ProcfileStack) -> None:
+def test_a_wait_for_a_task_that_is_canceled_returns_201(stack: ProcfileStack) -> None:
     pause(stack)
     with connect(stack) as sock:
         sock.sendall(compose(f"/tasks?wait={LONG}"))
@@ -170,7 +170,7 @@ def threads_and_sockets(stack: ProcfileStack) -> tuple[int, int]:
     return threads, len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def test_many_wait_and_others_are_answered(stack: ProcfileStack) -> None:
+def test_others_are_answered_while_many_requests_wait(stack: ProcfileStack) -> None:
     pause(stack)
     with contextlib.ExitStack() as opened:
         one = opened.enter_context(connect(stack))
@@ -218,7 +218,7 @@ def test_a_client_that_closes_its_half_is_answered_at_once(stack: ProcfileStack)
     wait_until_held(stack, 0)
 
 
-def test_requests_sent_ahead_of_a_held_one_are_answered_after_it(stack: ProcfileStack) -> None:
+def test_pipelined_requests_are_answered_after_a_held_one(stack: ProcfileStack) -> None:
     pause(stack)
     with connect(stack) as sock:
         second = compose("/tasks", "X-Request-ID: second")
@@ -243,7 +243,7 @@ def test_a_wrong_wait_starts_nothing(stack: ProcfileStack, path: str) -> None:
     assert stack.redis().llen("rq:queue:low") == before
 
 
-def test_an_end_that_nobody_published_is_noticed(stack: ProcfileStack) -> None:
+def test_an_end_that_was_not_published_is_noticed(stack: ProcfileStack) -> None:
     """As by a worker of the version before, or where an ACL forbids the channel."""
     pause(stack)
     with connect(stack) as sock:
@@ -260,7 +260,7 @@ def test_an_end_that_nobody_published_is_noticed(stack: ProcfileStack) -> None:
         assert stack.post(f"/tasks/{task_id}/cancel").status in (200, 409)
 
 
-def test_a_lost_subscription_is_made_again(stack: ProcfileStack) -> None:
+def test_a_lost_subscription_is_restored(stack: ProcfileStack) -> None:
     pause(stack)
     with connect(stack) as sock:
         sock.sendall(compose(f"/tasks?wait={LONG}"))
@@ -272,7 +272,7 @@ def test_a_lost_subscription_is_made_again(stack: ProcfileStack) -> None:
         assert (status, task["insertedRecords"]) == (201, ROWS)
 
 
-def test_a_reload_answers_all_who_wait(stack: ProcfileStack) -> None:
+def test_a_reload_answers_all_waiting_requests(stack: ProcfileStack) -> None:
     pause(stack)
     with contextlib.ExitStack() as opened:
         clients = [opened.enter_context(connect(stack)) for _ in range(20)]

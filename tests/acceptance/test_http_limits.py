@@ -40,7 +40,7 @@ def test_one_continue_for_one_expectation(web: ProcfileStack, line: str) -> None
 
 
 @pytest.mark.parametrize("line", [QUICK, SLOW])
-def test_no_continue_where_the_body_is_there_or_the_client_does_not_know_it(web: ProcfileStack, line: str) -> None:
+def test_no_continue_if_the_body_has_arrived_or_the_client_speaks_http_1_0(web: ProcfileStack, line: str) -> None:
     answer = ask(web, make(line, "Expect: 100-continue"))
     assert b"100 Continue" not in answer
     assert status_of(answer) == 201
@@ -63,7 +63,7 @@ def test_no_continue_where_the_body_is_there_or_the_client_does_not_know_it(web:
         (["Expect: a-miracle", "Content-Length: 100"], 417),
     ],
 )
-def test_no_continue_for_what_is_refused(web: ProcfileStack, headers: list[str], status: int) -> None:
+def test_no_continue_for_a_refused_request(web: ProcfileStack, headers: list[str], status: int) -> None:
     request = "\r\n".join(["POST /tasks HTTP/1.1", "Host: localhost", *headers]).encode() + b"\r\n\r\n"
     with no_line(web):
         assert_problem(ask(web, request), status)
@@ -80,7 +80,7 @@ def test_no_continue_for_what_is_refused(web: ProcfileStack, headers: list[str],
     ids=["8191 bytes", "60000 bytes", "65 more", "200 lines"],
 )
 @pytest.mark.parametrize("line", [QUICK, SLOW])
-def test_headers_up_to_the_documented_bounds_are_taken(web: ProcfileStack, line: str, headers: list[str]) -> None:
+def test_headers_up_to_the_documented_limits_are_accepted(web: ProcfileStack, line: str, headers: list[str]) -> None:
     assert status_of(ask(web, make(line, *headers))) == 201
 
 
@@ -90,7 +90,7 @@ def test_headers_up_to_the_documented_bounds_are_taken(web: ProcfileStack, line:
     ids=["66000 bytes", "300000 bytes", "201 lines"],
 )
 @pytest.mark.parametrize("line", [QUICK, SLOW])
-def test_headers_beyond_them_are_a_problem(web: ProcfileStack, line: str, headers: list[str]) -> None:
+def test_headers_over_the_documented_limits_get_a_problem(web: ProcfileStack, line: str, headers: list[str]) -> None:
     with no_line(web):
         assert_problem(ask(web, make(line, *headers)), 431)
 
@@ -117,7 +117,7 @@ def test_a_url_may_hold_8000_bytes(web: ProcfileStack) -> None:
         ("GET /tasks", "Idempotency-Key: " + "a" * 60_000),
     ],
 )
-def test_no_header_holds_a_thread(web: ProcfileStack, line: str, header: str) -> None:
+def test_no_header_blocks_a_thread(web: ProcfileStack, line: str, header: str) -> None:
     request = make(line, header)
     if "Content-Type: a" in header:
         request = request.replace(b"Content-Type: application/json\r\n", b"")
@@ -127,7 +127,7 @@ def test_no_header_holds_a_thread(web: ProcfileStack, line: str, header: str) ->
         assert time.monotonic() - began < AT_ONCE_SECONDS
 
 
-def test_web_without_file_descriptors_waits_for_some(web: ProcfileStack) -> None:
+def test_web_without_free_file_descriptors_waits_for_one(web: ProcfileStack) -> None:
     (pid,) = web.child_pids("web")
     opened = len(os.listdir(f"/proc/{pid}/fd"))
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)

@@ -25,7 +25,7 @@ def ask(stack: ProcfileStack, path: str, body: Any, key: str) -> Any:
     raise AssertionError(f"no answer: {answer}")
 
 
-def test_a_hundred_at_once_start_one_task(stack: ProcfileStack) -> None:
+def test_a_hundred_concurrent_starts_with_one_key_start_one_task(stack: ProcfileStack) -> None:
     body = {"name": "upload", "params": {"numRecords": 2}}
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: ask(stack, "/tasks", body, "a-hundred"), range(100)))

@@ -66,7 +66,7 @@ def test_last_event_id_replays_what_was_missed(guarded: Guarded) -> None:
         assert stream.response.status == 204, "a browser shall not come back"
 
 
-def test_all_tasks_of_the_owner_and_no_others(guarded: Guarded) -> None:
+def test_a_stream_shows_all_tasks_of_its_owner_and_no_others(guarded: Guarded) -> None:
     with ExitStack() as opened:
         streams = [
             opened.enter_context(closing(watch(guarded, "/stream", headers)))
@@ -94,7 +94,7 @@ def test_all_tasks_of_the_owner_and_no_others(guarded: Guarded) -> None:
 
 
 @pytest.mark.usefixtures("_quiet")
-def test_a_stream_that_broke_is_taken_up_without_a_gap(guarded: Guarded) -> None:
+def test_a_broken_stream_is_resumed_without_a_gap(guarded: Guarded) -> None:
     with closing(watch(guarded, "/stream", guarded.ann)) as stream:
         first = guarded.start()
         before = stream.until("finished", task_id=first)
@@ -108,7 +108,7 @@ def test_a_stream_that_broke_is_taken_up_without_a_gap(guarded: Guarded) -> None
     assert first in {message.data["taskId"] for message in before}
 
 
-def test_who_may_not_watch_learns_nothing(guarded: Guarded) -> None:
+def test_an_unauthorized_stream_reveals_nothing(guarded: Guarded) -> None:
     task_id = guarded.start(headers=guarded.ann)
     unknown = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
     for headers in ({}, {"Authorization": "Bearer lt_" + "A" * 43}, {"Authorization": "Basic x"}):
@@ -136,7 +136,7 @@ def test_who_may_not_watch_learns_nothing(guarded: Guarded) -> None:
         ("GET", "/tasks/x/stream", {}, 404),
     ],
 )
-def test_wrong_requests_are_problems(
+def test_invalid_requests_get_a_problem(
     guarded: Guarded, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.stream_port, timeout=10)
@@ -148,7 +148,7 @@ def test_wrong_requests_are_problems(
 
 
 @pytest.mark.slow
-def test_a_revoked_token_stops_watching(guarded: Guarded) -> None:
+def test_a_revoked_token_ends_its_stream(guarded: Guarded) -> None:
     token_id, headers = guarded.make_token("ann")
 
     wait_until_known(guarded, headers)

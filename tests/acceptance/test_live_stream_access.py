@@ -79,7 +79,7 @@ def test_a_session_and_a_ticket_watch_a_task_to_its_end(guarded: Guarded) -> Non
         assert stream.response.status == 204
 
 
-def test_who_may_not_watch_gets_a_problem(guarded: Guarded) -> None:
+def test_an_unauthorized_stream_gets_a_problem(guarded: Guarded) -> None:
     ada, eve = log_in(guarded, ada="view_taskrecord", eve="view_auditentry")
     task_id = guarded.start()
     own, foreign = f"/tasks/{task_id}/stream", "/stream"
@@ -115,7 +115,7 @@ def test_who_may_not_watch_gets_a_problem(guarded: Guarded) -> None:
     assert guarded.stack.post("/stream-tickets", {}).status == 401
 
 
-def test_no_secret_of_an_address_is_logged(guarded: Guarded) -> None:
+def test_no_secret_in_a_url_is_logged(guarded: Guarded) -> None:
     guarded.stack.environment["LOG_LEVEL"] = "DEBUG"
     try:
         guarded.stack.restart_role("stream")
@@ -142,7 +142,7 @@ def test_no_secret_of_an_address_is_logged(guarded: Guarded) -> None:
         assert not [key for key in client.scan_iter() if any(secret.encode() in key for secret in secrets)]
 
 
-def test_open_streams_end_with_what_they_were_opened_by(guarded: Guarded) -> None:
+def test_open_streams_end_with_their_session_or_token(guarded: Guarded) -> None:
     names = ("kate", "lars", "mary", "nick", "olga")
     with ExitStack() as opened:
         sessions = log_in(guarded, **dict.fromkeys(names, "view_taskrecord"))
@@ -165,7 +165,7 @@ def test_open_streams_end_with_what_they_were_opened_by(guarded: Guarded) -> Non
         assert streams[-1].until("finished", task_id=task_id)
 
 
-def test_one_token_can_not_take_all_places(guarded: Guarded) -> None:
+def test_one_token_cannot_open_all_streams(guarded: Guarded) -> None:
     _, greedy = guarded.make_token("ann")
     wait_until_known(guarded, greedy)
 

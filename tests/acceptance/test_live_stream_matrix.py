@@ -48,7 +48,9 @@ def ask(guarded: Guarded, method: str, path: str, headers: dict[str, str]) -> tu
         return response.status, b"" if response.status == 200 else response.read()
 
 
-def test_every_cell_of_the_stream(guarded: Guarded, headers: dict[str, dict[str, str]]) -> None:
+def test_every_caller_gets_the_expected_answer_at_the_stream(
+    guarded: Guarded, headers: dict[str, dict[str, str]]
+) -> None:
     task_id = guarded.start(records=3)
     guarded.stack.wait_for(  # a new token is looked for once a second
         lambda: ask(guarded, "GET", "/stream", headers["other's write"])[0] == 200,

@@ -43,7 +43,7 @@ def test_original_artillery_body_gets_201_success_and_a_number_of_users(stack: P
     assert task["insertedRecords"] == all_tables(100)
 
 
-def test_post_is_read_back_at_once_also_without_a_mirror(stack: ProcfileStack) -> None:
+def test_a_started_task_can_be_read_at_once_without_the_mirror(stack: ProcfileStack) -> None:
     stack.stop_role("mirror")
 
     answer = stack.post("/tasks", {"name": "upload", "params": {"numRecords": 3}})
@@ -61,7 +61,7 @@ def test_post_is_read_back_at_once_also_without_a_mirror(stack: ProcfileStack) -
     stack.wait_for_end(answer.json["id"], deadline_seconds=30)  # the next test may count rows
 
 
-def test_high_overtakes_a_running_and_a_waiting_low(make_stack: MakeStack) -> None:
+def test_a_high_task_preempts_a_running_low_task_and_passes_a_waiting_one(make_stack: MakeStack) -> None:
     stack = make_stack(workers=1, environment={"PAUSE_MS": "100"})
     running = stack.start_upload(records=LOW_RECORDS)
     waiting = stack.start_upload(records=10)

@@ -22,7 +22,9 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("headers", "status"), MALFORMED.values(), ids=MALFORMED.keys())
 @pytest.mark.parametrize("line", [QUICK, SLOW])
-def test_what_the_parser_refuses_is_a_problem(web: ProcfileStack, line: str, headers: list[str], status: int) -> None:
+def test_a_request_that_the_parser_refuses_gets_a_problem(
+    web: ProcfileStack, line: str, headers: list[str], status: int
+) -> None:
     with no_line(web):
         answer = ask(web, make(line, *headers))
     if status:
@@ -44,7 +46,7 @@ def test_what_the_parser_refuses_is_a_problem(web: ProcfileStack, line: str, hea
         (b"POST /tasks HTTP/1.1 ", 400),
     ],
 )
-def test_a_line_that_is_no_request_is_a_problem(web: ProcfileStack, request_line: bytes, status: int) -> None:
+def test_an_invalid_request_line_gets_a_problem(web: ProcfileStack, request_line: bytes, status: int) -> None:
     with no_line(web):
         answer = ask(web, request_line + b"\r\nHost: localhost\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -54,7 +56,7 @@ def test_a_line_that_is_no_request_is_a_problem(web: ProcfileStack, request_line
 
 
 @pytest.mark.parametrize("line", [QUICK, SLOW, "GET /health/live"])
-def test_http_1_1_wants_a_host(web: ProcfileStack, line: str) -> None:
+def test_http_1_1_requires_a_host(web: ProcfileStack, line: str) -> None:
     with no_line(web):
         assert_problem(ask(web, make(line, host="")), 400)
         assert status_of(ask(web, make("GET /health/live", host="", version="1.0"))) == 200
@@ -72,7 +74,7 @@ def test_http_1_1_wants_a_host(web: ProcfileStack, line: str) -> None:
     ids=["8000", "60000", "280", "broken", "empty"],
 )
 @pytest.mark.parametrize("line", [QUICK, SLOW, "GET /health/live", "GET /admin/"])
-def test_a_host_that_is_none_is_refused_at_once_without_a_line(web: ProcfileStack, line: str, header: str) -> None:
+def test_an_invalid_host_is_refused_at_once_and_not_logged(web: ProcfileStack, line: str, header: str) -> None:
     with no_line(web):
         began = time.monotonic()
         assert_problem(ask(web, make(line, host=header)), 400)
@@ -80,7 +82,7 @@ def test_a_host_that_is_none_is_refused_at_once_without_a_line(web: ProcfileStac
 
 
 @pytest.mark.parametrize("line", [QUICK, SLOW, "GET /admin/"])
-def test_a_host_that_is_not_ours_is_refused_at_once(web: ProcfileStack, line: str) -> None:
+def test_a_foreign_host_is_refused_at_once(web: ProcfileStack, line: str) -> None:
     began = time.monotonic()
     answer = ask(web, make(line, host="Host: nobody.example.org"))
     assert_problem(answer, 400)
@@ -89,7 +91,7 @@ def test_a_host_that_is_not_ours_is_refused_at_once(web: ProcfileStack, line: st
     assert web.log_path("web").read_text().count("nobody.example.org") <= 2, "a line a minute, of each process"
 
 
-def test_a_form_without_its_token_leaves_no_line(web: ProcfileStack) -> None:
+def test_a_form_without_csrf_token_is_not_logged(web: ProcfileStack) -> None:
     form = b"username=a&password=b"
     request = make("POST /admin/login/", body=form).replace(b"application/json", b"application/x-www-form-urlencoded")
     with no_line(web):

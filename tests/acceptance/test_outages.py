@@ -35,5 +35,5 @@ def stack() -> Generator[ProcfileStack, None, None]:
 
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.name)
-def test_an_outage_is_waited_out(stack: ProcfileStack, outage: Outage) -> None:
+def test_the_stack_survives_an_outage(stack: ProcfileStack, outage: Outage) -> None:
     run_outage(stack, outage, seconds=SECONDS)

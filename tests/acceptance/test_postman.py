@@ -66,9 +66,9 @@ def run(newman: Path, address: str, tmp_path: Path, *, token: str) -> None:
     assert stats["assertions"]["failed"] == 0
 
 
-def test_on_an_open_api(newman: Path, stack: ProcfileStack, tmp_path: Path) -> None:
+def test_the_collection_passes_on_an_open_api(newman: Path, stack: ProcfileStack, tmp_path: Path) -> None:
     run(newman, stack.address, tmp_path, token="")
 
 
-def test_with_a_token(newman: Path, guarded: Guarded, tmp_path: Path) -> None:
+def test_the_collection_passes_with_a_token(newman: Path, guarded: Guarded, tmp_path: Path) -> None:
     run(newman, guarded.stack.address, tmp_path, token=guarded.ann["Authorization"].removeprefix("Bearer "))

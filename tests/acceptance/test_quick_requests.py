@@ -85,7 +85,7 @@ def test_each_of_many_clients_gets_its_own_answer(web: ProcfileStack) -> None:
 
 
 @pytest.mark.parametrize(("query", "header"), [("?wait=20", ""), ("", "Prefer: wait=20\r\n")])
-def test_who_waits_for_an_end_holds_nobody_up(web: ProcfileStack, query: str, header: str) -> None:
+def test_a_request_that_waits_for_an_end_does_not_delay_others(web: ProcfileStack, query: str, header: str) -> None:
     task_id = web.start_upload(records=1)
     with contextlib.ExitStack() as opened:
         for _ in range(2 * THREADS):
@@ -108,7 +108,7 @@ def test_who_waits_for_an_end_holds_nobody_up(web: ProcfileStack, query: str, he
         "X-Bomb: a\0b",
     ],
 )
-def test_a_start_that_is_no_http_holds_nobody_up(web: ProcfileStack, header: str) -> None:
+def test_a_malformed_start_does_not_delay_others(web: ProcfileStack, header: str) -> None:
     waiting = web.redis().llen("rq:queue:low")
     with contextlib.ExitStack() as opened:
         clients = [opened.enter_context(connect(web)) for _ in range(CLIENTS)]
@@ -120,7 +120,7 @@ def test_a_start_that_is_no_http_holds_nobody_up(web: ProcfileStack, header: str
     assert web.redis().llen("rq:queue:low") == waiting + 1
 
 
-def test_a_client_that_keeps_its_end_open_holds_nobody_up(web: ProcfileStack) -> None:
+def test_a_client_that_does_not_close_does_not_delay_others(web: ProcfileStack) -> None:
     with contextlib.ExitStack() as opened:
         clients = [opened.enter_context(connect(web)) for _ in range(CLIENTS)]
         began = time.monotonic()
@@ -135,7 +135,7 @@ def test_a_client_that_keeps_its_end_open_holds_nobody_up(web: ProcfileStack) ->
 @pytest.mark.skipif(
     Coverage.current() is not None, reason="coverage makes web several times slower; this is about time"
 )
-def test_many_new_clients_are_let_in_while_others_keep_the_loop_busy(web: ProcfileStack) -> None:
+def test_many_new_clients_are_accepted_while_the_event_loop_is_busy(web: ProcfileStack) -> None:
     stop = threading.Event()
 
     def keep_busy() -> None:
@@ -162,7 +162,7 @@ def test_many_new_clients_are_let_in_while_others_keep_the_loop_busy(web: Procfi
             thread.join()
 
 
-def test_requests_sent_ahead_are_answered_in_their_order(web: ProcfileStack) -> None:
+def test_pipelined_requests_are_answered_in_order(web: ProcfileStack) -> None:
     with connect(web) as sock:
         sock.sendall(b"".join(start_request(f"ahead-{number}", close=number == 11) for number in range(12)))
         answers = read_answers(sock, count=12)
@@ -171,7 +171,7 @@ def test_requests_sent_ahead_are_answered_in_their_order(web: ProcfileStack) -> 
     assert [headers["x-request-id"] for _, headers, _ in answers] == [f"ahead-{number}" for number in range(12)]
 
 
-def test_a_request_that_is_cut_off_in_its_body_is_no_task(web: ProcfileStack) -> None:
+def test_a_request_with_a_truncated_body_starts_no_task(web: ProcfileStack) -> None:
     before = web.redis().llen("rq:queue:low")
     with connect(web) as sock:
         sock.sendall(start_request("cut-off")[:-5])
@@ -180,7 +180,7 @@ def test_a_request_that_is_cut_off_in_its_body_is_no_task(web: ProcfileStack) ->
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="stops a Redis of its own")
-def test_while_redis_hangs_the_loop_answers_on(servers: tuple[Database, RedisServer], make_stack: MakeStack) -> None:
+def test_the_event_loop_answers_while_redis_hangs(servers: tuple[Database, RedisServer], make_stack: MakeStack) -> None:
     server = RedisServer()
     server.start()
     stack = ProcfileStack(

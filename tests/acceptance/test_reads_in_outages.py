@@ -99,7 +99,7 @@ WAYS: dict[str, Way] = {"killed": (Server.kill, Server.start), "hangs": (Server.
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> None:
+def test_reads_are_answered_from_redis_without_the_database(outage_stack: Guarded, way: str) -> None:
     guarded, stack = outage_stack, outage_stack.stack
     before = guarded.start()
     wait_until_mirrored(guarded, before)
@@ -150,7 +150,7 @@ def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_redis_the_database_answers(outage_stack: Guarded, way: str) -> None:
+def test_reads_are_answered_from_the_database_without_redis(outage_stack: Guarded, way: str) -> None:
     guarded, stack = outage_stack, outage_stack.stack
     task_id = guarded.start()
     wait_until_mirrored(guarded, task_id)
@@ -183,7 +183,7 @@ def wait_for_unknown(guarded: Guarded, *, status: int, times: int) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_processes_that_nobody_has_asked_know_the_tokens(outage_stack: Guarded, way: str) -> None:
+def test_idle_processes_know_the_tokens(outage_stack: Guarded, way: str) -> None:
     guarded, stack = outage_stack, outage_stack.stack
     unused = guarded.make_token("carla")[1]
     begin_web_anew(guarded)
@@ -228,7 +228,7 @@ print("looks", json.dumps(seconds))
 """
 
 
-def test_a_database_that_hangs_is_left_alone_for_a_second_by_all_reads(outage_stack: Guarded) -> None:
+def test_reads_skip_a_hung_database_for_a_second(outage_stack: Guarded) -> None:
     stack = outage_stack.stack
     stack.database.pause()
     try:

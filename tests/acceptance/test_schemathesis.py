@@ -97,7 +97,7 @@ def count_acts(guarded: Guarded, actor: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_it_finds_nothing(servers: tuple[Database, RedisServer], tmp_path: Path) -> None:
+def test_schemathesis_finds_no_failure(servers: tuple[Database, RedisServer], tmp_path: Path) -> None:
     environment = {
         # Workers that run, but so slowly that tasks of ten million records fill no disk.
         "PAUSE_MS": "300",

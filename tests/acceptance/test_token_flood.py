@@ -49,7 +49,7 @@ def flood(guarded: Guarded, *, clients: int = FLOODERS) -> Iterator[list[int]]:
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="SQLite keeps no log of its statements")
-def test_a_flood_costs_the_database_one_look_a_second(guarded: Guarded) -> None:
+def test_a_flood_costs_the_database_one_query_per_second(guarded: Guarded) -> None:
     database = guarded.stack.database
     database.query("", "SET GLOBAL log_output = 'TABLE', general_log = 1")
     try:
@@ -71,7 +71,7 @@ def test_a_flood_costs_the_database_one_look_a_second(guarded: Guarded) -> None:
     assert 1 <= looks <= seconds + 1 + 2 * PROCESSES, f"{looks} looks in {seconds:.1f} s"
 
 
-def test_a_new_token_is_known_to_all_processes_while_others_flood(guarded: Guarded) -> None:
+def test_a_new_token_is_known_to_all_processes_during_a_flood(guarded: Guarded) -> None:
     with flood(guarded):
         _, headers = guarded.make_token("new")
         guarded.stack.wait_for(
@@ -94,7 +94,7 @@ def limited(servers: tuple[Database, RedisServer]) -> Iterator[Guarded]:
         yield guarded
 
 
-def test_who_is_refused_waits_and_nobody_else_does(limited: Guarded) -> None:
+def test_only_the_refused_client_waits(limited: Guarded) -> None:
     """Answered at once, those who send the next request then would keep web busy."""
     began = time.monotonic()
     with flood(limited, clients=CLIENTS) as answered, good_requests(limited) as good:
@@ -113,7 +113,7 @@ def test_who_is_refused_waits_and_nobody_else_does(limited: Guarded) -> None:
     assert answered.count(401) <= LIMIT + LIMIT * seconds / 60 + 1
 
 
-def test_the_refusal_is_a_problem(limited: Guarded) -> None:
+def test_a_refusal_is_a_problem(limited: Guarded) -> None:
     wrong = {"Authorization": "Bearer lt_x"}
     answers: list[Answer] = []
 

@@ -10,7 +10,7 @@ from tests.admin.pages import LIST, get, parts
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_overview_tells_what_waits_and_that_nobody_works(make_client: MakeClient) -> None:
+def test_the_overview_shows_waiting_tasks_and_that_no_worker_is_alive(make_client: MakeClient) -> None:
     start()
     shown = get(make_client(ADMINISTER), "/admin/")
     assert "No worker is alive" in shown

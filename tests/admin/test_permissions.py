@@ -10,7 +10,7 @@ from tests.admin.pages import LIST, get, page
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_nobody_sees_anything_without_a_login() -> None:
+def test_every_page_requires_a_login() -> None:
     task_id = start()
     for address in (
         "/admin/",
@@ -39,7 +39,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("action", "data", "permission"), CHANGES)
-def test_who_may_only_view_changes_nothing(
+def test_view_permission_changes_nothing(
     make_client: MakeClient, action: str, data: dict[str, str], permission: str
 ) -> None:
     client, task_id = make_client(VIEW), start()

@@ -61,7 +61,7 @@ def test_no_page_scans_or_sorts() -> None:
             assert "filesort" not in (plan["Extra"] or ""), (name, plan)
 
 
-def test_searching_finds_what_was_filled_in() -> None:
+def test_a_search_finds_the_filled_rows() -> None:
     fill(TASKS)
     wanted = TaskFilter(text="shop 4711")
     found = find_tasks(wanted=wanted)

@@ -10,7 +10,7 @@ from tests.admin.pages import LIST, get
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_form_is_the_serializer_s(make_client: MakeClient) -> None:
+def test_the_form_has_the_serializers_default_and_limits(make_client: MakeClient) -> None:
     shown = get(make_client(OPERATE), f"{LIST}start/?type=upload")
     field = shown.split('name="params-numRecords"')[1].split(">")[0]
     assert 'value="100"' in field
@@ -38,7 +38,7 @@ def test_a_task_is_started_and_audited(make_client: MakeClient) -> None:
         ({"type": "upload", "priority": "urgent", "params-numRecords": "1"}, "priority"),
     ],
 )
-def test_a_wrong_value_is_told_at_its_field(make_client: MakeClient, data: dict[str, str], field: str) -> None:
+def test_an_invalid_value_is_reported_at_its_field(make_client: MakeClient, data: dict[str, str], field: str) -> None:
     answer = make_client(OPERATE).post(f"{LIST}start/", data)
     assert answer.status_code == 200
     assert any(field in name for name in answer.context["form"].errors), answer.context["form"].errors
@@ -46,7 +46,7 @@ def test_a_wrong_value_is_told_at_its_field(make_client: MakeClient, data: dict[
     assert redis_connection.get_connection().llen(redis_keys.queue_key("low")) == 0
 
 
-def test_a_similar_task_begins_with_the_old_one_s_values(make_client: MakeClient) -> None:
+def test_a_similar_task_starts_with_the_earlier_tasks_values(make_client: MakeClient) -> None:
     task_id = start(params={"numRecords": 4711}, description="old one")
     shown = get(make_client(OPERATE), f"{LIST}start/?type=upload&from={task_id}")
     assert 'value="4711"' in shown

@@ -43,7 +43,7 @@ def test_the_list_filters_and_searches(make_client: MakeClient) -> None:
     assert shown.index(second) < shown.index(first)
 
 
-def test_a_wrong_cursor_leads_to_the_newest(make_client: MakeClient) -> None:
+def test_an_invalid_cursor_redirects_to_the_newest_tasks(make_client: MakeClient) -> None:
     assert make_client(VIEW).get(f"{LIST}?cursor=x").headers["Location"] == LIST
 
 
@@ -62,7 +62,9 @@ def test_pages_of_the_list_follow_each_other(make_client: MakeClient, monkeypatc
         assert seen == task_ids[::-1], wanted
 
 
-def test_a_search_without_time_says_how_far_it_came(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_runs_out_of_time_offers_older_tasks(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tasks_app.read_model import task_search
 
     monkeypatch.setattr(task_search, "SEARCH_SECONDS", 0)
@@ -94,7 +96,7 @@ def test_the_list_costs_the_same_queries_for_any_number_of_tasks(make_client: Ma
         assert not any("COUNT(" in one["sql"] for one in captured)
 
 
-def test_many_at_once(make_client: MakeClient) -> None:
+def test_many_tasks_are_changed_at_once(make_client: MakeClient) -> None:
     client = make_client(OPERATE)
     task_ids = [start() for _ in range(3)]
     answer = client.post(
@@ -116,16 +118,16 @@ def test_many_at_once(make_client: MakeClient) -> None:
 @pytest.mark.parametrize(
     "data", [{}, {"action": "cancel"}, {"action": "drop", "task": ["x"]}, {"action": "cancel", "task": ["x"]}]
 )
-def test_a_wrong_ask_for_many_changes_nothing(make_client: MakeClient, data: dict[str, Any]) -> None:
+def test_an_invalid_request_for_many_tasks_changes_nothing(make_client: MakeClient, data: dict[str, Any]) -> None:
     start()
     assert "Nothing was changed" in make_client(OPERATE).post(f"{LIST}change/", data, follow=True).content.decode()
 
 
-def test_many_leads_nowhere_else(make_client: MakeClient) -> None:
+def test_a_change_of_many_tasks_does_not_redirect_elsewhere(make_client: MakeClient) -> None:
     data = {"action": "cancel", "task": [start()], "next": "https://elsewhere.example/"}
     assert make_client(OPERATE).post(f"{LIST}change/", data).headers["Location"] == LIST
 
 
-def test_every_page_has_a_name() -> None:
+def test_the_list_and_the_form_have_url_names() -> None:
     assert reverse("admin:tasks_app_taskrecord_changelist") == LIST
     assert reverse("admin:tasks_app_taskrecord_add") == f"{LIST}start/"

@@ -40,7 +40,7 @@ def test_an_unknown_task_is_404(make_client: MakeClient) -> None:
     assert client.post(page(str(uuid.uuid4()), "cancel")).status_code == 404
 
 
-def test_the_page_leads_to_the_rows(make_client: MakeClient) -> None:
+def test_the_page_links_to_the_tasks_rows(make_client: MakeClient) -> None:
     task_id = start()
     upload(records=3, task_id=uuid.UUID(task_id))
     TaskRecord.objects.filter(pk=task_id).update(counts={"users": 3, "products": 3, "order_items": 3})
@@ -87,7 +87,7 @@ def test_start_again_has_the_same_parameters(make_client: MakeClient) -> None:
     assert again.id != task_id
 
 
-def test_the_live_parts_are_the_page_s_own(make_client: MakeClient) -> None:
+def test_the_live_parts_are_parts_of_the_page(make_client: MakeClient) -> None:
     client, task_id = make_client(OPERATE), start()
     found = parts(client, page(task_id, "live"))
     assert set(found) == {"task-head", "task-facts", "task-timeline", "task-error"}
@@ -97,7 +97,7 @@ def test_the_live_parts_are_the_page_s_own(make_client: MakeClient) -> None:
     assert all(f'id="{name}"' in shown for name in found)
 
 
-def test_the_task_page_and_the_overview_have_a_bound_of_queries(make_client: MakeClient) -> None:
+def test_the_task_page_and_the_overview_need_few_queries(make_client: MakeClient) -> None:
     client, task_id = make_client(VIEW, OPERATE), start()
     for address, bound in {
         page(task_id): 8,

@@ -72,7 +72,7 @@ def test_anonymous_and_wrong_tokens_get_401_everywhere(client_of: Any) -> None:
     assert ann["status"] == "queued"
 
 
-def test_another_owner_learns_nothing(client_of: Any, mirror: Any) -> None:
+def test_another_owner_gets_the_answer_for_an_unknown_task(client_of: Any, mirror: Any) -> None:
     task_id = start_upload(client_of("ann"))
     bob = client_of("bob")
     for _ in ("before the mirror", "after it"):
@@ -96,7 +96,7 @@ def test_tokens_of_one_owner_see_the_same_tasks(client_of: Any) -> None:
     assert client_of("root", "admin").generic("POST", f"/tasks/{task_id}/cancel").status_code == 200
 
 
-def test_the_actor_stands_in_the_history(client_of: Any, mirror: Any) -> None:
+def test_the_history_names_the_actor(client_of: Any, mirror: Any) -> None:
     task_id = start_upload(client_of("ann"))
     client_of("root", "admin").generic("POST", f"/tasks/{task_id}/cancel")
     mirror()
@@ -113,7 +113,7 @@ def test_the_same_key_of_two_owners_is_two_keys(client_of: Any) -> None:
     assert "Idempotency-Replayed" not in second
 
 
-def test_scopes(client_of: Any) -> None:
+def test_each_scope_allows_its_methods_only(client_of: Any) -> None:
     reader, writer, administrator = client_of("ann", "read"), client_of("ann", "write"), client_of("ann", "admin")
     assert_problem(call(reader, "POST", "/tasks"), 403)
     assert_problem(call(reader, "POST", "/tasks/bulk"), 403)
@@ -126,20 +126,20 @@ def test_scopes(client_of: Any) -> None:
     assert call(administrator, "POST", "/queues/low/resume").status_code == 200
 
 
-def test_what_is_open_is_open(settings: Any) -> None:
+def test_health_schema_and_docs_need_no_token(settings: Any) -> None:
     for path in ("/health/live", "/health/ready", "/schema", "/docs"):
         assert Client().get(path).status_code == 200, path
     settings.LONGTASKS = replace(settings.LONGTASKS, metrics_open=True)
     assert Client().get("/metrics").status_code == 200
 
 
-def test_metrics_take_an_administrators_token(client_of: Any) -> None:
+def test_metrics_require_an_admin_token(client_of: Any) -> None:
     assert client_of("prometheus", "admin").get("/metrics").status_code == 200
     for scope in ("read", "write"):
         assert "scope admin" in assert_problem(client_of("ann", scope).get("/metrics"), 403)["detail"]
 
 
-def test_who_has_paused_a_queue_is_for_administrators(client_of: Any) -> None:
+def test_only_administrators_see_who_paused_a_queue(client_of: Any) -> None:
     administrator = client_of("root", "admin")
     call(administrator, "POST", "/queues/low/pause")
     shown = {scope: client_of("ann", scope).get("/queues").json()["queues"][1] for scope in ("read", "admin")}

@@ -85,7 +85,7 @@ def asked(request: pytest.FixtureRequest) -> Generator[int, None, None]:
 
 
 @pytest.mark.parametrize("asked", REFUSED, indirect=True)
-def test_whatever_authorize_does_nothing_starts_but_what_it_allows(
+def test_only_a_task_that_authorize_allows_is_started(
     client_of: Any, mirror: Any, asked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     ann = client_of("ann")
@@ -124,7 +124,7 @@ def test_whatever_authorize_does_nothing_starts_but_what_it_allows(
 
 
 @pytest.mark.parametrize("asked", ["not allowed"], indirect=True)
-def test_the_admin_s_form_says_what_is_not_allowed_at_its_field(asked: int, make_client: Any) -> None:  # noqa: F811
+def test_the_form_shows_a_refusal_of_authorize_at_its_field(asked: int, make_client: Any) -> None:  # noqa: F811
     data = {"type": "asked", "priority": "low", "params-amount": "3"}
     answer = make_client(OPERATE).post("/admin/tasks_app/taskrecord/start/", data)
     assert answer.context["form"].errors == {"params-amount": ["Too much."]}

@@ -45,7 +45,7 @@ def test_the_event_loop_refuses_what_django_would(still: Any, settings: Any) -> 
     assert wait_of(WRONG) == 0
 
 
-def test_the_event_loop_lets_a_new_token_be_found(still: Any) -> None:
+def test_the_event_loop_passes_a_new_token_to_django(still: Any) -> None:
     statuses(LIMIT + 1, WRONG)
     wait_of(WRONG)
     good = make_token()
@@ -58,7 +58,7 @@ def test_the_event_loop_lets_a_new_token_be_found(still: Any) -> None:
     assert wait_of(WRONG) == 0, "another process has found a token"
 
 
-def test_the_event_loop_believes_the_same_proxies(still: Any) -> None:
+def test_the_event_loop_trusts_the_same_proxies(still: Any) -> None:
     statuses(LIMIT, WRONG)
     wait_of(WRONG)
     assert wait_of(WRONG) > 0
@@ -70,7 +70,7 @@ def test_the_event_loop_believes_the_same_proxies(still: Any) -> None:
     assert wait_of(WRONG, peer="") == 0
 
 
-def test_the_event_loop_refuses_nobody_of_an_open_api(still: Any, settings: Any) -> None:
+def test_the_event_loop_refuses_no_caller_of_an_open_api(still: Any, settings: Any) -> None:
     statuses(LIMIT + 1, WRONG)
     wait_of(WRONG)
     settings.API_OPEN = True

@@ -39,7 +39,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("where", ["redis", "both", "record"])
 @pytest.mark.parametrize("form", FORMS)
-def test_another_s_task_is_answered_as_one_that_does_not_exist(
+def test_a_foreign_task_is_answered_as_an_unknown_one(
     client_of: Any, mirror: Any, redis: Any, where: str, form: str
 ) -> None:
     task_id = start(client_of("ann")).json()["id"]
@@ -78,9 +78,7 @@ def test_a_bulk_with_one_foreign_task_starts_nothing(client_of: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["plain", "upper case", "no dashes", "braces", "urn"])
-def test_the_owner_may_as_soon_and_as_long_as_the_task_is_known(
-    client_of: Any, mirror: Any, redis: Any, form: str
-) -> None:
+def test_the_owner_may_purge_while_the_task_is_known(client_of: Any, mirror: Any, redis: Any, form: str) -> None:
     task_id = start(client_of("ann")).json()["id"]
     for step in ("new", "in both", "in the record only"):
         started = start(client_of("ann"), "purge", taskId=FORMS[form](task_id))
@@ -92,25 +90,25 @@ def test_the_owner_may_as_soon_and_as_long_as_the_task_is_known(
 
 
 @pytest.mark.parametrize("task_id", [UNKNOWN, str(CONTEXT_ID)])
-def test_what_no_task_is_known_of_only_an_admin_may_purge(client_of: Any, task_id: str) -> None:
+def test_only_an_admin_may_purge_rows_of_an_unknown_task(client_of: Any, task_id: str) -> None:
     """The rows of a pruned task, and those that a command has made."""
     assert_problem(start(client_of("ann"), "purge", taskId=task_id), 404)
     assert_problem(start(client_of(""), "purge", taskId=task_id), 404)
     assert start(client_of("root", "admin"), "purge", taskId=task_id).status_code == 201
 
 
-def test_an_admin_may_purge_another_s_task(client_of: Any) -> None:
+def test_an_admin_may_purge_a_foreign_task(client_of: Any) -> None:
     task_id = start(client_of("ann")).json()["id"]
     assert start(client_of("root", "admin"), "purge", taskId=task_id).status_code == 201
 
 
-def test_a_shard_is_no_task_to_anybody(client_of: Any) -> None:
+def test_a_shard_is_answered_as_an_unknown_task(client_of: Any) -> None:
     parent, shard = str(uuid.uuid4()), str(uuid.uuid4())
     plant(task_snapshot.Snapshot(id=shard, name="upload", created_at=datetime.now(UTC), owner="ann", parent=parent))
     assert_problem(start(client_of("ann"), "purge", taskId=shard), 404)
 
 
-def test_another_owner_s_idempotency_key_opens_nothing(client_of: Any) -> None:
+def test_another_owners_idempotency_key_replays_nothing(client_of: Any) -> None:
     key = {"Idempotency-Key": "k"}
     ann, bob = client_of("ann"), client_of("bob")
     task_id = start(ann).json()["id"]
@@ -121,7 +119,7 @@ def test_another_owner_s_idempotency_key_opens_nothing(client_of: Any) -> None:
     assert (again.json()["id"], again["Idempotency-Replayed"]) == (first.json()["id"], "true")
 
 
-def test_a_write_token_s_upload_costs_no_sql_and_one_round_trip(client_of: Any, redis: Any) -> None:
+def test_an_upload_costs_no_sql_and_one_round_trip(client_of: Any, redis: Any) -> None:
     ann = client_of("ann")
     task_id = start(ann).json()["id"]
     with CaptureQueriesContext(connection) as queries, watched_commands(redis) as seen:
@@ -135,7 +133,7 @@ def test_a_write_token_s_upload_costs_no_sql_and_one_round_trip(client_of: Any, 
     assert [command.name for command in seen if not command.in_script] == ["HGET", "EVALSHA"]
 
 
-def test_without_the_database_a_purge_that_cannot_be_checked_waits(client_of: Any, mirror: Any) -> None:
+def test_a_purge_that_cannot_be_checked_without_the_database_is_503(client_of: Any, mirror: Any) -> None:
     """The same for another's task that Redis knows: else the answer would tell that there is one."""
     ann, bob = client_of("ann"), client_of("bob")
     task_id = start(ann).json()["id"]
@@ -157,7 +155,7 @@ def test_without_the_database_a_purge_that_cannot_be_checked_waits(client_of: An
 
 
 @pytest.mark.parametrize("is_mirrored", [False, True])
-def test_another_s_task_costs_the_same_steps_as_one_that_does_not_exist(
+def test_a_foreign_task_in_params_costs_the_same_queries_as_an_unknown_one(
     client_of: Any, mirror: Any, redis: Any, is_mirrored: bool
 ) -> None:
     """How long the answer takes tells nothing."""
@@ -177,7 +175,7 @@ def test_another_s_task_costs_the_same_steps_as_one_that_does_not_exist(
 @pytest.mark.parametrize(
     ("method", "action"), [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry")]
 )
-def test_so_does_another_s_task_in_a_path(
+def test_a_foreign_task_in_a_path_costs_the_same_queries_as_an_unknown_one(
     client_of: Any, mirror: Any, redis: Any, method: str, action: str, is_mirrored: bool
 ) -> None:
     bob, task_id = client_of("bob"), start(client_of("ann")).json()["id"]
@@ -205,7 +203,7 @@ def test_so_does_another_s_task_in_a_path(
         ]
 
 
-def test_operators_see_all(client_of: Any, make_client: Any) -> None:  # noqa: F811
+def test_operators_may_purge_any_task(client_of: Any, make_client: Any) -> None:  # noqa: F811
     task_id = start(client_of("ann")).json()["id"]
     said = StringIO()
     call_command("task", "start", "purge", "--params", json.dumps({"taskId": task_id}), "--json", stdout=said)

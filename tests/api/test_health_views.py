@@ -10,7 +10,7 @@ from tests.api.conftest import assert_problem
 pytestmark = pytest.mark.django_db
 
 
-def test_health(client: Client, settings: Any, tmp_path: Any) -> None:
+def test_live_and_ready(client: Client, settings: Any, tmp_path: Any) -> None:
     assert client.get("/health/live").json() == {"status": "ok"}
     assert client.get("/health/ready/").json() == {"status": "ok"}
     settings.RQ_QUEUES = {

@@ -25,11 +25,11 @@ def validate(schema: dict[str, Any], component: str, data: Any) -> None:
     jsonschema.Draft202012Validator(document).validate(data)
 
 
-def test_it_is_valid_and_raises_no_warning(tmp_path: Any) -> None:
+def test_the_document_is_valid_and_raises_no_warning(tmp_path: Any) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
 
 
-def test_it_is_openapi_3_1_and_covers_every_route(schema: dict[str, Any]) -> None:
+def test_the_document_is_openapi_3_1_and_covers_every_route(schema: dict[str, Any]) -> None:
     assert schema["openapi"].startswith("3.1")
     routes = {f"/{pattern.pattern}" for pattern in urlpatterns}
     described = {path.replace("{", "<str:").replace("}", ">") for path in schema["paths"]}
@@ -68,7 +68,7 @@ def test_every_example_fits_its_schema(schema: dict[str, Any]) -> None:
 
 
 @pytest.mark.django_db
-def test_real_answers_fit_it(schema: dict[str, Any], client: Client, post: Post, mirror: Any) -> None:
+def test_real_answers_fit_the_schema(schema: dict[str, Any], client: Client, post: Post, mirror: Any) -> None:
     started = post("/tasks", {"name": "upload"}).json()
     validate(schema, "StartedTask", started)
     mirror()
@@ -92,7 +92,7 @@ def test_real_answers_fit_it(schema: dict[str, Any], client: Client, post: Post,
         ({"name": "upload", "params": {"numRecords": "1"}}, False), ({"name": "upload", "params": {"numRecords": 0}}, False),
     ],
 )  # fmt: skip
-def test_it_takes_what_the_api_takes(schema: dict[str, Any], post: Post, body: Any, good: bool) -> None:
+def test_the_schema_accepts_what_the_api_accepts(schema: dict[str, Any], post: Post, body: Any, good: bool) -> None:
     document = {"$ref": "#/components/schemas/NewTask", "components": schema["components"]}
     assert jsonschema.Draft202012Validator(document).is_valid(body) is good
     assert (post("/tasks", body).status_code == 201) is good
@@ -100,7 +100,7 @@ def test_it_takes_what_the_api_takes(schema: dict[str, Any], post: Post, body: A
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/docs", "/docs/"])
-def test_docs_come_from_this_host_alone(client: Client, path: str) -> None:
+def test_docs_load_from_this_host_only(client: Client, path: str) -> None:
     response = client.get(path, headers={"Accept": "text/html"})
     assert response.status_code == 200
     page = response.content.decode()

@@ -84,7 +84,7 @@ def test_a_wrong_body_names_its_fields(post: Post, body: Any, fields: set[str]) 
     ],
     ids=lambda body: body.decode(errors="replace")[:40],
 )  # fmt: skip
-def test_a_body_that_is_no_json_object_is_400(post: Post, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_400(post: Post, body: bytes) -> None:
     problem = assert_problem(post("/tasks", body), 400)
     assert problem["errors"]
     assert problem["type"] == "urn:longtasks:problem:invalid"
@@ -119,14 +119,14 @@ def test_another_media_type_is_415(post: Post, content_type: str) -> None:
     "accept", ["text/html", "application/xml, text/*", "application/json;q=0", "*/*;q=0.0", "x" * 9000]
 )
 @pytest.mark.parametrize("path", ["/tasks", "/health/live"])
-def test_who_does_not_take_json_gets_406(client: Client, path: str, accept: str) -> None:
+def test_an_accept_header_without_json_is_406(client: Client, path: str, accept: str) -> None:
     assert_problem(client.get(path, headers={"Accept": accept}), 406)
 
 
 @pytest.mark.parametrize(
     "accept", ["*/*", "application/*", "text/html, */*;q=0.1", "application/json;q=0.5, text/html;q=0", ""]
 )
-def test_who_takes_json_gets_it(client: Client, accept: str) -> None:
+def test_an_accept_header_with_json_gets_json(client: Client, accept: str) -> None:
     assert client.get("/health/live", headers={"Accept": accept}).status_code == 200
 
 
@@ -187,13 +187,13 @@ def test_an_unusable_key_is_400(post: Post, key: str) -> None:
 
 
 @pytest.mark.parametrize("sent", ["abc-1", "A.b_c:1", "x" * 64])
-def test_a_sane_request_id_comes_back(client: Client, sent: str) -> None:
+def test_a_valid_request_id_is_returned(client: Client, sent: str) -> None:
     for path in ("/health/live", "/nothing"):
         assert client.get(path, headers={"X-Request-ID": sent})["X-Request-ID"] == sent
 
 
 @pytest.mark.parametrize("sent", ["", "x" * 65, "a b", "<script>", "ñ", "a\n"])
-def test_another_request_id_is_replaced(client: Client, sent: str) -> None:
+def test_an_invalid_request_id_is_replaced(client: Client, sent: str) -> None:
     response = client.get("/health/live", headers={"X-Request-ID": sent})
     assert len(response["X-Request-ID"]) == 32
     assert response["X-Request-ID"] != client.get("/health/live")["X-Request-ID"]
@@ -230,7 +230,7 @@ def test_an_unknown_host_is_400(client: Client) -> None:
             assert_problem(client.get("/nothing", headers={"Host": "evil.example"}), 400)
 
 
-def test_hosts_are_not_remembered_without_end(rf: RequestFactory) -> None:
+def test_the_memory_of_hosts_is_bounded(rf: RequestFactory) -> None:
     middleware = HostAndLengthMiddleware(lambda request: HttpResponse())
     with override_settings(ALLOWED_HOSTS=[".example.org"]):
         for number in range(2 * KNOWN_HOSTS):

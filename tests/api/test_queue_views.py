@@ -51,7 +51,7 @@ def test_an_unknown_queue_is_404(post: Post, action: str) -> None:
     assert assert_problem(post(f"/queues/default/{action}", {}), 404)["type"] == "urn:longtasks:problem:unknown-queue"
 
 
-def test_a_pause_that_loses_a_deadlock_is_carried_out_all_the_same(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_that_loses_a_deadlock_is_retried(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two first pauses of a queue at once make one for each other; the database asks for another try."""
     met: list[int] = []
     record = audit_log.record
@@ -67,7 +67,7 @@ def test_a_pause_that_loses_a_deadlock_is_carried_out_all_the_same(post: Post, m
     assert met
 
 
-def test_a_suspension_by_rq_is_told_beside_the_pauses(client: Client, post: Post) -> None:
+def test_a_suspension_by_rq_is_shown_beside_the_pauses(client: Client, post: Post) -> None:
     assert [each["suspended"] for each in client.get("/queues").json()["queues"]] == [False, False]
     pauses.write_suspension(suspended=True)
     assert [each["suspended"] for each in client.get("/queues").json()["queues"]] == [True, True]

@@ -34,7 +34,7 @@ SHOWING_NOTHING: dict[str, Callable[[], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("kind", SHOWING_NOTHING)
-def test_an_address_without_a_valid_token_is_bounded(still: Any, kind: str) -> None:
+def test_an_address_without_a_valid_token_is_limited(still: Any, kind: str) -> None:
     headers = SHOWING_NOTHING[kind]()
     assert statuses(LIMIT, headers) == [401] * LIMIT
     response = get(headers)
@@ -50,7 +50,7 @@ def test_an_address_without_a_valid_token_is_bounded(still: Any, kind: str) -> N
     assert statuses(2, headers) == [401, 429]
 
 
-def test_what_needs_no_token_is_not_counted(still: Any) -> None:
+def test_requests_that_need_no_token_are_not_counted(still: Any) -> None:
     for path in ("/health/live", "/health/ready", "/schema"):
         assert 429 not in statuses(LIMIT + 3, WRONG, path=path)
     statuses(LIMIT + 1, {})
@@ -60,14 +60,14 @@ def test_what_needs_no_token_is_not_counted(still: Any) -> None:
     assert get({}).status_code == 401, "a load balancer's look draws on nothing"
 
 
-def test_a_valid_token_neither_draws_nor_is_refused(still: Any) -> None:
+def test_a_valid_token_is_not_counted_and_not_refused(still: Any) -> None:
     good = make_token()
     assert statuses(3 * LIMIT, good) == [200] * 3 * LIMIT
     assert statuses(LIMIT + 1, WRONG) == [401] * LIMIT + [429]
     assert statuses(3, good) == [200] * 3
 
 
-def test_a_new_token_is_known_a_second_later_though_its_neighbours_flood(still: Any) -> None:
+def test_a_new_token_is_known_within_a_second_during_a_flood(still: Any) -> None:
     statuses(LIMIT + 5, WRONG)
     good = make_token()
     still(1.01)
@@ -79,7 +79,7 @@ def test_a_new_token_is_known_a_second_later_though_its_neighbours_flood(still: 
     assert get(good).status_code == 200
 
 
-def test_a_flood_costs_the_machine_one_look_a_second(still: Any) -> None:
+def test_a_flood_costs_the_machine_one_query_per_second(still: Any) -> None:
     get(WRONG)
     still(1.01)
     with CaptureQueriesContext(connection) as queries:
@@ -90,7 +90,9 @@ def test_a_flood_costs_the_machine_one_look_a_second(still: Any) -> None:
     assert len(queries.captured_queries) == 4
 
 
-def test_a_database_that_is_away_is_not_asked_by_each_stranger(still: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_database_is_not_queried_for_each_wrong_token(
+    still: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = make_token()
     assert get(good).status_code == 200
     still(1.01)
@@ -108,12 +110,12 @@ def test_a_database_that_is_away_is_not_asked_by_each_stranger(still: Any, monke
     assert get(good).status_code == 200
 
 
-def test_without_a_limit_there_is_none(still: Any, settings: Any) -> None:
+def test_a_limit_of_0_disables_the_limit(still: Any, settings: Any) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, rate_limit_per_address=0)
     assert statuses(3 * LIMIT, WRONG) == [401] * 3 * LIMIT
 
 
-def test_an_open_api_bounds_wrong_tokens_only(still: Any, settings: Any) -> None:
+def test_an_open_api_limits_wrong_tokens_only(still: Any, settings: Any) -> None:
     settings.API_OPEN = True
     assert statuses(3 * LIMIT, {}) == [200] * 3 * LIMIT
     assert statuses(LIMIT + 1, WRONG) == [401] * LIMIT + [429]
@@ -128,7 +130,7 @@ def test_an_ipv6_address_counts_as_its_network(still: Any) -> None:
     assert answers == [401] * LIMIT + [429]
 
 
-def test_a_header_of_the_client_buys_no_bucket(still: Any) -> None:
+def test_a_clients_header_does_not_change_its_address(still: Any) -> None:
     answers = [get(WRONG, HTTP_X_FORWARDED_FOR=f"203.0.113.{number}").status_code for number in range(LIMIT + 1)]
     assert answers == [401] * LIMIT + [429]
     forged = [

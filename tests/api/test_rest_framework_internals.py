@@ -13,7 +13,7 @@ from tasks_app.api import rest_framework_internals
 from tasks_app.api.openapi import drf_spectacular_extensions
 
 
-def test_the_django_request_is_the_one_inside() -> None:
+def test_the_django_request_is_found_inside_drfs() -> None:
     request = HttpRequest()
     assert rest_framework_internals.get_django_request(Request(request)) is request
 
@@ -28,14 +28,14 @@ def test_only_a_declared_label_counts() -> None:
     assert not rest_framework_internals.has_own_label(fields["plain"])
 
 
-def test_a_field_without_its_arguments_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_reports_a_field_without_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serializers, "CharField", lambda **_: object())
     with pytest.raises(ImproperlyConfigured, match="rest_framework_internals"):
         rest_framework_internals._check()
 
 
 @pytest.mark.parametrize("name", ["_map_serializer", "_map_serializer_field"])
-def test_a_renamed_method_of_drf_spectacular_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_check_reports_a_renamed_method_of_drf_spectacular(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delattr(AutoSchema, name)
     with pytest.raises(ImproperlyConfigured, match=name):
         drf_spectacular_extensions._check()

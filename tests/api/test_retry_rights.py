@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("closed_api")]
 
 
 @pytest.mark.parametrize("where", ["redis", "record"])
-def test_a_retry_lends_nobody_s_rights_to_a_purge_of_another_s_task(
+def test_a_retry_does_not_lend_its_callers_rights_to_a_foreign_purge(
     client_of: Any, mirror: Any, redis: Any, where: str
 ) -> None:
     ann, bob, root = client_of("ann"), client_of("bob"), client_of("root", "admin")

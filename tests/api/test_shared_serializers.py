@@ -46,7 +46,7 @@ def test_threads_do_not_see_each_others_input() -> None:
         assert all(pool.map(read, range(1, 4001)))
 
 
-def test_reading_leaves_nothing_behind() -> None:
+def test_reading_leaves_no_state() -> None:
     reader = get_reader(NewTaskSerializer)
     read_new_task({"name": "upload"})
     before = _state(reader)
@@ -65,7 +65,7 @@ def test_input_is_not_changed_nor_kept() -> None:
     assert task.params is not body["params"]
 
 
-def test_threads_write_their_own_task() -> None:
+def test_each_thread_writes_its_own_task() -> None:
     now = datetime.now(UTC)
 
     def write(number: int) -> bool:
@@ -77,7 +77,7 @@ def test_threads_write_their_own_task() -> None:
         assert all(pool.map(write, range(4000)))
 
 
-def test_the_lean_writing_says_what_drf_would_say() -> None:
+def test_the_direct_output_equals_drfs() -> None:
     snapshot = Snapshot(
         id="0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10",
         name="upload",

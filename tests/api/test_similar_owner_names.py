@@ -114,7 +114,7 @@ def ids_in(response: Any, people: tuple[Somebody, Somebody]) -> set[str]:
     return {task_id for one in people for task_id in one.ids if task_id in page}
 
 
-def test_no_endpoint_or_page_takes_one_for_the_other(
+def test_no_endpoint_or_page_confuses_the_two_owners(
     both: tuple[Somebody, Somebody], administrator: Client, monkeypatch: pytest.MonkeyPatch, mirror: Callable[[], None]
 ) -> None:
     monkeypatch.setattr(subscription, "HEARTBEAT_SECONDS", 0.02)
@@ -153,7 +153,7 @@ def test_no_endpoint_or_page_takes_one_for_the_other(
         assert [token["owner"] for token in json.loads(listed.getvalue())] == [one.owner]
 
 
-def test_what_one_did_is_not_the_others(mirror: Callable[[], None], administrator: Client) -> None:
+def test_the_audit_keeps_the_two_owners_apart(mirror: Callable[[], None], administrator: Client) -> None:
     """The audit's stored entries: cancels of each, told apart by their actor."""
     people = [Somebody(owner) for owner in (ANA, *OTHERS.values())]
     mirror()
@@ -166,7 +166,7 @@ def test_what_one_did_is_not_the_others(mirror: Callable[[], None], administrato
         assert [each.owner for each in people if each.task_id in shown] == [one.owner]
 
 
-def test_a_revoked_token_is_nobody_elses() -> None:
+def test_revoking_a_token_does_not_affect_a_similar_owner() -> None:
     clients = {owner: Client(headers={"Authorization": f"Bearer {make_token(owner)}"}) for owner in (ANA, "Ana")}
     [token] = ApiToken.objects.filter(owner=ANA)
     call_command("token", "revoke", str(token.pk), stdout=io.StringIO())
@@ -175,7 +175,7 @@ def test_a_revoked_token_is_nobody_elses() -> None:
 
 
 @pytest.mark.parametrize("name", ["UPLOAD", "Upload", "úpload", "upload ", " upload", "up\u00adload", "ｕｐｌｏａｄ"])
-def test_a_type_is_found_by_its_own_name_only(name: str, mirror: Callable[[], None]) -> None:
+def test_a_task_type_is_found_by_its_exact_name_only(name: str, mirror: Callable[[], None]) -> None:
     one = Somebody(ANA)
     mirror()
     assert one.list(name=name)["tasks"] == []
@@ -184,7 +184,7 @@ def test_a_type_is_found_by_its_own_name_only(name: str, mirror: Callable[[], No
 
 
 @pytest.mark.parametrize("name", ["LOW", "low ", "lów", "Low"])
-def test_a_queue_has_one_name(name: str) -> None:
+def test_a_queue_is_found_by_its_exact_name_only(name: str) -> None:
     root = Client(headers={"Authorization": f"Bearer {make_token('root', scope='admin')}"})
     assert_problem(root.post(f"/queues/{name}/pause", {}, content_type="application/json"), 404)
     QueueState.objects.create(name="low")
@@ -192,7 +192,7 @@ def test_a_queue_has_one_name(name: str) -> None:
     assert QueueState.objects.get(name=name).name == name
 
 
-def test_keys_that_only_a_collation_would_merge_are_two() -> None:
+def test_idempotency_keys_that_a_collation_would_merge_are_different() -> None:
     now = datetime.now(UTC)
     for key in ("key", "KEY", "key ", "kéy"):
         SetAsideItem.objects.create(kind="total", key=key, reason="r", first_at=now, last_at=now)
@@ -211,7 +211,7 @@ def test_names_are_ordered_by_their_bytes() -> None:
     assert ordered == sorted(names, key=str.encode)
 
 
-def test_the_search_box_searches(administrator: Client) -> None:
+def test_a_search_ignores_case(administrator: Client) -> None:
     """A search is no identity: it may find who is written otherwise, on every database."""
     make_token("Ana")
     make_token("bob", note="of ANA")
@@ -277,7 +277,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("owner", REFUSED.values(), ids=REFUSED.keys())
-def test_a_name_that_looks_like_another_gets_no_token(owner: str, administrator: Client) -> None:
+def test_a_name_that_resembles_another_gets_no_token(owner: str, administrator: Client) -> None:
     with pytest.raises(CommandError, match="No token was created: owner"):
         call_command("token", "create", owner, stdout=io.StringIO())
     form = {"owner": owner, "scope": "write", "note": "", "expires_at_0": "", "expires_at_1": ""}
@@ -288,6 +288,6 @@ def test_a_name_that_looks_like_another_gets_no_token(owner: str, administrator:
 
 
 @pytest.mark.parametrize("owner", ["ana", "Ana", "Aná", "Ana María", "ana@example.com", "アナ", "🚀"])
-def test_other_names_get_one(owner: str) -> None:
+def test_other_names_get_a_token(owner: str) -> None:
     call_command("token", "create", owner, stdout=io.StringIO())
     assert ApiToken.objects.get().owner == owner

@@ -144,7 +144,7 @@ def queues(db: None) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_total_answer_and_worker_see_the_same_plain_form(post: Post, queues: None, kind: str) -> None:
+def test_total_answer_and_worker_get_the_same_plain_values(post: Post, queues: None, kind: str) -> None:
     sent, plain = KINDS[kind]
     response = post("/tasks", {"name": "every_param", "params": {kind: sent}})
     assert response.status_code == 201, response.content
@@ -156,7 +156,7 @@ def test_total_answer_and_worker_see_the_same_plain_form(post: Post, queues: Non
     assert snapshot.params == {kind: plain}
 
 
-def test_bulk_and_command_line_encode_as_well(post: Post, queues: None) -> None:
+def test_bulk_and_command_line_encode_parameters_too(post: Post, queues: None) -> None:
     params = {kind: sent for kind, (sent, _) in KINDS.items()}
     plain = {kind: value for kind, (_, value) in KINDS.items()}
     bulk = post("/tasks/bulk", {"tasks": [{"name": "every_param", "params": params}] * 2})
@@ -167,7 +167,7 @@ def test_bulk_and_command_line_encode_as_well(post: Post, queues: None) -> None:
     assert json.loads(said.getvalue())["params"] == plain
 
 
-def test_the_admin_s_form_encodes_as_well(queues: None) -> None:
+def test_the_admins_form_encodes_parameters_too(queues: None) -> None:
     form = StartForm(
         Every(),
         {
@@ -180,7 +180,7 @@ def test_the_admin_s_form_encodes_as_well(queues: None) -> None:
     assert params == {kind: KINDS[kind][1] for kind in ("decimal", "at", "pause", "key", "colors", "queue")}
 
 
-def test_the_admin_s_form_names_a_parameter_that_cannot_be_stored() -> None:
+def test_the_admins_form_names_a_parameter_that_cannot_be_stored() -> None:
     form = StartForm(Refusing(), {"priority": "low", "params-thing": "object"})
     assert not form.is_valid()
     assert "cannot be stored" in str(form.errors["params-thing"])
@@ -203,7 +203,9 @@ def deep(levels: int) -> Any:
         ({"queue": "nobody"}, "params.queue"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_by_name(post: Post, queues: None, params: Any, field: str) -> None:
+def test_a_parameter_that_cannot_be_stored_is_refused_by_name(
+    post: Post, queues: None, params: Any, field: str
+) -> None:
     problem = assert_problem(post("/tasks", {"name": "every_param", "params": params}), 400)
     assert wrong_fields(problem) == {field}
 
@@ -218,7 +220,7 @@ def test_a_value_of_a_foreign_class_is_refused_by_name(post: Post, thing: str) -
 
 
 @pytest.mark.parametrize("which", [*TOTALS, *RAISED])
-def test_a_wrong_total_is_not_the_client_s_fault(post: Post, which: str) -> None:
+def test_an_invalid_total_is_not_a_client_error(post: Post, which: str) -> None:
     response = post("/tasks", {"name": "odd_total", "params": {"which": which}})
     assert response.status_code == 201, response.content
     assert response.json()["progress"] == {"done": 0, "total": None}
@@ -265,7 +267,7 @@ def test_values_have_one_plain_form(value: Any, plain: Any) -> None:
     assert json.loads(json.dumps(encoded)) == encoded
 
 
-def test_params_are_bounded() -> None:
+def test_the_size_of_params_is_limited() -> None:
     with pytest.raises(ValidationError, match="bytes of JSON"):
         encode_params({"x": "y" * PARAMS_BYTES})
     with pytest.raises(ValidationError, match="bytes of JSON"):

@@ -115,13 +115,13 @@ def test_each_kind_of_field_is_described(client: Client) -> None:
         ({"colour": "r", "free": [1]}, True),
     ],
 )  # fmt: skip
-def test_the_schema_takes_what_a_start_takes(client: Client, post: Post, params: Any, good: bool) -> None:
+def test_the_schema_accepts_what_a_start_accepts(client: Client, post: Post, params: Any, good: bool) -> None:
     schema = get_types(client)[NAME]["params"]
     assert jsonschema.Draft202012Validator(schema).is_valid(params) is good
     assert (post("/tasks", {"name": NAME, "params": params}).status_code == 201) is good
 
 
-def test_a_client_that_has_the_list_is_told_so(client: Client) -> None:
+def test_an_unchanged_list_is_304(client: Client) -> None:
     first = client.get("/task-types")
     assert first["Cache-Control"] == "no-cache"
     assert client.get("/task-types", headers={"If-None-Match": first["ETag"]}).status_code == 304
@@ -132,7 +132,7 @@ def test_an_unknown_query_parameter_is_refused(client: Client) -> None:
     assert wrong_fields(assert_problem(client.get("/task-types?x=1"), 400)) == {"x"}
 
 
-def test_a_description_that_is_no_text_is_refused() -> None:
+def test_a_description_that_is_not_text_is_refused() -> None:
     with pytest.raises(ValueError, match="description is 5"):
 
         @register

@@ -18,7 +18,9 @@ def task_id(post: Post) -> str:
     return post("/tasks", {"name": "upload"}).json()["id"]
 
 
-def test_a_waiting_task_is_canceled_at_once_and_again(client: Client, post: Post, task_id: str, mirror: Any) -> None:
+def test_canceling_a_waiting_task_is_immediate_and_idempotent(
+    client: Client, post: Post, task_id: str, mirror: Any
+) -> None:
     first = post(f"/tasks/{task_id}/cancel")
     assert (first.status_code, first.json()["status"], first.json()["success"]) == (200, "canceled", True)
     assert first.json()["endedAt"].endswith("Z")
@@ -45,7 +47,7 @@ def test_an_ended_task_cannot_be_canceled(post: Post, task_id: str, end: End, st
     assert status in body["detail"]
 
 
-def test_a_canceled_task_goes_on_when_retried(client: Client, post: Post, task_id: str, redis: Any) -> None:
+def test_a_canceled_task_is_queued_when_retried(client: Client, post: Post, task_id: str, redis: Any) -> None:
     post(f"/tasks/{task_id}/cancel")
     response = post(f"/tasks/{task_id}/retry")
     assert (response.status_code, response.json()["status"], response.json()["success"]) == (202, "queued", True)

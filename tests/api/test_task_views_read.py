@@ -44,7 +44,7 @@ def test_a_task_reads_the_same_before_and_after_the_mirror(
     assert before["ETag"] == after["ETag"]
 
 
-def test_an_unfinished_task_says_when_to_ask_again(client: Client, start: Any, end: End) -> None:
+def test_an_unfinished_task_has_retry_after(client: Client, start: Any, end: End) -> None:
     task_id = start()
     assert client.get(f"/tasks/{task_id}")["Retry-After"] == "1"
     end(task_id, "finished")
@@ -63,7 +63,7 @@ def test_an_etag_saves_the_body_until_something_changes(client: Client, start: A
     assert changed["ETag"] != etag
 
 
-def test_an_error_is_told_without_its_trace(client: Client, start: Any, end: End) -> None:
+def test_an_error_is_shown_without_its_traceback(client: Client, start: Any, end: End) -> None:
     task_id = start()
     end(
         task_id,
@@ -113,7 +113,7 @@ def test_waiting_ends_after_its_time(client: Client, start: Any, monkeypatch: py
     assert 19.9 < clock.monotonic() < 20.1
 
 
-def test_a_preference_to_wait_is_heard(client: Client, start: Any) -> None:
+def test_a_preference_to_wait_is_applied(client: Client, start: Any) -> None:
     begun = time.monotonic()
     response = client.get(f"/tasks/{start()}", headers={"Prefer": "respond-async, wait=1"})
     assert response["Preference-Applied"] == "wait=1"
@@ -121,7 +121,7 @@ def test_a_preference_to_wait_is_heard(client: Client, start: Any) -> None:
 
 
 @pytest.mark.parametrize("prefer", ["wait", "wait=", "wait=x", "wait=-1", "other=1", ""])
-def test_other_preferences_are_passed_over(client: Client, start: Any, prefer: str) -> None:
+def test_other_preferences_are_ignored(client: Client, start: Any, prefer: str) -> None:
     response = client.get(f"/tasks/{start()}", headers={"Prefer": prefer})
     assert response.status_code == 200
     assert "Preference-Applied" not in response
@@ -133,7 +133,7 @@ def test_a_wrong_wait_is_400(client: Client, start: Any, query: str) -> None:
     assert wrong_fields(problem) == {query.partition("=")[0]}
 
 
-def test_who_finds_no_place_to_wait_is_answered_at_once(client: Client, start: Any) -> None:
+def test_a_get_without_a_place_to_wait_is_answered_at_once(client: Client, start: Any) -> None:
     places = [waiting_for_end._places.acquire(blocking=False) for _ in range(waiting_for_end.WAITERS)]
     try:
         assert all(places)
@@ -197,7 +197,7 @@ def test_a_wrong_query_is_400(client: Client, query: str) -> None:
     assert wrong_fields(assert_problem(client.get(f"/tasks?{query}"), 400)) == {query.partition("=")[0]}
 
 
-def test_the_history_tells_every_change(client: Client, start: Any, mirror: Callable[[], None]) -> None:
+def test_the_history_lists_every_change(client: Client, start: Any, mirror: Callable[[], None]) -> None:
     task_id = start()
     assert client.get(f"/tasks/{task_id}/events").json() == {"events": []}
     mirror()
@@ -234,7 +234,7 @@ def test_a_shard_is_answered_as_a_missing_task(client: Client, start: Any, statu
         }
 
 
-def test_without_the_database_what_redis_does_not_know_is_503(client: Client, start: Any) -> None:
+def test_a_task_unknown_to_redis_is_503_without_the_database(client: Client, start: Any) -> None:
     from django.db import OperationalError
 
     task_id = start()

@@ -61,7 +61,7 @@ def test_the_trailing_slash_is_optional(post: Post, path: str) -> None:
 @pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", 'application/json;charset="UTF-8"']
 )
-def test_json_by_other_names_is_json(post: Post, content_type: str) -> None:
+def test_other_media_types_of_json_are_accepted(post: Post, content_type: str) -> None:
     assert post("/tasks", b'{"name": "upload"}', content_type=content_type).status_code == 201
 
 
@@ -121,7 +121,7 @@ def test_a_hundred_at_once_with_one_key_start_one_task(redis: Any) -> None:
     assert redis.llen("rq:queue:low") == 1
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_back(post: Post, redis: Any) -> None:
+def test_a_full_queue_is_503_with_retry_after(post: Post, redis: Any) -> None:
     with override_settings(LONGTASKS=replace(settings.LONGTASKS, queue_bound=2, queue_reserve=0.5)):
         assert post("/tasks", {"name": "upload"}).status_code == 201
         response = post("/tasks", {"name": "upload"})

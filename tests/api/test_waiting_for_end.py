@@ -37,7 +37,7 @@ def ends_while_waiting(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[
         ("?wait=20", "wait=5", None),
     ],
 )
-def test_the_answer_has_what_was_inserted(
+def test_the_answer_has_the_counts_of_inserted_rows(
     post: Post, ends_while_waiting: Callable[[], None], query: str, prefer: str | None, applied: str | None
 ) -> None:
     ends_while_waiting()
@@ -51,7 +51,7 @@ def test_the_answer_has_what_was_inserted(
 @pytest.mark.parametrize(
     "prefer", ["wait", "wait=", "wait=x", "wait=-1", "wait=1.5", "wait=²", "waits=5", "foo; wait=5"]
 )
-def test_another_preference_is_passed_over(
+def test_other_preferences_are_ignored(
     post: Post, ends_while_waiting: Callable[[], None], redis: Any, prefer: str
 ) -> None:
     ends_while_waiting()
@@ -67,7 +67,9 @@ def test_a_wrong_wait_is_400_and_starts_nothing(post: Post, redis: Any, query: s
     assert redis.llen("rq:queue:low") == 0
 
 
-def test_who_finds_no_place_is_answered_at_once(post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_without_a_place_to_wait_is_answered_at_once(
+    post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = _Clock(lambda _: None)
     monkeypatch.setattr(waiting_for_end, "time", clock)
     places = [waiting_for_end._places.acquire(blocking=False) for _ in range(waiting_for_end.WAITERS)]
@@ -81,7 +83,7 @@ def test_who_finds_no_place_is_answered_at_once(post: Post, redis: Any, monkeypa
             waiting_for_end._places.release()
 
 
-def test_a_task_that_does_not_end_in_time_is_answered_as_it_is(
+def test_a_task_that_does_not_end_in_time_is_returned_as_it_is(
     post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Clock(lambda _: None)
@@ -102,7 +104,7 @@ def test_a_bulk_does_not_wait(post: Post, ends_while_waiting: Callable[[], None]
     assert "Preference-Applied" not in response
 
 
-def test_without_redis_the_wait_goes_on_with_what_is_known(
+def test_a_wait_without_redis_returns_the_known_state(
     client: Client, post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tasks_app.errors import QueueUnavailable

@@ -41,7 +41,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return move
 
 
-def test_a_revocation_holds_within_a_minute(client_of: Any, clock: Any) -> None:
+def test_a_revocation_takes_effect_within_a_minute(client_of: Any, clock: Any) -> None:
     client = client_of("ann")
     start_upload(client)
     api_tokens.revoke_token(token_id=ApiToken.objects.get().pk)
@@ -54,7 +54,7 @@ def test_a_revocation_holds_within_a_minute(client_of: Any, clock: Any) -> None:
     assert token_cache.OLD_SECONDS < 60
 
 
-def test_an_expiry_holds_at_once(client_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expiry_takes_effect_at_once(client_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_of("ann", lifetime=timedelta(seconds=100))
     assert client.get("/queues").status_code == 200
     later = time.time() + 101
@@ -62,7 +62,7 @@ def test_an_expiry_holds_at_once(client_of: Any, monkeypatch: pytest.MonkeyPatch
     assert client.get("/queues").status_code == 401
 
 
-def test_a_new_token_is_good_at_once_and_junk_costs_one_query_a_second(client_of: Any, clock: Any) -> None:
+def test_a_new_token_is_valid_at_once_and_wrong_tokens_cost_one_query_per_second(client_of: Any, clock: Any) -> None:
     start_upload(client_of("ann"))
     junk = [{"Authorization": f"Bearer {token_cache.PREFIX}{number}"} for number in range(200)]
     stranger = Client()
@@ -77,7 +77,7 @@ def test_a_new_token_is_good_at_once_and_junk_costs_one_query_a_second(client_of
     assert Client(headers={"Authorization": f"Bearer {secret}"}).get("/queues").status_code == 200
 
 
-def test_known_tokens_hold_while_the_database_is_away(
+def test_known_tokens_stay_valid_while_the_database_is_unavailable(
     client_of: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of("ann")
@@ -94,7 +94,7 @@ def bear(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def test_an_unknown_token_is_503_while_the_database_is_away(
+def test_an_unknown_token_is_503_while_the_database_is_unavailable(
     client_of: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     start_upload(client_of("ann"))
@@ -123,9 +123,7 @@ def _away(*args: Any, **kwargs: Any) -> Any:
     raise OperationalError(2003, "away")
 
 
-def test_a_process_hears_of_the_outage_from_the_others(
-    client_of: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_share_the_news_of_an_outage(client_of: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = token_cache.KnownTokens(), token_cache.KnownTokens()
     for known in (first, second):
         assert known.find(WRONG) is None
@@ -140,7 +138,7 @@ def test_a_process_hears_of_the_outage_from_the_others(
     assert second.find(WRONG) is None
 
 
-def test_a_token_made_just_after_a_reading_is_good_at_once(clock: Any) -> None:
+def test_a_token_created_just_after_a_read_is_valid_at_once(clock: Any) -> None:
     known = token_cache.KnownTokens()
     for _ in range(3):
         assert known.read_anew()
@@ -149,7 +147,7 @@ def test_a_token_made_just_after_a_reading_is_good_at_once(clock: Any) -> None:
         clock(2)
 
 
-def test_of_very_many_tokens_those_beyond_the_bound_are_looked_up(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_beyond_the_limit_of_memory_are_queried(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_cache, "MOST_KNOWN", 2)
     made = [api_tokens.create_token(owner=f"owner {number}", scope="read") for number in range(4)]
     token_use.note_used({token.pk for token, _ in made[:2]})

@@ -17,7 +17,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_the_command_makes_lists_and_revokes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_creates_lists_and_revokes(capsys: pytest.CaptureFixture[str]) -> None:
     made = run(capsys, "create", "ann", "--scope", "read", "--expires-in", "30d", "--note", "CI", "--json")
     assert made["token"].startswith(token_cache.PREFIX)
     assert len(made["token"]) == 46

@@ -14,7 +14,7 @@ from tests.api.anonymous_requests import make_token
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("limited_addresses")]
 
 
-def test_the_threads_of_a_process_that_begins_wait_for_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_threads_of_a_new_process_wait_for_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
     known, threads = token_cache.KnownTokens(), 5
     asked: list[int] = []
     all_ask = threading.Event()
@@ -50,7 +50,7 @@ def test_the_threads_of_a_process_that_begins_wait_for_one_reading(monkeypatch: 
     assert len(asked) == 1
 
 
-def test_processes_share_their_looks_and_what_they_find(still: Any, db: None) -> None:
+def test_processes_share_their_queries_and_the_tokens_found(still: Any, db: None) -> None:
     """Each KnownTokens is what one process has in memory."""
     processes = [token_cache.KnownTokens() for _ in range(3)]
     make_token("first")

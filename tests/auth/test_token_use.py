@@ -12,7 +12,7 @@ from tests.api.conftest import start_upload
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("closed_api")]
 
 
-def test_last_use_is_noted_coarsely(client_of: Any) -> None:
+def test_last_use_is_written_at_intervals(client_of: Any) -> None:
     client = client_of("ann")
     start_upload(client)
     token = ApiToken.objects.get()

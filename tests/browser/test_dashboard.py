@@ -141,7 +141,7 @@ def test_a_queue_is_paused_and_resumed(visit: MakeVisit, stack: ProcfileStack) -
     assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"
 
 
-def test_what_is_typed_and_ticked_stays_while_the_page_refreshes(visit: MakeVisit, stack: ProcfileStack) -> None:
+def test_input_and_ticks_stay_while_the_page_refreshes(visit: MakeVisit, stack: ProcfileStack) -> None:
     page = visit().go("/admin/")
     reason = page.get_by_label("Reason").first
     reason.fill("not sent yet")
@@ -153,7 +153,7 @@ def test_what_is_typed_and_ticked_stays_while_the_page_refreshes(visit: MakeVisi
     expect(reason).to_be_focused()
 
 
-def test_asking_stops_while_the_page_is_hidden(visit: MakeVisit) -> None:
+def test_polling_stops_while_the_page_is_hidden(visit: MakeVisit) -> None:
     page = visit().go("/admin/")
     with page.expect_response("**/overview/live/**"):
         pass
@@ -198,7 +198,7 @@ def test_the_menu_opens_by_keyboard_on_a_phone(visit: MakeVisit) -> None:
 @pytest.mark.parametrize(
     "address", ["/admin/", LIST, f"{LIST}start/", "/admin/tasks_app/auditentry/", "/admin/catalog/user/"]
 )
-def test_nothing_is_wider_than_a_phone(visit: MakeVisit, stack: ProcfileStack, address: str) -> None:
+def test_no_page_is_wider_than_a_phone(visit: MakeVisit, stack: ProcfileStack, address: str) -> None:
     stack.wait_for_end(stack.start_upload(records=10), deadline_seconds=30)
     page = visit(viewport={"width": 390, "height": 844}).go(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

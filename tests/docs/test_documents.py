@@ -75,7 +75,7 @@ def test_there_are_documents() -> None:
 
 
 @documents
-def test_links_lead_somewhere(name: str) -> None:
+def test_link_targets_exist(name: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
         if "://" not in target and not target.startswith("#"):
             assert (ROOT / name).parent.joinpath(target.partition("#")[0]).exists(), f"{name}: {target}"
@@ -139,7 +139,7 @@ def test_every_command_of_ours_and_every_process_is_in_the_manual() -> None:
     assert {name for name in ours if f"manage.py {name}" not in manual and f"make {name}" not in manual} == set()
 
 
-def test_the_table_of_settings_is_what_env_py_says() -> None:
+def test_the_table_of_settings_equals_env_py() -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "settings.document", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -53,7 +53,7 @@ def test_every_alert_is_on_the_page_and_no_other() -> None:
     assert alerts <= sections
 
 
-def test_each_tells_cause_command_and_loss() -> None:
+def test_each_row_names_cause_command_and_loss() -> None:
     for heading in ("By alert", "By finding of doctor"):
         for name, cells in rows_of(heading).items():
             assert len(cells) == 3, name

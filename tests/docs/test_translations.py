@@ -81,5 +81,5 @@ def test_the_architecture_has_the_sections_of_the_design_document() -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_the_architecture_tells_what_became_of(name: str) -> None:
+def test_the_architecture_mentions(name: str) -> None:
     assert name in ARCHITECTURE

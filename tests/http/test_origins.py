@@ -52,7 +52,7 @@ def unsafe_endpoints() -> Iterator[tuple[str, str]]:
 unsafe = pytest.mark.parametrize(("method", "path"), list(unsafe_endpoints()))
 
 
-def test_the_routes_are_read() -> None:
+def test_the_unsafe_endpoints_are_found() -> None:
     assert {"/tasks", "/tasks/bulk", "/queues/low/pause", "/queues/low/resume"} < {
         path for _, path in unsafe_endpoints()
     }
@@ -80,7 +80,7 @@ def test_the_queue_is_not_paused(headers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("headers", HERE.values(), ids=HERE)
-def test_own_pages_and_other_clients_go_on(headers: dict[str, str]) -> None:
+def test_own_pages_and_other_clients_are_accepted(headers: dict[str, str]) -> None:
     for path in ("/queues/low/pause", "/queues/low/resume"):
         assert (
             Client().post(path, content_type="application/json", headers={"Host": "testserver", **headers}).status_code
@@ -88,7 +88,7 @@ def test_own_pages_and_other_clients_go_on(headers: dict[str, str]) -> None:
         )
 
 
-def test_a_page_without_tls_is_another_origin_than_one_with_it() -> None:
+def test_http_is_another_origin_than_https() -> None:
     for origin, status in (("http://testserver", 403), ("https://testserver", 200)):
         headers = {"Host": "testserver", "Origin": origin}
         answer = Client().generic("POST", "/queues/low/resume", headers=headers, secure=True)
@@ -96,7 +96,7 @@ def test_a_page_without_tls_is_another_origin_than_one_with_it() -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}])
-def test_an_origin_that_is_trusted_counts_as_ours(settings: Any, more: dict[str, str]) -> None:
+def test_a_trusted_origin_is_accepted(settings: Any, more: dict[str, str]) -> None:
     headers = {"Host": "testserver", "Origin": "https://tasks.example.com:8443", **more}
     refused = Client().generic("POST", "/queues/low/resume", headers=headers)
     assert "add it to CSRF_TRUSTED_ORIGINS" in assert_problem(refused, 403)["detail"]
@@ -110,13 +110,13 @@ def test_the_admin_and_its_login_are_closed_to_other_origins_too(path: str) -> N
     assert_problem(answer, 403)
 
 
-def test_the_login_wants_its_own_form() -> None:
+def test_the_login_requires_its_csrf_token() -> None:
     answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "a", "password": "b"})
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/tasks", "/queues", "/schema", "/static/tasks_app/icon.svg"])
-def test_other_origins_read_nothing(path: str) -> None:
+def test_other_origins_cannot_read_answers(path: str) -> None:
     answer = Client().get(path, headers=ELSEWHERE["another site"])
     answer.close()
     assert answer.status_code == 200
@@ -142,7 +142,7 @@ def test_development_refuses_foreign_names(settings: Any) -> None:
         ({"SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "localhost"}, "localhost"),
     ],
 )
-def test_a_request_without_host_is_one_to_an_unknown_host(environ: dict[str, Any], host: str | None) -> None:
+def test_a_request_without_host_is_refused_as_an_unknown_host(environ: dict[str, Any], host: str | None) -> None:
     bound_headers(environ)
     assert environ.get("HTTP_HOST") == host
 
@@ -151,7 +151,7 @@ def test_a_request_without_host_is_one_to_an_unknown_host(environ: dict[str, Any
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/docs", "/admin/tasks_app/taskrecord/"])
-def test_pages_say_what_they_may_load(path: str, settings: Any) -> None:
+def test_pages_have_a_content_security_policy(path: str, settings: Any) -> None:
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     answer = client.get(path, follow=True)
@@ -167,7 +167,7 @@ def test_pages_say_what_they_may_load(path: str, settings: Any) -> None:
     assert "camera=()" in answer["Permissions-Policy"]
 
 
-def test_cookies_stay_with_this_site() -> None:
+def test_cookies_are_same_site_lax() -> None:
     User.objects.create_superuser("root", password="a password")
     client = Client()
     client.get("/admin/login/")

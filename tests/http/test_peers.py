@@ -35,7 +35,9 @@ PEERS = [
 
 
 @pytest.mark.parametrize(("allowed", "remote", "forwarded", "expected"), PEERS)
-def test_whose_address_counts(settings: Any, allowed: str, remote: str, forwarded: str | None, expected: Any) -> None:
+def test_the_clients_address_is_found_behind_trusted_proxies(
+    settings: Any, allowed: str, remote: str, forwarded: str | None, expected: Any
+) -> None:
     settings.FORWARDED_ALLOW_IPS = allowed
     meta = {"REMOTE_ADDR": remote} | ({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded is not None else {})
     assert peers.find_peer(meta) == (peers.find_peer({"REMOTE_ADDR": expected}) if expected else None)
@@ -66,7 +68,7 @@ SCHEMES = [
 
 
 @pytest.mark.parametrize(("allowed", "remote", "said", "expected"), SCHEMES)
-def test_whose_word_counts_for_https(
+def test_https_is_believed_of_trusted_proxies_only(
     settings: Any, allowed: str, remote: str, said: str | None, expected: bool
 ) -> None:
     settings.FORWARDED_ALLOW_IPS = allowed
@@ -77,14 +79,14 @@ def test_whose_word_counts_for_https(
     assert environ["wsgi.url_scheme"] == ("https" if expected else "http")
 
 
-def test_trusting_everybody_is_warned_of(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_trusting_every_proxy_logs_a_warning(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
     settings.FORWARDED_ALLOW_IPS = "*"
     for _ in range(3):
         peers.is_https({"REMOTE_ADDR": "8.8.8.8", "HTTP_X_FORWARDED_PROTO": "https"})
     assert caplog.text.count("trusts whoever connects") == 1
 
 
-def test_a_proxy_that_is_not_trusted_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_untrusted_proxy_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     peers._warned.clear()
     for _ in range(3):
         peers.find_peer({"REMOTE_ADDR": "10.7.7.7", "HTTP_X_FORWARDED_FOR": "203.0.113.5"})

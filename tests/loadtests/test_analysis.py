@@ -37,13 +37,13 @@ def figures() -> dict[str, Any]:
     return copy.deepcopy(KEPT)
 
 
-def test_the_page_is_what_the_figures_kept_say() -> None:
+def test_the_page_equals_the_stored_figures() -> None:
     assert (ROOT / "docs" / "load-test.md").read_text(encoding="utf-8") == to_page(KEPT), (
         "run `make load-test ARGS=--page-only`"
     )
 
 
-def test_the_documents_figures_stand_beside_ours(figures: dict[str, Any]) -> None:
+def test_the_documents_figures_are_beside_ours(figures: dict[str, Any]) -> None:
     page = to_page(figures)
     for name, theirs in (
         ("http.codes.201", "9"),
@@ -67,7 +67,7 @@ def test_a_mean_is_judged_by_the_goal(figures: dict[str, Any]) -> None:
     )
 
 
-def test_what_went_wrong_is_on_the_page(figures: dict[str, Any]) -> None:
+def test_failures_are_on_the_page(figures: dict[str, Any]) -> None:
     goal = next(run for run in figures["runs"] if run["load"] == "responsiveness" and run["tool"] == "k6")
     goal["counters"] |= {"http.codes.201": 5, "http.requests": 12, "http.codes.503": 4, "errors.ETIMEDOUT": 3}
     figures["othersCores"], figures["artillery"] = 0.0, ""
@@ -126,7 +126,7 @@ def test_a_generator_that_does_not_end_is_interrupted_and_its_counts_are_kept(tm
     assert report["rates"] == report["summaries"] == {}
 
 
-def test_a_generator_that_fails_ends_the_run_with_what_it_said(tmp_path: Path) -> None:
+def test_a_failing_generator_ends_the_run_with_its_output(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"status 3:\nno such file"):
         measuring._run_tool(
             [sys.executable, "-c", "import sys; print('no such file'); sys.exit(3)"],
@@ -136,7 +136,7 @@ def test_a_generator_that_fails_ends_the_run_with_what_it_said(tmp_path: Path) -
         )
 
 
-def test_a_run_that_did_not_end_is_told_as_one(figures: dict[str, Any]) -> None:
+def test_an_unfinished_run_is_reported_as_unfinished(figures: dict[str, Any]) -> None:
     goal = next(run for run in figures["runs"] if run["load"] == "responsiveness" and run["tool"] == "k6")
     figures["runs"] = [run for run in figures["runs"] if run["tool"] == "k6"]
     late = {

@@ -91,7 +91,7 @@ def test_weights_are_kept_exactly(load_tests: LoadTests, api: StubApi) -> None:
         ("gradual.yaml", "3201e32585bbc692611018724302d62df74eab94da49b8b73b09c0e7f74c679f"),
     ],
 )
-def test_the_documents_files_stand_as_in_the_document(name: str, digest: str) -> None:
+def test_the_documents_files_are_unchanged(name: str, digest: str) -> None:
     assert hashlib.sha256((ARTILLERY / name).read_bytes()).hexdigest() == digest
 
 

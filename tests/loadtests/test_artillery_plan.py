@@ -43,7 +43,7 @@ def test_the_line_is_that_of_the_key_in_the_last_file_that_has_it(tmp_path: Path
         (b"[" * 100_000, "nested deeper"),
     ],
 )
-def test_a_file_that_is_no_artillery_file_is_one_line(
+def test_an_invalid_artillery_file_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str
 ) -> None:
     path = tmp_path / "script.yaml"
@@ -55,7 +55,9 @@ def test_a_file_that_is_no_artillery_file_is_one_line(
     assert stderr.count("\n") == 1
 
 
-def test_a_missing_file_and_a_directory_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_and_a_directory_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for path in (tmp_path, tmp_path / "none.yaml", tmp_path / "two\nlines"):
         assert main(["artillery", str(path)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
@@ -97,7 +99,7 @@ def test_words_of_yaml_1_1_are_sent_as_artillery_sends_them(
     }
 
 
-def test_what_only_javascript_can_refuse_is_one_line_too(load_tests: LoadTests, api: StubApi) -> None:
+def test_a_refusal_by_javascript_is_one_line(load_tests: LoadTests, api: StubApi) -> None:
     for content, message in (
         (script(request(capture={"regexp": "(", "as": "a"})), "is not a regular expression"),
         (script(request(expect={"matchesRegexp": "("})), "is not a regular expression"),
@@ -112,7 +114,7 @@ def test_what_only_javascript_can_refuse_is_one_line_too(load_tests: LoadTests, 
     assert api.requests == []
 
 
-def test_gzip_and_pool_are_obeyed(load_tests: LoadTests, api: StubApi) -> None:
+def test_gzip_and_pool_take_effect(load_tests: LoadTests, api: StubApi) -> None:
     phases = [{"duration": 2, "arrivalRate": 4}]
     run = load_tests.artillery(script(request(gzip=True), {"think": 3}, http={"pool": 3}, phases=phases))
     assert run.code == 99  # four a second for three seconds need more than three connections

@@ -74,7 +74,7 @@ def test_files_are_merged_as_artillery_merges_them() -> None:
     }
 
 
-def test_a_file_that_is_none_is_named(load_tests: LoadTests, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(load_tests: LoadTests, tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("config: [")
     run = load_tests.run("artillery", broken)

@@ -112,7 +112,7 @@ REFUSED: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("content", "key"), REFUSED, ids=[key for _, key in REFUSED])
-def test_what_is_not_obeyed_stops_the_run_by_file_line_and_key(
+def test_an_unsupported_word_stops_the_run_with_file_line_and_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: Any, key: str
 ) -> None:
     path = tmp_path / "script.yaml"

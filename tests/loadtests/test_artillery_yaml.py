@@ -71,14 +71,14 @@ VALUES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("text", VALUES)
-def test_values_are_those_of_js_yaml(text: str) -> None:
+def test_values_equal_js_yamls(text: str) -> None:
     value = read_yaml(f"k: {text}\n").content["k"]
     assert value == VALUES[text]
     assert isinstance(value, bool) == isinstance(VALUES[text], bool)
 
 
 @pytest.mark.slow  # Artillery's own js-yaml, where Artillery is installed
-def test_the_table_is_what_artillerys_js_yaml_says() -> None:
+def test_the_table_equals_artillerys_js_yaml() -> None:
     artillery = shutil.which("artillery")
     if artillery is None:
         pytest.skip("artillery is not on PATH: npm install -g artillery@2.0.21")
@@ -133,7 +133,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         (BOMB, 5, f"more than {MOST_VALUES} values"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_line(text: str, line: int, message: str) -> None:
+def test_invalid_yaml_is_refused_with_its_line(text: str, line: int, message: str) -> None:
     with pytest.raises(YamlError) as refused:
         read_yaml(text)
     assert message in str(refused.value)

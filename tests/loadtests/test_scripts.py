@@ -38,7 +38,7 @@ def test_responsiveness_fails_on_failures_and_dropped_requests(load_tests: LoadT
     assert sorted(run.report["failedThresholds"]) == ["dropped_iterations: count==0", "http_req_failed: rate==0"]
 
 
-def test_status_asks_for_the_tasks_it_made(load_tests: LoadTests, api: StubApi) -> None:
+def test_status_requests_the_tasks_it_started(load_tests: LoadTests, api: StubApi) -> None:
     run = load_tests.run("status", RATE=5, DURATION=4, TASKS=3, **PATIENT)
     assert run.code == 0, run.stdout
     assert api.count()["POST"] == len(api.tasks) == 3

@@ -37,7 +37,7 @@ def test_artillery_files_are_refused_by_target_and_by_url(load_tests: LoadTests,
     assert api.requests == []
 
 
-def test_a_flow_cannot_lead_away(load_tests: LoadTests, api: StubApi) -> None:
+def test_a_flow_cannot_leave_the_target(load_tests: LoadTests, api: StubApi) -> None:
     flow = [{"get": {"url": FOREIGN}}, {"get": {"url": "/echo"}}]
     run = load_tests.artillery({"config": {"target": api.url}, "scenarios": [{"flow": flow}]})
     assert run.code != 0
@@ -46,7 +46,7 @@ def test_a_flow_cannot_lead_away(load_tests: LoadTests, api: StubApi) -> None:
     assert api.requests == []
 
 
-def test_a_redirect_cannot_lead_away(load_tests: LoadTests, api: StubApi) -> None:
+def test_a_redirect_cannot_leave_the_target(load_tests: LoadTests, api: StubApi) -> None:
     run = load_tests.artillery({"config": {"target": api.url}, "scenarios": [{"flow": [{"get": {"url": "/away"}}]}]})
     assert run.code != 0
     assert run.counters["errors.EBLOCKED"] == run.counters["vusers.failed"] == 1

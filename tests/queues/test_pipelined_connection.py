@@ -41,7 +41,7 @@ def test_each_reader_gets_its_own_task(redis: Any) -> None:
     assert [snapshot.id for snapshot in shown] == ids
 
 
-def test_all_ask_before_anyone_goes_on(redis: Any) -> None:
+def test_all_calls_send_before_any_continues(redis: Any) -> None:
     line = PipelinedConnection(redis_connection.get_connection)
     seen: list[str] = []
 
@@ -74,14 +74,14 @@ def test_an_error_reaches_its_own_call_only(redis: Any) -> None:
     assert line.breaks == 0
 
 
-def test_a_script_that_redis_has_forgotten_is_sent_again_by_each(redis: Any) -> None:
+def test_each_call_sends_a_forgotten_script_again(redis: Any) -> None:
     redis.script_flush()
     snapshots = request_connection.run_concurrently([partial(start, number) for number in range(3)])
     assert redis.llen("rq:queue:low") == 3
     assert len({snapshot.id for snapshot in snapshots}) == 3
 
 
-def test_what_a_call_raises_comes_when_all_have_ended(redis: Any) -> None:
+def test_an_exception_of_a_call_is_raised_when_all_have_ended(redis: Any) -> None:
     line = PipelinedConnection(redis_connection.get_connection)
     ended = []
 
@@ -100,7 +100,7 @@ def test_what_a_call_raises_comes_when_all_have_ended(redis: Any) -> None:
     assert line.run_concurrently([partial(line.execute_command, "PING")]) == [b"PONG"]
 
 
-def test_a_connection_that_was_closed_while_idle_is_made_anew(redis: Any) -> None:
+def test_a_connection_closed_while_idle_is_reopened(redis: Any) -> None:
     line = PipelinedConnection(redis_connection.get_connection)
     for _ in range(2):
         number = line.execute_command("CLIENT", "ID")
@@ -108,7 +108,7 @@ def test_a_connection_that_was_closed_while_idle_is_made_anew(redis: Any) -> Non
         assert line.execute_command("PING") == b"PONG"
 
 
-def test_what_is_no_answer_at_all_is_told_to_everyone_who_asked() -> None:
+def test_an_unreadable_answer_fails_every_pending_call() -> None:
     with answering_once(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (port, _):
         pool = redis_package.ConnectionPool(host="127.0.0.1", port=port, protocol=2, driver_info=None, socket_timeout=5)
         line = PipelinedConnection(lambda: redis_package.Redis(connection_pool=pool))
@@ -150,7 +150,7 @@ def answering_once(answer: bytes = b"+first\r\n") -> Iterator[tuple[int, Callabl
         thread.join()
 
 
-def test_who_has_no_answer_when_the_connection_breaks_is_told_so() -> None:
+def test_a_broken_connection_fails_the_calls_without_an_answer() -> None:
     with answering_once() as (port, count_calls):
         pool = redis_package.ConnectionPool(host="127.0.0.1", port=port, protocol=2, driver_info=None, socket_timeout=5)
         client = redis_package.Redis(connection_pool=pool)
@@ -173,7 +173,7 @@ def test_who_has_no_answer_when_the_connection_breaks_is_told_so() -> None:
         pool.disconnect()
 
 
-def test_a_call_that_pauses_holds_nobody_up_and_goes_on_when_it_is_resumed(redis: Any) -> None:
+def test_a_paused_call_does_not_delay_others_and_continues_when_resumed(redis: Any) -> None:
     line = PipelinedConnection(redis_connection.get_connection)
     paused: list[tuple[int, Paused, Any]] = []
     ended: list[Any] = []
@@ -196,7 +196,7 @@ def test_a_call_that_pauses_holds_nobody_up_and_goes_on_when_it_is_resumed(redis
     assert ended == [(2, "resumed 2", 1), (0, "resumed 0", 2)]
 
 
-def test_what_a_resumed_call_raises_reaches_who_resumes_it(redis: Any) -> None:
+def test_an_exception_of_a_resumed_call_reaches_its_resumer(redis: Any) -> None:
     line = PipelinedConnection(redis_connection.get_connection)
     paused: list[Paused] = []
 
@@ -214,7 +214,7 @@ def test_what_a_resumed_call_raises_reaches_who_resumes_it(redis: Any) -> None:
 
 
 @pytest.mark.parametrize("on_pause", [None, lambda index, call, reason: False])
-def test_who_can_not_pause_is_told_so_and_goes_on(redis: Any, on_pause: Any) -> None:
+def test_a_call_that_cannot_pause_gets_an_error_and_continues(redis: Any, on_pause: Any) -> None:
     line = PipelinedConnection(redis_connection.get_connection)
 
     def try_to_pause() -> Any:

@@ -39,7 +39,7 @@ def test_all_processes_share_the_buckets(settings: Any, tmp_path: Any, monkeypat
     assert sum(int(child.communicate(timeout=60)[0]) for child in children) == 15_360
 
 
-def test_nobody_outside_can_tell_who_shares_a_bucket(settings: Any) -> None:
+def test_the_bucket_of_an_address_depends_on_the_secret_key(settings: Any) -> None:
     def bucket() -> int:
         rate_limit._key.cache_clear()
         return rate_limit.address_bucket(b"\xc6\x33\x64\x07")
@@ -51,7 +51,7 @@ def test_nobody_outside_can_tell_who_shares_a_bucket(settings: Any) -> None:
     assert machine_numbers.ADDRESS_BUCKETS <= first < machine_numbers.LOGIN_BUCKETS
 
 
-def test_a_full_disk_leaves_buckets_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buckets_are_in_memory_if_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 

@@ -68,7 +68,7 @@ def seen(answer: Any, *, known: str = "") -> tuple[int, bytes, dict[str, str]]:
 
 @pytest.mark.parametrize("path", ["/tasks", "/tasks/bulk"])
 @pytest.mark.parametrize("body", [UPLOAD, {"name": "upload", "params": {"numRecords": 2}}])
-def test_a_key_of_another_owner_neither_replays_nor_clashes(make: Make, path: str, body: dict[str, Any]) -> None:
+def test_an_idempotency_key_of_another_owner_has_no_effect(make: Make, path: str, body: dict[str, Any]) -> None:
     first, second = ({"tasks": [each]} if path.endswith("bulk") else each for each in (UPLOAD, body))
     ann, bob = make("ann"), make("bob")
     key = {"Idempotency-Key": "the-key"}
@@ -80,12 +80,12 @@ def test_a_key_of_another_owner_neither_replays_nor_clashes(make: Make, path: st
     assert sorted(TaskRecord.objects.values_list("owner", flat=True)) == ["ann", "bob"]
 
 
-def test_owner_and_key_are_not_run_together() -> None:
+def test_owner_and_key_cannot_be_confused() -> None:
     pairs = [("a", "b:c"), ("a:b", "c"), ("", "a:b"), ("A", "b:c"), ("ab", "c"), ("a", "bc"), ("\u00e1", "b:c")]
     assert len({start_tasks._redis_key(*pair) for pair in pairs}) == len(pairs)
 
 
-def test_a_cursor_of_another_owner_leads_to_ones_own_rows_only(make: Make) -> None:
+def test_a_cursor_of_another_owner_shows_own_tasks_only(make: Make) -> None:
     ann, bob = make("ann"), make("bob")
     mine = start(bob)
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_a_cursor_of_another_owner_leads_to_ones_own_rows_only(make: Make) -> No
     assert len({bob.get(f"/tasks?cursor={each}").status_code for each in strange}) == 1
 
 
-def test_lists_count_ones_own_only(make: Make) -> None:
+def test_lists_contain_own_tasks_only(make: Make) -> None:
     ann, bob = make("ann"), make("bob")
     before = seen(bob.get("/tasks"))
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_an_etag_of_another_owner_is_404(make: Make, tag: str) -> None:
     assert "ETag" not in answer
 
 
-def test_a_request_id_of_another_owner_leads_nowhere(make: Make) -> None:
+def test_a_request_id_of_another_owner_reveals_nothing(make: Make) -> None:
     ann, bob = make("ann"), make("bob")
     start(ann, **{"X-Request-ID": "anns-request"})
     before = seen(bob.get("/tasks"))
@@ -130,7 +130,7 @@ def test_a_request_id_of_another_owner_leads_nowhere(make: Make) -> None:
     assert [task["id"] for task in bob.get("/tasks").json()["tasks"]] == [mine]
 
 
-def test_another_owners_use_takes_nothing_of_ones_limit(make: Make, settings: Any) -> None:
+def test_another_owners_requests_do_not_use_up_the_limit(make: Make, settings: Any) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, rate_limit_per_minute=5)
     ann, bob = make("ann"), make("bob")
     before = None
@@ -173,7 +173,9 @@ def _in_state(task_id: str, state: str) -> None:
 
 @pytest.mark.parametrize("state", ["new", "seen by the mirror", "forgotten by Redis", "finished"])
 @pytest.mark.parametrize(("method", "action"), ASKS)
-def test_anothers_task_is_like_none(make: Make, sent: list[object], method: str, action: str, state: str) -> None:
+def test_a_foreign_task_is_answered_as_an_unknown_one(
+    make: Make, sent: list[object], method: str, action: str, state: str
+) -> None:
     ann, bob = make("ann"), make("bob")
     answer = post(ann, "/tasks", UPLOAD)
     task_id = answer.json()["id"]

@@ -50,7 +50,7 @@ def test_the_developers_error_page_shows_no_secret(settings: Any) -> None:
 
 
 @pytest.mark.slow
-def test_no_secret_is_told(marked: Marked) -> None:
+def test_no_output_contains_a_secret(marked: Marked) -> None:
     stack, marks = marked.stack, marked.marks
     token = json.loads(stack.manage("token", "create", "ann", "--scope", "admin", "--json").splitlines()[-1])["token"]
     marks.add("the token", token)

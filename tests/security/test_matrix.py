@@ -46,7 +46,7 @@ def test_every_rule_has_a_door() -> None:
     assert not RULES.keys() - known, f"Delete from RULES of {rules.__name__}: there is no such door any more."
 
 
-def test_every_cell() -> None:
+def test_every_caller_gets_the_expected_answer_at_every_door() -> None:
     place = Place()
     everybody = make_callers(permissions=list_permissions())
     place.keep()

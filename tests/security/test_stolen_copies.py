@@ -45,7 +45,7 @@ def used(settings: Any) -> tuple[str, Client]:
     return secret, browser
 
 
-def test_what_stands_in_the_stores_opens_nothing(used: tuple[str, Client]) -> None:
+def test_stored_values_open_no_door(used: tuple[str, Client]) -> None:
     secret, browser = used
     cookie = browser.cookies["sessionid"].value
     found = sorted({word for text in (*_read_tables(), *_read_redis()) for word in (text, *_WORD.findall(text))})

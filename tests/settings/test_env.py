@@ -80,7 +80,7 @@ PREFIX = "empty, or a path as /longtasks, of letters, digits, -, . _ and ~"
         ("SCRIPT_NAME", "/", ""),
     ],
 )
-def test_addresses_have_one_form(name: str, text: str, value: object) -> None:
+def test_addresses_are_normalized(name: str, text: str, value: object) -> None:
     assert getattr(load(environment={name: text}).process, name.lower()) == value
 
 
@@ -172,12 +172,12 @@ def test_a_wrong_url_is_refused_without_its_password(name: str, value: str) -> N
         ("ENVFILE", "ENV_FILE"),
     ],
 )
-def test_a_name_that_is_almost_ours_is_refused(name: str, meant: str) -> None:
+def test_a_misspelled_variable_is_refused(name: str, meant: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"^{name} is not a variable of longtasks. Is {meant} meant?"):
         load(environment={name: "1"})
 
 
-def test_others_names_are_let_be() -> None:
+def test_unrelated_variables_are_ignored() -> None:
     # Kubernetes' for services named redis, web, longtasks-stream; a shell's; a CI's.
     names = ("REDIS_PORT", "REDIS_SERVICE_HOST", "WEB_PORT", "WEBHOOKS_PORT", "LONGTASKS_STREAM_PORT", "LONGTASKS_PORT",
              "PORT_1", "DEBUGGER", "SORT", "HOME", "CI",
@@ -186,6 +186,6 @@ def test_others_names_are_let_be() -> None:
 
 
 @pytest.mark.parametrize("value", ["9" * 400, "9" * 5000, "1e999", "-1", "1_0" * 9])
-def test_a_number_has_an_end(value: str) -> None:
+def test_a_number_out_of_range_is_refused(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"^MIRROR_BATCH.* is refused: give a whole number, 1 or more"):
         load(environment={"MIRROR_BATCH": value})

@@ -108,7 +108,7 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["{name} = {value}", "   {name}={value}", "\ufeff{name}={value}\r", "export {name}='{value}'"]
 )
-def test_production_reads_what_it_once_dropped(tmp_path: Path, line: str) -> None:
+def test_production_reads_unusual_forms_of_a_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / ".env"
     path.write_text(line.format(name="DATABASE_URL", value=f"mysql://u:{MARK}@db:3307/things") + "\n")
     environment = {name: value for name, value in GOOD_PRODUCTION.items() if name != "DATABASE_URL"}
@@ -130,7 +130,7 @@ def test_production_reads_what_it_once_dropped(tmp_path: Path, line: str) -> Non
         ("DATABASE_URL mysql://u:m4rkedsecret@db/x", "{path}, line 1, is refused: it is not NAME=value"),
     ],
 )
-def test_nothing_in_the_file_is_dropped(tmp_path: Path, line: str, said: str) -> None:
+def test_no_line_is_ignored_silently(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / ".env"
     path.write_text(line)
     ended = import_settings("settings.development", {"ENV_FILE": str(path), "DATA_DIR": str(tmp_path)})
@@ -140,7 +140,7 @@ def test_nothing_in_the_file_is_dropped(tmp_path: Path, line: str, said: str) ->
     assert MARK not in ended.stderr + ended.stdout
 
 
-def test_others_variables_reach_the_environment(tmp_path: Path) -> None:
+def test_unrelated_variables_reach_the_environment(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("OTEL_SERVICE_NAME=here\nOTEL_TRACES_SAMPLER=file\nLOG_LEVEL=ERROR\n")
     code = (

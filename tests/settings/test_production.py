@@ -84,7 +84,7 @@ def test_development_is_open_on_loopback_only(environment: dict[str, str], is_op
     assert f"+ API_OPEN = {is_open}" in ended.stdout.splitlines()
 
 
-def test_the_databases_password_may_stand_alone_as_it_is() -> None:
+def test_database_password_is_used_unencoded() -> None:
     password = "p@s/s#w%o$r:d?&+=\"'\\ x"
     environment = GOOD_PRODUCTION | {
         "DATABASE_URL": "mysql://app@one:3306/name",

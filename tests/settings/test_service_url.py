@@ -41,7 +41,7 @@ def test_an_encoded_password_arrives_whole() -> None:
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_a_password_as_it_is_has_its_meaning_or_is_refused(odd: str) -> None:
+def test_an_unencoded_password_is_read_correctly_or_refused(odd: str) -> None:
     """Never another host, never another password (but %34 is a 4, by the standard)."""
     for password in (
         f"m4rk{odd}m4rk",
@@ -70,7 +70,7 @@ def refusal_of(read: Callable[[str], object], url: str) -> str:
     return ""
 
 
-def test_no_text_ends_with_a_traceback() -> None:
+def test_no_url_causes_a_traceback() -> None:
     drawn = random.Random(56)
     letters = string.ascii_letters[:4] + string.digits[:3] + ODD + "\0\n\u00a0\udcff%/:@?#,[]" * 2
     for _ in range(3000):
@@ -138,7 +138,7 @@ def test_redis_urls_that_are_refused(url: str, why: str) -> None:
     assert "m4rk" not in str(refusal.value)
 
 
-def test_what_is_shown_of_a_url() -> None:
+def test_a_url_is_shown_without_its_secrets() -> None:
     assert parse_url("redis://user:secret@host:6379/0").shown == "redis://host:6379/0"
     assert parse_url("rediss://:secret@[fd00::1]/0?ssl_cert_reqs=none").shown == "rediss://[fd00::1]:6379/0"
     assert parse_url("unix:///run/valkey.sock?db=0").shown == "unix:///run/valkey.sock"

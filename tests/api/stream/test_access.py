@@ -39,7 +39,7 @@ def ada() -> Person:
     return Person()
 
 
-def test_a_member_of_the_staff_who_may_view_tasks_watches_all(ada: Person) -> None:
+def test_staff_with_view_permission_watches_all_tasks(ada: Person) -> None:
     viewer = ada.watch()
     assert viewer.sees_owner is None
     assert viewer.may_still()
@@ -92,7 +92,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("change", "refusal"), CHANGES, ids=lambda value: value.__name__)
-def test_a_session_that_no_longer_holds_opens_nothing_and_ends_what_is_open(
+def test_an_invalid_session_opens_no_stream_and_ends_open_ones(
     ada: Person, change: Any, refusal: type[APIException]
 ) -> None:
     viewer = ada.watch()
@@ -102,7 +102,7 @@ def test_a_session_that_no_longer_holds_opens_nothing_and_ends_what_is_open(
         ada.watch()
 
 
-def test_another_person_at_the_same_session_is_another_caller(ada: Person) -> None:
+def test_another_user_in_the_same_session_ends_the_stream(ada: Person) -> None:
     viewer = ada.watch()
     eve = User.objects.create_superuser("eve", password="a-password")
     session = Session.objects.get()
@@ -157,7 +157,7 @@ def test_a_header_wins_over_a_session_and_a_ticket(ada: Person) -> None:
         ({"HTTP_ORIGIN": f"https://{HOST}", "HTTP_SEC_FETCH_SITE": "cross-site"}, False),
     ],
 )
-def test_a_page_of_another_origin_may_not_use_the_session(ada: Person, headers: dict[str, str], good: bool) -> None:
+def test_a_page_of_another_origin_cannot_use_the_session(ada: Person, headers: dict[str, str], good: bool) -> None:
     assert comes_from_elsewhere({"HTTP_HOST": HOST, **headers}) is not good
     if good:
         assert ada.watch(**headers).sees_owner is None
@@ -166,12 +166,12 @@ def test_a_page_of_another_origin_may_not_use_the_session(ada: Person, headers: 
             ada.watch(**headers)
 
 
-def test_an_http_page_may_not_use_an_https_session(settings: Any) -> None:
+def test_an_http_page_cannot_use_an_https_session(settings: Any) -> None:
     settings.SESSION_COOKIE_SECURE = True
     assert comes_from_elsewhere({"HTTP_HOST": HOST, "HTTP_ORIGIN": f"http://{HOST}"})
 
 
-def test_looking_at_a_session_writes_nothing(ada: Person) -> None:
+def test_checking_a_session_writes_nothing(ada: Person) -> None:
     viewer = ada.watch()
     change_password(ada)  # for which Django's own middleware would delete the session
     with CaptureQueriesContext(connection, ) as queries:  # fmt: skip
@@ -180,7 +180,7 @@ def test_looking_at_a_session_writes_nothing(ada: Person) -> None:
     assert all(query["sql"].lstrip().upper().startswith("SELECT") for query in queries)
 
 
-def test_a_new_key_of_the_service_does_not_log_a_watcher_out(ada: Person, settings: Any) -> None:
+def test_a_new_secret_key_does_not_end_a_stream(ada: Person, settings: Any) -> None:
     """`get_user` renames a session that an old SECRET_KEY signed, and only a page can send the new cookie."""
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     key = ada.key
@@ -196,7 +196,7 @@ def test_a_new_key_of_the_service_does_not_log_a_watcher_out(ada: Person, settin
     assert ada.key == key
 
 
-def test_a_database_that_is_away_ends_no_stream_and_opens_none(ada: Person) -> None:
+def test_an_unavailable_database_ends_no_stream_and_opens_none(ada: Person) -> None:
     viewer = ada.watch()
 
     def refuse(*_: Any) -> None:
@@ -208,7 +208,7 @@ def test_a_database_that_is_away_ends_no_stream_and_opens_none(ada: Person) -> N
             ada.watch()
 
 
-def test_an_open_api_asks_for_nothing(settings: Any, ada: Person) -> None:
+def test_an_open_api_requires_no_session_and_no_ticket(settings: Any, ada: Person) -> None:
     settings.API_OPEN = True
     for meta in ({}, {"HTTP_COOKIE": f"sessionid={ada.key}", "HTTP_SEC_FETCH_SITE": "cross-site"}):
         viewer = identify_viewer({"REMOTE_ADDR": "192.0.2.1", **meta}, ticket=None)
@@ -218,7 +218,7 @@ def test_an_open_api_asks_for_nothing(settings: Any, ada: Person) -> None:
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "ACCESS_TOKEN", "api_key", "authorization"])
-def test_a_token_in_the_address_is_refused_with_a_sentence(name: str) -> None:
+def test_a_token_in_the_url_is_refused_with_an_explanation(name: str) -> None:
     with pytest.raises(TokenInAddress, match="Authorization: Bearer") as caught:
         read_stream_query(f"{name}=lt_secret".encode())
     assert "lt_secret" not in str(caught.value)

@@ -6,7 +6,7 @@ from rest_framework.exceptions import Throttled
 from tasks_app.api.stream.open_streams import PLACES, PLACES_OF_ONE, AllPlacesTaken, Places
 
 
-def test_one_caller_can_not_take_all_places() -> None:
+def test_one_caller_cannot_open_all_streams() -> None:
     places = Places()
     for _ in range(PLACES_OF_ONE):
         places.take("token 1")

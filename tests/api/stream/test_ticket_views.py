@@ -36,7 +36,7 @@ def test_a_ticket_opens_one_stream_of_the_tokens_owner(redis: Any) -> None:
     assert redeem(ask(admin).json()["ticket"]).sees_owner is None
 
 
-def test_who_has_no_token_gets_no_ticket() -> None:
+def test_a_ticket_requires_a_token() -> None:
     assert_problem(ask(Client()), 401)
     for ticket in ("", "x", "ltt_", "ltt_" + "A" * 43, "é"):
         with pytest.raises(Unauthorized):
@@ -54,7 +54,7 @@ def test_a_ticket_ends_with_its_token() -> None:
         redeem(late)
 
 
-def test_a_ticket_of_an_open_api_is_worth_nothing_once_it_is_closed(settings: Any) -> None:
+def test_a_ticket_of_an_open_api_is_invalid_once_it_requires_tokens(settings: Any) -> None:
     settings.API_OPEN = True
     ticket = ask(Client()).json()["ticket"]
     settings.API_OPEN = False
@@ -62,7 +62,7 @@ def test_a_ticket_of_an_open_api_is_worth_nothing_once_it_is_closed(settings: An
         redeem(ticket)
 
 
-def test_a_ticket_for_one_task_is_for_no_other() -> None:
+def test_a_ticket_for_one_task_opens_no_other() -> None:
     _, ann = make_token("ann", "write")
     _, bob = make_token("bob", "write")
     task_id = ann.post("/tasks", {"name": "upload"}, content_type="application/json").json()["id"]
@@ -77,7 +77,7 @@ def test_a_ticket_for_one_task_is_for_no_other() -> None:
             viewer.check_task(other)
 
 
-def test_tickets_of_a_token_are_bounded(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tickets_of_a_token_are_limited(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_tickets, "TICKETS", 3)
     _, ann = make_token("ann")
     _, bob = make_token("bob")

@@ -5,7 +5,7 @@ from typing import Any
 from longtasks.http.behind_proxy import take_from_proxy
 
 
-def test_the_path_of_a_prefix_is_cut_once(settings: Any) -> None:
+def test_the_url_prefix_is_removed_once(settings: Any) -> None:
     settings.URL_PREFIX = "/lt"
     for path, cut in (
         ("/lt/tasks", "/tasks"), ("/tasks", "/tasks"), ("/lt", "/"), ("/lt/", "/"), ("", "/"), ("/ltx", "/ltx"),
