@@ -23,7 +23,7 @@ BASE = "/admin/django_rq/dashboard/"
 
 @pytest.fixture
 def worker() -> Any:
-    """A worker that has told Redis of itself, as ours do each second."""
+    """A worker that is registered in Redis, as ours are each second."""
     made = get_worker("high", "low", name="host-1a2b3c4d")
     made.register_birth()
     made._beat()
@@ -32,7 +32,7 @@ def worker() -> Any:
 
 @pytest.fixture
 def busy_worker(worker: Any) -> Any:
-    """The same, while it runs the job of another function."""
+    """The same worker while it runs a job of another function."""
     job = get_queue("low").enqueue("time.sleep", 1)
     worker.prepare_execution(job)
     return worker
@@ -44,7 +44,7 @@ def admin(make_client: MakeClient) -> Client:
 
 
 def crawl(client: Client) -> tuple[set[str], list[tuple[str, int]]]:
-    """Follow every link below BASE; return what was seen, and what was answered with an error."""
+    """Follow every link below BASE; return the addresses seen, and those answered with an error."""
     client.raise_request_exception = False
     seen: set[str] = set()
     wrong = []
@@ -85,7 +85,7 @@ def test_the_workers_page_shows_what_it_runs(admin: Client, busy_worker: Any) ->
 
 
 def test_the_library_still_reads_a_workers_job_with_pickle(busy_worker: Any) -> None:
-    # When this fails, ShownWorker in tasks_app/admin/django_rq_pages.py can go.
+    # If this fails, ShownWorker in tasks_app/admin/django_rq_pages.py can be removed.
     plain = Worker.find_by_key(busy_worker.key, connection=busy_worker.connection)
     assert plain is not None
     job = plain.get_current_job()

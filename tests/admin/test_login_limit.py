@@ -1,4 +1,4 @@
-"""Guesses at passwords: bounded for each address and each user name; nobody locks a user out from elsewhere."""
+"""Guesses at passwords: limited for each address and each user name; nobody can lock a user out from elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def _limited(settings: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Time stands still; `still(2)`: two seconds later."""
+    """The clock stops; `still(2)` moves it by two seconds."""
     moved = [0.0]
     began = time.time()
     monkeypatch.setattr(rate_limit.time, "time", lambda: began + moved[0])
@@ -54,7 +54,7 @@ def test_guesses_from_one_address_are_limited(still: Any) -> None:
     assert response.status_code == 429
     assert response["Retry-After"] == "10"
     assert "Too many attempts" in response.content.decode()
-    assert log_in("olga").status_code == 429, "the right password is not even looked at"
+    assert log_in("olga").status_code == 429, "the right password is not even checked"
     assert log_in("olga", address="198.51.100.8").status_code == 302
     still(10.01)
     assert log_in("olga").status_code == 302
@@ -88,7 +88,7 @@ def test_a_user_is_not_locked_out_of_a_known_browser() -> None:
     guess("olga", LIMIT + 1)
     assert log_in("olga").status_code == 429
     assert log_in("olga", client=browser).status_code == 302
-    # It is known for its user's name only, and bounded itself.
+    # The cookie counts for its user's name only, and has a limit of its own.
     assert log_in("vera", "guess", client=browser).status_code == 429
     browser.post("/admin/logout/")
     answers = [log_in("olga", "guess", client=browser).status_code for _ in range(NAME_TRIES_PER_MINUTE + 1)]

@@ -46,7 +46,7 @@ def test_charts_are_sent_again_only_when_a_minute_is_over(make_client: MakeClien
 
     minute = minute_of(parts(client, f"{LIST}overview/live/")["overview-charts"])
     again = parts(client, f"{LIST}overview/live/?minute={minute}")
-    # A minute may be over just between the two.
+    # A minute may end between the two requests.
     assert "overview-charts" not in again or minute_of(again["overview-charts"]) != minute
     assert "overview-charts" in parts(client, f"{LIST}overview/live/?minute=before")
 

@@ -1,4 +1,4 @@
-"""The overview's section of processes: this very process, what became of the one before it, and junk beside."""
+"""The overview's section of processes: this process, the exit of the one before it, and invalid entries beside."""
 
 import os
 

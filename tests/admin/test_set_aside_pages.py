@@ -1,4 +1,4 @@
-"""Set-aside items in the admin: shown whole to those who administer, tried again and dropped with an audit entry."""
+"""Set-aside items in the admin: shown in full to administrators, retried and dropped with an audit entry."""
 
 import pytest
 from django.utils import timezone

@@ -44,9 +44,7 @@ def test_the_page_links_to_the_tasks_rows(make_client: MakeClient) -> None:
     task_id = start()
     upload(records=3, task_id=uuid.UUID(task_id))
     TaskRecord.objects.filter(pk=task_id).update(counts={"users": 3, "products": 3, "order_items": 3})
-    redis_connection.get_connection().delete(
-        redis_keys.job_key(task_id)
-    )  # Redis has forgotten it: the record is what there is
+    redis_connection.get_connection().delete(redis_keys.job_key(task_id))  # the page must use the task row
     client = make_client(VIEW, "view_user", "view_product", "view_orderitem")
     shown = get(client, page(task_id))
     for model in MODELS:
@@ -60,7 +58,7 @@ def test_cancel_then_retry_from_the_page(make_client: MakeClient) -> None:
     assert client.post(page(task_id, "cancel"), follow=True).redirect_chain == [(page(task_id), 302)]
     run_mirror()
     assert TaskRecord.objects.get(pk=task_id).status == "canceled"
-    shown = client.post(page(task_id, "cancel"), follow=True).content.decode()  # again: no harm
+    shown = client.post(page(task_id, "cancel"), follow=True).content.decode()  # idempotent
     assert "canceled" in shown
     client.post(page(task_id, "retry"))
     run_mirror()

@@ -1,4 +1,4 @@
-"""The API's tokens in the admin: who may, what is shown, and that the secret is shown once."""
+"""The API's tokens in the admin: permissions, what is shown, and that the secret is shown once."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Requests by token or without one, and from an address of one's choice."""
+"""Requests with or without a token, from any address."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the API's tests share: ways to call it, and tasks in a state of one's choice."""
+"""What the API's tests share: requests, callers with tokens, and tasks in a given state."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ Post = Callable[..., Any]
 
 @pytest.fixture
 def post(client: Client) -> Post:
-    """`post(path, body)`: the body as JSON, or as it is when it is bytes."""
+    """`post(path, body)`: sends the body as JSON, or unchanged if it is bytes."""
 
     def post(path: str, body: Any = None, *, content_type: str = "application/json", **headers: str) -> Any:
         return client.post(path, data=body, content_type=content_type, headers=headers)
@@ -34,7 +34,7 @@ def post(client: Client) -> Post:
 
 @pytest.fixture
 def mirror() -> Callable[[], None]:
-    """Let the mirror read all that the stream holds."""
+    """Run the mirror until it has read the whole stream."""
 
     def run() -> None:
         reader = Mirror(connection=redis_connection.get_connection())
@@ -46,7 +46,7 @@ def mirror() -> Callable[[], None]:
 
 @pytest.fixture
 def end(mirror: Callable[[], None]) -> Callable[[str, str], None]:
-    """`end(task_id, status)`: the task ended so, as checkpoint and record tell it."""
+    """`end(task_id, status)`: writes this end into the task's checkpoint and task row."""
 
     def end(task_id: str, status: str, error: str | None = None) -> None:
         mirror()
@@ -62,7 +62,7 @@ def end(mirror: Callable[[], None]) -> Callable[[str, str], None]:
 
 
 def assert_problem(response: Any, status: int) -> dict[str, Any]:
-    """Check that the answer is a problem of this status, and return it."""
+    """Check that the answer is a problem with this status, and return its body."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/problem+json"
     assert response["X-Request-ID"]
@@ -94,7 +94,7 @@ def closed_api(settings: Any, db: None) -> Generator[None, None, None]:
 
 @pytest.fixture
 def client_of() -> Callable[..., Client]:
-    """A client with a new token: `client_of("ann", "write")`."""
+    """`client_of("ann", "write")`: a client with a new token."""
 
     def client_of(owner: str, scope: str = "write", **options: Any) -> Client:
         token, secret = api_tokens.create_token(owner=owner or "nameless", scope=scope, **options)

@@ -25,12 +25,12 @@ def count_jobs() -> int:
 
 
 def shown(response: Any) -> tuple[int, bytes, dict[str, str]]:
-    """All that a client sees but the request's own id."""
+    """Return all that a client sees, except the request's own id and date."""
     headers = {name: value for name, value in response.items() if name not in ("X-Request-ID", "Date")}
     return response.status_code, response.content, headers
 
 
 def plant(snapshot: task_snapshot.Snapshot) -> str:
-    """A task as a version accepted it that checked nothing."""
+    """Enqueue a task without any check, as an older version did; returns its id."""
     enqueue.enqueue_tasks([snapshot])
     return snapshot.id

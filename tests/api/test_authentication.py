@@ -36,7 +36,7 @@ def routes(task_id: str) -> list[tuple[str, str]]:
 
 
 def shown(response: Any) -> tuple[int, bytes, dict[str, str]]:
-    """All that a client sees but the request's own id."""
+    """Return all that a client sees, except the request's own id and date."""
     headers = {name: value for name, value in response.items() if name not in ("X-Request-ID", "Date")}
     return response.status_code, response.content, headers
 

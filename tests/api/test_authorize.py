@@ -55,7 +55,7 @@ CALLERS: list[tuple[str, str]] = []
 
 @pytest.fixture
 def asked(request: pytest.FixtureRequest) -> Generator[int, None, None]:
-    """A task type whose `authorize` does what the parameter says; the status that follows."""
+    """A task type whose `authorize` behaves as the parameter says; yields the expected status."""
     what, status = REFUSED[request.param]
     made: list[Any] = []
 

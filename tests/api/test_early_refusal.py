@@ -26,7 +26,7 @@ def test_the_event_loop_refuses_what_django_would(still: Any, settings: Any) -> 
     for headers in (WRONG, {}, {"authorization": "Basic YTpi"}, good):
         assert wait_of(headers) == 0, "the bucket is full"
     statuses(LIMIT, WRONG)
-    assert wait_of(WRONG) == 0, "one a second goes on to Django, which may look for it"
+    assert wait_of(WRONG) == 0, "one a second is passed to Django, which may query for it"
     for headers in (WRONG, {}, {"AUTHORIZATION": "Basic YTpi"}, {"Authorization": good["Authorization"].lower()}):
         assert wait_of(headers) == pytest.approx(12)
         assert wait_of(headers, "POST /tasks HTTP/1.1") == pytest.approx(12)

@@ -91,7 +91,7 @@ def test_the_owner_may_purge_while_the_task_is_known(client_of: Any, mirror: Any
 
 @pytest.mark.parametrize("task_id", [UNKNOWN, str(CONTEXT_ID)])
 def test_only_an_admin_may_purge_rows_of_an_unknown_task(client_of: Any, task_id: str) -> None:
-    """The rows of a pruned task, and those that a command has made."""
+    """Such rows are those of a pruned task, and those that a command has made."""
     assert_problem(start(client_of("ann"), "purge", taskId=task_id), 404)
     assert_problem(start(client_of(""), "purge", taskId=task_id), 404)
     assert start(client_of("root", "admin"), "purge", taskId=task_id).status_code == 201
@@ -134,10 +134,10 @@ def test_an_upload_costs_no_sql_and_one_round_trip(client_of: Any, redis: Any) -
 
 
 def test_a_purge_that_cannot_be_checked_without_the_database_is_503(client_of: Any, mirror: Any) -> None:
-    """The same for another's task that Redis knows: else the answer would tell that there is one."""
+    """A foreign task that Redis knows gets the same answer; another one would reveal that it exists."""
     ann, bob = client_of("ann"), client_of("bob")
     task_id = start(ann).json()["id"]
-    start(bob)  # both tokens are known
+    start(bob)  # both tokens are in memory
     before = count_jobs()
 
     def refuse(execute: Any, sql: str, *args: Any) -> Any:
@@ -158,7 +158,7 @@ def test_a_purge_that_cannot_be_checked_without_the_database_is_503(client_of: A
 def test_a_foreign_task_in_params_costs_the_same_queries_as_an_unknown_one(
     client_of: Any, mirror: Any, redis: Any, is_mirrored: bool
 ) -> None:
-    """How long the answer takes tells nothing."""
+    """The time of the answer reveals nothing."""
     bob, task_id = client_of("bob"), start(client_of("ann")).json()["id"]
     if is_mirrored:
         mirror()

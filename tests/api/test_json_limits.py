@@ -1,4 +1,4 @@
-"""How deep bodies may nest, which numbers they may hold, and that reading and refusing them costs time by their length."""
+"""Limits of JSON bodies: depth and numbers. The time to read or refuse a body grows with its length only."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from tasks_app.api.request_serializers import read_new_task
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
 NAME = "takes_any_json"
-# A body of 64 KiB is read in milliseconds; where time grows by the square, in seconds.
+# A body of 64 KiB is read in milliseconds; with quadratic time it would take seconds.
 AT_ONCE_SECONDS = 1.0
 
 
@@ -36,7 +36,7 @@ def _type() -> Iterator[None]:
 
 
 def nested(levels: int) -> str:
-    """JSON of so many lists in each other."""
+    """Return the JSON of lists nested this deep."""
     return "[" * levels + "]" * levels
 
 

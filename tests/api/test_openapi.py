@@ -1,4 +1,4 @@
-"""The description agrees with what the API does, and is served without a CDN."""
+"""The OpenAPI document agrees with the API, and its pages load without a CDN."""
 
 import re
 from typing import Any

@@ -38,7 +38,7 @@ def test_any_other_priority_is_refused(post: Post, priority: Any) -> None:
 
 
 def test_an_integer_may_be_written_as_a_float(post: Post) -> None:
-    # As for all integers of the API: JSON Schema, in which they are described, knows no difference.
+    # As for all integers of the API: JSON Schema, which describes them, makes no difference.
     body = post("/tasks", ask(5.0)).json()
     assert (body["priority"], type(body["priority"]), body["queue"]) == (5, int, "low")
 

@@ -52,7 +52,7 @@ def test_an_unknown_queue_is_404(post: Post, action: str) -> None:
 
 
 def test_a_pause_that_loses_a_deadlock_is_retried(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two first pauses of a queue at once make one for each other; the database asks for another try."""
+    """Two concurrent first pauses of a queue can deadlock; the database requests a retry."""
     met: list[int] = []
     record = audit_log.record
 

@@ -57,7 +57,7 @@ def test_requests_that_need_no_token_are_not_counted(still: Any) -> None:
     assert get({}, path="/health/live").status_code == 200
     machine_numbers.clear()
     statuses(LIMIT + 3, {}, path="/health/ready")
-    assert get({}).status_code == 401, "a load balancer's look draws on nothing"
+    assert get({}).status_code == 401, "a load balancer's probe is not counted"
 
 
 def test_a_valid_token_is_not_counted_and_not_refused(still: Any) -> None:
@@ -72,7 +72,7 @@ def test_a_new_token_is_known_within_a_second_during_a_flood(still: Any) -> None
     good = make_token()
     still(1.01)
     assert get(good).status_code == 200
-    # The flood takes each second's look: what it finds counts for all.
+    # The flood causes the query of each second: the tokens that it finds are known to all.
     good = make_token("bob")
     still(1.01)
     assert get(WRONG).status_code == 429
@@ -106,7 +106,7 @@ def test_an_unavailable_database_is_not_queried_for_each_wrong_token(
     for number in range(8):
         get(WRONG, address=f"198.51.100.{number}")
         still(0.6)
-    assert len(asked) == 1, "each look at a database that hangs would hold up the event loop"
+    assert len(asked) == 1, "each query of a hung database would block the event loop"
     assert get(good).status_code == 200
 
 

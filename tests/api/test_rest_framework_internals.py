@@ -1,4 +1,4 @@
-"""The private parts of DRF and drf-spectacular are where the API expects them; the check says so when they are not."""
+"""The private parts of DRF and drf-spectacular are where the API expects them; the check reports those that are not."""
 
 import importlib
 

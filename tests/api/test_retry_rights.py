@@ -53,7 +53,7 @@ def test_a_retry_keeps_the_rights_of_the_start(client_of: Any, mirror: Any, redi
         snapshot = job_snapshots.get_snapshot(purge)
         assert snapshot is not None
         assert snapshot.scope == ("admin" if client is root else "write")
-    # Only Redis knows the scope of a start: without it the least is believed.
+    # Only Redis knows the scope of a start: without Redis the lowest scope applies.
     root.post(f"/tasks/{theirs}/cancel", content_type="application/json")
     mirror()
     redis.flushdb()

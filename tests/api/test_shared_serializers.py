@@ -1,4 +1,4 @@
-"""One serializer instance serves all threads: reading and writing keep no state on it."""
+"""One serializer instance serves all threads: reading and writing leave no state in it."""
 
 import sys
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def _switch_threads_often() -> Iterator[None]:
 
 
 def _state(reader: StrictReader) -> dict[str, Any]:
-    """What the shared objects hold: the identity of every attribute of serializer and fields."""
+    """Return the identity of every attribute of the shared serializer and its fields."""
     held = {f"serializer.{name}": id(value) for name, value in vars(reader.serializer).items()}
     for name, field in reader.serializer.fields.items():
         held |= {f"{name}.{key}": id(value) for key, value in vars(field).items()}

@@ -1,4 +1,4 @@
-"""Who is who: owners that only a collation would merge are strangers to each other, at every endpoint and page."""
+"""Owners whose names only a collation would treat as equal are different owners, at every endpoint and page."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ from tests.api.conftest import assert_problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ANA = "ana"
-# What the usual collations of MariaDB and MySQL take for ana, each in another way.
+# Names that the usual collations of MariaDB and MySQL treat as equal to ana, each in another way.
 OTHERS = {
     "upper-case": "Ana",
     "accent": "Aná",
@@ -40,7 +40,7 @@ LIST, AUDIT, TOKENS = (f"/admin/tasks_app/{name}/" for name in ("taskrecord", "a
 
 
 def make_token(owner: str, *, scope: str = "write", note: str = "") -> str:
-    """A token whose owner nothing has checked: as those that an older version made."""
+    """Create a token whose owner's name is unchecked, as an older version did; returns its secret."""
     secret = f"{token_cache.PREFIX}{owner.encode().hex()}{scope}{note}"
     ApiToken.objects.create(
         owner=owner,
@@ -101,14 +101,14 @@ def administrator() -> Client:
 
 @pytest.fixture(params=OTHERS.values(), ids=OTHERS.keys())
 def both(request: pytest.FixtureRequest, mirror: Callable[[], None]) -> tuple[Somebody, Somebody]:
-    """ana and one whom a collation could take for her."""
+    """ana, and an owner whose name a collation could treat as equal."""
     people = Somebody(ANA), Somebody(request.param)
     mirror()
     return people
 
 
 def ids_in(response: Any, people: tuple[Somebody, Somebody]) -> set[str]:
-    """Which of the two people's tasks a page names."""
+    """Return the ids of the two owners' tasks that a page contains."""
     assert response.status_code == 200
     page = response.content.decode()
     return {task_id for one in people for task_id in one.ids if task_id in page}
@@ -128,11 +128,11 @@ def test_no_endpoint_or_page_confuses_the_two_owners(
             seen += [task["id"] for task in page["tasks"]]
             path = page["next"]
         assert sorted(seen) == sorted(one.ids)
-        # One task, and what may be done to it.
+        # One task, and its changes.
         for method, rest in (("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry")):
             assert_problem(one.ask(method, f"/tasks/{other.task_id}{rest}"), 404)
             assert one.ask(method, f"/tasks/{one.bulk_id}{rest}").status_code in (200, 202)
-        # The same key is another one's key, and one's own is known again.
+        # The same idempotency key is different for each owner, and replays its own task.
         body, key = {"name": "upload"}, {"Idempotency-Key": "/tasks"}
         replayed = one.client.post("/tasks", body, content_type="application/json", headers=key)
         assert (replayed.json()["id"], replayed["Idempotency-Replayed"]) == (one.task_id, "true")
@@ -154,7 +154,7 @@ def test_no_endpoint_or_page_confuses_the_two_owners(
 
 
 def test_the_audit_keeps_the_two_owners_apart(mirror: Callable[[], None], administrator: Client) -> None:
-    """The audit's stored entries: cancels of each, told apart by their actor."""
+    """Each owner's cancels are found by the actor of their audit entries."""
     people = [Somebody(owner) for owner in (ANA, *OTHERS.values())]
     mirror()
     for one in people:
@@ -212,7 +212,7 @@ def test_names_are_ordered_by_their_bytes() -> None:
 
 
 def test_a_search_ignores_case(administrator: Client) -> None:
-    """A search is no identity: it may find who is written otherwise, on every database."""
+    """A search may also find names that are written differently, on every database."""
     make_token("Ana")
     make_token("bob", note="of ANA")
     shown = administrator.get(TOKENS, {"q": "ana"}).content.decode()
@@ -223,7 +223,7 @@ def test_a_search_ignores_case(administrator: Client) -> None:
 
 
 def read_stream(path: str, headers: dict[str, str]) -> tuple[int, str]:
-    """What a watcher gets until all that was missed is told."""
+    """Return what a stream sends until its replay is complete."""
 
     async def read() -> tuple[int, str]:
         application = asgi_app.StreamApplication()
@@ -250,7 +250,7 @@ def read_stream(path: str, headers: dict[str, str]) -> tuple[int, str]:
             await asyncio.wait_for(application(scope, receive, send), 30)
         finally:
             if application._feed is not None:
-                for _ in range(4):  # each of the pool's threads has a connection
+                for _ in range(4):  # each thread of the pool has a connection
                     await application._feed.in_thread(connections.close_all)
                 application._feed._pool.shutdown()
         return sent[0]["status"], b"".join(message.get("body", b"") for message in sent).decode()
@@ -281,7 +281,7 @@ def test_a_name_that_resembles_another_gets_no_token(owner: str, administrator: 
     with pytest.raises(CommandError, match="No token was created: owner"):
         call_command("token", "create", owner, stdout=io.StringIO())
     form = {"owner": owner, "scope": "write", "note": "", "expires_at_0": "", "expires_at_1": ""}
-    assert administrator.post(f"{TOKENS}add/", form).status_code == 200  # the form again, with its error
+    assert administrator.post(f"{TOKENS}add/", form).status_code == 200  # the form with its error
     with pytest.raises(ValueError, match="owner"):
         api_tokens.create_token(owner=owner, scope="read")
     assert not ApiToken.objects.exists()

@@ -1,4 +1,4 @@
-"""Parameters of every kind, and totals of every kind: the same form everywhere, and never a 500."""
+"""Parameters and totals of every kind: encoded the same way everywhere, and refused without a 500."""
 
 import json
 import uuid
@@ -50,7 +50,7 @@ class EveryParam(serializers.Serializer[Any]):
 
 
 class Unstorable(serializers.Serializer[Any]):
-    """Its value is of a class that JSON lacks."""
+    """Its value has a class that JSON cannot represent."""
 
     thing = serializers.CharField()
 

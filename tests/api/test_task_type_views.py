@@ -1,4 +1,4 @@
-"""GET /task-types: what may be started, and the parameters as JSON Schema that agrees with what a start takes."""
+"""GET /task-types: the task types, and their parameters as a JSON Schema that agrees with what a start accepts."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""GET /tasks and GET /tasks/{id}: reading back, filters, pages, ETag, waiting, history."""
+"""GET /tasks and GET /tasks/{id}: contents, filters, pages, ETag, waiting, history."""
 
 import dataclasses
 import threading
@@ -92,7 +92,7 @@ def test_waiting_answers_as_soon_as_the_task_ends(
 
 
 class _Clock:
-    """Time that passes by sleeping only."""
+    """A clock that only `sleep` moves."""
 
     def __init__(self, sleeping: Callable[[float], None]) -> None:
         self._now, self._sleeping = 0.0, sleeping
@@ -208,13 +208,13 @@ def test_the_history_lists_every_change(client: Client, start: Any, mirror: Call
 
 
 def test_an_unknown_id_is_quoted_as_it_was_sent(client: Client) -> None:
-    asked = "01A214EA9C4A73D1831D02AB7631717C"  # valid, in a form that no answer of ours has
+    asked = "01A214EA9C4A73D1831D02AB7631717C"  # valid, in a form that no answer of the API has
     assert assert_problem(client.get(f"/tasks/{asked}"), 404)["detail"] == f"There is no task '{asked}'."
 
 
 @pytest.mark.parametrize("status", ["started", "finished"])
 def test_a_shard_is_answered_as_a_missing_task(client: Client, start: Any, status: str) -> None:
-    """In an outage too: its own id, which logs and RQ's pages show, shall not pass for a task's."""
+    """In an outage too: logs and RQ's pages show a shard's own id, which must not be accepted as a task's."""
     from django.db import OperationalError
 
     def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

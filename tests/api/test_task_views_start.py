@@ -1,4 +1,4 @@
-"""POST /tasks: the answer, idempotency, and what it costs."""
+"""POST /tasks: the answer, idempotency, and its cost in SQL and round trips."""
 
 import re
 import uuid

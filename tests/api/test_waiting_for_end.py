@@ -1,4 +1,4 @@
-"""POST /tasks waits for the end where it is asked to; here as under a server that cannot hold a request."""
+"""POST /tasks waits for the task's end on request; here under a server that cannot hold a request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ ENDS = ',"status":"finished","done":3,"counts":{"users":3,"products":3,"order_it
 
 @pytest.fixture
 def ends_while_waiting(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """The task in the queue has ended, as a worker writes it, when the waiting thread looks again."""
+    """End the queued task, as a worker writes it, before the waiting thread checks again."""
 
     def end(_: float) -> None:
         key = f"rq:job:{redis.lindex('rq:queue:low', 0).decode()}"

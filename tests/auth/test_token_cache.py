@@ -30,7 +30,7 @@ def test_a_known_token_costs_no_sql(client_of: Any) -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """`clock(31)`: half a minute later for the memory of tokens, whose time stands still otherwise."""
+    """Stop the clock; `clock(31)` moves it by 31 seconds."""
     moved = [0.0]
     began = time.monotonic()
 
@@ -71,7 +71,7 @@ def test_a_new_token_is_valid_at_once_and_wrong_tokens_cost_one_query_per_second
         assert {stranger.get("/health/live", headers=sent).status_code for sent in junk} == {200}
         assert {stranger.get("/queues", headers=sent).status_code for sent in junk} == {401}
     assert len(queries.captured_queries) == 1
-    assert len(token_cache.known._bearers) == 1, "junk fills no memory"
+    assert len(token_cache.known._bearers) == 1, "wrong tokens do not fill the memory"
     clock(2)
     _, secret = api_tokens.create_token(owner="bob", scope="read")
     assert Client(headers={"Authorization": f"Bearer {secret}"}).get("/queues").status_code == 200
@@ -114,7 +114,7 @@ def test_an_unknown_token_is_503_while_the_database_is_unavailable(
                 assert_problem(Client().get("/queues", headers=bear(malformed)), 401)
             clock(7)
         assert_problem(expired.get("/queues"), 401)
-    assert caplog.text.count("the tokens could not be read") == 1, "once an outage"
+    assert caplog.text.count("the tokens could not be read") == 1, "once per outage"
     clock(7)
     assert_problem(Client().get("/queues", headers=bear(WRONG)), 401)
 
@@ -130,7 +130,7 @@ def test_processes_share_the_news_of_an_outage(client_of: Any, clock: Any, monke
     clock(2)
     with monkeypatch.context() as patch:
         patch.setattr(ApiToken.objects, "filter", _away)
-        for known in (first, second):  # the first one takes this second's look
+        for known in (first, second):  # the first one makes this second's query
             with pytest.raises(UnsureToken):
                 known.find(WRONG)
     assert first.read_anew()
@@ -154,11 +154,11 @@ def test_tokens_beyond_the_limit_of_memory_are_queried(clock: Any, monkeypatch: 
     known = token_cache.KnownTokens()
     assert known.read_anew()
     assert len(known._bearers) == 2
-    assert all(known.holds(secret) for _, secret in made[:2]), "those used last are in memory"
+    assert all(known.holds(secret) for _, secret in made[:2]), "the most recently used ones are in memory"
     third, fourth = (secret for _, secret in made[2:])
     assert known.find(third) is not None
     with pytest.raises(UnsureToken):
-        known.find(fourth)  # the look of this second is taken: that is no reason to call it wrong
+        known.find(fourth)  # this second's query was made: the token is unknown, but not wrong
     clock(2)
     assert known.find(fourth) is not None
     clock(2)

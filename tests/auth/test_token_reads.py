@@ -25,7 +25,7 @@ def test_the_threads_of_a_new_process_wait_for_one_read(monkeypatch: pytest.Monk
         return ApiToken.objects.none()
 
     class Lock:
-        """Tells when all threads but the one that reads wait."""
+        """Sets `all_ask` when all threads but the reading one wait."""
 
         def __init__(self) -> None:
             self.lock, self.waiting = threading.Lock(), 0
@@ -51,7 +51,7 @@ def test_the_threads_of_a_new_process_wait_for_one_read(monkeypatch: pytest.Monk
 
 
 def test_processes_share_their_queries_and_the_tokens_found(still: Any, db: None) -> None:
-    """Each KnownTokens is what one process has in memory."""
+    """Each KnownTokens is the memory of one process."""
     processes = [token_cache.KnownTokens() for _ in range(3)]
     make_token("first")
     for process in processes:
@@ -65,10 +65,10 @@ def test_processes_share_their_queries_and_the_tokens_found(still: Any, db: None
             still(1.01)
     assert len(queries.captured_queries) == 5
     _, secret = api_tokens.create_token(owner="ann", scope="read")
-    processes[0].find("lt_x")  # it has taken this second's look
+    processes[0].find("lt_x")  # makes this second's query
     for process in processes:
         assert process.find(secret) is not None
     with CaptureQueriesContext(connection) as queries:
         for process in processes:
             assert process.find("lt_y") is None
-    assert queries.captured_queries == [], "the find was told once"
+    assert queries.captured_queries == [], "the found token was published once"

@@ -1,4 +1,4 @@
-"""What a web page of another origin can do with the browser of someone who reaches this service: nothing."""
+"""A web page of another origin can do nothing through the browser of a user who reaches this service."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -40,7 +40,7 @@ FORM_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form
 
 
 def unsafe_endpoints() -> Iterator[tuple[str, str]]:
-    """Method and path of each operation of the API that changes something, as its routes tell."""
+    """Yield the method and path of each operation of the API that changes something, from its routes."""
     for pattern in urlpatterns:
         assert isinstance(pattern, URLPattern)
         path = "/" + str(pattern.pattern).replace("<str:id>", TASK_ID).replace("<str:name>", "low")
@@ -125,7 +125,7 @@ def test_other_origins_cannot_read_answers(path: str) -> None:
         assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-# A name that an attacker lets point to this machine
+# A name that an attacker points to this machine
 
 
 def test_development_refuses_foreign_names(settings: Any) -> None:
@@ -159,7 +159,7 @@ def test_pages_have_a_content_security_policy(path: str, settings: Any) -> None:
     for part in ("default-src 'self'", "object-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action"):
         assert part in policy
     assert "script-src 'self' 'unsafe-eval';" in policy
-    assert "<script>" not in answer.content.decode()  # which the policy would stop
+    assert "<script>" not in answer.content.decode()  # the policy would block it
     assert answer["X-Frame-Options"] == "DENY"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Referrer-Policy"] == "same-origin"

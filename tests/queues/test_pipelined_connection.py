@@ -1,4 +1,4 @@
-"""Calls side by side on one line to Redis: each gets its own answer, and all that they ask goes in one go."""
+"""Concurrent calls on one connection to Redis: each gets its own answer, and their commands are sent together."""
 
 import socket
 import threading
@@ -54,7 +54,7 @@ def test_all_calls_send_before_any_continues(redis: Any) -> None:
         return answers[-1]
 
     assert line.run_concurrently([partial(ask_twice, number) for number in range(3)]) == [2, 2, 2]
-    # Who goes on after the first answer asks again before anyone has the second.
+    # A call that continued after the first answer would send again before another has its second.
     assert seen == ["first asked"] * 3 + ["second asked"] * 3 + ["done"] * 3
 
 
@@ -126,7 +126,7 @@ def test_an_unreadable_answer_fails_every_pending_call() -> None:
 
 @contextmanager
 def answering_once(answer: bytes = b"+first\r\n") -> Iterator[tuple[int, Callable[[], int]]]:
-    """A server that answers the first command of each connection and then hangs up; yields how often it was called."""
+    """A server that answers the first command of each connection and closes it; yields its port and its number of calls."""
     listener = socket.create_server(("127.0.0.1", 0))
     called: list[bytes] = []
 

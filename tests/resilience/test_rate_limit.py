@@ -1,4 +1,4 @@
-"""The buckets of the rate limit: shared by all processes of a machine, and in memory where the disk is full."""
+"""The buckets of the rate limit: shared by all processes of a machine, and in memory if the disk is full."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from tasks_app.resilience import machine_numbers, rate_limit
 
 
 def test_all_processes_share_the_buckets(settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    # At one and the same time, or the bucket fills while a process starts. 2 ** -8 seconds a request: no rounding.
+    # All at the same time, or the bucket would fill while a process starts. 2 ** -8 seconds a request: no rounding.
     code = (
         "import django, sys, time; django.setup()\n"
         "from tasks_app.resilience import rate_limit\n"
@@ -32,7 +32,7 @@ def test_all_processes_share_the_buckets(settings: Any, tmp_path: Any, monkeypat
     for child in children:
         assert child.stdout is not None
         assert child.stdout.readline() == b"\n"
-    for child in children:  # all are up: they take from one bucket at once, in each other's midst
+    for child in children:  # all have started: they use one bucket concurrently
         assert child.stdin is not None
         child.stdin.write(b"\n")
         child.stdin.flush()

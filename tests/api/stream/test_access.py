@@ -21,7 +21,7 @@ HOST = "longtasks.example"
 
 
 class Person:
-    """A member of the staff who may view tasks, logged in to the admin."""
+    """A staff user with the permission to view tasks, logged in to the admin."""
 
     def __init__(self) -> None:
         self.user = User.objects.create_user("ada", password="a-password", is_staff=True)
@@ -173,7 +173,7 @@ def test_an_http_page_cannot_use_an_https_session(settings: Any) -> None:
 
 def test_checking_a_session_writes_nothing(ada: Person) -> None:
     viewer = ada.watch()
-    change_password(ada)  # for which Django's own middleware would delete the session
+    change_password(ada)  # Django's own middleware would delete the session
     with CaptureQueriesContext(connection, ) as queries:  # fmt: skip
         assert not viewer.may_still()
     assert queries
@@ -181,7 +181,7 @@ def test_checking_a_session_writes_nothing(ada: Person) -> None:
 
 
 def test_a_new_secret_key_does_not_end_a_stream(ada: Person, settings: Any) -> None:
-    """`get_user` renames a session that an old SECRET_KEY signed, and only a page can send the new cookie."""
+    """`get_user` renames a session signed with an old SECRET_KEY, and a stream cannot send the new cookie."""
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     key = ada.key
     session = Session.objects.get()
@@ -213,7 +213,7 @@ def test_an_open_api_requires_no_session_and_no_ticket(settings: Any, ada: Perso
     for meta in ({}, {"HTTP_COOKIE": f"sessionid={ada.key}", "HTTP_SEC_FETCH_SITE": "cross-site"}):
         viewer = identify_viewer({"REMOTE_ADDR": "192.0.2.1", **meta}, ticket=None)
         assert (viewer.sees_owner, viewer.place) == (None, "address 192.0.2.1")
-    viewer = redeem(ask(Client()).json()["ticket"])  # the same page works there too
+    viewer = redeem(ask(Client()).json()["ticket"])  # the same page works with an open API
     assert (viewer.sees_owner, viewer.place) == (None, "address 192.0.2.1")
 
 
