@@ -1,4 +1,4 @@
-"""Raw HTTP requests to web, byte by byte. Knows nothing of pytest's fixtures."""
+"""Raw HTTP requests to web, byte by byte. Must not: know pytest."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from tests.support.stack import ProcfileStack
 
 QUICK, SLOW = "POST /tasks", "POST /tasks/bulk"
 BODY = {QUICK: b'{"name": "upload"}', SLOW: b'{"tasks": [{"name": "upload"}]}'}
-AT_ONCE_SECONDS = 2.0  # on a busy machine; what is refused takes a millisecond
+AT_ONCE_SECONDS = 2.0  # on a busy machine; a refusal takes a millisecond
 
 
 def connect(web: ProcfileStack) -> socket.socket:
@@ -24,7 +24,7 @@ def read_to_end(sock: socket.socket) -> bytes:
 
 
 def ask(web: ProcfileStack, request: bytes) -> bytes:
-    """Send a request that asks for the connection's end; return all that came back."""
+    """Send a request with `Connection: close`; return the whole answer."""
     with connect(web) as sock:
         sock.sendall(request)
         return read_to_end(sock)

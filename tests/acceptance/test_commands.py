@@ -1,4 +1,4 @@
-"""`manage.py demo` and `manage.py up` as a person meets them: exit codes, words, and what they leave behind."""
+"""`manage.py demo` and `manage.py up` as users see them: exit codes, output, and that they leave nothing behind."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from longtasks.local_stack.procfile import PROJECT_DIR, free_port
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Generator[dict[str, str], None, None]:
-    """The embedded default on a private directory; whatever a command leaves running fails the test and is killed."""
+    """The embedded default in a private directory; a process that a command leaves running is killed and fails the test."""
     mark = uuid.uuid4().hex
     inherited = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
     yield inherited | {
@@ -127,7 +127,7 @@ def test_up_serves_until_it_is_stopped_and_leaves_nothing(
         )
         assert process.poll() is None, printed()
         assert f"http://127.0.0.1:{environment['PORT']}" in printed()
-        # It says so when web answers; the stream may need a moment more.
+        # `up` reports when web answers; the stream may need a moment more.
         for name in ("PORT", "STREAM_PORT"):
             assert child_process.wait_until(lambda name=name: _answers(int(environment[name])), deadline_seconds=60)
 
@@ -135,5 +135,5 @@ def test_up_serves_until_it_is_stopped_and_leaves_nothing(
 
         status = process.wait(timeout=60)
         assert status == (-signal.SIGKILL if signal_number == signal.SIGKILL else 0), printed()
-    # After kill -9 nobody is left to wait for the others: they end by themselves.
+    # After SIGKILL no parent waits for the other processes: they end by themselves.
     assert child_process.wait_until(lambda: not _pids_of(environment["ORIGIN"]), deadline_seconds=60)

@@ -60,7 +60,7 @@ def test_the_task_of_a_killed_worker_continues_within_seconds(chaos: Chaos) -> N
     chaos.settle("kills")
     assert_all_is_well(chaos)
     assert chaos.report.recovery_seconds
-    assert percentile(chaos.report.recovery_seconds, 99) <= 10 + 5, "the bound, and what a busy machine may add"
+    assert percentile(chaos.report.recovery_seconds, 99) <= 10 + 5, "the limit, and the delay of a busy machine"
 
 
 def test_a_high_task_starts_while_every_worker_runs_an_endless_task(chaos: Chaos) -> None:

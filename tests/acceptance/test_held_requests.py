@@ -1,4 +1,4 @@
-"""Requests that wait for a task's end are held in web's event loop: no thread, no connection, and every one is answered."""
+"""Requests that wait for a task's end are held in web's event loop: without a thread or a connection to Redis each."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ def resumed(stack: ProcfileStack) -> Iterator[None]:
 
 
 def pause(stack: ProcfileStack) -> None:
-    """From now on workers take no task."""
+    """Pause the queue: workers dequeue no task."""
     assert stack.post("/queues/low/pause").status == 200
 
 
@@ -64,7 +64,7 @@ def compose(
 
 
 def count_held(stack: ProcfileStack) -> int:
-    """How many tasks web is subscribed to."""
+    """Return the number of tasks that web is subscribed to."""
     return sum(1 for _ in stack.redis().pubsub_channels("longtasks:ended:?*"))
 
 
@@ -88,7 +88,7 @@ def test_the_201_has_the_real_counts(stack: ProcfileStack) -> None:
             assert headers["location"] == f"/tasks/{task['id']}"
             assert headers["x-request-id"] == "mine"
             assert headers.get("preference-applied") == (None if "?" in path else f"wait={LONG}")
-            assert "x-content-type-options" in headers  # as every answer
+            assert "x-content-type-options" in headers  # as in every answer
 
 
 def test_a_get_waits_for_the_end(stack: ProcfileStack) -> None:
@@ -118,7 +118,7 @@ def test_at_the_deadline_the_current_state_is_returned(stack: ProcfileStack) -> 
         status, headers, task = read_task(sock)
         assert 0.9 < time.monotonic() - began < SOON_SECONDS
         assert (status, task["status"], headers["preference-applied"]) == (201, "queued", "wait=1")
-        sock.sendall(compose(f"/tasks/{task['id']}?wait=1", method="GET"))  # the connection goes on
+        sock.sendall(compose(f"/tasks/{task['id']}?wait=1", method="GET"))  # on the same connection
         status, headers, task = read_task(sock)
         assert (status, task["status"], headers["retry-after"]) == (200, "queued", "1")
 
@@ -175,7 +175,7 @@ def test_others_are_answered_while_many_requests_wait(stack: ProcfileStack) -> N
     with contextlib.ExitStack() as opened:
         one = opened.enter_context(connect(stack))
         one.sendall(compose(f"/tasks?wait={LONG}", records=1))
-        wait_until_held(stack, 1)  # from now on the watcher's thread and its two connections are there
+        wait_until_held(stack, 1)  # now the watcher's thread and its two connections exist
         before = threads_and_sockets(stack)
         clients = [opened.enter_context(connect(stack)) for _ in range(WAITERS)]
         for sock in clients:
@@ -222,9 +222,9 @@ def test_pipelined_requests_are_answered_after_a_held_one(stack: ProcfileStack) 
     pause(stack)
     with connect(stack) as sock:
         second = compose("/tasks", "X-Request-ID: second")
-        sock.sendall(compose(f"/tasks?wait={LONG}", "X-Request-ID: first") + second)  # with it, in one packet
+        sock.sendall(compose(f"/tasks?wait={LONG}", "X-Request-ID: first") + second)  # both in one packet
         wait_until_held(stack, 1)
-        sock.sendall(compose("/tasks", "X-Request-ID: third"))  # while it is held
+        sock.sendall(compose("/tasks", "X-Request-ID: third"))  # while the first is held
         resume(stack)
         answers = read_answers(sock, count=3)
         assert [headers["x-request-id"] for _, headers, _ in answers] == ["first", "second", "third"]
@@ -244,7 +244,7 @@ def test_a_wrong_wait_starts_nothing(stack: ProcfileStack, path: str) -> None:
 
 
 def test_an_end_that_was_not_published_is_noticed(stack: ProcfileStack) -> None:
-    """As by a worker of the version before, or where an ACL forbids the channel."""
+    """As with a worker of the previous version, or if an ACL forbids the channel."""
     pause(stack)
     with connect(stack) as sock:
         sock.sendall(compose(f"/tasks?wait={LONG}"))
@@ -285,6 +285,6 @@ def test_a_reload_answers_all_waiting_requests(stack: ProcfileStack) -> None:
         for sock in clients:
             status, headers, task = read_task(sock)
             assert (status, task["status"], headers["preference-applied"]) == (201, "queued", f"wait={LONG}")
-        # The code of the new process is loaded first.
+        # The new process loads its code first.
         assert time.monotonic() - began < LONG / 2
     stack.wait_for(lambda: old not in stack.child_pids("web"), deadline_seconds=20, what="the old process ends")

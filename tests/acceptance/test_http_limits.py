@@ -24,7 +24,7 @@ from tests.acceptance.http_edge import (
 from tests.support.stack import ProcfileStack
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-FILES = 40  # that web may have open in the test of their lack, beside those that it has
+FILES = 40  # file descriptors that web may open in addition, in the test of their lack
 
 
 @pytest.mark.parametrize("line", [QUICK, SLOW])
@@ -137,7 +137,7 @@ def test_web_without_free_file_descriptors_waits_for_one(web: ProcfileStack) -> 
             socks = [stack.enter_context(connect(web)) for _ in range(2 * FILES)]
             log = Path(web.log_path("web"))
             web.wait_for(lambda: "no new connection can be accepted" in log.read_text(), deadline_seconds=20)
-            # Those that were accepted are answered meanwhile.
+            # Accepted connections are answered meanwhile.
             socks[0].sendall(make("GET /health/live"))
             assert status_of(read_to_end(socks[0])) == 200
         web.wait_for(lambda: web.get("/health/live").status == 200, deadline_seconds=20, what="web accepts again")

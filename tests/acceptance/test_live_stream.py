@@ -1,4 +1,4 @@
-"""The live stream, from outside: what watchers see, miss and make up for, who may watch, and what it costs others."""
+"""The live stream from outside: what watchers see, miss and replay, who may watch, and what it costs others."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ def _stream_answers(guarded: Guarded) -> None:
 
 @pytest.fixture
 def _quiet(guarded: Guarded) -> None:
-    """Every task of earlier tests has ended, and the tables tell so: a watcher will hear of none of them."""
+    """Wait until every task of earlier tests has ended in the tables: no stream will report them."""
 
     def is_quiet() -> bool:
         with guarded.stack.redis() as client:
@@ -53,7 +53,7 @@ def test_a_task_is_watched_to_its_end(guarded: Guarded) -> None:
 
 def test_last_event_id_replays_what_was_missed(guarded: Guarded) -> None:
     task_id = guarded.start()
-    # The stream tells what stands in the history, where the end comes a moment after GET /tasks/{id} shows it.
+    # The stream sends the history, where the end is written a moment after GET /tasks/{id} shows it.
     guarded.stack.wait_for_record(task_id)
     with closing(watch(guarded, f"/tasks/{task_id}/stream", guarded.ann, last_id="0")) as stream:
         seen = list(stream.messages())
@@ -63,7 +63,7 @@ def test_last_event_id_replays_what_was_missed(guarded: Guarded) -> None:
     with closing(watch(guarded, f"/tasks/{task_id}/stream", guarded.ann, last_id=seen[0].id)) as stream:
         assert [message.id for message in stream.messages()] == [message.id for message in seen[1:]]
     with closing(watch(guarded, f"/tasks/{task_id}/stream", guarded.ann, last_id=seen[-1].id)) as stream:
-        assert stream.response.status == 204, "a browser shall not come back"
+        assert stream.response.status == 204, "a browser must not reconnect"
 
 
 def test_a_stream_shows_all_tasks_of_its_owner_and_no_others(guarded: Guarded) -> None:
@@ -169,10 +169,10 @@ def test_a_revoked_token_ends_its_stream(guarded: Guarded) -> None:
 
 
 def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> None:
-    """Counted in the processor's time, which does not depend on what else this machine does."""
+    """Counted in CPU time, which does not depend on the machine's other load."""
 
     def measure() -> tuple[float, float]:
-        """What web spends on a POST, in ms, and the share of a core that the stream takes meanwhile."""
+        """Return web's CPU time for a POST, in ms, and the share of a core that the stream uses meanwhile."""
         connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.port, timeout=10)
         body = json.dumps({"name": "upload", "params": {"numRecords": 1}})
         web, stream, began = cpu_seconds(guarded, "web"), cpu_seconds(guarded, "stream"), time.monotonic()
@@ -191,7 +191,7 @@ def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> Non
     five_tokens = [guarded.make_token("bob")[1] for _ in range(5)]  # one may have 100 streams open
     for headers in five_tokens:
         wait_until_known(guarded, headers)
-    guarded.stack.stop_role("worker")  # nobody changes what is watched
+    guarded.stack.stop_role("worker")  # nothing changes the watched tasks
     try:
         idle = guarded.start(headers=guarded.bob)
         measure()
@@ -200,7 +200,7 @@ def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> Non
             for headers in five_tokens * 100:
                 stream = opened.enter_context(closing(watch(guarded, f"/tasks/{idle}/stream", headers)))
                 assert stream.response.status == 200
-            # What the neighbours of this machine add differs from round to round; what watchers cost shows in each.
+            # The machine's other load differs from round to round; the cost of watchers appears in each.
             watched = share = math.inf
             for _ in range(ROUNDS):
                 watched, share = map(min, (watched, share), measure())
@@ -214,7 +214,7 @@ def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> Non
 
 
 def cpu_seconds(guarded: Guarded, role: str) -> float:
-    """What the processes of a role have spent so far."""
+    """Return the CPU seconds of a role's processes so far."""
     ticks = 0
     for pid in guarded.stack.pids(role):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()

@@ -1,4 +1,4 @@
-"""The live stream for browsers, from outside: the admin's session, tickets, and what one caller may take of it."""
+"""The live stream for browsers from outside: the admin's session, tickets, and the limit of each caller."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.conftest import Guarded
 from tests.acceptance.streams import Stream, wait_for_stream, wait_until_known, watch
 
-# Makes members of the staff and logs them in as the admin's form does; prints the keys of their sessions.
+# Creates staff users and logs them in as the admin's form does; prints the keys of their sessions.
 LOG_IN = """
 import json
 from django.contrib.auth.models import Permission, User
@@ -34,7 +34,7 @@ def _stream_answers(guarded: Guarded) -> None:
 
 
 def log_in(guarded: Guarded, **people: str) -> list[dict[str, str]]:
-    """The headers of the browsers of members of the staff, each with one permission."""
+    """Return the headers of the browsers of staff users, each with one permission."""
     keys = json.loads(guarded.stack.manage("shell", "--command", LOG_IN.format(people=people)).splitlines()[-1])
     return [{"Cookie": f"csrftoken=x; sessionid={keys[name]}", "Sec-Fetch-Site": "same-origin"} for name in people]
 
@@ -66,12 +66,12 @@ def test_a_session_and_a_ticket_watch_a_task_to_its_end(guarded: Guarded) -> Non
         assert "finished" in (seen[-1].data["status"], seen[0].data["status"])
     guarded.stack.wait_for_record(of_bob)
     guarded.stack.wait_for_record(of_ann)
-    with closing(watch(guarded, "/stream?lastEventId=0", ada)) as stream:  # all owners'
+    with closing(watch(guarded, "/stream?lastEventId=0", ada)) as stream:  # of all owners
         stream.until("finished", task_id=of_bob)
     with closing(watch(guarded, f"/stream?lastEventId=0&ticket={get_ticket(guarded, guarded.bob)}", {})) as stream:
         seen = stream.until("finished", task_id=of_bob)
     assert of_ann not in {message.data["taskId"] for message in seen}
-    # A header names the newer event: EventSource comes back to the same address with it.
+    # The header has the newer event: EventSource reconnects to the same address with it.
     path = f"/tasks/{of_ann}/stream?lastEventId=0"
     with closing(watch(guarded, path, ada)) as stream:
         ids = [message.id for message in stream.messages()]
@@ -95,7 +95,7 @@ def test_an_unauthorized_stream_gets_a_problem(guarded: Guarded) -> None:
             {"Origin": f"http://127.0.0.1:{guarded.stack.port}"},  # another port is another origin
             {"Origin": "null"},
         ):
-            # An older browser names the origin alone; where Sec-Fetch-Site is there, it decides.
+            # An older browser sends the origin only; if Sec-Fetch-Site is present, it decides.
             sent = {name: value for name, value in ada.items() if name != "Sec-Fetch-Site"} | headers
             assert "another origin" in refusal(guarded, path, sent)["detail"]
         for query in ("token=x", "access_token=x", "ticket=x&token=x"):
@@ -106,7 +106,7 @@ def test_an_unauthorized_stream_gets_a_problem(guarded: Guarded) -> None:
             body = refusal(guarded, f"{path}?{query}", guarded.ann)
             assert (body["status"], body["errors"][0]["field"]) == (400, field)
         assert refusal(guarded, path + "?" + "&" * 2000 + "a=1&" * 1500, {})["status"] == 400
-    # A ticket is for one request, of one task where it says so, and of its owner's tasks.
+    # A ticket is valid for one request, for its owner's tasks, or for one task if it names one.
     ticket = get_ticket(guarded, guarded.ann, taskId=task_id)
     assert refusal(guarded, f"/stream?ticket={ticket}", {})["status"] == 403
     assert refusal(guarded, f"{own}?ticket={ticket}", {})["status"] == 401
@@ -159,7 +159,7 @@ def test_open_streams_end_with_their_session_or_token(guarded: Guarded) -> None:
         )
         guarded.stack.manage("shell", "--command", change)
         for stream in streams[:-1]:
-            for _ in stream.messages():  # until it ends: a read that lasts too long raises
+            for _ in stream.messages():  # until the stream ends; a read that lasts too long raises
                 pass
         task_id = guarded.start()
         assert streams[-1].until("finished", task_id=task_id)
@@ -186,4 +186,4 @@ def test_one_token_cannot_open_all_streams(guarded: Guarded) -> None:
         assert refusal(guarded, f"/stream?ticket={ticket}", {})["status"] == 429  # the same caller
         with closing(watch(guarded, "/stream", guarded.ann)) as other:
             assert other.response.status == 200
-    wait_until_known(guarded, greedy)  # places are free again
+    wait_until_known(guarded, greedy)  # streams can be opened again

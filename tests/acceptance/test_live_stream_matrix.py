@@ -1,4 +1,4 @@
-"""The stream's part of the matrix of doors and callers (tests/security): tried on a live stack."""
+"""The stream's part of the matrix of doors and callers (tests/security), on a live stack."""
 
 import http.client
 import uuid
@@ -18,7 +18,7 @@ DEADLINE_SECONDS = 30.0
 
 @pytest.fixture
 def headers(guarded: Guarded) -> dict[str, dict[str, str]]:
-    """What each caller sends. The rows of their tokens are written by hand: a command for each would take seconds."""
+    """The headers of each caller. The token rows are inserted directly: a command for each would take seconds."""
     made = {}
     for name in (*NOT_VALID, *SCOPES):
         secret = PREFIX + uuid.uuid4().hex
@@ -40,7 +40,7 @@ def headers(guarded: Guarded) -> dict[str, dict[str, str]]:
 
 
 def ask(guarded: Guarded, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    """The status, and the body where it is an error's."""
+    """Return the status, and the body of an error."""
     connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.stream_port, timeout=DEADLINE_SECONDS)
     with closing(connection):
         connection.request(method, path, headers=headers)
@@ -52,7 +52,7 @@ def test_every_caller_gets_the_expected_answer_at_the_stream(
     guarded: Guarded, headers: dict[str, dict[str, str]]
 ) -> None:
     task_id = guarded.start(records=3)
-    guarded.stack.wait_for(  # a new token is looked for once a second
+    guarded.stack.wait_for(  # a new token is queried once a second
         lambda: ask(guarded, "GET", "/stream", headers["other's write"])[0] == 200,
         deadline_seconds=DEADLINE_SECONDS,
         what="the stream knows the new tokens",
@@ -74,7 +74,7 @@ def test_every_caller_gets_the_expected_answer_at_the_stream(
 
 
 def expect(door: Door, name: str) -> set[int]:
-    """The statuses that the rule of a door foresees for a caller by header."""
+    """Return the statuses that a door's rule expects for a caller by header."""
     rule = rule_of(door)
     assert rule is not None, f"Say in RULES of tests/security/rules.py who may use {door}"
     return set(rule.expect(Caller(name, client=None), door)[1])  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def newman() -> Path:
                 timeout=300,
                 check=False,
             )
-        except subprocess.TimeoutExpired:  # a network that swallows everything
+        except subprocess.TimeoutExpired:  # a network that drops all packets
             pytest.skip(f"npm could not install {NEWMAN} in five minutes")
         if installed.returncode:
             pytest.skip(f"npm could not install {NEWMAN}: {installed.stderr.strip()[-200:]}")

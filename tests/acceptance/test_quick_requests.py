@@ -1,4 +1,4 @@
-"""Starts and looks at one task are answered in web's event loop, side by side: nobody slow holds them up."""
+"""Starts and reads of one task are answered concurrently in web's event loop: slow clients do not delay them."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ SOON_SECONDS = 8.0  # on a busy machine; far below the 20 s of a ?wait=
 
 @pytest.fixture(scope="module")
 def web(servers: tuple[Database, RedisServer]) -> Iterator[ProcfileStack]:
-    """One process of web with few threads; nobody runs the tasks."""
+    """One process of web with few threads, and no worker."""
     stack = ProcfileStack(
         database=servers[0],
         redis_server=servers[1],
@@ -47,7 +47,7 @@ def start_request(request_id: str, *, description: str = "", close: bool = False
 
 
 def read_answers(sock: socket.socket, *, count: int) -> list[tuple[int, dict[str, str], bytes]]:
-    """Read exactly so many answers from a connection: their status, headers (lower case) and body."""
+    """Read exactly `count` answers from a connection: their status, headers (lower case) and body."""
     answers = []
     with sock.makefile("rb") as stream:
         for _ in range(count):
@@ -101,7 +101,7 @@ def test_a_request_that_waits_for_an_end_does_not_delay_others(web: ProcfileStac
 @pytest.mark.parametrize(
     "header",
     [
-        "Content-Length: 0000000000000000000001",  # gunicorn would wait for that byte
+        "Content-Length: 0000000000000000000001",  # gunicorn would wait for the byte
         "Content-Length : 5",
         "Content-Length: 5\r\nContent-Length: 6",
         "Content-Length: +5",
@@ -128,7 +128,7 @@ def test_a_client_that_does_not_close_does_not_delay_others(web: ProcfileStack) 
             sock.sendall(start_request(f"open-{number}", close=True))
         for sock in clients:
             assert read_answers(sock, count=1)[0][0] == 201
-        # gunicorn waits two seconds for each of them to close, and did so in its event loop.
+        # gunicorn waits two seconds for each of them to close, originally in its event loop.
         assert time.monotonic() - began < SOON_SECONDS
 
 
@@ -166,7 +166,7 @@ def test_pipelined_requests_are_answered_in_order(web: ProcfileStack) -> None:
     with connect(web) as sock:
         sock.sendall(b"".join(start_request(f"ahead-{number}", close=number == 11) for number in range(12)))
         answers = read_answers(sock, count=12)
-        assert sock.recv(1) == b""  # closed, as the last one asked
+        assert sock.recv(1) == b""  # closed, as the last request demanded
     assert [status for status, _, _ in answers] == [201] * 12
     assert [headers["x-request-id"] for _, headers, _ in answers] == [f"ahead-{number}" for number in range(12)]
 
@@ -204,14 +204,14 @@ def test_the_event_loop_answers_while_redis_hangs(servers: tuple[Database, Redis
             client.start()
         for client in clients:
             client.join()
-        # A round of 1 s, perhaps one that had gathered behind it, then threads: four at a time would take 3 s more.
+        # One batch of 1 s, perhaps a second one queued behind it, then threads: four at a time would take 3 s more.
         assert statuses == [503] * 12
         assert time.monotonic() - began < SOON_SECONDS
         held = threading.Thread(target=post)
         held.start()
         live = stack.get("/health/live")
         assert live.status == 200
-        assert live.seconds < 0.9, "while a thread waited a second for Redis, the loop went on"
+        assert live.seconds < 0.9, "the event loop continued while a thread waited a second for Redis"
         held.join()
         server.resume()
         stack.wait_for(

@@ -1,4 +1,4 @@
-"""A stack with the settings of production, whose secrets are all marked, and all that it answers and logs."""
+"""A stack with the settings of production, whose secrets are all marked, and all its answers and logs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.stack import ALL_ROLES, ProcfileStack
 
 
 class Marked:
-    """A stack as production has it, whose secrets are all marked, and all that it says."""
+    """A stack as in production, whose secrets are all marked, and its collected output."""
 
     def __init__(self, marks: Marks, stack: ProcfileStack) -> None:
         self.marks, self.stack = marks, stack
@@ -35,7 +35,7 @@ class Marked:
         self.token = ""
 
     def manage(self, *words: str, **environment: str) -> str:
-        """Run a command, in whatever state the stores are; its output is searched."""
+        """Run a command, whatever the state of the stores; its output is collected."""
         before = dict(self.stack.environment)
         self.stack.environment |= environment
         try:
@@ -54,7 +54,7 @@ class Marked:
         headers: dict[str, str] | None = None,
         echoes: bool = False,
     ) -> int:
-        """Ask web; the answer is searched, unless it repeats to the asker what he has sent."""
+        """Send a request to web; the answer is collected, unless it repeats the request (`echoes`)."""
         given = {"Authorization": f"Bearer {self.token if bearer is None else bearer}", **(headers or {})}
         body = data if isinstance(data, bytes) or data is None else json.dumps(data).encode()
         request = urllib.request.Request(self.stack.address + path, data=body, headers=given)
@@ -70,7 +70,7 @@ class Marked:
         return status
 
     def log_in(self) -> None:
-        """Become the superuser of the dashboard."""
+        """Log in to the dashboard as its superuser."""
         self.ask("/admin/login/", bearer="")
         csrf = next(cookie.value for cookie in self._jar if cookie.name == "csrftoken") or ""
         password = self.marks.secrets["DJANGO_SUPERUSER_PASSWORD"]
@@ -81,7 +81,7 @@ class Marked:
         self.marks.add("the session's cookie", session or "")
 
     def note_processes(self) -> None:
-        """Note the command lines of all processes of the stack."""
+        """Collect the command lines of all processes of the stack."""
         for pid in marked_pids(mark=self.stack._mark):
             try:
                 self.said[f"/proc/{pid}/cmdline"] = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -89,7 +89,7 @@ class Marked:
                 continue
 
     def search(self) -> list[str]:
-        """All that was said by now, and the logs."""
+        """Search the collected output and the logs for secrets."""
         self.note_processes()
         logs = {f"the log of {role}": self.stack.log_path(role).read_bytes() for role in self.stack.roles}
         assert all(logs[f"the log of {role}"] for role in ("web", "worker", "mirror"))
@@ -98,7 +98,7 @@ class Marked:
 
 @pytest.fixture(scope="module")
 def marked() -> Iterator[Marked]:
-    """On servers of its own, which ask for passwords."""
+    """A marked stack on servers of its own, which require passwords."""
     marks = Marks()
     database, redis_server = create_servers()
     with ExitStack() as closing:
@@ -145,6 +145,6 @@ def marked() -> Iterator[Marked]:
 
 
 def allow_redis_user(stack: ProcfileStack, password: str) -> None:
-    """Let the user in whom REDIS_URL names: it is gone after a restart."""
+    """Create the user of REDIS_URL, which Redis forgets at a restart."""
     with stack.redis() as client:
         client.execute_command("ACL", "SETUSER", "app", "reset", "on", f">{password}", "~*", "&*", "+@all")

@@ -22,13 +22,13 @@ class Api:
 
     methods: dict[str, int] = field(default_factory=dict)  # method: status of the success
     reads: str = "read"  # the scope that GET, HEAD and OPTIONS take
-    writes: str = "write"  # … and that the others take
-    of_one_owner: bool = False  # another owner's caller gets 404, as for a task that there is not
+    writes: str = "write"  # the scope that the other methods take
+    of_one_owner: bool = False  # another owner's caller gets 404, as for an unknown task
     options: int = 204
-    head: bool = True  # GET's head is answered, too
+    head: bool = True  # HEAD is answered as GET
 
     def expect(self, caller: Caller, door: Door) -> tuple[bool, Statuses]:
-        """Tell whether this caller may, and which statuses say so."""
+        """Return whether this caller is allowed, and the expected statuses."""
         needs = self.reads if door.method in READS else self.writes
         if needs != "nobody":
             if caller.name not in SCOPES:
@@ -52,10 +52,10 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """A page of the dashboard: strangers are led to the login, staff without a permission of `may` get `no`."""
+    """A page of the dashboard: others are redirected to the login, staff without a permission of `may` get `no`."""
 
     may: frozenset[str]
-    post: frozenset[str] | None = None  # who may POST, where that differs
+    post: frozenset[str] | None = None  # who may POST, if different
     ok: Statuses = (200,)
     post_ok: Statuses = (200,)
     no: Statuses = (403,)
@@ -63,7 +63,7 @@ class Admin:
     changes: bool = False  # a POST changes something, and the test sees it
 
     def expect(self, caller: Caller, door: Door) -> tuple[bool, Statuses]:
-        """Tell whether this caller may, and which statuses say so."""
+        """Return whether this caller is allowed, and the expected statuses."""
         if self.may is not ANYBODY and (not caller.is_session or caller.name in NOT_STAFF):
             return False, {302}
         if self.only and door.method not in self.only:
@@ -85,13 +85,13 @@ class Admin:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The same for everybody."""
+    """The same answer for everybody."""
 
     get: int
     other: int
 
     def expect(self, caller: Caller, door: Door) -> tuple[bool, Statuses]:
-        """Tell what everybody gets."""
+        """Return what everybody gets."""
         return False, {self.get if door.method in ("GET", "HEAD") else self.other}
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ ADMINISTER: Final = frozenset({"tasks_app.administer_tasks"})
 
 
 def _model(name: str) -> frozenset[str]:
-    """Django's own: who may change a model's rows may look at them."""
+    """Return the permissions that allow a model's rows to be viewed: in Django, `change` includes `view`."""
     app, _, model = name.partition(".")
     return frozenset({f"{app}.view_{model}", f"{app}.change_{model}"})
 
@@ -30,7 +30,7 @@ VIEW_USERS, VIEW_GROUPS = _model("auth.user"), _model("auth.group")
 
 
 def _page(who: frozenset[str]) -> Admin:
-    """A page that only shows, whatever the method."""
+    """A page that changes nothing, whatever the method."""
     return Admin(who)
 
 
@@ -46,16 +46,16 @@ def _rows(
     name: str, *, view: frozenset[str], change: frozenset[str] = NO_ONE, add: frozenset[str] = NO_ONE,
     delete: frozenset[str] = NO_ONE,
 ) -> dict[str, Rule]:  # fmt: skip
-    """Django's seven addresses of a model."""
+    """Return the rules of Django's seven addresses of a model."""
     here = f"admin/{name}/"
     return {
         here: _page(view),
         f"{here}add/": _form(add),
-        f"{here}<path:object_id>/": Admin(ANY_STAFF, ok=(302,), post_ok=(302,)),  # leads to the next one
+        f"{here}<path:object_id>/": Admin(ANY_STAFF, ok=(302,), post_ok=(302,)),  # redirects to the next one
         f"{here}<path:object_id>/change/": Admin(view, post=change, post_ok=(302,), changes=True),
         f"{here}<path:object_id>/delete/": _form(delete),
         f"{here}<path:object_id>/history/": _page(view),
-        # Django offers it by itself; it deletes for those only who may.
+        # Django adds this action to every model; only callers with the permission can delete.
         f"{here} [delete_selected]": Admin(view, post_ok=(302,), changes=True)
         if delete
         else Admin(view, post_ok=(200, 302)),
@@ -110,7 +110,7 @@ RULES: Final[dict[str, Rule]] = {
     "admin/logout/": Admin(ANYBODY, ok=(200, 302, 405), post_ok=(200, 302)),
     "admin/i18n/setlang/": Admin(ANYBODY, ok=(302,), post_ok=(302,)),
     "admin/jsi18n/": Admin(ANY_STAFF, only=("GET", "HEAD", "OPTIONS")),
-    "admin/password_change/": Admin(ANY_STAFF, ok=(200, 405), post_ok=(302,), changes=True),  # one's own
+    "admin/password_change/": Admin(ANY_STAFF, ok=(200, 405), post_ok=(302,), changes=True),  # of one's own account
     "admin/password_change/done/": Admin(ANY_STAFF, only=("GET", "HEAD", "OPTIONS")),
     "admin/search/": _page(ANY_STAFF),
     "admin/autocomplete/": Admin(NO_ONE, no=(200, 403, 405)),  # 200: OPTIONS, which lists methods
@@ -136,7 +136,7 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASKS}change/ [cancel]": _button(OPERATE),
     f"{_TASKS}change/ [retry]": _button(OPERATE),
     f"{_TASKS}change/ [high]": _button(OPERATE),
-    f"{_TASKS}change/ [low]": Admin(OPERATE, only=("POST",), post_ok=(302,)),  # the task is there already
+    f"{_TASKS}change/ [low]": Admin(OPERATE, only=("POST",), post_ok=(302,)),  # the task is in this queue already
     f"{_TASKS}start/": _form(OPERATE),
     f"{_TASKS}start/ [upload]": _form(OPERATE),
     f"{_TASKS}start/ [purge]": _form(OPERATE),
@@ -144,7 +144,7 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASKS}queues/<str:name>/resume/": Admin(ADMINISTER, only=("POST",), post_ok=(302,)),  # it is not paused
     "admin/tasks_app/auditentry/": _page(VIEW),
     "admin/tasks_app/auditentry/ [delete_selected]": _page(VIEW),  # there is no such form
-    # Rows: what tasks wrote, what was set aside, tokens, people
+    # Rows: catalog rows, set-aside items, tokens, users
     **_rows("catalog/user", view=_model("catalog.user")),
     **_rows("catalog/product", view=_model("catalog.product")),
     **_rows("catalog/orderitem", view=_model("catalog.orderitem")),
@@ -191,22 +191,22 @@ RULES: Final[dict[str, Rule]] = {
     _CRON: Admin(ADMINISTER, ok=(404,), post_ok=(404,)),
     f"{_CRON}jobs/<path:cron_job_name>/": Admin(ADMINISTER, ok=(404,), post_ok=(404,)),
 }  # fmt: skip
-# What changes something and is no operator's act.
-NOT_AUDITED: Final = {"admin/password_change/"}  # one's own
+# Doors that change something without an audit entry.
+NOT_AUDITED: Final = {"admin/password_change/"}  # of one's own account
 
 
 def rule_of(door: Door) -> Rule | None:
-    """The rule of a door, if it has one."""
+    """Return the rule of a door, if it has one."""
     return RULES.get(f"{door.route} [{door.action}]" if door.action else door.route)
 
 
 def list_permissions() -> set[str]:
-    """The permissions that rules name."""
+    """Return the permissions that rules name."""
     return {name for rule in RULES.values() if isinstance(rule, Admin) for name in rule.permissions}
 
 
 def may_be_told(caller: Caller, rule: Rule) -> bool:
-    """Whether an answer of this door may speak of the owner's tasks to this caller."""
+    """Return whether an answer of this door may contain the owner's tasks for this caller."""
     if isinstance(rule, Admin):
         return caller.name == SUPERUSER or caller.permission in VIEW | rule.may
     return caller.name in SCOPES and caller.name not in callers.OTHERS and rule is not PUBLIC

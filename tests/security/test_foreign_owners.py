@@ -1,4 +1,4 @@
-"""What could tell of another owner's tasks besides the tasks themselves: keys, cursors, ETags, limits, 404s, effort."""
+"""Nothing reveals another owner's tasks indirectly: keys, cursors, ETags, limits, 404s, the cost of a request."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def start(client: Client, **headers: str) -> str:
 
 
 def seen(answer: Any, *, known: str = "") -> tuple[int, bytes, dict[str, str]]:
-    """All that a client sees, but the id that it sent, the request's own id and the time."""
+    """Return all that a client sees, except the id that it sent, the request's own id and the time."""
     headers = {name: value for name, value in answer.items() if name not in ("X-Request-ID", "Date")}
     return answer.status_code, answer.content.replace(known.encode(), b"ID"), headers
 
@@ -146,7 +146,7 @@ def test_another_owners_requests_do_not_use_up_the_limit(make: Make, settings: A
     assert machine_numbers.BUCKETS >= 65_536, "ids of tokens that are so far apart share a bucket"
 
 
-# --- another's task and none
+# --- a foreign task and an unknown one
 
 
 ASKS = [
@@ -160,7 +160,7 @@ ASKS = [
 
 
 def _in_state(task_id: str, state: str) -> None:
-    """The task is only in Redis, only in the table, or it has ended and both know."""
+    """Bring the task to a state: only in Redis, only in the table, or ended and in both."""
     if state == "forgotten by Redis":
         redis_connection.get_connection().delete(redis_keys.job_key(task_id))
     if state == "finished":
@@ -183,7 +183,7 @@ def test_a_foreign_task_is_answered_as_an_unknown_one(
         run_mirror()
     _in_state(task_id, state)
     unknown = str(uuid.UUID(int=uuid.UUID(task_id).int ^ 0xFFFF))
-    bob.get(f"/tasks/{unknown}")  # what the first request of a process alone costs
+    bob.get(f"/tasks/{unknown}")  # the extra cost of a process's first request
     told, efforts = [], []
     for each in (task_id, unknown):
         sent.clear()
@@ -194,7 +194,7 @@ def test_a_foreign_task_is_answered_as_an_unknown_one(
     assert told[0] == told[1]
     assert told[0][0] in (404, 400)
     assert efforts[0][1] > 0 or told[0][0] == 400
-    assert efforts[0] == efforts[1], "what it costs tells that there is such a task"
+    assert efforts[0] == efforts[1], "the cost reveals that there is such a task"
 
 
 def _kinds(captured: list[dict[str, str]]) -> list[str]:
@@ -203,7 +203,7 @@ def _kinds(captured: list[dict[str, str]]) -> list[str]:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What this thread sends to Redis. The server's own figures count other tests' processes too."""
+    """The commands that this thread sends to Redis. The server's counters include other processes."""
     found: list[object] = []
     thread, send = threading.get_ident(), redis.connection.AbstractConnection.send_packed_command
 

@@ -67,7 +67,7 @@ def test_no_output_contains_a_secret(marked: Marked) -> None:
 
 
 def _use(marked: Marked) -> None:
-    """Tasks that go well and ones that do not, and every mistake that sends a secret to the wrong place."""
+    """Start valid and invalid tasks, and make every mistake that sends a secret to the wrong place."""
     token, callback = marked.token, marked.marks.make("the callback's query")
     good = {"name": "upload", "params": {"numRecords": 50}}
     assert marked.ask("/tasks", data=good) == 201
@@ -91,7 +91,7 @@ def _use(marked: Marked) -> None:
 
 
 def _visit(marked: Marked) -> None:
-    """Every page that has an address of its own."""
+    """Request every page that has an address of its own."""
     for route in list_routes():
         address = re.sub(r"<int:\w+>", "0", route).replace("<str:name>", "low").replace("/?$", "/").replace("^", "")
         if "logout" not in route and not set("<(?$") & set(address):
@@ -113,7 +113,7 @@ def _ask_for_help(marked: Marked) -> None:
 
 
 def _take_the_stores_away(marked: Marked) -> None:
-    """Redis hangs, ends, and is back without our user; the database ends."""
+    """Kill Redis, start it without its user, and kill the database; use the service meanwhile."""
     stack = marked.stack
     redis_server, database = stack.redis_server, stack.database
     password = marked.marks.secrets["REDIS_URL"]
@@ -135,7 +135,7 @@ def _take_the_stores_away(marked: Marked) -> None:
     redis_server.kill()
     ask_all()
     marked.manage("doctor")
-    redis_server.start()  # without the user of REDIS_URL: the password is wrong now
+    redis_server.start()  # without the user of REDIS_URL: its password is wrong now
     ask_all()
     marked.manage("doctor")
     allow_redis_user(stack, password)
@@ -148,12 +148,14 @@ def _take_the_stores_away(marked: Marked) -> None:
         marked.manage("doctor")
         marked.manage("migrate", "--check")
         database.query("", "SET PASSWORD FOR app_url@localhost = PASSWORD(%s)", (marked.marks.secrets["DATABASE_URL"],))
-    stack.wait_for(lambda: stack.get("/health/ready").status == 200, deadline_seconds=60, what="all is well again")
+    stack.wait_for(
+        lambda: stack.get("/health/ready").status == 200, deadline_seconds=60, what="the stack is ready again"
+    )
     assert marked.ask("/tasks", data={"name": "upload"}) == 201
 
 
 def _start_wrongly(marked: Marked) -> None:
-    """Settings with a mistake in them: the start's refusal repeats no secret."""
+    """Start with invalid settings: the refusal contains no secret."""
     database, redis = (marked.marks.make(f"a wrong {name}", odd="/#x") for name in ("DATABASE_URL", "REDIS_URL"))
     sentinel = marked.marks.make("a wrong REDIS_SENTINELS")
     mistakes = [

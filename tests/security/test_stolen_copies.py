@@ -1,4 +1,4 @@
-"""A copy of the database or of Redis is no key: nothing that stands in it opens a door."""
+"""A copy of the database or of Redis gives no access: no stored value opens a door."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WORD = re.compile(r"[\w.~+/=:-]{8,}", re.ASCII)
 
 @pytest.fixture
 def used(settings: Any) -> tuple[str, Client]:
-    """A service in use: a valid token, someone logged in, a task with a callback."""
+    """A service in use: a valid token, a logged-in user, a task with a callback."""
     settings.API_OPEN = False
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_secret=WEBHOOK_SECRET)
     _, secret = api_tokens.create_token(owner="ann", scope="admin")

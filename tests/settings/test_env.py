@@ -141,7 +141,7 @@ def test_addresses_are_normalized(name: str, text: str, value: object) -> None:
 def test_a_wrong_value_is_refused(name: str, value: str, accepted: str) -> None:
     with pytest.raises(ImproperlyConfigured) as refusal:
         load(environment={name: value})
-    may_be_secret = len(value) > 16 or set(value) & set("/:@?[];*")  # meant for another variable, a URL's
+    may_be_secret = len(value) > 16 or set(value) & set("/:@?[];*")  # probably meant for a variable with a URL
     shown = name if may_be_secret else f"{name}={value!r}"
     assert str(refusal.value) == f"{shown} is refused: give {accepted}."
 
@@ -178,7 +178,7 @@ def test_a_misspelled_variable_is_refused(name: str, meant: str) -> None:
 
 
 def test_unrelated_variables_are_ignored() -> None:
-    # Kubernetes' for services named redis, web, longtasks-stream; a shell's; a CI's.
+    # Variables of Kubernetes for services named redis, web, longtasks-stream; of a shell; of a CI.
     names = ("REDIS_PORT", "REDIS_SERVICE_HOST", "WEB_PORT", "WEBHOOKS_PORT", "LONGTASKS_STREAM_PORT", "LONGTASKS_PORT",
              "PORT_1", "DEBUGGER", "SORT", "HOME", "CI",
              "DATABASE_NAME", "LONGTASKS_RUN", "LONGTASKS_TEST_STACK", "SHLVL", "LOGNAME", "OTEL_SERVICE_NAME")  # fmt: skip

@@ -156,7 +156,7 @@ def test_unrelated_variables_reach_the_environment(tmp_path: Path) -> None:
         timeout=60,
         check=True,
     )
-    # Ours are read from the file at each start: what has changed there holds after a reload.
+    # The variables of longtasks are read from the file at each start: a change takes effect after a reload.
     assert shown.stdout == "ERROR ['here', 'environment', None]\n"
 
 

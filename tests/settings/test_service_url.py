@@ -1,4 +1,4 @@
-"""URLs of database and Redis: every form has its right meaning, or is refused without a piece of it."""
+"""URLs of database and Redis: every form is read correctly, or refused without repeating a part of it."""
 
 import random
 import string
@@ -42,7 +42,7 @@ def test_an_encoded_password_arrives_whole() -> None:
 
 @pytest.mark.parametrize("odd", ODD)
 def test_an_unencoded_password_is_read_correctly_or_refused(odd: str) -> None:
-    """Never another host, never another password (but %34 is a 4, by the standard)."""
+    """Never with another host or another password (but %34 is a 4, by the standard)."""
     for password in (
         f"m4rk{odd}m4rk",
         f"12{odd}{'zz' if odd == '%' else '34'}",
@@ -62,7 +62,7 @@ def test_an_unencoded_password_is_read_correctly_or_refused(odd: str) -> None:
 
 
 def refusal_of(read: Callable[[str], object], url: str) -> str:
-    """The refusal's words, or none; any other error fails the test."""
+    """Return the message of the refusal, or an empty text; any other error fails the test."""
     try:
         read(url)
     except (ImproperlyConfigured, RefusedUrl) as refusal:
