@@ -1,4 +1,4 @@
-"""The English and the Spanish catalogue: every word of the code is there, translated and compiled."""
+"""The English and the Spanish catalogue: every text of the code is in them, translated and compiled."""
 
 import gettext
 import os

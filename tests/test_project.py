@@ -1,4 +1,4 @@
-"""The project's frame: middleware kept to the admin, addresses, and files that must agree with each other."""
+"""The project as a whole: middleware of the admin only, addresses, and files that must agree with each other."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ PIN = re.compile(r"^[A-Za-z0-9_.-]+==[^\s=]+( --hash=sha256:[0-9a-f]{64})?$")
 
 
 def read_pins(name: str) -> dict[str, str]:
-    """The packages of one requirements file, without what it includes."""
+    """Return the packages of one requirements file, without the files that it includes."""
     lines = (ROOT / name).read_text().splitlines()
     wanted = [line for line in lines if line and not line.startswith(("#", "-r "))]
     assert all(PIN.match(line) for line in wanted), wanted
@@ -163,7 +163,7 @@ NOQA = re.compile(r"#\s*noqa:\s*[A-Z0-9, ]*?\bS\d{3}\b[A-Z0-9, ]*(?P<reason>.*)"
 
 
 def find_unreasoned(line: str) -> bool:
-    """Whether a line turns a security rule off and does not say why."""
+    """Return whether a line turns off a security rule without a reason."""
     found = NOQA.search(line)
     return found is not None and re.match(r"\(.{4,}\)", found["reason"]) is None
 
@@ -200,7 +200,7 @@ def test_security_rules_are_on_and_each_exception_says_why() -> None:
 
 
 def test_one_file_names_the_keys_of_rq() -> None:
-    """Whoever needs a key of RQ asks tasks_app/queues/redis_keys.py; the Lua scripts beside it have them as they are."""
+    """Code takes the keys of RQ from tasks_app/queues/redis_keys.py; only the Lua scripts beside it contain them too."""
     spelled = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for package in ("tasks_app", "longtasks", "catalog")

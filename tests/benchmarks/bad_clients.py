@@ -40,7 +40,7 @@ async def attack(kinds: list[str], *, port: int, stream_port: int, token: str) -
 
 
 async def be_slow(port: int, number: int, token: str, counts: Counter[str]) -> None:
-    """A byte a second: of the headers, or of a body that was announced."""
+    """Send one byte a second: of the headers, or of an announced body."""
     announced = compose("POST", "/tasks", token, b" " * 5000)[:-5000]
     while True:
         with contextlib.suppress(OSError, EOFError):
@@ -57,7 +57,7 @@ async def be_slow(port: int, number: int, token: str, counts: Counter[str]) -> N
 
 
 async def send_wrong_tokens(port: int, number: int, counts: Counter[str], *, anew: bool) -> None:
-    """In a closed loop: the next request when the last one was answered."""
+    """Send wrong tokens in a closed loop: the next request after the last answer."""
     connection = Connection(port)
     sent = 0
     while True:
@@ -75,7 +75,7 @@ async def send_wrong_tokens(port: int, number: int, counts: Counter[str], *, ane
 
 
 async def watch(port: int, token: str, counts: Counter[str]) -> None:
-    """A stream of one task that waits for ever: a heartbeat, and nothing else."""
+    """Hold a stream open that sends heartbeats only; reopen it when it ends."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

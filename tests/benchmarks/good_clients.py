@@ -26,7 +26,7 @@ from tests.benchmarks.idle_server import serve_and_print_port
 from tests.support.servers import create_servers
 from tests.support.stack import ALL_ROLES, ProcfileStack
 
-CONNECTIONS: Final = 16  # that the good clients keep open
+CONNECTIONS: Final = 16  # kept open by the good clients
 GIVE_UP_SECONDS: Final = 30.0
 CASES: Final[dict[str, tuple[str, ...]]] = {
     "alone": (),
@@ -57,7 +57,7 @@ class Measured:
 
 
 async def ask_at_rate(port: int, *, token: str, task_id: str, rate: float, seconds: float) -> Measured:
-    """Requests that are due at a fixed rate, whether or not earlier ones were answered."""
+    """Send requests at a fixed rate, whether or not earlier ones were answered."""
     measured = Measured()
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(CONNECTIONS):
@@ -136,7 +136,7 @@ def main(*, rounds: int, seconds: float, rate: float, cases: list[str]) -> None:
         made = json.loads(stack.manage("token", "create", "good", "--scope", "write", "--json").splitlines()[-1])
         token = made["token"]
         made = json.loads(stack.manage("token", "create", "bad", "--scope", "write", "--json").splitlines()[-1])
-        bad_token = made["token"]  # of another owner: the streams have nothing to tell
+        bad_token = made["token"]  # of another owner: its streams send no event
         started = stack.post("/tasks", {"name": "upload"}, headers={"Authorization": f"Bearer {token}"})
         assert started.status == 201, started
         results: dict[str, Measured] = defaultdict(Measured)

@@ -6,7 +6,7 @@ import asyncio
 
 
 class Connection:
-    """One connection that is kept alive, and opened again where the server closed it."""
+    """One persistent connection, reopened when the server has closed it."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -62,11 +62,11 @@ backend stream
 
 @dataclass(frozen=True)
 class GuardedOrigin:
-    """A stack that wants tokens, and the address under which a browser meets its web and its stream."""
+    """A stack that requires tokens, and the common address of its web and its stream."""
 
     stack: ProcfileStack
     address: str
-    secrets: tuple[str, ...]  # those that `make_callers` has printed; the first may write
+    secrets: tuple[str, ...]  # printed by `make_callers`; the first may write
 
     @property
     def headers(self) -> dict[str, str]:

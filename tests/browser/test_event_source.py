@@ -1,4 +1,4 @@
-"""EventSource in a real browser, behind a proxy that joins web and stream: by the admin's session, by a ticket, by nothing."""
+"""EventSource in a real browser, behind a proxy that joins web and stream: by session, by ticket, and without either."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.browser.dashboard import PASSWORD
 from tests.browser.one_origin import GuardedOrigin, start_guarded_origin
 
 DEADLINE_SECONDS = 60
-# Resolves to the statuses that were told, and "refused" where the browser gives the stream up.
+# Resolves to the statuses received, and "refused" if the browser gives up the stream.
 WATCH = """address => new Promise(resolve => {
   const seen = [];
   const source = new EventSource(address, {withCredentials: true});
@@ -27,7 +27,7 @@ WATCH = """address => new Promise(resolve => {
 })"""
 
 
-# The sources that a page makes, kept for the test to look at.
+# Keeps the EventSources that a page creates, for the test.
 KEEP_SOURCES = """
 window.sources = [];
 window.EventSource = class extends EventSource { constructor(...args) { super(...args); window.sources.push(this); } };
@@ -74,7 +74,7 @@ def test_a_browser_watches_by_session_or_ticket_and_not_without(browser: Any, or
     by_session, stranger = open_page(browser, origin.address), open_page(browser, origin.address)
     log_in(by_session)
     cookies = by_session.context.storage_state()
-    foreign = open_page(browser, stack.address, storage_state=cookies)  # cookies are of all ports
+    foreign = open_page(browser, stack.address, storage_state=cookies)  # cookies are valid on all ports
 
     task_id = origin.start(records=10_000)
     stream = f"/tasks/{task_id}/stream"
@@ -91,7 +91,7 @@ def test_a_browser_watches_by_session_or_ticket_and_not_without(browser: Any, or
 
 
 def test_the_documented_page_survives_a_stream_that_breaks(browser: Any, origin: GuardedOrigin) -> None:
-    """The example of docs/api.md: a used ticket is refused, so the page asks for another and reads on."""
+    """The example of docs/api.md: a used ticket is refused, so the page requests another and continues."""
     stack = origin.stack
     (example,) = re.findall(r"```js\n(.*?)```", Path(PROJECT_DIR / "docs" / "api.md").read_text(), re.DOTALL)
     page = open_page(browser, origin.address)

@@ -19,7 +19,7 @@ PAGE = 20  # tasks of the list's first page
 
 @pytest.fixture
 def open_front(browser: Any, stack: ProcfileStack) -> Generator[Callable[..., FrontPage], None, None]:
-    """`open_front()`: the page. A script error, a breach of its policy or a request to another host fails the test."""
+    """`open_front()`: the page. A script error, a violation of its policy or a request to another host fails the test."""
     opened: list[FrontPage] = []
 
     def start(*, address: str = stack.address, **options: Any) -> FrontPage:
@@ -137,7 +137,7 @@ def test_a_task_is_started_and_canceled_by_keyboard(
     page.keyboard.press("Enter")
     canceled = page.locator(".task").nth(1)
     expect(canceled.locator(".badge")).to_have_text("canceled")
-    expect(canceled.locator("h3")).to_be_focused()  # its button is gone, and the place is kept
+    expect(canceled.locator("h3")).to_be_focused()  # its button is gone, and the focus remains at its place
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""The front page where the API wants tokens, behind a proxy that joins web and stream: asked for, refused, used, forgotten."""
+"""The front page of an API that requires tokens, behind a proxy that joins web and stream: token entered, refused, used."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The ADRs have one form, their table says what they say, and each decision of the original has its counterpart."""
+"""The ADRs have one form, their table agrees with them, and each decision of the original has its counterpart."""
 
 import re
 

@@ -37,7 +37,7 @@ def body_cases() -> list[Case]:
         "a long id": lambda length: {"name": "purge", "params": {"taskId": "0-" * (length // 2)}},
     }
     return [
-        Case("rendering.read_json", quietly(json_rendering.read_json, APIException), bodies),
+        Case("json_rendering.read_json", quietly(json_rendering.read_json, APIException), bodies),
         Case(
             "json_limits.measure",
             quietly(lambda data: json_limits.measure(data, levels=20), json_limits.BeyondLimits),
@@ -47,9 +47,9 @@ def body_cases() -> list[Case]:
                 "a wrong one at the end": lambda length: {"x" * (length // 2): [0] * (length // 4) + [2**70]},
             },
         ),
-        Case("serializers.read_new_task", quietly(request_serializers.read_new_task, APIException), fields),
+        Case("request_serializers.read_new_task", quietly(request_serializers.read_new_task, APIException), fields),
         Case(
-            "serializers.read_bulk",
+            "request_serializers.read_bulk",
             quietly(request_serializers.read_bulk, APIException),
             {
                 "unknown fields": lambda length: {str(number): 1 for number in range(length // 9)},
@@ -57,7 +57,7 @@ def body_cases() -> list[Case]:
             },
         ),
         Case(
-            "errors.problem_response",
+            "problem_details.problem_response",
             lambda detail: problem_details.problem_response(ValidationError(detail), {}),
             {
                 "many": lambda length: {str(number): ["wrong"] for number in range(length // 15)},

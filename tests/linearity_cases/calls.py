@@ -4,7 +4,7 @@ from typing import Any
 
 
 def quietly(function: Any, *wanted: type[Exception]) -> Any:
-    """The function, its refusals of hostile text included."""
+    """Return the function without the exceptions that hostile text is expected to cause."""
 
     def call(text: Any) -> None:
         try:

@@ -36,7 +36,7 @@ def _environ(text: str, name: str) -> dict[str, Any]:
 
 
 def _feed(data: bytes) -> None:
-    """Have web's event loop gather a request that arrives in small pieces."""
+    """Pass a request to web's event loop in small pieces."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         conn = PatientConnection(None, ours, None, None)
@@ -86,7 +86,7 @@ def header_cases() -> list[Case]:
             },
         ),
         Case(
-            "TogetherConnection, is it quick",
+            "TogetherConnection, the check for quick requests",
             lambda head: (QUICK.match(head), _PREFERS.search(head)),
             heads,
             ("longtasks/together_worker.py:QUICK", "longtasks/together_worker.py:_PREFERS"),
@@ -111,15 +111,15 @@ def header_cases() -> list[Case]:
         ),
         Case("BoundedRequest, Cookie", lambda text: BoundedRequest(_environ(text, "HTTP_COOKIE")).COOKIES, cookies),
         Case("BoundedRequest, Host", lambda text: BoundedRequest(_environ(text, "HTTP_HOST")), texts("x", "a.", "[:")),
-        Case("negotiation.accepts_json", accepts_json.__wrapped__, lists),
-        Case("negotiation.is_json", is_json.__wrapped__, lists),
+        Case("content_negotiation.accepts_json", accepts_json.__wrapped__, lists),
+        Case("content_negotiation.is_json", is_json.__wrapped__, lists),
         Case(
             "JsonNegotiation.select_parser",
             lambda text: negotiation.select_parser(type("Request", (), {"content_type": text})(), [None]),  # type: ignore[list-item]
             lists,
         ),
         Case(
-            "serializers.read_idempotency_key",
+            "request_serializers.read_idempotency_key",
             quietly(
                 lambda text: request_serializers.read_idempotency_key({"HTTP_IDEMPOTENCY_KEY": text}), APIException
             ),
@@ -127,12 +127,12 @@ def header_cases() -> list[Case]:
             ("tasks_app/api/request_serializers.py:_KEY",),
         ),
         Case(
-            "serializers.read_wait",
+            "wanted_wait.read_wait",
             lambda text: wanted_wait.read_wait({"HTTP_PREFER": text}, QueryDict()),
             texts(",", "wait=", "wait=1", "wait=,", " "),
         ),
         Case(
-            "serializers.read_query",
+            "query_parameters.read_query",
             quietly(
                 lambda text: query_parameters.read_query(QueryDict(text), query_parameters.ListQuerySerializer),
                 APIException,
@@ -148,14 +148,14 @@ def header_cases() -> list[Case]:
             ("tasks_app/api/query_parameters.py:cursor",),
         ),
         Case("request_ids.SANE", request_ids.SANE.match, texts("x", ":"), ("tasks_app/api/request_ids.py:SANE",)),
-        Case("tokens.digest_of", token_cache.digest_of, texts("x", "\udce9")),
+        Case("token_cache.digest_of", token_cache.digest_of, texts("x", "\udce9")),
         Case(
             "urls",
             quietly(_resolve, Resolver404),
             {repr(u): repeat(u, before="/tasks/") for u in ("x", "/", "0-", ".")},
         ),
         Case(
-            "stream_app's address and id",
+            "asgi_app's address and id",
             lambda text: (subscription._PATH.match(f"/tasks/{text}/stream"), subscription._ID.match(text)),
             texts("x", "/", "1", "stream/"),
             ("tasks_app/api/stream/subscription.py:_PATH", "tasks_app/api/stream/subscription.py:_ID"),
@@ -172,12 +172,12 @@ def header_cases() -> list[Case]:
             ("settings/addresses.py:_HOST", "settings/addresses.py:_PREFIX"),
         ),
         Case(
-            "stream_access's query",
+            "stream.access, the query",
             quietly(lambda text: access.read_stream_query(text.encode()), APIException, SuspiciousOperation),
             texts("x", "&", "=", "%", "ticket=x&", "token"),
         ),
         Case(
-            "stream_access's cookie and origin",
+            "stream.access, cookie and origin",
             lambda text: (
                 access._read_session_key({"HTTP_COOKIE": f"sessionid={text}"}),
                 origins.comes_from_elsewhere({"HTTP_ORIGIN": text, "HTTP_HOST": "x"}),
@@ -185,7 +185,7 @@ def header_cases() -> list[Case]:
             texts("x", ";", "=", "a=b;", "/", "http://", "[", '"', "\\"),
         ),
         Case(
-            "stream_app._to_meta",
+            "asgi_app._to_meta",
             lambda headers: asgi_app._to_meta({"headers": headers}),
             {"one, many times": lambda length: [(b"x", b"y")] * (length // 4)},
         ),

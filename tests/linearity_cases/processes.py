@@ -7,11 +7,11 @@ from tests.linearity_cases.calls import keys
 
 
 def process_cases() -> list[Case]:
-    """What processes say of themselves in Redis, of each other in the environment, and of their machine."""
+    """What processes write about themselves to Redis, about others to the environment, and the name of their machine."""
     forms = (reports._HOST, reports._VERSION, reports._EXIT)
     return [
         Case(
-            "processes._parse",
+            "reports._parse",
             lambda text: reports._parse(b"web:0:x", text.encode(), now=1),
             {
                 "digits": repeat("1"),
@@ -21,7 +21,7 @@ def process_cases() -> list[Case]:
             ("tasks_app/process_monitor/reports.py:_parse",),
         ),
         Case(
-            "what an entry says",
+            "the fields of an entry",
             lambda text: [form.fullmatch(text) for form in forms],
             texts("x", ":", " ", "é"),
             tuple(f"tasks_app/process_monitor/reports.py:{name}" for name in ("_HOST", "_VERSION", "_EXIT")),
@@ -33,7 +33,7 @@ def process_cases() -> list[Case]:
             ("tasks_app/process_monitor/exits.py:read_exits",),
         ),
         Case(
-            "process_reporter.name_host",
+            "reporter.name_host",
             reporter.name_host,
             texts("x", ":", "é"),
             ("tasks_app/process_monitor/reporter.py:name_host",),

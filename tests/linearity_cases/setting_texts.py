@@ -20,7 +20,7 @@ def _read_env_line(text: str) -> None:
 
 
 def settings_cases() -> list[Case]:
-    """What operators write, by accident too: the start must end at once with its one line."""
+    """What operators may write by mistake: the start must end at once with one line."""
     units = ("x", " ", "\t", "#", " #", "\\\\", '\\"', "'", '"', "%", "%2", "@", ":", "/", ".", "1", ",")
     lines = {
         f"{name} {unit!r}": repeat(unit, before=before, after=after)

@@ -52,7 +52,7 @@ def other_cases() -> list[Case]:
             ("tasks_app/task_types/field_words.py:say_name",),
         ),
         Case(
-            "events.decode",
+            "task_snapshot.decode",
             quietly(task_snapshot.decode, ValueError),
             {
                 "letters": lambda length: json.dumps({**snapshot, "error": "x" * length}),
@@ -60,6 +60,6 @@ def other_cases() -> list[Case]:
                 "open": lambda length: "[" * length,
             },
         ),
-        Case("answers.summarize_error", response_serializers.summarize_error, texts("x", "\n", " ")),
+        Case("response_serializers.summarize_error", response_serializers.summarize_error, texts("x", "\n", " ")),
         Case("task_display.pretty_json", task_display.pretty_json, texts("x", "\x00", "é")),
     ]

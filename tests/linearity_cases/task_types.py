@@ -15,11 +15,11 @@ _NAMES = (task_types._NAME, task_types._COUNT_NAME, task_results._COUNT_NAME)
 
 
 def task_type_cases() -> list[Case]:
-    """What task types, and the stores on their behalf, say."""
+    """Statements and errors of task types, and errors of the stores."""
     statements = texts("x", " ", "(", "/*", "/* */", "--\n", "SET ", "SELECT ", "COMMIT", "autocommit ")
     return [
         Case(
-            "chunk_guard's look at a statement",
+            "chunk_guard's check of a statement",
             lambda sql: [pattern.match(chunk_guard._get_head(sql)) for pattern in _STATEMENTS],
             statements,
             tuple(
@@ -46,7 +46,7 @@ def task_type_cases() -> list[Case]:
         ),
         Case("error_text.describe_value", error_text.describe_value, texts("x", "\n", "\udce9")),
         Case(
-            "line.get_refusal",
+            "pipelined_connection.get_refusal",
             pipelined_connection.get_refusal,
             texts("x", "ERR ", "ERR x: -OOM ", ": ", "A"),
             ("tasks_app/queues/pipelined_connection.py:_WORD", "tasks_app/queues/pipelined_connection.py:_INNER"),

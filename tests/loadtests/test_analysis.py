@@ -1,4 +1,4 @@
-"""The document's load test: runs against a real stack, the arithmetic for another machine, and the page that tells of it."""
+"""The document's load test: runs against a real stack, the arithmetic for another machine, and the page about it."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ KEPT = json.loads((ROOT / "docs" / "load-test.json").read_text(encoding="utf-8")
 
 
 def row(page: str, name: str, *, table: int) -> str:
-    """The row of a figure in the table of that number, by its cells."""
+    """Return the row of a figure in the table with this number."""
     return [line for line in page.splitlines() if line.startswith(f"| `{name}` |")][table]
 
 
@@ -118,7 +118,7 @@ vusers.created: ................................................................
 
 
 def test_a_generator_that_does_not_end_is_interrupted_and_its_counts_are_kept(tmp_path: Path) -> None:
-    """Artillery, where its one core is too slow for the load: it writes its figures at the end only."""
+    """Artillery writes its figures at the end only, which it may not reach if one core is too slow for the load."""
     out = tmp_path / "report.json"
     script = f"import signal\nprint({2 * PERIOD!r}, flush=True)\nsignal.pause()"
     report = measuring._run_tool([sys.executable, "-c", script], environment={}, out=out, deadline_seconds=1)

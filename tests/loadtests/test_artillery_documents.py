@@ -111,7 +111,7 @@ def test_valid_documents_are_planned_by_k6(tmp_path: Path, document: dict[str, A
         timeout=RUN_SECONDS,
         check=False,
     )
-    assume("the number of arrivals is 0" not in done.stderr)  # half a second of one a second: refused, as it should be
+    assume("the number of arrivals is 0" not in done.stderr)  # half a second of one a second: rightly refused
     assert done.returncode == 0, done.stderr
 
 

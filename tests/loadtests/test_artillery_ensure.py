@@ -17,7 +17,7 @@ SUMMARY = {
     "rates": {"http.request_rate": 3},
     "summaries": {"http.response_time": {"p95": 100, "p99": 120, "median": 50}},
 }
-# What artillery-plugin-ensure 1.15.0 says of each for this summary.
+# The verdict of artillery-plugin-ensure 1.15.0 on each for this summary.
 VERDICTS = {
     "http.codes.500 == 0": False,  # not measured
     "http.codes.500 != 0": True,

@@ -161,7 +161,7 @@ NOT_MET: list[dict[str, Any]] = [
 
 
 def test_expectations(load_tests: LoadTests) -> None:
-    """All in one run: the ones that are met in one virtual user, each of the others in one of its own."""
+    """All in one run: those that are met in one virtual user, each of the others in a virtual user of its own."""
     variables = {"same": "a", "name": "upload"}
 
     def scenario(expect: list[dict[str, Any]]) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def test_the_documents_loop_raises_the_rate_step_by_step(load_tests: LoadTests, 
     assert run.counters["vusers.created"] == run.counters["vusers.completed"] == 1
     due = [2 * step + number / (2 + 2 * step) for step in range(3) for number in range(4 + 4 * step)]
     late = [received.at - moment for received, moment in zip(api.requests, due, strict=True)]
-    assert max(late) - min(late) < 0.8  # another rate, or all of a step at once, is off by a second and more
+    assert max(late) - min(late) < 0.8  # another rate, or all of a step at once, would differ by a second or more
     assert run.report["aggregate"]["summaries"]["vusers.session_length"]["min"] >= 7000
 
 

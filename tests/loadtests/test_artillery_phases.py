@@ -44,7 +44,7 @@ def test_phases_follow_each_other_and_pause_sends_nothing(load_tests: LoadTests,
     moments = sorted(received.at for received in api.requests)
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert max(gaps) == gaps[4]
-    assert gaps[4] > 2.5  # the pause, and what is left of the first phase, less what the fifth came late
+    assert gaps[4] > 2.5  # the pause, and the rest of the first phase, less the delay of the fifth
 
 
 def test_no_phases_is_one_virtual_user(load_tests: LoadTests, api: StubApi) -> None:

@@ -1,4 +1,4 @@
-"""YAML as Artillery reads it: js-yaml 3's values, and a line for everything that is refused."""
+"""YAML as Artillery reads it: the values of js-yaml 3, and one line for each refusal."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from loadtests.artillery_reader.yaml_text import MOST_DEPTH, MOST_VALUES, YamlError, read_yaml
 
-# What js-yaml 3.15.2, the one of artillery 2.0.21, makes of `k: TEXT`, as JSON.
+# The value of `k: TEXT` in js-yaml 3.15.2, the version in artillery 2.0.21, as JSON.
 VALUES: dict[str, Any] = {
     **{
         text: text for text in ("no", "on", "yes", "off", "y", "Yes", "tRUE", "nULL", "0o17", "08", "01:30", "1_", "_1")
@@ -172,4 +172,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 )  # fmt: skip
 def test_json_is_read_as_json(content: Any) -> None:
     text = json.dumps({"k": content})
-    assert json.dumps(read_yaml(text).content) == text  # as text: halves of a surrogate pair are one character there
+    assert (
+        json.dumps(read_yaml(text).content) == text
+    )  # as text: there a surrogate pair is one character

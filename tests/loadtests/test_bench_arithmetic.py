@@ -1,4 +1,4 @@
-"""What the bench computes: medians, slopes, the size of cells, what wrk printed, what deploy/ recommends."""
+"""What the bench computes and reads: medians, slopes, the size of cells, wrk's output, deploy/'s recommendations."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the report says of figures: met, not met, not measured; and that it is written from any part of them."""
+"""The report's verdicts on figures: met, not met, not measured; it is written from any part of them."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Load goes to this machine only, unless one asks for another by name."""
+"""Load is sent to this machine only, unless another host is allowed by name."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_a_redirect_cannot_leave_the_target(load_tests: LoadTests, api: StubApi)
 
 
 def test_a_host_can_be_allowed_by_name(load_tests: LoadTests) -> None:
-    # .invalid never resolves: that it is asked for at all shows that the guard let it pass.
+    # .invalid never resolves: an attempt to resolve it shows that the guard allowed the host.
     run = load_tests.artillery(
         {"config": {"target": "http://load.invalid"}, "scenarios": [{"flow": [{"get": {"url": "/"}}]}]},
         TARGET="",
