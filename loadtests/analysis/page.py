@@ -1,4 +1,4 @@
-"""Writes docs/load-test.md from the figures: the runs beside the document's, each figure explained, and what they say."""
+"""Writes docs/load-test.md from the figures: the runs beside the document's, each figure explained, and the verdicts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
@@ -22,7 +22,7 @@ FILES: Final = {
     ),
     "responsiveness": ("`loadtests/artillery/responsiveness.yaml`, character for character the document's.",),
 }
-QUIET_CORES: Final = 0.3  # the system's own work on behalf of the load is in it
+QUIET_CORES: Final = 0.3  # includes the kernel's work for the load
 
 
 def to_page(figures: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What each of Artillery's figures is, in a sentence, and how it is read out of a run."""
+"""The meaning of each of Artillery's figures, in a sentence, and how it is read from a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -62,7 +62,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=MEASUREMENTS, metavar="NAME", help=f"of: {', '.join(MEASUREMENTS)}"
     )
-    parser.add_argument("--report-only", action="store_true", help="write the report again from the figures kept")
+    parser.add_argument("--report-only", action="store_true", help="write the report again from the stored figures")
     return parser.parse_args(arguments)
 
 
@@ -72,19 +72,19 @@ def say(text: str) -> None:
 
 
 def read_figures(path: Path) -> dict[str, Any]:
-    """What earlier runs have kept, so that --only replaces its own part."""
+    """Return the stored figures of earlier runs, of which --only replaces its own part."""
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {"sections": {}, **figures}
 
 
 def to_text(figures: dict[str, Any]) -> str:
-    """JSON with a line for each measurement: short, and a diff shows which of them are new."""
+    """Return JSON with a line for each measurement: short, and a diff shows the new ones."""
     sections = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in figures["sections"].items())
     return f'{{"machine": {json.dumps(figures["machine"])},\n"sections": {{\n{sections}\n}}}}\n'
 
 
 def prepare_process() -> None:
-    """Look at the defaults, whatever the developer has set; let a terminated run clean up as an interrupted one does."""
+    """Measure the defaults, whatever the developer has set; a terminated run cleans up as an interrupted one."""
     for variable in list_variables():
         os.environ.pop(variable.name, None)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -98,7 +98,7 @@ def find_commit() -> str:
 
 
 def run_measurement(*, name: str, scale: Scale, peer_directory: Path | None) -> dict[str, Any]:
-    """One measurement on servers of its own."""
+    """Run one measurement on servers of its own."""
     started = time.monotonic()
     began_at = datetime.now(UTC)
     others = busy_cores()
@@ -120,7 +120,7 @@ def run_measurement(*, name: str, scale: Scale, peer_directory: Path | None) -> 
 
 
 def measure_all(*, names: Sequence[str], scale: Scale, figures_path: Path) -> bool:
-    """Each measurement for itself: one that fails is said so, and keeps none of the others from its figures."""
+    """Run each measurement by itself: a failure is reported and does not affect the others."""
     require_tools()
     all_made = True
     source = os.environ.get("PEER_DIR", "")

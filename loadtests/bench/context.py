@@ -1,4 +1,4 @@
-"""What a measurement is given: the servers, the scale, the peer if there is one, a directory, a way to say what it does."""
+"""The context of a measurement: the servers, the scale, the peer if there is one, a directory, and progress output."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,5 +15,5 @@ class Bench:
     ground: Ground
     scale: Scale
     peer_directory: Path | None  # an installed copy; None: no peer
-    directory: Path  # for this measurement's files; gone at the end
+    directory: Path  # for this measurement's files; deleted at the end
     say: Callable[[str], None]

@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md from the figures: goals first, then a table for each question. Measures nothing."""
+"""Writes docs/benchmarks.md from the figures: goals first, then a table for each question. Must not: measure."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -168,7 +168,7 @@ def _goals_table(goals: Sequence[Goal]) -> str:
 
 
 def _missed(goals: Sequence[Goal], made: Mapping[str, Any]) -> list[str]:
-    """What the machine was busy with where a goal was missed."""
+    """Return what used the machine when a goal was missed."""
     missed = {goal.section for goal in goals if goal.is_met is False}
     if not missed:
         return []
@@ -215,7 +215,7 @@ def _drain(drain: Mapping[str, Any], plot: Mapping[str, str]) -> list[str]:
 
 
 def _notes(directory: Path) -> list[str]:
-    """What people say about the figures, kept over the runs in a file of its own."""
+    """Return the comments on the figures, stored in a file of their own for all runs."""
     path = directory / "benchmarks" / "notes.md"
     return ["## Notes\n", path.read_text(encoding="utf-8").strip() + "\n"] if path.exists() else []
 

@@ -1,4 +1,4 @@
-"""Owns the database and Redis servers of the tests: real ones, private, quick to start, gone at the end.
+"""Owns the database and Redis servers of the tests: real, private, quick to start, removed at the end.
 
 It uses the binaries on PATH and never a server that already runs on this machine. It needs neither pytest nor Django.
 """
@@ -22,7 +22,7 @@ from longtasks.local_stack.procfile import free_port
 
 READY_SECONDS = 90
 STOP_SECONDS = 20
-REDIS_DATABASES = 64  # numbered from 0; stacks that are open at once have one each
+REDIS_DATABASES = 64  # numbered from 0; each open stack has one
 IS_EMBEDDED = os.environ.get("LONGTASKS_TEST_STACK", "") == "embedded"
 
 
@@ -31,10 +31,10 @@ class ServerError(Exception):
 
 
 class Server(ABC):
-    """A server process on a private directory: the data stay from start to start, until `remove`."""
+    """A server process in a private directory: the data persist until `remove`."""
 
     name: str
-    is_process = True  # False: there is nothing to kill or to pause (SQLite)
+    is_process = True  # False: no process to kill or pause (SQLite)
 
     def __init__(self) -> None:
         # Directly under /tmp: the path of a socket must be short, and TMPDIR may be long.
@@ -49,7 +49,7 @@ class Server(ABC):
     def _answers(self) -> bool: ...
 
     def _prepare(self) -> None:  # noqa: B027 (most have nothing to prepare)
-        """What must be there before the first start."""
+        """Create what the first start needs."""
 
     @property
     def pid(self) -> int:
@@ -62,7 +62,7 @@ class Server(ABC):
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Returns when the server answers; does nothing when it runs."""
+        """Start the server and wait until it answers; do nothing if it runs."""
         if self.is_running:
             return
         self._prepare()
@@ -72,7 +72,7 @@ class Server(ABC):
                 environment=os.environ,
                 output=log,
                 directory=self.directory,
-                death_signal=signal.SIGKILL,  # also while it is paused
+                death_signal=signal.SIGKILL,  # a paused server too
             )
         self.wait_until_ready()
 
@@ -104,7 +104,7 @@ class Server(ABC):
         self.start()
 
     def remove(self) -> None:
-        """End it, whatever its state, and delete its data."""
+        """End the server, whatever its state, and delete its data."""
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -114,15 +114,15 @@ class Server(ABC):
 
 
 class Database(Server):
-    """What the tests ask of a database server, whichever it is."""
+    """The interface of the tests to a database server."""
 
     @abstractmethod
     def url(self, name: str) -> str:
-        """The DATABASE_URL of the database `name`."""
+        """Return the DATABASE_URL of the database `name`."""
 
     @abstractmethod
     def create_database(self, name: str) -> None:
-        """An empty database `name`, whatever it held before."""
+        """Create an empty database `name`; an existing one is dropped."""
 
     @abstractmethod
     def query(self, name: str, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -164,7 +164,7 @@ class MariaDB(Database):
                 "--no-defaults",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
-                f"--tmpdir={self.directory}",  # two at the same time may clash in /tmp
+                f"--tmpdir={self.directory}",  # two at the same time could conflict in /tmp
                 f"--datadir={self.directory / 'data'}",
                 *self._shared_options(),
             ],
@@ -207,7 +207,7 @@ class MariaDB(Database):
 
 
 class SQLite(Database):
-    """Files in place of a server, behind the same interface."""
+    """SQLite files behind the interface of a server."""
 
     name = "sqlite"
     is_process = False
@@ -224,13 +224,13 @@ class SQLite(Database):
             return connection.execute(sql.replace("%s", "?"), tuple(parameters)).fetchall()
 
     def start(self) -> None:
-        """Nothing to start."""
+        """Do nothing: there is no process."""
 
     def _path(self, name: str) -> Path:
         return self.directory / f"{name}.sqlite3"
 
     def _command(self) -> list[str]:
-        raise ServerError("SQLite is no process")
+        raise ServerError("SQLite has no process")
 
     def _answers(self) -> bool:
         return True
@@ -278,7 +278,7 @@ class RedisServer(Server):
 
 
 def create_servers() -> tuple[Database, RedisServer]:
-    """The pair that LONGTASKS_TEST_STACK asks for; not started yet."""
+    """Return the pair that LONGTASKS_TEST_STACK selects, not started."""
     return (SQLite(), RedisServer(is_valkey=True)) if IS_EMBEDDED else (MariaDB(), RedisServer())
 
 

@@ -172,6 +172,4 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 )  # fmt: skip
 def test_json_is_read_as_json(content: Any) -> None:
     text = json.dumps({"k": content})
-    assert (
-        json.dumps(read_yaml(text).content) == text
-    )  # as text: there a surrogate pair is one character
+    assert json.dumps(read_yaml(text).content) == text  # as text: there a surrogate pair is one character
