@@ -31,11 +31,11 @@ class Interruption:
 
     def rate(self) -> Iterator[str]:
         """Explain the rate."""
-        yield "The document takes its 6 a second for a good sign. A rate that is met says that the service kept up;"
-        yield "it does not say how much more there could be."
+        yield "The document takes its 6 a second as a good sign. A rate that is met shows that the service kept up;"
+        yield "it does not show how much more is possible."
         yield f"Here 6 a second kept {_service_cores(self._six):.2f} of {self._cores} cores busy."
         yield "(Its nine requests in three seconds are three a second:"
-        yield "Artillery's 6 is the rate of the part of the period in which they fell.)"
+        yield "Artillery's 6 is the rate in the part of the period that contains them.)"
 
     def response_time(self) -> Iterator[str]:
         """Compare the document's times, and ours, with its goal."""
@@ -49,7 +49,7 @@ class Interruption:
         """State whether the gradual load has found the limit."""
         yield f"Over its four steps the mean is {_time(self._gradual, 'mean'):,.1f} ms"
         yield f"and the p99 {_time(self._gradual, 'p99'):,.1f} ms: {_judge(self._gradual)}."
-        yield "Eight requests a second are far below the limit, which this load was to find."
+        yield "Eight requests a second are far below the limit that this load should find."
         yield "[benchmarks.md](benchmarks.md) raises the rate until a step misses the goal."
 
     def goal_load(self) -> Iterator[str]:
@@ -61,7 +61,7 @@ class Interruption:
         service, client = _service_cores(self._goal), self._goal["cpuSeconds"]["client"] / self._goal["seconds"]
         yield f"The service kept {service:.1f} cores busy and the load generator {client:.1f}, of {self._cores}."
         if service + client >= ALL_OF_THE_CPU * self._cores:
-            yield "That is all there are: the CPU is the limit, and requests queue before web."
+            yield "These are all the cores: the CPU is the limit, and requests queue before web."
 
     def session_length(self) -> Iterator[str]:
         """Explain the parts of a session."""
@@ -69,7 +69,7 @@ class Interruption:
         yield f"At 6 a second a session takes {six:,.1f} ms: one request, and opening the connection."
         yield f"In the gradual load it takes {gradual / 1000:,.1f} s: one virtual user runs the whole loop,"
         yield f"and {THINK_SECONDS} s of it are the scenario's `think`."
-        yield "It says how long a user stays, and not how quick the service is."
+        yield "It shows how long a user stays, not how fast the service is."
 
 
 def _time(run: Run, part: str) -> float:

@@ -103,7 +103,7 @@ def run_measurement(*, name: str, scale: Scale, peer_directory: Path | None) -> 
     began_at = datetime.now(UTC)
     others = busy_cores()
     if others > QUIET_CORES:
-        say(f"{others:.1f} cores are busy with something else: the report will say so")
+        say(f"{others:.1f} cores are busy with something else: the report will state it")
     with tempfile.TemporaryDirectory(prefix="longtasks-bench-") as directory, Ground() as ground:
         bench = Bench(ground=ground, scale=scale, peer_directory=peer_directory, directory=Path(directory), say=say)
         figures = MEASUREMENTS[name](bench)
