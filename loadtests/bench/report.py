@@ -179,8 +179,8 @@ def _missed(goals: Sequence[Goal], made: Mapping[str, Any]) -> list[str]:
         "http": "The time of a POST is below, stage by stage; the CPU of every process per request is in the tables of wrk.",
         "responsiveness": "The cores that each process used are in the table of k6; if their sum is that of the machine, "
         "the CPU is the limit, and the stages of a POST show which part uses it.",
-        "critical": "The spread is in the table of critical tasks; a worker checks for high tasks after a chunk, which should take "
-        "CHUNK_SECONDS.",
+        "critical": "The spread is in the table of critical tasks; a worker checks for high tasks after a chunk, which "
+        "should take CHUNK_SECONDS.",
         "memory": "The job's hash holds RQ's fields and the snapshot.",
         "sustained": "The cores that each process used are in the table of the thousand tasks a second.",
         "mirror": "The notes explain the mirror's time.",
