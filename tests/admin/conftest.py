@@ -8,20 +8,13 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from tasks_app.queues import queue_names, redis_connection, transitions
-from tasks_app.read_model.mirror import Mirror
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import list_names
+from tests.support.mirror import run_mirror
 
 MakeClient = Callable[..., Client]
 VIEW, OPERATE, ADMINISTER = "view_taskrecord", "operate_tasks", "administer_tasks"
-
-
-def run_mirror() -> None:
-    """Run the mirror until it has read the whole stream."""
-    reader = Mirror(connection=redis_connection.get_connection())
-    while reader.step():
-        pass
 
 
 def start(**values: Any) -> str:

@@ -1,8 +1,7 @@
-"""The overview: queues with their pauses, charts, and warnings."""
+"""The overview: queues, charts, and warnings."""
 
 import pytest
 
-from tasks_app.models import AuditEntry, QueueState
 from tasks_app.queues import pauses, queue_names
 from tests.admin.conftest import ADMINISTER, VIEW, MakeClient, start
 from tests.admin.pages import LIST, get, parts
@@ -16,18 +15,6 @@ def test_the_overview_shows_waiting_tasks_and_that_no_worker_is_alive(make_clien
     assert "No worker is alive" in shown
     assert shown.count("<svg") == 4
     assert "Pause low" in shown
-
-
-def test_a_queue_is_paused_and_resumed_with_a_reason(make_client: MakeClient) -> None:
-    client = make_client(ADMINISTER)
-    shown = client.post(f"{LIST}queues/low/pause/", {"reason": "moving house"}, follow=True).content.decode()
-    assert "Paused by olga" in shown
-    assert "moving house" in shown
-    assert "Resume low" in shown
-    client.post(f"{LIST}queues/low/resume/")
-    assert not QueueState.objects.filter(paused_at__isnull=False).exists()
-    assert client.post(f"{LIST}queues/nonsense/pause/").status_code == 404
-    assert [entry.action for entry in AuditEntry.objects.order_by("pk")] == ["pause", "resume"]
 
 
 def test_a_stalled_queue_does_not_look_idle(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:

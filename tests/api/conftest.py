@@ -14,10 +14,9 @@ from django.test import Client
 from tasks_app.auth import api_tokens, token_cache, token_use
 from tasks_app.http import peers
 from tasks_app.models import ApiToken, TaskCheckpoint, TaskRecord
-from tasks_app.queues import redis_connection
-from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import machine_numbers, rate_limit
 from tests.api.anonymous_requests import LIMIT
+from tests.support.mirror import run_mirror
 
 Post = Callable[..., Any]
 
@@ -36,12 +35,7 @@ def post(client: Client) -> Post:
 def mirror() -> Callable[[], None]:
     """Run the mirror until it has read the whole stream."""
 
-    def run() -> None:
-        reader = Mirror(connection=redis_connection.get_connection())
-        while reader.step():
-            pass
-
-    return run
+    return run_mirror
 
 
 @pytest.fixture

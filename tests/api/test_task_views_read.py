@@ -179,7 +179,9 @@ def test_the_next_page_keeps_the_filters(client: Client, start: Any, mirror: Cal
         ({"createdBefore": "2100-01-01T00:00:00Z", "limit": "200"}, True),
     ],
 )  # fmt: skip
-def test_filters(client: Client, start: Any, mirror: Callable[[], None], query: dict[str, str], found: bool) -> None:
+def test_the_list_applies_its_filters(
+    client: Client, start: Any, mirror: Callable[[], None], query: dict[str, str], found: bool
+) -> None:
     start()
     mirror()
     assert bool(client.get(f"/tasks?{urlencode(query)}").json()["tasks"]) is found

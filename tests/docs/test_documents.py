@@ -82,7 +82,7 @@ def test_link_targets_exist(name: str) -> None:
 
 
 @documents
-def test_files_exist(name: str) -> None:
+def test_named_files_exist(name: str) -> None:
     for code in code_in(TEXTS[name]):
         for path in re.findall(
             r"(?<![\w/.-])(?:tasks_app|longtasks|catalog|settings|tests|deploy|docs|loadtests)/[\w./-]*", code
@@ -91,7 +91,7 @@ def test_files_exist(name: str) -> None:
 
 
 @documents
-def test_commands_and_their_options_exist(name: str) -> None:
+def test_named_commands_and_options_exist(name: str) -> None:
     known = get_commands()
     for code in code_in(TEXTS[name]):
         for command, rest in re.findall(r"manage\.py ([a-z_]+)([^`|#\n]*)", code):
@@ -106,7 +106,7 @@ def test_commands_and_their_options_exist(name: str) -> None:
 
 
 @documents
-def test_make_targets_exist(name: str) -> None:
+def test_named_make_targets_exist(name: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for code in code_in(TEXTS[name]):
         for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code):
@@ -114,7 +114,7 @@ def test_make_targets_exist(name: str) -> None:
 
 
 @documents
-def test_settings_exist(name: str) -> None:
+def test_named_settings_exist(name: str) -> None:
     known = {variable.name for variable in list_variables()} | FOREIGN_VARIABLES
     for code in code_in(TEXTS[name]):
         for variable in re.findall(r"(?<![\w$\"'])([A-Z][A-Z]+(?:_[A-Z]+)+)(?=[\s=,.)]|$)", code):
@@ -123,7 +123,7 @@ def test_settings_exist(name: str) -> None:
 
 
 @documents
-def test_routes_exist(name: str) -> None:
+def test_named_routes_exist(name: str) -> None:
     resolver = get_resolver()
     for code in code_in(TEXTS[name]):
         for path in re.findall(r"(?:^|(?:GET|POST) |localhost:3000)(/[a-z][\w/{}.-]*)", code):

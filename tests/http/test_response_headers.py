@@ -7,7 +7,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("closed_api")]
 
 
 @pytest.mark.parametrize("path", ["/tasks", "/health/live", "/nothing", "/schema"])
-def test_secure_headers_and_no_cors(path: str) -> None:
+def test_responses_have_security_headers_and_no_cors_headers(path: str) -> None:
     response = Client().get(path, headers={"Origin": "https://evil.example"})
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["X-Frame-Options"] == "DENY"

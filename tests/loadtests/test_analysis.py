@@ -84,7 +84,7 @@ def test_failures_are_on_the_page(figures: dict[str, Any]) -> None:
     assert "Artillery was not installed" in page
 
 
-def test_the_arithmetic_of_another_machine() -> None:
+def test_the_capacity_of_another_machine_is_computed() -> None:
     run = {"counters": {"http.responses": 1000}, "cpuSeconds": {"web": 0.8, "redis": 0.2, "worker": 5}}
     drain = {"cpuMicrosecondsPerTask": {"worker": 2000, "mirror": 200, "redis": 100, "mariadb": 700, "web": 9}}
     costs = find_costs(run, drain)

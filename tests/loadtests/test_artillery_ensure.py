@@ -104,7 +104,7 @@ def script(ensure: dict[str, Any] | None = None, *, url: str = "/echo", **config
     }
 
 
-def test_checks_that_are_met(load_tests: LoadTests) -> None:
+def test_a_run_whose_checks_are_met_succeeds(load_tests: LoadTests) -> None:
     ensure = {
         "thresholds": [{"http.response_time.p99": 60_000}],
         "conditions": [

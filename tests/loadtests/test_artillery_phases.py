@@ -29,7 +29,9 @@ def with_phases(*phases: dict[str, object], **config: object) -> dict[str, objec
         ({"duration": 2, "rampTo": 5}, 0 + 5),
     ],
 )
-def test_arrivals(load_tests: LoadTests, api: StubApi, phase: dict[str, object], count: int) -> None:
+def test_a_phase_starts_its_number_of_virtual_users(
+    load_tests: LoadTests, api: StubApi, phase: dict[str, object], count: int
+) -> None:
     run = load_tests.artillery(with_phases(phase))
     assert run.code == 0, run.stderr
     assert run.counters["vusers.created"] == run.counters["vusers.completed"] == len(api.requests) == count

@@ -24,13 +24,13 @@ from tasks_app.auth import api_tokens
 from tasks_app.domain.callers import WRITE, Caller
 from tasks_app.models import ApiToken, AuditEntry, SetAsideItem, TaskCheckpoint, TaskRecord
 from tasks_app.queues import redis_connection, redis_keys
-from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import set_aside_items
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tests.catalog.conftest import upload
 from tests.security.callers import OTHER, OWNER
 from tests.security.doors import Door
+from tests.support.mirror import run_mirror
 
 # Only the owner, administrators and staff with the view permission may see it.
 SECRETS: Final = ("described-by-ann", "raised-by-anns-task", OWNER)
@@ -210,13 +210,6 @@ class Place:
         redis = redis_connection.get_connection()
         redis.delete(redis_keys.job_key(task_id))
         redis.lrem(redis_keys.queue_key("low"), 0, task_id)
-
-
-def run_mirror() -> None:
-    """Run the mirror until it has read the whole stream."""
-    reader = Mirror(connection=redis_connection.get_connection())
-    while reader.step():
-        pass
 
 
 def _passwords(password: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,36 +14,16 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tasks_app.auth import api_tokens, token_cache
 from tasks_app.domain import task_snapshot
 from tasks_app.models import TaskRecord
 from tasks_app.queues import job_snapshots, redis_connection, redis_keys
 from tasks_app.resilience import machine_numbers
 from tasks_app.services import start_tasks
-from tests.security.place import run_mirror
+from tests.support.mirror import run_mirror
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("closed_api")]
 UPLOAD = {"name": "upload", "params": {"numRecords": 1}, "description": "anns"}
-Make = Callable[..., Client]
-
-
-@pytest.fixture(autouse=True)
-def _closed(settings: Any) -> Iterator[None]:
-    settings.API_OPEN = False
-    yield
-    token_cache.known.forget()
-
-
-@pytest.fixture
-def make() -> Make:
-    """A client with a new token: `make("ann", "read")`."""
-
-    def make(owner: str, scope: str = "write") -> Client:
-        _, secret = api_tokens.create_token(owner=owner, scope=scope)
-        token_cache.known.forget()
-        return Client(headers={"Authorization": f"Bearer {secret}"})
-
-    return make
+ClientOf = Callable[..., Client]
 
 
 def post(client: Client, path: str, body: Any = None, **headers: str) -> Any:
@@ -68,9 +48,11 @@ def seen(answer: Any, *, known: str = "") -> tuple[int, bytes, dict[str, str]]:
 
 @pytest.mark.parametrize("path", ["/tasks", "/tasks/bulk"])
 @pytest.mark.parametrize("body", [UPLOAD, {"name": "upload", "params": {"numRecords": 2}}])
-def test_an_idempotency_key_of_another_owner_has_no_effect(make: Make, path: str, body: dict[str, Any]) -> None:
+def test_an_idempotency_key_of_another_owner_has_no_effect(
+    client_of: ClientOf, path: str, body: dict[str, Any]
+) -> None:
     first, second = ({"tasks": [each]} if path.endswith("bulk") else each for each in (UPLOAD, body))
-    ann, bob = make("ann"), make("bob")
+    ann, bob = client_of("ann"), client_of("bob")
     key = {"Idempotency-Key": "the-key"}
     assert post(ann, path, first, **key).status_code == 201
     answer = post(bob, path, second, **key)
@@ -85,8 +67,8 @@ def test_owner_and_key_cannot_be_confused() -> None:
     assert len({start_tasks._redis_key(*pair) for pair in pairs}) == len(pairs)
 
 
-def test_a_cursor_of_another_owner_shows_own_tasks_only(make: Make) -> None:
-    ann, bob = make("ann"), make("bob")
+def test_a_cursor_of_another_owner_shows_own_tasks_only(client_of: ClientOf) -> None:
+    ann, bob = client_of("ann"), client_of("bob")
     mine = start(bob)
     for _ in range(3):
         start(ann)
@@ -99,8 +81,8 @@ def test_a_cursor_of_another_owner_shows_own_tasks_only(make: Make) -> None:
     assert len({bob.get(f"/tasks?cursor={each}").status_code for each in strange}) == 1
 
 
-def test_lists_contain_own_tasks_only(make: Make) -> None:
-    ann, bob = make("ann"), make("bob")
+def test_lists_contain_own_tasks_only(client_of: ClientOf) -> None:
+    ann, bob = client_of("ann"), client_of("bob")
     before = seen(bob.get("/tasks"))
     for _ in range(3):
         start(ann)
@@ -109,8 +91,8 @@ def test_lists_contain_own_tasks_only(make: Make) -> None:
 
 
 @pytest.mark.parametrize("tag", ["the task's", "*"])
-def test_an_etag_of_another_owner_is_404(make: Make, tag: str) -> None:
-    ann, bob = make("ann"), make("bob")
+def test_an_etag_of_another_owner_is_404(client_of: ClientOf, tag: str) -> None:
+    ann, bob = client_of("ann"), client_of("bob")
     task_id = start(ann)
     etag = ann.get(f"/tasks/{task_id}")["ETag"] if tag != "*" else tag
     assert ann.get(f"/tasks/{task_id}", headers={"If-None-Match": etag}).status_code == 304
@@ -119,8 +101,8 @@ def test_an_etag_of_another_owner_is_404(make: Make, tag: str) -> None:
     assert "ETag" not in answer
 
 
-def test_a_request_id_of_another_owner_reveals_nothing(make: Make) -> None:
-    ann, bob = make("ann"), make("bob")
+def test_a_request_id_of_another_owner_reveals_nothing(client_of: ClientOf) -> None:
+    ann, bob = client_of("ann"), client_of("bob")
     start(ann, **{"X-Request-ID": "anns-request"})
     before = seen(bob.get("/tasks"))
     answer = bob.get("/tasks", headers={"X-Request-ID": "anns-request"})
@@ -130,9 +112,9 @@ def test_a_request_id_of_another_owner_reveals_nothing(make: Make) -> None:
     assert [task["id"] for task in bob.get("/tasks").json()["tasks"]] == [mine]
 
 
-def test_another_owners_requests_do_not_use_up_the_limit(make: Make, settings: Any) -> None:
+def test_another_owners_requests_do_not_use_up_the_limit(client_of: ClientOf, settings: Any) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, rate_limit_per_minute=5)
-    ann, bob = make("ann"), make("bob")
+    ann, bob = client_of("ann"), client_of("bob")
     before = None
     for round_number in range(12):
         ann.get("/tasks")
@@ -174,9 +156,9 @@ def _in_state(task_id: str, state: str) -> None:
 @pytest.mark.parametrize("state", ["new", "seen by the mirror", "forgotten by Redis", "finished"])
 @pytest.mark.parametrize(("method", "action"), ASKS)
 def test_a_foreign_task_is_answered_as_an_unknown_one(
-    make: Make, sent: list[object], method: str, action: str, state: str
+    client_of: ClientOf, sent: list[object], method: str, action: str, state: str
 ) -> None:
-    ann, bob = make("ann"), make("bob")
+    ann, bob = client_of("ann"), client_of("bob")
     answer = post(ann, "/tasks", UPLOAD)
     task_id = answer.json()["id"]
     if state != "new":

@@ -21,7 +21,7 @@ from tasks_app.queues import redis_connection
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.webhooks import sender
-from tests.security.place import run_mirror
+from tests.support.mirror import run_mirror
 
 pytestmark = pytest.mark.django_db
 WEBHOOK_SECRET = "the-secret-that-signs-webhooks-of-this-test"

@@ -5,7 +5,7 @@ from pathlib import Path
 from settings.database import database_settings
 
 
-def test_mysql_url_with_a_socket_and_own_options() -> None:
+def test_a_mysql_url_may_have_a_socket_and_options() -> None:
     config = database_settings(
         url="mariadb://user:p%40ss@/longtasks?unix_socket=/run/my.sock&read_timeout=60",
         data_dir=Path("/nowhere"),
@@ -19,7 +19,7 @@ def test_mysql_url_with_a_socket_and_own_options() -> None:
     assert "local_infile" not in config["OPTIONS"]
 
 
-def test_local_infile_only_for_the_bulk_writer() -> None:
+def test_local_infile_is_on_for_the_bulk_writer_only() -> None:
     config = database_settings(url="mysql://localhost/x", data_dir=Path("/nowhere"), local_infile=True)
     assert config["OPTIONS"]["local_infile"] is True
 

@@ -38,7 +38,7 @@ def read(tmp_path: Path, data: bytes | str) -> dict[str, str]:
         f"\n# a comment\n   # another\n\nNAME={URL}",
     ],
 )
-def test_lines_that_mean_the_same(tmp_path: Path, line: str) -> None:
+def test_equivalent_lines_give_the_same_value(tmp_path: Path, line: str) -> None:
     assert read(tmp_path, line) == {"NAME": URL}
 
 
@@ -56,7 +56,7 @@ def test_lines_that_mean_the_same(tmp_path: Path, line: str) -> None:
         ("b\u00fccher", "b\u00fccher"),
     ],
 )
-def test_values(tmp_path: Path, text: str, value: str) -> None:
+def test_each_form_of_a_value_is_read(tmp_path: Path, text: str, value: str) -> None:
     assert read(tmp_path, f"NAME={text}\n") == {"NAME": value}
 
 

@@ -47,7 +47,7 @@ def test_production_starts_with_good_values() -> None:
         ({"CRASH_POINTS": "after_commit=1"}, "CRASH_POINTS='after_commit=1'"),
     ],
 )
-def test_production_refuses(changes: dict[str, str | None], named: str) -> None:
+def test_production_refuses_unsafe_settings(changes: dict[str, str | None], named: str) -> None:
     environment = {name: value for name, value in (GOOD_PRODUCTION | changes).items() if value is not None}
     ended = import_settings("settings.production", environment)
     assert ended.returncode == 1

@@ -110,7 +110,7 @@ def test_no_url_causes_a_traceback() -> None:
         ("m4rk", "does not begin with"),
     ],
 )
-def test_database_urls_that_are_refused(url: str, why: str) -> None:
+def test_invalid_database_urls_are_refused(url: str, why: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"^DATABASE_URL is refused: .*{why}") as refusal:
         mysql(url)
     assert "m4rk" not in str(refusal.value)
@@ -132,7 +132,7 @@ def test_database_urls_that_are_refused(url: str, why: str) -> None:
         ("mysql://:m4rk@host/x?x", "not name=value"),
     ],
 )
-def test_redis_urls_that_are_refused(url: str, why: str) -> None:
+def test_invalid_redis_urls_are_refused(url: str, why: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"^REDIS_URL is refused: .*{why}") as refusal:
         redis_url(url)
     assert "m4rk" not in str(refusal.value)
