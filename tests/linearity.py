@@ -1,8 +1,8 @@
 """Time over length of every function that receives text from a client, a task type, Redis or the database.
 
-`python -m tests.linearity` prints the table; tests/operations/test_linearity.py holds each row to linear growth. Who
-writes such a function adds a Case, and names in `covers` the regular expressions that it uses: the test finds those
-that no case names.
+`python -m tests.linearity` prints the table; tests/operations/test_linearity.py holds each row to linear growth. A
+new function of this kind needs a Case in tests/linearity_cases/ that names in `covers` the regular expressions that it
+uses: the test finds those without a case.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """Starts the test servers before Django's settings read DATABASE_URL and REDIS_URL, and removes them at the end.
 
-It is loaded by `-p tests.plugin`: a conftest.py comes too late, pytest-django has read the settings by then.
+It is loaded by `-p tests.plugin`: a conftest.py is loaded too late, after pytest-django has read the settings.
 """
 
 import atexit

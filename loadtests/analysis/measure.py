@@ -110,8 +110,8 @@ def _run_tool(
 ) -> dict[str, Any]:
     """Run a load generator to its end and return its figures, which include all that its exit code means.
 
-    One that has not ended by the deadline is interrupted, and what it has counted until then is returned. Raises
-    BenchError where it failed.
+    One that has not ended by the deadline is interrupted, and its counts until then are returned. Raises BenchError
+    if it failed.
     """
     log = out.with_suffix(".log")
     with log.open("wb") as output:

@@ -178,7 +178,7 @@ def wait_for_unknown(guarded: Guarded, *, status: int, times: int) -> None:
     guarded.stack.wait_for(
         lambda: {ask(guarded, "/queues", UNKNOWN).status for _ in range(times)} == {status},
         deadline_seconds=60,
-        what=f"a token that nobody knows is answered with {status}",
+        what=f"an unknown token is answered with {status}",
     )
 
 

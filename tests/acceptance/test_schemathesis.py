@@ -1,8 +1,8 @@
 """schemathesis against the live stack with the production settings: every operation, all its checks; 0 failures.
 
-Three at once, with tokens of scope read, write and admin of different owners. Beside schemathesis's own checks (no 5xx,
-answers as the schema says, authentication, methods, sequences) those of fuzz_checks.py run, and the database is asked
-afterwards. Short here; `make fuzz` gives it FUZZ_SECONDS (600). What fails comes with the request as a curl command.
+Three runs at once, with tokens of scope read, write and admin of different owners. In addition to schemathesis's checks
+(no 5xx, answers that fit the schema, authentication, methods, sequences) those of fuzz_checks.py run, and the database
+is queried afterwards. Short here; `make fuzz` gives it FUZZ_SECONDS (600). A failure is shown with its request in curl.
 """
 
 import json

@@ -1,8 +1,8 @@
 """The dashboard's pages with 1,000,000 tasks in MariaDB: prints the median of the server's time for each.
 
-`python -m tests.benchmarks.admin_pages [TASKS]`. A MariaDB and a Redis of its own; the pages go through the whole of
-Django (middleware, session, permissions, templates), without a network. Exits with 1 when a median is above 100 ms; on a machine
-that does other things, look at the time in Python.
+`python -m tests.benchmarks.admin_pages [TASKS]`. A MariaDB and a Redis of its own; the requests use the whole of
+Django (middleware, session, permissions, templates), without a network. Exits with 1 if a median is above 100 ms; on a
+busy machine, the time in Python is the better figure.
 """
 
 from __future__ import annotations

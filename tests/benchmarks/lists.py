@@ -1,9 +1,9 @@
 """Lists with 10,000,000 tasks in MariaDB: the server's time for each combination of filters, for API and admin.
 
 `python -m tests.benchmarks.lists [--records N] [--keep DIR]`. A MariaDB and a Redis of its own, filled by many_tasks;
-`--keep` leaves the filled database in DIR for the next run. Each mix is asked page after page by its cursors, first
-of a MariaDB that has just started and has nothing in memory (cold), then again (warm). Prints a table in Markdown;
-exits with 1 when the median page of a mix takes longer than 100 ms.
+`--keep` stores the filled database in DIR for the next run. Each combination is read page by page through its cursors,
+first from a newly started MariaDB with empty memory (cold), then again (warm). Prints a table in Markdown; exits with 1
+if the median page of a combination takes longer than 100 ms.
 """
 
 from __future__ import annotations

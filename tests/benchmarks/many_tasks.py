@@ -1,8 +1,9 @@
 """Fills the tables with millions of tasks, as after a long run of a busy service. MariaDB only.
 
-Five owners (the first has 40 % of all, the last one in a thousand), nearly all finished, one in a thousand failed, one
-type in twenty, one in a thousand and twenty tasks in all; and mixes that no task fits although each of their parts fits many:
-`purge` is never high nor canceled, the fourth owner has nothing high, the last one nothing that failed.
+Five owners (the first has 40 % of all, the last one in a thousand), nearly all finished, one in a thousand failed;
+task types of one task in twenty, of one in a thousand, and of twenty tasks in all. Some combinations of filters match no
+task although each of their parts matches many: `purge` is never high nor canceled, the fourth owner has no high task, the
+last one no failed task.
 """
 
 from __future__ import annotations

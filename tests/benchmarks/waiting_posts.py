@@ -1,9 +1,9 @@
 """Many POSTs that wait for their tasks' ends: prints tables (Markdown) of their cost for web, and of others' times meanwhile.
 
 `python -m tests.benchmarks.waiting_posts [--waiters 1000] [--rounds 3] [--seconds 8] [--rate 50]`. The production settings
-on a MariaDB and a Redis of its own. A queue is paused, so that all waiters wait at once; others ask at a fixed rate, as in
-good_clients.py, without and with the waiters in turns, and in the calibration against a server that does nothing. Then the
-queue is resumed, and every waiter must get a 201 with the rows of its task.
+on a MariaDB and a Redis of its own. A queue is paused, so that all waiters wait at once; others send requests at a fixed rate,
+as in good_clients.py, alternately without and with the waiters, and in the calibration against a server that does nothing.
+Then the queue is resumed, and every waiter must get a 201 with the rows of its task.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def logged_in(browser: Any, _session_stack: ProcfileStack) -> Any:
 def visit(browser: Any, stack: ProcfileStack, logged_in: Any) -> Generator[MakeVisit, None, None]:
     """`visit()`: a window of ada. An error on its console or a request to another host fails the test.
 
-    `visit(stack=…)`: at another stack, where she is made and logs in first.
+    `visit(stack=…)`: at another stack, where ada is created and logged in first.
     """
     made: list[Visit] = []
 

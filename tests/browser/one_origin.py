@@ -1,6 +1,6 @@
 """Debian's HAProxy on loopback, which joins web and stream under one address, as the proxy of docs/api.md does.
 
-Owns the proxy, and a stack behind it that wants tokens.
+Owns: the proxy, and a stack behind it that requires tokens.
 """
 
 from __future__ import annotations

@@ -161,4 +161,4 @@ def test_a_phone_in_spanish_shows_no_scrollbar_and_breaks_no_word(open_front: Ca
     state = page.locator("#queues tr[data-queue=high] td").nth(2)
     expect(state).to_have_text("atendida")
     heights = state.evaluate("cell => [cell.clientHeight, parseFloat(getComputedStyle(cell).lineHeight)]")
-    assert heights[0] < 2 * heights[1], "the word stands on one line"
+    assert heights[0] < 2 * heights[1], "the word is on one line"

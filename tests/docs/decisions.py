@@ -1,6 +1,6 @@
 """`python -m tests.docs.decisions`: reads the ADRs and writes the table of all of them into docs/adr/README.md.
 
-Owns the form of an ADR. A file that does not have it is refused with what is missing. Must not know what a decision says.
+Owns: the form of an ADR; a file without it is refused with the missing part. Must not: interpret a decision.
 """
 
 import re

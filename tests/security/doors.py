@@ -1,6 +1,6 @@
 """Every door of the service: the addresses that Django knows, with all methods, and what forms and streams add.
 
-Owns the list. Who may pass through a door, `rules` says. A new address, method or admin action appears here by itself.
+Owns: the list; a new address, method or admin action is in it automatically. Must not: know who may use a door (`rules`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A marked secret for every setting that holds one, and how to find it again in whatever form.
+"""A marked secret for every setting that holds one, and the search for it in any form.
 
-Owns which settings hold secrets. `test_marked_secrets` fails for a new text setting that stands in neither list.
+Owns: the list of settings that hold secrets. `test_marks` fails for a new text setting that is in neither list.
 """
 
 from __future__ import annotations

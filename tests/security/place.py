@@ -1,6 +1,6 @@
 """The service at one moment, with tasks of two owners: created once, read, and restored after a change.
 
-Owns what is where; the tests compare two looks.
+Owns: the objects and their addresses. The tests compare its state before and after a request.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Place:
             "$": "",
         }.items():
             address = address.replace(placeholder, value)
-        assert not set("<>^$?") & set(address), f"say what stands for the parts of {route} in {__name__}"
+        assert not set("<>^$?") & set(address), f"give values for the parts of {route} in {__name__}"
         return f"/{address}"
 
     def _key_of(self, route: str) -> str:

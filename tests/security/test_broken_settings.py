@@ -1,4 +1,4 @@
-"""A wrong setting ends every start with one line, and no line holds a piece of a secret, whatever is wrong with it."""
+"""An invalid setting ends every start with one line that contains no part of a secret."""
 
 from __future__ import annotations
 
