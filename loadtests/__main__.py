@@ -34,19 +34,19 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
             command.add_argument("--png", type=Path, metavar="FILE", help="draw latency over rate there")
     command = commands.add_parser("artillery", help="run Artillery files")
     command.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="YAML; several are merged, as Artillery does"
+        "files", type=Path, nargs="+", metavar="FILE", help="YAML; several files are merged as Artillery merges them"
     )
-    command.add_argument("--environment", metavar="NAME", help="the entry of config.environments that is used")
+    command.add_argument("--environment", metavar="NAME", help="the entry of config.environments to use")
     command.add_argument("--html", type=Path, metavar="FILE", help="write k6's dashboard there")
     command.add_argument("--out", type=Path, metavar="FILE", help="write the summary there as JSON")
-    command = commands.add_parser("plot", help="draw what max-rate wrote with --out")
+    command = commands.add_parser("plot", help="draw the figures that max-rate wrote with --out")
     command.add_argument("report", type=Path)
     command.add_argument("png", type=Path)
     return parser.parse_args(arguments)
 
 
 def run_artillery(*, files: Sequence[Path], environment: str | None, html: Path | None, out: Path | None) -> int:
-    """Run Artillery files; where they have `ensure`, its checks judge the failed virtual users."""
+    """Run Artillery files; if they have `ensure`, its checks decide about failed virtual users."""
     plan = read_plan(files, environment=environment)
     with tempfile.TemporaryDirectory() as directory:
         script = Path(directory) / "plan.json"
@@ -70,7 +70,7 @@ def run_artillery(*, files: Sequence[Path], environment: str | None, html: Path 
 
 
 def are_met(*, checks: Sequence[Check], figures: Mapping[str, float]) -> bool:
-    """Print each check as Artillery does, with its reason where a figure is missing; whether all strict ones are met."""
+    """Print each check as Artillery does, with the reason if a figure is missing; return whether all strict ones are met."""
     sys.stdout.write("\nChecks:\n")
     for check in checks:
         missing = [name for name in check.figures if name not in figures]
@@ -81,7 +81,7 @@ def are_met(*, checks: Sequence[Check], figures: Mapping[str, float]) -> bool:
 
 
 def run_max_rate(*, html: Path | None, out: Path | None, png: Path | None) -> int:
-    """A step that is not held is what this test looks for, so that is no failure, unless it is the first one."""
+    """Run max_rate.js: a step that is not held is the expected result, and a failure only if it is the first one."""
     with tempfile.TemporaryDirectory() as directory:
         report = out or Path(directory) / "max_rate.json"
         code = run_k6(script="max_rate.js", html=html, env=output_variable(report))

@@ -1,4 +1,4 @@
-// Runs an Artillery file with k6. `python -m loadtests artillery FILE` turns the YAML into the JSON that PLAN names.
+// Runs an Artillery file with k6. `python -m loadtests artillery FILE` converts the YAML into the JSON file named by PLAN.
 import exec from 'k6/execution';
 
 import { deckOf } from './lib/artillery/weights.js';
@@ -23,8 +23,8 @@ function readSettings(config) {
     timeoutSeconds: Number(config.timeout || http.timeout || 10),
     connections: http.pool === undefined ? undefined : Number(http.pool),
     apdexMs: apdex && Number((config.apdex || {}).threshold || (plugins.apdex || {}).threshold || 500),
-    // Artillery only counts a failed expectation unless its plugin is told to report it as an error. A load test whose
-    // answers are wrong has failed: here that is the rule, and `reportFailuresAsErrors: false` the exception.
+    // By default Artillery only counts a failed expectation. Here it fails the run, because a load test with wrong
+    // answers has failed; `reportFailuresAsErrors: false` restores Artillery's default.
     failOnExpectations: (plugins.expect || {}).reportFailuresAsErrors !== false,
   };
 }
@@ -40,11 +40,11 @@ function deckOfScenarios({ scenarios, variables }) {
 
 function thresholdsOf(phases) {
   const thresholds = { plugins_expect_failed: ['count==0'] };
-  // Where the file has `ensure`, its checks say how many virtual users may fail.
+  // If the file has `ensure`, its checks decide how many virtual users may fail.
   if (!__ENV.JUDGED_BY_CHECKS) {
     thresholds.vusers_failed = ['count==0'];
   }
-  // Only maxVusers may turn virtual users away. Everywhere else, fewer than planned means that k6 could not keep up.
+  // Only maxVusers may refuse virtual users. Otherwise fewer than planned means that k6 could not keep up.
   for (const phase of phases.filter(({ mostVusers, arrivals }) => mostVusers === undefined && arrivals > 0)) {
     thresholds[`vusers_created{scenario:${phase.name}}`] = [`count>=${phase.arrivals}`];
   }
@@ -53,7 +53,7 @@ function thresholdsOf(phases) {
 
 function prepareRun() {
   if (!__ENV.PLAN) {
-    throw new Error('PLAN names no file: run `python -m loadtests artillery FILE`, which turns the YAML into it');
+    throw new Error('PLAN names no file: run `python -m loadtests artillery FILE`, which converts the YAML into one');
   }
   const file = JSON.parse(open(__ENV.PLAN));
   const config = render(file.config, environment);
@@ -87,7 +87,7 @@ function prepareOrStop() {
   try {
     return prepareRun();
   } catch (error) {
-    throw error.message; // k6 prints an Error with its stack: who wrote the file needs the sentence
+    throw error.message; // k6 prints an Error with its stack, but the file's author needs the message only
   }
 }
 

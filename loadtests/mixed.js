@@ -1,4 +1,4 @@
-// Nine of ten requests ask for a task's state, the tenth starts a task: what people watching their tasks look like.
+// Nine of ten requests read a task's state, the tenth starts a task: the load of users who watch their tasks.
 import exec from 'k6/execution';
 
 import { numberFromEnvironment, rateFromEnvironment, secondsFromEnvironment, virtualUsers } from './lib/bounds.js';
@@ -39,7 +39,7 @@ export function setup() {
   return createTaskIds({ count });
 }
 
-// The newest task of this virtual user: asking for it right away is the hardest GET, its mirror may not have come by yet.
+// The newest task of this virtual user: reading it at once is the hardest GET, because it may not be mirrored yet.
 let newestId;
 
 export default function (ids) {

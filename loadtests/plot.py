@@ -1,4 +1,4 @@
-"""Draws latency over rate from max_rate's JSON. Measures nothing."""
+"""Draws latency over rate from max_rate's JSON. Must not: measure."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 
 def plot_rates(*, report: Path, png: Path) -> None:
-    """Mean, median, p95 and p99 of each step, with the line that the mean must not pass."""
-    import matplotlib as mpl  # only who draws needs it
+    """Draw mean, median, p95 and p99 of each step, with the limit of the mean."""
+    import matplotlib as mpl  # needed for drawing only
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt

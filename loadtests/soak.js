@@ -1,4 +1,4 @@
-// A long, even load: does anything grow? Prints the mean of each tenth of the run, so that a drift shows.
+// A long, constant load that shows growth: prints the mean of each tenth of the run.
 import exec from 'k6/execution';
 
 import { rateFromEnvironment, secondsFromEnvironment, virtualUsers } from './lib/bounds.js';

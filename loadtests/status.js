@@ -1,4 +1,4 @@
-// How fast GET /tasks/{id} answers, for tasks made beforehand.
+// The latency of GET /tasks/{id} for tasks that were started before.
 import { numberFromEnvironment, rateFromEnvironment, secondsFromEnvironment, virtualUsers } from './lib/bounds.js';
 import { responsive, runOptions } from './lib/run_options.js';
 import { createTaskIds, getTask } from './lib/task_api.js';

@@ -1,8 +1,8 @@
-"""Time over length of every function that meets text from a client, a task type, Redis or the database.
+"""Time over length of every function that receives text from a client, a task type, Redis or the database.
 
-`python -m tests.linearity` prints the table; tests/operations/test_linearity.py holds each row to linear growth. Who
-writes such a function adds a Case, and names in `covers` the regular expressions that it uses: the test finds those
-that no case names.
+`python -m tests.linearity` prints the table; tests/operations/test_linearity.py holds each row to linear growth. A
+new function of this kind needs a Case in tests/linearity_cases/ that names in `covers` the regular expressions that it
+uses: the test finds those without a case.
 """
 
 import ast
@@ -16,17 +16,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("tasks_app", "longtasks", "catalog", "settings")
 LENGTHS = (4_000, 16_000, 64_000, 256_000, 1_000_000)
-# Four times the length: 4 is linear, 16 quadratic; 9 is thrice for each doubling.
+# For four times the length: 4 is linear, 16 quadratic; 9 is three times for each doubling.
 LARGEST_GROWTH = 9.0
 LONGEST_SECONDS = 3.0  # for a million characters, on a busy machine and under coverage
-UNSURE_SECONDS = 0.004  # below it, caches and the clock decide
+UNSURE_SECONDS = 0.004  # below it, caches and the clock dominate
 _CALLS = {"compile", "search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
 _REGEX_CLASSES = {"RegexField", "RegexValidator"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A function, and the texts that are hardest for it: `make(length)` returns one of about that length."""
+    """A function, and the texts that cost it most time: `make(length)` returns one of about that length."""
 
     name: str
     call: Callable[[Any], object]
@@ -36,11 +36,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one function with one kind of text."""
+    """The times of one function with one kind of text."""
 
     name: str
     kind: str
-    seconds: tuple[float, ...]  # by LENGTHS; shorter where one took too long
+    seconds: tuple[float, ...]  # by LENGTHS; fewer if one took too long
 
     @property
     def is_linear(self) -> bool:
@@ -49,11 +49,11 @@ class Row:
 
     def __str__(self) -> str:
         times = " ".join(f"{seconds * 1000:9.2f}" for seconds in self.seconds)
-        return f"{self.name:<34} {self.kind:<26} {times}{'' if self.is_linear else '  GROWS'}"
+        return f"{self.name:<48} {self.kind:<26} {times}{'' if self.is_linear else '  GROWS'}"
 
 
 def _growth(before: float, after: float) -> float:
-    """By how much more time a step took, beyond what cannot be told from nothing."""
+    """Return the growth of the time between two lengths; times below the clock's resolution count as UNSURE_SECONDS."""
     return after / max(before, UNSURE_SECONDS)
 
 
@@ -66,10 +66,10 @@ def texts(*units: str) -> dict[str, Callable[[int], str]]:
 
 
 def measure(case: Case, kind: str) -> Row:
-    """Measure with each length, the lesser of two runs; CPU time, which other processes do not add to."""
+    """Measure each length: the shorter of two runs, in CPU time, which excludes other processes."""
     seconds: list[float] = []
     gc.collect()
-    gc.disable()  # what is collected, and when, depends on all that the process has made
+    gc.disable()  # a collection depends on all objects of the process
     try:
         for length in LENGTHS:
             times = []
@@ -91,7 +91,7 @@ def measure(case: Case, kind: str) -> Row:
 
 
 def find_patterns() -> set[str]:
-    """Return every regular expression of the product as `file:name`, by what it is assigned to or used in."""
+    """Return every regular expression of the product as `file:name`; the name is its variable or its function."""
     return {
         f"{path.relative_to(ROOT)}:{name}"
         for directory in PRODUCT
@@ -122,7 +122,7 @@ def _find_in(node: ast.AST, name: str, *, in_function: bool) -> Iterator[str]:
 def main() -> None:
     from tests.linearity_cases import make_cases
 
-    print(f"{'milliseconds for a text of':<61} " + " ".join(f"{length:>9,}" for length in LENGTHS))
+    print(f"{'milliseconds for a text of':<75} " + " ".join(f"{length:>9,}" for length in LENGTHS))
     for case in make_cases():
         for kind in case.makes:
             print(measure(case, kind), flush=True)

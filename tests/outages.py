@@ -1,7 +1,7 @@
-"""Outages that a running stack must wait out: each begins, lasts, and ends; nothing may fail, and all must finish.
+"""Outages that a running stack must survive: each begins, lasts and ends; no task may fail, and all must finish.
 
 `python -m tests.outages --seconds 25` runs all of them on a stack of their own; the acceptance tests run them briefly.
-To add one, add an Outage to OUTAGES: its name, how it begins, how it ends, and what answers meanwhile.
+To add one, add an Outage to OUTAGES: its name, how it begins and ends, and the expected answers meanwhile.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SETTLE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A kind of outage; `begin` and `end` are given the stack."""
+    """A kind of outage; `begin` and `end` receive the stack."""
 
     name: str
     begin: Callable[[ProcfileStack], Any]
@@ -48,7 +48,7 @@ def _set(name: str, value: Any) -> Callable[[ProcfileStack], None]:
 
 
 def _run_without_end(stack: ProcfileStack) -> None:
-    """A script that others must be told to wait for, 20 ms after its begin; it writes nothing, so it can be killed."""
+    """Run a script that blocks Redis; other clients get BUSY after 20 ms. The script writes nothing, so it can be killed."""
     _set("busy-reply-threshold", 20)(stack)
 
     def run() -> None:
@@ -69,7 +69,7 @@ def _is_busy(stack: ProcfileStack) -> bool:
 
 
 def _kill_script(stack: ProcfileStack) -> None:
-    with stack.redis_server.client() as client:  # of database 0: a busy Redis refuses SELECT
+    with stack.redis_server.client() as client:  # database 0: a busy Redis refuses SELECT
         client.script_kill()
     stack.wait_for(lambda: not _is_busy(stack), deadline_seconds=10, what="the script has ended")
     _set("busy-reply-threshold", 5000)(stack)
@@ -93,7 +93,7 @@ class Seen:
 
 
 def run_outage(stack: ProcfileStack, outage: Outage, *, seconds: float) -> Seen:
-    """Let an outage come over tasks that wait and run; raise AssertionError where one is lost, failed or run twice."""
+    """Run an outage while tasks wait and run; raises AssertionError if a task is lost, fails or runs twice."""
     task_ids = [stack.start_upload(records=RECORDS) for _ in range(4)]
     task_ids += [stack.start_upload(records=5, priority="high") for _ in range(4)]
     stack.wait_for(lambda: any(stack.task(task_id)["startedAt"] for task_id in task_ids), deadline_seconds=30)
@@ -142,7 +142,7 @@ def _check_answers(outage: Outage, seen: Seen) -> None:
 
 
 def _wait_until_told(stack: ProcfileStack, task_id: str) -> None:
-    """The task finishes, each of its rows is there once, and the tables tell so."""
+    """Wait until the task has finished in the tables; check that each of its rows exists once."""
     task = stack.wait_for_end(task_id, deadline_seconds=SETTLE_SECONDS)
     assert task["status"] == "finished", task
     stack.wait_for_record(task_id)
@@ -189,7 +189,7 @@ def _run_all(outages: Sequence[Outage], stack: ProcfileStack, *, seconds: float,
                     "GET": sorted({answer.status for answer in seen.reads}),
                     "ready": sorted({answer.status for answer in seen.ready}),
                 }
-                print(f"{outage.name}: {seconds:g} s waited out; answers meanwhile: {codes}", flush=True)
+                print(f"{outage.name}: survived {seconds:g} s; answers meanwhile: {codes}", flush=True)
     finally:
         stack.close()
         stack.redis_server.remove()

@@ -1,6 +1,6 @@
 """Starts the test servers before Django's settings read DATABASE_URL and REDIS_URL, and removes them at the end.
 
-It is loaded by `-p tests.plugin`: a conftest.py comes too late, pytest-django has read the settings by then.
+It is loaded by `-p tests.plugin`: a conftest.py is loaded too late, after pytest-django has read the settings.
 """
 
 import atexit
@@ -22,9 +22,9 @@ servers_key = pytest.StashKey[tuple[Database, RedisServer]]()
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, None, None]:
-    # A terminated run cleans up as an interrupted one does.
+    # A terminated run cleans up as an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # xdist's processes ignore it, and what they start would inherit that.
+    # xdist's processes ignore SIGINT, and their children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     servers = create_servers()
     early_config.stash[servers_key] = servers
@@ -38,7 +38,7 @@ def pytest_load_initial_conftests(
         "REDIS_URL": redis_server.url(),
     }
     options = parser.parse_known_args(args)
-    # With -n each process starts servers of its own, and the one that only hands out the tests none.
+    # With -n each process starts servers of its own, except the one that only distributes the tests.
     hands_out = bool(options.numprocesses) and "PYTEST_XDIST_WORKER" not in os.environ
     if not (options.help or options.version or options.collectonly or hands_out):
         try:
@@ -65,7 +65,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _remove(servers: Sequence[Server], data_dir: str) -> None:
-    """For the runs that end before pytest_unconfigure."""
+    """Remove the servers of runs that end before pytest_unconfigure."""
     for server in servers:
         server.remove()
     shutil.rmtree(data_dir, ignore_errors=True)

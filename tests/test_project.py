@@ -1,4 +1,4 @@
-"""The project's frame: middleware kept to the admin, addresses, and files that must agree with each other."""
+"""The project as a whole: middleware of the admin only, addresses, and files that must agree with each other."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ PIN = re.compile(r"^[A-Za-z0-9_.-]+==[^\s=]+( --hash=sha256:[0-9a-f]{64})?$")
 
 
 def read_pins(name: str) -> dict[str, str]:
-    """The packages of one requirements file, without what it includes."""
+    """Return the packages of one requirements file, without the files that it includes."""
     lines = (ROOT / name).read_text().splitlines()
     wanted = [line for line in lines if line and not line.startswith(("#", "-r "))]
     assert all(PIN.match(line) for line in wanted), wanted
@@ -80,7 +80,7 @@ def test_the_admin_keeps_a_session_and_the_browsers_language() -> None:
 
 
 @pytest.mark.django_db
-def test_the_admins_language_does_not_stay_with_the_thread() -> None:
+def test_the_admins_language_does_not_leak_to_the_thread() -> None:
     Client().get("/admin/login/", headers={"accept-language": "es"})
     assert translation.get_language() == "en"
 
@@ -95,7 +95,7 @@ def test_the_api_has_no_session_and_costs_no_sql() -> None:
     assert not hasattr(answer.wsgi_request, "user")
 
 
-def test_the_admin_without_slash_leads_to_the_admin() -> None:
+def test_the_admin_without_slash_redirects_to_the_admin() -> None:
     answer = Client().get("/admin")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
 
@@ -111,7 +111,7 @@ def test_an_unknown_host_is_refused() -> None:
     assert Client(headers={"host": "elsewhere.example"}).get("/nothing").status_code == 400
 
 
-def test_gunicorn_takes_its_configuration() -> None:
+def test_gunicorn_reads_its_configuration() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "gunicorn", "-c", "longtasks/gunicorn.py", "--print-config", "longtasks.wsgi"],
         cwd=ROOT,
@@ -144,7 +144,7 @@ def test_gunicorn_listens_where_bind_says(
     assert runpy.run_path("longtasks/gunicorn.py")["bind"] == listens.format(directory=tmp_path)
 
 
-def test_gunicorns_parent_stays_free_of_the_project() -> None:
+def test_gunicorns_parent_does_not_import_the_project() -> None:
     code = (
         "import runpy, sys; runpy.run_path('longtasks/gunicorn.py');"
         "print([name for name in sys.modules if name.split('.')[0] in ('django', 'settings', 'tasks_app')])"
@@ -163,7 +163,7 @@ NOQA = re.compile(r"#\s*noqa:\s*[A-Z0-9, ]*?\bS\d{3}\b[A-Z0-9, ]*(?P<reason>.*)"
 
 
 def find_unreasoned(line: str) -> bool:
-    """Whether a line turns a security rule off and does not say why."""
+    """Return whether a line turns off a security rule without a reason."""
     found = NOQA.search(line)
     return found is not None and re.match(r"\(.{4,}\)", found["reason"]) is None
 
@@ -199,8 +199,8 @@ def test_security_rules_are_on_and_each_exception_says_why() -> None:
     assert not [line for line in off if "#" not in line]
 
 
-def test_one_file_spells_the_keys_of_rq() -> None:
-    """Whoever needs a key of RQ asks tasks_app/queues/redis_keys.py; the Lua scripts beside it have them as they are."""
+def test_one_file_names_the_keys_of_rq() -> None:
+    """Code takes the keys of RQ from tasks_app/queues/redis_keys.py; only the Lua scripts beside it contain them too."""
     spelled = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for package in ("tasks_app", "longtasks", "catalog")

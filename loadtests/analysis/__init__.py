@@ -1,1 +1,1 @@
-"""The document's load test, run for real and analysed as the document does: measured, kept as JSON, written as a page."""
+"""The document's load test on a real stack, analysed as in the document: measured, stored as JSON, written as a page."""

@@ -34,7 +34,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help=f"a second of each load; the page goes beside {QUICK_RESULT}"
     )
-    parser.add_argument("--page-only", action="store_true", help="write the page again from the figures kept")
+    parser.add_argument("--page-only", action="store_true", help="write the page again from the stored figures")
     return parser.parse_args(arguments)
 
 
@@ -68,13 +68,13 @@ def run(*, quick: bool) -> dict[str, Any]:
 
 
 def read_costs_on_several_hosts() -> dict[str, int]:
-    """Return what docs/scaling.md says of a POST, in microseconds of a CPU."""
+    """Return the cost of a POST in docs/scaling.md, in microseconds of a CPU."""
     posted = json.loads((PROJECT_DIR / "docs" / "scaling.json").read_text(encoding="utf-8"))["posted"]
     return {"web": posted["web"], "redisOfPost": posted["redis"]}
 
 
 def find_artillery_version() -> str:
-    """Return Artillery's version; "" where it is not installed."""
+    """Return Artillery's version; "" if it is not installed."""
     if not find_artillery():
         return ""
     environment = {**os.environ, "NODE_OPTIONS": f"--require {NO_TELEMETRY}"}

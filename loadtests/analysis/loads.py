@@ -1,4 +1,4 @@
-"""What is run: the document's loads, as files that k6's reader and Artillery itself each understand."""
+"""The document's loads, as files for k6's reader and for Artillery itself."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ DIRECTORY: Final = DEFAULT_SCENARIO.parent
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One load: its file as k6 reads it, and its files as Artillery does, the one with `config` first."""
+    """One load: its file for k6's reader, and its files for Artillery, the one with `config` first."""
 
     key: str
     k6_file: Path
@@ -31,7 +31,7 @@ FULL: Final = (
 
 
 def shorten(load: Load, *, directory: Path) -> Load:
-    """Return the load as a try of a second or two, in files of its own."""
+    """Return the load shortened to a second or two, in new files."""
     return replace(
         load,
         k6_file=_write_short(load.k6_file, directory=directory),

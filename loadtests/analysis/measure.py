@@ -1,6 +1,6 @@
-"""Runs each load against a stack, with k6 and with Artillery where it is installed, and keeps what they and /proc say.
+"""Runs each load against a stack, with k6 and, if it is installed, with Artillery; keeps their figures and those of /proc.
 
-Must not judge a figure: the page does.
+Must not: judge a figure; the page does.
 """
 
 import json
@@ -28,7 +28,7 @@ from longtasks.local_stack.procfile import PROJECT_DIR
 
 K6, ARTILLERY = "k6", "Artillery"
 DRAIN_TASKS: Final = 1000
-# What is kept of Artillery's figures; k6's run has the same names.
+# The figures of Artillery that are stored; k6's run has the same names.
 COUNTERS: Final = ("http.", "errors.", "vusers.completed", "vusers.created", "vusers.failed", "vusers.skipped")
 RATE: Final = "http.request_rate"
 SUMMARIES: Final = ("http.response_time", "vusers.session_length")
@@ -40,7 +40,7 @@ Roles = Mapping[str, Callable[[], Iterable[int]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where loads are run: a running stack, whose processes to watch by role, and how to begin anew."""
+    """The target of the loads: a running stack, the processes to watch by role, and how to empty it."""
 
     stack: ProcfileStack
     roles: Roles
@@ -50,12 +50,12 @@ class Place:
 
 
 def find_artillery() -> str:
-    """Return the path of Artillery's command; "" where it is not installed."""
+    """Return the path of Artillery's command; "" if it is not installed."""
     return shutil.which("artillery") or ""
 
 
 def measure(place: Place, *, loads: Sequence[Load], drain_tasks: int = DRAIN_TASKS) -> dict[str, Any]:
-    """Run every load with every tool that is there, then tasks without load; return all figures."""
+    """Run every load with every installed tool, then tasks without load; return all figures."""
     tools = [K6, *([ARTILLERY] if find_artillery() else [])]
     runs = [_run(place, load=load, tool=tool) for load in loads for tool in tools]
     return {"runs": runs, "drain": _drain(place, tasks=drain_tasks)}
@@ -108,10 +108,10 @@ def _run_artillery(load: Load, *, target: str, out: Path) -> dict[str, Any]:
 def _run_tool(
     command: Sequence[str], *, environment: Mapping[str, str], out: Path, deadline_seconds: float
 ) -> dict[str, Any]:
-    """Run a load generator to its end and return its figures; its exit code says nothing that they do not.
+    """Run a load generator to its end and return its figures, which include all that its exit code means.
 
-    One that has not ended by the deadline is interrupted, and what it has counted until then is returned. Raises
-    BenchError where it failed.
+    One that has not ended by the deadline is interrupted, and its counts until then are returned. Raises BenchError
+    if it failed.
     """
     log = out.with_suffix(".log")
     with log.open("wb") as output:
@@ -122,7 +122,7 @@ def _run_tool(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that what it starts can be ended with it
+            start_new_session=True,  # its children can then be ended with it
         )
         is_late = False
         try:
@@ -146,7 +146,7 @@ def _run_tool(
 
 
 def add_periods(printed: str) -> dict[str, int]:
-    """Return the counts that Artillery printed every ten seconds, added up: it writes its file at the end only."""
+    """Return the sum of the counts that Artillery prints every ten seconds: it writes its file at the end only."""
     counts: Counter[str] = Counter()
     for name, count in _COUNT_LINE.findall(printed):
         counts[name] += int(count)
@@ -154,7 +154,7 @@ def add_periods(printed: str) -> dict[str, int]:
 
 
 def _drain(place: Place, *, tasks: int) -> dict[str, Any]:
-    """Have tasks as the document's done without load on web; return the CPU that one takes of each part."""
+    """Run the document's tasks without load on web; return the CPU time of one task by part."""
     place.begin()
     stack = place.stack
     with CpuWatch(place.roles) as watch:
@@ -178,13 +178,13 @@ def _drain(place: Place, *, tasks: int) -> dict[str, Any]:
 
 
 def _children_seconds() -> float:
-    """CPU of the load generators that have ended; the stack's processes have not, so they are not in it."""
+    """Return the CPU time of the ended load generators; the stack's processes still run and are not included."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def _memory_mib(pids: Iterable[int]) -> float:
-    """The memory of processes; what several share is divided among them."""
+    """Return the memory of processes; shared pages are divided among their users."""
     kib = 0
     for pid in pids:
         with suppress(OSError, StopIteration):

@@ -1,5 +1,5 @@
-// Keeps Artillery on this machine (NODE_OPTIONS="--require …"): it reports each run to a server abroad, with
-// ARTILLERY_DISABLE_TELEMETRY too, only with less in it. Without its client there is no report, and no name is looked up.
+// Keeps Artillery on this machine (NODE_OPTIONS="--require …"): it reports each run to a remote server; with
+// ARTILLERY_DISABLE_TELEMETRY too, with fewer data. Without the reporting client, no report is sent and no name resolved.
 'use strict';
 
 const dns = require('node:dns');

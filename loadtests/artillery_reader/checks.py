@@ -1,6 +1,6 @@
-"""The checks of Artillery's `ensure`: reads them, and judges a summary by them as Artillery's plugin does.
+"""The checks of Artillery's `ensure`: reads them, and applies them to a summary as Artillery's plugin does.
 
-Owns the expressions and the score of `apdex`. Knows neither the file nor k6: expressions over a summary's figures.
+Owns: the expressions and the score of `apdex`. Must not: know the file or k6.
 """
 
 import math
@@ -43,7 +43,7 @@ class Check:
 
 
 def parse_check(expression: str, *, text: str | None = None, strict: bool = True) -> Check:
-    """A check of one condition. Raises CheckError for words that this runner cannot judge."""
+    """Read a check of one condition. Raises CheckError for words that this runner cannot evaluate."""
     parser = _Parser(expression)
     return Check(
         text=text or " ".join(expression.split()),
@@ -58,7 +58,7 @@ def threshold_check(*, figure: str, most: float) -> Check:
 
 
 def legacy_check(*, name: str, most: float) -> Check:
-    """`p95: 200`, of which Artillery takes the whole part."""
+    """Read `p95: 200`; Artillery uses the integer part."""
     return parse_check(f"http.response_time.{name} < {_decimal(int(most))}", text=f"{name} < {int(most)}")
 
 
@@ -74,7 +74,7 @@ def _decimal(value: float) -> str:
 
 
 def figures_of(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of a summary by the names that expressions use; the score of apdex is one if there is a score."""
+    """Return the figures of a summary by the names in expressions, with the score of apdex if there is one."""
     figures: dict[str, float] = {**summary["counters"], **summary["rates"]}
     for name, values in summary["summaries"].items():
         figures |= {f"{name}.{aggregate}": value for aggregate, value in values.items()}
@@ -97,7 +97,7 @@ def _divide(left: float, right: float) -> float:
 
 
 def _guarded(function: Callable[[float, float], float]) -> Callable[[float, float], float]:
-    """JavaScript's arithmetic raises nothing."""
+    """Return the function without exceptions: JavaScript's arithmetic raises none."""
 
     def calculate(left: float, right: float) -> float:
         try:

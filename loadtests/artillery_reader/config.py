@@ -22,7 +22,7 @@ from loadtests.artillery_reader.yaml_text import Path, shown
 
 
 class ConfigChecker:
-    """Calls the checker's `fail` for the first value that cannot be obeyed."""
+    """Calls the checker's `fail` for the first unsupported value."""
 
     def __init__(self, values: ValueChecker) -> None:
         self.values = values
@@ -91,7 +91,7 @@ class ConfigChecker:
             self.values.fail(path, "has no arrivalRate, arrivalCount, rampTo or pause: who arrives?")
 
     def judgements(self, config: dict[str, Any], path: Path) -> list[Check]:
-        """`plugins`, `apdex` and `ensure`: an empty entry in plugins loads what config describes."""
+        """Check `plugins`, `apdex` and `ensure`: an empty entry in plugins loads the settings in config."""
         plugins = self.values.words(config.get("plugins", {}), "plugins", (*path, "plugins"))
         expect = self.values.words(plugins.get("expect", {}), "plugins.expect", (*path, "plugins", "expect"))
         for value in list(expect.values())[:1]:

@@ -21,7 +21,7 @@ TEXT_EXPECTATIONS = ("contentType", "hasProperty", "notHasProperty", "hasHeader"
 
 
 class FlowChecker:
-    """Calls the checker's `fail` for the first value that cannot be obeyed."""
+    """Calls the checker's `fail` for the first unsupported value."""
 
     def __init__(self, values: ValueChecker, *, has_pool: bool) -> None:
         self.values = values
@@ -63,7 +63,7 @@ class FlowChecker:
             self.values.seconds(content, (*path, word))
 
     def block(self, value: dict[str, Any], path: Path) -> None:
-        """The loop of the original: its blocks carry their count, their rate and their flow with them."""
+        """Check the loop of the original: each block has its own count, rate and flow."""
         block = self.values.words(value, "block", path)
         count = self.values.number(block.get("count"), (*path, "count"), least=1, most=MOST_COUNT, whole=True)
         hold = self.values.seconds(block["holdFor"], (*path, "holdFor")) if "holdFor" in block else 1
@@ -124,7 +124,7 @@ class FlowChecker:
 
     @staticmethod
     def one_or_more(request: dict[str, Any], name: str, path: Path) -> list[tuple[Any, Path]]:
-        """The entries of a list, or the value itself, each with its path."""
+        """Return the entries of a list, or the value itself, each with its path."""
         if name not in request:
             return []
         value = request[name]

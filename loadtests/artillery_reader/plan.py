@@ -1,6 +1,6 @@
-"""Makes one plan of Artillery files: reads them, merges them, and refuses what cannot be obeyed, by file, line and key.
+"""Makes one plan of Artillery files: reads and merges them, and refuses unsupported values with file, line and key.
 
-Owns the files and their order. What YAML means is in yaml_text.py, which words there are in words.py.
+Owns: the files and their order. Must not: interpret YAML (yaml_text.py) or list words (words.py).
 """
 
 import os
@@ -27,14 +27,14 @@ class UnreadableFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What lib/artillery/*.js runs, and the checks that judge its summary."""
+    """The script that lib/artillery/*.js runs, and the checks of its summary."""
 
     script: dict[str, Any]
     checks: tuple[Check, ...]
 
 
 def merge(left: Any, right: Any) -> Any:
-    """As Artillery merges its files: mappings by key, lists by position, the later value wins."""
+    """Merge as Artillery does: mappings by key, lists by position; the later value wins."""
     if isinstance(left, dict) and isinstance(right, dict):
         return {key: merge(left.get(key), right.get(key)) if key in right else left[key] for key in {**left, **right}}
     if isinstance(left, list) and isinstance(right, list):
@@ -44,7 +44,7 @@ def merge(left: Any, right: Any) -> Any:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The content of one file. Raises UnreadableFile."""
+    """Return the content of one file. Raises UnreadableFile."""
     content: dict[str, Any] = _read(path).content
     return content
 
@@ -81,7 +81,7 @@ def _printable(path: Path) -> str:
 
 
 def read_plan(paths: Sequence[Path], *, environment: str | None = None) -> Plan:
-    """The files as one. A load without a scenario gets the original's own request. Raises UnreadableFile."""
+    """Merge the files into one plan. A load without a scenario gets the original's request. Raises UnreadableFile."""
     sources = [(path, _read(path)) for path in paths]
     script: dict[str, Any] = {}
     for _, document in sources:
@@ -108,7 +108,7 @@ def read_plan(paths: Sequence[Path], *, environment: str | None = None) -> Plan:
 
 
 def _with_environment(config: dict[str, Any], name: str | None, *, fail: Fail) -> dict[str, Any]:
-    """The config with the chosen environment in it; the others are not used, so nothing is asked of them."""
+    """Return the config with the chosen environment merged; the other environments are not checked."""
     environments = config.get("environments", {})
     if not isinstance(environments, dict):
         fail(("config", "environments"), f"is {shown(environments)}: a mapping of names to configs is needed here")
@@ -125,7 +125,7 @@ def _with_environment(config: dict[str, Any], name: str | None, *, fail: Fail) -
 
 
 def _expanded(value: Any, path: KeyPath, *, fail: Fail) -> Any:
-    """The value with {{ $env.NAME }} replaced, which may be a number that has to be checked."""
+    """Return the value with {{ $env.NAME }} replaced; the result may be a number to check."""
     if isinstance(value, dict):
         return {key: _expanded(item, (*path, key), fail=fail) for key, item in value.items()}
     if isinstance(value, list):
@@ -142,7 +142,7 @@ def _expanded(value: Any, path: KeyPath, *, fail: Fail) -> Any:
 
 
 def _locate(path: KeyPath, sources: Sequence[tuple[Path, Document]]) -> str:
-    """The file and the line that wrote a value: of several files the last one that has it."""
+    """Return the file and the line of a value: of several files the last one that has it."""
     best: tuple[int, str] = (-1, _printable(sources[-1][0]))
     for file, document in sources:
         lines: Mapping[KeyPath, int] = document.lines

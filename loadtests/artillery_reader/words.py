@@ -1,7 +1,7 @@
-"""The words of an Artillery file that this runner obeys, and the checks of single values.
+"""The supported words of an Artillery file, and the checks of single values.
 
-Owns the table of words: a word that is not in it stops the run, because a word that is ignored would make two load
-generators measure two different things. What the words do is in lib/artillery/*.js.
+Owns: the table of words. Any other word stops the run, because an ignored word would make two load generators measure
+different things. Must not: implement the words; lib/artillery/*.js does.
 """
 
 import re
@@ -61,7 +61,7 @@ Fail = Callable[[Path, str], NoReturn]
 
 
 def dotted(path: Path) -> str:
-    """A path as messages write it: config.phases[0].duration."""
+    """Return a path as in messages: config.phases[0].duration."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -72,18 +72,18 @@ def dotted(path: Path) -> str:
 
 
 def is_template(value: Any) -> bool:
-    """Whether a virtual user's variables decide the value."""
+    """Return whether the value depends on a virtual user's variables."""
     return isinstance(value, str) and "{{" in value
 
 
 class ValueChecker:
-    """Checks single values; `fail` takes the path and the rest of the sentence, and raises."""
+    """Checks single values; `fail` receives the path and the rest of the sentence, and raises."""
 
     def __init__(self, fail: Fail) -> None:
         self.fail = fail
 
     def words(self, value: Any, kind: str, path: Path) -> dict[str, Any]:
-        """The mapping, after a check that it has only words of its kind."""
+        """Return the mapping, after a check that it has only words of its kind."""
         if not isinstance(value, dict):
             self.fail(path, f"is {shown(value)}: a mapping is needed here")
         for word in value:
@@ -107,7 +107,7 @@ class ValueChecker:
             self.fail(path, f"is {shown(value)}: supported is {' or '.join(shown(choice) for choice in choices)}")
 
     def number(self, value: Any, path: Path, *, least: float = 0, most: float, whole: bool = False) -> float:
-        """A number, as a text too: it may come from the environment."""
+        """Return a number; a text is accepted, because it may come from the environment."""
         number = float("nan")
         if not isinstance(value, bool) and NUMBER.fullmatch(str(value).strip()):
             number = float(value)

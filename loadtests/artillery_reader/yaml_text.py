@@ -1,6 +1,6 @@
-"""Reads one YAML text as Artillery's js-yaml 3 reads it, and remembers the line of every value.
+"""Reads one YAML text as Artillery's js-yaml 3 does, and stores the line of every value.
 
-Owns what a scalar, a key, a merge key and an alias mean, and the bounds of a text. Knows no word of Artillery.
+Owns: the meaning of scalars, keys, merge keys and aliases, and the limits of a text. Must not: know words of Artillery.
 """
 
 import json
@@ -17,7 +17,7 @@ Path = tuple[str | int, ...]
 
 MOST_BYTES = 256 * 1024
 MOST_DEPTH = 40
-MOST_VALUES = 20_000  # every alias counted as often as it is used
+MOST_VALUES = 20_000  # an alias counts each time it is used
 TAG = "tag:yaml.org,2002:"
 
 # js-yaml 3: `no`, `on` and `0o17` are strings; 017 is octal, 1_000 a thousand and 1:30 ninety.
@@ -36,12 +36,12 @@ _TIMESTAMP = re.compile(
     r"|([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[Tt]|[ \t]+)([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]*))?"
     r"(?:[ \t]*(?:Z|([-+])([0-9]{1,2})(?::([0-9]{2}))?))?"
 )
-# YAML 1.1, which PyYAML splits lines by, knows these as line breaks; YAML 1.2 does not.
+# Line breaks in YAML 1.1, by which PyYAML splits lines, but not in YAML 1.2.
 _OLD_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 
 
 class YamlError(Exception):
-    """The text is not read; `line` says where."""
+    """The text cannot be read; `line` is the place."""
 
     def __init__(self, message: str, *, line: int) -> None:
         super().__init__(message)
@@ -63,7 +63,7 @@ class _Built:
 
 
 def read_yaml(text: str) -> Document:
-    """The text's only document as values that JSON can hold. Raises YamlError."""
+    """Return the text's only document as values that JSON can represent. Raises YamlError."""
     found = _OLD_LINE_BREAKS.search(text)
     if found:
         line = text.count("\n", 0, found.start()) + 1
@@ -198,7 +198,7 @@ class _Reader:
                     inherited.add(key)
 
     def key_of(self, built: _Built, *, event: yaml.Event) -> str:
-        """JavaScript's objects have strings as keys: 1 and "1" are the same one."""
+        """Return the key as a string, as JavaScript's objects have: 1 and "1" are the same key."""
         key = built.value
         if isinstance(key, str):
             return key
@@ -255,7 +255,7 @@ def _sexagesimal(digits: str, read: Callable[[str], Any]) -> Any:
 
 
 def _timestamp(text: str) -> str:
-    """The moment as JavaScript's JSON writes a Date."""
+    """Return the time as JavaScript's JSON writes a Date."""
     match = _TIMESTAMP.fullmatch(text)
     groups = match.groups() if match else ()
     if groups[0] is not None:
@@ -279,7 +279,7 @@ _TYPES: tuple[tuple[str, re.Pattern[str], Callable[[str], Any]], ...] = (
 
 
 def shown(value: Any) -> str:
-    """A value of the file for a message: one line, at most 80 characters."""
+    """Return a value of the file for a message: one line, at most 80 characters."""
     text = json.dumps(value, ensure_ascii=False)
     text = text if text.isprintable() else json.dumps(value)
     return text if len(text) <= 80 else f"{text[:79]}…"

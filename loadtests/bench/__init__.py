@@ -1,1 +1,1 @@
-"""`python -m loadtests.bench`: measures longtasks, the peer beside it where PEER_DIR names one, and writes the report."""
+"""`python -m loadtests.bench`: measures longtasks and, if PEER_DIR names one, the peer, and writes the report."""

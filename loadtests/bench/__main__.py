@@ -68,7 +68,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--against", metavar="COMMIT", default="", help="a commit to compare with in turns (measurement `turns`)"
     )
-    parser.add_argument("--report-only", action="store_true", help="write the report again from the figures kept")
+    parser.add_argument("--report-only", action="store_true", help="write the report again from the stored figures")
     return parser.parse_args(arguments)
 
 
@@ -78,19 +78,19 @@ def say(text: str) -> None:
 
 
 def read_figures(path: Path) -> dict[str, Any]:
-    """What earlier runs have kept, so that --only replaces its own part."""
+    """Return the stored figures of earlier runs, of which --only replaces its own part."""
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {"sections": {}, **figures}
 
 
 def to_text(figures: dict[str, Any]) -> str:
-    """JSON with a line for each measurement: short, and a diff shows which of them are new."""
+    """Return JSON with a line for each measurement: short, and a diff shows the new ones."""
     sections = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in figures["sections"].items())
     return f'{{"machine": {json.dumps(figures["machine"])},\n"sections": {{\n{sections}\n}}}}\n'
 
 
 def prepare_process() -> None:
-    """Look at the defaults, whatever the developer has set; let a terminated run clean up as an interrupted one does."""
+    """Measure the defaults, whatever the developer has set; a terminated run cleans up as an interrupted one."""
     for variable in list_variables():
         os.environ.pop(variable.name, None)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -106,12 +106,12 @@ def find_commit() -> str:
 def run_measurement(
     *, name: str, scale: Scale, peer_directory: Path | None, other_directory: Path | None
 ) -> dict[str, Any]:
-    """One measurement on servers of its own."""
+    """Run one measurement on servers of its own."""
     started = time.monotonic()
     began_at = datetime.now(UTC)
     others = busy_cores()
     if others > QUIET_CORES:
-        say(f"{others:.1f} cores are busy with something else: the report will say so")
+        say(f"{others:.1f} cores are busy with something else: the report will state it")
     with tempfile.TemporaryDirectory(prefix="longtasks-bench-") as directory, Ground() as ground:
         bench = Bench(
             ground=ground,
@@ -135,7 +135,7 @@ def run_measurement(
 
 
 def measure_all(*, names: Sequence[str], scale: Scale, figures_path: Path, against: str = "") -> bool:
-    """Each measurement for itself: one that fails is said so, and keeps none of the others from its figures."""
+    """Run each measurement by itself: a failure is reported and does not affect the others."""
     require_tools()
     all_made = True
     source = os.environ.get("PEER_DIR", "")

@@ -1,4 +1,4 @@
-"""What a measurement is given: the servers, the scale, the peer if there is one, a directory, a way to say what it does."""
+"""The context of a measurement: the servers, the scale, the peer if there is one, a directory, and progress output."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,5 +16,5 @@ class Bench:
     scale: Scale
     peer_directory: Path | None  # an installed copy; None: no peer
     other_directory: Path | None  # the files of the commit that --against names; None: no comparison
-    directory: Path  # for this measurement's files; gone at the end
+    directory: Path  # for this measurement's files; deleted at the end
     say: Callable[[str], None]

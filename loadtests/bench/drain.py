@@ -1,6 +1,6 @@
-"""Measures tasks and rows per second of longtasks: tasks that wait already, run by 1, 2 and 4 workers with either writer.
+"""Measures tasks and rows per second of longtasks: waiting tasks, run by 1, 2 and 4 workers with either writer.
 
-The clock runs from the moment the workers may go until every task is finished, its rows counted and its record mirrored.
+The time counts from the release of the workers until every task has finished, its rows are counted and it is mirrored.
 """
 
 import time
@@ -43,12 +43,12 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def measure_cell(bench: Bench, stack: BenchStack, *, records: int, workers: int, writer: str) -> list[dict[str, Any]]:
-    """A probe that tells how many tasks to take, then the runs that count."""
+    """Run a probe that determines the number of tasks, then the measured runs."""
     scale = bench.scale
     runs = 1 if records >= scale.once_from else scale.runs
     rate = guess_rate(records=records)
     most = max(1, min(scale.most_tasks, 10_000_000 // records))
-    if scale.probe_seconds and runs > 1 and rate * scale.cell_seconds > workers:  # else it is one task for each anyway
+    if scale.probe_seconds and runs > 1 and rate * scale.cell_seconds > workers:  # otherwise one task for each worker
         tasks = cell_tasks(rate=rate, seconds=scale.probe_seconds, workers=workers, most=most)
         rate = run_cell(bench, stack, tasks=tasks, records=records, workers=workers)["tasks_per_second"]
     tasks = 1 if runs == 1 else cell_tasks(rate=rate, seconds=scale.cell_seconds, workers=workers, most=most)
@@ -64,7 +64,7 @@ def measure_cell(bench: Bench, stack: BenchStack, *, records: int, workers: int,
 
 
 def run_cell(bench: Bench, stack: BenchStack, *, tasks: int, records: int, workers: int) -> dict[str, Any]:
-    """Let the waiting tasks go, wait until all have ended, count, forget."""
+    """Release the waiting tasks, wait until all have ended, count them, and empty the stack."""
     pids = stack.child_pids("worker")
     if len(pids) != workers:
         raise BenchError(f"{len(pids)} workers run, not {workers}:\n{stack.log_tail('worker')}")
@@ -87,7 +87,7 @@ def run_cell(bench: Bench, stack: BenchStack, *, tasks: int, records: int, worke
 
 
 def require_exact_counts(stack: BenchStack, *, tasks: int, records: int) -> None:
-    """A speed counts only with every task finished and not one row too few or too many."""
+    """Check the run: a speed is valid only if every task has finished and the number of rows is exact."""
     finished = stack.sql("SELECT COUNT(*) FROM tasks_app_taskrecord WHERE status = 'finished'")[0][0]
     if finished != tasks:
         statuses = stack.sql("SELECT status, COUNT(*), MAX(error) FROM tasks_app_taskrecord GROUP BY status")

@@ -1,4 +1,4 @@
-"""Measures tasks and rows per second of the peer, as drain.py does: tasks that wait already, two worker processes."""
+"""Measures tasks and rows per second of the peer, as drain.py does: waiting tasks, two worker processes."""
 
 import signal
 import time
@@ -12,9 +12,9 @@ from loadtests.bench.watch import CpuWatch
 from longtasks.local_stack import child_process
 
 PROCESSES = 2
-CONCURRENCIES = (1, 8)  # of each process: the peer's default, and what Bull can do besides
+CONCURRENCIES = (1, 8)  # of each process: the peer's default, and a higher one that Bull supports
 CELL_DEADLINE_SECONDS = 300
-SLOWER = 10  # than what we guess for ourselves
+SLOWER = 10  # than the estimate for longtasks
 MOST_RECORDS = 40_000
 
 

@@ -1,5 +1,5 @@
-"""What stops the bench."""
+"""The error that stops the bench."""
 
 
 class BenchError(Exception):
-    """A measurement cannot be made, or its outcome is wrong; the message says why and what to do."""
+    """A measurement cannot be made, or its result is wrong; the message says why and what to do."""

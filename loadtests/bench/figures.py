@@ -1,4 +1,4 @@
-"""The arithmetic of the report: medians, spreads, ratios, slopes. Knows nothing of what was measured."""
+"""The arithmetic of the report: medians, spreads, ratios, slopes. Must not: know the measurements."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
@@ -27,7 +27,7 @@ def ratio(ours: float | None, theirs: float | None) -> float | None:
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that `share` of all do not pass; None of nothing."""
+    """Return the smallest value that `share` of all values do not exceed; None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -35,7 +35,7 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """The least-squares slope: by how much y grows with each x."""
+    """Return the least-squares slope: the growth of y per unit of x."""
     if len(points) < 2:
         return 0.0
     mean_x, mean_y = mean(x for x, _ in points), mean(y for _, y in points)
@@ -44,7 +44,7 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def number(value: float | None, *, digits: int = 3) -> str:
-    """A figure as people read it: three significant digits, thousands with commas."""
+    """Format a figure: three significant digits, thousands with commas."""
     if value is None:
         return MISSING
     if value == 0:
@@ -56,7 +56,7 @@ def number(value: float | None, *, digits: int = 3) -> str:
 
 
 def with_spread(runs: Sequence[Run], name: str) -> str:
-    """The median, and behind it the lowest and the highest value where there are several."""
+    """Format the median, followed by the lowest and the highest value if there are several."""
     values = values_of(runs, name)
     if not values:
         return MISSING

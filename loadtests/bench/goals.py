@@ -1,4 +1,4 @@
-"""What has to be shown, what was measured, and whether it is reached. Reads figures; measures and prints nothing."""
+"""The goals, the figures measured for them, and whether they are met. Must not: measure or print."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,11 +8,11 @@ from loadtests.bench.figures import Run, median_of, number, ratio, values_of, wo
 
 MEAN_MS = 40.0
 POST_RATIO, GET_RATIO, ONE_RECORD_RATIO, ORM_RATIO, BULK_SHARE = 1.2, 1.0, 10.0, 15.0, 0.5
-BIG_TASK = 100_000  # records of the task whose rows/s count
+BIG_TASK = 100_000  # records of the task whose rows/s are compared
 TASK_BYTES = 1024
 LAG_MS = 500.0
 MIRROR_CORES = 0.15  # a tenth of a core or little more
-GIVEN_SHARE = 0.99  # of the rate, below which the generator was too slow
+GIVEN_SHARE = 0.99  # share of the rate; below it the generator was too slow
 START_MS = 1000.0
 WORKERS = 2  # as many as the peer has worker processes
 
@@ -31,7 +31,7 @@ class Goal:
 
 
 def list_goals(sections: Mapping[str, Any]) -> list[Goal]:
-    """All goals in the order of the report; one without its measurement is `not measured`."""
+    """Return all goals in the order of the report; one without its measurement is `not measured`."""
     figures = {name: section["figures"] for name, section in sections.items()}
     return [
         *_responsiveness_goals(figures.get("responsiveness")),
@@ -45,7 +45,7 @@ def list_goals(sections: Mapping[str, Any]) -> list[Goal]:
 
 
 def find_runs(cells: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Run]:
-    """The runs of the cell that has these values; [] where it was not measured."""
+    """Return the runs of the cell with these values; [] if it was not measured."""
     for cell in cells:
         if all(cell.get(name) == value for name, value in wanted.items()):
             return list(cell["runs"])
@@ -53,7 +53,7 @@ def find_runs(cells: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Run]:
 
 
 def peers_rows_per_second(drain: Mapping[str, Any], *, concurrency: int = 1) -> float | None:
-    """The peer's best rate at any size: it writes row by row, so a bigger task is no faster."""
+    """Return the peer's best rate at any size: it writes row by row, so a bigger task is not faster."""
     rates = [median_of(cell["runs"], "rows_per_second") for cell in drain["peer"] if cell["concurrency"] == concurrency]
     return max((rate for rate in rates if rate is not None), default=None)
 
@@ -63,7 +63,7 @@ def load_data_rows_per_second(drain: Mapping[str, Any]) -> float | None:
 
 
 def best_rows_per_second(drain: Mapping[str, Any], *, writer: str, records: int) -> tuple[float, int] | None:
-    """The best median over the numbers of workers, and that number."""
+    """Return the best median over the numbers of workers, and that number."""
     rates = [
         (rate, cell["workers"])
         for cell in drain["cells"]
@@ -75,7 +75,7 @@ def best_rows_per_second(drain: Mapping[str, Any], *, writer: str, records: int)
 
 
 def is_steady(run: Run, *, rate: float) -> bool:
-    """At the end less than a second's arrivals wait, and the second half did not add one task in a hundred."""
+    """Return whether less than one second's arrivals wait at the end, and the second half added less than 1 %."""
     return bool(run["backlog_end"] < rate and run["backlog_growth"] < rate / 100)
 
 
@@ -175,7 +175,7 @@ def _mirror_goals(figures: Mapping[str, Any] | None) -> list[Goal]:
         _most_goal(f"Mirror's CPU {at}", shares, "cores", MIRROR_CORES, "cores", "mirror"),
     ]
     if any(run["rate"] < rate * GIVEN_SHARE for run in runs):
-        # It was given less: what it did with that says nothing of the goal.
+        # It received less: its result is not relevant for the goal.
         slowest = number(min(values_of(runs, "rate")))
         return [replace(goal, figure=f"{goal.figure}; given {slowest}/s only", is_met=False) for goal in goals]
     return goals

@@ -1,4 +1,4 @@
-"""Owns what every measurement stands on: a private MariaDB and Redis, and longtasks' processes on them.
+"""Owns the basis of every measurement: a private MariaDB and Redis, and longtasks' processes on them.
 
 The servers run as deploy/ recommends: InnoDB and Redis sync every commit to the disk.
 """
@@ -29,7 +29,7 @@ BULK = 1000  # tasks of one POST /tasks/bulk
 
 
 def mariadb_options(path: Path = MARIADB_CONFIG) -> list[str]:
-    """What deploy/ recommends, as options: the server reads no file, so that none of the machine's own adds to it."""
+    """Return deploy/'s recommendations as options: the server reads no file, so the machine's own do not apply."""
     config = configparser.ConfigParser(allow_no_value=True, inline_comment_prefixes=("#",))
     config.read(path, encoding="utf-8")
     named = [(name.replace("_", "-"), (value or "").strip("'\"")) for name, value in config["mysqld"].items()]
@@ -37,13 +37,13 @@ def mariadb_options(path: Path = MARIADB_CONFIG) -> list[str]:
 
 
 class BenchMariaDB(MariaDB):
-    """The tests' server as deploy/mariadb.cnf wants it, with LOAD DATA LOCAL."""
+    """The tests' server with the options of deploy/mariadb.cnf and LOAD DATA LOCAL."""
 
     def _command(self) -> list[str]:
         return [*super()._command(), *mariadb_options(), "--local-infile=ON"]
 
     def truncate(self, name: str, tables: list[str]) -> None:
-        """Empty tables in spite of their foreign keys."""
+        """Empty tables despite their foreign keys."""
         import MySQLdb
 
         connection = MySQLdb.connect(unix_socket=str(self.socket_path), user="root", database=name, autocommit=True)
@@ -54,7 +54,7 @@ class BenchMariaDB(MariaDB):
 
 
 class BenchRedis(RedisServer):
-    """The tests' server as deploy/redis.conf wants it."""
+    """The tests' server with the options of deploy/redis.conf."""
 
     def _command(self) -> list[str]:
         binary, *options = super()._command()
@@ -62,24 +62,24 @@ class BenchRedis(RedisServer):
 
 
 class BenchStack(ProcfileStack):
-    """The Procfile's processes, each role started when a measurement wants it."""
+    """The Procfile's processes; a measurement starts the roles that it needs."""
 
     database: BenchMariaDB
 
     def begin(self) -> None:
-        """An empty database and Redis; no process yet."""
+        """Prepare an empty database and Redis; start no process."""
         self.database.create_database(self.database_name)
         with self.redis() as client:
             client.flushdb()
         self.manage("migrate", "--noinput", "--verbosity", "0")
 
     def start_web(self, server: str = "gunicorn") -> None:
-        """web as the Procfile starts it, or with another server on a port of its own (`start_second_web`)."""
+        """Start web as the Procfile does; `start_second_web` starts another server on a port of its own."""
         self.start_role("web", command=WEB_COMMANDS[server])
         self.wait_for(lambda: self.get("/health/live").status == 200, deadline_seconds=30, what="web answers")
 
     def start_second_web(self, *, role: str, server: str) -> str:
-        """Another web on the same database and Redis; returns its address."""
+        """Start another web on the same database and Redis; returns its address."""
         port = free_port()
         data_dir = self.directory / role
         data_dir.mkdir()
@@ -99,7 +99,7 @@ class BenchStack(ProcfileStack):
             )
 
     def start_mirror(self) -> None:
-        """Returns when it has mirrored something; that is forgotten again."""
+        """Start the mirror; returns when it has mirrored a task, which is then deleted."""
         self.start_role("mirror")
         self.fill(tasks=1, records=1)
         self.empty()
@@ -109,13 +109,13 @@ class BenchStack(ProcfileStack):
             self.stop_role(role)
 
     def fill(self, *, tasks: int, records: int) -> None:
-        """Have tasks accepted, a thousand a request, and mirrored."""
+        """Start tasks, a thousand per request, and wait until they are mirrored."""
         for start in range(0, tasks, BULK):
             self.start_tasks(count=min(BULK, tasks - start), records=records)
         self.wait_until_mirrored()
 
     def start_tasks(self, *, count: int, records: int) -> None:
-        """Have tasks accepted, all in one request."""
+        """Start tasks in one request."""
         new = {"name": "upload", "params": {"numRecords": records}}
         answer = self.post("/tasks/bulk", {"tasks": [new] * count})
         if answer.status != 201:
@@ -130,7 +130,7 @@ class BenchStack(ProcfileStack):
             )
 
     def wait_until_idle(self, *, deadline_seconds: float) -> None:
-        """Nothing waits, nothing runs, everything is mirrored."""
+        """Wait until no task waits or runs, and everything is mirrored."""
         with self.redis() as client:
 
             def is_idle() -> bool:
@@ -144,14 +144,14 @@ class BenchStack(ProcfileStack):
             self.wait_for(is_idle, deadline_seconds=deadline_seconds, what="all tasks have ended and are mirrored")
 
     def empty(self) -> None:
-        """Forget all tasks and rows. To be called while workers and mirror are idle or ended."""
+        """Delete all tasks and rows. Call it only while workers and mirror are idle or ended."""
         shown = self.database.query(self.database_name, "SHOW TABLES LIKE 'tasks_app\\_%%'")
         self.database.truncate(self.database_name, [*TABLES, *(str(name) for (name,) in shown)])
         with self.redis() as client:
             client.flushdb()
 
     def restart_empty(self, *, workers: int = 0, nice: bool = False) -> None:
-        """An empty stack: web stays, the mirror and the workers are new."""
+        """Empty the stack: web remains, the mirror and the workers are restarted."""
         for role in ("worker", "mirror"):
             self.stop_if_running(role)
         self.empty()
@@ -177,7 +177,7 @@ class BenchStack(ProcfileStack):
 
 
 class Ground:
-    """`with Ground() as ground:` a MariaDB and a Redis, new and empty; gone at the end."""
+    """`with Ground() as ground:` a new, empty MariaDB and Redis; removed at the end."""
 
     def __init__(self) -> None:
         self.database = BenchMariaDB()
@@ -205,7 +205,7 @@ class Ground:
     def stack(
         self, *, environment: Mapping[str, str] | None = None, project_directory: Path = PROJECT_DIR
     ) -> Iterator[BenchStack]:
-        """A stack with an empty database and Redis, and no process yet; its code is that of `project_directory`."""
+        """Yield a stack with an empty database and Redis, without processes; its code is that of `project_directory`."""
         stack = BenchStack(
             database=self.database,
             redis_server=self.redis_server,
@@ -219,7 +219,7 @@ class Ground:
             stack.close()
 
     def roles(self, stack: BenchStack, *names: str) -> dict[str, Any]:
-        """Whose CPU to watch: roles of the stack, and both servers."""
+        """Return the processes whose CPU is watched: roles of the stack, and both servers."""
         watched: dict[str, Any] = {name: lambda name=name: stack.pids(name) for name in names}
         return watched | {"redis": lambda: [self.redis_server.pid], "mariadb": lambda: [self.database.pid]}
 
@@ -236,7 +236,7 @@ def answers(address: str) -> bool:
 
 
 def wait(condition: Any, *, deadline_seconds: float, what: str) -> float:
-    """Seconds until `condition()`; BenchError when it does not come."""
+    """Wait until `condition()`; returns the seconds that it took. Raises BenchError at the deadline."""
     started = time.monotonic()
     if not child_process.wait_until(condition, deadline_seconds=deadline_seconds, pause_seconds=0.01):
         raise BenchError(f"not within {deadline_seconds} s: {what}")

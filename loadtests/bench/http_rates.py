@@ -1,6 +1,6 @@
 """Measures POST /tasks and GET /tasks/{id} with wrk: longtasks behind gunicorn and behind granian, and the peer.
 
-No worker runs meanwhile, on either side; longtasks' mirror does, for it writes the row that the peer's POST writes.
+No worker runs meanwhile on either side; longtasks' mirror does, because it writes the row that the peer's POST writes.
 """
 
 import contextlib
@@ -57,15 +57,15 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 class Case(NamedTuple):
-    """One system that answers one kind of request."""
+    """A system and one kind of request to it."""
 
     address: str
     watched: Mapping[str, Callable[[], Iterable[int]]]
-    what: dict[str, Any]  # run_wrk's body, paths, token
+    what: dict[str, Any]  # the body, paths and token for run_wrk
 
 
 def measure_one(bench: Bench, case: Case) -> dict[str, Any]:
-    """One run of wrk, after a shorter one that fills caches and connections."""
+    """Run wrk once, after a shorter run that fills caches and connections."""
     run_wrk(url=f"{case.address}/tasks", seconds=bench.scale.warm_seconds, **case.what)
     with CpuWatch(case.watched) as watch:
         figures = run_wrk(url=f"{case.address}/tasks", seconds=bench.scale.wrk_seconds, **case.what)

@@ -16,7 +16,7 @@ THRESHOLD_NOT_MET = 99
 def run_script(
     *, script: str, target: str, directory: Path, env: Mapping[str, object], deadline_seconds: float
 ) -> dict[str, Any]:
-    """The script's own JSON, with `cpu_seconds`: what k6 took of the machine. A threshold not met is no error here."""
+    """Return the script's JSON, with k6's own `cpu_seconds`. An unmet threshold is not an error here."""
     out = directory / f"{Path(script).stem}.json"
     out.unlink(missing_ok=True)
     command, environment = k6_command(
@@ -41,7 +41,7 @@ def run_script(
 
 
 def latency_figures(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What responsiveness.js says, under short names."""
+    """Return the figures of responsiveness.js under short names."""
     metrics = report["metrics"]
     duration = metrics["http_req_duration"]
     return {

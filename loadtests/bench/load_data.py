@@ -1,4 +1,4 @@
-"""Measures the limit: LOAD DATA of rows that lie ready in files, into the same empty tables, one transaction a connection.
+"""Measures the limit: LOAD DATA of prepared files into the same empty tables, one transaction per connection.
 
 `python -m loadtests.bench.load_data RECORDS CONNECTIONS DIRECTORY` does it once, inside Django's settings.
 """
@@ -40,7 +40,7 @@ def measure_load_data(bench: Bench, stack: BenchStack) -> list[dict[str, Any]]:
 
 
 def load_once(*, records: int, connections: int, directory: Path) -> dict[str, Any]:
-    """Write the files first; then the clock runs, from the first statement to the last commit."""
+    """Write the files first; the time counts from the first statement to the last commit."""
     parts = [write_files(number=number, records=records, directory=directory) for number in range(connections)]
     failures: list[Exception] = []
     barrier = threading.Barrier(connections + 1)
@@ -83,7 +83,7 @@ def load_files(files: list[tuple[Any, Path]], barrier: threading.Barrier) -> Non
 
 
 def write_files(*, number: int, records: int, directory: Path) -> list[tuple[Any, Path]]:
-    """The rows of one task as the bulk writer would write them, in a file for each table."""
+    """Write the rows of one task as the bulk writer would, in a file for each table."""
     from catalog.fake_data import make_rows
     from catalog.load_data import text_pools
     from catalog.models import MODELS

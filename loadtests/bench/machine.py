@@ -1,4 +1,4 @@
-"""Names the machine and the versions that figures belong to, and how long its disk takes to keep a write."""
+"""Describes the machine and the versions of the figures, and the time of a synced write on its disk."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ PACKAGES = ("Django", "djangorestframework", "gunicorn", "granian", "rq", "redis
 BINARIES = {"MariaDB": "mariadbd", "Redis": "redis-server", "Node.js": "node", "wrk": "wrk"}
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 FSYNCS = 200
-QUIET_CORES = 0.2  # what others may use while figures still count
+QUIET_CORES = 0.2  # what other processes may use while figures are valid
 
 
 def describe_machine() -> dict[str, Any]:
@@ -36,7 +36,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def busy_cores(*, seconds: float = 1.0) -> float:
-    """How many cores are in use right now; before the bench starts anything, that is by somebody else."""
+    """Return the cores in use now; before the bench starts anything, other processes use them."""
     before = cpu_ticks()
     time.sleep(seconds)
     after = cpu_ticks()
@@ -45,7 +45,7 @@ def busy_cores(*, seconds: float = 1.0) -> float:
 
 
 def require_tools() -> None:
-    """Say in one line what is missing before anything starts."""
+    """Raise BenchError with one line if something is missing, before anything starts."""
     if shutil.which("wrk") is None:
         raise BenchError("wrk is not installed: apt-get install wrk")
     try:
@@ -55,7 +55,7 @@ def require_tools() -> None:
 
 
 def cpu_ticks() -> tuple[int, int]:
-    """Busy and all ticks of all cores since the start of the machine."""
+    """Return busy and all ticks of all cores since the start of the machine."""
     ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
@@ -75,14 +75,14 @@ def _system() -> str:
 
 
 def _file_system(path: Path) -> str:
-    """The type of the file system that holds `path`: on tmpfs an fsync would cost, and keep, nothing."""
+    """Return the type of the file system of `path`: on tmpfs an fsync costs nothing and stores nothing."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     holding = [mount for mount in mounts if path.is_relative_to(mount[1])]
     return max(holding, key=lambda mount: len(mount[1]))[2] if holding else "unknown"
 
 
 def _fsync_microseconds() -> float:
-    """The median of an append of 500 bytes and its fsync, where the servers keep their data."""
+    """Return the median time of an append of 500 bytes and its fsync, in the servers' directory."""
     times = []
     with tempfile.TemporaryFile(dir="/tmp") as file:
         for _ in range(FSYNCS):
@@ -108,7 +108,7 @@ def _versions() -> dict[str, str]:
 
 
 def _version_of(binary: str, argument: str) -> str:
-    """The first version number that the binary prints; empty where it is not installed."""
+    """Return the first version number that the binary prints; empty if it is not installed."""
     path = shutil.which(binary, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if path is None:
         return ""

@@ -1,4 +1,4 @@
-"""Measures how much of Redis's memory a waiting task takes, mirrored, so that only its job is left."""
+"""Measures Redis's memory for a waiting task that is mirrored, so that only its job remains."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         stack.start_web()
         stack.start_mirror()
         for run in range(bench.scale.runs):
-            stack.fill(tasks=1, records=100)  # what is there once: scripts, the stream, rates
+            stack.fill(tasks=1, records=100)  # fills what exists once: scripts, the stream, rates
             with stack.redis() as client:
                 before = client.info("memory")["used_memory"]
                 stack.fill(tasks=tasks, records=100)

@@ -1,7 +1,7 @@
-"""Measures the mirror alone at 2,000 accepted tasks a second: its lag and its CPU.
+"""Measures the mirror alone at 2,000 accepted tasks per second: its lag and its CPU.
 
-The tasks come a hundred a request, on the clock: at one a request web and the load generator take all the cores, and
-the mirror is never given as many.
+The tasks are sent a hundred per request, at a fixed rate: with one per request, web and the load generator would use
+all the cores, and the mirror would receive fewer tasks.
 """
 
 import time
@@ -38,11 +38,11 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def accept(stack: BenchStack, *, rate: int, seconds: int) -> int:
-    """Start tasks on the clock, late ones at once; returns how many."""
+    """Start tasks at a fixed rate, late ones at once; returns their number."""
     began = time.monotonic()
     requests = rate * seconds // TASKS
     for number in range(requests):
         time.sleep(max(0.0, began + number * TASKS / rate - time.monotonic()))
         stack.start_tasks(count=TASKS, records=1)
-    time.sleep(max(0.0, began + seconds - time.monotonic()))  # the last request's share of the clock
+    time.sleep(max(0.0, began + seconds - time.monotonic()))  # the interval of the last request
     return requests * TASKS

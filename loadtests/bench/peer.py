@@ -1,6 +1,6 @@
-"""The peer: the original's stack (Express, Bull, Sequelize), run as it is written on the same MariaDB and Redis.
+"""The peer: the original's stack (Express, Bull, Sequelize), run unchanged on the same MariaDB and Redis.
 
-Owns its copy, its processes and its tables. PEER_DIR names the original, which is never written to.
+Owns: its copy, its processes and its tables. Must not: write to the original, which PEER_DIR names.
 """
 
 import http.client
@@ -30,7 +30,7 @@ INSTALL_SECONDS = 300
 
 
 def install_peer(*, source: Path, target: Path) -> Path:
-    """Copy the peer and install its packages there, with no package's script run."""
+    """Copy the peer and install its packages in the copy, without running their scripts."""
     for needed in ("package.json", "api.js", "worker.js"):
         if not (source / needed).is_file():
             raise BenchError(
@@ -59,7 +59,7 @@ def install_peer(*, source: Path, target: Path) -> Path:
 
 
 class Peer:
-    """`with Peer(…) as peer:` an empty database of its own; api and workers are started by name."""
+    """`with Peer(…) as peer:` the peer with an empty database; api and workers are started by name."""
 
     def __init__(self, *, directory: Path, ground: Ground) -> None:
         self.directory = directory
@@ -118,7 +118,7 @@ class Peer:
         return [process.pid for role, process in self._processes.items() if role.startswith("worker")]
 
     def post(self, *, records: int, connection: http.client.HTTPConnection | None = None) -> int:
-        """The id of an accepted task."""
+        """Start a task; returns its id."""
         line = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         body = json.dumps({"name": "upload", "description": "user upload", "numRecords": records})
         line.request("POST", "/tasks", body, {"Content-Type": "application/json"})
@@ -129,7 +129,7 @@ class Peer:
         return int(json.loads(content)["id"])
 
     def fill(self, *, tasks: int, records: int) -> None:
-        """Have tasks accepted, over a few connections."""
+        """Start tasks over a few connections."""
         failures: list[Exception] = []
 
         def post(count: int) -> None:
@@ -162,7 +162,7 @@ class Peer:
             wait(is_idle, deadline_seconds=deadline_seconds, what=f"the peer has run its tasks:\n{self._log()}")
 
     def count_rows(self) -> Mapping[str, int]:
-        """Rows by table; of tasks only the completed ones."""
+        """Return the number of rows by table; of tasks only the completed ones."""
         query = self.ground.database.query
         counts = {table: int(query(DATABASE, f"SELECT COUNT(*) FROM {table}")[0][0]) for table in TABLES[:3]}
         completed = query(DATABASE, "SELECT COUNT(*) FROM tasks WHERE status = 'completed'")[0][0]
@@ -178,7 +178,7 @@ class Peer:
             )
 
     def _is_up(self) -> bool:
-        # 404 for a task that is not there: the API listens and its tables exist.
+        # 404 for an unknown task: the API listens and its tables exist.
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             line.request("GET", "/tasks/0")

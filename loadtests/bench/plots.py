@@ -1,4 +1,4 @@
-"""Draws the figures that tables show badly. Measures nothing; without matplotlib there are no plots, and that is said."""
+"""Draws the figures that tables show badly. Must not: measure. Without matplotlib a message replaces the plots."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from loadtests.plot import plot_rates
 
 
 def draw_plots(*, figures: Mapping[str, Any], directory: Path) -> dict[str, Path]:
-    """Draw what was measured; the files by name."""
+    """Draw the figures; returns the files by name."""
     try:
         import matplotlib as mpl
     except ImportError:
@@ -36,7 +36,7 @@ def draw_plots(*, figures: Mapping[str, Any], directory: Path) -> dict[str, Path
 
 
 def _draw_rates(figures: Mapping[str, Any], png: Path) -> None:
-    """The run with the middle limit."""
+    """Return the run with the median limit."""
     reports = sorted(figures["reports"], key=lambda report: report["limit"])
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "max_rate.json"

@@ -1,7 +1,7 @@
-"""Measures where the CPU time of one POST /tasks goes, stage by stage, in this process, with a real Redis behind it.
+"""Measures the CPU time of one POST /tasks stage by stage, in this process, with a real Redis.
 
-`python -m loadtests.bench.post_stages ROUNDS CALLS` does it once, inside Django's settings. The stages are called with
-what a real request hands them; what the whole costs beyond their sum is middleware, routing and DRF's dispatch.
+`python -m loadtests.bench.post_stages ROUNDS CALLS` does it once, inside Django's settings. The stages receive
+the values of a real request; the rest of the total is middleware, routing and DRF's dispatch.
 """
 
 import io
@@ -68,7 +68,7 @@ def measure_stages(*, rounds: int, calls: int) -> dict[str, Any]:
 
 
 def measure_call(call: Callable[[], Any], *, rounds: int, calls: int) -> dict[str, float]:
-    """The medians over the rounds, in microseconds a call."""
+    """Return the medians over the rounds, in microseconds per call."""
     for _ in range(WARM_CALLS):
         call()
     cpu, wall = [], []
@@ -82,7 +82,7 @@ def measure_call(call: Callable[[], Any], *, rounds: int, calls: int) -> dict[st
 
 
 def wsgi_post() -> Callable[[], bytes]:
-    """A POST of the original's body through the whole application, as a server would hand it over."""
+    """Send a POST of the original's body through the whole application, as a server passes it."""
     from longtasks.wsgi import application
 
     body = BODY.encode()

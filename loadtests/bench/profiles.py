@@ -1,7 +1,7 @@
-"""Measures where a worker's time goes, function by function: tasks run in this process, under Python's profiler.
+"""Measures a worker's time by function: tasks run in this process, under Python's profiler.
 
-`python -m loadtests.bench.profiles TASKS RECORDS` does it once, inside Django's settings. The profiler slows Python down
-and C code not at all, so the shares lean towards Python.
+`python -m loadtests.bench.profiles TASKS RECORDS` does it once, inside Django's settings. The profiler slows down
+Python but not C code, so the shares of Python are too high.
 """
 
 import cProfile
@@ -34,7 +34,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def profile_tasks(*, tasks: int, records: int) -> list[dict[str, Any]]:
-    """The functions that took most time themselves, with their share of the whole."""
+    """Return the functions with most time of their own, with their share of the total."""
     fill_queue(tasks=WARM_TASKS, records=1)
     run_tasks()
     fill_queue(tasks=tasks, records=records)
@@ -59,7 +59,7 @@ def fill_queue(*, tasks: int, records: int) -> None:
 
 
 def run_tasks() -> None:
-    """Run what waits to its end, as a worker would."""
+    """Run the waiting tasks to their end, as a worker would."""
     from tasks_app.engine.interruption import Interruption, WorkerHooks
     from tasks_app.engine.runner import Runner
     from tasks_app.queues import redis_connection, transitions
@@ -80,7 +80,7 @@ def run_tasks() -> None:
 
 
 def function_name(path: str, line: int, name: str) -> str:
-    """Where a function is, as short as it stays clear: the last two parts of its path."""
+    """Return the place of a function in short form: the last two parts of its path."""
     if path == "~":
         return name.strip("<>").partition(" at 0x")[0]
     return f"{'/'.join(Path(path).parts[-2:])}:{line} {name}"

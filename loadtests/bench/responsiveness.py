@@ -1,6 +1,6 @@
-"""Measures the document's first two challenges with k6: 2,000 POSTs a second for a minute, and the highest rate held.
+"""Measures the document's first two challenges with k6: 2,000 POSTs per second for a minute, and the highest rate held.
 
-k6, web, Redis, MariaDB and the mirror share the machine; the workers are away, or run at the lowest priority, or run.
+k6, web, Redis, MariaDB and the mirror share the machine; the workers do not run, or run at the lowest priority, or run.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def measure_max_rate(bench: Bench) -> dict[str, Any]:
-    """Steps of rising rate, until one's mean passes 40 ms, or one fails or is dropped; without workers."""
+    """Raise the rate by steps until a mean exceeds 40 ms, or a request fails or is dropped; without workers."""
     scale = bench.scale
     steps = (scale.last_rate - scale.first_rate) // scale.step_rate + 1
     env = {
@@ -73,7 +73,7 @@ def measure_max_rate(bench: Bench) -> dict[str, Any]:
 
 
 def hold_rate(bench: Bench, stack: BenchStack, *, role: str, address: str = "") -> dict[str, Any]:
-    """One run of responsiveness.js, with the CPU of every role and the mirror's lag."""
+    """Run responsiveness.js once, with the CPU of every role and the mirror's lag."""
     roles = bench.ground.roles(stack, role, "mirror", "worker")
     with stack.redis() as client, QueueWatch(client) as queue, CpuWatch(roles) as watch:
         report = run_responsiveness(bench, target=address or stack.address)

@@ -1,25 +1,25 @@
-"""How long, how often and how much each measurement runs. Measures nothing."""
+"""The duration, number and size of each measurement's runs. Must not: measure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """The bounds of one run of the bench. Every loop, fill and k6 run takes its length from here."""
+    """The limits of one run of the bench, used by every loop, fill and k6 run."""
 
     name: str
     runs: int  # of every figure
     wrk_seconds: int
     warm_seconds: int
-    readable_tasks: int  # that the GETs ask for
+    readable_tasks: int  # requested by the GETs
     k6_seconds: int
     k6_rate: int
     first_rate: int  # of max_rate: first step, step, last step, seconds of each
     step_rate: int
     last_rate: int
     hold_seconds: int
-    cell_seconds: float  # what a cell of the drain aims at
-    probe_seconds: float  # the run that finds out how many tasks that is
+    cell_seconds: float  # the intended duration of a cell of the drain
+    probe_seconds: float  # the run that determines the number of tasks
     most_tasks: int  # of a cell
     sizes: tuple[int, ...]  # records per task
     once_from: int  # sizes from here on run once
@@ -82,7 +82,7 @@ FULL = Scale(
     turn_tasks=1500,
 )
 
-# Everything once, as small as it can be: shows that the bench runs, says nothing about the system.
+# Everything once and as small as possible: shows that the bench runs, measures nothing useful.
 QUICK = Scale(
     name="quick",
     runs=1,

@@ -1,4 +1,4 @@
-"""Measures whether tasks of one record are accepted and finished as fast as they come, for a minute, without a backlog."""
+"""Measures whether tasks of one record finish at the rate of their arrival, for a minute, without a backlog."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,7 +46,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def backlog_figures(backlog: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """How far it went, where it ended, and by how much it grew each second over the second half."""
+    """Return the backlog's maximum, its end, and its growth per second over the second half."""
     if not backlog:
         raise BenchError("the backlog was never seen")
     half = backlog[-1][0] / 2
@@ -58,7 +58,7 @@ def backlog_figures(backlog: Sequence[tuple[float, float]]) -> dict[str, float]:
 
 
 def thinned(backlog: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Few enough points to draw and to keep; of each stretch the highest, so that no peak is lost."""
+    """Reduce the points for storing and drawing; the highest of each interval remains, so no peak is lost."""
     size = max(1, -(-len(backlog) // PLOT_POINTS))
     stretches = [backlog[start : start + size] for start in range(0, len(backlog), size)]
     return [(round(stretch[0][0], 2), max(waiting for _, waiting in stretch)) for stretch in stretches]

@@ -1,4 +1,4 @@
-"""Markdown tables of single measurements. Reads figures; decides nothing."""
+"""Markdown tables of single measurements. Must not: judge figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def cpu_text(runs: Sequence[Run], *, name: str = "cpu") -> str:
-    """Cores by role, the medians of the runs, the busiest first."""
+    """Return the cores by role: medians of the runs, the busiest first."""
     roles = {role for run in runs for role in run[name]}
     shares = {role: median_of([run[name] for run in runs], role) or 0.0 for role in roles}
     busiest = sorted(shares.items(), key=lambda item: -item[1])
@@ -80,7 +80,7 @@ def responsiveness_table(figures: Mapping[str, Any]) -> str:
 
 
 def drain_tables(drain: Mapping[str, Any]) -> str:
-    """Tasks per second and rows per second by size, writer and number of workers; then the ratios."""
+    """Return tasks and rows per second by size, writer and number of workers; then the ratios."""
     cells, peer = drain["cells"], drain["peer"]
     sizes = sorted({cell["records"] for cell in cells})
     columns = sorted(
@@ -103,7 +103,7 @@ def drain_tables(drain: Mapping[str, Any]) -> str:
 
 
 def ratio_table(drain: Mapping[str, Any], *, workers: int) -> str:
-    """What two workers do, with the spread, to the peer's two processes at the same size and to raw LOAD DATA."""
+    """Return the ratios of two workers, with their spread, to the peer's two processes at the same size and to LOAD DATA."""
     limit, peers_best = load_data_rows_per_second(drain), peers_rows_per_second(drain)
     rows = []
     for size in sorted({cell["records"] for cell in drain["cells"]}):
@@ -127,7 +127,7 @@ def drain_cpu_table(drain: Mapping[str, Any], *, workers: int) -> str:
 
 
 def stages_table(figures: Mapping[str, Any], http: Mapping[str, Any] | None) -> str:
-    """Microseconds of CPU of one POST. What web needs beyond the application is the HTTP server's."""
+    """Return the microseconds of CPU of one POST. Web's time outside the application belongs to the HTTP server."""
     runs = figures["runs"]
 
     def cpu(stage: str) -> float:

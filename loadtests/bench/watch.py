@@ -1,4 +1,4 @@
-"""Watches a run from outside: the CPU of each role from /proc, backlog and mirror lag from Redis. Changes nothing."""
+"""Watches a run from outside: the CPU of each role from /proc, backlog and mirror lag from Redis. Must not: change it."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of living processes, all their threads included."""
+    """Return user and system time of living processes, all threads included."""
     ticks = 0
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -51,7 +51,7 @@ class CpuWatch:
 
 
 class QueueWatch:
-    """`with QueueWatch(redis) as watch:` looks twenty times a second how much waits and how old the unmirrored is."""
+    """`with QueueWatch(redis) as watch:` reads the backlog and the mirror's lag twenty times a second."""
 
     def __init__(self, connection: Any, *, every_seconds: float = 0.05) -> None:
         self._redis = connection

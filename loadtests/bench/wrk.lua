@@ -1,4 +1,4 @@
--- What wrk sends (BODY: a POST of it; PATHS: GETs of the paths in that file, in turn; TOKEN) and its figures as one line of JSON.
+-- The requests of wrk (BODY: a POST of it; PATHS: GETs of the paths in that file, in turn; TOKEN), and its figures as JSON.
 local body = os.getenv('BODY')
 local paths = os.getenv('PATHS')
 local token = os.getenv('TOKEN')

@@ -1,4 +1,4 @@
-"""Runs wrk and reads its figures: a closed loop of 32 connections, the next request when the answer is there."""
+"""Runs wrk and reads its figures: a closed loop of 32 connections, each sends after its last answer."""
 
 import json
 import os
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
 def run_wrk(*, url: str, seconds: int, body: str = "", paths: Path | None = None, token: str = "") -> dict[str, Any]:
-    """Requests per second, latencies and failures; `cpu_seconds` is what wrk itself took of the machine."""
+    """Return requests per second, latencies and failures; `cpu_seconds` is wrk's own CPU time."""
     variables = {"BODY": body, "PATHS": str(paths or ""), "TOKEN": token}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(
@@ -36,7 +36,7 @@ def run_wrk(*, url: str, seconds: int, body: str = "", paths: Path | None = None
 
 
 def parse_wrk(output: str) -> dict[str, Any]:
-    """The figures of wrk.lua's last line."""
+    """Return the figures of wrk.lua's last line."""
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if not lines:
         raise BenchError(f"wrk printed no figures:\n{output}")

@@ -1,4 +1,4 @@
-// Owns the numbers a run takes from the environment, and the limits that keep every run short and countable.
+// Owns the numbers that a run reads from the environment, and their limits, which keep every run short.
 
 const LIMITS = {
   seconds: 4 * 3600,
@@ -33,8 +33,8 @@ export function requireBoundedRun({ seconds, arrivals }) {
   requireWithin({ name: 'the number of arrivals', value: arrivals, most: LIMITS.arrivals });
 }
 
-// How many virtual users hold a rate while requests take a quarter of a second: far beyond the 40 ms that are the goal,
-// so that a short stall makes requests late, not lost, and a system beyond its limit still shows as dropped iterations.
+// The virtual users that sustain a rate while requests take a quarter of a second: far above the goal of 40 ms, so that a
+// short stall delays requests instead of dropping them, and a system beyond its limit still shows dropped iterations.
 export function virtualUsers({ rate, seconds = 0.25 }) {
   const fallback = Math.min(Math.ceil(rate * seconds) + 5, LIMITS.vus);
   const preAllocatedVUs = numberFromEnvironment({ name: 'VUS', fallback, most: LIMITS.vus });

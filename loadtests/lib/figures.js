@@ -1,4 +1,4 @@
-// Owns what a run prints at its end, and the same figures as JSON where OUT says. Judges nothing: the thresholds have.
+// Owns the output at the end of a run, and the same figures as JSON in the file OUT. Must not: judge; the thresholds do.
 
 const SHOWN = /^(http_req_duration|http_req_failed|http_reqs|dropped_iterations|vus_max|critical_)/;
 

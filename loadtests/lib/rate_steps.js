@@ -1,4 +1,4 @@
-// Owns the steps of max_rate.js: their plan, when a step fails, what a summary says of them. Sends nothing.
+// Owns the steps of max_rate.js: their plan, when a step fails, and their figures in a summary. Must not: send a request.
 
 export function ratePlan({ firstRate, stepRate, lastRate, holdSeconds, restSeconds }) {
   const steps = [];
@@ -12,7 +12,7 @@ export function ratePlan({ firstRate, stepRate, lastRate, holdSeconds, restSecon
   return steps;
 }
 
-// A step is judged when it has been held to its end; a failed one ends the run during the rest that follows.
+// A step is judged after its end; a failed one ends the run during the following rest.
 export function stepThresholds({ step, meanMs, endSeconds }) {
   const judge = (threshold) => [{ threshold, abortOnFail: true, delayAbortEval: `${endSeconds}s` }];
   return {
@@ -52,7 +52,7 @@ export function stepResults({ steps, metrics, meanMs }) {
     });
   }
   const firstFailure = results.findIndex((result) => !result.held);
-  // What a step after the failed one has sent before the run ended says nothing.
+  // Requests of a step after the failed one are not meaningful.
   return firstFailure === -1 ? results : results.slice(0, firstFailure + 1);
 }
 

@@ -1,4 +1,4 @@
-// Owns what every run has in common: loopback only, connections kept, few tags, the trend figures that are printed.
+// Owns the common options of all runs: loopback only, persistent connections, few tags, the printed trend figures.
 import http from 'k6/http';
 
 import { blacklistIPs } from './target.js';

@@ -1,4 +1,4 @@
-// Owns how the task API is called: bodies, headers, ids and timestamps. Knows no rates and no thresholds.
+// Owns the requests to the task API: bodies, headers, ids and timestamps. Must not: know rates or thresholds.
 import http from 'k6/http';
 
 import { targetFromEnvironment } from './target.js';
@@ -6,7 +6,7 @@ import { targetFromEnvironment } from './target.js';
 const target = targetFromEnvironment();
 const headers = Object.assign({ 'Content-Type': 'application/json' }, JSON.parse(__ENV.HEADERS || '{}'));
 
-// Without NUM_RECORDS this is the original's own body, byte for byte what its Artillery file sends.
+// Without NUM_RECORDS this is the original's body, byte for byte as its Artillery file sends it.
 function taskBody({ priority, numRecords } = {}) {
   const task = { name: 'upload', description: 'user upload' };
   if (numRecords) {
@@ -59,7 +59,7 @@ export function waitForTask({ id, waitSeconds }) {
   return http.get(`${target}/tasks/${id}?wait=${waitSeconds}`, parameters);
 }
 
-// Tasks answer with their address; reading it there spares k6 the parsing of 2,000 bodies a second.
+// An answer has the task's address in a header; reading it avoids parsing 2,000 bodies a second.
 export function idOfCreated(response) {
   const location = response.headers.Location;
   return location ? location.replace(/\/+$/, '').split('/').pop() : undefined;

@@ -84,7 +84,7 @@ class StartedTaskSerializer(TaskSerializer):
     success = serializers.BooleanField(default=True)
 
 
-class BulkResponseSerializer(serializers.Serializer[Any]):
+class BulkAnswerSerializer(serializers.Serializer[Any]):
     """The started tasks, in the order of the request."""
 
     success = serializers.BooleanField()

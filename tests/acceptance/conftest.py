@@ -1,4 +1,4 @@
-"""A stack as production has it: with tokens, webhooks and the live stream."""
+"""A stack as in production: with tokens, webhooks and the live stream."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from tests.support.stack import ALL_ROLES, Answer, ProcfileStack
 
 @dataclass
 class Guarded:
-    """A stack whose API is closed, and tokens of two owners and an administrator."""
+    """A stack whose API requires tokens, and tokens of two owners and an administrator."""
 
     stack: ProcfileStack
     ann: dict[str, str]
@@ -45,7 +45,7 @@ def make_guarded(
             "API_OPEN": "0",
             "WEBHOOK_SECRET": "s" * 32,
             "WEBHOOK_FIRST_SECONDS": "0.2",
-            "REDIS_TIMEOUT_SECONDS": "10",  # a disk that stalls for two seconds is none of these tests' attacks
+            "REDIS_TIMEOUT_SECONDS": "10",  # these tests do not test a disk that stalls for two seconds
             "RATE_LIMIT_PER_ADDRESS": "0",
             **(environment or {}),
         },
@@ -56,7 +56,7 @@ def make_guarded(
         guarded.ann = guarded.make_token("ann")[1]
         guarded.bob = guarded.make_token("bob")[1]
         guarded.admin = guarded.make_token("root", scope="admin")[1]
-        # The process that finds the newest tells the others, which then look too, even in a flood.
+        # The process that finds the newest token notifies the others, which then query too, even in a flood.
         stack.wait_for(
             lambda: stack.get("/queues", headers=guarded.admin).status == 200,
             deadline_seconds=30,
@@ -75,6 +75,27 @@ def _guarded(servers: tuple[Database, RedisServer]) -> Iterator[Guarded]:
 
 @pytest.fixture
 def guarded(_guarded: Guarded) -> Guarded:
-    """The shared guarded stack, all of it running."""
+    """The shared guarded stack with all its processes running."""
     _guarded.stack.ensure_running()
     return _guarded
+
+
+@pytest.fixture(scope="module", params=["auto", "python"])
+def web(servers: tuple[Database, RedisServer], request: pytest.FixtureRequest) -> Iterator[ProcfileStack]:
+    """One process of web, with each of gunicorn's parsers, and no worker."""
+    stack = ProcfileStack(
+        database=servers[0],
+        redis_server=servers[1],
+        roles=("web",),
+        environment={
+            "WEB_WORKERS": "1",
+            "WEB_THREADS": "2",
+            "REDIS_TIMEOUT_SECONDS": "10",
+            "GUNICORN_CMD_ARGS": f"--http-parser={request.param}",
+        },
+    )
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.close()

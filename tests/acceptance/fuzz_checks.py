@@ -1,4 +1,4 @@
-"""What schemathesis checks beside its own: what a scope may do, and whose tasks a token sees.
+"""Additional checks of schemathesis: what a scope may do, and whose tasks a token sees.
 
 Loaded by schemathesis (SCHEMATHESIS_HOOKS), in a process of its own per token; test_schemathesis.py starts them.
 """
@@ -11,22 +11,22 @@ from typing import Any
 import schemathesis
 
 SCOPE = os.environ["FUZZ_SCOPE"]
-FOREIGN_MARK = os.environ["FUZZ_FOREIGN_MARK"]  # in the description of each task of an owner whom no token belongs to
-SEEN = Path(os.environ["FUZZ_SEEN"])  # the tasks that the answers held; the test asks the database whose they are
+FOREIGN_MARK = os.environ["FUZZ_FOREIGN_MARK"]  # in the description of each task of an owner without a token
+SEEN = Path(os.environ["FUZZ_SEEN"])  # the tasks of the answers; the test reads their owners from the database
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _seen: set[str] = set()
 
 
 @schemathesis.check
 def a_read_token_changes_nothing(ctx: Any, response: Any, case: Any) -> None:
-    """Whatever is not safe is refused, but for a ticket to read."""
+    """Unsafe requests are refused, except for a stream ticket."""
     if SCOPE == "read" and case.method.upper() not in SAFE and case.operation.path != "/stream-tickets":
         assert response.status_code >= 400, f"a token of scope read got {response.status_code}"
 
 
 @schemathesis.check
 def nobody_elses_tasks_are_in_the_answer(ctx: Any, response: Any, case: Any) -> None:
-    """The foreign owner's mark appears to the administrator only; the ids are kept for the test."""
+    """Only the administrator sees the foreign owner's mark; the ids are stored for the test."""
     if SCOPE != "admin":
         assert FOREIGN_MARK not in response.text, "the answer holds another owner's task"
     try:

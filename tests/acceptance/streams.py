@@ -1,4 +1,4 @@
-"""An open live stream, as the tests read it. Knows nothing of pytest."""
+"""An open live stream, as the tests read it. Must not: know pytest."""
 
 import http.client
 import json
@@ -32,11 +32,11 @@ class Stream:
         self._connection.close()
 
     def wait_up_to(self, seconds: float) -> None:
-        """Let a read last that long before it raises."""
+        """Set the time after which a read raises."""
         self._connection.sock.settimeout(seconds)
 
     def messages(self) -> Iterator[Message]:
-        """Every message until the stream ends; comments are passed over."""
+        """Yield every message until the stream ends; comments are skipped."""
         fields: dict[str, str] = {}
         for line in iter(self.response.readline, b""):
             text = line.decode().rstrip("\n")
@@ -72,7 +72,7 @@ def wait_for_stream(guarded: Guarded) -> None:
 
 
 def wait_until_known(guarded: Guarded, headers: dict[str, str]) -> None:
-    """Tokens that the stream's process has not met are looked for once a second."""
+    """Wait: the stream's process queries for unknown tokens once a second."""
 
     def is_known() -> bool:
         with closing(watch(guarded, "/stream", headers)) as stream:

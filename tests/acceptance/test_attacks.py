@@ -1,4 +1,4 @@
-"""Malformed and hostile requests, many at once, while good ones go on unharmed."""
+"""Malformed and hostile requests, many at once, while good ones continue undisturbed."""
 
 import contextlib
 import http.client
@@ -17,12 +17,12 @@ from tests.acceptance.conftest import Guarded
 
 ATTACK_SECONDS = 6.0
 SLOW_CLIENTS = 60
-GOOD_SECONDS = 10.0  # what a good request may take meanwhile, on a busy machine
+GOOD_SECONDS = 10.0  # the longest time of a good request meanwhile, on a busy machine
 
 
 @dataclass
 class Good:
-    """A client that does what clients do, over and over, and notes what it got."""
+    """A client that repeats ordinary requests and stores their statuses."""
 
     guarded: Guarded
     statuses: list[int] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Good:
 
 @contextlib.contextmanager
 def good_requests(guarded: Guarded) -> Iterator[Good]:
-    """Good requests from two clients for as long as the block lasts; each must be answered 201, soon."""
+    """Run two clients with good requests during the block; each request must soon get 201."""
     good = Good(guarded)
     threads = [threading.Thread(target=good.run) for _ in range(2)]
     for thread in threads:
@@ -70,7 +70,7 @@ def good_requests(guarded: Guarded) -> Iterator[Good]:
 
 
 def send(guarded: Guarded, *parts: bytes, timeout_seconds: float = 20) -> bytes:
-    """Send raw bytes on a connection of its own; returns what came back until it was closed or silent."""
+    """Send raw bytes on a new connection; returns the answer until the connection is closed or silent."""
     answer = b""
     with socket.create_connection(("127.0.0.1", guarded.stack.port), timeout=timeout_seconds) as sock:
         with contextlib.suppress(OSError):
@@ -116,8 +116,8 @@ BODIES = {
 }
 
 
-def test_no_purge_of_another_s_rows_starts(guarded: Guarded) -> None:
-    """Through web's event loop, beside good requests: answered as for a task that does not exist, and the rows stay."""
+def test_a_purge_of_another_owners_rows_is_refused(guarded: Guarded) -> None:
+    """Through web's event loop, beside good requests: answered as for an unknown task, and the rows remain."""
     stack = guarded.stack
 
     def wait_for_end(task_id: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_malformed_bodies_are_400(guarded: Guarded, body: bytes) -> None:
     assert b"Traceback" not in answer
 
 
-def test_load_of_malformed_bodies(guarded: Guarded) -> None:
+def test_many_malformed_bodies_do_not_disturb_good_requests(guarded: Guarded) -> None:
     with good_requests(guarded) as good:
         until = time.monotonic() + ATTACK_SECONDS
         sent = 0
@@ -165,7 +165,7 @@ def test_ten_megabytes_are_refused_unread(guarded: Guarded) -> None:
     with good_requests(guarded):
         for _ in range(10):
             answer = send(guarded, request(guarded, big))
-            # Whoever goes on sending may see the connection close before the answer.
+            # A client that continues to send may see the connection close before the answer.
             assert status_of(answer) in (413, 0)
             assert status_of(send(guarded, request(guarded, b"", length=10_000_000))) in (413, 0)
     assert guarded.stack.peak_rss_mib("web") < 400
@@ -200,7 +200,7 @@ def test_header_bombs_are_refused(guarded: Guarded, headers: list[str]) -> None:
         b"\xff\xfe / HTTP/1.1",
     ],
 )
-def test_no_http_is_refused(guarded: Guarded, line: bytes) -> None:
+def test_lines_that_are_not_http_are_refused(guarded: Guarded, line: bytes) -> None:
     answer = send(guarded, line + b"\r\nHost: localhost\r\n\r\n", timeout_seconds=15)
     assert 400 <= status_of(answer) < 600 or answer == b""
     assert b"Traceback" not in answer
@@ -215,11 +215,11 @@ def drip_body(sock: socket.socket, turn: int, head: bytes) -> None:
 
 
 def say_nothing(sock: socket.socket, turn: int) -> None:
-    """Holds the connection."""
+    """Keep the connection open and send nothing."""
 
 
 @pytest.mark.parametrize("kind", ["headers", "body", "silence"])
-def test_slow_clients_hold_nobody_up(guarded: Guarded, kind: str) -> None:
+def test_slow_clients_do_not_delay_others(guarded: Guarded, kind: str) -> None:
     head = request(guarded, b"", length=5_000)
     drip: dict[str, Callable[[socket.socket, int], None]] = {
         "headers": drip_headers,
@@ -243,8 +243,8 @@ def test_slow_clients_hold_nobody_up(guarded: Guarded, kind: str) -> None:
 HELD_CLIENTS = 150
 
 
-def test_who_waits_in_bad_faith_holds_nobody_up(guarded: Guarded) -> None:
-    """Held requests whose clients send megabytes meanwhile, or leave at once, over and over."""
+def test_clients_that_hold_waiting_requests_open_do_not_delay_others(guarded: Guarded) -> None:
+    """Held requests whose clients send megabytes meanwhile, or disconnect at once, repeatedly."""
     stack = guarded.stack
 
     def waiting_post() -> bytes:
@@ -274,8 +274,10 @@ def test_who_waits_in_bad_faith_holds_nobody_up(guarded: Guarded) -> None:
                         with socket.create_connection(("127.0.0.1", stack.port), timeout=5) as leaving:
                             leaving.sendall(waiting_post())
             assert len(good.statuses) > 4
-            stack.wait_for(lambda: count_held() == HELD_CLIENTS, deadline_seconds=20, what="who left is forgotten")
+            stack.wait_for(
+                lambda: count_held() == HELD_CLIENTS, deadline_seconds=20, what="disconnected clients are forgotten"
+            )
             assert stack.peak_rss_mib("web") < 400
     finally:
         assert stack.post("/queues/low/resume", headers=guarded.admin).status == 200
-    stack.wait_for(lambda: count_held() == 0, deadline_seconds=20, what="nobody is held any more")
+    stack.wait_for(lambda: count_held() == 0, deadline_seconds=20, what="no request is held")

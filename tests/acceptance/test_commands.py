@@ -1,25 +1,25 @@
-"""`manage.py demo` and `manage.py up` as a person meets them: exit codes, words, and what they leave behind."""
+"""`manage.py demo` and `manage.py up` as users see them: exit codes, output, and that they leave nothing behind."""
 
 import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from loadtests.started.manage_command import run_manage
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import PROJECT_DIR, free_port
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Generator[dict[str, str], None, None]:
-    """The embedded default on a private directory; whatever a command leaves running fails the test and is killed."""
+    """The embedded default in a private directory; a process that a command leaves running is killed and fails the test."""
     mark = uuid.uuid4().hex
     inherited = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
     yield inherited | {
@@ -56,21 +56,10 @@ def _answers(port: int) -> bool:
         return False
 
 
-def run(*arguments: str, environment: Mapping[str, str], seconds: float = 300) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        env=dict(environment),
-        cwd=PROJECT_DIR,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-
-
 def test_demo_counts_what_it_asked_for_and_leaves_nothing(environment: dict[str, str], tmp_path: Path) -> None:
-    result = run("demo", "--records", "5000", "--high-records", "200", environment=environment)
+    result = run_manage(
+        "demo", "--records", "5000", "--high-records", "200", environment=environment, timeout_seconds=300
+    )
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Equal: 5,200 records, 15,600 rows." in result.stdout
@@ -82,9 +71,10 @@ def test_demo_counts_what_it_asked_for_and_leaves_nothing(environment: dict[str,
 def test_demo_never_touches_the_database_of_the_user(environment: dict[str, str], tmp_path: Path) -> None:
     users_database = tmp_path / "mine.sqlite3"
 
-    result = run(
+    result = run_manage(
         *("demo", "--records", "100", "--high-records", "10"),
         environment=environment | {"DATABASE_URL": f"sqlite:///{users_database}", "REDIS_URL": "redis://127.0.0.1:1/0"},
+        timeout_seconds=300,
     )
 
     assert result.returncode == 0, result.stdout + result.stderr
@@ -94,7 +84,7 @@ def test_demo_never_touches_the_database_of_the_user(environment: dict[str, str]
 def test_up_refuses_a_used_port(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        result = run("up", environment=environment | {"PORT": str(port)})
+        result = run_manage("up", environment=environment | {"PORT": str(port)}, timeout_seconds=300)
 
     assert result.returncode == 1
     assert f"port {port} is not free" in result.stderr
@@ -111,7 +101,7 @@ def test_up_refuses_a_used_port(environment: dict[str, str]) -> None:
 def test_up_names_a_server_that_cannot_be_reached(environment: dict[str, str], variable: str, url: str) -> None:
     if variable == "DATABASE_URL":
         pytest.importorskip("MySQLdb")
-    result = run("up", environment=environment | {variable: url})
+    result = run_manage("up", environment=environment | {variable: url}, timeout_seconds=300)
 
     assert result.returncode == 1
     assert variable in result.stderr
@@ -137,7 +127,7 @@ def test_up_serves_until_it_is_stopped_and_leaves_nothing(
         )
         assert process.poll() is None, printed()
         assert f"http://127.0.0.1:{environment['PORT']}" in printed()
-        # It says so when web answers; the stream may need a moment more.
+        # `up` reports when web answers; the stream may need a moment more.
         for name in ("PORT", "STREAM_PORT"):
             assert child_process.wait_until(lambda name=name: _answers(int(environment[name])), deadline_seconds=60)
 
@@ -145,5 +135,5 @@ def test_up_serves_until_it_is_stopped_and_leaves_nothing(
 
         status = process.wait(timeout=60)
         assert status == (-signal.SIGKILL if signal_number == signal.SIGKILL else 0), printed()
-    # After kill -9 nobody is left to wait for the others: they end by themselves.
+    # After SIGKILL no parent waits for the other processes: they end by themselves.
     assert child_process.wait_until(lambda: not _pids_of(environment["ORIGIN"]), deadline_seconds=60)

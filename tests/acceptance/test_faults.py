@@ -43,7 +43,7 @@ def assert_all_is_well(chaos: Chaos) -> None:
     ],
     ids=lambda names: names[0],
 )
-def test_nothing_is_lost_or_doubled(chaos: Chaos, names: tuple[str, ...]) -> None:
+def test_no_task_is_lost_or_run_twice(chaos: Chaos, names: tuple[str, ...]) -> None:
     for name in names:
         chaos.clients.go_on()
         chaos.warm_up()
@@ -52,7 +52,7 @@ def test_nothing_is_lost_or_doubled(chaos: Chaos, names: tuple[str, ...]) -> Non
     assert_all_is_well(chaos)
 
 
-def test_a_killed_workers_task_goes_on_within_seconds(chaos: Chaos) -> None:
+def test_the_task_of_a_killed_worker_continues_within_seconds(chaos: Chaos) -> None:
     chaos.clients.go_on()
     for _ in range(2):
         chaos.warm_up()
@@ -60,10 +60,10 @@ def test_a_killed_workers_task_goes_on_within_seconds(chaos: Chaos) -> None:
     chaos.settle("kills")
     assert_all_is_well(chaos)
     assert chaos.report.recovery_seconds
-    assert percentile(chaos.report.recovery_seconds, 99) <= 10 + 5, "the bound, and what a busy machine may add"
+    assert percentile(chaos.report.recovery_seconds, 99) <= 10 + 5, "the limit, and the delay of a busy machine"
 
 
-def test_high_starts_while_every_worker_is_inside_a_task_without_end(chaos: Chaos) -> None:
+def test_a_high_task_starts_while_every_worker_runs_an_endless_task(chaos: Chaos) -> None:
     chaos.preemption(tries=10)
     assert_all_is_well(chaos)
     assert percentile(chaos.report.preemption_seconds, 90) <= 1.0

@@ -1,4 +1,4 @@
-"""Requests that wait for a task's end are held in web's event loop: no thread, no connection, and every one is answered."""
+"""Requests that wait for a task's end are held in web's event loop: without a thread or a connection to Redis each."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ def resumed(stack: ProcfileStack) -> Iterator[None]:
 
 
 def pause(stack: ProcfileStack) -> None:
-    """From now on workers take no task."""
+    """Pause the queue: workers dequeue no task."""
     assert stack.post("/queues/low/pause").status == 200
 
 
@@ -64,7 +64,7 @@ def compose(
 
 
 def count_held(stack: ProcfileStack) -> int:
-    """How many tasks web is subscribed to."""
+    """Return the number of tasks that web is subscribed to."""
     return sum(1 for _ in stack.redis().pubsub_channels("longtasks:ended:?*"))
 
 
@@ -88,10 +88,10 @@ def test_the_201_has_the_real_counts(stack: ProcfileStack) -> None:
             assert headers["location"] == f"/tasks/{task['id']}"
             assert headers["x-request-id"] == "mine"
             assert headers.get("preference-applied") == (None if "?" in path else f"wait={LONG}")
-            assert "x-content-type-options" in headers  # as every answer
+            assert "x-content-type-options" in headers  # as in every answer
 
 
-def test_get_waits_in_the_same_way(stack: ProcfileStack) -> None:
+def test_a_get_waits_for_the_end(stack: ProcfileStack) -> None:
     pause(stack)
     task_id = stack.start_upload(records=7)
     with connect(stack) as sock, connect(stack) as heading:
@@ -110,7 +110,7 @@ def test_get_waits_in_the_same_way(stack: ProcfileStack) -> None:
             assert stream.readline().split()[1] == b"304"
 
 
-def test_at_the_deadline_it_tells_what_is_known(stack: ProcfileStack) -> None:
+def test_at_the_deadline_the_current_state_is_returned(stack: ProcfileStack) -> None:
     pause(stack)
     with connect(stack) as sock:
         began = time.monotonic()
@@ -118,12 +118,12 @@ def test_at_the_deadline_it_tells_what_is_known(stack: ProcfileStack) -> None:
         status, headers, task = read_task(sock)
         assert 0.9 < time.monotonic() - began < SOON_SECONDS
         assert (status, task["status"], headers["preference-applied"]) == (201, "queued", "wait=1")
-        sock.sendall(compose(f"/tasks/{task['id']}?wait=1", method="GET"))  # the connection goes on
+        sock.sendall(compose(f"/tasks/{task['id']}?wait=1", method="GET"))  # on the same connection
         status, headers, task = read_task(sock)
         assert (status, task["status"], headers["retry-after"]) == (200, "queued", "1")
 
 
-def test_the_wait_is_counted_once_and_not_as_work(stack: ProcfileStack) -> None:
+def test_a_held_request_is_counted_once_and_its_wait_not_as_work(stack: ProcfileStack) -> None:
     def read(name: str) -> float:
         lines = stack.get("/metrics").body.decode().splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(name) and 'route="/tasks"' in line)
@@ -137,7 +137,7 @@ def test_the_wait_is_counted_once_and_not_as_work(stack: ProcfileStack) -> None:
     assert read("longtasks_http_request_seconds_sum") - seconds < 1
 
 
-def test_a_task_that_fails_or_is_canceled_was_started(stack: ProcfileStack) -> None:
+def test_a_wait_for_a_task_that_is_canceled_returns_201(stack: ProcfileStack) -> None:
     pause(stack)
     with connect(stack) as sock:
         sock.sendall(compose(f"/tasks?wait={LONG}"))
@@ -170,12 +170,12 @@ def threads_and_sockets(stack: ProcfileStack) -> tuple[int, int]:
     return threads, len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def test_many_wait_and_others_are_answered(stack: ProcfileStack) -> None:
+def test_others_are_answered_while_many_requests_wait(stack: ProcfileStack) -> None:
     pause(stack)
     with contextlib.ExitStack() as opened:
         one = opened.enter_context(connect(stack))
         one.sendall(compose(f"/tasks?wait={LONG}", records=1))
-        wait_until_held(stack, 1)  # from now on the watcher's thread and its two connections are there
+        wait_until_held(stack, 1)  # now the watcher's thread and its two connections exist
         before = threads_and_sockets(stack)
         clients = [opened.enter_context(connect(stack)) for _ in range(WAITERS)]
         for sock in clients:
@@ -218,13 +218,13 @@ def test_a_client_that_closes_its_half_is_answered_at_once(stack: ProcfileStack)
     wait_until_held(stack, 0)
 
 
-def test_requests_sent_ahead_of_a_held_one_are_answered_after_it(stack: ProcfileStack) -> None:
+def test_pipelined_requests_are_answered_after_a_held_one(stack: ProcfileStack) -> None:
     pause(stack)
     with connect(stack) as sock:
         second = compose("/tasks", "X-Request-ID: second")
-        sock.sendall(compose(f"/tasks?wait={LONG}", "X-Request-ID: first") + second)  # with it, in one packet
+        sock.sendall(compose(f"/tasks?wait={LONG}", "X-Request-ID: first") + second)  # both in one packet
         wait_until_held(stack, 1)
-        sock.sendall(compose("/tasks", "X-Request-ID: third"))  # while it is held
+        sock.sendall(compose("/tasks", "X-Request-ID: third"))  # while the first is held
         resume(stack)
         answers = read_answers(sock, count=3)
         assert [headers["x-request-id"] for _, headers, _ in answers] == ["first", "second", "third"]
@@ -243,8 +243,8 @@ def test_a_wrong_wait_starts_nothing(stack: ProcfileStack, path: str) -> None:
     assert stack.redis().llen("rq:queue:low") == before
 
 
-def test_an_end_that_nobody_published_is_noticed(stack: ProcfileStack) -> None:
-    """As by a worker of the version before, or where an ACL forbids the channel."""
+def test_an_end_that_was_not_published_is_noticed(stack: ProcfileStack) -> None:
+    """As with a worker of the previous version, or if an ACL forbids the channel."""
     pause(stack)
     with connect(stack) as sock:
         sock.sendall(compose(f"/tasks?wait={LONG}"))
@@ -260,7 +260,7 @@ def test_an_end_that_nobody_published_is_noticed(stack: ProcfileStack) -> None:
         assert stack.post(f"/tasks/{task_id}/cancel").status in (200, 409)
 
 
-def test_a_lost_subscription_is_made_again(stack: ProcfileStack) -> None:
+def test_a_lost_subscription_is_restored(stack: ProcfileStack) -> None:
     pause(stack)
     with connect(stack) as sock:
         sock.sendall(compose(f"/tasks?wait={LONG}"))
@@ -272,7 +272,7 @@ def test_a_lost_subscription_is_made_again(stack: ProcfileStack) -> None:
         assert (status, task["insertedRecords"]) == (201, ROWS)
 
 
-def test_a_reload_answers_all_who_wait(stack: ProcfileStack) -> None:
+def test_a_reload_answers_all_waiting_requests(stack: ProcfileStack) -> None:
     pause(stack)
     with contextlib.ExitStack() as opened:
         clients = [opened.enter_context(connect(stack)) for _ in range(20)]
@@ -285,6 +285,6 @@ def test_a_reload_answers_all_who_wait(stack: ProcfileStack) -> None:
         for sock in clients:
             status, headers, task = read_task(sock)
             assert (status, task["status"], headers["preference-applied"]) == (201, "queued", f"wait={LONG}")
-        # The code of the new process is loaded first.
+        # The new process loads its code first.
         assert time.monotonic() - began < LONG / 2
     stack.wait_for(lambda: old not in stack.child_pids("web"), deadline_seconds=20, what="the old process ends")

@@ -1,4 +1,4 @@
-"""Idempotency-Key while web's processes are killed: one task a key, whatever the client had to ask again."""
+"""Idempotency-Key while web's processes are killed: one task per key, however often the client retries."""
 
 import threading
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from tests.support.stack import ProcfileStack
 MakeStack = Callable[..., ProcfileStack]
 KEYS = 60
 ANSWERS_A_KILL = 50
-ASKS = 3  # each key is asked for by so many clients at once
+ASKS = 3  # clients that send each key at once
 
 
 def ask(stack: ProcfileStack, path: str, body: Any, key: str) -> Any:
-    """As a client does: ask until there is an answer."""
+    """Retry until there is an answer, as a client does."""
     for _ in range(200):
         answer = stack.post(path, body, headers={"Idempotency-Key": key}, timeout_seconds=10)
         if answer.status not in (0, 502, 503):
@@ -25,7 +25,7 @@ def ask(stack: ProcfileStack, path: str, body: Any, key: str) -> Any:
     raise AssertionError(f"no answer: {answer}")
 
 
-def test_a_hundred_at_once_start_one_task(stack: ProcfileStack) -> None:
+def test_a_hundred_concurrent_starts_with_one_key_start_one_task(stack: ProcfileStack) -> None:
     body = {"name": "upload", "params": {"numRecords": 2}}
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: ask(stack, "/tasks", body, "a-hundred"), range(100)))
@@ -44,7 +44,7 @@ def test_killed_web_processes_start_nothing_twice(make_stack: MakeStack) -> None
     kills = []
 
     def kill() -> None:
-        """kill -9 of a web process after every so many answers: often, and yet the clients get on."""
+        """Kill a web process after every few answers: often, but the clients still make progress."""
         while not done.is_set():
             for _ in range(ANSWERS_A_KILL):
                 answered.acquire()
@@ -70,7 +70,7 @@ def test_killed_web_processes_start_nothing_twice(make_stack: MakeStack) -> None
         done.set()
         answered.release(ANSWERS_A_KILL)
         killer.join()
-    assert kills, "nothing was killed: the test says nothing"
+    assert kills, "nothing was killed: the test proves nothing"
     assert {answer.status for answer in (*singles, *bulks)} == {201}
     ids = set()
     for n in range(KEYS):

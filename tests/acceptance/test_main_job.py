@@ -1,4 +1,4 @@
-"""The main job, end to end: what a client of the REST API sees, and what lies in the tables afterwards."""
+"""The main job, end to end: what a client of the REST API sees, and the rows in the tables afterwards."""
 
 import os
 import time
@@ -8,10 +8,10 @@ import pytest
 from tests.conftest import MakeStack
 from tests.support.stack import TABLES, ProcfileStack
 
-# The bound that the user set is for 1,000,000 records; `make test` may be asked for fewer.
+# The required bound is for 1,000,000 records; `make test` can be run with fewer.
 MEMORY_RECORDS = int(os.environ.get("LONGTASKS_MEMORY_RECORDS", "100000"))
 MEMORY_GROWTH_MIB = 50
-LOW_RECORDS = 50_000  # enough to be still at work when the high task has ended, also where the client is slow to look
+LOW_RECORDS = 50_000  # enough to be still running when the high task has ended, also for a slow client
 
 
 def all_tables(number: int) -> dict[str, int]:
@@ -43,7 +43,7 @@ def test_original_artillery_body_gets_201_success_and_a_number_of_users(stack: P
     assert task["insertedRecords"] == all_tables(100)
 
 
-def test_post_is_read_back_at_once_also_without_a_mirror(stack: ProcfileStack) -> None:
+def test_a_started_task_can_be_read_at_once_without_the_mirror(stack: ProcfileStack) -> None:
     stack.stop_role("mirror")
 
     answer = stack.post("/tasks", {"name": "upload", "params": {"numRecords": 3}})
@@ -54,14 +54,14 @@ def test_post_is_read_back_at_once_also_without_a_mirror(stack: ProcfileStack) -
     assert read.status == 200
     assert read.json["id"] == answer.json["id"]
     assert read.json["params"] == {"numRecords": 3}
-    # Nobody has written it to SQL: it came from Redis.
+    # The mirror has not written it to SQL: it came from Redis.
     assert stack.sql("SELECT COUNT(*) FROM tasks_app_taskrecord WHERE id = %s", answer.json["id"].replace("-", "")) == [
         (0,)
     ]
-    stack.wait_for_end(answer.json["id"], deadline_seconds=30)  # the next test may count rows
+    stack.wait_for_end(answer.json["id"], deadline_seconds=30)  # the next test counts rows
 
 
-def test_high_overtakes_a_running_and_a_waiting_low(make_stack: MakeStack) -> None:
+def test_a_high_task_preempts_a_running_low_task_and_passes_a_waiting_one(make_stack: MakeStack) -> None:
     stack = make_stack(workers=1, environment={"PAUSE_MS": "100"})
     running = stack.start_upload(records=LOW_RECORDS)
     waiting = stack.start_upload(records=10)
@@ -75,7 +75,7 @@ def test_high_overtakes_a_running_and_a_waiting_low(make_stack: MakeStack) -> No
     high_seconds = time.monotonic() - posted_at
 
     assert task["status"] == "finished"
-    assert stack.task(running)["status"] != "finished", "the low task was too short to be overtaken"
+    assert stack.task(running)["status"] != "finished", "the low task was too short to be preempted"
     assert stack.task(waiting)["status"] == "queued"
     assert high_seconds < 5
     for low, records in ((running, LOW_RECORDS), (waiting, 10)):
@@ -93,7 +93,7 @@ def test_memory_of_a_worker_stays_flat(make_stack: MakeStack, capsys: pytest.Cap
         worker_pids = stack.child_pids("worker")
         task = stack.wait_for_end(task_id, deadline_seconds=60 + records / 500)
         assert task["status"] == "finished", task
-        # The peak of a process that has gone would not be seen.
+        # The peak of an ended process could not be read.
         assert stack.child_pids("worker") == worker_pids
         assert stack.row_counts(task_id) == all_tables(records)
         peaks_mib.append(stack.peak_rss_mib("worker"))

@@ -45,7 +45,7 @@ def test_generate_fake_data_fills_the_tables(stack: ProcfileStack) -> None:
 
 @pytest.fixture
 def start_workers(stack: ProcfileStack) -> Generator[StartWorkers, None, None]:
-    """`workers NUM [--pause-ms MS]` in place of the stack's own; returns the role it has."""
+    """Start `workers NUM [--pause-ms MS]` in place of the stack's workers; returns its role."""
     role = "workers-command"
     stack.stop_role("worker")
 
@@ -79,7 +79,7 @@ def test_workers_starts_num_processes_and_replaces_a_dead_one(
 def test_workers_pauses_ms_after_every_chunk(stack: ProcfileStack, start_workers: StartWorkers) -> None:
     start_workers("1 --pause-ms 1500")
 
-    # More than a first chunk holds, and than small tasks may share: there is a pause before the end.
+    # More than a first chunk or a batch holds: there is a pause before the end.
     task = stack.wait_for_end(stack.start_upload(records=1_500), deadline_seconds=60)
 
     assert task["status"] == "finished"
@@ -88,7 +88,9 @@ def test_workers_pauses_ms_after_every_chunk(stack: ProcfileStack, start_workers
 
 
 def test_workers_stop_within_two_seconds_and_leave_nothing(stack: ProcfileStack, start_workers: StartWorkers) -> None:
-    task_id = stack.start_upload(records=100_000)  # more would be split, and stay started while its shards wait
+    task_id = stack.start_upload(
+        records=100_000
+    )  # a bigger task would be split, and remain started while its shards wait
     stop_seconds = []
     for _ in range(3):
         done = stack.task(task_id)["progress"]["done"]
@@ -96,14 +98,16 @@ def test_workers_stop_within_two_seconds_and_leave_nothing(stack: ProcfileStack,
         stack.wait_for(
             lambda done=done: stack.task(task_id)["progress"]["done"] > done,
             deadline_seconds=30,
-            what="the task goes on where it was",
+            what="the task continues from its checkpoint",
         )
 
         stop_seconds.append(stack.stop_role(role))
 
         assert stack.pids(role) == []
-        stack.wait_for(lambda: stack.task(task_id)["status"] == "queued", deadline_seconds=30, what="it waits again")
-    assert stack.task(task_id)["attempts"] <= 1, "a stop is no failed attempt"
+        stack.wait_for(
+            lambda: stack.task(task_id)["status"] == "queued", deadline_seconds=30, what="the task is queued again"
+        )
+    assert stack.task(task_id)["attempts"] <= 1, "a stop is not a failed attempt"
     assert statistics.median(stop_seconds) < 2, stop_seconds
     stack.post(f"/tasks/{task_id}/cancel")
     assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "canceled"

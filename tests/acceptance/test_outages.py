@@ -1,4 +1,4 @@
-"""A stack waits out what its stores refuse: right answers meanwhile, no process dies, and every task finishes."""
+"""A stack survives outages of its stores: correct answers meanwhile, no process dies, and every task finishes."""
 
 import os
 from collections.abc import Generator
@@ -20,7 +20,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def stack() -> Generator[ProcfileStack, None, None]:
-    """A stack on servers of its own: an outage is one for all who use them."""
+    """A stack on servers of its own: an outage affects all users of a server."""
     database, redis_server = create_servers()
     stack = ProcfileStack(database=database, redis_server=redis_server, roles=ROLES)
     try:
@@ -35,5 +35,5 @@ def stack() -> Generator[ProcfileStack, None, None]:
 
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.name)
-def test_an_outage_is_waited_out(stack: ProcfileStack, outage: Outage) -> None:
+def test_the_stack_survives_an_outage(stack: ProcfileStack, outage: Outage) -> None:
     run_outage(stack, outage, seconds=SECONDS)

@@ -37,7 +37,7 @@ def newman() -> Path:
                 timeout=300,
                 check=False,
             )
-        except subprocess.TimeoutExpired:  # a network that swallows everything
+        except subprocess.TimeoutExpired:  # a network that drops all packets
             pytest.skip(f"npm could not install {NEWMAN} in five minutes")
         if installed.returncode:
             pytest.skip(f"npm could not install {NEWMAN}: {installed.stderr.strip()[-200:]}")
@@ -66,9 +66,9 @@ def run(newman: Path, address: str, tmp_path: Path, *, token: str) -> None:
     assert stats["assertions"]["failed"] == 0
 
 
-def test_on_an_open_api(newman: Path, stack: ProcfileStack, tmp_path: Path) -> None:
+def test_the_collection_passes_on_an_open_api(newman: Path, stack: ProcfileStack, tmp_path: Path) -> None:
     run(newman, stack.address, tmp_path, token="")
 
 
-def test_with_a_token(newman: Path, guarded: Guarded, tmp_path: Path) -> None:
+def test_the_collection_passes_with_a_token(newman: Path, guarded: Guarded, tmp_path: Path) -> None:
     run(newman, guarded.stack.address, tmp_path, token=guarded.ann["Authorization"].removeprefix("Bearer "))

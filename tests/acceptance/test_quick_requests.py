@@ -1,4 +1,4 @@
-"""Starts and looks at one task are answered in web's event loop, side by side: nobody slow holds them up."""
+"""Starts and reads of one task are answered concurrently in web's event loop: slow clients do not delay them."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ SOON_SECONDS = 8.0  # on a busy machine; far below the 20 s of a ?wait=
 
 @pytest.fixture(scope="module")
 def web(servers: tuple[Database, RedisServer]) -> Iterator[ProcfileStack]:
-    """One process of web with few threads; nobody runs the tasks."""
+    """One process of web with few threads, and no worker."""
     stack = ProcfileStack(
         database=servers[0],
         redis_server=servers[1],
@@ -47,7 +47,7 @@ def start_request(request_id: str, *, description: str = "", close: bool = False
 
 
 def read_answers(sock: socket.socket, *, count: int) -> list[tuple[int, dict[str, str], bytes]]:
-    """Read exactly so many answers from a connection: their status, headers (lower case) and body."""
+    """Read exactly `count` answers from a connection: their status, headers (lower case) and body."""
     answers = []
     with sock.makefile("rb") as stream:
         for _ in range(count):
@@ -85,7 +85,7 @@ def test_each_of_many_clients_gets_its_own_answer(web: ProcfileStack) -> None:
 
 
 @pytest.mark.parametrize(("query", "header"), [("?wait=20", ""), ("", "Prefer: wait=20\r\n")])
-def test_who_waits_for_an_end_holds_nobody_up(web: ProcfileStack, query: str, header: str) -> None:
+def test_a_request_that_waits_for_an_end_does_not_delay_others(web: ProcfileStack, query: str, header: str) -> None:
     task_id = web.start_upload(records=1)
     with contextlib.ExitStack() as opened:
         for _ in range(2 * THREADS):
@@ -101,14 +101,14 @@ def test_who_waits_for_an_end_holds_nobody_up(web: ProcfileStack, query: str, he
 @pytest.mark.parametrize(
     "header",
     [
-        "Content-Length: 0000000000000000000001",  # gunicorn would wait for that byte
+        "Content-Length: 0000000000000000000001",  # gunicorn would wait for the byte
         "Content-Length : 5",
         "Content-Length: 5\r\nContent-Length: 6",
         "Content-Length: +5",
         "X-Bomb: a\0b",
     ],
 )
-def test_a_start_that_is_no_http_holds_nobody_up(web: ProcfileStack, header: str) -> None:
+def test_a_malformed_start_does_not_delay_others(web: ProcfileStack, header: str) -> None:
     waiting = web.redis().llen("rq:queue:low")
     with contextlib.ExitStack() as opened:
         clients = [opened.enter_context(connect(web)) for _ in range(CLIENTS)]
@@ -120,7 +120,7 @@ def test_a_start_that_is_no_http_holds_nobody_up(web: ProcfileStack, header: str
     assert web.redis().llen("rq:queue:low") == waiting + 1
 
 
-def test_a_client_that_keeps_its_end_open_holds_nobody_up(web: ProcfileStack) -> None:
+def test_a_client_that_does_not_close_does_not_delay_others(web: ProcfileStack) -> None:
     with contextlib.ExitStack() as opened:
         clients = [opened.enter_context(connect(web)) for _ in range(CLIENTS)]
         began = time.monotonic()
@@ -128,14 +128,14 @@ def test_a_client_that_keeps_its_end_open_holds_nobody_up(web: ProcfileStack) ->
             sock.sendall(start_request(f"open-{number}", close=True))
         for sock in clients:
             assert read_answers(sock, count=1)[0][0] == 201
-        # gunicorn waits two seconds for each of them to close, and did so in its event loop.
+        # gunicorn waits two seconds for each of them to close, originally in its event loop.
         assert time.monotonic() - began < SOON_SECONDS
 
 
 @pytest.mark.skipif(
     Coverage.current() is not None, reason="coverage makes web several times slower; this is about time"
 )
-def test_many_new_clients_are_let_in_while_others_keep_the_loop_busy(web: ProcfileStack) -> None:
+def test_many_new_clients_are_accepted_while_the_event_loop_is_busy(web: ProcfileStack) -> None:
     stop = threading.Event()
 
     def keep_busy() -> None:
@@ -162,16 +162,16 @@ def test_many_new_clients_are_let_in_while_others_keep_the_loop_busy(web: Procfi
             thread.join()
 
 
-def test_requests_sent_ahead_are_answered_in_their_order(web: ProcfileStack) -> None:
+def test_pipelined_requests_are_answered_in_order(web: ProcfileStack) -> None:
     with connect(web) as sock:
         sock.sendall(b"".join(start_request(f"ahead-{number}", close=number == 11) for number in range(12)))
         answers = read_answers(sock, count=12)
-        assert sock.recv(1) == b""  # closed, as the last one asked
+        assert sock.recv(1) == b""  # closed, as the last request demanded
     assert [status for status, _, _ in answers] == [201] * 12
     assert [headers["x-request-id"] for _, headers, _ in answers] == [f"ahead-{number}" for number in range(12)]
 
 
-def test_a_request_that_is_cut_off_in_its_body_is_no_task(web: ProcfileStack) -> None:
+def test_a_request_with_a_truncated_body_starts_no_task(web: ProcfileStack) -> None:
     before = web.redis().llen("rq:queue:low")
     with connect(web) as sock:
         sock.sendall(start_request("cut-off")[:-5])
@@ -180,7 +180,7 @@ def test_a_request_that_is_cut_off_in_its_body_is_no_task(web: ProcfileStack) ->
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="stops a Redis of its own")
-def test_while_redis_hangs_the_loop_answers_on(servers: tuple[Database, RedisServer], make_stack: MakeStack) -> None:
+def test_the_event_loop_answers_while_redis_hangs(servers: tuple[Database, RedisServer], make_stack: MakeStack) -> None:
     server = RedisServer()
     server.start()
     stack = ProcfileStack(
@@ -204,14 +204,14 @@ def test_while_redis_hangs_the_loop_answers_on(servers: tuple[Database, RedisSer
             client.start()
         for client in clients:
             client.join()
-        # A round of 1 s, perhaps one that had gathered behind it, then threads: four at a time would take 3 s more.
+        # One batch of 1 s, perhaps a second one queued behind it, then threads: four at a time would take 3 s more.
         assert statuses == [503] * 12
         assert time.monotonic() - began < SOON_SECONDS
         held = threading.Thread(target=post)
         held.start()
         live = stack.get("/health/live")
         assert live.status == 200
-        assert live.seconds < 0.9, "while a thread waited a second for Redis, the loop went on"
+        assert live.seconds < 0.9, "the event loop continued while a thread waited a second for Redis"
         held.join()
         server.resume()
         stack.wait_for(

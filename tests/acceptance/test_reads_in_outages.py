@@ -1,4 +1,4 @@
-"""Reading while one store is away or hangs: what the other one knows is answered, and says so; only the rest is 503."""
+"""Reads while one store is unavailable or hangs: answered from the other store with its name; only the rest is 503."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from tests.acceptance.conftest import Guarded, make_guarded
 from tests.support.servers import IS_EMBEDDED, Server, create_servers
 from tests.support.stack import Answer
 
-ANSWER_SECONDS = 4.0  # two tries of a second each, and a machine that is busy
+ANSWER_SECONDS = 4.0  # two attempts of a second each, on a busy machine
 SOURCE = "Longtasks-Source"
 PROCESSES = 3  # of web
 COULD_NOT_READ = "the tokens could not be read"
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite is no server that co
 
 @pytest.fixture(scope="module")
 def outage_stack() -> Iterator[Guarded]:
-    """On servers of its own: an outage is one for all who use them. Queue low is paused, so its tasks stay open."""
+    """A stack on servers of its own: an outage affects all users of a server. Queue low is paused, so its tasks stay open."""
     database, redis_server = create_servers()
     try:
         database.start()
@@ -41,14 +41,14 @@ def outage_stack() -> Iterator[Guarded]:
 
 
 def begin_web_anew(guarded: Guarded) -> None:
-    """Let new processes of web begin; none of them has been asked anything with a token when this returns."""
+    """Restart web; none of its new processes has received a token when this returns."""
     stack = guarded.stack
     stack.stop_role("web")
     stack.start_role("web")
     stack.wait_for(
         lambda: len(list(stack.directory.glob("metrics/web-*/ready-*"))) == PROCESSES,
         deadline_seconds=90,
-        what="all processes of web have begun",
+        what="all processes of web have started",
     )
 
 
@@ -68,7 +68,7 @@ def wait_until_mirrored(guarded: Guarded, task_id: str) -> None:
 
 
 def ask_until_source(guarded: Guarded, path: str, source: str | None) -> Answer:
-    """Ask until every process of web has found out that a store is away, or back."""
+    """Repeat the request until every process of web has noticed that a store is unavailable or available again."""
     answers: list[Answer] = []
 
     def has_settled() -> bool:
@@ -86,7 +86,7 @@ def assert_unavailable(answer: Answer, store: str) -> None:
 
 
 def plant_shard(guarded: Guarded, task_id: str) -> str:
-    """Let Redis know a part of the task, as it does of a big one."""
+    """Write a shard of the task to Redis, as for a big task."""
     shard = str(uuid.uuid4())
     with guarded.stack.redis() as client:
         whole = task_snapshot.decode(client.hget(f"rq:job:{task_id}", "s"))
@@ -99,14 +99,14 @@ WAYS: dict[str, Way] = {"killed": (Server.kill, Server.start), "hangs": (Server.
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> None:
+def test_reads_are_answered_from_redis_without_the_database(outage_stack: Guarded, way: str) -> None:
     guarded, stack = outage_stack, outage_stack.stack
     before = guarded.start()
     wait_until_mirrored(guarded, before)
     begin, end = WAYS[way]
     begin(stack.database)
     try:
-        during = guarded.start()  # 201, as ever
+        during = guarded.start()  # 201 as before
         for task_id in (before, during):
             answer = ask(guarded, f"/tasks/{task_id}", guarded.ann)
             assert (answer.status, answer.headers.get(SOURCE)) == (200, "redis"), answer
@@ -115,7 +115,7 @@ def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> 
             assert (again.status, again.headers.get(SOURCE)) == (304, "redis")
             assert ask(guarded, f"/tasks/{task_id}?wait=1", guarded.ann).status == 200
             assert ask(guarded, f"/tasks/{task_id}", guarded.admin).status == 200
-            # Another's task is answered like one that does not exist.
+            # A foreign task is answered as an unknown one.
             assert_unavailable(ask(guarded, f"/tasks/{task_id}", guarded.bob), "store")
         missing = ask(guarded, f"/tasks/{uuid.uuid4()}", guarded.ann)
         shard = ask(guarded, f"/tasks/{plant_shard(guarded, before)}", guarded.ann)
@@ -131,7 +131,7 @@ def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> 
         assert low["pausedAt"] is not None
         assert (low["pausedBy"], low["reason"]) == ("", "")
 
-        for path in ("/tasks", f"/tasks/{before}/events"):  # Redis has no list of tasks, and no history
+        for path in ("/tasks", f"/tasks/{before}/events"):  # Redis has neither a list of tasks nor a history
             assert_unavailable(ask(guarded, path, guarded.ann), "store")
         assert_unavailable(stack.post(f"/tasks/{before}/cancel", {}, headers=guarded.ann), "store")
 
@@ -150,7 +150,7 @@ def test_without_the_database_redis_answers(outage_stack: Guarded, way: str) -> 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_redis_the_database_answers(outage_stack: Guarded, way: str) -> None:
+def test_reads_are_answered_from_the_database_without_redis(outage_stack: Guarded, way: str) -> None:
     guarded, stack = outage_stack, outage_stack.stack
     task_id = guarded.start()
     wait_until_mirrored(guarded, task_id)
@@ -178,12 +178,12 @@ def wait_for_unknown(guarded: Guarded, *, status: int, times: int) -> None:
     guarded.stack.wait_for(
         lambda: {ask(guarded, "/queues", UNKNOWN).status for _ in range(times)} == {status},
         deadline_seconds=60,
-        what=f"a token that nobody knows is answered with {status}",
+        what=f"an unknown token is answered with {status}",
     )
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_processes_that_nobody_has_asked_know_the_tokens(outage_stack: Guarded, way: str) -> None:
+def test_idle_processes_know_the_tokens(outage_stack: Guarded, way: str) -> None:
     guarded, stack = outage_stack, outage_stack.stack
     unused = guarded.make_token("carla")[1]
     begin_web_anew(guarded)
@@ -191,10 +191,10 @@ def test_processes_that_nobody_has_asked_know_the_tokens(outage_stack: Guarded, 
     begin, end = WAYS[way]
     begin(stack.database)
     try:
-        # Each connection may go to any of the processes.
+        # Each connection may reach any of the processes.
         for headers in [guarded.ann, guarded.bob, guarded.admin, unused] * 5:
             assert ask(guarded, "/queues", headers).status == 200
-        # Until the first look fails: what the database has said in this second holds.
+        # Until the first query fails: the last answer of the database is valid for a second.
         wait_for_unknown(guarded, status=503, times=1)
         for _ in range(9):
             unknown = ask(guarded, "/queues", UNKNOWN)
@@ -206,7 +206,7 @@ def test_processes_that_nobody_has_asked_know_the_tokens(outage_stack: Guarded, 
         end(stack.database)
     wait_for_unknown(guarded, status=401, times=9)
     said = stack.log_path("web").read_text().count(COULD_NOT_READ) - said_before
-    assert 1 <= said <= PROCESSES, "once in an outage and process"
+    assert 1 <= said <= PROCESSES, "once per outage and process"
 
 
 LOOK_AND_TIME = """
@@ -228,7 +228,7 @@ print("looks", json.dumps(seconds))
 """
 
 
-def test_a_database_that_hangs_is_left_alone_for_a_second_by_all_reads(outage_stack: Guarded) -> None:
+def test_reads_skip_a_hung_database_for_a_second(outage_stack: Guarded) -> None:
     stack = outage_stack.stack
     stack.database.pause()
     try:
@@ -236,6 +236,6 @@ def test_a_database_that_hangs_is_left_alone_for_a_second_by_all_reads(outage_st
     finally:
         stack.database.resume()
     first, again, task = json.loads(printed.rpartition("looks ")[2])
-    assert first > 0.9, "a database that hangs is waited for once"
+    assert first > 0.9, "a hung database is waited for once"
     assert again < 0.5, f"GET /queues waited {again:.1f} s once more"
     assert task < 0.5, f"GET /tasks/{{id}} waited {task:.1f} s once more"

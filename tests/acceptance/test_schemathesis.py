@@ -1,8 +1,8 @@
 """schemathesis against the live stack with the production settings: every operation, all its checks; 0 failures.
 
-Three at once, with tokens of scope read, write and admin of different owners. Beside schemathesis's own checks (no 5xx,
-answers as the schema says, authentication, methods, sequences) those of fuzz_checks.py run, and the database is asked
-afterwards. Short here; `make fuzz` gives it FUZZ_SECONDS (600). What fails comes with the request as a curl command.
+Three runs at once, with tokens of scope read, write and admin of different owners. In addition to schemathesis's checks
+(no 5xx, answers that fit the schema, authentication, methods, sequences) those of fuzz_checks.py run, and the database
+is queried afterwards. Short here; `make fuzz` gives it FUZZ_SECONDS (600). A failure is shown with its request in curl.
 """
 
 import json
@@ -22,7 +22,7 @@ SECONDS = int(os.environ.get("FUZZ_SECONDS", "8"))
 LONG_SECONDS = 60
 OWNERS = {"read": "bob", "write": "ann", "admin": "root"}
 FOREIGN_MARK = "a task of carol's"
-# 422: no schema can say that an Idempotency-Key was used before.
+# 422: no schema can express that an Idempotency-Key was used before.
 CONFIGURATION = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
@@ -52,7 +52,7 @@ def start_fuzzing(
                 # ?wait= may take a minute.
                 *("--request-timeout", "70", "--max-response-time", "65", "--suppress-health-check", "all"),
             ],
-            cwd=directory,  # where it keeps its database of examples
+            cwd=directory,  # schemathesis stores its database of examples there
             env={
                 **stack.environment,
                 "NO_COLOR": "1",
@@ -70,11 +70,11 @@ def start_fuzzing(
 
 
 def start_tasks(guarded: Guarded, *, token: Mapping[str, str], description: str = "") -> list[str]:
-    """Start tasks that are known to all three: two that end at once, and one that goes on."""
+    """Start tasks that Redis, the mirror and the database know: two that end at once, and one that continues."""
     bodies = [
         {"name": "upload", "description": description, "params": {"numRecords": count}} for count in (1, 2, 9_000_000)
     ]
-    # A token is known within a second after it was made.
+    # A token is known within a second after its creation.
     stack = guarded.stack
     stack.wait_for(
         lambda: stack.get("/tasks", headers=token).status == 200, deadline_seconds=30, what="the token is known"
@@ -85,33 +85,35 @@ def start_tasks(guarded: Guarded, *, token: Mapping[str, str], description: str 
 
 
 def find_owners(guarded: Guarded) -> dict[str, str]:
-    """Whose each task is, as the database says; ids without hyphens."""
+    """Return the owner of each task id (without hyphens), from the database."""
     rows = guarded.stack.sql("SELECT id, owner FROM tasks_app_taskrecord")
     return {str(task_id).replace("-", ""): owner for task_id, owner in rows}
 
 
 def count_acts(guarded: Guarded, actor: str) -> list[int]:
-    """How much of what an actor has done the database tells."""
+    """Count the actor's acts in the database's tables."""
     tables = ("tasks_app_taskevent WHERE actor", "tasks_app_auditentry WHERE actor", "tasks_app_taskrecord WHERE owner")
     return [guarded.stack.sql(f"SELECT COUNT(*) FROM {table} = %s", actor)[0][0] for table in tables]
 
 
 @pytest.mark.slow
-def test_it_finds_nothing(servers: tuple[Database, RedisServer], tmp_path: Path) -> None:
+def test_schemathesis_finds_no_failure(servers: tuple[Database, RedisServer], tmp_path: Path) -> None:
     environment = {
-        # Workers that run, but so slowly that tasks of ten million records fill no disk.
+        # Workers run so slowly that tasks of ten million records do not fill the disk.
         "PAUSE_MS": "300",
         "DJANGO_SETTINGS_MODULE": "settings.production",
         "SECRET_KEY": secrets.token_urlsafe(50),
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "HTTPS_ONLY": "0",
-        "RATE_LIMIT_PER_ADDRESS": "0",  # all that is sent without a valid token comes from here
+        "RATE_LIMIT_PER_ADDRESS": "0",  # all requests without a valid token come from one address
     }
     with make_guarded(servers, environment=environment) as guarded:
         stack = guarded.stack
         known = start_tasks(guarded, token=guarded.make_token("carol")[1], description=FOREIGN_MARK)
         known += start_tasks(guarded, token=guarded.bob)
-        stack.wait_for(lambda: len(find_owners(guarded)) == 6, deadline_seconds=60, what="the mirror has told of all")
+        stack.wait_for(
+            lambda: len(find_owners(guarded)) == 6, deadline_seconds=60, what="the mirror has written all tasks"
+        )
         done = count_acts(guarded, OWNERS["read"])
         tokens = {
             "read": guarded.make_token(OWNERS["read"], scope="read")[1],
@@ -133,12 +135,12 @@ def test_it_finds_nothing(servers: tuple[Database, RedisServer], tmp_path: Path)
         failed = [scope for scope, code in codes.items() if code != 0]
         assert not failed, "".join(outputs[scope] for scope in failed) + f"\n--- web\n{stack.log_tail('web')}"
         assert "Traceback" not in stack.log_path("web").read_text()
-        assert count_acts(guarded, OWNERS["read"]) == done, "the read token has done something"
+        assert count_acts(guarded, OWNERS["read"]) == done, "the read token has changed something"
         owners = find_owners(guarded)
         for scope in ("read", "write"):
             file = tmp_path / scope / "seen"
             if SECONDS < LONG_SECONDS and not file.exists():
-                continue  # the time was too short for any
+                continue  # the time was too short for an example
             seen = {task_id.replace("-", "") for task_id in file.read_text().split()}
             whose = {owners.get(task_id, OWNERS["write"]) for task_id in seen}
             print(f"the token of scope {scope} has seen {len(seen)} tasks of {len(owners)}, of {whose}")

@@ -1,4 +1,4 @@
-"""A flood with wrong tokens on the running stack: what it costs the database, and that new tokens still become known."""
+"""A flood of wrong tokens on the running stack: its cost for the database, and that new tokens still become known."""
 
 import contextlib
 import http.client
@@ -15,12 +15,12 @@ from tests.support.stack import Answer
 
 FLOODERS = 6
 FLOOD_SECONDS = 6.0
-PROCESSES = 3  # two of web and the stream: each reads all tokens every half minute anyway
+PROCESSES = 3  # two of web and the stream: each reads all tokens every half minute in any case
 
 
 @contextlib.contextmanager
 def flood(guarded: Guarded, *, clients: int = FLOODERS) -> Iterator[list[int]]:
-    """Wrong tokens in a closed loop, from connections that stay and connections that do not, so to all processes."""
+    """Send wrong tokens in a closed loop, on kept and on new connections, so that all processes receive some."""
     stop = threading.Event()
     answered: list[int] = []
 
@@ -49,7 +49,7 @@ def flood(guarded: Guarded, *, clients: int = FLOODERS) -> Iterator[list[int]]:
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="SQLite keeps no log of its statements")
-def test_a_flood_costs_the_database_one_look_a_second(guarded: Guarded) -> None:
+def test_a_flood_costs_the_database_one_query_per_second(guarded: Guarded) -> None:
     database = guarded.stack.database
     database.query("", "SET GLOBAL log_output = 'TABLE', general_log = 1")
     try:
@@ -67,11 +67,11 @@ def test_a_flood_costs_the_database_one_look_a_second(guarded: Guarded) -> None:
         database.query("", "TRUNCATE mysql.general_log")
     assert set(answered) <= {401, 429}
     assert len(answered) > 100
-    # One a second for all; each process looks at its start and, by its keeper, each half minute.
+    # One query a second for all; each process also reads at its start and, in its token keeper, each half minute.
     assert 1 <= looks <= seconds + 1 + 2 * PROCESSES, f"{looks} looks in {seconds:.1f} s"
 
 
-def test_a_new_token_is_known_to_all_processes_while_others_flood(guarded: Guarded) -> None:
+def test_a_new_token_is_known_to_all_processes_during_a_flood(guarded: Guarded) -> None:
     with flood(guarded):
         _, headers = guarded.make_token("new")
         guarded.stack.wait_for(
@@ -79,7 +79,7 @@ def test_a_new_token_is_known_to_all_processes_while_others_flood(guarded: Guard
             deadline_seconds=5,
             what="the new token is known",
         )
-        # By then one process has found it, and told the others: each connection may go to any of them.
+        # By then one process has found the token and notified the others: each connection may reach any of them.
         answers = [guarded.stack.get("/queues", headers=headers).status for _ in range(30)]
     assert answers == [200] * 30
 
@@ -94,8 +94,8 @@ def limited(servers: tuple[Database, RedisServer]) -> Iterator[Guarded]:
         yield guarded
 
 
-def test_who_is_refused_waits_and_nobody_else_does(limited: Guarded) -> None:
-    """Answered at once, those who send the next request then would keep web busy."""
+def test_only_the_refused_client_waits(limited: Guarded) -> None:
+    """If the flood were answered at once, its next requests would keep web busy."""
     began = time.monotonic()
     with flood(limited, clients=CLIENTS) as answered, good_requests(limited) as good:
         threading.Event().wait(5)
@@ -107,22 +107,22 @@ def test_who_is_refused_waits_and_nobody_else_does(limited: Guarded) -> None:
         )
     seconds = time.monotonic() - began
     assert len(good.statuses) > 10
-    # Some of each second go on to Django, which may look for their tokens, and are answered at once.
+    # Each second, some are passed to Django, which may query for their tokens, and are answered at once.
     assert len(answered) < (CLIENTS + 10) * (seconds + 1)
     assert answered.count(429) > CLIENTS
     assert answered.count(401) <= LIMIT + LIMIT * seconds / 60 + 1
 
 
-def test_the_refusal_is_a_problem(limited: Guarded) -> None:
+def test_a_refusal_is_a_problem(limited: Guarded) -> None:
     wrong = {"Authorization": "Bearer lt_x"}
     answers: list[Answer] = []
 
     def is_refused() -> bool:
-        # A slow machine has time to fill the bucket again, a little in twelve seconds.
+        # On a slow machine the bucket has time to refill: one request in twelve seconds.
         answers.append(limited.stack.get("/queues", headers=wrong))
         return len(answers) > LIMIT and {answer.status for answer in answers[-2:]} == {429}
 
-    limited.stack.wait_for(is_refused, deadline_seconds=60, what="two requests in turn are refused")
+    limited.stack.wait_for(is_refused, deadline_seconds=60, what="two consecutive requests are refused")
     for answer in answers[-2:]:
         assert answer.status == 429
         assert answer.headers["Content-Type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""What the admin's tests share: people with permissions, tasks, and a mirror that has read everything."""
+"""What the admin's tests share: users with permissions, tasks, and a mirror that has read the whole stream."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,24 +8,17 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from tasks_app.queues import queue_names, redis_connection, transitions
-from tasks_app.read_model.mirror import Mirror
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import list_names
+from tests.support.mirror import run_mirror
 
 MakeClient = Callable[..., Client]
 VIEW, OPERATE, ADMINISTER = "view_taskrecord", "operate_tasks", "administer_tasks"
 
 
-def run_mirror() -> None:
-    """Let the mirror read all that the stream holds."""
-    reader = Mirror(connection=redis_connection.get_connection())
-    while reader.step():
-        pass
-
-
 def start(**values: Any) -> str:
-    """Start a task and let the mirror see it; returns its id."""
+    """Start a task and run the mirror; returns the task's id."""
     params = values.pop("params", {"numRecords": 3})
     task_id = start_tasks.start_task(task=NewTask("upload", params, **values)).snapshot.id
     run_mirror()
@@ -33,7 +26,7 @@ def start(**values: Any) -> str:
 
 
 def take(*, worker: str = "w1", types: list[str] | None = None) -> list[str]:
-    """A worker takes what waits, without running it; it knows these task types, or all."""
+    """Dequeue the waiting tasks of these types, or of all, as a worker does; returns their ids."""
     dequeued, _ = transitions.dequeue_tasks(
         redis_connection.get_connection(),
         worker=worker,
@@ -48,7 +41,7 @@ def take(*, worker: str = "w1", types: list[str] | None = None) -> list[str]:
 
 @pytest.fixture
 def make_client(db: None) -> MakeClient:
-    """`make_client(VIEW, OPERATE)`: a browser in which a member of the staff with these permissions is logged in."""
+    """`make_client(VIEW, OPERATE)`: a client in which a staff user with these permissions is logged in."""
 
     def make(*permissions: str, name: str = "olga") -> Client:
         user = User.objects.create_user(name, password="secret", is_staff=True)

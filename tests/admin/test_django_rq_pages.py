@@ -32,7 +32,7 @@ def worker() -> Any:
 
 @pytest.fixture
 def busy_worker(worker: Any) -> Any:
-    """The same, while it runs the job of another function."""
+    """The same worker while it runs a job of another function."""
     job = get_queue("low").enqueue("time.sleep", 1)
     worker.prepare_execution(job)
     return worker
@@ -44,7 +44,7 @@ def admin(make_client: MakeClient) -> Client:
 
 
 def crawl(client: Client) -> tuple[set[str], list[tuple[str, int]]]:
-    """Follow every link below BASE; return what was seen, and what was answered with an error."""
+    """Follow every link below BASE; return the addresses seen, and those answered with an error."""
     client.raise_request_exception = False
     seen: set[str] = set()
     wrong = []
@@ -78,14 +78,14 @@ def test_every_page_answers(admin: Client, busy_worker: Any) -> None:
         assert admin.get(f"{BASE}queues/1/{task_id}/").status_code == 200
 
 
-def test_the_worker_s_page_tells_what_it_runs(admin: Client, busy_worker: Any) -> None:
+def test_the_workers_page_shows_what_it_runs(admin: Client, busy_worker: Any) -> None:
     shown = admin.get(f"{BASE}workers/1/{busy_worker.key}/").content.decode()
     assert busy_worker.name in shown
     assert "time.sleep" in shown
 
 
-def test_the_library_still_reads_a_worker_s_job_with_pickle(busy_worker: Any) -> None:
-    # When this fails, ShownWorker in tasks_app/admin/django_rq_pages.py can go.
+def test_the_library_still_reads_a_workers_job_with_pickle(busy_worker: Any) -> None:
+    # If this fails, ShownWorker in tasks_app/admin/django_rq_pages.py can be removed.
     plain = Worker.find_by_key(busy_worker.key, connection=busy_worker.connection)
     assert plain is not None
     job = plain.get_current_job()
@@ -98,12 +98,12 @@ def test_rq_lists_our_worker_class(worker: Any) -> None:
     assert [found.name for found in type(worker).all(connection=worker.connection)] == [worker.name]
 
 
-def test_what_has_gone_is_404(admin: Client) -> None:
+def test_a_deleted_job_is_404(admin: Client) -> None:
     for address in ("workers/1/rq:worker:gone/", "workers/1/nonsense/", "queues/7/", "queues/1/nonsense/"):
         assert admin.get(BASE + address).status_code == 404, address
 
 
-def test_requeue_there_is_the_dashboard_s_retry(admin: Client) -> None:
+def test_requeue_retries_the_task(admin: Client) -> None:
     task_id = start()
     change_tasks.cancel_task(task_id=task_id, actor="x")
     admin.post(f"{BASE}queues/1/{task_id}/requeue/", {"requeue": "1"})
@@ -115,7 +115,7 @@ def test_requeue_there_is_the_dashboard_s_retry(admin: Client) -> None:
     assert "can be retried" in answer.content.decode()
 
 
-def test_requeue_all_goes_on_after_one_that_cannot_be_requeued(admin: Client) -> None:
+def test_requeue_all_continues_after_a_task_that_cannot_be_requeued(admin: Client) -> None:
     waiting, canceled = start(), start()
     change_tasks.cancel_task(task_id=canceled, actor="x")
     run_mirror()
@@ -127,7 +127,7 @@ def test_requeue_all_goes_on_after_one_that_cannot_be_requeued(admin: Client) ->
     assert (snapshot.status, snapshot.cause) == ("queued", "retry")
 
 
-def test_delete_there_cancels_first(admin: Client) -> None:
+def test_delete_cancels_the_task_first(admin: Client) -> None:
     task_id = start()
     admin.post(f"{BASE}queues/1/{task_id}/delete/", {"delete": "1"})
     assert AuditEntry.objects.get().action == "cancel"
@@ -144,7 +144,7 @@ def test_emptying_a_queue_cancels_its_tasks(admin: Client) -> None:
     assert AuditEntry.objects.filter(action="cancel", actor="olga").count() == len(task_ids)
 
 
-def test_only_administrators_come_here(make_client: MakeClient) -> None:
+def test_only_administrators_may_open_the_pages(make_client: MakeClient) -> None:
     client = make_client(VIEW, OPERATE)
     task_id = start()
     for address in ("", "stats.json/", "queues/1/", f"queues/1/{task_id}/", "workers/1/"):
@@ -158,7 +158,7 @@ def test_the_serializer_is_json() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "queues/0/", "queues/0/finished/", "workers/0/"])
-def test_a_redis_that_is_away_is_a_503(admin: Client, path: str) -> None:
+def test_rq_pages_are_503_while_redis_is_unavailable(admin: Client, path: str) -> None:
     queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
     admin.raise_request_exception = False
     with override_settings(RQ_QUEUES=queues):
@@ -168,7 +168,7 @@ def test_a_redis_that_is_away_is_a_503(admin: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/tasks_app/taskrecord/"])
-def test_our_own_pages_say_so_and_stay(admin: Client, path: str) -> None:
+def test_own_pages_stay_available_without_redis(admin: Client, path: str) -> None:
     queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
     with override_settings(RQ_QUEUES=queues):
         assert admin.get(path).status_code == 200

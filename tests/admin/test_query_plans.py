@@ -20,7 +20,7 @@ TASKS = 20_000
 
 
 def explain(call: Any) -> list[dict[str, Any]]:
-    """Run a call; return the plans of all that it asked the database, each row with its statement."""
+    """Run a call; return the plans of all its queries, each row with its statement."""
     with CaptureQueriesContext(connection) as captured:
         call()
     plans = []
@@ -61,7 +61,7 @@ def test_no_page_scans_or_sorts() -> None:
             assert "filesort" not in (plan["Extra"] or ""), (name, plan)
 
 
-def test_searching_finds_what_was_filled_in() -> None:
+def test_a_search_finds_the_filled_rows() -> None:
     fill(TASKS)
     wanted = TaskFilter(text="shop 4711")
     found = find_tasks(wanted=wanted)
@@ -72,4 +72,4 @@ def test_searching_finds_what_was_filled_in() -> None:
     assert {record.description for record in records} == {"import of shop 4711"}
     assert len(records) == TASKS // 5000
     ids = list(TaskRecord.objects.order_by("created_at").values_list("pk", flat=True)[:100])
-    assert ids == sorted(ids)  # the ids that are made here are in the order of time, as the real ones
+    assert ids == sorted(ids)  # the generated ids are ordered by time, as real ones are

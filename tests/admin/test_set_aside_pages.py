@@ -1,4 +1,4 @@
-"""Set-aside items in the admin: shown whole to those who administer, tried again and dropped with an audit entry."""
+"""Set-aside items in the admin: shown in full to administrators, retried and dropped with an audit entry."""
 
 import pytest
 from django.utils import timezone
@@ -25,7 +25,7 @@ def item(redis: object) -> SetAsideItem:
     )
 
 
-def test_they_are_listed_and_shown_whole(make_client: MakeClient, item: SetAsideItem) -> None:
+def test_items_are_listed_and_shown_in_full(make_client: MakeClient, item: SetAsideItem) -> None:
     client = make_client(ADMINISTER)
     listed = client.get(PAGE).content.decode()
     assert "ValueError: not a snapshot" in listed
@@ -34,7 +34,7 @@ def test_they_are_listed_and_shown_whole(make_client: MakeClient, item: SetAside
     assert "\\xff&lt;script&gt;" in shown
 
 
-def test_one_that_is_refused_again_stays_with_the_reason(make_client: MakeClient, item: SetAsideItem) -> None:
+def test_an_item_that_is_refused_again_stays_with_the_reason(make_client: MakeClient, item: SetAsideItem) -> None:
     page = make_client(ADMINISTER).post(PAGE, {"action": "try_again", "_selected_action": [item.pk]}, follow=True)
     assert "1-0 was refused again: ValueError: not a snapshot" in page.content.decode()
     item.refresh_from_db()
@@ -42,7 +42,7 @@ def test_one_that_is_refused_again_stays_with_the_reason(make_client: MakeClient
     assert AuditEntry.objects.get().action == AuditEntry.Action.TRY_AGAIN
 
 
-def test_one_that_is_applied_is_gone(make_client: MakeClient, item: SetAsideItem) -> None:
+def test_an_applied_item_is_deleted(make_client: MakeClient, item: SetAsideItem) -> None:
     task_id = start()
     data = redis_connection.get_connection().hget(redis_keys.job_key(task_id), "s")
     TaskRecord.objects.all().delete()
@@ -54,7 +54,7 @@ def test_one_that_is_applied_is_gone(make_client: MakeClient, item: SetAsideItem
     run_mirror()
 
 
-def test_one_that_is_dropped_stands_in_the_audit(make_client: MakeClient, item: SetAsideItem) -> None:
+def test_a_dropped_item_leaves_an_audit_entry(make_client: MakeClient, item: SetAsideItem) -> None:
     client = make_client(ADMINISTER, VIEW)
     page = client.post(PAGE, {"action": "drop", "_selected_action": [item.pk]}, follow=True)
     assert "1 item was dropped." in page.content.decode()
@@ -64,7 +64,7 @@ def test_one_that_is_dropped_stands_in_the_audit(make_client: MakeClient, item: 
     assert "snapshot 1-0: ValueError" in client.get("/admin/tasks_app/auditentry/").content.decode()
 
 
-def test_who_does_not_administer_sees_and_does_nothing(make_client: MakeClient, item: SetAsideItem) -> None:
+def test_set_aside_items_are_for_administrators_only(make_client: MakeClient, item: SetAsideItem) -> None:
     client = make_client(VIEW, OPERATE, "change_setasideitem", "delete_setasideitem")
     assert client.get(PAGE).status_code == 403
     assert client.get(f"{PAGE}{item.pk}/change/").status_code == 403

@@ -1,4 +1,4 @@
-"""The API's tokens in the admin: who may, what is shown, and that the secret is shown once."""
+"""The API's tokens in the admin: permissions, what is shown, and that the secret is shown once."""
 
 import re
 
@@ -41,7 +41,7 @@ def test_a_token_is_revoked_never_deleted(make_client: MakeClient) -> None:
     assert token.scope == "read"
 
 
-def test_who_may_not_sees_nothing(make_client: MakeClient) -> None:
+def test_token_pages_require_permission(make_client: MakeClient) -> None:
     token, _ = api_tokens.create_token(owner="ann", scope="read")
     client = make_client(ADMINISTER)
     assert client.get(PAGE).status_code == 403

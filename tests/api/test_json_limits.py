@@ -1,4 +1,4 @@
-"""How deep bodies may nest, which numbers they may hold, and that reading and refusing them costs time by their length."""
+"""Limits of JSON bodies: depth and numbers. The time to read or refuse a body grows with its length only."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from tasks_app.api.request_serializers import read_new_task
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
 NAME = "takes_any_json"
-# A body of 64 KiB is read in milliseconds; where time grows by the square, in seconds.
+# A body of 64 KiB is read in milliseconds; with quadratic time it would take seconds.
 AT_ONCE_SECONDS = 1.0
 
 
@@ -36,7 +36,7 @@ def _type() -> Iterator[None]:
 
 
 def nested(levels: int) -> str:
-    """JSON of so many lists in each other."""
+    """Return the JSON of lists nested this deep."""
     return "[" * levels + "]" * levels
 
 
@@ -45,7 +45,9 @@ def body_of(any_json: str) -> bytes:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_documented_depth_comes_back(post: Post, client: Client, mirror: Callable[[], None]) -> None:
+def test_a_body_of_the_documented_depth_is_returned_unchanged(
+    post: Post, client: Client, mirror: Callable[[], None]
+) -> None:
     deepest = nested(PARAMS_LEVELS - 1)
     one = post("/tasks", body_of(deepest))
     assert one.status_code == 201, one.content
@@ -58,7 +60,7 @@ def test_the_documented_depth_comes_back(post: Post, client: Client, mirror: Cal
 
 @pytest.mark.parametrize("levels", [PARAMS_LEVELS, 40, 120, 254, 255, 256, 511, 1000, 1020, 1023, 1024, 5000, 30_000])
 @pytest.mark.parametrize("path", ["/tasks", "/tasks/bulk"])
-def test_what_nests_deeper_is_refused(post: Post, path: str, levels: int) -> None:
+def test_deeper_nesting_is_refused(post: Post, path: str, levels: int) -> None:
     body = body_of(nested(levels))
     body = b'{"tasks": [' + body + b"]}" if path.endswith("bulk") else body
     answer = assert_problem(post(path, body), 400)
@@ -66,7 +68,7 @@ def test_what_nests_deeper_is_refused(post: Post, path: str, levels: int) -> Non
 
 
 @pytest.mark.parametrize("number", [LOWEST, -1, 0, 2**53 + 1, 2**63, HIGHEST])
-def test_integers_of_64_bits_come_back_exactly(post: Post, number: int) -> None:
+def test_integers_of_64_bits_are_returned_exactly(post: Post, number: int) -> None:
     answer = post("/tasks", body_of(f"[{number}]"))
     assert answer.status_code == 201, answer.content
     assert answer.json()["params"] == {"any": [number]}
@@ -74,7 +76,7 @@ def test_integers_of_64_bits_come_back_exactly(post: Post, number: int) -> None:
 
 @pytest.mark.parametrize("number", [LOWEST - 1, HIGHEST + 1, 10**19 * 2, -(10**30), 10**400, 10**4000])
 @pytest.mark.parametrize("shape", ["{}", "[{}]", '{{"a": [1, {}]}}'])
-def test_integers_beyond_are_refused(post: Post, number: int, shape: str) -> None:
+def test_integers_over_64_bits_are_refused(post: Post, number: int, shape: str) -> None:
     answer = assert_problem(post("/tasks", body_of(shape.format(number))), 400)
     where = {"{}": "", "[{}]": ".0", '{{"a": [1, {}]}}': ".a.1"}[shape]
     assert wrong_fields(answer) == {f"params.any{where}" if number < 10**400 else "body"}
@@ -92,7 +94,7 @@ def test_the_command_line_and_the_admin_have_the_same_limits(value: Any) -> None
     assert set(refused.value.detail) == {"params"}
 
 
-def test_one_key_twice_among_thousands_is_found_at_once(post: Post) -> None:
+def test_a_duplicate_key_among_thousands_is_found_at_once(post: Post) -> None:
     body = b"{" + b",".join(b'"%d":1' % number for number in range(7_000)) + b',"6999":2}'
     began = time.perf_counter()
     answer = assert_problem(post("/tasks", body), 400)
@@ -100,7 +102,7 @@ def test_one_key_twice_among_thousands_is_found_at_once(post: Post) -> None:
     assert "'6999'" in json.dumps(answer)
 
 
-def test_one_key_twice_among_forty_thousand_of_a_bulk(post: Post) -> None:
+def test_a_duplicate_key_in_a_bulk_is_found_at_once(post: Post) -> None:
     body = b'{"tasks": [{' + b",".join(b'"k%d":1' % number for number in range(40_000)) + b',"k39999":2}]}'
     began = time.perf_counter()
     assert_problem(post("/tasks/bulk", body), 400)

@@ -1,4 +1,4 @@
-"""POST /tasks waits for the end where it is asked to; here as under a server that cannot hold a request."""
+"""POST /tasks waits for the task's end on request; here under a server that cannot hold a request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from django.test import Client
 
 from tasks_app.api import long_poll
 from tests.api.conftest import Post, assert_problem, wrong_fields
-from tests.api.test_read import _Clock
+from tests.api.test_task_views_read import _Clock
 
 UPLOAD = {"name": "upload", "params": {"numRecords": 3}}
 ROWS = {"users": 3, "products": 3, "order_items": 3}
@@ -17,7 +17,7 @@ ENDS = ',"status":"finished","done":3,"counts":{"users":3,"products":3,"order_it
 
 @pytest.fixture
 def ends_while_waiting(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """The task in the queue has ended, as a worker writes it, when the waiting thread looks again."""
+    """End the queued task, as a worker writes it, before the waiting thread checks again."""
 
     def end(_: float) -> None:
         key = f"rq:job:{redis.lindex('rq:queue:low', 0).decode()}"
@@ -37,7 +37,7 @@ def ends_while_waiting(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[
         ("?wait=20", "wait=5", None),
     ],
 )
-def test_the_answer_has_what_was_inserted(
+def test_the_answer_has_the_counts_of_inserted_rows(
     post: Post, ends_while_waiting: Callable[[], None], query: str, prefer: str | None, applied: str | None
 ) -> None:
     ends_while_waiting()
@@ -51,7 +51,7 @@ def test_the_answer_has_what_was_inserted(
 @pytest.mark.parametrize(
     "prefer", ["wait", "wait=", "wait=x", "wait=-1", "wait=1.5", "wait=²", "waits=5", "foo; wait=5"]
 )
-def test_another_preference_is_passed_over(
+def test_other_preferences_are_ignored(
     post: Post, ends_while_waiting: Callable[[], None], redis: Any, prefer: str
 ) -> None:
     ends_while_waiting()
@@ -67,7 +67,9 @@ def test_a_wrong_wait_is_400_and_starts_nothing(post: Post, redis: Any, query: s
     assert redis.llen("rq:queue:low") == 0
 
 
-def test_who_finds_no_place_is_answered_at_once(post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_without_a_place_to_wait_is_answered_at_once(
+    post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = _Clock(lambda _: None)
     monkeypatch.setattr(long_poll, "time", clock)
     places = [long_poll._places.acquire(blocking=False) for _ in range(long_poll.WAITERS)]
@@ -81,7 +83,7 @@ def test_who_finds_no_place_is_answered_at_once(post: Post, redis: Any, monkeypa
             long_poll._places.release()
 
 
-def test_a_task_that_does_not_end_in_time_is_answered_as_it_is(
+def test_a_task_that_does_not_end_in_time_is_returned_as_it_is(
     post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Clock(lambda _: None)
@@ -102,7 +104,7 @@ def test_a_bulk_does_not_wait(post: Post, ends_while_waiting: Callable[[], None]
     assert "Preference-Applied" not in response
 
 
-def test_without_redis_the_wait_goes_on_with_what_is_known(
+def test_a_wait_without_redis_returns_the_known_state(
     client: Client, post: Post, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tasks_app.errors import QueueUnavailable

@@ -32,18 +32,18 @@ def test_the_answer_repeats_what_was_sent(post: Post, client: Client, priority: 
 @pytest.mark.parametrize(
     "priority", [True, False, 1.5, 11.0, 1e300, float("-0"), "5", "", "imports", 0, 11, -1, 10**30, None, [], {}]
 )
-def test_anything_else_is_refused(post: Post, priority: Any) -> None:
+def test_any_other_priority_is_refused(post: Post, priority: Any) -> None:
     problem = assert_problem(post("/tasks", ask(priority)), 400)
     assert [error["field"] for error in problem["errors"]] == ["priority"]
 
 
 def test_an_integer_may_be_written_as_a_float(post: Post) -> None:
-    # As for all integers of the API: JSON Schema, in which they are described, knows no difference.
+    # As for all integers of the API: JSON Schema, which describes them, makes no difference.
     body = post("/tasks", ask(5.0)).json()
     assert (body["priority"], type(body["priority"]), body["queue"]) == (5, int, "low")
 
 
-def test_an_idempotency_key_knows_the_number(post: Post) -> None:
+def test_an_idempotency_key_covers_the_number(post: Post) -> None:
     first = post("/tasks", ask(5), **{"Idempotency-Key": "k"})
     again = post("/tasks", ask(5), **{"Idempotency-Key": "k"})
     assert again["Idempotency-Replayed"] == "true"
@@ -51,7 +51,7 @@ def test_an_idempotency_key_knows_the_number(post: Post) -> None:
     assert post("/tasks", ask("low"), **{"Idempotency-Key": "k"}).status_code == 422
 
 
-def test_many_at_once_and_lists_know_it(post: Post, client: Client) -> None:
+def test_bulks_and_lists_show_the_number(post: Post, client: Client) -> None:
     sent = [1, "high", "low", 5, 5]
     started = post("/tasks/bulk", {"tasks": [ask(each) for each in sent]}).json()["tasks"]
     assert [task["priority"] for task in started] == sent

@@ -1,8 +1,8 @@
-"""The dashboard's pages with 1,000,000 tasks in MariaDB: prints the server's time of each, at the median.
+"""The dashboard's pages with 1,000,000 tasks in MariaDB: prints the median of the server's time for each.
 
-`python -m tests.benchmarks.admin_pages [TASKS]`. A MariaDB and a Redis of its own; the pages go through the whole of
-Django (middleware, session, permissions, templates), without a network. Exits with 1 when a median is above 100 ms; on a machine
-that does other things, look at the time in Python.
+`python -m tests.benchmarks.admin_pages [TASKS]`. A MariaDB and a Redis of its own; the requests use the whole of
+Django (middleware, session, permissions, templates), without a network. Exits with 1 if a median is above 100 ms; on a
+busy machine, the time in Python is the better figure.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tests.support.servers import create_servers
 BOUND_MS = 100
 ROUNDS = 15
 
-# UUIDv7 by hand: 48 bits of milliseconds, version, variant; one task each 40 ms, the newest now. One in a thousand
-# waits, a few failed; one type in fifty is another one.
+# UUIDv7 in SQL: 48 bits of milliseconds, version, variant; one task each 40 ms, the newest now. One in a thousand
+# waits, a few have failed; one in fifty has another task type.
 FILL = """
 INSERT INTO tasks_app_taskrecord (id, name, description, params, owner, request_id, callback_url, created_at, priority,
   status, done, total, counts, attempts, error, worker, epoch, started_at, ended_at, next_attempt_at, cancel_requested,
@@ -131,7 +131,7 @@ def run(tasks: int) -> int:
         "audit": "/admin/tasks_app/auditentry/",
     }
     for address in pages.values():
-        client.get(address)  # templates are compiled, the buffer pool is as in a server that runs
+        client.get(address)  # compiles the templates and fills the buffer pool
     medians = {name: measure(name, lambda address=address: client.get(address)) for name, address in pages.items()}  # type: ignore[misc]
     slow = [name for name, median in medians.items() if median > BOUND_MS]
     print(f"above {BOUND_MS} ms: {', '.join(slow) or 'none'}")

@@ -1,9 +1,9 @@
-"""Good clients beside bad ones: prints a table (Markdown) of what requests with a valid token take meanwhile.
+"""Good clients beside bad ones: prints a table (Markdown) of how long requests with a valid token take meanwhile.
 
 `python -m tests.benchmarks.good_clients [--rounds 3] [--seconds 8] [--rate 100]`. The production settings on a MariaDB and
-a Redis of its own. Good clients ask at a fixed rate, half POST /tasks, half GET /tasks/{id}, and a time counts from when
-a request was due. The cases take turns in each round; so does the calibration, the same clients against a server that
-does nothing, which shows what the machine and the clients themselves add. The bad ones run in a process of their own.
+a Redis of its own. Good clients send requests at a fixed rate, half POST /tasks, half GET /tasks/{id}; a time counts from
+when a request was due. The cases alternate in each round. So does the calibration: the same clients against a server that
+does nothing, which shows what the machine and the clients themselves add. The bad clients run in a process of their own.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import statistics
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.benchmarks.bad_clients import attack
+from tests.benchmarks.http_connection import Connection, compose
+from tests.benchmarks.idle_server import serve_and_print_port
 from tests.support.servers import create_servers
 from tests.support.stack import ALL_ROLES, ProcfileStack
 
-BAD_CLIENTS: Final = 200  # of each kind
-CONNECTIONS: Final = 16  # that the good clients keep open
+CONNECTIONS: Final = 16  # kept open by the good clients
 GIVE_UP_SECONDS: Final = 30.0
 CASES: Final[dict[str, tuple[str, ...]]] = {
     "alone": (),
@@ -43,7 +43,6 @@ PRODUCTION: Final = {
     "HTTPS_ONLY": "0",
     "API_OPEN": "0",
 }
-STREAMS_OPEN: Final = "streams open"
 CALIBRATION: Final = "calibration: no longtasks, a server that does nothing"
 
 
@@ -57,52 +56,8 @@ class Measured:
     bad: Counter[str] = field(default_factory=Counter)
 
 
-# HTTP, as little of it as there must be: the clients share two cores with what they measure.
-
-
-class Connection:
-    """One connection that is kept alive, and opened again where the server closed it."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Return status and body. Raises OSError, EOFError."""
-        if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-        reader, writer = self._streams
-        try:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            lower = head.lower()
-            length = int(lower.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-            body = await reader.readexactly(length)
-        except (OSError, EOFError):
-            self.close()
-            raise
-        if b"connection: close" in lower:
-            self.close()
-        return int(head[9:12]), body
-
-    def close(self) -> None:
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
-
-
-def compose(method: str, path: str, token: str, body: bytes = b"") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token}"]
-    if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-# The good
-
-
 async def ask_at_rate(port: int, *, token: str, task_id: str, rate: float, seconds: float) -> Measured:
-    """Requests that are due at a fixed rate, whether or not earlier ones were answered."""
+    """Send requests at a fixed rate, whether or not earlier ones were answered."""
     measured = Measured()
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(CONNECTIONS):
@@ -133,83 +88,6 @@ async def ask_at_rate(port: int, *, token: str, task_id: str, rate: float, secon
     return measured
 
 
-# The bad: `python -m tests.benchmarks.good_clients --attack slow,wrong`, until its input ends
-
-
-async def attack(kinds: list[str], *, port: int, stream_port: int, token: str) -> None:
-    counts: Counter[str] = Counter()
-    clients: dict[str, Callable[[int], Coroutine[Any, Any, None]]] = {
-        "slow": lambda number: be_slow(port, number, token, counts),
-        "wrong": lambda number: send_wrong_tokens(port, number, counts, anew=False),
-        "wrong-anew": lambda number: send_wrong_tokens(port, number, counts, anew=True),
-        "streams": lambda number: watch(stream_port, token, counts),
-    }
-    tasks = [asyncio.create_task(clients[kind](number)) for kind in kinds for number in range(BAD_CLIENTS)]
-    loop = asyncio.get_running_loop()
-    await asyncio.sleep(2)
-    for what in [*counts]:
-        if what != STREAMS_OPEN:
-            del counts[what]
-    print("ready", flush=True)
-    await loop.run_in_executor(None, sys.stdin.readline)
-    print(json.dumps(counts), flush=True)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def be_slow(port: int, number: int, token: str, counts: Counter[str]) -> None:
-    """A byte a second: of the headers, or of a body that was announced."""
-    announced = compose("POST", "/tasks", token, b" " * 5000)[:-5000]
-    while True:
-        with contextlib.suppress(OSError, EOFError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(announced if number % 2 else b"POST /tasks HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-                while not writer.transport.is_closing():
-                    await asyncio.sleep(random.uniform(0.9, 1.1))
-                    writer.write(b" " if number % 2 else b"x")
-                    await writer.drain()
-                    counts["slow bytes"] += 1
-            finally:
-                writer.close()
-
-
-async def send_wrong_tokens(port: int, number: int, counts: Counter[str], *, anew: bool) -> None:
-    """In a closed loop: the next request when the last one was answered."""
-    connection = Connection(port)
-    sent = 0
-    while True:
-        sent += 1
-        try:
-            status, _ = await connection.ask(
-                compose("GET", f"/tasks/{'0' * 8}-0000-7000-8000-{'0' * 12}", f"lt_{number}x{sent}")
-            )
-            counts[f"wrong tokens answered {status}"] += 1
-        except (OSError, EOFError):
-            counts["wrong tokens not answered"] += 1
-            await asyncio.sleep(0.01)
-        if anew:
-            connection.close()
-
-
-async def watch(port: int, token: str, counts: Counter[str]) -> None:
-    """A stream of one task that waits for ever: a heartbeat, and nothing else."""
-    while True:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(compose("GET", "/stream", token))
-            if b" 200 " in await reader.readline():
-                counts[STREAMS_OPEN] += 1
-                while await reader.read(65536):
-                    pass
-                counts[STREAMS_OPEN] -= 1
-            writer.close()
-        except OSError:
-            counts["streams refused"] += 1
-        await asyncio.sleep(1)
-
-
 @contextlib.contextmanager
 def attacked(kinds: tuple[str, ...], stack: ProcfileStack, *, token: str, counts: Counter[str]) -> Any:
     if not kinds:
@@ -230,21 +108,6 @@ def attacked(kinds: tuple[str, ...], stack: ProcfileStack, *, token: str, counts
             process.wait()
 
 
-async def serve_nothing(port_told: asyncio.Future[int]) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-                await reader.readexactly(length)
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port_told.set_result(server.sockets[0].getsockname()[1])
-    await server.serve_forever()
-
-
 def calibrate(*, rate: float, seconds: float) -> Measured:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.good_clients", "--nothing"], stdout=subprocess.PIPE, text=True
@@ -255,9 +118,6 @@ def calibrate(*, rate: float, seconds: float) -> Measured:
             return asyncio.run(ask_at_rate(port, token="x", task_id="x", rate=rate, seconds=seconds))
         finally:
             process.terminate()
-
-
-# All of it
 
 
 def main(*, rounds: int, seconds: float, rate: float, cases: list[str]) -> None:
@@ -276,7 +136,7 @@ def main(*, rounds: int, seconds: float, rate: float, cases: list[str]) -> None:
         made = json.loads(stack.manage("token", "create", "good", "--scope", "write", "--json").splitlines()[-1])
         token = made["token"]
         made = json.loads(stack.manage("token", "create", "bad", "--scope", "write", "--json").splitlines()[-1])
-        bad_token = made["token"]  # of another owner: the streams have nothing to tell
+        bad_token = made["token"]  # of another owner: its streams send no event
         started = stack.post("/tasks", {"name": "upload"}, headers={"Authorization": f"Bearer {token}"})
         assert started.status == 201, started
         results: dict[str, Measured] = defaultdict(Measured)
@@ -335,16 +195,10 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _serve_nothing() -> None:
-    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    told.add_done_callback(lambda done: print(done.result(), flush=True))
-    await serve_nothing(told)
-
-
 if __name__ == "__main__":
     given = read_arguments()
     if given.nothing:
-        asyncio.run(_serve_nothing())
+        asyncio.run(serve_and_print_port())
     elif given.attack:
         port, stream_port = given.ports
         asyncio.run(attack(given.attack.split(","), port=port, stream_port=stream_port, token=given.token))

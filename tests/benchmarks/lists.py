@@ -1,9 +1,9 @@
-"""Lists of tasks with 10,000,000 of them in MariaDB: the server's time of each mix of filters, for API and admin.
+"""Lists with 10,000,000 tasks in MariaDB: the server's time for each combination of filters, for API and admin.
 
 `python -m tests.benchmarks.lists [--records N] [--keep DIR]`. A MariaDB and a Redis of its own, filled by many_tasks;
-`--keep` leaves the filled database in DIR for the next run. Each mix is asked page after page by its cursors, first
-of a MariaDB that has just started and has nothing in memory (cold), then again (warm). Prints a table in Markdown;
-exits with 1 when the median page of a mix takes longer than 100 ms.
+`--keep` stores the filled database in DIR for the next run. Each combination is read page by page through its cursors,
+first from a newly started MariaDB with empty memory (cold), then again (warm). Prints a table in Markdown; exits with 1
+if the median page of a combination takes longer than 100 ms.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ WORDS: Final = (
 
 
 class Kept(MariaDB):
-    """As deploy/mariadb.cnf has it, in a directory that may stay, and without what a server remembers of its memory."""
+    """MariaDB with deploy/mariadb.cnf, in a directory that can be kept; it does not load a saved buffer pool."""
 
     def __init__(self, directory: Path | None) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Kept(MariaDB):
 
 
 def ask(client: Any, address: str, headers: dict[str, str]) -> tuple[list[float], int, bool]:
-    """Follow a list's cursors for some pages. Returns the time of each in ms, the tasks on them, and whether that was all."""
+    """Follow a list's cursors for some pages. Returns the time of each in ms, the number of tasks, and whether it ended."""
     times, tasks, following = [], 0, address
     while following and len(times) < PAGES:
         began = time.perf_counter()
@@ -158,12 +158,12 @@ def run(records: int, database: Kept) -> int:
     def restart() -> None:
         connection.close()
         database.restart()
-        # What every process has done long before: opened its connection and the tables.
+        # As in a running process: the connection and the tables are open.
         operator.get("/admin/tasks_app/auditentry/")
         client.get("/tasks?limit=1", headers=headers[""])
 
     restart()
-    ask(operator, ADMIN, {})  # templates are compiled
+    ask(operator, ADMIN, {})  # compiles the templates
     print("| filters | tasks found | pages | cold: median ms | longest | warm: median ms | longest |")
     print("| --- | --: | --: | --: | --: | --: | --: |")
     medians = {}

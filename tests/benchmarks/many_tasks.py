@@ -1,8 +1,9 @@
-"""Fills the tables with millions of tasks, as a busy service would have left them. MariaDB only.
+"""Fills the tables with millions of tasks, as after a long run of a busy service. MariaDB only.
 
-Five owners (the first has 40 % of all, the last one in a thousand), nearly all finished, one in a thousand failed, one
-type in twenty, one in a thousand and twenty tasks in all; and mixes that no task fits although each of their parts fits many:
-`purge` is never high nor canceled, the fourth owner has nothing high, the last one nothing that failed.
+Five owners (the first has 40 % of all, the last one in a thousand), nearly all finished, one in a thousand failed;
+task types of one task in twenty, of one in a thousand, and of twenty tasks in all. Some combinations of filters match no
+task although each of their parts matches many: `purge` is never high nor canceled, the fourth owner has no high task, the
+last one no failed task.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Final
 STEP: Final = 100_000
 SECONDS_A_TASK: Final = 0.04  # 25 a second: ten million are 4.6 days
 
-# UUIDv7 by hand: 48 bits of milliseconds, version, variant; the newest now.
+# UUIDv7 in SQL: 48 bits of milliseconds, version, variant; the newest now.
 _ID: Final = (
     "INSERT(INSERT(CONCAT(LPAD(HEX(ROUND((@now - ({tasks} - seq) * {seconds}) * 1000)), 12, '0'), '7',"
     " LPAD(HEX(seq MOD 4096), 3, '0'), '8', LPAD(HEX(seq), 15, '0')), 9, 0, '-'), 14, 0, '-')"
 )
-# What a task is, by dice that fall the same way each time.
+# The kind of a task, by reproducible random numbers.
 _DICE: Final = """
 SELECT seq, {id} AS id, FROM_UNIXTIME(@now - ({tasks} - seq) * {seconds}) AS at,
   CRC32(CONCAT('o', seq)) MOD 1000 AS o, CRC32(CONCAT('n', seq)) MOD 1000 AS n,
@@ -66,7 +67,7 @@ SELECT id, status, 'take', at, 'host-1a2b3c4d', '', 1, 100, NULL FROM ({tasks_of
 
 
 def fill(tasks: int, *, with_history: bool = False) -> None:
-    """Insert the records of so many tasks, and with `with_history` their checkpoints and an event of each."""
+    """Insert this many task rows, and with `with_history` a checkpoint and an event of each."""
     from django.db import connection
 
     statements = [_RECORDS, *([_CHECKPOINTS, _EVENTS] if with_history else [])]

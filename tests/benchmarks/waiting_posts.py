@@ -1,9 +1,9 @@
-"""Many POSTs that wait for their tasks' ends: prints tables (Markdown) of what they cost web, and what others see meanwhile.
+"""Many POSTs that wait for their tasks' ends: prints tables (Markdown) of their cost for web, and of others' times meanwhile.
 
 `python -m tests.benchmarks.waiting_posts [--waiters 1000] [--rounds 3] [--seconds 8] [--rate 50]`. The production settings
-on a MariaDB and a Redis of its own. A queue is paused, so that all waiters wait at once; others ask at a fixed rate, as in
-good_clients.py, without and with the waiters in turns, and in the calibration against a server that does nothing. Then the
-queue is resumed, and every waiter must get a 201 with the rows of its task.
+on a MariaDB and a Redis of its own. A queue is paused, so that all waiters wait at once; others send requests at a fixed rate,
+as in good_clients.py, alternately without and with the waiters, and in the calibration against a server that does nothing.
+Then the queue is resumed, and every waiter must get a 201 with the rows of its task.
 """
 
 from __future__ import annotations
@@ -18,16 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks.good_clients import (
-    CALIBRATION,
-    PRODUCTION,
-    Connection,
-    Measured,
-    ask_at_rate,
-    calibrate,
-    compose,
-    p99,
-)
+from tests.benchmarks.good_clients import CALIBRATION, PRODUCTION, Measured, ask_at_rate, calibrate, p99
+from tests.benchmarks.http_connection import Connection, compose
 from tests.support.servers import create_servers
 from tests.support.stack import ProcfileStack
 
@@ -36,7 +28,7 @@ WAIT_SECONDS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the processes of web use together."""
+    """The resources that web's processes use together."""
 
     threads: int
     rss_mib: float
@@ -63,7 +55,7 @@ def is_socket(path: str) -> bool:
 
 
 async def send_waiters(stack: ProcfileStack, token: str, *, count: int) -> list[asyncio.Task[tuple[int, bytes]]]:
-    """Let clients each send one POST that waits, on a connection of its own; their answers are still to come."""
+    """Send one waiting POST for each client, on a connection of its own; returns before the answers."""
     body = json.dumps({"name": "upload", "params": {"numRecords": 1}, "priority": "high"}).encode()
     request = compose("POST", f"/tasks?wait={WAIT_SECONDS}", token, body)
     return [asyncio.create_task(Connection(stack.port).ask(request)) for _ in range(count)]

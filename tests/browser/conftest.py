@@ -1,4 +1,4 @@
-"""One browser and one stack for all browser tests; an own window for each."""
+"""One browser and one stack for all browser tests; each test has its own window."""
 
 from collections.abc import Callable, Generator
 from typing import Any
@@ -10,7 +10,7 @@ from tests.browser.dashboard import Visit, create_person, open_browser
 from tests.support.stack import ProcfileStack
 
 MakeVisit = Callable[..., Any]
-# Playwright's own 5 s are two looks of the page at the server; the bounds that count are given where they are meant.
+# Playwright's own 5 s are two refreshes of the page; tests that need a limit give it themselves.
 expect.set_options(timeout=60_000)
 
 
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-# Of the module, not of the session: while Playwright is there an event loop runs, in which Django refuses the database.
+# For the module, not the session: Playwright runs an event loop, in which Django refuses to use the database.
 @pytest.fixture(scope="module")
 def browser() -> Generator[Any, None, None]:
     with open_browser() as opened:
@@ -41,9 +41,9 @@ def logged_in(browser: Any, _session_stack: ProcfileStack) -> Any:
 
 @pytest.fixture
 def visit(browser: Any, stack: ProcfileStack, logged_in: Any) -> Generator[MakeVisit, None, None]:
-    """`visit()`: a window of ada's; an error on its console, or a request to another host, fails the test.
+    """`visit()`: a window of ada. An error on its console or a request to another host fails the test.
 
-    `visit(stack=…)`: at another stack, where she is made and logs in first.
+    `visit(stack=…)`: at another stack, where ada is created and logged in first.
     """
     made: list[Visit] = []
 

@@ -1,7 +1,7 @@
 """A browser at the dashboard of a running stack: Debian's Chromium, driven by Playwright, logged in.
 
-Knows nothing of pytest, so that the screenshots' script can use it. What a page says on the console, and which hosts
-it asks, is kept for the tests to judge.
+Must not: know pytest; the screenshots' script uses it too. It collects the messages of the console and the requested
+hosts, for the tests to check.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def open_browser() -> Generator[Browser, None, None]:
 
 
 def create_person(stack: ProcfileStack, name: str, *permissions: str, superuser: bool = False) -> None:
-    """Create a member of the staff on the stack's database, once."""
+    """Create a staff user in the stack's database, once."""
     code = (
         "from django.contrib.auth.models import Permission, User\n"
         f"user, _ = User.objects.get_or_create(username={name!r})\n"
@@ -54,7 +54,7 @@ def create_person(stack: ProcfileStack, name: str, *permissions: str, superuser:
 
 
 class Visit:
-    """One person's browser window at the stack."""
+    """A user's browser window at the stack."""
 
     def __init__(self, browser: Browser, stack: ProcfileStack, **options: Any) -> None:
         self.stack = stack
@@ -69,7 +69,7 @@ class Visit:
 
     @property
     def complaints(self) -> list[str]:
-        """What the console was told that is an error."""
+        """Return the errors on the console."""
         return [line for line in self.console if line.startswith("error")]
 
     @property

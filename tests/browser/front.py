@@ -1,4 +1,4 @@
-"""The front page as a visitor meets it, and what the browser complains of meanwhile."""
+"""The front page as a visitor uses it, and the browser's errors meanwhile."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ class FrontPage:
         self.page.goto("/")
 
     def row(self, task_id: str) -> Any:
-        """The task in the list."""
+        """Return the task's entry in the list."""
         return self.page.locator(f'.task[data-task="{task_id}"]')
 
     def tab_to(self, target: Any, *, most: int = 60) -> None:
@@ -37,7 +37,7 @@ class FrontPage:
         expect(target).to_be_focused()
 
     def list_faults(self) -> list[str]:
-        """Script errors, breaches of the page's policy, and requests to other hosts, so far."""
+        """Return the script errors, violations of the page's policy, and requests to other hosts, so far."""
         return [*self._errors, *self.page.evaluate("window.breaches")]
 
     def close(self) -> None:

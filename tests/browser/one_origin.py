@@ -1,6 +1,6 @@
 """Debian's HAProxy on loopback, which joins web and stream under one address, as the proxy of docs/api.md does.
 
-Owns the proxy, and a stack behind it that wants tokens.
+Owns: the proxy, and a stack behind it that requires tokens.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ backend stream
 
 @dataclass(frozen=True)
 class GuardedOrigin:
-    """A stack that wants tokens, and the address under which a browser meets its web and its stream."""
+    """A stack that requires tokens, and the common address of its web and its stream."""
 
     stack: ProcfileStack
     address: str
-    secrets: tuple[str, ...]  # those that `make_callers` has printed; the first may write
+    secrets: tuple[str, ...]  # printed by `make_callers`; the first may write
 
     @property
     def headers(self) -> dict[str, str]:

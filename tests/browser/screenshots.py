@@ -1,4 +1,4 @@
-"""Takes docs/screenshots anew from a live stack of its own: `make screenshots`."""
+"""Takes docs/screenshots again from a live stack of its own: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.browser.dashboard import LIST, Visit, create_person, open_browser
 from tests.support.servers import create_servers
 from tests.support.stack import ProcfileStack
 
-# Where this machine keeps the project is nobody's business: tracebacks are shown without it.
+# Tracebacks are shown without the project's directory on this machine.
 SHORTEN_PATHS = """paths => {
   for (const trace of document.querySelectorAll("pre"))
     for (const path of paths) trace.textContent = trace.textContent.replaceAll(path, "");
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def seed(stack: ProcfileStack) -> dict[str, str]:
-    """Tasks in every state, over a few minutes of the past; returns the addresses of the pages."""
+    """Create tasks in every state, over the last minutes; returns the addresses of the pages."""
     stack.sql("ALTER TABLE order_items RENAME TO order_items_away")
     failed = stack.start_upload(records=10)
     stack.wait_for_end(failed, deadline_seconds=60)
@@ -73,7 +73,7 @@ def seed(stack: ProcfileStack) -> dict[str, str]:
     stack.wait_for(
         lambda: not stack.get("/tasks?status=queued").json["tasks"], deadline_seconds=120, what="all have begun"
     )
-    # The past hour, as a busy stack would have left it.
+    # The last hour of a busy stack.
     stack.sql(
         "INSERT INTO tasks_app_taskminute (minute, queue, name, accepted, started, finished, failed, canceled, stopped,"
         " `rows`, waits, runs) SELECT FROM_UNIXTIME(FLOOR(UNIX_TIMESTAMP() / 60) * 60 - seq * 60), 'low', 'upload', 0, 0,"

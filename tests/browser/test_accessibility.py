@@ -36,7 +36,7 @@ def test_axe_finds_nothing_serious(visit: MakeVisit, stack: ProcfileStack, addre
     else:
         page.goto(f"{LIST}{task_id}/" if address == "task" else address)
     page.locator("#content").wait_for()
-    page.evaluate(AXE)  # as the console does: the pages' policy forbids inline scripts
+    page.evaluate(AXE)  # like the console: the pages' policy forbids inline scripts
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     serious = [
         (violation["id"], [node["html"][:200] for node in violation["nodes"]])

@@ -21,7 +21,7 @@ def start_from_form(page: Page, *, records: int, description: str) -> str:
 
 
 def count_loads(page: Page) -> list[str]:
-    """The addresses of documents that the window loads from now on."""
+    """Collect the addresses of the documents that the window loads from now on."""
     loads: list[str] = []
     page.on("request", lambda request: loads.append(request.url) if request.is_navigation_request() else None)
     return loads
@@ -37,11 +37,13 @@ def pause_low(page: Page, *, reason: str = "") -> None:
 def resume_low(page: Page) -> None:
     page.goto("/admin/")
     page.get_by_role("button", name="Resume low").click()
-    expect(page.get_by_role("button", name="Pause low")).to_be_visible()  # a window that is closed before sends nothing
+    expect(
+        page.get_by_role("button", name="Pause low")
+    ).to_be_visible()  # a window that is closed earlier sends nothing
 
 
 def wait_until_idle(stack: ProcfileStack) -> None:
-    """What other tests have started on the shared stack has ended, and the records say so."""
+    """Wait until the tasks of other tests on the shared stack have ended in the task rows."""
 
     def is_idle() -> bool:
         queues = stack.get("/queues").json["queues"]
@@ -77,7 +79,7 @@ def test_the_bar_is_seen_between_0_and_100_percent_in_the_list(visit: MakeVisit,
     stack = make_stack(workers=1, environment={"PAUSE_MS": "1200"})
     window = visit(stack=stack)
     task_id = stack.start_upload(records=20_000)
-    # The rows of a list are those that the mirror had brought when the page was opened.
+    # A list shows the rows that the mirror had written when the page was opened.
     stack.wait_for(lambda: stack.get("/tasks").json["tasks"], deadline_seconds=30, what="the list knows the task")
     page = window.go(LIST)
     loads = count_loads(page)
@@ -110,7 +112,7 @@ def test_cancel_stops_a_running_task(visit: MakeVisit, stack: ProcfileStack) -> 
 def test_a_failed_task_shows_its_traceback_and_is_retried_to_success(visit: MakeVisit, make_stack: MakeStack) -> None:
     stack = make_stack(workers=1, environment={"RETRY_ATTEMPTS": "1"})
     window = visit(stack=stack)
-    # Something that is wrong with the data: the table that it writes is away.
+    # An error in the data: the table that the task writes is missing.
     stack.sql("ALTER TABLE order_items RENAME TO order_items_away")
     task_id = start_from_form(window.page, records=10, description="fails first")
     page = window.page
@@ -133,7 +135,7 @@ def test_a_queue_is_paused_and_resumed(visit: MakeVisit, stack: ProcfileStack) -
     try:
         expect(page.locator("#queue-low")).to_contain_text("the disk is full")
         task_id = stack.start_upload(records=10)
-        expect(page.locator("#queue-low dl dd").first).to_have_text("1")  # by itself
+        expect(page.locator("#queue-low dl dd").first).to_have_text("1")  # without reloading
         assert stack.task(task_id)["status"] == "queued"
     finally:
         resume_low(page)
@@ -141,7 +143,7 @@ def test_a_queue_is_paused_and_resumed(visit: MakeVisit, stack: ProcfileStack) -
     assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"
 
 
-def test_what_is_typed_and_ticked_stays_while_the_page_refreshes(visit: MakeVisit, stack: ProcfileStack) -> None:
+def test_input_and_ticks_stay_while_the_page_refreshes(visit: MakeVisit, stack: ProcfileStack) -> None:
     page = visit().go("/admin/")
     reason = page.get_by_label("Reason").first
     reason.fill("not sent yet")
@@ -153,7 +155,7 @@ def test_what_is_typed_and_ticked_stays_while_the_page_refreshes(visit: MakeVisi
     expect(reason).to_be_focused()
 
 
-def test_asking_stops_while_the_page_is_hidden(visit: MakeVisit) -> None:
+def test_polling_stops_while_the_page_is_hidden(visit: MakeVisit) -> None:
     page = visit().go("/admin/")
     with page.expect_response("**/overview/live/**"):
         pass
@@ -198,7 +200,7 @@ def test_the_menu_opens_by_keyboard_on_a_phone(visit: MakeVisit) -> None:
 @pytest.mark.parametrize(
     "address", ["/admin/", LIST, f"{LIST}start/", "/admin/tasks_app/auditentry/", "/admin/catalog/user/"]
 )
-def test_nothing_is_wider_than_a_phone(visit: MakeVisit, stack: ProcfileStack, address: str) -> None:
+def test_no_page_is_wider_than_a_phone(visit: MakeVisit, stack: ProcfileStack, address: str) -> None:
     stack.wait_for_end(stack.start_upload(records=10), deadline_seconds=30)
     page = visit(viewport={"width": 390, "height": 844}).go(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

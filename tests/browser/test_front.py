@@ -19,7 +19,7 @@ PAGE = 20  # tasks of the list's first page
 
 @pytest.fixture
 def open_front(browser: Any, stack: ProcfileStack) -> Generator[Callable[..., FrontPage], None, None]:
-    """`open_front()`: the page. A script error, a breach of its policy or a request to another host fails the test."""
+    """`open_front()`: the page. A script error, a violation of its policy or a request to another host fails the test."""
     opened: list[FrontPage] = []
 
     def start(*, address: str = stack.address, **options: Any) -> FrontPage:
@@ -57,7 +57,7 @@ def test_a_task_from_the_form_is_seen_to_finish_and_its_curl_runs(open_front: Ca
     assert front.page.evaluate("window.hurt") is None
 
 
-def test_a_refused_value_is_said_at_its_field_and_kept(open_front: Callable[..., FrontPage]) -> None:
+def test_a_refused_value_is_reported_at_its_field_and_kept(open_front: Callable[..., FrontPage]) -> None:
     page = open_front().page
     expect(page.locator("#live")).to_have_text("Live, by polling")
     shown = page.locator(".task").count()
@@ -85,7 +85,7 @@ def test_a_waiting_task_is_canceled_and_tried_again(
     assert stack.task(task_id)["status"] == "finished"
 
 
-def test_a_paused_queue_says_so_and_counts_who_waits(
+def test_a_paused_queue_shows_the_pause_and_the_waiting_tasks(
     open_front: Callable[..., FrontPage], stack: ProcfileStack, paused: None
 ) -> None:
     for _ in range(3):
@@ -116,7 +116,7 @@ def test_older_tasks_are_added_below_and_new_ones_above(
     assert shown[: len(ids) + 1] == [newest, *reversed(ids)]
 
 
-def test_the_keyboard_alone_starts_and_cancels(
+def test_a_task_is_started_and_canceled_by_keyboard(
     open_front: Callable[..., FrontPage], stack: ProcfileStack, paused: None
 ) -> None:
     front = open_front()
@@ -137,7 +137,7 @@ def test_the_keyboard_alone_starts_and_cancels(
     page.keyboard.press("Enter")
     canceled = page.locator(".task").nth(1)
     expect(canceled.locator(".badge")).to_have_text("canceled")
-    expect(canceled.locator("h3")).to_be_focused()  # its button is gone, and the place is kept
+    expect(canceled.locator("h3")).to_be_focused()  # its button is gone, and the focus remains at its place
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -161,4 +161,4 @@ def test_a_phone_in_spanish_shows_no_scrollbar_and_breaks_no_word(open_front: Ca
     state = page.locator("#queues tr[data-queue=high] td").nth(2)
     expect(state).to_have_text("atendida")
     heights = state.evaluate("cell => [cell.clientHeight, parseFloat(getComputedStyle(cell).lineHeight)]")
-    assert heights[0] < 2 * heights[1], "the word stands on one line"
+    assert heights[0] < 2 * heights[1], "the word is on one line"

@@ -1,4 +1,4 @@
-"""The front page where the API wants tokens, behind a proxy that joins web and stream: asked for, refused, used, forgotten."""
+"""The front page of an API that requires tokens, behind a proxy that joins web and stream: token entered, refused, used."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +35,7 @@ def use_token(front: FrontPage, token: str) -> None:
     front.page.get_by_role("button", name="Use this token").click()
 
 
-def test_a_wrong_token_is_refused_in_words_and_a_right_one_is_kept_in_memory_alone(
+def test_a_wrong_token_is_refused_and_a_valid_one_is_kept_in_memory_only(
     front: FrontPage, guarded: GuardedOrigin
 ) -> None:
     page = front.page
@@ -58,13 +58,13 @@ def test_a_wrong_token_is_refused_in_words_and_a_right_one_is_kept_in_memory_alo
     expect(page.locator(".task")).to_have_count(0)
 
 
-def test_the_stream_tells_of_a_task_that_another_client_starts(front: FrontPage, guarded: GuardedOrigin) -> None:
+def test_the_stream_shows_a_task_that_another_client_starts(front: FrontPage, guarded: GuardedOrigin) -> None:
     use_token(front, guarded.secrets[0])
     expect(front.page.locator("#live")).to_have_text("Live")
     expect(front.row(guarded.start(records=2)).locator(".badge")).to_have_text("finished")
 
 
-def test_a_token_that_may_only_read_hears_why_it_may_not_start(front: FrontPage, guarded: GuardedOrigin) -> None:
+def test_a_read_token_is_told_why_it_may_not_start_a_task(front: FrontPage, guarded: GuardedOrigin) -> None:
     task_id = guarded.start(records=2)
     use_token(front, guarded.secrets[1])
     expect(front.row(task_id).locator(".badge")).to_have_text("finished")

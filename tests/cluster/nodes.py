@@ -14,7 +14,8 @@ from typing import Any
 
 import redis
 
-from loadtests.started.servers import Server, ServerError, _find
+from loadtests.started.server import Server, ServerError
+from loadtests.started.server import find_binary as _find
 from tests.cluster.network import Network
 
 PASSWORD = "cluster-test"

@@ -1,6 +1,6 @@
 """`python -m tests.docs.decisions`: reads the ADRs and writes the table of all of them into docs/adr/README.md.
 
-Owns the form of an ADR. A file that does not have it is refused with what is missing. Must not know what a decision says.
+Owns: the form of an ADR; a file without it is refused with the missing part. Must not: interpret a decision.
 """
 
 import re
@@ -66,7 +66,7 @@ def _read_marks(file: str, text: str) -> Mapping[str, str]:
 
 
 def read_records(folder: Path = FOLDER) -> list[Record]:
-    """Read all ADRs, in the order of their numbers. Raises WrongForm, also where two have the same number."""
+    """Read all ADRs, ordered by number. Raises WrongForm, also if two have the same number."""
     files = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
     records = [read_record(file=path.name, text=path.read_text(encoding="utf-8")) for path in files]
     numbers = [record.number for record in records]

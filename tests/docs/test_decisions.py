@@ -1,4 +1,4 @@
-"""The ADRs have one form, their table says what they say, and each decision of the original has its counterpart."""
+"""The ADRs have one form, their table agrees with them, and each decision of the original has its counterpart."""
 
 import re
 
@@ -25,7 +25,7 @@ GOOD = """# ADR 099: a title
 """
 
 
-def test_the_table_is_what_the_decisions_say() -> None:
+def test_the_table_equals_the_decisions() -> None:
     page = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert page == render(page, read_records()), "run python -m tests.docs.decisions"
 
@@ -37,7 +37,7 @@ def test_each_decision_of_the_original_is_answered_and_each_attribute_served() -
     assert served == set(ATTRIBUTES)
 
 
-def test_a_superseded_decision_names_one_that_exists() -> None:
+def test_a_superseded_decision_names_an_existing_one() -> None:
     records = read_records()
     numbers = {record.number for record in records}
     for record in records:
@@ -69,7 +69,7 @@ def test_a_decision_is_read_field_by_field() -> None:
         ("(+): faster.", "(+): faster"),
     ],
 )
-def test_another_form_is_refused(right: str, wrong: str) -> None:
+def test_an_invalid_form_is_refused(right: str, wrong: str) -> None:
     assert right in GOOD
     with pytest.raises(WrongForm, match=r"^0099-a-title\.md: "):
         read_record(file="0099-a-title.md", text=GOOD.replace(right, wrong, 1))

@@ -1,4 +1,4 @@
-"""The documents tell of what is there: commands, settings, routes, files, and what the README's shell blocks print."""
+"""What the documents name exists: commands, settings, routes, files, and the output of the README's shell blocks."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ from tests.support.stack import ProcfileStack
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
-# Read before settings/env.py, or by others.
+# Variables that are read before settings/env.py, or by other programs.
 FOREIGN_VARIABLES = {
     "MARIADB_PASSWORD",
     "MARIADB_IMAGE",
@@ -58,7 +58,7 @@ documents = pytest.mark.parametrize("name", TEXTS)
 
 
 def code_in(text: str) -> Iterator[str]:
-    """Everything that is set in code: fenced blocks line by line, and spans."""
+    """Yield everything in code: fenced blocks line by line, and spans."""
     fenced = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     for block in fenced:
         yield from block.splitlines()
@@ -75,14 +75,14 @@ def test_there_are_documents() -> None:
 
 
 @documents
-def test_links_lead_somewhere(name: str) -> None:
+def test_link_targets_exist(name: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
         if "://" not in target and not target.startswith("#"):
             assert (ROOT / name).parent.joinpath(target.partition("#")[0]).exists(), f"{name}: {target}"
 
 
 @documents
-def test_files_exist(name: str) -> None:
+def test_named_files_exist(name: str) -> None:
     for code in code_in(TEXTS[name]):
         for path in re.findall(
             r"(?<![\w/.-])(?:tasks_app|longtasks|catalog|settings|tests|deploy|docs|loadtests)/[\w./-]*", code
@@ -91,7 +91,7 @@ def test_files_exist(name: str) -> None:
 
 
 @documents
-def test_commands_and_their_options_exist(name: str) -> None:
+def test_named_commands_and_options_exist(name: str) -> None:
     known = get_commands()
     for code in code_in(TEXTS[name]):
         for command, rest in re.findall(r"manage\.py ([a-z_]+)([^`|#\n]*)", code):
@@ -106,7 +106,7 @@ def test_commands_and_their_options_exist(name: str) -> None:
 
 
 @documents
-def test_make_targets_exist(name: str) -> None:
+def test_named_make_targets_exist(name: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for code in code_in(TEXTS[name]):
         for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code):
@@ -114,7 +114,7 @@ def test_make_targets_exist(name: str) -> None:
 
 
 @documents
-def test_settings_exist(name: str) -> None:
+def test_named_settings_exist(name: str) -> None:
     known = {variable.name for variable in list_variables()} | FOREIGN_VARIABLES
     for code in code_in(TEXTS[name]):
         for variable in re.findall(r"(?<![\w$\"'])([A-Z][A-Z]+(?:_[A-Z]+)+)(?=[\s=,.)]|$)", code):
@@ -123,7 +123,7 @@ def test_settings_exist(name: str) -> None:
 
 
 @documents
-def test_routes_exist(name: str) -> None:
+def test_named_routes_exist(name: str) -> None:
     resolver = get_resolver()
     for code in code_in(TEXTS[name]):
         for path in re.findall(r"(?:^|(?:GET|POST) |localhost:3000)(/[a-z][\w/{}.-]*)", code):
@@ -139,7 +139,7 @@ def test_every_command_of_ours_and_every_process_is_in_the_manual() -> None:
     assert {name for name in ours if f"manage.py {name}" not in manual and f"make {name}" not in manual} == set()
 
 
-def test_the_table_of_settings_is_what_env_py_says() -> None:
+def test_the_table_of_settings_equals_env_py() -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "settings.document", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -200,7 +200,7 @@ def test_the_readmes_authorize_refuses_and_allows() -> None:
 
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line.strip()])
 def test_shell_lines_can_be_run(line: str, tmp_path: Path) -> None:
-    """Lines that build an environment or serve for ever are asked what they would do; the stack is tested elsewhere."""
+    """Targets of make are checked by `make -n` only; the running stack is tested elsewhere."""
     words = shlex.split(line, comments=True)
     if words[0] == "make":
         asked = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -213,7 +213,7 @@ def test_shell_lines_can_be_run(line: str, tmp_path: Path) -> None:
 
 
 def sessions() -> list[tuple[str, str]]:
-    """Each command of the README's console blocks with what it printed."""
+    """Return each command of the README's console blocks with its output."""
     found = []
     for block in blocks("console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -224,7 +224,7 @@ def sessions() -> list[tuple[str, str]]:
 
 
 def test_the_session_prints_what_the_readme_shows(stack: ProcfileStack) -> None:
-    """The same shapes and results; ids, times and rates are those of today."""
+    """The same shapes and results; ids, times and rates differ."""
     assert len(sessions()) >= 3
     script_environment = process_environment(os.environ)
     task_id = ""

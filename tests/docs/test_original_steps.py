@@ -1,4 +1,4 @@
-"""docs/original-steps.md: the document's commands, and ours beside; each of ours is run, and prints what the page says."""
+"""docs/original-steps.md: the document's commands beside ours; each of ours is run, and prints what the page shows."""
 
 import re
 import shlex
@@ -36,7 +36,7 @@ SHOWN_BY = {
     "make up",
     "make dev",
     "make demo",
-}  # what others test, or serves
+}  # tested elsewhere, or serves
 
 
 def codes(text: str) -> list[str]:
@@ -68,7 +68,7 @@ def test_each_command_runs_and_prints_what_the_page_says(step: list[str], place:
     printed = ""
     for command in codes(here):
         if command.startswith("make manage"):
-            printed += run_manage(place, command)
+            printed += run_make_manage(place, command)
         elif command.startswith("make"):
             assert command in SHOWN_BY
             subprocess.run(["make", "-n", *command.split()[1:]], cwd=ROOT, check=True, capture_output=True, timeout=60)
@@ -78,13 +78,13 @@ def test_each_command_runs_and_prints_what_the_page_says(step: list[str], place:
             assert (ROOT / command.split()[1]).exists()
     for command in codes(seen):
         if command.startswith("make manage"):
-            run_manage(place, command, may_fail="doctor" in command)  # no worker runs here: that is wrong, it says
+            run_make_manage(place, command, may_fail="doctor" in command)  # doctor reports that no worker runs
         elif printed:
             assert as_pattern(command).search(printed), printed
 
 
-def run_manage(place: ProcfileStack, command: str, *, may_fail: bool = False) -> str:
-    """Run what `make manage` would; where it serves, look at it and stop it."""
+def run_make_manage(place: ProcfileStack, command: str, *, may_fail: bool = False) -> str:
+    """Run the command as `make manage` would; if it serves, check it and stop it."""
     words = shlex.split(shlex.split(command.partition("ARGS=")[2])[0])
     if words[0] == "workers":
         place.start_role("worker", command=f"python manage.py {shlex.join(words)}")
@@ -99,7 +99,7 @@ def run_manage(place: ProcfileStack, command: str, *, may_fail: bool = False) ->
 
 
 def load(place: ProcfileStack, command: str) -> None:
-    """Load a script into a database that is new, as a DBA does; later rows of the page go on with it."""
+    """Load a script into a new database, as a DBA does; later rows of the page use it."""
     if not isinstance(place.database, MariaDB):
         return
     words, _, script = command.partition(" < ")
@@ -116,5 +116,5 @@ def load(place: ProcfileStack, command: str) -> None:
 
 
 def as_pattern(text: str) -> re.Pattern[str]:
-    """What was shown, with whatever numbers."""
+    """Return a pattern of the shown output with any numbers."""
     return re.compile(re.sub(r"\d+", r"\\d+", re.escape(text)))

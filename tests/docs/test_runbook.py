@@ -11,7 +11,7 @@ TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def rows_of(heading: str) -> dict[str, list[str]]:
-    """The table under a heading: its first column's name, and the other cells."""
+    """Return the table under a heading: the name in its first column, and the other cells."""
     section = TEXT.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     cells = [
         [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -22,7 +22,7 @@ def rows_of(heading: str) -> dict[str, list[str]]:
 
 
 def findings_of_doctor() -> set[str]:
-    """The names of all findings that are no "ok", as they are written in the code; `*` for what is filled in."""
+    """Return the names of all findings other than "ok", as in the code; `*` for variable parts."""
     names = set()
     for path in (ROOT / "tasks_app" / "operations" / "doctor").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -36,7 +36,7 @@ def findings_of_doctor() -> set[str]:
             elif isinstance(name, ast.JoinedStr):
                 names.add("".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in name.values))
             else:
-                assert isinstance(name, ast.Name), ast.unparse(node)  # `subject`: what can't be examined
+                assert isinstance(name, ast.Name), ast.unparse(node)  # `subject`: the part that can't be examined
                 assert name.id == "subject", ast.unparse(node)
     return names
 
@@ -53,7 +53,7 @@ def test_every_alert_is_on_the_page_and_no_other() -> None:
     assert alerts <= sections
 
 
-def test_each_tells_cause_command_and_loss() -> None:
+def test_each_row_names_cause_command_and_loss() -> None:
     for heading in ("By alert", "By finding of doctor"):
         for name, cells in rows_of(heading).items():
             assert len(cells) == 3, name

@@ -1,4 +1,4 @@
-"""The Spanish documents say what the English ones and the design document say: same parts, code, names and links."""
+"""The Spanish documents agree with the English ones and the design document: same parts, code, names and links."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ENGLISH_TEXT = BLOCK.sub("", ENGLISH)
 SPANISH_TEXT = BLOCK.sub("", SPANISH)
 ONLY_SPANISH = {"high"}
-# The sections of the design document, and what the Spanish page must say of: its decisions, patterns and tactics.
+# The sections of the design document, and its decisions, patterns and tactics, which the Spanish page must mention.
 SECTIONS = (
     "Requerimientos funcionales", "Componentes de la arquitectura", "Vista de descomposición", "Vista de tiers",
     "Vista de despliegue", "Patrones", "Tácticas", "ADRs", "Tecnologías", "CI/CD", "Hardware", "Desafíos",
@@ -40,7 +40,7 @@ def headings(text: str) -> list[str]:
 
 
 def code(kind: str, block: str) -> str:
-    """What of a block must not differ: a shell's commands without their comments; of a diagram only its arrows."""
+    """Return the part of a block that must not differ: a shell's commands without comments; a diagram's arrows."""
     if kind == "sh":
         return re.sub(r"\s+#.*", "", block)
     if kind == "mermaid":
@@ -63,7 +63,7 @@ def test_the_readmes_show_the_same_code() -> None:
 
 
 def test_the_readmes_name_the_same_things() -> None:
-    """Everything that is set in code; a name that only one of them has is missing in the other's text."""
+    """Everything in code: a name that only one of them has is missing in the other."""
     english, spanish = (Counter(re.findall(r"`([^`\n]+)`", text)) for text in (ENGLISH_TEXT, SPANISH_TEXT))
     assert english.keys() - spanish.keys() == set()
     assert spanish.keys() - english.keys() <= ONLY_SPANISH
@@ -81,5 +81,5 @@ def test_the_architecture_has_the_sections_of_the_design_document() -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_the_architecture_tells_what_became_of(name: str) -> None:
+def test_the_architecture_mentions(name: str) -> None:
     assert name in ARCHITECTURE

@@ -72,7 +72,7 @@ class LoadTests:
         return self.run("artillery", self.write(script), **env)
 
     def plan(self, *files: Path) -> dict[str, Any]:
-        """The k6 scenarios an Artillery file leads to; nothing is sent."""
+        """Return the k6 scenarios of an Artillery file; nothing is sent."""
         plan = self.directory / "plan.json"
         plan.write_text(json.dumps(read_plan(files).script))
         done = subprocess.run(

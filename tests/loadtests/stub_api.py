@@ -1,4 +1,4 @@
-"""A stand-in for the task API: answers as the HTTP contract says, remembers what it was asked. Runs no task."""
+"""A stub of the task API: answers by the HTTP contract and stores the requests. Must not: run a task."""
 
 import json
 import threading
@@ -28,14 +28,14 @@ class StubApi:
     requests: list[Received] = field(default_factory=list)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     delay_seconds: float = 0.0  # how long an answer takes
-    slow_from_rate: float = 0.0  # answers are late once that many requests came within the last second; 0: never
+    slow_from_rate: float = 0.0  # answers are late at this rate or more in the last second; 0: never
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self) -> Counter[str]:
         return Counter(received.method for received in self.requests)
 
     def receive(self, received: Received) -> float:
-        """Remember a request; the seconds its answer is held back."""
+        """Store a request; returns the seconds to delay its answer."""
         with self.lock:
             self.requests.append(received)
             rate = sum(1 for earlier in self.requests[-1000:] if earlier.at > received.at - 1)
@@ -65,7 +65,7 @@ def handler_of(api: StubApi) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def log_message(self, *_: object) -> None:
-            """The tests look at `requests`, nobody at a log."""
+            """Log nothing: the tests read `requests`."""
 
         def handle_any(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))

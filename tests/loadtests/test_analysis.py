@@ -1,4 +1,4 @@
-"""The document's load test: runs against a real stack, the arithmetic for another machine, and the page that tells of it."""
+"""The document's load test: runs against a real stack, the arithmetic for another machine, and the page about it."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ KEPT = json.loads((ROOT / "docs" / "load-test.json").read_text(encoding="utf-8")
 
 
 def row(page: str, name: str, *, table: int) -> str:
-    """The row of a figure in the table of that number, by its cells."""
+    """Return the row of a figure in the table with this number."""
     return [line for line in page.splitlines() if line.startswith(f"| `{name}` |")][table]
 
 
@@ -37,13 +37,13 @@ def figures() -> dict[str, Any]:
     return copy.deepcopy(KEPT)
 
 
-def test_the_page_is_what_the_figures_kept_say() -> None:
+def test_the_page_equals_the_stored_figures() -> None:
     assert (ROOT / "docs" / "load-test.md").read_text(encoding="utf-8") == to_page(KEPT), (
         "run `make load-test ARGS=--page-only`"
     )
 
 
-def test_the_documents_figures_stand_beside_ours(figures: dict[str, Any]) -> None:
+def test_the_documents_figures_are_beside_ours(figures: dict[str, Any]) -> None:
     page = to_page(figures)
     for name, theirs in (
         ("http.codes.201", "9"),
@@ -67,7 +67,7 @@ def test_a_mean_is_judged_by_the_goal(figures: dict[str, Any]) -> None:
     )
 
 
-def test_what_went_wrong_is_on_the_page(figures: dict[str, Any]) -> None:
+def test_failures_are_on_the_page(figures: dict[str, Any]) -> None:
     goal = next(run for run in figures["runs"] if run["load"] == "responsiveness" and run["tool"] == "k6")
     goal["counters"] |= {"http.codes.201": 5, "http.requests": 12, "http.codes.503": 4, "errors.ETIMEDOUT": 3}
     figures["othersCores"], figures["artillery"] = 0.0, ""
@@ -84,7 +84,7 @@ def test_what_went_wrong_is_on_the_page(figures: dict[str, Any]) -> None:
     assert "Artillery was not installed" in page
 
 
-def test_the_arithmetic_of_another_machine() -> None:
+def test_the_capacity_of_another_machine_is_computed() -> None:
     run = {"counters": {"http.responses": 1000}, "cpuSeconds": {"web": 0.8, "redis": 0.2, "worker": 5}}
     drain = {"cpuMicrosecondsPerTask": {"worker": 2000, "mirror": 200, "redis": 100, "mariadb": 700, "web": 9}}
     costs = find_costs(run, drain)
@@ -118,7 +118,7 @@ vusers.created: ................................................................
 
 
 def test_a_generator_that_does_not_end_is_interrupted_and_its_counts_are_kept(tmp_path: Path) -> None:
-    """Artillery, where its one core is too slow for the load: it writes its figures at the end only."""
+    """Artillery writes its figures at the end only, which it may not reach if one core is too slow for the load."""
     out = tmp_path / "report.json"
     script = f"import signal\nprint({2 * PERIOD!r}, flush=True)\nsignal.pause()"
     report = measuring._run_tool([sys.executable, "-c", script], environment={}, out=out, deadline_seconds=1)
@@ -126,7 +126,7 @@ def test_a_generator_that_does_not_end_is_interrupted_and_its_counts_are_kept(tm
     assert report["rates"] == report["summaries"] == {}
 
 
-def test_a_generator_that_fails_ends_the_run_with_what_it_said(tmp_path: Path) -> None:
+def test_a_failing_generator_ends_the_run_with_its_output(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"status 3:\nno such file"):
         measuring._run_tool(
             [sys.executable, "-c", "import sys; print('no such file'); sys.exit(3)"],
@@ -136,7 +136,7 @@ def test_a_generator_that_fails_ends_the_run_with_what_it_said(tmp_path: Path) -
         )
 
 
-def test_a_run_that_did_not_end_is_told_as_one(figures: dict[str, Any]) -> None:
+def test_an_unfinished_run_is_reported_as_unfinished(figures: dict[str, Any]) -> None:
     goal = next(run for run in figures["runs"] if run["load"] == "responsiveness" and run["tool"] == "k6")
     figures["runs"] = [run for run in figures["runs"] if run["tool"] == "k6"]
     late = {

@@ -17,7 +17,7 @@ SUMMARY = {
     "rates": {"http.request_rate": 3},
     "summaries": {"http.response_time": {"p95": 100, "p99": 120, "median": 50}},
 }
-# What artillery-plugin-ensure 1.15.0 says of each for this summary.
+# The verdict of artillery-plugin-ensure 1.15.0 on each for this summary.
 VERDICTS = {
     "http.codes.500 == 0": False,  # not measured
     "http.codes.500 != 0": True,
@@ -72,7 +72,7 @@ def test_expressions_that_are_not_understood_are_refused(expression: str) -> Non
 
 
 @pytest.mark.slow
-def test_the_table_is_what_artillerys_plugin_says() -> None:
+def test_the_table_equals_artillerys_plugin() -> None:
     artillery = shutil.which("artillery")
     if artillery is None:
         pytest.skip("artillery is not on PATH: npm install -g artillery@2.0.21")
@@ -104,7 +104,7 @@ def script(ensure: dict[str, Any] | None = None, *, url: str = "/echo", **config
     }
 
 
-def test_checks_that_are_met(load_tests: LoadTests) -> None:
+def test_a_run_whose_checks_are_met_succeeds(load_tests: LoadTests) -> None:
     ensure = {
         "thresholds": [{"http.response_time.p99": 60_000}],
         "conditions": [
@@ -145,13 +145,13 @@ def test_a_check_that_is_not_met_fails_the_run(
     assert run.counters["vusers.completed"] == 4
 
 
-def test_ensure_says_how_many_virtual_users_may_fail(load_tests: LoadTests) -> None:
+def test_ensure_limits_failing_virtual_users(load_tests: LoadTests) -> None:
     assert load_tests.artillery(script(url="/none")).code == 99
     assert load_tests.artillery(script({"conditions": [{"expression": "vusers.failed <= 4"}]}, url="/none")).code == 0
     assert load_tests.artillery(script({"maxErrorRate": 99}, url="/none")).code == 99
 
 
-def test_ensure_may_stand_under_plugins(load_tests: LoadTests) -> None:
+def test_ensure_may_be_under_plugins(load_tests: LoadTests) -> None:
     assert load_tests.artillery(script(plugins={"ensure": {"min": 0}})).code == 99
     assert load_tests.artillery(script({"min": 60_000}, plugins={"ensure": {}})).code == 0
 

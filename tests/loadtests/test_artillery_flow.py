@@ -19,7 +19,7 @@ def rising(*, count: int, increment: int, hold_for: float, url: str = "/tasks") 
     return {"loop": [{"count": count, "increment": increment, "holdFor": hold_for, "flow": [request]}]}
 
 
-def test_methods_headers_bodies_and_queries(load_tests: LoadTests, api: StubApi) -> None:
+def test_methods_headers_bodies_and_queries_are_sent(load_tests: LoadTests, api: StubApi) -> None:
     run = load_tests.artillery(
         one_user(
             {"get": {"url": "/echo", "qs": {"a": "1", "b": "x y"}}},
@@ -38,7 +38,7 @@ def test_methods_headers_bodies_and_queries(load_tests: LoadTests, api: StubApi)
     assert (post.body, put.body, delete.body, patch.body) == ({"list": [1, {"deep": True}]}, "plain", "", "a=b%20c")
 
 
-def test_templates(load_tests: LoadTests, api: StubApi) -> None:
+def test_templates_are_replaced(load_tests: LoadTests, api: StubApi) -> None:
     run = load_tests.artillery(
         one_user(
             {
@@ -67,7 +67,7 @@ def test_templates(load_tests: LoadTests, api: StubApi) -> None:
     assert received.body == {"number": 3, "text": "no 3, b", "random": 5, "env": "outside"}
 
 
-def test_loops_with_count_range_list_and_nesting(load_tests: LoadTests, api: StubApi) -> None:
+def test_loops_repeat_by_count_range_and_list_and_nest(load_tests: LoadTests, api: StubApi) -> None:
     inner = {"loop": [{"get": {"url": "/echo?{{ $loopCount }}"}}], "count": 2}
     run = load_tests.artillery(
         one_user(
@@ -83,7 +83,7 @@ def test_loops_with_count_range_list_and_nesting(load_tests: LoadTests, api: Stu
     assert queries == ["outer", "0", "1"] * 2 + ["7", "8"] + ["x", "y"] + ["block"] * 2
 
 
-def test_think_and_log(load_tests: LoadTests, api: StubApi) -> None:
+def test_think_waits_and_log_prints(load_tests: LoadTests, api: StubApi) -> None:
     get = {"get": {"url": "/echo"}}
     run = load_tests.artillery(one_user(get, {"think": 1}, get, {"think": "200ms"}, {"log": "said {{ target }}"}))
     first, second = api.requests
@@ -160,8 +160,8 @@ NOT_MET: list[dict[str, Any]] = [
 ]
 
 
-def test_expectations(load_tests: LoadTests) -> None:
-    """All in one run: the ones that are met in one virtual user, each of the others in one of its own."""
+def test_each_expectation_is_checked(load_tests: LoadTests) -> None:
+    """All in one run: those that are met in one virtual user, each of the others in a virtual user of its own."""
     variables = {"same": "a", "name": "upload"}
 
     def scenario(expect: list[dict[str, Any]]) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def test_the_documents_loop_raises_the_rate_step_by_step(load_tests: LoadTests, 
     assert run.counters["vusers.created"] == run.counters["vusers.completed"] == 1
     due = [2 * step + number / (2 + 2 * step) for step in range(3) for number in range(4 + 4 * step)]
     late = [received.at - moment for received, moment in zip(api.requests, due, strict=True)]
-    assert max(late) - min(late) < 0.8  # another rate, or all of a step at once, is off by a second and more
+    assert max(late) - min(late) < 0.8  # another rate, or all of a step at once, would differ by a second or more
     assert run.report["aggregate"]["summaries"]["vusers.session_length"]["min"] >= 7000
 
 

@@ -29,7 +29,9 @@ def with_phases(*phases: dict[str, object], **config: object) -> dict[str, objec
         ({"duration": 2, "rampTo": 5}, 0 + 5),
     ],
 )
-def test_arrivals(load_tests: LoadTests, api: StubApi, phase: dict[str, object], count: int) -> None:
+def test_a_phase_starts_its_number_of_virtual_users(
+    load_tests: LoadTests, api: StubApi, phase: dict[str, object], count: int
+) -> None:
     run = load_tests.artillery(with_phases(phase))
     assert run.code == 0, run.stderr
     assert run.counters["vusers.created"] == run.counters["vusers.completed"] == len(api.requests) == count
@@ -44,7 +46,7 @@ def test_phases_follow_each_other_and_pause_sends_nothing(load_tests: LoadTests,
     moments = sorted(received.at for received in api.requests)
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert max(gaps) == gaps[4]
-    assert gaps[4] > 2.5  # the pause, and what is left of the first phase, less what the fifth came late
+    assert gaps[4] > 2.5  # the pause, and the rest of the first phase, less the delay of the fifth
 
 
 def test_no_phases_is_one_virtual_user(load_tests: LoadTests, api: StubApi) -> None:
@@ -91,7 +93,7 @@ def test_weights_are_kept_exactly(load_tests: LoadTests, api: StubApi) -> None:
         ("gradual.yaml", "3201e32585bbc692611018724302d62df74eab94da49b8b73b09c0e7f74c679f"),
     ],
 )
-def test_the_documents_files_stand_as_in_the_document(name: str, digest: str) -> None:
+def test_the_documents_files_are_unchanged(name: str, digest: str) -> None:
     assert hashlib.sha256((ARTILLERY / name).read_bytes()).hexdigest() == digest
 
 

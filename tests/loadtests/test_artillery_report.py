@@ -14,7 +14,7 @@ from loadtests.k6 import SCRIPTS
 from tests.loadtests.conftest import CLEAN_ENVIRONMENT, RUN_SECONDS, LoadTests
 from tests.loadtests.stub_api import StubApi, running_stub
 
-# The document's sample, its figures taken out.
+# The document's sample without its figures.
 SAMPLE = """\
 http.codes.201: ................................................................ #
 http.downloaded_bytes: ......................................................... #
@@ -74,7 +74,7 @@ def test_files_are_merged_as_artillery_merges_them() -> None:
     }
 
 
-def test_a_file_that_is_none_is_named(load_tests: LoadTests, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(load_tests: LoadTests, tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("config: [")
     run = load_tests.run("artillery", broken)
@@ -92,13 +92,13 @@ def run_artillery(*files: Path, target: str, out: Path) -> dict[str, Any]:
         env={**CLEAN_ENVIRONMENT, "NODE_OPTIONS": f"--require {SCRIPTS / 'artillery' / 'loopback_only.cjs'}"},
         capture_output=True,
         timeout=RUN_SECONDS,
-        check=False,  # 21: expectations failed, which may be wanted
+        check=False,  # 21: expectations failed, which a test may intend
     )
     return json.loads(out.read_text())["aggregate"]["counters"]
 
 
 def common(counters: dict[str, int]) -> dict[str, int]:
-    """Artillery splits its plugins' figures further, and names a failed expectation's request."""
+    """Return the common counters: Artillery divides its plugins' figures further, and names a failed expectation's request."""
     return {
         name: value
         for name, value in counters.items()
@@ -160,7 +160,7 @@ def test_artillery_counts_the_same_for_a_flow(load_tests: LoadTests, tmp_path: P
 def test_artillery_sends_for_the_native_twin_what_the_documents_loop_sends_here(
     load_tests: LoadTests, tmp_path: Path
 ) -> None:
-    """Artillery cannot run gradual.yaml (its first words there are a request without URL); its twin says the same."""
+    """Artillery cannot run gradual.yaml (it reads a request without URL there); its twin has the same meaning."""
     gradual = read_file(SCRIPTS / "artillery" / "gradual.yaml")
     twin = read_file(SCRIPTS / "artillery" / "gradual_native.yaml")
     for phase in twin["config"]["phases"]:

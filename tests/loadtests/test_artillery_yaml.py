@@ -1,4 +1,4 @@
-"""YAML as Artillery reads it: js-yaml 3's values, and a line for everything that is refused."""
+"""YAML as Artillery reads it: the values of js-yaml 3, and one line for each refusal."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from loadtests.artillery_reader.yaml_text import MOST_DEPTH, MOST_VALUES, YamlError, read_yaml
 
-# What js-yaml 3.15.2, the one of artillery 2.0.21, makes of `k: TEXT`, as JSON.
+# The value of `k: TEXT` in js-yaml 3.15.2, the version in artillery 2.0.21, as JSON.
 VALUES: dict[str, Any] = {
     **{
         text: text for text in ("no", "on", "yes", "off", "y", "Yes", "tRUE", "nULL", "0o17", "08", "01:30", "1_", "_1")
@@ -71,14 +71,14 @@ VALUES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("text", VALUES)
-def test_values_are_those_of_js_yaml(text: str) -> None:
+def test_values_equal_js_yamls(text: str) -> None:
     value = read_yaml(f"k: {text}\n").content["k"]
     assert value == VALUES[text]
     assert isinstance(value, bool) == isinstance(VALUES[text], bool)
 
 
 @pytest.mark.slow  # Artillery's own js-yaml, where Artillery is installed
-def test_the_table_is_what_artillerys_js_yaml_says() -> None:
+def test_the_table_equals_artillerys_js_yaml() -> None:
     artillery = shutil.which("artillery")
     if artillery is None:
         pytest.skip("artillery is not on PATH: npm install -g artillery@2.0.21")
@@ -133,7 +133,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         (BOMB, 5, f"more than {MOST_VALUES} values"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_line(text: str, line: int, message: str) -> None:
+def test_invalid_yaml_is_refused_with_its_line(text: str, line: int, message: str) -> None:
     with pytest.raises(YamlError) as refused:
         read_yaml(text)
     assert message in str(refused.value)
@@ -172,4 +172,4 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 )  # fmt: skip
 def test_json_is_read_as_json(content: Any) -> None:
     text = json.dumps({"k": content})
-    assert json.dumps(read_yaml(text).content) == text  # as text: halves of a surrogate pair are one character there
+    assert json.dumps(read_yaml(text).content) == text  # as text: there a surrogate pair is one character

@@ -1,4 +1,4 @@
-"""What the bench computes: medians, slopes, the size of cells, what wrk printed, what deploy/ recommends."""
+"""What the bench computes and reads: medians, slopes, the size of cells, wrk's output, deploy/'s recommendations."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from loadtests.bench.wrk import parse_wrk
 RUNS = [{"rate": 900}, {"rate": 2540}, {"rate": 1000}]
 
 
-def test_the_median_stands_with_its_spread() -> None:
+def test_the_median_is_shown_with_its_spread() -> None:
     assert median_of(RUNS, "rate") == 1000
     assert with_spread(RUNS, "rate") == "1,000 (900–2,540)"
     assert with_spread(RUNS[:1], "rate") == "900"
@@ -33,13 +33,13 @@ def test_there_is_no_ratio_without_both_sides() -> None:
     assert ratio(3.0, None) is ratio(None, 2.0) is ratio(3.0, 0) is None
 
 
-def test_a_percentile_is_a_value_that_was_seen() -> None:
+def test_a_percentile_is_a_measured_value() -> None:
     values = [float(value) for value in range(1, 101)]
     assert (percentile(values, 0.5), percentile(values, 0.99), percentile(values, 1.0)) == (50, 99, 100)
     assert percentile([], 0.99) is None
 
 
-def test_the_slope_is_what_a_second_adds() -> None:
+def test_the_slope_is_the_growth_per_second() -> None:
     assert slope([(0, 5), (1, 8), (2, 11)]) == pytest.approx(3)
     assert slope([(0, 5), (1, 5)]) == 0
     assert slope([(1, 5)]) == 0

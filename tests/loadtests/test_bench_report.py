@@ -1,4 +1,4 @@
-"""What the report says of figures: met, not met, not measured; and that it is written from any part of them."""
+"""The report's verdicts on figures: met, not met, not measured; it is written from any part of them."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_without_figures_nothing_is_met() -> None:
         (900, None, "not measured", "not measured"),
     ],
 )
-def test_a_ratio_is_held_against_its_goal(ours: float, theirs: float | None, post: str, get: str) -> None:
+def test_a_ratio_is_compared_with_its_goal(ours: float, theirs: float | None, post: str, get: str) -> None:
     found = verdicts({"http": http(ours=ours, theirs=theirs)})
     assert (found["wrk: POST /tasks, to the peer's"], found["wrk: GET /tasks/{id}, to the peer's"]) == (post, get)
 
@@ -105,7 +105,7 @@ def mirror(*, rate: float, lag_ms: float, cores: float) -> dict[str, Any]:
         (1250, 400, 0.12, "**no**", "**no**"),
     ],
 )
-def test_the_mirror_must_have_been_given_its_rate(
+def test_the_mirror_must_have_received_its_rate(
     rate: float, lag_ms: float, cores: float, lag_verdict: str, cpu_verdict: str
 ) -> None:
     found = verdicts({"mirror": mirror(rate=rate, lag_ms=lag_ms, cores=cores)})
@@ -122,7 +122,7 @@ def test_the_best_number_of_workers_counts() -> None:
     assert found["Rows/s of tasks of 100,000 records through the ORM, to the peer's"].verdict == "not measured"
 
 
-def test_the_report_is_written_from_what_there_is(tmp_path: Path) -> None:
+def test_the_report_is_written_from_any_part_of_the_figures(tmp_path: Path) -> None:
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "notes.md").write_text("The disk was slow.\n")
     sections = {"http": http(ours=1100, theirs=1000), "drain": drain(), "sustained": sustained(end=20, growth=0)}
@@ -146,7 +146,7 @@ def test_figures_are_kept_from_run_to_run(tmp_path: Path) -> None:
     assert read_figures(path) == figures
 
 
-def test_plots_are_drawn_of_what_was_measured(tmp_path: Path) -> None:
+def test_plots_are_drawn_of_the_figures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="requirements-bench.txt is not installed")
     figures = {"sections": {"drain": drain(), "sustained": sustained(end=20, growth=0)}}
     drawn = draw_plots(figures=figures, directory=tmp_path)

@@ -1,4 +1,4 @@
-"""The k6 scripts on the stub: what they send, what they judge, what they print."""
+"""The k6 scripts on the stub: their requests, verdicts and output."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from tests.loadtests.conftest import LoadTests
 from tests.loadtests.stub_api import StubApi
 
 UPLOAD = {"name": "upload", "description": "user upload"}
-# For runs that are to meet their thresholds: how fast the stub answers on a machine that others use too says nothing.
-# Their rates leave the last request time to be sent before k6 ends the run.
+# For runs that must meet their thresholds: the speed of the stub on a shared machine is irrelevant.
+# Their rates leave time to send the last request before k6 ends the run.
 PATIENT = {"MEAN_MS": 2000}
 
 
@@ -38,7 +38,7 @@ def test_responsiveness_fails_on_failures_and_dropped_requests(load_tests: LoadT
     assert sorted(run.report["failedThresholds"]) == ["dropped_iterations: count==0", "http_req_failed: rate==0"]
 
 
-def test_status_asks_for_the_tasks_it_made(load_tests: LoadTests, api: StubApi) -> None:
+def test_status_requests_the_tasks_it_started(load_tests: LoadTests, api: StubApi) -> None:
     run = load_tests.run("status", RATE=5, DURATION=4, TASKS=3, **PATIENT)
     assert run.code == 0, run.stdout
     assert api.count()["POST"] == len(api.tasks) == 3

@@ -14,7 +14,7 @@ from longtasks.log_formatters import JsonFormatter, TextFormatter
 from settings.env import ROOT
 from tasks_app.observability import log_context
 from tests.conftest import MakeStack
-from tests.settings.test_settings import GOOD_PRODUCTION
+from tests.settings.good_production import GOOD_PRODUCTION
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from settings.env import ROOT
 from tasks_app.observability import tracing
 from tasks_app.queues import job_snapshots
 from tasks_app.services import start_tasks
-from tests.settings.test_settings import GOOD_PRODUCTION
+from tests.settings.good_production import GOOD_PRODUCTION
 
 trace = pytest.importorskip("opentelemetry.trace")
 

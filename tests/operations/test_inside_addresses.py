@@ -15,7 +15,7 @@ from django.test import RequestFactory, override_settings
 
 from longtasks.http.page_middleware import HostAndLengthMiddleware
 from settings.env import ROOT
-from tests.settings.test_settings import GOOD_PRODUCTION
+from tests.settings.good_production import GOOD_PRODUCTION
 
 INSIDE = ("/health/live", "/health/ready", "/metrics", "/health/live/", "/metrics/")
 OUTSIDE = (

@@ -22,7 +22,7 @@ def test_time_grows_with_the_length_and_no_faster(case: Case, kind: str) -> None
 def test_each_regular_expression_of_the_product_is_in_a_case() -> None:
     covered = {pattern for case in make_cases() for pattern in case.covers}
     found = find_patterns()
-    assert found - covered == set(), "add a case to tests/linearity_cases.py"
+    assert found - covered == set(), "add a case to tests/linearity_cases/"
     assert covered - found == set(), "no longer in the product"
 
 

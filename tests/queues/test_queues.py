@@ -168,7 +168,7 @@ def test_doctor_names_the_types_that_no_worker_of_their_queue_serves(
     redis: Redis, worker: Callable[..., TaskWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TaskWorker, "served_types", frozenset({"small"}))
-    worker("high", "low")._beat()
+    worker("high", "low")._heartbeat.send()
     assert parked_tasks.list_known_types(redis) == {"small"}
     names = [finding.check for finding in task_checks.check_served_types()]
     assert "workers: type slow" in names

@@ -1,1 +1,1 @@
-"""Who sees, touches and stops what: every door with every caller, and what must tell nothing of another's."""
+"""Access control: every door with every caller, and that nothing reveals another owner's tasks."""

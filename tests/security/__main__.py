@@ -1,4 +1,4 @@
-"""`python -m tests.security`: print the matrix of doors and callers with its count of cells, then try all of them."""
+"""`python -m tests.security`: prints the matrix of doors and callers with its number of cells, then tries all of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Everybody who may come to a door: without a token, with each kind of token, with each kind of session.
+"""Every kind of caller: without a token, with each kind of token, with each kind of session.
 
-Owns their making. What they may, `rules` says.
+Owns: their creation. Must not: know what they may do; `rules` lists it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ SUPERUSER: Final = "superuser"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One who calls: by name, with a client that is logged in or sends a token."""
+    """A caller: a name, and a client that is logged in or sends a token."""
 
     name: str
     client: Client
-    permission: str = ""  # "app.codename": the only one that this member of the staff has
+    permission: str = ""  # "app.codename": the only permission of this staff user
 
     @property
     def kind(self) -> str:
-        """Those of one kind come with the same thing: nothing that is valid, a token, a session."""
+        """Callers of one kind send the same kind of credential: none that is valid, a token, or a session."""
         return "session" if self.is_session else "token" if self.name in SCOPES else "stranger"
 
     @property
@@ -45,7 +45,7 @@ class Caller:
 
 
 def make_callers(*, permissions: Collection[str]) -> list[Caller]:
-    """Make all of them; `permissions` are those that rules name: one member of the staff for each."""
+    """Create all callers; `permissions` are those that rules name: one staff user for each."""
     headers = {
         "nobody": "",
         "malformed header": "Bearer: lt_\x7f,, Basic",
@@ -100,6 +100,6 @@ def _log_in(name: str, permissions: Collection[int] = (), **values: bool) -> Cli
     user.user_permissions.set(permissions)
     client = _client()
     client.force_login(user)
-    if not is_active:  # as it happens: the session is older than the end of the account
+    if not is_active:  # the session is older than the deactivation of the account
         User.objects.filter(pk=user.pk).update(is_active=False)
     return client

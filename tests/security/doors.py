@@ -1,6 +1,6 @@
 """Every door of the service: the addresses that Django knows, with all methods, and what forms and streams add.
 
-Owns the list. Who may pass through a door, `rules` says. A new address, method or admin action appears here by itself.
+Owns: the list; a new address, method or admin action is in it automatically. Must not: know who may use a door (`rules`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tasks_app.task_types import list_task_types
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 STREAM = "stream: "
 STATIC = "static/<path:path>"
-# django-rq's view reads them from its form, and lists them nowhere.
+# django-rq's view reads them from its form and has no list of them.
 RQ_ACTIONS = ("delete", "requeue", "stop")
 _ALTERNATIVES = re.compile(r"\(\?P<\w+>([\w|]+)\)")
 
@@ -27,7 +27,7 @@ _ALTERNATIVES = re.compile(r"\(\?P<\w+>([\w|]+)\)")
 class Door:
     """One method of one address, or one action that a form at that address offers."""
 
-    route: str  # as the URL configuration writes it
+    route: str  # as in the URL configuration
     method: str
     action: str = ""
 
@@ -36,7 +36,7 @@ class Door:
 
 
 def list_doors() -> list[Door]:
-    """All doors, sorted."""
+    """Return all doors, sorted."""
     routes = list_routes()
     doors = {Door(route, method) for route in (*routes, STATIC) for method in METHODS}
     doors |= {Door(route, "POST", action) for route, action in _list_actions()}
@@ -45,7 +45,7 @@ def list_doors() -> list[Door]:
 
 
 def list_routes() -> list[str]:
-    """The routes of all URL patterns; one that stands for several words stands here once for each."""
+    """Return the routes of all URL patterns; a pattern with alternatives gives one route for each."""
     found: list[str] = []
     for route in _walk(get_resolver().url_patterns):
         words = _ALTERNATIVES.search(route)
@@ -54,7 +54,7 @@ def list_routes() -> list[str]:
 
 
 def list_stream_routes() -> list[str]:
-    """The addresses of the stream's own application, written as Django would."""
+    """Return the addresses of the stream's own application, in Django's notation."""
     pattern = subscription._PATH.pattern
     wanted = r"/(?:tasks/(?P<task_id>[^/]{1,64})/)?stream/?\Z"
     assert pattern == wanted, (
@@ -73,7 +73,7 @@ def _walk(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterato
 
 
 def _list_actions() -> Iterator[tuple[str, str]]:
-    """What forms offer beyond their address: admin actions, the task list's, the start form's types, django-rq's."""
+    """Yield the actions of forms: the admin's, the task list's, the start form's task types, django-rq's."""
     from tasks_app.admin import task_list
 
     for model, model_admin in admin.site._registry.items():
@@ -84,7 +84,7 @@ def _list_actions() -> Iterator[tuple[str, str]]:
         yield "admin/tasks_app/taskrecord/change/", name
     for task_type in list_task_types():
         if type(task_type).__module__.startswith("tests."):
-            continue  # another test has registered it
+            continue  # registered by another test
         yield "admin/tasks_app/taskrecord/start/", task_type.name
         yield "tasks", task_type.name
         yield "tasks/bulk", task_type.name

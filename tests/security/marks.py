@@ -1,6 +1,6 @@
-"""A marked secret for every setting that holds one, and how to find it again in whatever form.
+"""A marked secret for every setting that holds one, and the search for it in any form.
 
-Owns which settings hold secrets. `test_marked_secrets` fails for a new text setting that stands in neither list.
+Owns: the list of settings that hold secrets. `test_marks` fails for a new text setting that is in neither list.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-# What a password may hold, and what URLs, shells and quotes trip over.
+# Valid characters of a password that URLs, shells and quotes often handle wrongly.
 ODD: Final = "/@:#?&=+% \"'\\"
 # Settings of text that hold no secret.
 HARMLESS: Final = frozenset(
@@ -22,7 +22,7 @@ HARMLESS: Final = frozenset(
         "REDIS_SENTINEL_USERNAME", "SCRIPT_NAME", "WEBHOOK_PORTS", "WEB_SERVER",
     }
 )  # fmt: skip
-# Settings of text that hold one, and what is not a setting of ours but reaches our processes.
+# Settings of text that hold a secret, and other variables that reach the processes.
 MARKED: Final = (
     "DATABASE_URL", "DATABASE_READ_URL", "DATABASE_PASSWORD", "REDIS_URL", "REDIS_SENTINEL_PASSWORD", "SECRET_KEY",
     "WEBHOOK_SECRET",
@@ -32,25 +32,25 @@ MARKED: Final = (
 
 @dataclass(slots=True)
 class Marks:
-    """The secrets by the name of what holds them: a marked beginning, odd characters, a marked end."""
+    """Secrets by the name of their holder: a marked start, odd characters, a marked end."""
 
     secrets: dict[str, str] = field(default_factory=dict)
     _cores: dict[str, str] = field(default_factory=dict)  # core: name
 
     def make(self, name: str, *, odd: str = "") -> str:
-        """Make the secret of a name."""
+        """Create the secret of a name."""
         first, last = (f"m4rk{uuid.uuid4().hex[:16]}" for _ in range(2))
         self._cores |= {first: name, last: name}
         self.secrets[name] = first + odd + last
         return self.secrets[name]
 
     def add(self, name: str, secret: str) -> None:
-        """Look for a secret that others have made, too."""
+        """Search for a secret that was created elsewhere, too."""
         self.secrets[name] = secret
         self._cores[secret] = name
 
     def find(self, texts: Mapping[str, str | bytes]) -> list[str]:
-        """Tell which secrets stand where: in clear, in a URL's or base64's encoding (a core survives all others)."""
+        """Return which secrets are where: in clear, URL-encoded or in base64 (a core survives all other encodings)."""
         found = []
         forms = {form: name for core, name in self._cores.items() for form in _forms(core)}
         for where, text in texts.items():
@@ -67,7 +67,7 @@ def _forms(core: str) -> Iterable[bytes]:
     data = core.encode()
     yield data
     yield quote(core, safe="").encode()
-    for shift in range(3):  # base64 of a text around it: the middle is the same whatever stands around
+    for shift in range(3):  # base64 of a longer text: the middle does not depend on the text around it
         encoded = base64.b64encode(b"x" * shift + data)
         yield encoded[4 if shift else 0 : -4]
     yield data.hex().encode()

@@ -1,6 +1,6 @@
-"""The service at one moment, with tasks of two owners in it: made once, looked at, and put back after a change.
+"""The service at one moment, with tasks of two owners: created once, read, and restored after a change.
 
-Owns what is where; the tests compare two looks.
+Owns: the objects and their addresses. The tests compare its state before and after a request.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from tasks_app.auth import api_tokens
 from tasks_app.domain.callers import WRITE, Caller
 from tasks_app.models import ApiToken, AuditEntry, SetAsideItem, TaskCheckpoint, TaskRecord
 from tasks_app.queues import redis_connection, redis_keys
-from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import set_aside_items
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tests.catalog.conftest import upload
 from tests.security.callers import OTHER, OWNER
 from tests.security.doors import Door
+from tests.support.mirror import run_mirror
 
-# What must be seen by nobody but the owner, administrators and the staff that may look.
+# Only the owner, administrators and staff with the view permission may see it.
 SECRETS: Final = ("described-by-ann", "raised-by-anns-task", OWNER)
 
 
 class Place:
-    """What doors need to be tried: a waiting and a failed task of the owner's, their rows, one of each other thing."""
+    """The objects that requests need: a waiting and a failed task of the owner, their rows, one of each other kind."""
 
     def __init__(self) -> None:
         self.waiting = self._start(OWNER, "described-by-ann")
@@ -57,10 +57,10 @@ class Place:
         self._dump: dict[bytes, bytes] = {}
         self._ends: dict[bytes, int] = {}
         self._seen: dict[str, Any] = {}
-        self.audit_entries = 0  # that there were when it was kept
+        self.audit_entries = 0  # number when the state was saved
 
     def keep(self) -> None:
-        """What Redis holds now is what `restored` goes back to."""
+        """Save the state of Redis for `restored`."""
         self._dump = self._look_at_redis()
         self._ends = {key: self._redis.pttl(key) for key in self._dump}
         self._seen = self.look()
@@ -68,12 +68,12 @@ class Place:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Whatever changes inside is as before afterwards: rows and Redis."""
+        """Restore the rows and Redis after the block."""
         with transaction.atomic():
             yield
             transaction.set_rollback(True)
         if self._look_at_redis() == self._seen["Redis"]:
-            return  # each write waits for the disk
+            return  # avoid a write: each waits for the disk
         pipeline = self._redis.pipeline()
         pipeline.flushdb()
         for key, value in self._dump.items():
@@ -81,7 +81,7 @@ class Place:
         pipeline.execute()
 
     def send(self, client: Client, door: Door) -> Any:
-        """Go through a door: a form to the dashboard, JSON to the API."""
+        """Send a request to a door: a form to the dashboard, JSON to the API."""
         address, content = self.address(door.route), self.form(door)
         if door.route.startswith("admin"):
             if door.method == "POST":
@@ -91,11 +91,11 @@ class Place:
         return client.generic(door.method, address, body, content_type="application/json")
 
     def has_changed(self) -> bool:
-        """Tell whether anything is not as it was kept, for what is noted of a session."""
+        """Return whether anything differs from the saved state, except for the data of a session."""
         return self.look() != self._seen
 
     def look(self) -> dict[str, Any]:
-        """All that could have changed: every table's rows, and all of Redis."""
+        """Return all that can change: every table's rows, and the whole of Redis."""
         seen: dict[str, Any] = {}
         with connection.cursor() as cursor:
             for model in apps.get_models(include_auto_created=True):
@@ -114,7 +114,7 @@ class Place:
         return dict(zip(keys, pipeline.execute(), strict=True))
 
     def address(self, route: str) -> str:
-        """The address that a route stands for here."""
+        """Return the address of a route in this place."""
         address = route
         task = self.failed if route.endswith(("/retry", "/retry/", "/again/")) else self.waiting
         for placeholder, value in {
@@ -141,7 +141,7 @@ class Place:
             "$": "",
         }.items():
             address = address.replace(placeholder, value)
-        assert not set("<>^$?") & set(address), f"say what stands for the parts of {route} in {__name__}"
+        assert not set("<>^$?") & set(address), f"give values for the parts of {route} in {__name__}"
         return f"/{address}"
 
     def _key_of(self, route: str) -> str:
@@ -157,7 +157,7 @@ class Place:
         return next((str(self._keys[model]) for part, model in rows.items() if part in route), "1")
 
     def form(self, door: Door) -> dict[str, Any]:
-        """What a caller sends to this door so that it does what it is there for."""
+        """Return the data that makes this door do its work."""
         address, action = self.address(door.route), door.action
         if door.route in ("tasks", "tasks/bulk"):
             params: dict[str, Any] = {"taskId": self.failed} if action == "purge" else {"numRecords": 2}
@@ -210,13 +210,6 @@ class Place:
         redis = redis_connection.get_connection()
         redis.delete(redis_keys.job_key(task_id))
         redis.lrem(redis_keys.queue_key("low"), 0, task_id)
-
-
-def run_mirror() -> None:
-    """Let the mirror read all that the stream holds."""
-    reader = Mirror(connection=redis_connection.get_connection())
-    while reader.step():
-        pass
 
 
 def _passwords(password: str) -> dict[str, str]:

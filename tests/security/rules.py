@@ -1,35 +1,25 @@
-"""Who may pass through which door, and what the others get: the one table of it, to be read and added to.
+"""Who may use which door, and what the others get: the one table of it, to be read and extended.
 
 A door (an address of `doors.list_doors`) has exactly one rule here. API: a scope for each method; admin: permissions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Final
 
 from tests.security import callers
-from tests.security.callers import NOT_STAFF, OTHERS, SCOPES, SUPERUSER, Caller
+from tests.security.callers import SCOPES, SUPERUSER, Caller
 from tests.security.doors import STATIC, STREAM, Door
+from tests.security.rule_kinds import ANY_STAFF, ANYBODY, NO_ONE, Admin, Api, Fixed, Rule
 
-Statuses = Collection[int]
-READS: Final = ("GET", "HEAD", "OPTIONS")
-
-# --- who
-
-
-ANYBODY: Final = frozenset({"anybody"})
-ANY_STAFF: Final = frozenset({"any member of the staff"})
 SUPERUSERS: Final = frozenset({"superusers"})
-NO_ONE: Final[frozenset[str]] = frozenset()
 VIEW: Final = frozenset({"tasks_app.view_taskrecord", "tasks_app.operate_tasks", "tasks_app.administer_tasks"})
 OPERATE: Final = frozenset({"tasks_app.operate_tasks"})
 ADMINISTER: Final = frozenset({"tasks_app.administer_tasks"})
 
 
 def _model(name: str) -> frozenset[str]:
-    """Django's own: who may change a model's rows may look at them."""
+    """Return the permissions that allow a model's rows to be viewed: in Django, `change` includes `view`."""
     app, _, model = name.partition(".")
     return frozenset({f"{app}.view_{model}", f"{app}.change_{model}"})
 
@@ -39,96 +29,8 @@ REVOKE_TOKENS: Final = frozenset({"tasks_app.change_apitoken"})
 VIEW_USERS, VIEW_GROUPS = _model("auth.user"), _model("auth.group")
 
 
-# --- the rules
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """An endpoint: the scope that each of its methods takes. Every other method is refused, after the scope."""
-
-    methods: dict[str, int] = field(default_factory=dict)  # method: status of the success
-    reads: str = "read"  # the scope that GET, HEAD and OPTIONS take
-    writes: str = "write"  # … and that the others take
-    of_one_owner: bool = False  # another owner's caller gets 404, as for a task that there is not
-    options: int = 204
-    head: bool = True  # GET's head is answered, too
-
-    def expect(self, caller: Caller, door: Door) -> tuple[bool, Statuses]:
-        """Tell whether this caller may, and which statuses say so."""
-        needs = self.reads if door.method in READS else self.writes
-        if needs != "nobody":
-            if caller.name not in SCOPES:
-                return False, {401}
-            if SCOPES[caller.name] < SCOPES[needs]:
-                return False, {403}
-        if door.method == "OPTIONS":
-            return False, {self.options}
-        status = self.methods.get("GET" if door.method == "HEAD" and self.head else door.method)
-        if status is None:
-            return False, {405}
-        if self.of_one_owner and caller.name in OTHERS:
-            return False, {404}
-        return True, {status}
-
-    def __str__(self) -> str:
-        who = " or ".join(dict.fromkeys(self.reads if name in READS else self.writes for name in self.methods))
-        who = "anybody" if "nobody" in who else f"a token of scope {who}"
-        return who + (" of the owner's" if self.of_one_owner else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """A page of the dashboard: strangers are led to the login, staff without a permission of `may` get `no`."""
-
-    may: frozenset[str]
-    post: frozenset[str] | None = None  # who may POST, where that differs
-    ok: Statuses = (200,)
-    post_ok: Statuses = (200,)
-    no: Statuses = (403,)
-    only: Collection[str] = ()  # its methods; any other is refused with 405
-    changes: bool = False  # a POST changes something, and the test sees it
-
-    def expect(self, caller: Caller, door: Door) -> tuple[bool, Statuses]:
-        """Tell whether this caller may, and which statuses say so."""
-        if self.may is not ANYBODY and (not caller.is_session or caller.name in NOT_STAFF):
-            return False, {302}
-        if self.only and door.method not in self.only:
-            return False, {405}
-        is_post = door.method == "POST"
-        who = self.post if is_post and self.post is not None else self.may
-        if who in (ANYBODY, ANY_STAFF) or caller.permission in who or (who and caller.name == SUPERUSER):
-            return True, self.post_ok if is_post else self.ok
-        return False, self.no
-
-    def __str__(self) -> str:
-        reads, writes = ", ".join(sorted(self.may)) or "no one", ", ".join(sorted(self.post or ()))
-        return reads if self.post is None else f"{reads}; POST: {writes or 'no one'}"
-
-    @property
-    def permissions(self) -> set[str]:
-        return {name for name in self.may | (self.post or NO_ONE) if "." in name}
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """The same for everybody."""
-
-    get: int
-    other: int
-
-    def expect(self, caller: Caller, door: Door) -> tuple[bool, Statuses]:
-        """Tell what everybody gets."""
-        return False, {self.get if door.method in ("GET", "HEAD") else self.other}
-
-    def __str__(self) -> str:
-        return f"anybody: {self.get}"
-
-
-Rule = Api | Admin | Fixed
-
-
 def _page(who: frozenset[str]) -> Admin:
-    """A page that only shows, whatever the method."""
+    """A page that changes nothing, whatever the method."""
     return Admin(who)
 
 
@@ -144,16 +46,16 @@ def _rows(
     name: str, *, view: frozenset[str], change: frozenset[str] = NO_ONE, add: frozenset[str] = NO_ONE,
     delete: frozenset[str] = NO_ONE,
 ) -> dict[str, Rule]:  # fmt: skip
-    """Django's seven addresses of a model."""
+    """Return the rules of Django's seven addresses of a model."""
     here = f"admin/{name}/"
     return {
         here: _page(view),
         f"{here}add/": _form(add),
-        f"{here}<path:object_id>/": Admin(ANY_STAFF, ok=(302,), post_ok=(302,)),  # leads to the next one
+        f"{here}<path:object_id>/": Admin(ANY_STAFF, ok=(302,), post_ok=(302,)),  # redirects to the next one
         f"{here}<path:object_id>/change/": Admin(view, post=change, post_ok=(302,), changes=True),
         f"{here}<path:object_id>/delete/": _form(delete),
         f"{here}<path:object_id>/history/": _page(view),
-        # Django offers it by itself; it deletes for those only who may.
+        # Django adds this action to every model; only callers with the permission can delete.
         f"{here} [delete_selected]": Admin(view, post_ok=(302,), changes=True)
         if delete
         else Admin(view, post_ok=(200, 302)),
@@ -172,7 +74,6 @@ _JOBS = f"{_RQ}queues/<int:queue_index>/"
 _TASKS = "admin/tasks_app/taskrecord/"
 _TASK = f"{_TASKS}<str:task_id>/"
 _CRON = f"{_RQ}cron-schedulers/<int:connection_index>/<str:scheduler_name>/"
-
 RULES: Final[dict[str, Rule]] = {
     # The API
     "tasks": START,
@@ -209,7 +110,7 @@ RULES: Final[dict[str, Rule]] = {
     "admin/logout/": Admin(ANYBODY, ok=(200, 302, 405), post_ok=(200, 302)),
     "admin/i18n/setlang/": Admin(ANYBODY, ok=(302,), post_ok=(302,)),
     "admin/jsi18n/": Admin(ANY_STAFF, only=("GET", "HEAD", "OPTIONS")),
-    "admin/password_change/": Admin(ANY_STAFF, ok=(200, 405), post_ok=(302,), changes=True),  # one's own
+    "admin/password_change/": Admin(ANY_STAFF, ok=(200, 405), post_ok=(302,), changes=True),  # of one's own account
     "admin/password_change/done/": Admin(ANY_STAFF, only=("GET", "HEAD", "OPTIONS")),
     "admin/search/": _page(ANY_STAFF),
     "admin/autocomplete/": Admin(NO_ONE, no=(200, 403, 405)),  # 200: OPTIONS, which lists methods
@@ -235,7 +136,7 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASKS}change/ [cancel]": _button(OPERATE),
     f"{_TASKS}change/ [retry]": _button(OPERATE),
     f"{_TASKS}change/ [high]": _button(OPERATE),
-    f"{_TASKS}change/ [low]": Admin(OPERATE, only=("POST",), post_ok=(302,)),  # the task is there already
+    f"{_TASKS}change/ [low]": Admin(OPERATE, only=("POST",), post_ok=(302,)),  # the task is in this queue already
     f"{_TASKS}start/": _form(OPERATE),
     f"{_TASKS}start/ [upload]": _form(OPERATE),
     f"{_TASKS}start/ [purge]": _form(OPERATE),
@@ -243,7 +144,7 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASKS}queues/<str:name>/resume/": Admin(ADMINISTER, only=("POST",), post_ok=(302,)),  # it is not paused
     "admin/tasks_app/auditentry/": _page(VIEW),
     "admin/tasks_app/auditentry/ [delete_selected]": _page(VIEW),  # there is no such form
-    # Rows: what tasks wrote, what was set aside, tokens, people
+    # Rows: catalog rows, set-aside items, tokens, users
     **_rows("catalog/user", view=_model("catalog.user")),
     **_rows("catalog/product", view=_model("catalog.product")),
     **_rows("catalog/orderitem", view=_model("catalog.orderitem")),
@@ -290,23 +191,22 @@ RULES: Final[dict[str, Rule]] = {
     _CRON: Admin(ADMINISTER, ok=(404,), post_ok=(404,)),
     f"{_CRON}jobs/<path:cron_job_name>/": Admin(ADMINISTER, ok=(404,), post_ok=(404,)),
 }  # fmt: skip
-
-# What changes something and is no operator's act.
-NOT_AUDITED: Final = {"admin/password_change/"}  # one's own
+# Doors that change something without an audit entry.
+NOT_AUDITED: Final = {"admin/password_change/"}  # of one's own account
 
 
 def rule_of(door: Door) -> Rule | None:
-    """The rule of a door, if it has one."""
+    """Return the rule of a door, if it has one."""
     return RULES.get(f"{door.route} [{door.action}]" if door.action else door.route)
 
 
 def list_permissions() -> set[str]:
-    """The permissions that rules name."""
+    """Return the permissions that rules name."""
     return {name for rule in RULES.values() if isinstance(rule, Admin) for name in rule.permissions}
 
 
 def may_be_told(caller: Caller, rule: Rule) -> bool:
-    """Whether an answer of this door may speak of the owner's tasks to this caller."""
+    """Return whether an answer of this door may contain the owner's tasks for this caller."""
     if isinstance(rule, Admin):
         return caller.name == SUPERUSER or caller.permission in VIEW | rule.may
     return caller.name in SCOPES and caller.name not in callers.OTHERS and rule is not PUBLIC

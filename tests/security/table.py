@@ -1,4 +1,4 @@
-"""The matrix in words: a row for each address, with who may and what the others get. Owns its look only."""
+"""The matrix as text: a row for each address, with who is allowed and what the others get. Owns: its layout only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.security.rules import rule_of
 
 
 def write_table(everybody: Sequence[Caller], tried: int) -> str:
-    """Return the matrix as Markdown: per address the methods, who may, and the answers to all callers, counted."""
+    """Return the matrix as Markdown: per address the methods, who is allowed, and the number of each answer."""
     doors: dict[str, list[Door]] = defaultdict(list)
     for door in list_doors():
         doors[f"{door.route} [{door.action}]".removesuffix(" []")].append(door)
@@ -32,7 +32,7 @@ def write_table(everybody: Sequence[Caller], tried: int) -> str:
     size = f"{number:,} doors ({len(doors)} addresses and actions, methods {', '.join(METHODS)})"
     lines += ["", f"{size} × {len(everybody)} callers = {number * len(everybody):,} cells; {tried:,} tried here, the"]
     lines += [
-        "stream's in tests/acceptance/test_stream_matrix.py.",
+        "stream's in tests/acceptance/test_live_stream_matrix.py.",
         "Callers: " + "; ".join(each.name for each in everybody) + ".",
     ]
     return "\n".join(lines)

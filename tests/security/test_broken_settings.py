@@ -1,4 +1,4 @@
-"""A wrong setting ends every start with one line, and no line holds a piece of a secret, whatever is wrong with it."""
+"""An invalid setting ends every start with one line that contains no part of a secret."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from settings.database import database_settings, replica_settings
 from settings.env import ROOT, list_variables, load
 from settings.redis import connection_settings
 from tests.security.marks import MARKED, ODD, Marks
-from tests.settings.test_settings import GOOD_PRODUCTION
+from tests.settings.good_production import GOOD_PRODUCTION
 
-# {0} is a secret with odd characters, {1} one of letters; whatever a hand, a template or another program makes of them.
+# {0} is a secret with odd characters, {1} one of letters; in the forms that users, templates and programs write.
 ANY_FORMS = ("{1}", "{0}", "'{0}'", '"{0}"', "{1}\n{1}", "{1}\u00a0", "{1}\udcff", "{1}," * 3, "{1}=1", "{1}" * 200)
 URL_FORMS = (
     "{scheme}://user:{0}@host/x", "{scheme}://:{0}@host:1/0", "{scheme}://{0}", "{scheme}://{0}@", "{scheme}://user:{1}@/",
@@ -41,7 +41,7 @@ STARTS = (
 
 
 def build(environment: dict[str, str]) -> None:
-    """All that a start makes of its variables, in this process."""
+    """Build all settings from the variables, as a start does, in this process."""
     loaded = load(environment=environment)
     longtasks, process = loaded.longtasks, loaded.process
     database_settings(url=process.database_url, data_dir=Path("/nowhere"), local_infile=False)
@@ -59,7 +59,7 @@ def build(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("name", [each.name for each in list_variables()])
 def test_no_refusal_repeats_a_secret(name: str) -> None:
-    """Also where a secret stands in the wrong variable."""
+    """Also if a secret is in the wrong variable."""
     marks = Marks()
     odd, plain = marks.make("odd", odd=ODD), marks.make("plain")
     forms = [
@@ -94,7 +94,7 @@ SETTINGS = (
 
 
 def test_every_start_ends_with_one_line() -> None:
-    """Each way to start something with one of the broken settings, in turn."""
+    """Each command that starts something, with one of the broken settings in turn."""
     marks = Marks()
     odd, plain = marks.make("odd", odd=ODD), marks.make("plain")
     environment = {

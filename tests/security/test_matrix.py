@@ -1,4 +1,4 @@
-"""Every door with every caller: who may gets through, who may not changes nothing and learns nothing."""
+"""Every door with every caller: allowed callers succeed, all others change nothing and see nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from tests.security import rules
 from tests.security.callers import Caller, make_callers
 from tests.security.doors import STREAM, Door, list_doors
 from tests.security.place import SECRETS, Place
-from tests.security.rules import RULES, Rule, list_permissions, rule_of
+from tests.security.rule_kinds import READS, Rule
+from tests.security.rules import RULES, list_permissions, rule_of
 from tests.security.table import write_table
 
 pytestmark = pytest.mark.django_db
 ALL_CELLS = "MATRIX_ALL_CELLS"  # set by `python -m tests.security`
-CELLS = 8_000  # at least: fewer come of a list that has lost its doors
+CELLS = 8_000  # at least: fewer mean that the list of doors is incomplete
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def _closed(settings: Any) -> None:
     settings.API_OPEN = False
     settings.LONGTASKS = replace(
         settings.LONGTASKS, rate_limit_per_minute=0, rate_limit_per_address=0
-    )  # thousands come from one address
+    )  # thousands of requests come from one address
 
 
 def test_every_door_has_a_rule() -> None:
@@ -45,7 +46,7 @@ def test_every_rule_has_a_door() -> None:
     assert not RULES.keys() - known, f"Delete from RULES of {rules.__name__}: there is no such door any more."
 
 
-def test_every_cell() -> None:
+def test_every_caller_gets_the_expected_answer_at_every_door() -> None:
     place = Place()
     everybody = make_callers(permissions=list_permissions())
     place.keep()
@@ -60,7 +61,7 @@ def test_every_cell() -> None:
         for caller in _choose(everybody, door, rule):
             cells += 1
             wrong += [f"{door} as {caller.name}: {words}" for words in _try(place, door, caller, rule, never)]
-        # One look for all methods of an address: it takes longer than they do.
+        # One check for all methods of an address: it takes longer than the requests.
         if next_route != door.route:
             after = place.look()
             if after != before:
@@ -73,7 +74,7 @@ def test_every_cell() -> None:
 
 
 def _choose(everybody: list[Caller], door: Door, rule: Rule) -> list[Caller]:
-    """Those who try a door. Seldom methods: one caller of each kind that gets the same answer, unless all are wanted."""
+    """Return the callers that try a door. Rare methods: one caller of each kind with the same answer, unless all are wanted."""
     if ALL_CELLS in os.environ or door.method in ("GET", "POST"):
         return everybody
     alike = {(caller.kind, *map(str, rule.expect(caller, door))): caller for caller in everybody}
@@ -81,10 +82,10 @@ def _choose(everybody: list[Caller], door: Door, rule: Rule) -> list[Caller]:
 
 
 def _try(place: Place, door: Door, caller: Caller, rule: Rule, never: list[str]) -> Iterator[str]:
-    """Send one request; yield what is wrong with what came of it."""
+    """Send one request; yield what is wrong with its result."""
     may, statuses = rule.expect(caller, door)
     cookies = caller.client.cookies.output(header="").strip()
-    writes = may and door.method not in rules.READS
+    writes = may and door.method not in READS
     with place.restored() if writes else nullcontext():
         response = place.send(caller.client, door)
         if getattr(rule, "changes", False) and may and door.method == "POST" and not place.has_changed():
@@ -112,7 +113,7 @@ def _list_http_doors() -> list[Door]:
 
 
 def _list_never() -> list[str]:
-    """What no page shows, to whomever."""
+    """Return what no page shows to anybody."""
     return [*User.objects.values_list("password", flat=True), *ApiToken.objects.values_list("digest", flat=True)]
 
 

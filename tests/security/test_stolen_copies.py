@@ -1,4 +1,4 @@
-"""A copy of the database or of Redis is no key: nothing that stands in it opens a door."""
+"""A copy of the database or of Redis gives no access: no stored value opens a door."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks_app.queues import redis_connection
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.webhooks import sender
-from tests.security.place import run_mirror
+from tests.support.mirror import run_mirror
 
 pytestmark = pytest.mark.django_db
 WEBHOOK_SECRET = "the-secret-that-signs-webhooks-of-this-test"
@@ -30,7 +30,7 @@ _WORD = re.compile(r"[\w.~+/=:-]{8,}", re.ASCII)
 
 @pytest.fixture
 def used(settings: Any) -> tuple[str, Client]:
-    """A service in use: a valid token, someone logged in, a task with a callback."""
+    """A service in use: a valid token, a logged-in user, a task with a callback."""
     settings.API_OPEN = False
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_secret=WEBHOOK_SECRET)
     _, secret = api_tokens.create_token(owner="ann", scope="admin")
@@ -45,7 +45,7 @@ def used(settings: Any) -> tuple[str, Client]:
     return secret, browser
 
 
-def test_what_stands_in_the_stores_opens_nothing(used: tuple[str, Client]) -> None:
+def test_stored_values_open_no_door(used: tuple[str, Client]) -> None:
     secret, browser = used
     cookie = browser.cookies["sessionid"].value
     found = sorted({word for text in (*_read_tables(), *_read_redis()) for word in (text, *_WORD.findall(text))})

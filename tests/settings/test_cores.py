@@ -15,7 +15,7 @@ from settings.env import ROOT, load
     ("quota", "cores"),
     [("50000 100000", 1), ("100000 100000", 1), ("max 100000", None), ("junk", None), ("1 0", None), ("0 100000", 1)],
 )
-def test_a_quota_bounds_the_cores(tmp_path: Path, quota: str, cores: int | None) -> None:
+def test_a_quota_limits_the_cores(tmp_path: Path, quota: str, cores: int | None) -> None:
     (tmp_path / "cpu.max").write_text(f"{quota}\n")
     assert count_cores(quota_path=tmp_path / "cpu.max") == (cores or len(os.sched_getaffinity(0)))
 

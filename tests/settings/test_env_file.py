@@ -8,7 +8,7 @@ import pytest
 
 from settings.env import ROOT
 from settings.env_file import RefusedFile, read_env_file
-from tests.settings.test_settings import GOOD_PRODUCTION, import_settings
+from tests.settings.good_production import GOOD_PRODUCTION, import_settings
 
 MARK = "m4rkedsecret"
 URL = "mysql://user:p@host:3306/name"
@@ -38,7 +38,7 @@ def read(tmp_path: Path, data: bytes | str) -> dict[str, str]:
         f"\n# a comment\n   # another\n\nNAME={URL}",
     ],
 )
-def test_lines_that_mean_the_same(tmp_path: Path, line: str) -> None:
+def test_equivalent_lines_give_the_same_value(tmp_path: Path, line: str) -> None:
     assert read(tmp_path, line) == {"NAME": URL}
 
 
@@ -56,7 +56,7 @@ def test_lines_that_mean_the_same(tmp_path: Path, line: str) -> None:
         ("b\u00fccher", "b\u00fccher"),
     ],
 )
-def test_values(tmp_path: Path, text: str, value: str) -> None:
+def test_each_form_of_a_value_is_read(tmp_path: Path, text: str, value: str) -> None:
     assert read(tmp_path, f"NAME={text}\n") == {"NAME": value}
 
 
@@ -108,7 +108,7 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["{name} = {value}", "   {name}={value}", "\ufeff{name}={value}\r", "export {name}='{value}'"]
 )
-def test_production_reads_what_it_once_dropped(tmp_path: Path, line: str) -> None:
+def test_production_reads_unusual_forms_of_a_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / ".env"
     path.write_text(line.format(name="DATABASE_URL", value=f"mysql://u:{MARK}@db:3307/things") + "\n")
     environment = {name: value for name, value in GOOD_PRODUCTION.items() if name != "DATABASE_URL"}
@@ -130,7 +130,7 @@ def test_production_reads_what_it_once_dropped(tmp_path: Path, line: str) -> Non
         ("DATABASE_URL mysql://u:m4rkedsecret@db/x", "{path}, line 1, is refused: it is not NAME=value"),
     ],
 )
-def test_nothing_in_the_file_is_dropped(tmp_path: Path, line: str, said: str) -> None:
+def test_no_line_is_ignored_silently(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / ".env"
     path.write_text(line)
     ended = import_settings("settings.development", {"ENV_FILE": str(path), "DATA_DIR": str(tmp_path)})
@@ -140,7 +140,7 @@ def test_nothing_in_the_file_is_dropped(tmp_path: Path, line: str, said: str) ->
     assert MARK not in ended.stderr + ended.stdout
 
 
-def test_others_variables_reach_the_environment(tmp_path: Path) -> None:
+def test_unrelated_variables_reach_the_environment(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("OTEL_SERVICE_NAME=here\nOTEL_TRACES_SAMPLER=file\nLOG_LEVEL=ERROR\n")
     code = (
@@ -156,7 +156,7 @@ def test_others_variables_reach_the_environment(tmp_path: Path) -> None:
         timeout=60,
         check=True,
     )
-    # Ours are read from the file at each start: what has changed there holds after a reload.
+    # The variables of longtasks are read from the file at each start: a change takes effect after a reload.
     assert shown.stdout == "ERROR ['here', 'environment', None]\n"
 
 

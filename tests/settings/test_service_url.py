@@ -1,4 +1,4 @@
-"""URLs of database and Redis: every form has its right meaning, or is refused without a piece of it."""
+"""URLs of database and Redis: every form is read correctly, or refused without repeating a part of it."""
 
 import random
 import string
@@ -41,8 +41,8 @@ def test_an_encoded_password_arrives_whole() -> None:
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_a_password_as_it_is_has_its_meaning_or_is_refused(odd: str) -> None:
-    """Never another host, never another password (but %34 is a 4, by the standard)."""
+def test_an_unencoded_password_is_read_correctly_or_refused(odd: str) -> None:
+    """Never with another host or another password (but %34 is a 4, by the standard)."""
     for password in (
         f"m4rk{odd}m4rk",
         f"12{odd}{'zz' if odd == '%' else '34'}",
@@ -62,7 +62,7 @@ def test_a_password_as_it_is_has_its_meaning_or_is_refused(odd: str) -> None:
 
 
 def refusal_of(read: Callable[[str], object], url: str) -> str:
-    """The refusal's words, or none; any other error fails the test."""
+    """Return the message of the refusal, or an empty text; any other error fails the test."""
     try:
         read(url)
     except (ImproperlyConfigured, RefusedUrl) as refusal:
@@ -70,7 +70,7 @@ def refusal_of(read: Callable[[str], object], url: str) -> str:
     return ""
 
 
-def test_no_text_ends_with_a_traceback() -> None:
+def test_no_url_causes_a_traceback() -> None:
     drawn = random.Random(56)
     letters = string.ascii_letters[:4] + string.digits[:3] + ODD + "\0\n\u00a0\udcff%/:@?#,[]" * 2
     for _ in range(3000):
@@ -110,7 +110,7 @@ def test_no_text_ends_with_a_traceback() -> None:
         ("m4rk", "does not begin with"),
     ],
 )
-def test_database_urls_that_are_refused(url: str, why: str) -> None:
+def test_invalid_database_urls_are_refused(url: str, why: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"^DATABASE_URL is refused: .*{why}") as refusal:
         mysql(url)
     assert "m4rk" not in str(refusal.value)
@@ -132,13 +132,13 @@ def test_database_urls_that_are_refused(url: str, why: str) -> None:
         ("mysql://:m4rk@host/x?x", "not name=value"),
     ],
 )
-def test_redis_urls_that_are_refused(url: str, why: str) -> None:
+def test_invalid_redis_urls_are_refused(url: str, why: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"^REDIS_URL is refused: .*{why}") as refusal:
         redis_url(url)
     assert "m4rk" not in str(refusal.value)
 
 
-def test_what_is_shown_of_a_url() -> None:
+def test_a_url_is_shown_without_its_secrets() -> None:
     assert parse_url("redis://user:secret@host:6379/0").shown == "redis://host:6379/0"
     assert parse_url("rediss://:secret@[fd00::1]/0?ssl_cert_reqs=none").shown == "rediss://[fd00::1]:6379/0"
     assert parse_url("unix:///run/valkey.sock?db=0").shown == "unix:///run/valkey.sock"

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from tasks_app.task_types import rest_framework_internals
 
 
-def test_the_django_request_is_the_one_inside() -> None:
+def test_the_django_request_is_found_inside_drfs() -> None:
     request = HttpRequest()
     assert rest_framework_internals.get_django_request(Request(request)) is request
 
@@ -24,7 +24,7 @@ def test_only_a_declared_label_counts() -> None:
     assert not rest_framework_internals.has_own_label(fields["plain"])
 
 
-def test_a_field_without_its_arguments_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_reports_a_field_without_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serializers, "CharField", lambda **_: object())
     with pytest.raises(ImproperlyConfigured, match="rest_framework_internals"):
         rest_framework_internals._check()

@@ -22,7 +22,7 @@ function extract({ capture, answer, variables }) {
   throw new Error(`capture ${JSON.stringify(capture)} has none of json, header, regexp`);
 }
 
-// All or nothing, as in Artillery: one value that is missing and not `strict: false` fails the virtual user.
+// All or nothing, as in Artillery: one missing value without `strict: false` fails the virtual user.
 export function runCaptures({ captures, answer, variables }) {
   const captured = {};
   for (const capture of captures) {

@@ -21,7 +21,7 @@ function hasProperty({ wanted, answer }) {
   return lookUp(wanted, answer.json()) !== undefined;
 }
 
-// The document's `json`: a mapping names what must be there (more may be), a type's name stands for any value of that type.
+// The document's `json`: a mapping names the required keys (others are allowed); a type's name means any value of that type.
 export function resembles(actual, wanted) {
   if (typeof wanted === 'string' && TYPE_CHECKS[wanted] !== undefined) {
     return TYPE_CHECKS[wanted](actual);
@@ -51,7 +51,7 @@ export const EXPECTATIONS = {
   json: ({ wanted, answer }) => resembles(answer.json(), wanted),
 };
 
-// These need no body: k6 may throw it away.
+// These need no body: k6 may discard it.
 export const BODYLESS = ['statusCode', 'notStatusCode', 'equals', 'hasHeader', 'headerEquals'];
 
 export function failedExpectations({ expectations, answer, variables }) {

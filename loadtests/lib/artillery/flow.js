@@ -1,4 +1,4 @@
-// Owns what one virtual user does: a scenario's flow, step after step. Whatever throws ends the virtual user as failed.
+// Owns what one virtual user does: a scenario's flow, step by step. An exception ends the virtual user as failed.
 import { isBlock, listOf, methodOf } from './steps.js';
 import { toSeconds } from './durations.js';
 import { FailedVuser, prepareRequest, sendRequest } from './request.js';
@@ -21,7 +21,7 @@ function loopBounds({ count, variables }) {
   return { from, to };
 }
 
-// Artillery's loop: its steps, count times over, or once for each value of a list.
+// Artillery's loop: its steps, `count` times, or once for each value of a list.
 function compileLoop(step) {
   const runSteps = compileFlow(listOf(step.loop));
   const countName = step.loopValue || '$loopCount';
@@ -39,11 +39,11 @@ function compileLoop(step) {
   };
 }
 
-// The document's loop. Artillery has no such words, the text around them has: "the load (requests per second) is raised
-// gradually". So: `count` steps, each `increment` requests per second above the one before, each held for `holdFor`
-// seconds; count 4, increment 2, holdFor 10 sends 2, 4, 6 and 8 a second, ten seconds each: 200. The flow starts on the
-// clock and not when the last answer came, or a slow system would lower the load that is to find its limit. A failed flow
-// fails the virtual user, but only after the last step, for the same reason.
+// The document's loop. Artillery does not have these words; the text beside them explains: "the load (requests per second)
+// is raised gradually". Therefore: `count` steps, each `increment` requests per second above the previous one, each held
+// for `holdFor` seconds; count 4, increment 2, holdFor 10 sends 2, 4, 6 and 8 a second, ten seconds each: 200. The flow
+// starts at fixed times, not after the last answer; otherwise a slow system would lower the load that should find its
+// limit. For the same reason a failed flow fails the virtual user only after the last step.
 function compileRisingBlock(block) {
   const runSteps = compileFlow(block.flow);
   const holdMs = toSeconds({ value: block.holdFor === undefined ? 1 : block.holdFor, name: 'holdFor' }) * 1000;
@@ -112,7 +112,7 @@ function countOf(count) {
   return Number.isFinite(last) ? last : 1;
 }
 
-// About how long a flow takes with a system that answers: decides how many virtual users are kept ready.
+// The approximate duration of a flow with a responsive system: determines the number of prepared virtual users.
 export function estimateSeconds(flow) {
   return flow.reduce((sum, step) => {
     if (isBlock(step) && step.increment !== undefined) {

@@ -1,4 +1,4 @@
-// Owns the part of JSONPath that captures use: $.a.b, $['a'], $[0], $[*], $.*, $..name. Refuses filters and scripts.
+// Owns the supported part of JSONPath for captures: $.a.b, $['a'], $[0], $[*], $.*, $..name. Refuses filters and scripts.
 
 const TOKEN = /\.\.([\w-]+|\*)|\.([\w$-]+|\*)|\[\s*(?:'([^']*)'|"([^"]*)"|(-?\d+|\*))\s*\]/gy;
 

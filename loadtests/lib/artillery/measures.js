@@ -1,5 +1,5 @@
-// Owns the k6 metrics behind Artillery's figures and the names Artillery prints for them. k6 wants every metric declared
-// before the run, under a name without dots; so each status code and each kind of error has its own from the start.
+// Owns the k6 metrics behind Artillery's figures and the names Artillery prints for them. k6 requires every metric to
+// be declared before the run, under a name without dots; therefore each status code and kind of error has one from the start.
 import { Counter, Gauge, Trend } from 'k6/metrics';
 
 const STATUS_CODES = [
@@ -36,7 +36,7 @@ for (const name of ['completed', 'created', 'failed']) {
 export const trendMetrics = { 'http.response_time': 'http_response_time', 'vusers.session_length': 'vusers_session_length' };
 const trends = new Map(Object.entries(trendMetrics).map(([name, metric]) => [name, new Trend(metric, true)]));
 
-// A gauge keeps its least and greatest value: the moments of the first and the last request, for http.request_rate.
+// A gauge stores its minimum and maximum: the times of the first and the last request, for http.request_rate.
 const requestMoment = new Gauge('http_request_moment');
 
 export function declareScenarios(names) {

@@ -1,10 +1,10 @@
-// Owns the arithmetic of phases: how many virtual users arrive when. Counts are Artillery's own, one worker's worth.
+// Owns the arithmetic of phases: the number and times of arriving virtual users. Counts equal those of one Artillery worker.
 import { toSeconds } from './durations.js';
 
 const DEFAULT_PHASES = [{ duration: 1, arrivalCount: 1 }];
 const MOMENT_SECONDS = 0.05;
 
-// Artillery raises the rate once a second: second i of a ramp has the rate rounded between the first and the last second's.
+// Artillery raises the rate once a second: second i of a ramp has the interpolated rate, rounded.
 export function rampRates({ from, to, seconds }) {
   if (seconds <= 1) {
     return [Math.round((from + to) / 2)];
@@ -52,8 +52,8 @@ export function planPhases(phases) {
   });
 }
 
-// k6 may start one arrival more, and loses the last ones when they come due as the phase ends. So each phase is left open
-// a moment longer (k6 wants a second at least), and `isDue` sends home whoever comes beyond its count.
+// k6 may start one arrival too many, and loses the last ones if they are due as the phase ends. Therefore each phase lasts
+// slightly longer (k6 requires at least a second), and `isDue` refuses arrivals beyond its count.
 function executorOf(phase) {
   if (phase.rates === undefined) {
     return {
@@ -75,7 +75,7 @@ function milliseconds(seconds) {
   return `${Math.round(seconds * 1e6) / 1e3}ms`;
 }
 
-// Where maxVusers turns arrivals away, nobody may come late in their place: there the clock counts too.
+// If maxVusers refuses arrivals, no later one may replace them: then the time counts too.
 export function isDue({ phase, arrival, elapsedSeconds }) {
   const lastSeconds = phase.seconds - phase.seconds / phase.arrivals / 2;
   return arrival < phase.arrivals && (phase.mostVusers === undefined || elapsedSeconds < lastSeconds);
@@ -88,7 +88,7 @@ export function k6Scenarios({ phases, flowSeconds, mostVus }) {
     const preAllocatedVUs = phase.mostVusers || Math.max(1, Math.min(needed, phase.arrivals + 1, mostVus));
     const timing = { startTime: milliseconds(phase.startSeconds) };
     if (phase.arrivals === 1) {
-      // Nobody else arrives, so nothing has to be kept open: the run ends with this one's flow.
+      // There is no other arrival, so the phase need not last longer: the run ends with this flow.
       const maxDuration = `${Math.ceil(flowSeconds * 2) + 60}s`;
       scenarios[phase.name] = { executor: 'per-vu-iterations', vus: 1, iterations: 1, maxDuration, ...timing };
       continue;

@@ -1,4 +1,4 @@
-// Owns one HTTP request of a flow: what is sent, what is counted, when it fails the virtual user.
+// Owns one HTTP request of a flow: its content, its counters, and when it fails the virtual user.
 import http from 'k6/http';
 
 import { requireAllowedUrl } from '../target.js';
@@ -68,7 +68,7 @@ function bodyOf({ request, headers, variables }) {
   return request.body === undefined ? null : String(render(request.body, variables));
 }
 
-// The language of regular expressions is JavaScript's, so only here can a wrong one be found before the first request.
+// Regular expressions are JavaScript's, so an invalid one can be found only here, before the first request.
 function requireRegexp({ regexp, flags }) {
   if (typeof regexp === 'string' && !regexp.includes('{{')) {
     try {
@@ -79,7 +79,7 @@ function requireRegexp({ regexp, flags }) {
   }
 }
 
-// What does not change from request to request is worked out once.
+// What is the same for all requests is computed once.
 export function prepareRequest({ method, request }) {
   const expectations = expectationsOf(request.expect);
   const captures = listOf(request.capture);

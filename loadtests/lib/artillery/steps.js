@@ -1,4 +1,4 @@
-// Owns the forms that a step and its parts may have. artillery_reader has checked them: nothing is refused here.
+// Owns the forms of a step and its parts. artillery_reader has checked them: nothing is refused here.
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'head'];
 
@@ -17,7 +17,7 @@ export function expectationsOf(expect) {
   return list;
 }
 
-// The document's own loop: its list holds blocks that carry their count and their flow with them.
+// The document's own loop: a list of blocks, each with its count and its flow.
 export function isBlock(step) {
   return step.flow !== undefined;
 }

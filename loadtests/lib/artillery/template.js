@@ -1,4 +1,4 @@
-// Owns {{ variables }} of an Artillery file: looking them up and putting them into strings, lists and objects.
+// Owns {{ variables }} of an Artillery file: finds them and inserts them into strings, lists and objects.
 
 const ONE_EXPRESSION = /^\s*\{\{\s*([^{}]+?)\s*\}\}\s*$/;
 const ANY_EXPRESSION = /\{\{\s*([^{}]+?)\s*\}\}/g;
@@ -44,7 +44,7 @@ function renderString(text, variables) {
   if (!text.includes('{{')) {
     return text;
   }
-  // A string that is one expression and nothing else keeps the value's type, as in Artillery.
+  // A string that is a single expression keeps the value's type, as in Artillery.
   const single = ONE_EXPRESSION.exec(text);
   if (single) {
     return evaluate(single[1], variables);

@@ -1,4 +1,4 @@
-// Owns which scenario a virtual user runs. Artillery draws lots; here the weights are kept exactly, so runs compare.
+// Owns the choice of a virtual user's scenario. Artillery chooses at random; here the weights are exact, so runs are comparable.
 
 function greatestCommonDivisor(a, b) {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);

@@ -66,7 +66,7 @@ bulk = operation(
     request={"application/json": request_serializers.BulkSerializer},
     examples=[OpenApiExample("two", value={"tasks": [{"name": "upload"}, {"name": "upload"}]}, request_only=True)],
     responses={
-        201: ok(response_serializers.BulkResponseSerializer, "All accepted.", {"success": True, "tasks": [TASK]}, 201),
+        201: ok(response_serializers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [TASK]}, 201),
         **problems(400, 404, 406, *BODY_STATUSES, 422, 503),
     },
 )
