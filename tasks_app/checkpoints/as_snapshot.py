@@ -15,7 +15,7 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
 
 
-def end_transition(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
+def ended_snapshot(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     """Return the snapshot of a task as its checkpoint says it ended."""
     return with_checkpoint(
         snapshot,

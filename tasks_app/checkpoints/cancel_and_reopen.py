@@ -49,7 +49,7 @@ def request_cancel(*, task_id: uuid.UUID) -> TaskCheckpoint:
                     continue
             if row.outcome:
                 return row
-            if row.lease_until is not None and not row.has_run_out:  # type: ignore[attr-defined]
+            if row.lease_until is not None and not row.has_expired:  # type: ignore[attr-defined]
                 row.cancel_requested = True
                 TaskCheckpoint.objects.filter(task_id=task_id).update(cancel_requested=True, updated_at=Now())
                 return row

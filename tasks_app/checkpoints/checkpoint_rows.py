@@ -18,13 +18,13 @@ from tasks_app.models import TaskCheckpoint
 
 
 def get_checkpoints(task_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
-    """Return the checkpoints of these tasks, each with `has_run_out`: whether its lease is over."""
+    """Return the checkpoints of these tasks, each with `has_expired`: whether its lease is over."""
     return {row.task_id: row for row in with_clock().filter(task_id__in=list(task_ids))}
 
 
 def with_clock() -> models.QuerySet[TaskCheckpoint]:
     return TaskCheckpoint.objects.annotate(
-        has_run_out=models.Case(
+        has_expired=models.Case(
             models.When(lease_until__lt=Now(), then=Value(True)),
             default=Value(False),
             output_field=models.BooleanField(),

@@ -46,7 +46,7 @@ class Claim:
     failures: int = 0
     ended: bool = False
 
-    def stands_at(self, row: TaskCheckpoint) -> bool:
+    def is_valid_for(self, row: TaskCheckpoint) -> bool:
         """Tell whether the claim holds, or held until its own last chunk."""
         return row.epoch == self.epoch and row.worker == self.worker and row.outcome in ("", task_status.FINISHED)
 
@@ -94,7 +94,7 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
             if row.outcome:
                 return Refusal(row)
             if row.lease_until is not None and row.worker != worker:
-                if not row.has_run_out:  # type: ignore[attr-defined]
+                if not row.has_expired:  # type: ignore[attr-defined]
                     return Refusal(row)
                 if not row.cancel_requested and count_missed_heartbeat(row):
                     return Refusal(row)
@@ -166,7 +166,7 @@ def renew(held: Claim) -> bool:
     return bool(_held(held).filter(lease_until__isnull=False).update(lease_until=lease_end()))
 
 
-def may_go_on(held: Claim) -> bool:
+def may_continue(held: Claim) -> bool:
     """Tell whether a claim still holds and its task shall not be canceled. Takes no lock."""
     return _held(held).filter(cancel_requested=False).exists()
 

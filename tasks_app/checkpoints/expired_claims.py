@@ -41,7 +41,7 @@ def expire(
         row = lock_row(task_id, skip_locked=True)
         if row is None or row.outcome or row.lease_until is None:
             return None
-        if not row.has_run_out and (not dead_worker or row.worker != dead_worker):  # type: ignore[attr-defined]
+        if not row.has_expired and (not dead_worker or row.worker != dead_worker):  # type: ignore[attr-defined]
             return None
         if row.cancel_requested:
             end_canceled(row)
@@ -52,7 +52,7 @@ def expire(
         return row
 
 
-def list_run_out(*, limit: int) -> list[uuid.UUID]:
+def list_expired(*, limit: int) -> list[uuid.UUID]:
     """Return tasks whose claim has run out, longest ago first."""
     return list(
         TaskCheckpoint.objects.filter(outcome="", lease_until__lt=Now())

@@ -25,7 +25,7 @@ def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, s
     while True:
         try:
             with transaction.atomic():
-                known = lock_row(task_ids)
+                known = lock_rows(task_ids)
                 TaskCheckpoint.objects.bulk_create(
                     [
                         TaskCheckpoint(
@@ -58,11 +58,11 @@ def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, s
 def reopen(*, task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
     """Undo the ends of failed, stopped and canceled tasks; returns the rows that were reopened, as they are then."""
     with transaction.atomic():
-        ended = [task_id for task_id, row in lock_row(task_ids).items() if row.outcome in RETRYABLE]
+        ended = [task_id for task_id, row in lock_rows(task_ids).items() if row.outcome in RETRYABLE]
         TaskCheckpoint.objects.filter(task_id__in=ended).update(epoch=F("epoch") + 1, updated_at=Now(), **REOPENED)
         return {row.task_id: row for row in TaskCheckpoint.objects.filter(task_id__in=ended)}
 
 
-def lock_row(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
+def lock_rows(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
     rows = TaskCheckpoint.objects.filter(task_id__in=list(task_ids)).order_by("task_id").select_for_update()
     return {row.task_id: row for row in rows}

@@ -97,7 +97,7 @@ def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
     rows.update(**changes)
 
 
-def may_go_on(shard: Snapshot) -> bool:
+def may_continue(shard: Snapshot) -> bool:
     """Tell whether the shard's task is still the one that was split, and shall not be canceled. Takes no lock."""
     rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent), epoch=shard.parent_epoch, outcome="")
     return rows.filter(cancel_requested=False).exists()
@@ -112,7 +112,9 @@ def end_parent(*, task_id: uuid.UUID, epoch: int, outcome: str, error: str = "")
     return bool(rows.update(outcome=outcome, error=error, ended_at=Now(), updated_at=Now()))
 
 
-def find_lasting(task_ids: Sequence[uuid.UUID]) -> tuple[list[TaskCheckpoint], dict[uuid.UUID, list[TaskCheckpoint]]]:
+def find_split_tasks(
+    task_ids: Sequence[uuid.UUID],
+) -> tuple[list[TaskCheckpoint], dict[uuid.UUID, list[TaskCheckpoint]]]:
     """Return the checkpoints of these split tasks, and for each that is open its shards that have not finished."""
     parents = list(TaskCheckpoint.objects.filter(task_id__in=task_ids))
     parts: dict[uuid.UUID, list[TaskCheckpoint]] = {row.task_id: [] for row in parents if not row.outcome}

@@ -167,8 +167,8 @@ class LeaseKeeper:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
             return
-        watch.is_canceled = not claims.may_go_on(watch.claim) or (
-            watch.shard is not None and not shards.may_go_on(watch.shard)
+        watch.is_canceled = not claims.may_continue(watch.claim) or (
+            watch.shard is not None and not shards.may_continue(watch.shard)
         )
         if renew and claims.renew(watch.claim):
             watch.renewed = time.monotonic()

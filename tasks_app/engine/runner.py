@@ -209,7 +209,7 @@ class Runner:
         row = session.read_checkpoint()
         if session.waits > waits:
             tries.note_outage()
-        if row is None or not claim.stands_at(row) or row.cancel_requested:
+        if row is None or not claim.is_valid_for(row) or row.cancel_requested:
             session.leave()
             return False
         if claim.catch_up(row):

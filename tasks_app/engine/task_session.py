@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 
 from tasks_app.checkpoints import as_snapshot, claims, shards
-from tasks_app.checkpoints.as_snapshot import end_transition
+from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.checkpoints.claims import Claim
 from tasks_app.domain import task_snapshot, task_status
 from tasks_app.domain.error_text import describe_error, error_line
@@ -175,7 +175,7 @@ class TaskSession:
                 self._end_parent(outcome=task_status.FAILED, error=text)
             self.publish_end(status=task_status.FAILED, error=text)
             return
-        if (row := self.read_checkpoint()) is not None and self.claim.stands_at(row):
+        if (row := self.read_checkpoint()) is not None and self.claim.is_valid_for(row):
             self.claim.catch_up(row)  # a time limit may have come after the commit
         run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(failures))
         scheduled = replace(
@@ -214,7 +214,7 @@ class TaskSession:
         if row is None or parent is None:
             return []
         if row.outcome:
-            return [Transition(end_transition(parent, row), "any", "ended")]
+            return [Transition(ended_snapshot(parent, row), "any", "ended")]
         started = as_snapshot.with_checkpoint(
             parent, row, status=task_status.STARTED, cause=task_status.PROGRESS, actor=""
         )

@@ -25,7 +25,7 @@ from tasks_app.queues.lua_script import Script
 from tasks_app.queues.redis_clock import clock
 from tasks_app.queues.redis_connection import mapped_errors
 from tasks_app.queues.redis_keys import JOB_DATA
-from tasks_app.queues.request_connection import shared_line
+from tasks_app.queues.request_connection import shared_connection
 
 _enqueue: Final = Script("enqueue")
 
@@ -69,9 +69,9 @@ def enqueue_tasks(
         )
     sent_at = time.time()
     with mapped_errors():
-        answer = _enqueue(shared_line, (snapshot_stream.STREAM_KEY, idempotency_key), args)
+        answer = _enqueue(shared_connection, (snapshot_stream.STREAM_KEY, idempotency_key), args)
         if longtasks.redis_wait_replicas and answer[0] in (b"ok", b"replay"):
-            _wait_for_replicas(shared_line.breaks, wrote=answer[0] == b"ok")
+            _wait_for_replicas(shared_connection.breaks, wrote=answer[0] == b"ok")
     word = answer[0]
     if word == b"ok":
         clock.note(sent_at=sent_at, seconds=answer[1], microseconds=answer[2])
@@ -97,7 +97,7 @@ def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:
     wanted = settings.LONGTASKS.redis_wait_replicas
     timeout_ms = int(settings.LONGTASKS.redis_timeout_seconds * 500)  # answers before the socket gives up
     if not wrote:
-        shared_line.execute_command("SET", "longtasks:held", "1")
-    held = shared_line.execute_command("WAIT", wanted, timeout_ms)
-    if held < wanted or shared_line.breaks != breaks:
+        shared_connection.execute_command("SET", "longtasks:held", "1")
+    held = shared_connection.execute_command("WAIT", wanted, timeout_ms)
+    if held < wanted or shared_connection.breaks != breaks:
         raise QueueUnavailable(f"{held} of {wanted} replicas have it")

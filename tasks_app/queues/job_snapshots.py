@@ -11,13 +11,13 @@ from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.queues.redis_connection import get_connection, mapped_errors
 from tasks_app.queues.redis_keys import job_key
-from tasks_app.queues.request_connection import shared_line
+from tasks_app.queues.request_connection import shared_connection
 
 
 def get_snapshot(task_id: str) -> Snapshot | None:
     """Return the snapshot that the task's RQ job holds; None where there is none, or it cannot be decoded."""
     with mapped_errors():
-        data = shared_line.execute_command("HGET", job_key(task_id), "s")
+        data = shared_connection.execute_command("HGET", job_key(task_id), "s")
     return task_snapshot.decode_if_valid(data)
 
 
@@ -33,5 +33,5 @@ def get_snapshots(task_ids: Sequence[str]) -> list[Snapshot | None]:
 def get_status(task_id: str) -> str:
     """Return what RQ says of the task's job: RQ's own tools change that alone. "" where there is no job."""
     with mapped_errors():
-        status = shared_line.execute_command("HGET", job_key(task_id), "status")
+        status = shared_connection.execute_command("HGET", job_key(task_id), "status")
     return status.decode(errors="replace") if status else ""

@@ -16,9 +16,9 @@ import redis
 from tasks_app.queues import lua_script, redis_keys, snapshot_stream
 from tasks_app.queues.worker_liveness import list_registered
 
-PLACES_KEY: Final = "longtasks:parked"
-TELL_SECONDS: Final = 600  # a rolling deploy is over by then
-TELL_AT_ONCE: Final = 200  # tasks of a list in one pass
+PARKED_LISTS_KEY: Final = "longtasks:parked"
+REPORT_AFTER_SECONDS: Final = 600  # a rolling deploy is over by then
+REPORT_PAGE: Final = 200  # tasks of a list in one pass
 _tell: Final = lua_script.Script("report_parked")
 
 
@@ -31,7 +31,7 @@ class Place:
 
     @property
     def key(self) -> str:
-        return f"{PLACES_KEY}:{self.name}"
+        return f"{PARKED_LISTS_KEY}:{self.name}"
 
     @property
     def name(self) -> str:
@@ -48,15 +48,15 @@ class Parked:
     oldest_seconds: float  # since the first of them was parked
 
 
-def list_places(connection: redis.Redis[Any]) -> list[Place]:
+def list_parked_lists(connection: redis.Redis[Any]) -> list[Place]:
     """Return the lists of parked tasks."""
-    members: Any = connection.smembers(PLACES_KEY)
+    members: Any = connection.smembers(PARKED_LISTS_KEY)
     return sorted(_parse(members), key=lambda place: place.name)
 
 
 def list_parked(connection: redis.Redis[Any]) -> list[Parked]:
     """Return what is parked, by queue and type: one round trip where nothing is, else three."""
-    places = list_places(connection)
+    places = list_parked_lists(connection)
     if not places:
         return []
     pipeline = connection.pipeline(transaction=False)
@@ -78,14 +78,14 @@ def list_parked(connection: redis.Redis[Any]) -> list[Parked]:
 def list_parked_ids(connection: redis.Redis[Any], *, queue_name: str = "") -> list[str]:
     """Return the ids of all parked tasks, or of those of one queue."""
     pipeline = connection.pipeline(transaction=False)
-    for place in list_places(connection):
+    for place in list_parked_lists(connection):
         if queue_name in ("", place.queue):
             pipeline.lrange(place.key, 0, -1)
     return [_text(member) for members in pipeline.execute() for member in members]
 
 
 def holds_any_of(places: Iterable[bytes], *, queue_name: str, types: Collection[str]) -> bool:
-    """Tell whether tasks of these types are parked in a queue; `places` are the members of PLACES_KEY."""
+    """Tell whether tasks of these types are parked in a queue; `places` are the members of PARKED_LISTS_KEY."""
     return any(place.queue == queue_name and place.type_name in types for place in _parse(places))
 
 
@@ -110,8 +110,8 @@ class ParkedErrors:
         self._looked_at: dict[str, int] = {}  # how far, by list
 
     def tell(self) -> None:
-        """Write into tasks that are parked for TELL_SECONDS that no living worker knows their type."""
-        places = list_places(self._redis)
+        """Write into tasks that are parked for REPORT_AFTER_SECONDS that no living worker knows their type."""
+        places = list_parked_lists(self._redis)
         if not places:
             return
         known = list_known_types(self._redis)
@@ -122,9 +122,9 @@ class ParkedErrors:
     def _tell_some(self, place: Place) -> None:
         first = self._looked_at.get(place.name, 0)
         error = json.dumps(describe_unknown(place.type_name))
-        args: Sequence[Any] = (place.name, first, TELL_AT_ONCE, TELL_SECONDS, error)
+        args: Sequence[Any] = (place.name, first, REPORT_PAGE, REPORT_AFTER_SECONDS, error)
         looked_at = _tell(self._redis, (snapshot_stream.STREAM_KEY,), args)
-        self._looked_at[place.name] = first + looked_at if looked_at == TELL_AT_ONCE else 0
+        self._looked_at[place.name] = first + looked_at if looked_at == REPORT_PAGE else 0
 
 
 def _parse(members: Iterable[bytes]) -> list[Place]:

@@ -37,7 +37,7 @@ def count_tasks(connection: redis.Redis[Any]) -> dict[str, int]:
     return {name: tasks for name, tasks in waiting.items() if tasks}
 
 
-def list_moves(connection: redis.Redis[Any], *, name: str, limit: int) -> list[Transition]:
+def list_transitions(connection: redis.Redis[Any], *, name: str, limit: int) -> list[Transition]:
     """Return moves of the next tasks of such a queue: waiting ones to the back of their type's queue, in their order."""
     waiting: Any = connection.lrange(redis_keys.queue_key(name), 0, limit - 1)
     scheduled: Any = connection.zrange(redis_keys.scheduled_key(name), 0, limit - 1)

@@ -14,7 +14,7 @@ from tasks_app.queues.redis_connection import get_connection
 Result = TypeVar("Result")
 
 
-shared_line: Final = PipelinedConnection(get_connection)
+shared_connection: Final = PipelinedConnection(get_connection)
 
 
 def run_concurrently(
@@ -24,9 +24,9 @@ def run_concurrently(
 
     See `Line.run_concurrently`.
     """
-    return shared_line.run_concurrently(calls, on_pause=on_pause)
+    return shared_connection.run_concurrently(calls, on_pause=on_pause)
 
 
 def resume(paused: Sequence[tuple[Paused, Any]]) -> None:
     """Continue calls that have paused in `run_concurrently`, each with its value. See `Line.resume`."""
-    shared_line.resume(paused)
+    shared_connection.resume(paused)

@@ -20,7 +20,7 @@ from rq.utils import str_to_date, utcformat
 from tasks_app.queues import lua_script, queue_names, redis_keys
 from tasks_app.queues.redis_clock import clock
 
-CERTIFICATE_SECONDS: Final = 3600
+EXIT_REPORT_SECONDS: Final = 3600
 CAUSE_CHARACTERS: Final = 200
 OWN_FIELD: Final = "rows"  # which only our workers tell
 SKEW_FIELD: Final = "skew"
@@ -113,7 +113,7 @@ def report_exit(connection: redis.Redis[Any], *, worker: str, was_killed: bool, 
     pipeline = connection.pipeline(transaction=True)
     death: Any = {"death": utcformat(clock.now()), "killed": int(was_killed), "cause": cause[:CAUSE_CHARACTERS]}
     pipeline.hset(key, mapping=death)
-    pipeline.expire(key, CERTIFICATE_SECONDS)
+    pipeline.expire(key, EXIT_REPORT_SECONDS)
     pipeline.srem(redis_keys.WORKERS_KEY, key)
     for name in queue_names.QUEUES:
         pipeline.srem(redis_keys.workers_of_key(name), key)
@@ -126,7 +126,7 @@ def note_cause(connection: redis.Redis[Any], *, worker: str, cause: str) -> None
     pipeline = connection.pipeline(transaction=True)
     if cause:
         pipeline.hset(key, "cause", cause[:CAUSE_CHARACTERS])
-        pipeline.expire(key, CERTIFICATE_SECONDS)  # its own heartbeats, which set it, may have ended
+        pipeline.expire(key, EXIT_REPORT_SECONDS)  # its own heartbeats, which set it, may have ended
     else:
         pipeline.hdel(key, "cause")
     pipeline.execute()

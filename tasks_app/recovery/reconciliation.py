@@ -48,7 +48,7 @@ class Reconciler:
         self._placed: set[str] = set()
         self._settled_at = clock.now()
 
-    def begin_anew(self) -> None:
+    def restart_round(self) -> None:
         """Begin the round again at the first task row."""
         self._compared_to = uuid.UUID(int=0)
 
@@ -71,7 +71,7 @@ class Reconciler:
         logger.warning("the database is older than Redis (its cursor was %s): what ended since is compared", cursor)
         for page in restored_database.list_ended_since(self._redis, cursor=cursor):
             self._compare_ends([snapshot for snapshot in page if not snapshot.parent])
-        for snapshot in restored_database.list_without_record(sorted(self._list_placed())):
+        for snapshot in restored_database.list_without_row(sorted(self._list_placed())):
             snapshot_stream.append(self._redis, snapshot)
         older_database.forget_note(self._redis)
 
@@ -101,7 +101,7 @@ class Reconciler:
         confirmed, undone = restored_database.split_by_checkpoint(snapshots)
         for snapshot in confirmed:
             snapshot_stream.append(self._redis, snapshot)
-            self._requeuer.counts["told_again"] += 1
+            self._requeuer.counts["republished"] += 1
         for snapshot in undone:
             self._requeuer.isolation.run(snapshot.id, partial(self._undo_end, snapshot))
 

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, shards
-from tasks_app.checkpoints.as_snapshot import end_transition
+from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
@@ -62,7 +62,7 @@ class Requeuer:
                 self._end_parent(snapshot, row)
             # From anywhere: a move from "started" would take this moment for the end.
             source = "any" if source == "started" else source
-            self.apply(Transition(end_transition(snapshot, row), source, "ended"), kind="ended")
+            self.apply(Transition(ended_snapshot(snapshot, row), source, "ended"), kind="ended")
             return
         waiting = as_snapshot.with_checkpoint(as_waiting(snapshot, cause=cause), row, error=row.error or None)
         if row.failures > 1 and row.done == row.claimed_done:
@@ -83,7 +83,7 @@ class Requeuer:
             shards.end_parent_of(shard, outcome=row.outcome, error=row.error)
         ended, parent = shards.read_parent(shard), find_snapshot(self._redis, shard.parent)
         if ended is not None and ended.outcome and parent is not None:
-            self.apply(Transition(end_transition(parent, ended), "any", "ended"), kind="ended")
+            self.apply(Transition(ended_snapshot(parent, ended), "any", "ended"), kind="ended")
 
     def apply_batch(self, batch: Sequence[Transition]) -> int:
         """Apply transitions; set aside those that Redis refuses. Return how many were applied."""

@@ -32,7 +32,7 @@ from tasks_app.recovery.registry_members import decode_member, parse_id, parse_i
 from tasks_app.recovery.requeue import Requeuer, as_waiting
 from tasks_app.recovery.stale_connections import end_connection_of
 from tasks_app.recovery.stuck_shards import ShardWatch
-from tasks_app.recovery.unpublished_decisions import UntoldCancels, publish_pauses
+from tasks_app.recovery.unpublished_decisions import UnpublishedCancels, publish_pauses
 from tasks_app.resilience import failpoints
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Rescuer:
         self._reconciler = Reconciler(connection=connection, requeuer=self._requeuer)
         self._compare_again_at = 0.0
         self._trust_leases_at = 0.0
-        self._untold_cancels = UntoldCancels()
+        self._unpublished_cancels = UnpublishedCancels()
         self._parked_errors = ParkedErrors(connection=connection)
 
     @property
@@ -81,7 +81,7 @@ class Rescuer:
         self.enqueue_reopened()
         self._parked_errors.tell()
         self.empty_removed_queues()
-        for row in self._untold_cancels.find():
+        for row in self._unpublished_cancels.find():
             self._requeuer.place(row, source="any")
         for row in self._shard_watch.find_stuck():
             self._requeuer.isolation.run(str(row.task_id), partial(self._place_stuck, row))
@@ -127,7 +127,7 @@ class Rescuer:
         moved = 0
         for name in removed_queues.list_names(self._redis):
             moved += self._requeuer.apply_batch(
-                removed_queues.list_moves(self._redis, name=name, limit=reconciliation.PAGE)
+                removed_queues.list_transitions(self._redis, name=name, limit=reconciliation.PAGE)
             )
         if moved:
             self.counts["removed_queue"] += moved
@@ -137,7 +137,7 @@ class Rescuer:
     def requeue_expired(self) -> None:
         """Take back claims whose lease has expired, and requeue their tasks ahead of all others."""
         began = time.monotonic()
-        run_out = expired_claims.list_run_out(limit=reconciliation.PAGE)
+        run_out = expired_claims.list_expired(limit=reconciliation.PAGE)
         if time.monotonic() - began > SLOW_SECONDS:
             self.note_outage()
         if time.monotonic() < self._trust_leases_at:
@@ -236,6 +236,6 @@ class Rescuer:
         self._requeuer.place(row, source="any")
 
     def _compare_all(self) -> None:
-        self._reconciler.begin_anew()
+        self._reconciler.restart_round()
         while self._reconciler.compare_page():
             self.watch()  # a long backlog takes time, and dead workers' tasks must not wait for it

@@ -45,7 +45,7 @@ def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[l
                 yield [snapshot for snapshot in found if snapshot is not None and snapshot.ended]
 
 
-def list_without_record(task_ids: Sequence[str]) -> Iterator[Snapshot]:
+def list_without_row(task_ids: Sequence[str]) -> Iterator[Snapshot]:
     """Yield the snapshots of those of the tasks that wait or run in Redis and have no record."""
     for start in range(0, len(task_ids), PAGE):
         page = {str(key) for key in parse_ids(task_ids[start : start + PAGE])}

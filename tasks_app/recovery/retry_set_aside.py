@@ -96,7 +96,7 @@ def _apply(item: SetAsideItem) -> bool:
     if item.kind == set_aside_items.SNAPSHOT:
         return Mirror(connection=connection).apply_again((item.key, payload))
     if item.kind == set_aside_items.WEBHOOK:
-        deliveries.put_back(task_id=uuid.UUID(item.key), payload=payload)
+        deliveries.reschedule(task_id=uuid.UUID(item.key), payload=payload)
     elif item.kind == set_aside_items.TASK:
         Rescuer(connection=connection).requeue(uuid.UUID(item.key))
     else:

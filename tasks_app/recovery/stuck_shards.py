@@ -16,7 +16,7 @@ from tasks_app.checkpoints import shards
 from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
 from tasks_app.queues import job_snapshots, queue_names, redis_keys
-from tasks_app.queues.parked_tasks import list_places
+from tasks_app.queues.parked_tasks import list_parked_lists
 
 SPLIT_KEY: Final = "longtasks:split"
 ENDS_THE_TASK: Final = (task_status.FAILED, task_status.STOPPED)
@@ -36,7 +36,7 @@ class ShardWatch:
         Two queries where any task is split.
         """
         members: Any = self._redis.smembers(SPLIT_KEY)
-        rows, parts = shards.find_lasting([key for member in members if (key := _uuid(member)) is not None])
+        rows, parts = shards.find_split_tasks([key for member in members if (key := _uuid(member)) is not None])
         # A worker may be about to tell: only what stands so at the next look too is stuck.
         suspects = {_mark(row): row for row in rows if self._seems_stuck(row, parts.get(row.task_id, []))}
         stuck = [row for mark, row in suspects.items() if mark in self._suspects]
@@ -46,7 +46,7 @@ class ShardWatch:
     def end_by_shard(self, row: TaskCheckpoint) -> None:
         """End a stuck task as its shard ended, in the database and in `row`, where one of its shards ended it."""
         if not row.outcome:
-            _, parts = shards.find_lasting([row.task_id])
+            _, parts = shards.find_split_tasks([row.task_id])
             self._end_by_shard(row, parts.get(row.task_id, []))
 
     def _seems_stuck(self, row: TaskCheckpoint, parts: Sequence[TaskCheckpoint]) -> bool:
@@ -61,7 +61,7 @@ class ShardWatch:
 
     def _are_placed(self, task_ids: Sequence[str]) -> list[bool]:
         """Tell of each whether it waits, is parked, is scheduled or stands as started; at one moment, for they move."""
-        places = list_places(self._redis)
+        places = list_parked_lists(self._redis)
         names = queue_names.list_used(self._redis)
         pipeline = self._redis.pipeline(transaction=True)
         for name in names:

@@ -22,7 +22,7 @@ DAY_SECONDS: Final = 24 * 3600.0
 PAGE: Final = 500
 
 
-class UntoldCancels:
+class UnpublishedCancels:
     """Tasks that are canceled, and open on the read side. A look goes back to the last one; the first one a day."""
 
     def __init__(self) -> None:

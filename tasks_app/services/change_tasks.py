@@ -16,7 +16,7 @@ from django.db import transaction
 
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen
-from tasks_app.checkpoints.as_snapshot import end_transition
+from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.domain import priorities, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
@@ -131,7 +131,7 @@ def note_priority(task_ids: Sequence[str], **what: Any) -> None:
 def cancel_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
     """Return the transition after the checkpoint accepted a cancel: to the end, or none until the worker stops."""
     if row.outcome:
-        return Transition(replace(end_transition(snapshot, row), cause="cancel", actor=actor), "any", "ended")
+        return Transition(replace(ended_snapshot(snapshot, row), cause="cancel", actor=actor), "any", "ended")
     asked = as_snapshot.with_checkpoint(
         snapshot,
         row,

@@ -41,7 +41,7 @@ def note_ends(snapshots: Sequence[Snapshot]) -> None:
     )
 
 
-def take_due(*, limit: int) -> list[WebhookDelivery]:
+def claim_due(*, limit: int) -> list[WebhookDelivery]:
     """Claim due deliveries and count an attempt for each. No other sender gets them during the attempt."""
     now = datetime.now(UTC)
     due = WebhookDelivery.objects.filter(due_at__lte=now)
@@ -89,7 +89,7 @@ def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
         WebhookDelivery.objects.filter(pk=delivery.pk).delete()
 
 
-def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
+def reschedule(*, task_id: uuid.UUID, payload: bytes) -> None:
     """Schedule a delivery that was set aside again. Raises ValueError if it still cannot be sent."""
     values = orjson.loads(payload)
     task_snapshot.decode(values["snapshot"])

@@ -183,8 +183,8 @@ def test_a_receiver_that_drips_is_cut_off(client: Client, start: Any, settings: 
 @pytest.mark.django_db(transaction=True)
 def test_a_sender_that_died_has_lost_nothing(start: Any, receiver: Receiver, settings: Any) -> None:
     start(receiver.url)
-    (dequeued,) = deliveries.take_due(limit=5)
-    assert deliveries.take_due(limit=5) == []  # it may still be under way
+    (dequeued,) = deliveries.claim_due(limit=5)
+    assert deliveries.claim_due(limit=5) == []  # it may still be under way
     WebhookDelivery.objects.update(due_at=dequeued.due_at)
     deliver()
     assert len(receiver.got) == 1

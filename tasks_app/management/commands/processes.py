@@ -21,7 +21,7 @@ from tasks_app.errors import QueueUnavailable
 from tasks_app.process_monitor.reports import Reported, list_processes
 from tasks_app.queues import redis_connection
 
-AWAY: Final = 6
+UNAVAILABLE: Final = 6
 PIPE_WIDTH: Final = 160
 WATCH_SECONDS: Final = 2.0
 
@@ -42,7 +42,7 @@ class Command(BaseCommand):
                     found = _look()
                 except QueueUnavailable as error:
                     if not watch:
-                        raise CommandError(str(error), returncode=AWAY) from error
+                        raise CommandError(str(error), returncode=UNAVAILABLE) from error
                     console.print(str(error))
                 else:
                     if watch and is_terminal and not json:

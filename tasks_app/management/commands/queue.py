@@ -15,7 +15,7 @@ from tasks_app.queues.pauses import is_suspended
 from tasks_app.queues.queue_names import QUEUES
 from tasks_app.services import pause_queues
 
-AWAY: Final = 6
+UNAVAILABLE: Final = 6
 
 
 class Command(BaseCommand):
@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 if is_suspended():
                     self.stderr.write("`rq suspend` still pauses all queues: run `manage.py rqresume`.")
         except LongtasksError as error:
-            raise CommandError(str(error), returncode=AWAY) from error
+            raise CommandError(str(error), returncode=UNAVAILABLE) from error
         paused = ask == "pause"
         words = f"Queue {name} is {'paused: running tasks stop at their next chunk' if paused else 'open again'}."
         self.stdout.write(json_module.dumps({"name": name, "paused": paused}) if json else words)

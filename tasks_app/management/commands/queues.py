@@ -18,7 +18,7 @@ from tasks_app.queues import redis_connection
 from tasks_app.read_model import mirror_lag, queue_overview
 from tasks_app.read_model.queue_overview import QueueView
 
-AWAY: Final = 6
+UNAVAILABLE: Final = 6
 PIPE_WIDTH: Final = 160
 
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             else:
                 Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_draw())
         except LongtasksError as error:
-            raise CommandError(str(error), returncode=AWAY) from error
+            raise CommandError(str(error), returncode=UNAVAILABLE) from error
         except KeyboardInterrupt:
             return
 

@@ -15,7 +15,7 @@ from tasks_app.models import SetAsideItem
 from tasks_app.recovery import retry_set_aside
 from tasks_app.resilience import set_aside_items
 
-REFUSED, UNKNOWN, AWAY = 3, 4, 6
+REFUSED, UNKNOWN, UNAVAILABLE = 3, 4, 6
 PAYLOAD_CHARACTERS: Final = 200
 EXIT_CODES: Final = (
     "exit codes: 0 done, 2 wrong arguments, 3 an item was refused again, 4 no such item, "
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         except retry_set_aside.UnknownItem as error:
             raise CommandError(str(error), returncode=UNKNOWN) from error
         except LongtasksError as error:
-            raise CommandError(str(error), returncode=AWAY) from error
+            raise CommandError(str(error), returncode=UNAVAILABLE) from error
 
     def do_list(self, options: dict[str, Any]) -> None:
         items = SetAsideItem.objects.order_by("pk")

@@ -36,7 +36,7 @@ from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tasks_app.services import change_tasks, start_tasks
 from tasks_app.task_types import list_task_types
 
-WRONG, ENDED_BADLY, UNKNOWN, CONFLICT, AWAY, DIFFERENT = 2, 3, 4, 5, 6, 7
+WRONG, ENDED_BADLY, UNKNOWN, CONFLICT, UNAVAILABLE, DIFFERENT = 2, 3, 4, 5, 6, 7
 EXIT_CODES: Final = """exit codes:
   0  done; with --wait or --watch: the task has finished
   2  wrong arguments or parameters
@@ -112,7 +112,7 @@ class Command(BaseCommand):
         except errors.AuthorizationFailed as error:
             raise CommandError(str(error)) from error  # the log has the traceback
         except errors.LongtasksError as error:
-            _fail(AWAY, str(error))
+            _fail(UNAVAILABLE, str(error))
         except KeyboardInterrupt:
             _fail(130, "stopped watching; the task continues")
 

@@ -78,7 +78,7 @@ class Command(BaseCommand):
     def work(self) -> None:
         """Take what is due, and write down what has been tried. All SQL is here; the senders know none."""
         if not self.stop.is_set():
-            for delivery in deliveries.take_due(limit=SENDERS - len(self.running)):
+            for delivery in deliveries.claim_due(limit=SENDERS - len(self.running)):
                 self.running[self.pool.submit(self.deliver, delivery)] = delivery
         done, _ = wait(self.running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED) if self.running else ((), ())
         if not self.running:

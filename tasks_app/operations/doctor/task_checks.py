@@ -55,7 +55,7 @@ def check_task_types() -> Iterator[Finding]:
             yield Finding(OK, "task types", f"{tasks} tasks of type {name!r} wait for a worker that knows it")
         else:
             yield Finding(
-                FAULT if seconds >= parked_tasks.TELL_SECONDS else WARNING,
+                FAULT if seconds >= parked_tasks.REPORT_AFTER_SECONDS else WARNING,
                 "task types",
                 f"no living worker knows the task type {name!r}: {tasks} tasks wait, the first for {seconds:.0f} s",
                 "Start workers of a version that has it (finish the deploy), or cancel the tasks.",
