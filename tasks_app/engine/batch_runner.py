@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -111,15 +110,12 @@ class BatchRunner:
         now = datetime.now(UTC)
         batch = []
         for task, records, counts in done:
-            snapshot = replace(
-                task.snapshot,
-                status=task_status.FINISHED,
-                cause="end",
-                actor="",
+            snapshot = task.snapshot.ended_as(
+                task_status.FINISHED,
+                at=now,
                 done=records,
                 counts=dict(counts),
                 epoch=max(1, task.snapshot.epoch),
-                ended_at=now,
                 error=None,
             )
             batch.append(Transition(snapshot, "started", "ended", worker=self._worker))

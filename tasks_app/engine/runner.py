@@ -117,8 +117,8 @@ class Runner:
             if snapshot.total is None:
                 with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
                     snapshot.total = self._guard.prepare(partial(check_total_again, task_type, snapshot.params))
-            if session.must_split():
-                self._split(session)
+            if (total := session.get_split_total()) is not None:
+                self._split(session, total=total)
                 return
             self._run_chunks(session, ChunkSize(task_type, careful=dequeued.isolated or claim.failures > 0))
         except ShutdownRequested:
@@ -228,7 +228,7 @@ class Runner:
 
     # --- a big task
 
-    def _split(self, session: TaskSession) -> None:
+    def _split(self, session: TaskSession, *, total: int) -> None:
         """Put the shards of a big task in its place: they are the next in its queue."""
         claim, snapshot = session.claim, session.snapshot
         limit_seconds = get_limit_seconds(get_task_type(snapshot.name))
@@ -236,7 +236,8 @@ class Runner:
         while True:
             try:
                 with self._keeper.watching(claim, limit_seconds=limit_seconds):
-                    parts, are_new = shards.split(claim, snapshot, prepare=partial(self._prepare_split, session))
+                    prepare = partial(self._prepare_split, session)
+                    parts, are_new = shards.split(claim, snapshot, total=total, prepare=prepare)
                 break
             except Fenced:
                 session.leave()

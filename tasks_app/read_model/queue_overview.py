@@ -17,7 +17,7 @@ from tasks_app.domain import task_snapshot
 from tasks_app.errors import StoreUnavailable
 from tasks_app.models import QueueState
 from tasks_app.queues import queue_names, redis_connection, redis_keys
-from tasks_app.queues.parked_tasks import list_parked
+from tasks_app.queues.parked_tasks import count_parked
 from tasks_app.resilience.transient_errors import mapped_errors
 
 
@@ -76,7 +76,7 @@ def list_queues() -> list[QueueView]:
         for oldest in numbers[3::6]:
             pipeline.hget(redis_keys.job_key(oldest.decode(errors="replace") if oldest else "-"), "s")
         answers = pipeline.execute()
-        parked = list_parked(connection)
+        parked = count_parked(connection)
     workers = [
         view
         for key, data in zip(sorted(worker_keys), answers, strict=False)

@@ -29,7 +29,7 @@ from tasks_app.read_model.open_tasks import OPEN, list_open
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.recovery import foreign_changes, restored_database
 from tasks_app.recovery.registry_members import decode_member
-from tasks_app.recovery.requeue import Requeuer, as_waiting
+from tasks_app.recovery.requeue import Requeuer
 from tasks_app.recovery.stuck_shards import SPLIT_KEY
 
 logger = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class Reconciler:
                     place = partial(self._requeuer.place, row, source="missing", snapshot=snapshot, cause=cause)
                     self._requeuer.isolation.run(str(record.id), place)
                 continue  # claimed: lease expiry decides
-            unclaimed.append(Transition(as_waiting(snapshot, cause=cause), "missing", "back"))
+            unclaimed.append(Transition(snapshot.queued(cause=cause), "missing", "back"))
         if moved := self._requeuer.apply_batch(unclaimed):
             kind = "missing" if cause == "rescue" else cause
             self._requeuer.counts[kind] += moved

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,6 @@ import redis
 
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, shards
 from tasks_app.checkpoints.as_snapshot import ended_snapshot
-from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
 from tasks_app.queues import transitions
@@ -64,18 +62,24 @@ class Requeuer:
             source = "any" if source == "started" else source
             self.apply(Transition(ended_snapshot(snapshot, row), source, "ended"), kind="ended")
             return
-        waiting = as_snapshot.with_checkpoint(as_waiting(snapshot, cause=cause), row, error=row.error or None)
+        error = row.error or None
+        target: transitions.Target | datetime
         if row.failures > 1 and row.done == row.claimed_done:
-            run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(row.failures))
-            waiting = replace(waiting, status=task_status.SCHEDULED, next_attempt_at=run_at)
-            move = Transition(
-                waiting, source, "scheduled", worker=worker, run_at=run_at, failures=row.failures, isolated=True
-            )
+            target = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(row.failures))
+            waiting = snapshot.scheduled(at=target, cause=cause, error=error)
         else:
-            move = Transition(
-                waiting, source, "urgent", worker=worker, failures=row.failures, isolated=row.failures > 0
-            )
-        self.apply(move, kind="expired")
+            target, waiting = "urgent", snapshot.queued(cause=cause, error=error)
+        self.apply(
+            Transition(
+                as_snapshot.with_checkpoint(waiting, row),
+                source,
+                target,
+                worker=worker,
+                failures=row.failures,
+                isolated=row.failures > 0,
+            ),
+            kind="expired",
+        )
 
     def _end_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
         """Publish the end of a shard's task, if this shard ended it and its worker died before it could publish."""
@@ -101,8 +105,3 @@ class Requeuer:
         if moved:
             self.counts[kind] += 1
             logger.warning("rescued task %s (%s): %s", move.snapshot.id, kind, move.snapshot.status)
-
-
-def as_waiting(snapshot: Snapshot, *, cause: str) -> Snapshot:
-    """Return the snapshot of the task when it waits in its queue again."""
-    return replace(snapshot, status=task_status.QUEUED, ended_at=None, next_attempt_at=None, cause=cause, actor="")

@@ -29,7 +29,7 @@ from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.recovery import due_tasks, housekeeping, reconciliation
 from tasks_app.recovery.reconciliation import Reconciler
 from tasks_app.recovery.registry_members import decode_member, parse_id, parse_ids
-from tasks_app.recovery.requeue import Requeuer, as_waiting
+from tasks_app.recovery.requeue import Requeuer
 from tasks_app.recovery.stale_connections import end_connection_of
 from tasks_app.recovery.stuck_shards import ShardWatch
 from tasks_app.recovery.unpublished_decisions import UnpublishedCancels, publish_pauses
@@ -79,7 +79,7 @@ class Rescuer:
             self._compare_all()
         self.watch()
         self.enqueue_reopened()
-        self._parked_errors.tell()
+        self._parked_errors.report()
         self.empty_removed_queues()
         for row in self._unpublished_cancels.find():
             self._requeuer.place(row, source="any")
@@ -104,9 +104,7 @@ class Rescuer:
         if snapshot is None or snapshot.ended:
             return
         if row is None:
-            transitions.apply_transitions(
-                self._redis, [Transition(as_waiting(snapshot, cause="rescue"), "missing", "back")]
-            )
+            transitions.apply_transitions(self._redis, [Transition(snapshot.queued(cause="rescue"), "missing", "back")])
         elif row.outcome or row.lease_until is None:
             self._requeuer.place(row, source="missing", snapshot=snapshot)
 
@@ -196,7 +194,7 @@ class Rescuer:
             return
         end_connection_of(self._redis, worker=worker)  # it may hang in the middle of a shared chunk
         self._requeuer.apply(
-            Transition(as_waiting(snapshot, cause="rescue"), "started", "urgent", worker=worker, isolated=True),
+            Transition(snapshot.queued(cause="rescue"), "started", "urgent", worker=worker, isolated=True),
             kind="started",
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import redis
@@ -84,15 +83,6 @@ def undo_end(snapshot: Snapshot) -> Transition | TaskCheckpoint:
         return row
     if is_newer and snapshot.status in _CANCELED:
         return cancel_and_reopen.request_cancel(task_id=task_id)
-    again = replace(
-        snapshot,
-        status=task_status.QUEUED,
-        counts=dict.fromkeys(snapshot.counts, 0),
-        error=None,
-        ended_at=None,
-        next_attempt_at=None,
-        cause="rescue",
-        actor="",
-    )
+    again = snapshot.queued(cause="rescue", counts=dict.fromkeys(snapshot.counts, 0), error=None)
     # Alone: a shared chunk is for tasks that have no checkpoint yet.
     return Transition(as_snapshot.with_checkpoint(again, row), "ended", "back", failures=row.failures, isolated=True)

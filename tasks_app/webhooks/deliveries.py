@@ -7,7 +7,6 @@ may hear of an end twice, never not at all. Must not speak HTTP.
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import MirrorCursor, TaskEvent, WebhookDelivery
 from tasks_app.resilience import set_aside_items
+from tasks_app.resilience.retry_delay import get_delay_seconds
 
 CAUSE = "webhook"
 
@@ -99,10 +99,11 @@ def reschedule(*, task_id: uuid.UUID, payload: bytes) -> None:
 
 
 def get_retry_delay_seconds(attempts: int) -> float:
-    """Return the pause after so many attempts, in seconds: doubling, with jitter."""
-    longest = settings.LONGTASKS.webhook_max_seconds
-    first = settings.LONGTASKS.webhook_first_seconds
-    return float(min(longest, first * 2 ** min(attempts - 1, 30)) * random.uniform(0.8, 1.2))  # noqa: S311 (jitter)
+    """Return the delay before a webhook's next attempt: from WEBHOOK_FIRST_SECONDS to WEBHOOK_MAX_SECONDS, ±20 %."""
+    longtasks = settings.LONGTASKS
+    return get_delay_seconds(
+        attempts, first_seconds=longtasks.webhook_first_seconds, max_seconds=longtasks.webhook_max_seconds
+    )
 
 
 def delivery_id_of(delivery: WebhookDelivery) -> str:

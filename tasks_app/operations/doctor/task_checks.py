@@ -46,8 +46,8 @@ def check_removed_queues() -> Iterator[Finding]:
 def check_task_types() -> Iterator[Finding]:
     client = redis_connection.get_connection()
     known = parked_tasks.list_known_types(client)
-    waiting: dict[str, list[parked_tasks.Parked]] = {}
-    for each in parked_tasks.list_parked(client):
+    waiting: dict[str, list[parked_tasks.ParkedCount]] = {}
+    for each in parked_tasks.count_parked(client):
         waiting.setdefault(each.type_name, []).append(each)
     for name, places in sorted(waiting.items()):
         tasks, seconds = sum(place.tasks for place in places), max(place.oldest_seconds for place in places)
