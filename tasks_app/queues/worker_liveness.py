@@ -147,7 +147,7 @@ def read_causes(connection: redis.Redis[Any], workers: Iterable[str]) -> dict[st
 
 
 class LivenessJudge:
-    """Judges workers in each pass: one whose heartbeats are missing for several passes counts as dead.
+    """Judges workers in each pass. A silent one counts as dead once it was silent in passes a quarter of a lease apart.
 
     Call `forget` after a Redis outage: no worker could send a heartbeat during it.
     """

@@ -17,7 +17,7 @@ from tasks_app.recovery import foreign_changes
 from tasks_app.recovery.registry_members import decode_member
 from tasks_app.recovery.requeue import Requeuer
 
-PAGE: Final = 500  # of each queue at a call
+PAGE: Final = 500  # of each queue per call
 
 
 def enqueue_due(connection: redis.Redis[Any], requeuer: Requeuer) -> int:

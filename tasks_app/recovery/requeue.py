@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 
 
 class Requeuer:
-    """Moves tasks for one rescuer, and remembers those that it has set aside."""
+    """Moves tasks for one rescuer, and skips those that it has just set aside."""
 
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
         self.isolation = batch_isolation.Isolation()
-        self.counts: Counter[str] = Counter()  # since this process began, by kind
+        self.counts: Counter[str] = Counter()  # since the start of this process, by kind
 
     def place(
         self,
@@ -46,19 +46,19 @@ class Requeuer:
     ) -> None:
         """Move a task where its checkpoint says it belongs: ended, scheduled for its next attempt, or at its queue's head.
 
-        `source` says where the task is in Redis now. A task that nothing knows any more, as after a prune, is left alone.
+        `source` is its present place in Redis. A task without a snapshot, as after pruning, is skipped.
         """
         snapshot = snapshot or find_snapshot(self._redis, row.task_id)
         if snapshot is None:
             return  # the checkpoint of a task that was pruned
         if snapshot.epoch > row.epoch:
-            row = cancel_and_reopen.lift_epoch(task_id=row.task_id, above=snapshot.epoch)
+            row = cancel_and_reopen.raise_epoch(task_id=row.task_id, above=snapshot.epoch)
             if row.lease_until is not None:
                 return  # a worker has claimed it meanwhile
         if row.outcome:
             if snapshot.parent:
                 self._end_parent(snapshot, row)
-            # From anywhere: a move from "started" would take this moment for the end.
+            # The source "started" would record the present as the task's end.
             source = "any" if source == "started" else source
             self.apply(Transition(ended_snapshot(snapshot, row), source, "ended"), kind="ended")
             return
@@ -91,17 +91,17 @@ class Requeuer:
 
     def apply_batch(self, batch: Sequence[Transition]) -> int:
         """Apply transitions; set aside those that Redis refuses. Return how many were applied."""
-        moved: list[bool] = []
+        applied: list[bool] = []
         batch_isolation.apply_batch(
-            [move for move in batch if not self.isolation.is_resting(move.snapshot.id)],
-            apply=lambda part: moved.extend(transitions.apply_many_transitions(self._redis, part)),
-            put_aside=lambda move, error: self.isolation.put_aside(move.snapshot.id, error),
+            [each for each in batch if not self.isolation.is_resting(each.snapshot.id)],
+            apply=lambda part: applied.extend(transitions.apply_many_transitions(self._redis, part)),
+            set_aside=lambda each, error: self.isolation.set_aside(each.snapshot.id, error),
         )
-        return sum(moved)
+        return sum(applied)
 
-    def apply(self, move: Transition, *, kind: str) -> None:
+    def apply(self, transition: Transition, *, kind: str) -> None:
         """Apply one transition; count and log it under `kind`, if the task was where the transition expects it."""
-        [moved] = transitions.apply_transitions(self._redis, [move])
-        if moved:
+        [is_applied] = transitions.apply_transitions(self._redis, [transition])
+        if is_applied:
             self.counts[kind] += 1
-            logger.warning("rescued task %s (%s): %s", move.snapshot.id, kind, move.snapshot.status)
+            logger.warning("rescued task %s (%s): %s", transition.snapshot.id, kind, transition.snapshot.status)

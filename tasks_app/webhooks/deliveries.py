@@ -1,8 +1,8 @@
 """The outstanding webhooks: recorded by the mirror, claimed by a sender, and their history.
 
-Owns WebhookDelivery. A delivery is noted in the transaction that mirrors the task's end, and closed in the one that
-writes its history; between two tries it lies there with a time, so a sender that dies has lost nothing. A receiver
-may hear of an end twice, never not at all. Must not speak HTTP.
+Owns WebhookDelivery. A delivery is recorded in the transaction that mirrors the task's end, and closed in the one that
+writes its history. Between two attempts its row has a due time, so a sender that dies loses nothing. A receiver gets an
+end at least once. Must not speak HTTP.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def claim_due(*, limit: int) -> list[WebhookDelivery]:
         return []
     lease = timedelta(seconds=settings.LONGTASKS.webhook_timeout_seconds * 2 + 30)
     with transaction.atomic():
-        dequeued = list(due.select_for_update(skip_locked=True).order_by("due_at")[:limit])
-        WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in dequeued]).update(
+        claimed = list(due.select_for_update(skip_locked=True).order_by("due_at")[:limit])
+        WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in claimed]).update(
             due_at=now + lease, attempts=F("attempts") + 1
         )
-    for delivery in dequeued:
+    for delivery in claimed:
         delivery.attempts += 1
-    return dequeued
+    return claimed
 
 
 def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> None:
@@ -81,7 +81,7 @@ def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> No
             rows.update(due_at=datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(delivery.attempts)))
 
 
-def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
+def set_aside(delivery: WebhookDelivery, error: BaseException) -> None:
     """Set a delivery aside that cannot be sent or recorded."""
     payload = orjson.dumps({"url": delivery.url, "snapshot": delivery.snapshot})
     with transaction.atomic():
@@ -90,7 +90,7 @@ def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
 
 
 def reschedule(*, task_id: uuid.UUID, payload: bytes) -> None:
-    """Schedule a delivery that was set aside again. Raises ValueError if it still cannot be sent."""
+    """Schedule a set-aside delivery again. Raises ValueError if it still cannot be sent."""
     values = orjson.loads(payload)
     task_snapshot.decode(values["snapshot"])
     WebhookDelivery.objects.create(

@@ -41,7 +41,9 @@ def worker() -> Iterator[HoldingWorker]:
     worker._held_back, worker._held, worker._woken = deque(), set(), deque()
     worker._held_bytes, worker._places, worker._sweeps_after = 0, PLACES, 0.0
     worker._watcher = Subscriber()
-    worker._make_watch = lambda task_id, deadline, notify: SimpleNamespace(task_id=task_id, deadline=deadline, notify=notify)
+    worker._make_watch = lambda task_id, deadline, notify: SimpleNamespace(
+        task_id=task_id, deadline=deadline, notify=notify
+    )
     yield worker
     worker.poller.close()
     for sock in Client.sockets:

@@ -86,7 +86,7 @@ class Command(BaseCommand):
         for future in done:
             delivery = self.running[future]
             if error := future.exception():
-                deliveries.put_aside(delivery, error)
+                deliveries.set_aside(delivery, error)
             else:
                 self.close(delivery, future.result())
             del self.running[future]  # not before: what could not be written down is written in the next round
@@ -100,7 +100,7 @@ class Command(BaseCommand):
         except Exception as error:
             if is_outage(error):
                 raise
-            deliveries.put_aside(delivery, error)
+            deliveries.set_aside(delivery, error)
 
     def deliver(self, delivery: WebhookDelivery) -> Outcome:
         body = to_json(task_data(task_snapshot.decode(delivery.snapshot)))
