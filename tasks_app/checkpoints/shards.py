@@ -27,7 +27,7 @@ from tasks_app.task_types import ChunkResult, get_task_type
 MAX_SHARDS: Final = 256  # per task; a bigger task has shards of more than SHARD_RECORDS
 
 
-class ParentGone(Exception):
+class ParentChanged(Exception):
     """The shard's task has ended, or was split again: the running chunk is rolled back, and the shard ends."""
 
 
@@ -88,12 +88,12 @@ def split(
 def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
     """Add a shard's chunk to its task, inside the chunk's transaction, after the shard's own checkpoint.
 
-    If it raises ParentGone, the transaction must be rolled back.
+    If it raises ParentChanged, the transaction must be rolled back.
     """
     rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent))
     row = rows.select_for_update().first()
     if row is None or row.outcome or row.epoch != shard.parent_epoch or row.cancel_requested:
-        raise ParentGone(shard.parent)
+        raise ParentChanged(shard.parent)
     done = row.done + result.done
     counts = as_snapshot.add_counts(row.counts, result.counts)
     changes: dict[str, Any] = {"done": done, "counts": counts, "updated_at": Now()}

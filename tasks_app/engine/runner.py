@@ -18,7 +18,7 @@ from django.db import close_old_connections, reset_queries
 
 from tasks_app.checkpoints import shards
 from tasks_app.checkpoints.claims import CancelRequested, Fenced, Refusal
-from tasks_app.checkpoints.shards import ParentGone
+from tasks_app.checkpoints.shards import ParentChanged
 from tasks_app.domain import task_status
 from tasks_app.engine import chunk_transaction
 from tasks_app.engine.batch_runner import BatchRunner, is_batchable
@@ -146,7 +146,7 @@ class Runner:
             except (Fenced, CancelRequested):
                 session.leave()
                 return
-            except ParentGone:
+            except ParentChanged:
                 session.end(status=task_status.CANCELED)
                 return
             except TaskCodeFailed as failed:

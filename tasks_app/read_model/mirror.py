@@ -32,7 +32,7 @@ SURE_BYTES: Final = 256 << 10  # every server accepts a statement of this length
 Entry = tuple[str, bytes]  # stream id, a snapshot's JSON
 
 
-class Overtaken(batch_isolation.Interrupted):
+class CursorMoved(batch_isolation.Interrupted):
     """Another mirror has moved the cursor."""
 
 
@@ -164,7 +164,7 @@ class Mirror:
             with transaction.atomic():
                 cursor = self._lock_cursor()
                 if cursor.stream_id != position:
-                    raise Overtaken
+                    raise CursorMoved
                 if refused is None:
                     self._apply(part, counted)
                 else:
@@ -185,7 +185,7 @@ class Mirror:
                 apply=lambda part: apply_part(part, None),
                 set_aside=lambda entry, refused: apply_part([entry], refused),
             )
-        except Overtaken:
+        except CursorMoved:
             return  # the next step reads the rest
 
     def _lock_cursor(self) -> MirrorCursor:

@@ -30,7 +30,7 @@ CAUSE: Final = "foreign_worker"  # in the snapshot of a task that such a worker 
 
 
 @dataclass(slots=True)
-class Ends:
+class EndsInRq:
     """Tasks whose jobs have ended in RQ although their rows are open, by what that means."""
 
     ours: list[Snapshot] = field(default_factory=list)  # the mirror has not applied the end yet
@@ -39,9 +39,9 @@ class Ends:
     lost: list[uuid.UUID] = field(default_factory=list)  # their snapshot is gone
 
 
-def sort_ends(ends: Sequence[tuple[uuid.UUID, str]]) -> Ends:
+def sort_ends(ends: Sequence[tuple[uuid.UUID, str]]) -> EndsInRq:
     """Sort jobs that have ended in RQ by what that means. Our own scripts change the status together with the snapshot."""
-    found = Ends()
+    found = EndsInRq()
     for (pk, status), snapshot in zip(ends, job_snapshots.get_snapshots([str(pk) for pk, _ in ends]), strict=True):
         if snapshot is None:
             found.lost.append(pk)

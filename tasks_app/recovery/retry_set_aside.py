@@ -38,14 +38,14 @@ class UnknownItem(LongtasksError):
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class RetryResult:
     """The outcome of a retry: applied, outdated (the task has a newer state) or refused, with the reason."""
 
     outcome: str
     reason: str = ""
 
 
-def try_again(*, item_id: int, actor: str, source: str) -> Tried:
+def try_again(*, item_id: int, actor: str, source: str) -> RetryResult:
     """Apply an item again, and delete it unless it is refused again.
 
     Raises UnknownItem, StoreUnavailable, QueueUnavailable.
@@ -67,8 +67,8 @@ def try_again(*, item_id: int, actor: str, source: str) -> Tried:
             SetAsideItem.objects.filter(pk=item_id).update(
                 tries=F("tries") + 1, last_at=datetime.now(UTC), reason=reason
             )
-            return Tried(REFUSED, reason)
-        return Tried(APPLIED if is_current else OUTDATED)
+            return RetryResult(REFUSED, reason)
+        return RetryResult(APPLIED if is_current else OUTDATED)
 
 
 def drop(*, item_id: int, actor: str, source: str) -> None:
