@@ -32,8 +32,8 @@ def expire(
     """Release an expired claim, so that the task can be requeued. Returns the new row; None if no claim has expired.
 
     A claim of `dead_worker`, whose death is certain, is released before its lease expires. Without `is_attempt` this
-    costs no attempt. `cause` is what ended the worker, if that is known, for the task's error. The new row has an outcome
-    if that was the last attempt, or if a cancel was waiting for that worker.
+    costs no attempt. `cause` is what ended the worker, if that is known, for the task's error. The new row has an
+    outcome if that was the last attempt, or if a cancel was waiting for that worker.
     """
     with transaction.atomic():
         row = lock_row(task_id, skip_locked=True)

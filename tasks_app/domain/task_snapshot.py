@@ -1,7 +1,7 @@
 """The snapshot: the whole state of a task at one change, and its JSON.
 
-Owns the fields, their defaults, what a change of status resets, and which of two snapshots supersedes the other. Must not
-know any store.
+Owns the fields, their defaults, what a change of status resets, and which of two snapshots supersedes the other. Must
+not know any store.
 """
 
 from __future__ import annotations

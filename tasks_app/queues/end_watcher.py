@@ -1,8 +1,8 @@
 """Notifies waiting requests when their tasks end, with one thread and one subscription per process.
 
-Owns the subscription to the channels `longtasks:ended:{id}`, on which lua/transition.lua publishes a task's last snapshot.
-A message may be lost (a broken connection, a worker of an older version, an end by RQ's own tools), so all watched tasks
-are also read periodically. Must not know SQL or HTTP.
+Owns the subscription to the channels `longtasks:ended:{id}`, on which lua/transition.lua publishes a task's last
+snapshot. A message may be lost (a broken connection, a worker of an older version, an end by RQ's own tools), so all
+watched tasks are also read periodically. Must not know SQL or HTTP.
 """
 
 from __future__ import annotations

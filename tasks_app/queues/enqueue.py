@@ -44,8 +44,8 @@ def enqueue_tasks(
 ) -> Replay | None:
     """Accept all tasks or none, in one round trip to Redis.
 
-    Writes each task's RQ job, its queue entry and its snapshot; with `idempotency_key` (unique per owner) also the ids of
-    the tasks under that key. Returns None if they were accepted, or a Replay if the key is known. Raises QueueFull
+    Writes each task's RQ job, its queue entry and its snapshot; with `idempotency_key` (unique per owner) also the ids
+    of the tasks under that key. Returns None if they were accepted, or a Replay if the key is known. Raises QueueFull
     (nothing was written) and QueueUnavailable (they may have been written).
     """
     first = snapshots[0]

@@ -1,7 +1,7 @@
 """Parked tasks: they wait because no running worker knows their task type, as in a rolling deploy.
 
-Owns how they are listed, and the error that they get after ten minutes: no living worker knows their type. Must not park
-or dequeue tasks (lua/parked.lua and lua/dequeue.lua do), nor know SQL.
+Owns how they are listed, and the error that they get after ten minutes: no living worker knows their type. Must not
+park or dequeue tasks (lua/parked.lua and lua/dequeue.lua do), nor know SQL.
 """
 
 from __future__ import annotations

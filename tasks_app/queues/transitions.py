@@ -1,7 +1,7 @@
 """Transitions: atomic changes of a task's place in Redis, as when it is dequeued, requeued, scheduled or ended.
 
-Owns the two scripts that make them; each also writes the task's status and snapshot. Must not know SQL: the database has
-decided the change before.
+Owns the two scripts that make them; each also writes the task's status and snapshot. Must not know SQL: the database
+has decided the change before.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def dequeue_tasks(
 ) -> tuple[list[DequeuedJob], str]:
     """Dequeue one task, or a batch of small ones, from the first queue that is neither empty nor paused.
 
-    Each is then `started`: registered under `worker` in RQ's registry of started jobs, with a new snapshot. Tasks of other
-    types than `types` are parked, which costs no attempt. With `is_partial` (the worker deliberately serves only some of
-    the types that it knows) parking is not recorded in their history.
+    Each is then `started`: registered under `worker` in RQ's registry of started jobs, with a new snapshot. Tasks of
+    other types than `types` are parked, which costs no attempt. With `is_partial` (the worker deliberately serves only
+    some of the types that it knows) parking is not recorded in their history.
     Returns the jobs and, if there are none, the stream's last id: an entry after it may be a new task.
     """
     args = (worker, max_tasks, max_records, int(is_partial), len(types), *types, *queues)

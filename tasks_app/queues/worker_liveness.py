@@ -167,7 +167,7 @@ class LivenessJudge:
         for name in names:
             pipeline.hmget(redis_keys.worker_key(name), "last_heartbeat", "death", "killed")
         (seconds, _), *answers = pipeline.execute()
-        # Suspected after three quarters of a lease, dead a quarter later: together the time for which its claims are valid.
+        # Suspected after three quarters of a lease, dead a quarter later: together as long as its claims are valid.
         lease_seconds = settings.LONGTASKS.lease_seconds
         now = time.monotonic()
         dead, silent = {}, {}

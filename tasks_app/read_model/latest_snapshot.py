@@ -42,8 +42,8 @@ def find_snapshot(connection: redis.Redis[Any], task_id: uuid.UUID | str) -> Sna
 def find_owned_snapshot(task_id: uuid.UUID, *, owner: str | None) -> Snapshot | None:
     """Return a task's snapshot from its job or its row. With `owner`, None for another owner's task.
 
-    Another owner's task takes the same steps as an unknown one, so that the response time reveals nothing. Of a shard it
-    returns the shard, whatever its owner. Raises QueueUnavailable and the database's errors.
+    Another owner's task takes the same steps as an unknown one, so that the response time reveals nothing. Of a shard
+    it returns the shard, whatever its owner. Raises QueueUnavailable and the database's errors.
     """
     snapshot = job_snapshots.get_snapshot(str(task_id))
     if snapshot is not None and snapshot.parent:

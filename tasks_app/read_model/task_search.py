@@ -1,10 +1,10 @@
 """Lists of tasks: by any mix of filters and words, newest first, in bounded time. For API, admin and command line.
 
-Owns how a page is found without a count, a scan or a sort. A page is a range of one index: the one that reaches furthest
-back with the fewest entries. The index also contains the columns that most of the other filters compare (see TaskRecord).
-A row is read only for the remaining ones, and only if all others match. The search reads one window of the index after
-the other until the page is full, the range ends or the time is over; then the page says how far back the search has come.
-Must not write anything.
+Owns how a page is found without a count, a scan or a sort. A page is a range of one index: the one that reaches
+furthest back with the fewest entries. The index also contains the columns that most of the other filters compare (see
+TaskRecord). A row is read only for the remaining ones, and only if all others match. The search reads one window of the
+index after the other until the page is full, the range ends or the time is over; then the page says how far back the
+search has come. Must not write anything.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_ENTRIES: Final = 50_000
 FIRST_ROWS: Final = 100
 MAX_ROWS: Final = 250  # each may be on a disk page of its own
 MAX_GROWTH: Final = 4.0
-# The cost of an entry: in an index with all compared columns, in the table itself, in an index with a row read for each.
+# The cost of an entry: in an index with all compared columns, in the table, in an index with a row read for each.
 COST_COVERED, COST_TABLE, COST_ROWS = 1, 3, 10
 _INDEXED: Final = ("owner", "status", "name", "priority")  # columns; `priority` holds the queue
 _INDEXES: Final = {str(index.fields[0]): index for index in TaskRecord._meta.indexes}
@@ -64,8 +64,8 @@ class FoundTasks:
 
     records: list[TaskRecord] = field(default_factory=list)
     next_cursor: str = ""
-    # The time was over before the page was full: tasks created before this were not searched. None: the page is full, or
-    # the last one.
+    # The time was over before the page was full: tasks created before this were not searched. None: the page is full,
+    # or the last one.
     searched_to: datetime | None = None
 
 

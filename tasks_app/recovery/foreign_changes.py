@@ -1,8 +1,8 @@
 """Changes that RQ's own workers and tools have made to tasks, as the status of their RQ jobs shows.
 
-A stock `rq worker` on our queues dequeues tasks and fails them; RQ's Job.cancel changes only RQ's status. Owns how these
-are distinguished from our own changes, and what they mean for the task. Must not move tasks: reconciliation does. Also owns
-how due jobs of other functions leave RQ's registry of scheduled jobs.
+A stock `rq worker` on our queues dequeues tasks and fails them; RQ's Job.cancel changes only RQ's status. Owns how
+these are distinguished from our own changes, and what they mean for the task. Must not move tasks: reconciliation does.
+Also owns how due jobs of other functions leave RQ's registry of scheduled jobs.
 """
 
 from __future__ import annotations

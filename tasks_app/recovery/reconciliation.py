@@ -56,7 +56,7 @@ class Reconciler:
         """Compare the next page of open task rows with Redis. False: it was the last page of the round."""
         if self._compared_to.int == 0:
             # Read once per round: searching a long queue for each task would block Redis. The scripts check again where
-            # a task is before they move it. Rows that change after this moment are skipped: they may not be in the list.
+            # a task is before they move it. Rows that change from now on are skipped: they may not be listed.
             now = read_time(self._redis)
             self._settled_at = datetime.fromtimestamp(now, tz=UTC) - timedelta(seconds=SETTLED_SECONDS)
             self._placed = self._list_placed()

@@ -1,7 +1,7 @@
 """A database that is older than Redis: restored from a backup, or a replica promoted without the last commits.
 
-Owns which tasks have ended in Redis although the database lacks their rows. The checkpoint decides: such a task runs again
-from it. Must not move tasks: reconciliation does.
+Owns which tasks have ended in Redis although the database lacks their rows. The checkpoint decides: such a task runs
+again from it. Must not move tasks: reconciliation does.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _CANCELED: Final = frozenset({task_status.CANCELED, task_status.STOPPED})
 def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[list[Snapshot]]:
     """Yield pages of tasks that have ended in Redis, and whose end a database at `cursor` may lack.
 
-    The scores of RQ's registries are the times of the end plus the time to live. Tasks that ended earlier are skipped: the
-    database has their end, or they were pruned.
+    The scores of RQ's registries are the times of the end plus the time to live. Tasks that ended earlier are skipped:
+    the database has their end, or they were pruned.
     """
     since = stream_ids.get_time_of(cursor).timestamp() - MARGIN_SECONDS
     longtasks = settings.LONGTASKS

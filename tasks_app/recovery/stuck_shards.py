@@ -1,8 +1,8 @@
 """Finds stuck split tasks: their shards can no longer bring them to an end.
 
-A shard has no task row to compare, so recovery checks its task as a whole. The task is stuck if its end was not published
-to Redis, if one of its shards has ended it and died before it could publish that, or if a shard is missing in Redis. Must
-not move tasks: the rescuer does.
+A shard has no task row to compare, so recovery checks its task as a whole. The task is stuck if its end was not
+published to Redis, if one of its shards has ended it and died before it could publish that, or if a shard is missing in
+Redis. Must not move tasks: the rescuer does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Repeats a single step while Redis or the database is unavailable, until the store accepts it.
 
-Owns the loop of such steps. Each step must be idempotent, because the answer to a step that was carried out may be lost.
-A loop over all work (mirror, webhooks) begins its next round instead. Must not decide which errors are transient
+Owns the loop of such steps. Each step must be idempotent, because the reply to a step that was carried out may be
+lost. A loop over all work (mirror, webhooks) begins its next round instead. Must not decide which errors are transient
 (transient_errors) nor how long to wait (backoff).
 """
 

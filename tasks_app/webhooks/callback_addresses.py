@@ -32,8 +32,8 @@ _PUBLIC: Final = re.compile(public_pattern(_PORT))
 _ANY: Final = re.compile(rf'^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:({_PORT}))?(/[!"$-~]*)?$')
 PORTS: Final = (80, 443)
 
-# Not `is_global`, which changes with Python's patch version. The entries of IANA's special-purpose registries that are not
-# globally reachable, and the formally public addresses of clouds' internal services.
+# Not `is_global`, which changes with Python's patch version. The entries of IANA's special-purpose registries that are
+# not globally reachable, and the formally public addresses of clouds' internal services.
 _REFUSED: Final = tuple(
     ipaddress.IPv4Network(network)
     for network in (
@@ -55,8 +55,8 @@ _REFUSED: Final = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-# Contains all global unicast addresses, so not loopback, unique local, link-local, site-local, multicast and the discard
-# prefix.
+# Contains all global unicast addresses, so not loopback, unique local, link-local, site-local, multicast and the
+# discard prefix.
 _GLOBAL: Final = ipaddress.IPv6Network("2000::/3")
 _REFUSED_GLOBAL: Final = tuple(
     ipaddress.IPv6Network(network)
