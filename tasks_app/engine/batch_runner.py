@@ -95,7 +95,7 @@ class BatchRunner:
                 if refusals > REFUSALS:
                     logger.warning("%d small tasks run alone: %.500s", len(small), error)
                     return alone + [task for task, _ in small.values()]
-                logger.warning("%d small tasks: trying again: %.500s", len(small), error)
+                logger.warning("%d small tasks are tried again: %.500s", len(small), error)
                 backoff.wait()
         if settings.DEBUG:
             reset_queries()

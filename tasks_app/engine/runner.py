@@ -73,7 +73,7 @@ class Runner:
     # --- around a task
 
     def _run_batch(self, dequeued: Sequence[DequeuedTask]) -> list[DequeuedTask]:
-        """Run small tasks in one chunk. Return those that must run alone."""
+        """Run small tasks as a batch. Return those that must run alone."""
         batch = BatchRunner(self.session, guard=self._guard, keeper=self._keeper)
         state = ProcessState()
         alone = batch.run(dequeued)
@@ -159,7 +159,7 @@ class Runner:
                 before = claim.done
                 if not self._wait_for_database(session, error, tries=tries, backoff=backoff):
                     return
-                size.halve()  # it may have been too much for the connection's time limit
+                size.halve()  # the chunk may have been too long for the connection's timeout
                 if not (claim.ended or claim.done > before):
                     continue
                 is_finished = claim.ended  # it was committed, and only the answer was lost

@@ -44,7 +44,7 @@ class TaskSession:
         self.claim = claim
         self.dequeued = dequeued
         self.snapshot = dequeued.snapshot
-        self.waits = 0  # pauses while a store was unavailable
+        self.waits = 0  # how often a step has waited for a store
         self.snapshot.epoch, self.snapshot.worker = claim.epoch, self._worker
 
     # --- single steps
