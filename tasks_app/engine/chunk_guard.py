@@ -53,13 +53,13 @@ _DRIVER_METHODS: Final = ("close", "commit", "rollback", "autocommit", "begin", 
 
 
 class ChunkGuard:
-    """Guards the connection of this thread while the code of task types uses it. One per worker process."""
+    """Watches the connection of this thread while the code of task types runs on it. One per worker process."""
 
     def __init__(self) -> None:
         self.connection: BaseDatabaseWrapper = connections[router.db_for_write(TaskCheckpoint)]
         self.session_is_changed = False  # by a SET or the like: the next task shall not find it
-        self._in_transaction = False  # task code is running inside the chunk's transaction
-        self._error: Exception | None = None  # the first error that rolled the transaction back
+        self._in_transaction = False  # task code runs inside the chunk's transaction at this moment
+        self._error: Exception | None = None  # the first error that meant a rollback
         self._misuse: TransactionMisused | None = None
         self._is_armed = False
         self._deadline = 0.0
@@ -67,7 +67,7 @@ class ChunkGuard:
 
     @contextmanager
     def watching(self, *, limit_seconds: float) -> Generator[None, None, None]:
-        """Check every statement of this thread. The task code inside has `limit_seconds` in total."""
+        """Watch every statement of this thread; the task code within has `limit_seconds` in all."""
         self._error = self._misuse = None
         self._limit_seconds = limit_seconds
         self._deadline = time.monotonic() + limit_seconds
@@ -290,7 +290,7 @@ class ChunkGuard:
 
 
 def _get_head(sql: Any) -> str:
-    """Return the beginning of a statement without leading spaces, comments and parentheses."""
+    """Return the beginning of a statement without leading blanks, comments and parentheses."""
     head = (sql.decode(errors="replace") if isinstance(sql, bytes) else str(sql))[:_HEAD_CHARACTERS]
     position = 0
     while found := _COMMENT.match(head, position):

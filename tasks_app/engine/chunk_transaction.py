@@ -27,7 +27,7 @@ def run_chunk(
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
     the last one; `held` stands where the database stands afterwards.
 
-    Raises Fenced, CancelRequested, ParentChanged (of a shard), TaskCodeFailed (whatever the task type raises),
+    Raises Fenced, CancelRequested, ParentGone (of a shard), TaskCodeFailed (whatever the task type raises),
     TransactionLost and other errors of the database: nothing is committed then, except where the connection broke at
     the commit (`checkpoints.advance` tells on the next try).
     """

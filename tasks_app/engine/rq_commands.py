@@ -42,4 +42,4 @@ def find_refusal(command: RqCommand, *, running: Collection[str]) -> str:
         return f"task {command.job_id[:CHARACTERS]!a} does not run in this worker. To cancel it: manage.py task cancel"
     if command.name == "kill-horse":
         return "this worker runs tasks in its own process. Send stop-job, or end the process: its tasks are rescued"
-    return "a worker supports only stop-job and shutdown"
+    return "a worker obeys stop-job and shutdown"

@@ -15,7 +15,7 @@ from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
 from tasks_app.api.authentication import Unauthorized
 from tasks_app.api.stream.access import TokenInAddress, Viewer, identify_viewer, read_stream_query
-from tasks_app.api.stream.open_streams import MAX_STREAMS, MAX_STREAMS_PER_CALLER, OpenStreams, TooManyStreams
+from tasks_app.api.stream.open_streams import PLACES, PLACES_OF_ONE, AllPlacesTaken, Places
 from tasks_app.auth import api_tokens, stream_tickets, token_cache, token_use
 from tasks_app.http.origins import comes_from_elsewhere
 from tests.api.conftest import assert_problem, wrong_fields
@@ -326,17 +326,17 @@ def test_a_token_in_the_address_is_refused_with_a_sentence(name: str) -> None:
     assert read_stream_query(b"ticket=a&lastEventId=1") == {"ticket": "a", "lastEventId": "1"}
 
 
-def test_one_caller_can_not_take_all_streams() -> None:
-    streams = OpenStreams()
-    for _ in range(MAX_STREAMS_PER_CALLER):
-        streams.take("token 1")
+def test_one_caller_can_not_take_all_places() -> None:
+    places = Places()
+    for _ in range(PLACES_OF_ONE):
+        places.take("token 1")
     with pytest.raises(Throttled):
-        streams.take("token 1")
-    for number in range(MAX_STREAMS - MAX_STREAMS_PER_CALLER):
-        streams.take(f"user {number}")
-    with pytest.raises(TooManyStreams):
-        streams.take("token 2")
-    streams.leave("token 1")
-    streams.take("token 2")
-    streams.leave("token 2")
-    streams.take("token 1")
+        places.take("token 1")
+    for number in range(PLACES - PLACES_OF_ONE):
+        places.take(f"user {number}")
+    with pytest.raises(AllPlacesTaken):
+        places.take("token 2")
+    places.leave("token 1")
+    places.take("token 2")
+    places.leave("token 2")
+    places.take("token 1")

@@ -19,7 +19,7 @@ from uuid_utils import uuid7
 
 from tasks_app.api.problem_details import problem_response
 from tasks_app.api.request_ids import SANE
-from tasks_app.api.stream.open_streams import OpenStreams
+from tasks_app.api.stream.open_streams import Places
 from tasks_app.api.stream.subscription import Send, Watching
 from tasks_app.errors import LongtasksError, StoreUnavailable
 from tasks_app.read_model.change_feed import ChangeFeed
@@ -40,7 +40,7 @@ class StreamApplication:
 
     def __init__(self) -> None:
         self._feed: ChangeFeed | None = None
-        self._streams = OpenStreams()
+        self._places = Places()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -54,7 +54,7 @@ class StreamApplication:
             request_id = uuid7().hex
         if self._feed is None:
             self._feed = ChangeFeed()
-        watching = Watching(self._feed, self._streams, scope, meta)
+        watching = Watching(self._feed, self._places, scope, meta)
         try:
             first = await watching.begin()
         except (DatabaseError, InterfaceError) as error:

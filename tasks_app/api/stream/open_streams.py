@@ -7,12 +7,12 @@ from typing import Final
 
 from rest_framework.exceptions import APIException, Throttled
 
-MAX_STREAMS: Final = 2000
-MAX_STREAMS_PER_CALLER: Final = 100  # token, user, or anonymous address: none of them can lock out the others
+PLACES: Final = 2000
+PLACES_OF_ONE: Final = 100  # token, user, or anonymous address: none of them can lock out the others
 _RETRY_SECONDS: Final = 5
 
 
-class TooManyStreams(APIException):
+class AllPlacesTaken(APIException):
     """This process has the maximum number of open streams."""
 
     status_code = 503
@@ -20,10 +20,10 @@ class TooManyStreams(APIException):
     wait = _RETRY_SECONDS
 
     def __init__(self) -> None:
-        super().__init__(f"Too many open streams ({MAX_STREAMS}). Try again later.")
+        super().__init__(f"Too many open streams ({PLACES}). Try again later.")
 
 
-class OpenStreams:
+class Places:
     """The open streams, counted."""
 
     def __init__(self) -> None:
@@ -31,14 +31,14 @@ class OpenStreams:
         self._total = 0
 
     def take(self, caller: str) -> None:
-        """Count one more stream of a caller, or raise Throttled or TooManyStreams."""
-        if self._taken.get(caller, 0) >= MAX_STREAMS_PER_CALLER:
+        """Count one more stream of a caller, or raise Throttled or AllPlacesTaken."""
+        if self._taken.get(caller, 0) >= PLACES_OF_ONE:
             raise Throttled(
                 wait=_RETRY_SECONDS,
-                detail=f"Too many open streams: a caller may have at most {MAX_STREAMS_PER_CALLER}. Close one first.",
+                detail=f"Too many open streams: a caller may have at most {PLACES_OF_ONE}. Close one first.",
             )
-        if self._total >= MAX_STREAMS:
-            raise TooManyStreams
+        if self._total >= PLACES:
+            raise AllPlacesTaken
         self._taken[caller] += 1
         self._total += 1
 

@@ -19,7 +19,7 @@ from tasks_app.api.json_rendering import to_json
 from tasks_app.api.problem_details import problem, unknown_host
 from tasks_app.api.response_serializers import event_data, task_data
 from tasks_app.api.stream.access import Viewer, identify_viewer, read_stream_query
-from tasks_app.api.stream.open_streams import OpenStreams
+from tasks_app.api.stream.open_streams import Places
 from tasks_app.domain.task_status import ENDED
 from tasks_app.errors import LongtasksError
 from tasks_app.http import peers, url_prefix
@@ -41,9 +41,9 @@ class Watching:
     """One open stream."""
 
     def __init__(
-        self, source: ChangeFeed, streams: OpenStreams, scope: MutableMapping[str, Any], meta: dict[str, str]
+        self, source: ChangeFeed, places: Places, scope: MutableMapping[str, Any], meta: dict[str, str]
     ) -> None:
-        self._feed, self._streams, self._scope, self._meta = source, streams, scope, meta
+        self._feed, self._places, self._scope, self._meta = source, places, scope, meta
         self._viewer: Viewer | None = None  # once they have a place
         self._watcher: Subscriber | None = None
         self._last_id: int | None = None
@@ -70,7 +70,7 @@ class Watching:
         if last_id is not None and not _ID.match(last_id):
             errors = [{"field": name, "message": "Must be the id of an event."}]
             return problem(400, f"Validation failed: {name}.", kind="invalid", fields=errors)
-        self._streams.take(viewer.place)
+        self._places.take(viewer.place)
         self._viewer = viewer
         self._last_id = int(last_id) if last_id is not None else None
         task_id = match["task_id"]
@@ -132,7 +132,7 @@ class Watching:
         if self._watcher is not None:
             self._feed.unsubscribe(self._watcher)
         if self._viewer is not None:
-            self._streams.leave(self._viewer.place)
+            self._places.leave(self._viewer.place)
 
     async def _missed(self) -> AsyncIterator[bytes]:
         """Yield the changes since Last-Event-ID; without it, the current state of the task."""

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from tasks_app.api.stream.asgi_app import StreamApplication
-from tasks_app.api.stream.open_streams import MAX_STREAMS
+from tasks_app.api.stream.open_streams import PLACES
 from tasks_app.process_monitor.reporter import start_reporting
 
 _UNIX: Final = "unix:"
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             server_header=False,
             proxy_headers=False,
             backlog=2048,
-            limit_concurrency=MAX_STREAMS + 200,
+            limit_concurrency=PLACES + 200,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=16 * 1024,
