@@ -35,7 +35,7 @@ SQLITE_TRIES: Final = 400
 SQLITE_PAUSE_SECONDS: Final = 0.005
 # Lets snapshots come together: a transaction costs an fsync and some milliseconds, however few it applies. What a task's
 # reader sees does not wait for it (queries compare with Redis); lists and charts are behind by so much.
-LINGER_SECONDS: Final = 0.2
+GATHER_SECONDS: Final = 0.2
 
 
 class Command(BaseCommand):
@@ -120,7 +120,7 @@ class Command(BaseCommand):
         """Apply the next snapshots, if any arrive soon."""
         if self.mirror.wait(block_ms=BLOCK_MS):
             if self.step() < settings.LONGTASKS.mirror_batch // 4 and not self.mirror.has_more:
-                time.sleep(LINGER_SECONDS)
+                time.sleep(GATHER_SECONDS)
 
     def step(self) -> int:
         """Let the mirror take one step. On SQLite it waits for the one write lock itself, in short pauses.
