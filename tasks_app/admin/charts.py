@@ -51,10 +51,10 @@ def make_charts(views: Sequence[MinuteView]) -> list[Chart]:
     ]
 
 
-def _quantiles(sketches: Sequence[dict[str, int]]) -> dict[str, list[float | None]]:
+def _quantiles(histograms: Sequence[dict[str, int]]) -> dict[str, list[float | None]]:
     return {
-        "p50": [quantile_seconds(sketch, 0.5) for sketch in sketches],
-        "p95": [quantile_seconds(sketch, 0.95) for sketch in sketches],
+        "p50": [quantile_seconds(histogram, 0.5) for histogram in histograms],
+        "p95": [quantile_seconds(histogram, 0.95) for histogram in histograms],
     }
 
 

@@ -30,7 +30,7 @@ from tasks_app.api.problem_details import problem_response
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys
-from tasks_app.queues.pipelined_connection import AWAY
+from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
 from tasks_app.services import change_many_tasks
 from tasks_app.services.rq_job import TaskJob
 
@@ -113,7 +113,7 @@ def _handle_errors(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
         except (InvalidJobOperation, NoSuchJobError) as error:
             messages.error(request, str(error) or gettext("The job's current state does not allow this."))
             return HttpResponseRedirect(reverse("admin:django_rq_dashboard_changelist"))
-        except (*AWAY, LongtasksError) as error:
+        except (*UNAVAILABLE_ERRORS, LongtasksError) as error:
             return problem_response(error, {"request": request})
         except (AssertionError, ValueError, IndexError, ImproperlyConfigured) as error:  # no rq-scheduler, for one
             raise Http404(str(error)) from error

@@ -23,7 +23,7 @@ from tasks_app.api.json_rendering import PROBLEM, respond
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.domain.printable import escape
 from tasks_app.observability.log_limit import LogLimit
-from tasks_app.queues.pipelined_connection import AWAY
+from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
 from tasks_app.task_types.rest_framework_internals import get_django_request
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse
         return problem(413, "The body is too large.")
     if isinstance(exc, SuspiciousOperation):
         return problem(400, "The request is malformed.", fields=[])
-    if isinstance(exc, AWAY):
+    if isinstance(exc, UNAVAILABLE_ERRORS):
         log.warning("Redis refused in a request: %s", exc, extra=_log_extra(context))
         return _command_problem(errors.QueueUnavailable())
     if isinstance(exc, (DatabaseError, InterfaceError)):

@@ -130,7 +130,7 @@ class KnownTokens:
             return False  # a database that hangs would delay each request
         if is_newer or now - self._looked_at <= LOOK_AGAIN_SECONDS:
             return is_newer
-        with machine_numbers.locked(machine_numbers.LOOKED_AT) as looked_at:
+        with machine_numbers.locked(machine_numbers.LOOKED_UP_AT) as looked_at:
             # All processes share the monotonic clock of the machine. The file may date from before the last boot.
             now = time.monotonic()  # another process may have read while this one waited for the lock
             if 0 <= now - looked_at.value <= LOOK_AGAIN_SECONDS:

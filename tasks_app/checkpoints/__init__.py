@@ -1,1 +1,1 @@
-"""Checkpoints: the durable truth of each task, and every write of them. Must not know Redis."""
+"""Checkpoints: the durable state of each task, and all writes of it. Must not know Redis."""

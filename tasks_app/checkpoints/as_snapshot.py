@@ -1,4 +1,4 @@
-"""A task's snapshot as its checkpoint says it: status, counts, attempts and end.
+"""A task's snapshot with the state of its checkpoint: epoch, counts and end.
 
 Owns the translation. Must not read or write a store.
 """
@@ -8,36 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from tasks_app.domain import task_snapshot, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
 
 
-def end_transition(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
-    """Return the snapshot of a task as its checkpoint says it ended."""
-    return with_checkpoint(
-        snapshot,
-        row,
-        status=row.outcome,
-        error=row.error or None,
-        ended_at=row.ended_at if isinstance(row.ended_at, datetime) else datetime.now(UTC),
-        next_attempt_at=None,
-        cause="end",
-        actor="",
-    )
+def ended_snapshot(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
+    """Return the snapshot of a task with the end that its checkpoint has recorded."""
+    ended_at = row.ended_at if isinstance(row.ended_at, datetime) else datetime.now(UTC)
+    return with_checkpoint(snapshot.ended_as(row.outcome, at=ended_at, error=row.error or None), row)
 
 
-def with_checkpoint(snapshot: Snapshot, row: TaskCheckpoint, **changes: Any) -> Snapshot:
-    """Return the snapshot of a task as far as its checkpoint has come, and with `changes`.
+def with_checkpoint(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
+    """Return the snapshot with the epoch and the progress of the task's checkpoint.
 
-    Names that no chunk has counted yet keep their 0. A finished task whose total was unknown has it now.
+    Names that no chunk has counted yet keep their 0. A finished task gets its total if that was unknown.
     """
-    if snapshot.total is None and row.outcome == task_status.FINISHED:
-        changes["total"] = row.done
+    total = row.done if snapshot.total is None and row.outcome == task_status.FINISHED else snapshot.total
     counts = task_snapshot.with_all_counts(snapshot.counts, row.counts)
-    return replace(snapshot, epoch=row.epoch, done=row.done, counts=counts, **changes)
+    return replace(snapshot, epoch=row.epoch, done=row.done, counts=counts, total=total)
 
 
 def add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""Cancels tasks and reopens ended ones, in the checkpoint.
+"""Cancels tasks and reopens ended ones, in their checkpoints.
 
-Owns the rules of both. Each is one short transaction. Must not know Redis.
+Owns the rules of both, each of which is one short transaction. Must not know Redis.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tasks_app.checkpoints.checkpoint_rows import lock_row
 from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
 
-# What an end's undoing writes, for one row and for sets.
+# The columns that a reopening writes, for one row and for many.
 REOPENED: Final[Mapping[str, Any]] = {
     "outcome": "",
     "failures": 0,
@@ -31,10 +31,10 @@ RETRYABLE: Final = (task_status.FAILED, task_status.STOPPED, task_status.CANCELE
 
 
 def request_cancel(*, task_id: uuid.UUID) -> TaskCheckpoint:
-    """Cancel a task: at once where nobody holds it, else by asking its worker. Returns the row as it is then.
+    """Cancel a task: at once if no claim on it is valid, else by a request to its worker. Returns the new row.
 
-    A task that has no checkpoint yet gets one that is canceled, so that it can never be claimed.
-    A row that had ended before is returned as it was.
+    A task without a checkpoint gets a canceled one, so that it can never be claimed. The row of a task that had ended
+    before is unchanged.
     """
     while True:
         with transaction.atomic():
@@ -49,7 +49,7 @@ def request_cancel(*, task_id: uuid.UUID) -> TaskCheckpoint:
                     continue
             if row.outcome:
                 return row
-            if row.lease_until is not None and not row.has_run_out:  # type: ignore[attr-defined]
+            if row.lease_until is not None and not row.has_expired:  # type: ignore[attr-defined]
                 row.cancel_requested = True
                 TaskCheckpoint.objects.filter(task_id=task_id).update(cancel_requested=True, updated_at=Now())
                 return row
@@ -58,9 +58,9 @@ def request_cancel(*, task_id: uuid.UUID) -> TaskCheckpoint:
 
 
 def reopen(*, task_id: uuid.UUID) -> tuple[TaskCheckpoint | None, bool]:
-    """Undo the end of a failed, stopped or canceled task, for an explicit retry: attempts begin anew, rows stay.
+    """Reopen a failed, stopped or canceled task for an explicit retry: attempts restart at 0, committed rows stay.
 
-    Returns the row as it is then, and whether it was reopened now.
+    Returns the new row, and whether this call has reopened it.
     """
     with transaction.atomic():
         row = lock_row(task_id)
@@ -70,11 +70,11 @@ def reopen(*, task_id: uuid.UUID) -> tuple[TaskCheckpoint | None, bool]:
         return row, True
 
 
-def lift_epoch(*, task_id: uuid.UUID, above: int) -> TaskCheckpoint:
-    """Raise the epoch of a task that nobody claims over `above`, the one that Redis knows; makes the checkpoint if need be.
+def raise_epoch(*, task_id: uuid.UUID, above: int) -> TaskCheckpoint:
+    """Raise the epoch of an unclaimed task above `above`, the one in Redis. Creates the checkpoint if there is none.
 
-    For a database that is older than Redis: with a lower epoch every move in Redis would be refused. Returns the row as
-    it is then; one that is claimed is left as it is, and so is an end that no retry has undone.
+    For a database that is older than Redis, which refuses every transition with a lower epoch. Returns the new row. The
+    row of a claimed task is unchanged, and so is an end that no retry has undone.
     """
     while True:
         with transaction.atomic():
@@ -85,7 +85,7 @@ def lift_epoch(*, task_id: uuid.UUID, above: int) -> TaskCheckpoint:
                         return TaskCheckpoint.objects.create(task_id=task_id, epoch=above + 1, updated_at=Now())
                 except IntegrityError:
                     continue
-            reopen_as_redis_says(row, above)
+            reopen_if_redis_is_newer(row, above)
             if not row.outcome and row.lease_until is None and row.epoch <= above:
                 row.epoch = above + 1
                 TaskCheckpoint.objects.filter(task_id=task_id).update(epoch=row.epoch, updated_at=Now())
@@ -93,21 +93,21 @@ def lift_epoch(*, task_id: uuid.UUID, above: int) -> TaskCheckpoint:
 
 
 def _reopen(row: TaskCheckpoint) -> None:
-    """Undo a task's end; its attempts begin anew. The caller holds the row's lock."""
+    """Reopen an ended task; its attempts restart at 0. The caller has locked the row."""
     row.epoch += 1
     for name, value in REOPENED.items():
         setattr(row, name, value)
     TaskCheckpoint.objects.filter(task_id=row.task_id).update(epoch=row.epoch, updated_at=Now(), **REOPENED)
 
 
-def reopen_as_redis_says(row: TaskCheckpoint, above: int) -> None:
-    """Undo an end that is older than what Redis knows: a restored database has lost the retry that followed."""
+def reopen_if_redis_is_newer(row: TaskCheckpoint, above: int) -> None:
+    """Reopen an ended task whose epoch in Redis is higher: a restored database has lost the retry after the end."""
     if row.outcome in RETRYABLE and row.epoch < above:
         _reopen(row)
 
 
 def end_canceled(row: TaskCheckpoint) -> None:
-    """End a task as canceled that no living worker holds. The caller holds the row's lock."""
+    """End a task without a valid claim as canceled. The caller has locked the row."""
     row.outcome = task_status.CANCELED
     row.epoch += 1
     TaskCheckpoint.objects.filter(task_id=row.task_id).update(

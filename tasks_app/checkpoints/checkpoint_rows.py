@@ -1,6 +1,6 @@
 """Reads and locks rows of TaskCheckpoint, by the database's clock.
 
-Owns these few statements. Must not change what a row says.
+Owns these few statements. Must not change a row.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tasks_app.models import TaskCheckpoint
 
 
 def get_checkpoints(task_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
-    """Return the checkpoints of these tasks, each with `has_run_out`: whether its lease is over."""
+    """Return the checkpoints of these tasks, each with `has_expired`: whether its lease has expired."""
     return {row.task_id: row for row in with_clock().filter(task_id__in=list(task_ids))}
 
 
 def with_clock() -> models.QuerySet[TaskCheckpoint]:
     return TaskCheckpoint.objects.annotate(
-        has_run_out=models.Case(
+        has_expired=models.Case(
             models.When(lease_until__lt=Now(), then=Value(True)),
             default=Value(False),
             output_field=models.BooleanField(),
@@ -39,7 +39,7 @@ def lock_row(task_id: uuid.UUID, *, skip_locked: bool = False) -> TaskCheckpoint
 
 
 def read_clock() -> str:
-    """Return the database's time, in the form in which it takes times as text."""
+    """Return the database's time as text, in the form that its time columns accept."""
     connection = connections[router.db_for_write(TaskCheckpoint)]
     now = "strftime('%Y-%m-%d %H:%M:%f', 'now')" if connection.vendor == "sqlite" else "UTC_TIMESTAMP(6)"
     with connection.cursor() as cursor:

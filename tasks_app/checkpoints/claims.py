@@ -1,7 +1,7 @@
-"""The checkpoint of a task in the database: claiming it, advancing it with a chunk, letting go, ending.
+"""A worker's claim on a task's checkpoint: made, advanced with each chunk, renewed, released, ended.
 
-Owns every write of TaskCheckpoint. Each is one short statement or transaction, judged by the database's clock,
-and changes nothing for a worker whose epoch has passed. Must not know Redis.
+Owns a worker's writes to TaskCheckpoint. Each is one short statement or transaction, timed by the database's clock, and
+has no effect for a worker with an older epoch. Must not know Redis.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from tasks_app.checkpoints.as_snapshot import add_counts
-from tasks_app.checkpoints.cancel_and_reopen import end_canceled, reopen_as_redis_says
+from tasks_app.checkpoints.cancel_and_reopen import end_canceled, reopen_if_redis_is_newer
 from tasks_app.checkpoints.checkpoint_rows import lease_end, lock_row, read_clock
 from tasks_app.checkpoints.expired_claims import count_missed_heartbeat
 from tasks_app.database.bulk_insert import insert_columns
@@ -26,16 +26,16 @@ from tasks_app.models import TaskCheckpoint
 
 
 class Fenced(Exception):
-    """Another worker holds the task, or it has ended: this one's work must not count."""
+    """Another worker has claimed the task, or it has ended: this worker must not commit anything for it."""
 
 
 class CancelRequested(Exception):
-    """The task shall be canceled: its running chunk is rolled back."""
+    """A cancel of the task was requested: its running chunk is rolled back."""
 
 
 @dataclass(slots=True)
 class Claim:
-    """A worker's right to go on with a task, and how far the task has come."""
+    """A worker's exclusive right to run a task, and the task's progress."""
 
     task_id: uuid.UUID
     epoch: int
@@ -46,12 +46,12 @@ class Claim:
     failures: int = 0
     ended: bool = False
 
-    def stands_at(self, row: TaskCheckpoint) -> bool:
-        """Tell whether the claim holds, or held until its own last chunk."""
+    def is_valid_for(self, row: TaskCheckpoint) -> bool:
+        """Return whether the claim is valid, or was valid until its own last chunk finished the task."""
         return row.epoch == self.epoch and row.worker == self.worker and row.outcome in ("", task_status.FINISHED)
 
     def catch_up(self, row: TaskCheckpoint) -> bool:
-        """Take over how far the row has come. Returns whether the task is finished."""
+        """Adopt the progress of the row. Returns whether the task has finished."""
         self.done, self.counts, self.state = row.done, row.counts, row.state
         self.ended = bool(row.outcome)
         return self.ended
@@ -59,19 +59,19 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a task can't be claimed: it has ended (`checkpoint.outcome`), or a live claim of another holds it."""
+    """Why a task can't be claimed: it has ended (`checkpoint.outcome`), or another worker's claim is valid."""
 
     checkpoint: TaskCheckpoint
 
 
 def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal:
-    """Claim a task for `worker` for LEASE_SECONDS; its epoch rises, so whoever held it before is fenced.
+    """Claim a task for `worker` for LEASE_SECONDS. Its epoch rises, which fences all earlier workers.
 
-    Also over `above`, the epoch that Redis knows: a database that was restored from a backup may be behind it.
+    The epoch also rises above `above`, the one in Redis: a database that was restored from a backup may be behind.
 
-    A claim that ran out without a committed chunk is counted as a failed attempt here (or by `expire`); the one
-    that reaches RETRY_ATTEMPTS ends the task as failed. A live claim of `worker` itself is one whose answer was
-    lost. Ends a task whose cancel no worker has obeyed. Raises errors of the database only.
+    An expired claim without a committed chunk counts as a failed attempt, here or in `expire`; attempt RETRY_ATTEMPTS
+    ends the task as failed. A valid claim of `worker` itself is one whose reply was lost, and is replaced. A task whose
+    cancel no worker has carried out is ended. Raises only the database's errors.
     """
     while True:
         with transaction.atomic():
@@ -88,13 +88,13 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
                             updated_at=Now(),
                         )
                 except IntegrityError:
-                    continue  # somebody else came first: look again
+                    continue  # another process was first: read its row
                 return Claim(task_id=task_id, epoch=above + 1, worker=worker)
-            reopen_as_redis_says(row, above)
+            reopen_if_redis_is_newer(row, above)
             if row.outcome:
                 return Refusal(row)
             if row.lease_until is not None and row.worker != worker:
-                if not row.has_run_out:  # type: ignore[attr-defined]
+                if not row.has_expired:  # type: ignore[attr-defined]
                     return Refusal(row)
                 if not row.cancel_requested and count_missed_heartbeat(row):
                     return Refusal(row)
@@ -121,34 +121,34 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
             )
 
 
-def advance(held: Claim, *, done: int, counts: Mapping[str, int], state: Mapping[str, Any], finished: bool) -> None:
-    """Move the checkpoint on by a chunk, inside the chunk's transaction; renews the lease, or ends the task.
+def advance(claim: Claim, *, done: int, counts: Mapping[str, int], state: Mapping[str, Any], finished: bool) -> None:
+    """Advance the checkpoint by a chunk, inside the chunk's transaction; renews the lease, or ends the task.
 
-    Only where the checkpoint still is where this worker left it: a chunk whose commit was answered by a broken
-    connection can be tried again without counting twice. The caller changes `held`, after the commit.
-    Raises Fenced or CancelRequested, and the transaction must be rolled back then.
+    Requires that the checkpoint has the progress of `claim`, so a chunk whose commit got no reply can be tried again
+    without counting twice. The caller updates `claim` after the commit. If it raises Fenced or CancelRequested, the
+    transaction must be rolled back.
     """
     changes: dict[str, Any] = {
-        "done": held.done + done,
-        "counts": add_counts(held.counts, counts),
+        "done": claim.done + done,
+        "counts": add_counts(claim.counts, counts),
         "state": dict(state),
         "lease_until": None if finished else lease_end(),
         "updated_at": Now(),
     }
     if finished:
         changes |= {"outcome": task_status.FINISHED, "ended_at": Now()}
-    changed = _held(held).filter(done=held.done, cancel_requested=False).update(**changes)
+    changed = _rows_of(claim).filter(done=claim.done, cancel_requested=False).update(**changes)
     if not changed:
-        row = TaskCheckpoint.objects.filter(task_id=held.task_id).first()
-        if row is not None and row.epoch == held.epoch and not row.outcome and row.cancel_requested:
+        row = TaskCheckpoint.objects.filter(task_id=claim.task_id).first()
+        if row is not None and row.epoch == claim.epoch and not row.outcome and row.cancel_requested:
             raise CancelRequested
         raise Fenced
 
 
 def insert_finished(rows: Iterable[tuple[uuid.UUID, int, Mapping[str, int]]], *, worker: str) -> None:
-    """Insert the checkpoints of small tasks that one shared chunk does from begin to end: (task, done, counts).
+    """Insert the checkpoints of small tasks that one batch has run from start to end: (task, done, counts).
 
-    The primary key is the fence: raises IntegrityError when any of the tasks has a checkpoint already.
+    The primary key is the fence: raises IntegrityError if any of the tasks already has a checkpoint.
     """
     task_ids, done, counts = zip(*rows, strict=True)
     same: dict[str, Any] = {
@@ -161,47 +161,53 @@ def insert_finished(rows: Iterable[tuple[uuid.UUID, int, Mapping[str, int]]], *,
     insert_columns(TaskCheckpoint, columns)
 
 
-def renew(held: Claim) -> bool:
-    """Renew the lease of a claim that still holds. False: fenced, or let go of meanwhile, and nothing was changed."""
-    return bool(_held(held).filter(lease_until__isnull=False).update(lease_until=lease_end()))
+def renew(claim: Claim) -> bool:
+    """Renew the lease of a valid claim. Returns False, without effect, if it was fenced or released."""
+    return bool(_rows_of(claim).filter(lease_until__isnull=False).update(lease_until=lease_end()))
 
 
-def may_go_on(held: Claim) -> bool:
-    """Tell whether a claim still holds and its task shall not be canceled. Takes no lock."""
-    return _held(held).filter(cancel_requested=False).exists()
+def may_continue(claim: Claim) -> bool:
+    """Return whether a claim is valid and no cancel was requested. Takes no lock."""
+    return _rows_of(claim).filter(cancel_requested=False).exists()
 
 
-def read(held: Claim) -> TaskCheckpoint | None:
-    """Return the checkpoint as it is once every transaction that had changed it has ended.
+def read(claim: Claim) -> TaskCheckpoint | None:
+    """Return the checkpoint after every open transaction on it.
 
-    Takes the row's lock for that: the server may still be at a commit whose connection has broken.
+    Locks the row for that: the server may still be executing a commit whose connection has broken.
     """
     with transaction.atomic():
-        return lock_row(held.task_id)
+        return lock_row(claim.task_id)
 
 
-def release(held: Claim) -> bool:
-    """Let go of a task that is not done, without an attempt. False: fenced or to be canceled, nothing was changed."""
-    return bool(_held(held).filter(cancel_requested=False).update(lease_until=None, updated_at=Now()))
+def release(claim: Claim) -> bool:
+    """Release an unfinished task, which costs no attempt.
+
+    Returns False, without effect, if it was fenced or its cancel was requested.
+    """
+    return bool(_rows_of(claim).filter(cancel_requested=False).update(lease_until=None, updated_at=Now()))
 
 
-def fail_attempt(held: Claim, *, error: str, final: bool) -> bool:
-    """Note a failed attempt; `final` ends the task as failed. False: fenced or to be canceled, nothing was changed."""
+def fail_attempt(claim: Claim, *, error: str, final: bool) -> bool:
+    """Record a failed attempt; `final` ends the task as failed.
+
+    Returns False, without effect, if it was fenced or its cancel was requested.
+    """
     changes: dict[str, Any] = {
-        "failures": held.failures + 1,  # not F() + 1: the statement is idempotent
+        "failures": claim.failures + 1,  # not F() + 1: the statement is idempotent
         "error": error,
         "lease_until": None,
         "updated_at": Now(),
     }
     if final:
         changes |= {"outcome": task_status.FAILED, "ended_at": Now()}
-    return bool(_held(held).filter(cancel_requested=False).update(**changes))
+    return bool(_rows_of(claim).filter(cancel_requested=False).update(**changes))
 
 
-def end(held: Claim, *, outcome: str) -> bool:
-    """End a task that this worker holds as canceled or stopped. False: fenced, nothing was changed."""
-    return bool(_held(held).update(outcome=outcome, ended_at=Now(), lease_until=None, updated_at=Now()))
+def end(claim: Claim, *, outcome: str) -> bool:
+    """End this worker's task as canceled or stopped. Returns False, without effect, if it was fenced."""
+    return bool(_rows_of(claim).update(outcome=outcome, ended_at=Now(), lease_until=None, updated_at=Now()))
 
 
-def _held(held: Claim) -> models.QuerySet[TaskCheckpoint]:
-    return TaskCheckpoint.objects.filter(task_id=held.task_id, epoch=held.epoch, outcome="")
+def _rows_of(claim: Claim) -> models.QuerySet[TaskCheckpoint]:
+    return TaskCheckpoint.objects.filter(task_id=claim.task_id, epoch=claim.epoch, outcome="")

@@ -1,6 +1,6 @@
-"""Claims whose lease has expired: finding them, and releasing them for the next worker.
+"""Finds claims whose lease has expired, and releases them for the next worker.
 
-Owns what an expired lease costs. Must not know Redis, nor which workers live.
+Owns what an expired lease costs a task. Must not know Redis, nor which workers are alive.
 """
 
 from __future__ import annotations
@@ -23,25 +23,23 @@ SILENT_WORKER: Final = (
     "The worker that ran this task died or fell silent before it could commit a chunk ({cause}): "
     "attempt {failures} of {attempts}."
 )
-
-
 UNKNOWN_CAUSE: Final = "killed, out of memory, a crash of the interpreter"
 
 
 def expire(
     *, task_id: uuid.UUID, dead_worker: str = "", is_attempt: bool = True, cause: str = ""
 ) -> TaskCheckpoint | None:
-    """Take a claim back that has run out, so that the task can be enqueued again. None: there is none (any more).
+    """Release an expired claim, so that the task can be requeued. Returns the new row; None if no claim has expired.
 
-    A claim of `dead_worker`, whose death is certain, is taken back before its lease is over. Without `is_attempt` it
-    costs the task none. `cause` says in the task's error what ended the worker, where that is known. Returns the row
-    as it is then: with an outcome where that was the last attempt, or where a cancel waited for that worker.
+    A claim of `dead_worker`, whose death is certain, is released before its lease expires. Without `is_attempt` this
+    costs no attempt. `cause` is what ended the worker, if that is known, for the task's error. The new row has an
+    outcome if that was the last attempt, or if a cancel was waiting for that worker.
     """
     with transaction.atomic():
         row = lock_row(task_id, skip_locked=True)
         if row is None or row.outcome or row.lease_until is None:
             return None
-        if not row.has_run_out and (not dead_worker or row.worker != dead_worker):  # type: ignore[attr-defined]
+        if not row.has_expired and (not dead_worker or row.worker != dead_worker):  # type: ignore[attr-defined]
             return None
         if row.cancel_requested:
             end_canceled(row)
@@ -52,8 +50,8 @@ def expire(
         return row
 
 
-def list_run_out(*, limit: int) -> list[uuid.UUID]:
-    """Return tasks whose claim has run out, longest ago first."""
+def list_expired(*, limit: int) -> list[uuid.UUID]:
+    """Return tasks whose claim has expired, the earliest first."""
     return list(
         TaskCheckpoint.objects.filter(outcome="", lease_until__lt=Now())
         .order_by("lease_until")
@@ -61,17 +59,17 @@ def list_run_out(*, limit: int) -> list[uuid.UUID]:
     )
 
 
-def list_left_open(*, older_than_seconds: float, limit: int) -> list[TaskCheckpoint]:
-    """Return checkpoints that nobody claims and that have not ended, unchanged for a while."""
+def list_unclaimed(*, older_than_seconds: float, limit: int) -> list[TaskCheckpoint]:
+    """Return open, unclaimed checkpoints that have not changed for a while."""
     age = ExpressionWrapper(Now() - Value(timedelta(seconds=older_than_seconds)), output_field=DateTimeField())
     rows = TaskCheckpoint.objects.filter(outcome="", lease_until=None, updated_at__lt=age)
     return list(rows.order_by("-updated_at")[:limit])
 
 
 def count_missed_heartbeat(row: TaskCheckpoint, *, cause: str = "") -> bool:
-    """Count a claim that ran out; True when that ended the task. The caller holds the row's lock."""
+    """Count an expired claim as a failed attempt. Returns whether that ended the task. The caller has locked the row."""
     if row.done > row.claimed_done:
-        return False  # it got somewhere: whatever killed the worker was not this task's first step
+        return False  # the claim has committed a chunk, so the task makes progress
     row.failures += 1
     row.error = SILENT_WORKER.format(
         cause=cause or UNKNOWN_CAUSE, failures=row.failures, attempts=settings.LONGTASKS.retry_attempts

@@ -1,6 +1,7 @@
-"""Checkpoints of many tasks in one transaction: cancel and reopen as set operations, for operators.
+"""Cancels and reopens the checkpoints of many tasks, each in one transaction, for operators.
 
-The rules are those of `checkpoints`, row by row; rows are locked in the order of their ids. Must not know Redis.
+The rules for each row are those of cancel_and_reopen.py. Rows are locked in the order of their ids, to avoid deadlocks.
+Must not know Redis.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from tasks_app.models import TaskCheckpoint
 
 
 def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, str], dict[uuid.UUID, TaskCheckpoint]]:
-    """Cancel tasks: at once where nobody holds them, else by asking their workers.
+    """Cancel tasks: at once if no claim on them is valid, else by a request to their workers.
 
-    Returns each one's outcome from before ("" where it had not ended) and its row as it is then.
+    Returns each task's previous outcome ("" if it had not ended) and its new row.
     """
     while True:
         try:
             with transaction.atomic():
-                known = lock_row(task_ids)
+                known = lock_rows(task_ids)
                 TaskCheckpoint.objects.bulk_create(
                     [
                         TaskCheckpoint(
@@ -52,17 +53,17 @@ def request_cancels(*, task_ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, s
                 before = {task_id: known[task_id].outcome if task_id in known else "" for task_id in task_ids}
                 return before, rows
         except IntegrityError:
-            continue  # a worker claimed one of them first: look again
+            continue  # a worker has claimed one of them first: read them again
 
 
 def reopen(*, task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
-    """Undo the ends of failed, stopped and canceled tasks; returns the rows that were reopened, as they are then."""
+    """Reopen failed, stopped and canceled tasks. Returns the new rows of those that were reopened."""
     with transaction.atomic():
-        ended = [task_id for task_id, row in lock_row(task_ids).items() if row.outcome in RETRYABLE]
+        ended = [task_id for task_id, row in lock_rows(task_ids).items() if row.outcome in RETRYABLE]
         TaskCheckpoint.objects.filter(task_id__in=ended).update(epoch=F("epoch") + 1, updated_at=Now(), **REOPENED)
         return {row.task_id: row for row in TaskCheckpoint.objects.filter(task_id__in=ended)}
 
 
-def lock_row(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
+def lock_rows(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:
     rows = TaskCheckpoint.objects.filter(task_id__in=list(task_ids)).order_by("task_id").select_for_update()
     return {row.task_id: row for row in rows}

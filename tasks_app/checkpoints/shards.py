@@ -1,8 +1,8 @@
-"""Shards: how one big task is run by many workers at once, and is one task outside.
+"""Shards: many workers run the parts of one big task at once; clients see one task.
 
-Owns the split of a task into ranges and the way back: every chunk of a shard commits together with the shard's
-checkpoint and the parent's. The parent's count is the whole truth: it has finished when it reaches its total, and
-whatever ends it otherwise (cancel, failure) ends the shards at their next chunk. Must not know Redis.
+Owns the split of a task into ranges of records, and the parent's progress: each chunk of a shard commits together with
+the shard's checkpoint and the parent's. The parent has finished when its count reaches its total. Any other end of the
+parent (cancel, failure) ends the shards at their next chunk. Must not know Redis.
 """
 
 from __future__ import annotations
@@ -24,30 +24,35 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
 from tasks_app.task_types import ChunkResult, get_task_type
 
-MOST: Final = 256  # shards of a task at most; they grow beyond SHARD_RECORDS then
+MAX_SHARDS: Final = 256  # per task; a bigger task has shards of more than SHARD_RECORDS
 
 
-class ParentGone(Exception):
-    """The shard's task has ended, or was split anew: the running chunk is rolled back, and the shard ends."""
+class ParentChanged(Exception):
+    """The shard's task has ended, or was split again: the running chunk is rolled back, and the shard ends."""
 
 
-def must_split(claim: Claim, snapshot: Snapshot) -> bool:
-    """Tell whether a task is to be split: its type allows it and it has more than SHARD_RECORDS, or it was before.
+def get_split_total(claim: Claim, snapshot: Snapshot) -> int | None:
+    """Return the number of records to split into shards; None if the task is not to be split.
 
-    One that has begun as a whole goes on as a whole: it would count twice what it has done (another SHARD_RECORDS).
+    A task is split if its type allows it and it has more than SHARD_RECORDS records, or if it was split before. A task
+    that has committed a chunk unsplit (SHARD_RECORDS has changed since) continues unsplit: shards would count its
+    records twice.
     """
     if snapshot.parent or snapshot.total is None or not get_task_type(snapshot.name).splittable:
-        return False
+        return None
     most = settings.LONGTASKS.shard_records
-    return (0 < most < snapshot.total and not claim.done) or _was_split(claim.task_id)
+    is_split = (0 < most < snapshot.total and not claim.done) or _was_split(claim.task_id)
+    return snapshot.total if is_split else None
 
 
-def split(claim: Claim, snapshot: Snapshot, *, prepare: Callable[[], Mapping[str, Any]]) -> tuple[list[Snapshot], bool]:
-    """Split a claimed task and let go of it. Returns the shards that are not done, and whether all of them are new.
+def split(
+    claim: Claim, snapshot: Snapshot, *, total: int, prepare: Callable[[], Mapping[str, Any]]
+) -> tuple[list[Snapshot], bool]:
+    """Split a claimed task and release it. Returns the unfinished shards, and whether all of them are new.
 
-    A task that was split before keeps its shards, with what they have committed; those that run are fenced, those
-    that had ended otherwise are open again. `prepare` is called for a task that is split for the first time, outside of
-    any transaction, and returns the state that all shards begin with. Raises Fenced, and what `prepare` raises.
+    A task that was split before keeps its shards and their progress. Running shards are fenced; failed, stopped and
+    canceled ones are reopened. `prepare` is called outside any transaction when a task is split for the first time; it
+    returns the initial state of all shards. Raises Fenced, and what `prepare` raises.
     """
     first_time = not _was_split(claim.task_id)
     state: Mapping[str, Any] = {}
@@ -58,7 +63,7 @@ def split(claim: Claim, snapshot: Snapshot, *, prepare: Callable[[], Mapping[str
         if parent is None or parent.epoch != claim.epoch or parent.outcome or parent.cancel_requested:
             raise Fenced
         if not parent.shards:
-            rows = _make_rows(claim, snapshot, state)
+            rows = _make_rows(claim, total=total, state=state)
             TaskCheckpoint.objects.bulk_create(rows)
             parent.shards = len(rows)
         else:
@@ -77,18 +82,18 @@ def split(claim: Claim, snapshot: Snapshot, *, prepare: Callable[[], Mapping[str
             shards=parent.shards, lease_until=None, updated_at=Now()
         )
         open_shards = list(TaskCheckpoint.objects.filter(parent_id=claim.task_id, outcome="").order_by("first"))
-    return [_to_snapshot(row, snapshot, parent_epoch=claim.epoch) for row in open_shards], first_time
+    return [_to_snapshot(row, snapshot, parent_epoch=claim.epoch, total=total) for row in open_shards], first_time
 
 
 def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
     """Add a shard's chunk to its task, inside the chunk's transaction, after the shard's own checkpoint.
 
-    Raises ParentGone, and the transaction must be rolled back then.
+    If it raises ParentChanged, the transaction must be rolled back.
     """
     rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent))
     row = rows.select_for_update().first()
     if row is None or row.outcome or row.epoch != shard.parent_epoch or row.cancel_requested:
-        raise ParentGone(shard.parent)
+        raise ParentChanged(shard.parent)
     done = row.done + result.done
     counts = as_snapshot.add_counts(row.counts, result.counts)
     changes: dict[str, Any] = {"done": done, "counts": counts, "updated_at": Now()}
@@ -97,8 +102,8 @@ def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
     rows.update(**changes)
 
 
-def may_go_on(shard: Snapshot) -> bool:
-    """Tell whether the shard's task is still the one that was split, and shall not be canceled. Takes no lock."""
+def may_continue(shard: Snapshot) -> bool:
+    """Return whether the shard's task is unchanged since its split and not to be canceled. Takes no lock."""
     rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent), epoch=shard.parent_epoch, outcome="")
     return rows.filter(cancel_requested=False).exists()
 
@@ -106,29 +111,31 @@ def may_go_on(shard: Snapshot) -> bool:
 def end_parent(*, task_id: uuid.UUID, epoch: int, outcome: str, error: str = "") -> bool:
     """End a split task because one of its shards has failed or was stopped.
 
-    False where it has ended, or changed hands since it had `epoch`: nothing was changed.
+    Returns False, without effect, if it has ended or its epoch is no longer `epoch`.
     """
     rows = TaskCheckpoint.objects.filter(task_id=task_id, epoch=epoch, outcome="")
     return bool(rows.update(outcome=outcome, error=error, ended_at=Now(), updated_at=Now()))
 
 
-def find_lasting(task_ids: Sequence[uuid.UUID]) -> tuple[list[TaskCheckpoint], dict[uuid.UUID, list[TaskCheckpoint]]]:
-    """Return the checkpoints of these split tasks, and for each that is open its shards that have not finished."""
+def find_split_tasks(
+    task_ids: Sequence[uuid.UUID],
+) -> tuple[list[TaskCheckpoint], dict[uuid.UUID, list[TaskCheckpoint]]]:
+    """Return the checkpoints of these split tasks, and the unfinished shards of each that is open."""
     parents = list(TaskCheckpoint.objects.filter(task_id__in=task_ids))
     parts: dict[uuid.UUID, list[TaskCheckpoint]] = {row.task_id: [] for row in parents if not row.outcome}
     for part in TaskCheckpoint.objects.filter(parent_id__in=parts).exclude(outcome=task_status.FINISHED):
-        assert part.parent_id is not None
-        parts[part.parent_id].append(part)
+        if part.parent_id in parts:
+            parts[part.parent_id].append(part)
     return parents, parts
 
 
 def end_parent_of(shard: Snapshot, *, outcome: str, error: str = "") -> None:
-    """End the task of a shard that has just ended so; nothing where it was split anew since."""
+    """End the task of a shard with the shard's outcome. No effect if the task was split again since."""
     end_parent(task_id=uuid.UUID(shard.parent), epoch=shard.parent_epoch, outcome=outcome, error=error)
 
 
 def read_parent(shard: Snapshot) -> TaskCheckpoint | None:
-    """Return the checkpoint of a shard's task; None where it was split anew since."""
+    """Return the checkpoint of a shard's task; None if the task was split again since."""
     return TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent), epoch=shard.parent_epoch).first()
 
 
@@ -136,23 +143,22 @@ def _was_split(task_id: uuid.UUID) -> bool:
     return TaskCheckpoint.objects.filter(task_id=task_id, shards__gt=0).exists()
 
 
-def _make_rows(claim: Claim, snapshot: Snapshot, state: Mapping[str, Any]) -> list[TaskCheckpoint]:
-    assert snapshot.total is not None
-    size = max(settings.LONGTASKS.shard_records, math.ceil(snapshot.total / MOST))
+def _make_rows(claim: Claim, *, total: int, state: Mapping[str, Any]) -> list[TaskCheckpoint]:
+    size = max(settings.LONGTASKS.shard_records, math.ceil(total / MAX_SHARDS))
     return [
         TaskCheckpoint(
             task_id=uuid.uuid5(claim.task_id, f"shard {first}"),
             parent_id=claim.task_id,
             first=first,
-            size=min(size, snapshot.total - first),
+            size=min(size, total - first),
             state=dict(state),
             updated_at=Now(),
         )
-        for first in range(0, snapshot.total, size)
+        for first in range(0, total, size)
     ]
 
 
-def _to_snapshot(row: TaskCheckpoint, parent: Snapshot, *, parent_epoch: int) -> Snapshot:
+def _to_snapshot(row: TaskCheckpoint, parent: Snapshot, *, parent_epoch: int, total: int) -> Snapshot:
     return Snapshot(
         id=str(row.task_id),
         name=parent.name,
@@ -168,7 +174,7 @@ def _to_snapshot(row: TaskCheckpoint, parent: Snapshot, *, parent_epoch: int) ->
         epoch=row.epoch,
         parent=parent.id,
         parent_epoch=parent_epoch,
-        parent_total=parent.total or 0,
+        parent_total=total,
         first=row.first,
         cause="split",
     )

@@ -1,12 +1,13 @@
 """The snapshot: the whole state of a task at one change, and its JSON.
 
-Owns the fields, their defaults, and which of two snapshots supersedes the other. Must not know any store.
+Owns the fields, their defaults, what a change of status resets, and which of two snapshots supersedes the other. Must
+not know any store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from types import NoneType
 from typing import Any, Final
@@ -15,7 +16,7 @@ import orjson
 
 from tasks_app.domain.callers import WRITE
 from tasks_app.domain.priorities import describe_priority
-from tasks_app.domain.task_status import ENDED, QUEUED
+from tasks_app.domain.task_status import ENDED, QUEUED, SCHEDULED
 
 
 @dataclass(slots=True)
@@ -67,6 +68,22 @@ class Snapshot:
     def given_priority(self) -> str | int:
         """The priority as the start gave it: a number, `high` or `low`."""
         return describe_priority(queue=self.priority, urgency=self.urgency)
+
+    def changed(self, *, cause: str, actor: str = "", **changes: Any) -> Snapshot:
+        """Return the snapshot after a change. `actor` is the person or client that caused it, "" for the service."""
+        return replace(self, cause=cause, actor=actor, **changes)
+
+    def queued(self, *, cause: str, actor: str = "", **changes: Any) -> Snapshot:
+        """Return the snapshot of the task when it waits in its queue."""
+        return self.changed(cause=cause, actor=actor, status=QUEUED, ended_at=None, next_attempt_at=None, **changes)
+
+    def scheduled(self, *, at: datetime, cause: str, actor: str = "", **changes: Any) -> Snapshot:
+        """Return the snapshot of the task when its next attempt is due at `at`."""
+        return self.changed(cause=cause, actor=actor, status=SCHEDULED, ended_at=None, next_attempt_at=at, **changes)
+
+    def ended_as(self, status: str, *, at: datetime, cause: str = "end", actor: str = "", **changes: Any) -> Snapshot:
+        """Return the snapshot of the task when it has ended with `status` at `at`."""
+        return self.changed(cause=cause, actor=actor, status=status, ended_at=at, next_attempt_at=None, **changes)
 
 
 _NAMES: Final = tuple(f.name for f in fields(Snapshot))

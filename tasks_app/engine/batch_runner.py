@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -96,7 +95,7 @@ class BatchRunner:
                 if refusals > REFUSALS:
                     logger.warning("%d small tasks run alone: %.500s", len(small), error)
                     return alone + [task for task, _ in small.values()]
-                logger.warning("%d small tasks: trying again: %.500s", len(small), error)
+                logger.warning("%d small tasks are tried again: %.500s", len(small), error)
                 backoff.wait()
         if settings.DEBUG:
             reset_queries()
@@ -111,15 +110,12 @@ class BatchRunner:
         now = datetime.now(UTC)
         batch = []
         for task, records, counts in done:
-            snapshot = replace(
-                task.snapshot,
-                status=task_status.FINISHED,
-                cause="end",
-                actor="",
+            snapshot = task.snapshot.ended_as(
+                task_status.FINISHED,
+                at=now,
                 done=records,
                 counts=dict(counts),
                 epoch=max(1, task.snapshot.epoch),
-                ended_at=now,
                 error=None,
             )
             batch.append(Transition(snapshot, "started", "ended", worker=self._worker))

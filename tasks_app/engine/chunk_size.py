@@ -19,7 +19,7 @@ class ChunkSize:
         self.limit = 1 if careful else min(task_type.first_limit, task_type.max_limit)
 
     def adapt(self, *, done: int, seconds: float) -> None:
-        """Adapt to a chunk of `done` records that took `seconds`: at most twice or half as many the next time."""
+        """Adapt the limit after a chunk of `done` records that took `seconds`: at most double, at least half."""
         if done <= 0 or seconds <= 0:
             return
         aim = done * settings.LONGTASKS.chunk_seconds / seconds

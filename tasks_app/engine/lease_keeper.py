@@ -51,9 +51,9 @@ class _Watch:
 
 
 class LeaseKeeper:
-    """Renews the claim of the chunk that runs, every third of a lease, until the chunk's time limit.
+    """Renews the claim of the running chunk every third of a lease, until the chunk's time limit.
 
-    Without `start` (in tests) it does nothing. Its methods are called by the worker's main thread.
+    Does nothing without `start` (in tests). The worker's main thread calls its methods.
     """
 
     def __init__(self, *, beat: Callable[[], None] = lambda: None) -> None:
@@ -69,7 +69,7 @@ class LeaseKeeper:
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
-        """Start the thread. It is a daemon: a process that ends does not wait for it."""
+        """Start the thread, as a daemon: the process can end without it."""
         connection_created.connect(self._note_connection)
         if self._main.connection is not None:
             self._note_connection(sender=type(self._main), connection=self._main)
@@ -108,7 +108,7 @@ class LeaseKeeper:
         return self._number
 
     def _note_connection(self, sender: object, connection: BaseDatabaseWrapper, **_: object) -> None:
-        """Keep number and socket of a connection that the main thread has just opened."""
+        """Remember the id and the socket of a connection that the main thread has just opened."""
         driver: Any = connection.connection
         if connection is self._main and connection.vendor == "mysql":
             if self._socket is not None:
@@ -169,8 +169,8 @@ class LeaseKeeper:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
             return
-        watch.is_canceled = not claims.may_go_on(watch.claim) or (
-            watch.shard is not None and not shards.may_go_on(watch.shard)
+        watch.is_canceled = not claims.may_continue(watch.claim) or (
+            watch.shard is not None and not shards.may_continue(watch.shard)
         )
         if renew and claims.renew(watch.claim):
             watch.renewed = time.monotonic()

@@ -63,9 +63,9 @@ def _read_handlers() -> list[Any]:
 
 def _write_handlers(handlers: list[Any]) -> None:
     if not is_main_thread():
-        raise RuntimeError("signal handlers are set by the main thread only")
+        raise RuntimeError("only the main thread can set signal handlers")
     for number, handler in zip(SIGNALS, handlers, strict=True):
-        if handler is not None and signal.getsignal(number) != handler:  # None: it was set outside of Python
+        if handler is not None and signal.getsignal(number) != handler:  # None: not set by Python
             signal.signal(number, handler)
 
 

@@ -18,7 +18,7 @@ from django.db import close_old_connections, reset_queries
 
 from tasks_app.checkpoints import shards
 from tasks_app.checkpoints.claims import CancelRequested, Fenced, Refusal
-from tasks_app.checkpoints.shards import ParentGone
+from tasks_app.checkpoints.shards import ParentChanged
 from tasks_app.domain import task_status
 from tasks_app.engine import chunk_transaction
 from tasks_app.engine.batch_runner import BatchRunner, is_batchable
@@ -73,7 +73,7 @@ class Runner:
     # --- around a task
 
     def _run_batch(self, dequeued: Sequence[DequeuedTask]) -> list[DequeuedTask]:
-        """Run small tasks in one chunk. Return those that must run alone."""
+        """Run small tasks as a batch. Return those that must run alone."""
         batch = BatchRunner(self.session, guard=self._guard, keeper=self._keeper)
         state = ProcessState()
         alone = batch.run(dequeued)
@@ -117,8 +117,8 @@ class Runner:
             if snapshot.total is None:
                 with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
                     snapshot.total = self._guard.prepare(partial(check_total_again, task_type, snapshot.params))
-            if session.must_split():
-                self._split(session)
+            if (total := session.get_split_total()) is not None:
+                self._split(session, total=total)
                 return
             self._run_chunks(session, ChunkSize(task_type, careful=dequeued.isolated or claim.failures > 0))
         except ShutdownRequested:
@@ -146,7 +146,7 @@ class Runner:
             except (Fenced, CancelRequested):
                 session.leave()
                 return
-            except ParentGone:
+            except ParentChanged:
                 session.end(status=task_status.CANCELED)
                 return
             except TaskCodeFailed as failed:
@@ -159,7 +159,7 @@ class Runner:
                 before = claim.done
                 if not self._wait_for_database(session, error, tries=tries, backoff=backoff):
                     return
-                size.halve()  # it may have been too much for the connection's time limit
+                size.halve()  # the chunk may have been too long for the connection's timeout
                 if not (claim.ended or claim.done > before):
                     continue
                 is_finished = claim.ended  # it was committed, and only the reply was lost
@@ -209,7 +209,7 @@ class Runner:
         row = session.read_checkpoint()
         if session.waits > waits:
             tries.note_outage()
-        if row is None or not claim.stands_at(row) or row.cancel_requested:
+        if row is None or not claim.is_valid_for(row) or row.cancel_requested:
             session.leave()
             return False
         if claim.catch_up(row):
@@ -228,7 +228,7 @@ class Runner:
 
     # --- a big task
 
-    def _split(self, session: TaskSession) -> None:
+    def _split(self, session: TaskSession, *, total: int) -> None:
         """Replace a big task in its queue by its shards, which are the next to be dequeued."""
         claim, snapshot = session.claim, session.snapshot
         limit_seconds = get_limit_seconds(get_task_type(snapshot.name))
@@ -236,7 +236,8 @@ class Runner:
         while True:
             try:
                 with self._keeper.watching(claim, limit_seconds=limit_seconds):
-                    parts, are_new = shards.split(claim, snapshot, prepare=partial(self._prepare_split, session))
+                    prepare = partial(self._prepare_split, session)
+                    parts, are_new = shards.split(claim, snapshot, total=total, prepare=prepare)
                 break
             except Fenced:
                 session.leave()

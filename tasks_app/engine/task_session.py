@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 
 from tasks_app.checkpoints import as_snapshot, claims, shards
-from tasks_app.checkpoints.as_snapshot import end_transition
+from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.checkpoints.claims import Claim
 from tasks_app.domain import task_snapshot, task_status
 from tasks_app.domain.error_text import describe_error, error_line
@@ -45,7 +44,7 @@ class TaskSession:
         self.claim = claim
         self.dequeued = dequeued
         self.snapshot = dequeued.snapshot
-        self.waits = 0  # pauses while a store was unavailable
+        self.waits = 0  # how often a step has waited for a store
         self.snapshot.epoch, self.snapshot.worker = claim.epoch, self._worker
 
     # --- single steps
@@ -60,9 +59,9 @@ class TaskSession:
         logger.warning("Redis or the database is unavailable, trying again: %.500s", error)
 
     @waits_for_stores
-    def must_split(self) -> bool:
-        """Whether the task is big enough for shards."""
-        return shards.must_split(self.claim, self.snapshot)
+    def get_split_total(self) -> int | None:
+        """Return the number of records to split into shards; None if the task is not to be split."""
+        return shards.get_split_total(self.claim, self.snapshot)
 
     @waits_for_stores
     def read_checkpoint(self) -> TaskCheckpoint | None:
@@ -77,9 +76,9 @@ class TaskSession:
     @waits_for_stores
     def publish_progress(self, *, error: str = "") -> None:
         """Publish the task's progress; for a shard also its parent's."""
-        snapshot = self._as_started(cause=task_status.PROGRESS)
+        snapshot = self._as_started()
         if error:
-            snapshot = replace(snapshot, error=error)
+            snapshot.error = error
         moves = [Transition(snapshot, "unchanged", "stay"), *self._list_parent_moves()]
         transitions.apply_transitions(self._redis, moves)
 
@@ -135,7 +134,7 @@ class TaskSession:
         if not self._release_claim():
             self.leave()
             return
-        queued = replace(self._as_started(cause=interruption.value), status=task_status.QUEUED)
+        queued = self._as_started().queued(cause=interruption.value)
         target: Target = "yield" if interruption is Interruption.PREEMPT else "front"
         [is_moved] = self.publish([Transition(queued, "started", target, worker=self._worker)])
         if not is_moved:  # Redis was flushed: unless recovery has enqueued the task, Redis has no entry of it
@@ -175,35 +174,29 @@ class TaskSession:
                 self._end_parent(outcome=task_status.FAILED, error=text)
             self.publish_end(status=task_status.FAILED, error=text)
             return
-        if (row := self.read_checkpoint()) is not None and self.claim.stands_at(row):
+        if (row := self.read_checkpoint()) is not None and self.claim.is_valid_for(row):
             self.claim.catch_up(row)  # the time limit may have interrupted the worker after the commit
         run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(failures))
-        scheduled = replace(
-            self._as_started(cause="attempt_failed"), status=task_status.SCHEDULED, error=text, next_attempt_at=run_at
-        )
-        self.publish(
-            [Transition(scheduled, "started", "scheduled", worker=self._worker, run_at=run_at, failures=failures)]
-        )
+        scheduled = self._as_started().scheduled(at=run_at, cause="attempt_failed", error=text)
+        self.publish([Transition(scheduled, "started", run_at, worker=self._worker, failures=failures)])
 
     def publish_end(self, *, status: str, error: str | None = None) -> None:
         """Publish the end that the database has decided."""
-        snapshot = replace(self._as_started(cause="end"), status=status, error=error, ended_at=datetime.now(UTC))
+        snapshot = self._as_started().ended_as(status, at=datetime.now(UTC), error=error)
         if status == task_status.FINISHED and snapshot.total is None:
             snapshot.total = self.claim.done
         self._publish_end(snapshot)
 
     # --- snapshots
 
-    def _as_started(self, *, cause: str) -> Snapshot:
-        return replace(
-            self.snapshot,
+    def _as_started(self, *, cause: str = task_status.PROGRESS) -> Snapshot:
+        return self.snapshot.changed(
+            cause=cause,
             status=task_status.STARTED,
             worker=self._worker,
             epoch=self.claim.epoch,
             done=self.claim.done,
             counts=task_snapshot.with_all_counts(self.snapshot.counts, self.claim.counts),
-            cause=cause,
-            actor="",
         )
 
     def _list_parent_moves(self) -> list[Transition]:
@@ -214,11 +207,9 @@ class TaskSession:
         if row is None or parent is None:
             return []
         if row.outcome:
-            return [Transition(end_transition(parent, row), "any", "ended")]
-        started = as_snapshot.with_checkpoint(
-            parent, row, status=task_status.STARTED, cause=task_status.PROGRESS, actor=""
-        )
-        return [Transition(started, "unchanged", "stay")]
+            return [Transition(ended_snapshot(parent, row), "any", "ended")]
+        started = parent.changed(cause=task_status.PROGRESS, status=task_status.STARTED)
+        return [Transition(as_snapshot.with_checkpoint(started, row), "unchanged", "stay")]
 
     def _keep_alive(self) -> None:
         """Send the worker's heartbeat and renew the claim, while a step waits."""

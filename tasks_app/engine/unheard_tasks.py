@@ -10,7 +10,6 @@ from typing import Any
 
 import redis
 
-from tasks_app.domain import task_status
 from tasks_app.queues import redis_keys, transitions
 from tasks_app.read_model.latest_snapshot import find_snapshot
 
@@ -22,12 +21,10 @@ def requeue_unheard(connection: redis.Redis[Any], *, worker: str, queues: Sequen
         key = redis_keys.started_key(name)
         members: Any = connection.zrange(key, 0, -1)
         unheard = [member for raw in members if (member := raw.decode(errors="replace")).endswith(suffix)]
-        for member in reversed(unheard):  # each goes to the front: the oldest last
+        for member in reversed(unheard):  # each goes to the front, so the oldest must be last
             snapshot = find_snapshot(connection, member.removesuffix(suffix))
             if snapshot is None:
                 connection.zrem(key, member)
                 continue
-            snapshot.status, snapshot.cause = task_status.QUEUED, "yield"
-            transitions.apply_transitions(
-                connection, [transitions.Transition(snapshot, "started", "front", worker=worker)]
-            )
+            transition = transitions.Transition(snapshot.queued(cause="yield"), "started", "front", worker=worker)
+            transitions.apply_transitions(connection, [transition])

@@ -23,7 +23,7 @@ def check_waiting_work(
     pipeline.scard(redis_keys.urgent_key(queue))
     pipeline.llen(redis_keys.queue_key(queue_names.HIGH))
     pipeline.exists(redis_keys.paused_key(queue_names.HIGH))
-    pipeline.smembers(parked_tasks.PLACES_KEY)
+    pipeline.smembers(parked_tasks.PARKED_LISTS_KEY)
     paused, urgent, high_waiting, high_paused, places = pipeline.execute()
     if paused:
         return Interruption.STOP

@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from tasks_app.checkpoints import checkpoint_rows, claims
-from tasks_app.checkpoints.as_snapshot import end_transition
+from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.checkpoints.claims import Claim, Refusal
 from tasks_app.domain import task_status
 from tasks_app.engine.interruption import Interruption, WorkerHooks
@@ -80,7 +80,7 @@ class WorkerSession:
         if not row.outcome:
             self.remove_entry(dequeued)
             return
-        snapshot = end_transition(dequeued.snapshot, row)
+        snapshot = ended_snapshot(dequeued.snapshot, row)
         self.publish([Transition(snapshot, "started", "ended", worker=self.worker)])
 
     def park(self, dequeued: DequeuedTask) -> None:

@@ -11,7 +11,7 @@ from tasks_app.models.text_fields import IdentityField
 class TaskMinute(models.Model):
     """Counts and durations of one minute, so that charts and "today" never scan tasks.
 
-    `waits` and `runs` are sketches (see tasks_app.read_model.minute_rollups): how many tasks fell into each bucket of duration.
+    `waits` and `runs` are histograms (see tasks_app.read_model.minute_rollups): how many tasks fell into each bucket of duration.
     """
 
     minute = models.DateTimeField(_("minute"))

@@ -171,7 +171,7 @@ def _queue_state() -> Iterator[Metric]:
 
 def _parked_tasks() -> Iterator[Metric]:
     connection = redis_connection.get_connection()
-    waiting = parked_tasks.list_parked(connection)
+    waiting = parked_tasks.count_parked(connection)
     tasks = GaugeMetricFamily(
         "longtasks_parked_tasks", "Tasks that wait for a worker that knows their type.", labels=("queue", "type")
     )

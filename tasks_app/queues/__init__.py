@@ -1,1 +1,1 @@
-"""Tasks in Redis: accepted into a queue, dequeued, moved, and their snapshots. Must not know SQL."""
+"""Tasks in Redis: how they are enqueued, dequeued and moved, and their snapshots. Must not know SQL."""

@@ -1,8 +1,8 @@
-"""Tells requests that wait when their tasks have ended: one thread and one subscription of this process for all of them.
+"""Notifies waiting requests when their tasks end, with one thread and one subscription per process.
 
-Owns the channels `longtasks:ended:{id}`, on which lua/move.lua publishes a task's last snapshot. A message may be missed (a
-lost connection, a worker of an older version, an end by RQ's own tools), so all watched tasks are read again now and then.
-Must not know SQL or HTTP.
+Owns the subscription to the channels `longtasks:ended:{id}`, on which lua/transition.lua publishes a task's last
+snapshot. A message may be lost (a broken connection, a worker of an older version, an end by RQ's own tools), so all
+watched tasks are also read periodically. Must not know SQL or HTTP.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tasks_app.queues.redis_py_internals import get_socket
 
 logger = logging.getLogger(__name__)
 
-PREFIX: Final = "longtasks:ended:"  # the channel of no task: it keeps the subscription open
+PREFIX: Final = "longtasks:ended:"  # the prefix alone is the channel of no task: it keeps the subscription open
 READ_AGAIN_SECONDS: Final = 2.0
 RECONNECT_SECONDS: Final = 0.5
 _PAGE: Final = 50  # snapshots read in one round trip
@@ -36,80 +36,80 @@ _PAGE: Final = 50  # snapshots read in one round trip
 
 @dataclass(eq=False, slots=True)
 class Watch:
-    """One who waits for a task's end until `deadline` (time.monotonic).
+    """A request that waits for a task's end until `deadline` (time.monotonic).
 
-    `tell` is called once, in the watcher's thread: with the ended task, or at the deadline with the task as Redis knows
-    it, None where Redis does not.
+    `notify` is called once, in the watcher's thread: with the ended task, or at the deadline with the task as it is in
+    Redis, None if it is not there.
     """
 
     task_id: str
     deadline: float
-    tell: Callable[[Snapshot | None], None]
+    notify: Callable[[Snapshot | None], None]
 
 
 class EndWatcher:
-    """Watches tasks until they end. `watch` and `drop` are called in one thread, and return at once."""
+    """Watches tasks until they end. `watch` and `drop` must be called in one thread; both return at once."""
 
     def __init__(self) -> None:
-        self._asked: SimpleQueue[tuple[Watch, bool]] = SimpleQueue()
-        self._wakes, self._wake = os.pipe()
-        os.set_blocking(self._wakes, False)
-        os.set_blocking(self._wake, False)
+        self._requests: SimpleQueue[tuple[Watch, bool]] = SimpleQueue()
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
         self._thread: threading.Thread | None = None
-        # All below belongs to the thread.
+        # Only the watcher's thread uses the attributes below.
         self._watches: dict[str, set[Watch]] = {}
-        self._deadlines: list[tuple[float, int, Watch]] = []  # a heap; those that were dropped too, until their time
+        self._deadlines: list[tuple[float, int, Watch]] = []  # a heap; dropped watches stay in it until their deadline
         self._numbers = count()
         self._subscribed: set[str] = set()
         self._pubsub: Any = None
         self._connects_after = 0.0
-        self._asks_after = 0.0  # later than now while Redis does not answer
+        self._queries_after = 0.0  # in the future while Redis does not answer
         self._reads_after = 0.0
-        self._unread: list[str] = []  # of all that are watched: not yet read again in this turn
+        self._unread: list[str] = []  # watched tasks that this round has not read yet
 
     def watch(self, watch: Watch) -> None:
-        """Watch a task until it ends or the deadline has come."""
-        self._ask(watch, True)
+        """Watch a task until its end or the deadline."""
+        self._request(watch, True)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="end-watcher", daemon=True)
             self._thread.start()
 
     def drop(self, watch: Watch) -> None:
-        """Forget a watch; what has been told already stays told."""
-        self._ask(watch, False)
+        """Forget a watch. It may already have been notified."""
+        self._request(watch, False)
 
-    def _ask(self, watch: Watch, wanted: bool) -> None:
-        self._asked.put((watch, wanted))
-        with suppress(BlockingIOError):  # full: the thread will wake
-            os.write(self._wake, b"\0")
+    def _request(self, watch: Watch, wanted: bool) -> None:
+        self._requests.put((watch, wanted))
+        with suppress(BlockingIOError):  # the pipe is full, so the thread wakes anyway
+            os.write(self._wake_writer, b"\0")
 
     def _run(self) -> None:
         while True:
             try:
                 self._turn()
             except Exception:
-                logger.exception("the watcher of tasks' ends failed; it goes on")
+                logger.exception("the watcher of task ends failed and continues")
                 self._disconnect()
 
     def _turn(self) -> None:
         self._wait()
-        self._take_asked()
+        self._apply_requests()
         now = time.monotonic()
         due = list(self._pop_due(now))
         found: dict[str, Snapshot] = {}
-        self._ask_redis(found, due, now)
+        self._query_redis(found, due, now)
         for task_id, snapshot in found.items():
             if snapshot.ended:
                 for watch in self._watches.pop(task_id, ()):
-                    watch.tell(snapshot)
+                    watch.notify(snapshot)
         for watch in due:
             if self._discard(watch):
-                watch.tell(found.get(watch.task_id))
+                watch.notify(found.get(watch.task_id))
 
     def _wait(self) -> None:
-        """Return when there is something to do."""
+        """Block until there is something to do."""
         now = time.monotonic()
-        sockets: list[Any] = [self._wakes]
+        sockets: list[Any] = [self._wake_reader]
         times = [self._deadlines[0][0]] if self._deadlines else []
         if self._watches:
             times.append(self._reads_after)
@@ -121,13 +121,13 @@ class EndWatcher:
             times.append(self._connects_after)
         select.select(sockets, [], [], max(0.0, min(times) - now) if times else None)
         with suppress(BlockingIOError):
-            while os.read(self._wakes, 4096):
+            while os.read(self._wake_reader, 4096):
                 pass
 
-    def _take_asked(self) -> None:
+    def _apply_requests(self) -> None:
         with suppress(Empty):
             while True:
-                watch, is_wanted = self._asked.get_nowait()
+                watch, is_wanted = self._requests.get_nowait()
                 if is_wanted:
                     self._watches.setdefault(watch.task_id, set()).add(watch)
                     heapq.heappush(self._deadlines, (watch.deadline, next(self._numbers), watch))
@@ -147,23 +147,26 @@ class EndWatcher:
         while self._deadlines and self._deadlines[0][0] <= now:
             yield heapq.heappop(self._deadlines)[2]
 
-    def _ask_redis(self, found: dict[str, Snapshot], due: list[Watch], now: float) -> None:
-        """Add to `found` the tasks that have ended, and those that are due, as far as Redis answers."""
+    def _query_redis(self, found: dict[str, Snapshot], due: list[Watch], now: float) -> None:
+        """Add the tasks that have ended and those that are due to `found`, as far as Redis answers."""
         confirmed: set[str] = set()
         if self._pubsub is not None or (self._watches and now >= self._connects_after):
             try:
                 confirmed = self._listen(found)
             except QueueUnavailable:
                 self._disconnect()
-        if now >= self._asks_after:
+        if now >= self._queries_after:
             try:
                 self._read(found, confirmed | {watch.task_id for watch in due}, now)
             except QueueUnavailable:
                 self._disconnect()
-                self._asks_after = self._reads_after = self._connects_after
+                self._queries_after = self._reads_after = self._connects_after
 
     def _listen(self, found: dict[str, Snapshot]) -> set[str]:
-        """Subscribe to what is watched; add published ends to `found`, return the tasks whose subscription was confirmed."""
+        """Subscribe to the watched tasks, unsubscribe from all others, and read the messages.
+
+        Adds published ends to `found`. Returns the tasks whose subscription Redis has confirmed.
+        """
         with redis_connection.mapped_redis_errors():
             if self._pubsub is None:
                 self._pubsub = redis_connection.get_connection().pubsub()
@@ -177,12 +180,12 @@ class EndWatcher:
             return self._read_messages(found)
 
     def _read(self, found: dict[str, Snapshot], wanted: set[str], now: float) -> None:
-        """Read the wanted tasks and, where it is time, a page of all.
+        """Read the wanted tasks and, if it is time, the next page of all watched tasks.
 
-        What ended before Redis had the subscription is read once it has confirmed it: no end falls between.
+        A task is wanted when Redis confirms its subscription: it may have ended before.
         """
         if now >= self._reads_after:
-            # Page by page: to read thousands at once would keep the event loop from the interpreter.
+            # In pages: reading thousands at once would hold the interpreter's lock and block the event loop.
             self._unread = [task_id for task_id in self._unread if task_id in self._watches] or list(self._watches)
             wanted.update(self._unread[:_PAGE])
             del self._unread[:_PAGE]
@@ -195,7 +198,7 @@ class EndWatcher:
                     found[task_id] = snapshot
 
     def _read_messages(self, found: dict[str, Snapshot]) -> set[str]:
-        """Add the ends that were published to `found`; return the tasks whose subscription was confirmed."""
+        """Add published ends to `found`. Returns the tasks whose subscription Redis has confirmed."""
         confirmed = set()
         while (message := self._pubsub.get_message(timeout=0)) is not None:
             task_id = message["channel"].decode(errors="replace").removeprefix(PREFIX)
@@ -209,7 +212,7 @@ class EndWatcher:
         return confirmed
 
     def _disconnect(self) -> None:
-        """Leave a Redis that does not answer; connect, subscribe and read again a moment later."""
+        """Close the connection after an error; the next one is made after RECONNECT_SECONDS."""
         self._connects_after = time.monotonic() + RECONNECT_SECONDS
         self._subscribed.clear()
         pubsub, self._pubsub = self._pubsub, None

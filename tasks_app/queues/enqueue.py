@@ -1,7 +1,7 @@
 """Enqueues accepted tasks: job, queue entry and snapshot by one script, in one round trip, within the admission limit.
 
-Owns the call of that script and what its answers mean. Must not know SQL, task types or HTTP. Later changes of a task's
-place are in `transitions`.
+Owns the call of that script and the meaning of its replies. Must not know SQL, task types or HTTP. `transitions` owns
+every later change of a task's place.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from tasks_app.queues.lua_script import Script
 from tasks_app.queues.redis_clock import clock
 from tasks_app.queues.redis_connection import mapped_redis_errors
 from tasks_app.queues.redis_keys import JOB_DATA
-from tasks_app.queues.request_connection import shared_line
+from tasks_app.queues.request_connection import shared_connection
 
 _enqueue: Final = Script("enqueue")
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The tasks that an earlier request with the same idempotency key and body had started."""
+    """The tasks that an earlier request with the same idempotency key has started."""
 
     task_ids: tuple[str, ...]
     created_at: datetime
@@ -42,11 +42,11 @@ class Replay:
 def enqueue_tasks(
     snapshots: Sequence[Snapshot], *, idempotency_key: str = "", fingerprint: str = "", key_ttl_seconds: int = 86_400
 ) -> Replay | None:
-    """Accept tasks: all of them or none, in one round trip to Redis.
+    """Accept all tasks or none, in one round trip to Redis.
 
-    Writes each task's RQ job, its queue entry and its snapshot; with `idempotency_key` (already made unique per
-    owner) also the key's memory of them. Returns None when they were accepted, or a Replay where the key is known.
-    Raises QueueFull (nothing was written) and QueueUnavailable (whether it was written is not known).
+    Writes each task's RQ job, its queue entry and its snapshot; with `idempotency_key` (unique per owner) also the ids
+    of the tasks under that key. Returns None if they were accepted, or a Replay if the key is known. Raises QueueFull
+    (nothing was written) and QueueUnavailable (they may have been written).
     """
     first = snapshots[0]
     value = ""
@@ -69,17 +69,17 @@ def enqueue_tasks(
         )
     sent_at = time.time()
     with mapped_redis_errors():
-        answer = _enqueue(shared_line, (snapshot_stream.STREAM_KEY, idempotency_key), args)
-        if longtasks.redis_wait_replicas and answer[0] in (b"ok", b"replay"):
-            _wait_for_replicas(shared_line.breaks, wrote=answer[0] == b"ok")
-    word = answer[0]
-    if word == b"ok":
-        clock.note(sent_at=sent_at, seconds=answer[1], microseconds=answer[2])
+        reply = _enqueue(shared_connection, (snapshot_stream.STREAM_KEY, idempotency_key), args)
+        if longtasks.redis_wait_replicas and reply[0] in (b"ok", b"replay"):
+            _wait_for_replicas(shared_connection.breaks, wrote=reply[0] == b"ok")
+    outcome = reply[0]
+    if outcome == b"ok":
+        clock.note(sent_at=sent_at, seconds=reply[1], microseconds=reply[2])
         return None
-    if word == b"replay":
-        known_fingerprint, created_at, *task_ids = answer[1].decode(errors="replace").split("|")
+    if outcome == b"replay":
+        known_fingerprint, created_at, *task_ids = reply[1].decode(errors="replace").split("|")
         return Replay(tuple(task_ids), datetime.fromisoformat(created_at), known_fingerprint == fingerprint)
-    _, queue, waiting, bound, drained = answer
+    _, queue, waiting, bound, drained = reply
     raise QueueFull(
         queue=queue.decode(errors="replace"),
         waiting=waiting,
@@ -89,15 +89,15 @@ def enqueue_tasks(
 
 
 def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:
-    """Return when REDIS_WAIT_REPLICAS replicas hold what this thread wrote, or read, last; else QueueUnavailable.
+    """Return when REDIS_WAIT_REPLICAS replicas have what this thread wrote or read last; else raise QueueUnavailable.
 
-    WAIT counts from its own connection's last write: after a read there must be one, and one on a new connection,
-    perhaps to another server, would say nothing.
+    WAIT covers the writes of its own connection up to the last one. So after a read there must be a write first, and a
+    connection that was replaced since (`breaks`), perhaps by one to another server, proves nothing.
     """
     wanted = settings.LONGTASKS.redis_wait_replicas
-    timeout_ms = int(settings.LONGTASKS.redis_timeout_seconds * 500)  # answers before the socket gives up
+    timeout_ms = int(settings.LONGTASKS.redis_timeout_seconds * 500)  # shorter than the socket's timeout
     if not wrote:
-        shared_line.execute_command("SET", "longtasks:held", "1")
-    held = shared_line.execute_command("WAIT", wanted, timeout_ms)
-    if held < wanted or shared_line.breaks != breaks:
-        raise QueueUnavailable(f"{held} of {wanted} replicas have it")
+        shared_connection.execute_command("SET", "longtasks:held", "1")
+    confirmed = shared_connection.execute_command("WAIT", wanted, timeout_ms)
+    if confirmed < wanted or shared_connection.breaks != breaks:
+        raise QueueUnavailable(f"{confirmed} of {wanted} replicas have it")

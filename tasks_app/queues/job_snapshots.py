@@ -11,13 +11,13 @@ from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.queues.redis_connection import get_connection, mapped_redis_errors
 from tasks_app.queues.redis_keys import job_key
-from tasks_app.queues.request_connection import shared_line
+from tasks_app.queues.request_connection import shared_connection
 
 
 def get_snapshot(task_id: str) -> Snapshot | None:
-    """Return the snapshot that the task's RQ job holds; None where there is none, or it cannot be decoded."""
+    """Return the snapshot that the task's RQ job holds; None if it is missing or cannot be decoded."""
     with mapped_redis_errors():
-        data = shared_line.execute_command("HGET", job_key(task_id), "s")
+        data = shared_connection.execute_command("HGET", job_key(task_id), "s")
     return task_snapshot.decode_if_valid(data)
 
 
@@ -31,7 +31,7 @@ def get_snapshots(task_ids: Sequence[str]) -> list[Snapshot | None]:
 
 
 def get_status(task_id: str) -> str:
-    """Return what RQ says of the task's job: RQ's own tools change that alone. "" where there is no job."""
+    """Return the status of the task's job, which RQ's own tools change without the snapshot; "" if there is no job."""
     with mapped_redis_errors():
-        status = shared_line.execute_command("HGET", job_key(task_id), "status")
+        status = shared_connection.execute_command("HGET", job_key(task_id), "status")
     return status.decode(errors="replace") if status else ""

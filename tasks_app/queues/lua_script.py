@@ -1,6 +1,6 @@
-"""A Lua script of the folder `lua/`, run by its hash and sent again where Redis does not know it.
+"""Runs a Lua script of the folder `lua/` by its hash, and sends its source if Redis does not know the hash.
 
-Owns how a script's text is put together. Must not know what a script does.
+Owns how a script's source is put together. Must not know what a script does.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tasks_app.queues.queue_names import QUEUES
 
 
 class Script:
-    """A Lua script of the folder `lua/`, after clock.lua and parked.lua; called by its hash, sent again if unknown."""
+    """A script of the folder `lua/`, with clock.lua and parked.lua prepended."""
 
     def __init__(self, name: str) -> None:
         folder = Path(__file__).parent / "lua"
         parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("clock", "parked", name)]
-        names = ", ".join(f"'{each}'" for each in QUEUES)  # checked where the setting is read: they hold no quote
+        names = ", ".join(f"'{each}'" for each in QUEUES)  # without quotes: the parser of the setting checks them
         self.source = "\n".join([f"local CONFIGURED_QUEUES = {{{names}}}", *parts])
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 

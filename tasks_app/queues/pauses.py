@@ -15,7 +15,7 @@ from tasks_app.queues.redis_keys import SUSPENDED_KEY, paused_key
 
 
 def list_paused() -> list[str]:
-    """Return the queues that workers take for paused."""
+    """Return the queues that are paused in Redis, which is what workers read."""
     with mapped_redis_errors():
         pipeline = get_connection().pipeline(transaction=False)
         for name in queue_names.QUEUES:
@@ -24,7 +24,7 @@ def list_paused() -> list[str]:
 
 
 def write_pause(queue: str, *, paused: bool) -> None:
-    """Tell the workers that a queue is paused, or no longer; also when Redis is full. The durable word is QueueState."""
+    """Publish to the workers whether a queue is paused, even in a full Redis. The durable state is QueueState."""
     with mapped_redis_errors():
         if paused:
             set_when_full(get_connection(), paused_key(queue), utcformat(clock.now()))
@@ -33,7 +33,7 @@ def write_pause(queue: str, *, paused: bool) -> None:
 
 
 def write_suspension(*, suspended: bool, seconds: int = 0) -> None:
-    """Suspend all queues, as `rq suspend` does, for `seconds` where they are given; or resume them. Works in a full Redis."""
+    """Suspend all queues, as `rq suspend` does, or resume them. With `seconds` a suspension expires. Works in a full Redis."""
     with mapped_redis_errors():
         if suspended:
             set_when_full(get_connection(), SUSPENDED_KEY, "1", seconds=seconds)
@@ -42,6 +42,6 @@ def write_suspension(*, suspended: bool, seconds: int = 0) -> None:
 
 
 def is_suspended() -> bool:
-    """Return whether `rq suspend` holds all queues."""
+    """Return whether all queues are suspended, as `rq suspend` does."""
     with mapped_redis_errors():
         return bool(get_connection().exists(SUSPENDED_KEY))

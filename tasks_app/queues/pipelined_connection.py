@@ -27,7 +27,7 @@ class RedisRefused(redis.exceptions.ResponseError):
 
 
 # redis-py has classes of its own for some of Redis's reasons; every other one is a RedisRefused.
-AWAY: Final = (
+UNAVAILABLE_ERRORS: Final = (
     RedisRefused,
     redis.exceptions.ConnectionError,  # LOADING, NOAUTH, WRONGPASS and too many clients as well
     redis.exceptions.TimeoutError,
@@ -83,7 +83,7 @@ redis_py_internals.replace_parse_error(_parse)
 
 def _may_be_elsewhere(answer: Any) -> bool:
     """Tell whether a new connection may reach a server that does answer. One that is full has no better twin."""
-    return isinstance(answer, AWAY) and not isinstance(answer, redis.exceptions.OutOfMemoryError)
+    return isinstance(answer, UNAVAILABLE_ERRORS) and not isinstance(answer, redis.exceptions.OutOfMemoryError)
 
 
 class CannotPause(Exception):
@@ -141,7 +141,7 @@ class PipelinedConnection(threading.local):
         self._get_client = get_client
 
     def execute_command(self, *words: Any) -> Any:
-        """Return Redis's answer. Raises what it answers with, or one of AWAY."""
+        """Return Redis's answer. Raises what it answers with, or one of UNAVAILABLE_ERRORS."""
         asking = getcurrent()
         if isinstance(asking, Paused):
             return asking.hub.switch(words)

@@ -1,4 +1,4 @@
-"""The names of the queues: those of QUEUES, most urgent first, and those that still hold tasks of older settings.
+"""The names of the queues: those of QUEUES, most urgent first, and removed ones that may still hold tasks.
 
 Owns which names exist. Must not read or write a task.
 """
@@ -16,15 +16,13 @@ from tasks_app.errors import UnknownQueue
 HIGH: Final = priorities.HIGH
 LOW: Final = priorities.LOW
 QUEUES: Final = settings.LONGTASKS.queues  # in the order in which workers serve them
-
-
-# Every queue that has ever held a task: one that QUEUES names no longer may hold some still. RQ's own set of queues
-# names those of other applications, too.
+# Every queue that has ever held a task, because a removed one may still hold some. RQ's own set of queues also names
+# those of other applications.
 USED_KEY: Final = "longtasks:queues"
 
 
 def list_used(connection: redis.Redis[Any]) -> list[str]:
-    """Return the queues of QUEUES, then those that held tasks before and are named there no longer."""
+    """Return the queues of QUEUES, then the removed ones: they have held tasks, and QUEUES no longer names them."""
     used: Any = connection.smembers(USED_KEY)
     return [*QUEUES, *sorted({name.decode(errors="replace") for name in used} - set(QUEUES))]
 

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tasks_app.errors import QueueUnavailable
-from tasks_app.queues.pipelined_connection import AWAY, RedisRefused
+from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, RedisRefused
 from tasks_app.queues.queue_names import HIGH
 
 
@@ -73,5 +73,5 @@ def mapped_redis_errors() -> Iterator[None]:
     """Turn the errors of a Redis that is unavailable, hung, loading or read-only into QueueUnavailable."""
     try:
         yield
-    except AWAY as error:
+    except UNAVAILABLE_ERRORS as error:
         raise QueueUnavailable(type(error).__name__) from error

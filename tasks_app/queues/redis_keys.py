@@ -1,4 +1,4 @@
-"""The names of the Redis keys of queues and jobs: RQ's own, and ours beside them.
+"""The names of the Redis keys of queues and jobs: RQ's own, and ours.
 
 Owns these names. Must not connect to Redis. tests/services/test_rq_job.py and tests/engine/test_rq_internals.py fail when
 RQ's change.
@@ -10,10 +10,10 @@ from typing import Final
 
 from rq.suspension import WORKERS_SUSPENDED
 
-# The one function that jobs of tasks name; RQ's tools show it, the worker knows it by heart.
+# The function that the job of every task names. RQ's tools show it; the worker runs the task without calling it.
 RUN_TASK: Final = "tasks_app.worker.run_task"
 WORKERS_KEY: Final = "rq:workers"  # RQ's set of the keys of all workers
-SUSPENDED_KEY: Final = WORKERS_SUSPENDED  # while it exists, `rq suspend` holds all queues
+SUSPENDED_KEY: Final = WORKERS_SUSPENDED  # while it exists, all queues are suspended
 JOB_DATA: Final = f'["{RUN_TASK}",null,[],{{}}]'
 
 
@@ -32,17 +32,17 @@ def scheduled_key(queue: str) -> str:
 
 
 def list_ended_keys(queue: str) -> list[str]:
-    """Return the keys of RQ's registries of ended jobs: members are ids, scores the times when they leave."""
+    """Return the keys of RQ's registries of ended jobs: members are ids, scores the times when they expire."""
     return [f"rq:{kind}:{queue}" for kind in ("finished", "failed", "canceled")]
 
 
 def worker_key(worker: str) -> str:
-    """Key of RQ's hash of a worker: its heartbeat, and what else it reports."""
+    """Key of RQ's hash of a worker: its heartbeat and its other fields."""
     return f"rq:worker:{worker}"
 
 
 def parse_worker_key(key: bytes) -> str:
-    """Return the worker's name in a member of WORKERS_KEY, which may be foreign."""
+    """Return the worker's name in a member of WORKERS_KEY. Another program's may not be UTF-8."""
     return key.decode(errors="replace").removeprefix("rq:worker:")
 
 
@@ -65,5 +65,5 @@ def paused_key(queue: str) -> str:
 
 
 def drain_key(queue: str) -> str:
-    """Key of the tasks that the queue's workers end in a second, kept by the mirror, for Retry-After."""
+    """Key of the number of tasks that end per second in a queue. The mirror writes it, for Retry-After."""
     return f"longtasks:drain:{queue}"

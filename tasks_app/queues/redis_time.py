@@ -1,4 +1,4 @@
-"""Asks Redis for its time. A process that need not ask estimates it: redis_clock."""
+"""Reads Redis's time. redis_clock estimates it without a command."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import redis
 
 
 def read_time(connection: redis.Redis[Any]) -> float:
-    """Return Redis's time in seconds since 1970. The scores of registries and the ids of the stream count by it."""
+    """Return Redis's time in seconds since 1970, as in the scores of registries and the ids of the stream."""
     seconds, microseconds = connection.time()
     return float(seconds + microseconds / 1e6)

@@ -12,21 +12,19 @@ from tasks_app.queues.pipelined_connection import Paused, PipelinedConnection
 from tasks_app.queues.redis_connection import get_connection
 
 Result = TypeVar("Result")
-
-
-shared_line: Final = PipelinedConnection(get_connection)
+shared_connection: Final = PipelinedConnection(get_connection)
 
 
 def run_concurrently(
     calls: Sequence[Callable[[], Result]], *, on_pause: Callable[[int, Paused, Any], bool] | None = None
 ) -> list[Result | None]:
-    """Run calls that start tasks or read snapshots side by side in this thread: their commands go to Redis in one go.
+    """Run calls that start tasks or read snapshots concurrently in this thread: Redis gets their commands together.
 
-    See `Line.run_concurrently`.
+    See `PipelinedConnection.run_concurrently`.
     """
-    return shared_line.run_concurrently(calls, on_pause=on_pause)
+    return shared_connection.run_concurrently(calls, on_pause=on_pause)
 
 
 def resume(paused: Sequence[tuple[Paused, Any]]) -> None:
-    """Continue calls that have paused in `run_concurrently`, each with its value. See `Line.resume`."""
-    shared_line.resume(paused)
+    """Continue calls that have paused in `run_concurrently`, each with its value. See `PipelinedConnection.resume`."""
+    shared_connection.resume(paused)

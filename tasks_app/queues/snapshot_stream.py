@@ -19,26 +19,27 @@ MIRRORED_KEY: Final = "longtasks:mirrored"  # the id up to which entries were ap
 
 
 def append(pipeline: Redis[Any], snapshot: Snapshot) -> None:
-    """Write a snapshot to the stream, on the pipeline that writes the change it tells of."""
+    """Append a snapshot to the stream, on the pipeline that makes the change."""
     pipeline.xadd(STREAM_KEY, {"s": encode(snapshot)})
 
 
 def read(connection: Redis[Any], *, after: str, count: int, block_ms: int | None = None) -> list[tuple[str, bytes]]:
-    """Return up to `count` entries after the cursor `after`, oldest first: each one's stream id, and its snapshot's JSON.
+    """Return up to `count` entries after the cursor `after`, oldest first: stream id and snapshot JSON.
 
-    With `block_ms` it waits that long for the first one. Of an entry that holds no snapshot it returns what it does hold.
+    With `block_ms` it waits that long for the first entry. For an entry without a snapshot it returns the text of the
+    entry's fields.
     """
-    answer: Any = connection.xread({STREAM_KEY: after}, count=count, block=block_ms)
-    if not answer:
+    reply: Any = connection.xread({STREAM_KEY: after}, count=count, block=block_ms)
+    if not reply:
         return []
-    # RESP2 answers with a list of pairs, RESP3 with a mapping to a list of lists.
+    # The reply is a list of pairs in RESP2, a mapping to a list of lists in RESP3.
     entries: Any
-    if isinstance(answer, dict):
-        entries = next(iter(answer.values()))
+    if isinstance(reply, dict):
+        entries = next(iter(reply.values()))
         if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], (list, tuple)):
             entries = entries[0]
     else:
-        entries = answer[0][1]
+        entries = reply[0][1]
     return [(_text(entry_id), _snapshot_of(entry)) for entry_id, entry in entries]
 
 
@@ -50,7 +51,7 @@ def _snapshot_of(entry: dict[bytes | str, bytes | str]) -> bytes:
 
 
 def trim(connection: Redis[Any], *, through: str) -> None:
-    """Delete all entries up to and with the cursor `through`, and note that they were applied."""
+    """Delete all entries up to and including the cursor `through`, and record it as applied."""
     milliseconds, _, sequence = through.partition("-")
     pipeline = connection.pipeline(transaction=False)
     pipeline.xtrim(STREAM_KEY, minid=f"{milliseconds}-{int(sequence or 0) + 1}", approximate=False)
@@ -59,25 +60,25 @@ def trim(connection: Redis[Any], *, through: str) -> None:
     trimmed, *noted = pipeline.execute(raise_on_error=False)
     if isinstance(trimmed, Exception):
         raise trimmed
-    # A full Redis trims, and sets nothing: the note is late then, and the next trim writes it.
-    for answer in noted:
-        if isinstance(answer, Exception) and not isinstance(answer, OutOfMemoryError):
-            raise answer
+    # A full Redis trims but refuses the SET. The next trim writes the record.
+    for reply in noted:
+        if isinstance(reply, Exception) and not isinstance(reply, OutOfMemoryError):
+            raise reply
 
 
 def get_mirrored_id(connection: Redis[Any]) -> str:
-    """Return the id up to which a mirror has applied and trimmed the stream; `0-0` where none has."""
+    """Return the id up to which a mirror has applied and trimmed the stream; `0-0` if none has."""
     value: Any = connection.get(MIRRORED_KEY)
     return _text(value) if value else START
 
 
 def forget_mirrored_id(connection: Redis[Any]) -> None:
-    """Note that the stream is read from its beginning again."""
+    """Delete the record of applied entries, because the stream is read from its beginning again."""
     connection.delete(MIRRORED_KEY)
 
 
 def get_last_id(connection: Redis[Any]) -> str:
-    """Return the id that the stream gave out last, or `0-0` for a stream that is new (or was flushed)."""
+    """Return the last id that the stream has generated; `0-0` for a new or flushed stream."""
     try:
         info: Any = connection.xinfo_stream(STREAM_KEY)
     except Exception as error:  # redis.ResponseError: no such key
@@ -88,7 +89,7 @@ def get_last_id(connection: Redis[Any]) -> str:
 
 
 def get_oldest_at(connection: Redis[Any]) -> datetime | None:
-    """Return when the oldest unread snapshot was written, by Redis's clock; None when all are read."""
+    """Return when the oldest entry was written, by Redis's clock; None if all were applied and trimmed."""
     entries: Any = connection.xrange(STREAM_KEY, count=1)
     return get_time_of(_text(entries[0][0])) if entries else None
 

@@ -1,7 +1,7 @@
-"""How a task changes its place in Redis: taken by a worker, moved on, put back, ended.
+"""Transitions: atomic changes of a task's place in Redis, as when it is dequeued, requeued, scheduled or ended.
 
-Owns the two scripts that do it, each atomic with the task's status and snapshot. Must not know SQL; whether a move
-is right has been decided in the database before.
+Owns the two scripts that make them; each also writes the task's status and snapshot. Must not know SQL: the database
+has decided the change before.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tasks_app.queues import lua_script, redis_keys, snapshot_stream
 _dequeue: Final = lua_script.Script("dequeue")
 _transition: Final = lua_script.Script("transition")
 
-AT_ONCE: Final = 20
+MAX_PER_SCRIPT: Final = 20  # source "any" searches the queues, and a script blocks all other commands
 
 Source = Literal["started", "scheduled", "missing", "any", "ended", "unchanged", "waiting", "delayed"]
-Target = Literal["front", "back", "urgent", "yield", "split", "parked", "scheduled", "ended", "stay"]
+Target = Literal["front", "back", "urgent", "yield", "split", "parked", "ended", "stay"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,11 +36,11 @@ class DequeuedJob:
     queue: str
     task_id: str
     failures: int  # failed attempts before this one
-    isolated: bool  # it was in a worker that died: it shares no chunk until it has run
-    has_ended: bool = False  # RQ's own requeue has enqueued it: it is not started, but retried
+    isolated: bool  # its worker has died or given it up: it runs outside a batch
+    has_ended: bool = False  # RQ's own requeue has enqueued it after its end: it is retried instead of started
 
     def as_task(self, snapshot: Snapshot) -> DequeuedTask:
-        """Return the task that this entry is, with the snapshot that was found elsewhere."""
+        """Return the task of this entry, with a snapshot that was found elsewhere."""
         return DequeuedTask(
             queue=self.queue,
             task_id=self.task_id,
@@ -60,14 +60,13 @@ class DequeuedTask(DequeuedJob):
 
 @dataclass(slots=True)
 class Transition:
-    """One task's move; `snapshot` is its state afterwards."""
+    """The change of one task's place in Redis; `snapshot` is its state afterwards."""
 
     snapshot: Snapshot
     source: Source
-    target: Target
-    worker: str = ""  # the one under whom it is started; for source "started"
-    run_at: datetime | None = None  # for target "scheduled"
-    failures: int | None = None  # None: leave as it is
+    target: Target | datetime  # a time: scheduled, due then
+    worker: str = ""  # for source "started": the worker under which it is registered
+    failures: int | None = None  # None: unchanged
     isolated: bool = False
 
 
@@ -81,16 +80,16 @@ def dequeue_tasks(
     max_records: int,
     is_partial: bool = False,
 ) -> tuple[list[DequeuedJob], str]:
-    """Take one task, or many small ones, from the first queue that has any and is not paused.
+    """Dequeue one task, or a batch of small ones, from the first queue that is neither empty nor paused.
 
-    Each is `started` from then on, noted under `worker` in RQ's registry of started jobs, its snapshot written. Tasks
-    of other types than `types` are parked on the way: they wait for a worker that serves theirs, and cost no attempt.
-    With `is_partial` (the worker leaves types to others on purpose) their history does not say so.
-    Returns what was taken and, when nothing was, the last id of the stream: what comes after it may be a new task.
+    Each is then `started`: registered under `worker` in RQ's registry of started jobs, with a new snapshot. Tasks of
+    other types than `types` are parked, which costs no attempt. With `is_partial` (the worker deliberately serves only
+    some of the types that it knows) parking is not recorded in their history.
+    Returns the jobs and, if there are none, the stream's last id: an entry after it may be a new task.
     """
     args = (worker, max_tasks, max_records, int(is_partial), len(types), *types, *queues)
     last_id, *rows = _dequeue(connection, (snapshot_stream.STREAM_KEY,), args)
-    while not last_id:  # it has parked as many as one script may
+    while not last_id:  # the script has reached its limit of parked tasks
         last_id, *rows = _dequeue(connection, (snapshot_stream.STREAM_KEY,), args)
     return [_read_entry(*row) for row in rows], last_id.decode(errors="replace")
 
@@ -109,55 +108,54 @@ def _read_entry(
     return job if snapshot is None else job.as_task(snapshot)
 
 
-def apply_transitions(connection: redis.Redis[Any], moves: Sequence[Transition]) -> list[bool]:
-    """Move tasks, in one round trip. False for one that was not where it should be, or that a newer epoch holds."""
-    if not moves:
+def apply_transitions(connection: redis.Redis[Any], batch: Sequence[Transition]) -> list[bool]:
+    """Apply transitions in one round trip. False for a task that was not at its source, or that has a newer epoch."""
+    if not batch:
         return []
     args: list[Any] = []
-    for move in moves:
-        snapshot = column_limits.cut_texts(move.snapshot)
-        ttl_seconds = 0 if snapshot.parent else _ttl_seconds(snapshot.status)  # nobody asks for a shard that is done
+    for transition in batch:
+        snapshot = column_limits.cut_texts(transition.snapshot)
+        ttl_seconds = 0 if snapshot.parent else _ttl_seconds(snapshot.status)  # a finished shard is not read again
         args += (
             snapshot.id,
             snapshot.priority,
-            move.source,
-            move.worker,
+            transition.source,
+            transition.worker,
             snapshot.epoch,
-            move.target,
-            _time_of(move),
+            transition.target if isinstance(transition.target, str) else "scheduled",
+            _time_argument(transition),
             ttl_seconds,
             task_snapshot.encode(_in_order(snapshot)),
             snapshot.status,
-            "" if move.failures is None else move.failures,
-            "1" if move.isolated else "",
+            "" if transition.failures is None else transition.failures,
+            "1" if transition.isolated else "",
             redis_keys.JOB_DATA,
             utcformat(snapshot.created_at),
             settings.LONGTASKS.job_timeout_seconds,
             snapshot.description,
             snapshot.weight,
         )
-    return [bool(moved) for moved in _transition(connection, (snapshot_stream.STREAM_KEY,), args)]
+    return [bool(applied) for applied in _transition(connection, (snapshot_stream.STREAM_KEY,), args)]
 
 
-def apply_many_transitions(connection: redis.Redis[Any], moves: Sequence[Transition]) -> list[bool]:
-    """Move any number of tasks, some at once: moves from anywhere search the queues, and a script holds up all others."""
-    moved: list[bool] = []
-    for start in range(0, len(moves), AT_ONCE):
-        moved += apply_transitions(connection, moves[start : start + AT_ONCE])
-    return moved
+def apply_many_transitions(connection: redis.Redis[Any], batch: Sequence[Transition]) -> list[bool]:
+    """Apply any number of transitions, MAX_PER_SCRIPT in each round trip."""
+    applied: list[bool] = []
+    for start in range(0, len(batch), MAX_PER_SCRIPT):
+        applied += apply_transitions(connection, batch[start : start + MAX_PER_SCRIPT])
+    return applied
 
 
-def _time_of(move: Transition) -> float | str:
-    """Return what the script must know of the time: how long until a task is due, or when one that ends began."""
-    if move.target == "scheduled":
-        assert move.run_at is not None
-        return (move.run_at - datetime.now(UTC)).total_seconds()  # the machine's clock may be off; a span of it is not
-    began = move.snapshot.started_at
-    return utcformat(began) if began is not None else ""
+def _time_argument(transition: Transition) -> float | str:
+    """Return the script's time argument: the seconds until a task is due, or the start of a task that ends."""
+    if not isinstance(transition.target, str):
+        return (transition.target - datetime.now(UTC)).total_seconds()  # exact even if this clock is off
+    started_at = transition.snapshot.started_at
+    return utcformat(started_at) if started_at is not None else ""
 
 
 def _in_order(snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot with an end that is not before its beginning, whichever clocks have told them."""
+    """Return the snapshot with an end that is not before its start: they may come from different clocks."""
     if snapshot.ended_at is None or snapshot.started_at is None or snapshot.started_at <= snapshot.ended_at:
         return snapshot
     return replace(snapshot, ended_at=snapshot.started_at)

@@ -1,7 +1,7 @@
-"""Which workers are dead: by the word of their parent, by their own, or by their silence.
+"""Which workers are dead: by their parent's exit report, by their own, or by missed heartbeats.
 
-Owns a worker's sign of life, how a death is certified and how silence is judged: all by Redis's clock. Must not know
-tasks. A wrong judgement costs work, never rows: the checkpoint fences whoever is alive after all.
+Owns heartbeats, exit reports and how missed heartbeats are judged, all by Redis's clock. Must not know tasks. A wrong
+judgement costs work but no rows: the checkpoint fences a worker that is alive after all.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from rq.utils import str_to_date, utcformat
 from tasks_app.queues import lua_script, queue_names, redis_keys
 from tasks_app.queues.redis_clock import clock
 
-CERTIFICATE_SECONDS: Final = 3600
+EXIT_REPORT_SECONDS: Final = 3600
 CAUSE_CHARACTERS: Final = 200
-OWN_FIELD: Final = "rows"  # which only our workers tell
+OWN_FIELD: Final = "rows"  # only our workers have it
 SKEW_FIELD: Final = "skew"
 TYPES_FIELD: Final = "types"  # the task types that a worker knows
 _beat: Final = lua_script.Script("beat")
 
 
 class DeathEvidence(Enum):
-    KILLED = "killed"  # its parent has seen it die in the middle of its work
-    STOPPED = "stopped"  # it was asked to end, and has
-    SILENT = "silent"  # no sign of life for too long
+    KILLED = "killed"  # its parent has seen it die while it worked
+    STOPPED = "stopped"  # it was asked to end, and did
+    SILENT = "silent"  # no heartbeat for too long
 
     @property
     def is_certain(self) -> bool:
@@ -41,16 +41,16 @@ class DeathEvidence(Enum):
 def beat(
     connection: redis.Redis[Any], *, worker: str, queues: Sequence[str], fields: Mapping[str, Any], ttl_seconds: int
 ) -> None:
-    """Tell that a worker lives and what it does, by Redis's clock; `fields` go into RQ's hash of it.
+    """Send a heartbeat, timed by Redis: write `fields` and the skew of this machine's clock into RQ's hash of the worker.
 
-    Its own clock's skew is told with it, and anything is written each time: a FLUSHALL is mended by the next one.
+    Each heartbeat writes everything, so the next one restores what a FLUSHALL has deleted.
     """
-    if not clock.is_known:  # the first sign of life tells of the skew too
+    if not clock.is_known:  # so that the first heartbeat reports the skew too
         sent_at = time.time()
         seconds, microseconds = connection.time()
         clock.note(sent_at=sent_at, seconds=seconds, microseconds=microseconds)
-    told = {**fields, SKEW_FIELD: f"{clock.skew_seconds:.3f}"}
-    words = [word for pair in told.items() for word in pair]
+    reported = {**fields, SKEW_FIELD: f"{clock.skew_seconds:.3f}"}
+    words = [word for pair in reported.items() for word in pair]
     sent_at = time.time()
     seconds, microseconds = _beat(
         connection, (redis_keys.worker_key(worker),), (ttl_seconds, len(queues), *queues, *words)
@@ -60,13 +60,13 @@ def beat(
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A worker that stands in RQ's registry."""
+    """A worker in RQ's registry."""
 
     name: str
     queues: tuple[str, ...]
     is_ours: bool  # False: of another program, such as `rq worker`
     skew_seconds: float  # how far its machine's clock is ahead of Redis's
-    types: frozenset[str] = frozenset()  # the task types that it knows; none where it does not say
+    types: frozenset[str] = frozenset()  # the task types that it knows; empty if it does not report them
 
 
 def list_registered(connection: redis.Redis[Any]) -> list[Registered]:
@@ -92,7 +92,7 @@ def list_registered(connection: redis.Redis[Any]) -> list[Registered]:
 
 
 def encode_types(names: Sequence[str]) -> str:
-    """Return the field by which a worker says which task types it knows."""
+    """Return the value of TYPES_FIELD for these task types."""
     return json.dumps(names)
 
 
@@ -105,15 +105,15 @@ def _decode_types(data: bytes | None) -> frozenset[str]:
 
 
 def report_exit(connection: redis.Redis[Any], *, worker: str, was_killed: bool, cause: str = "") -> None:
-    """Note that a worker's process is gone, for who has seen it: its tasks need not wait for their leases.
+    """Write the exit report of a worker's process, so that its tasks need not wait until their leases expire.
 
-    `cause` says in words what ended it ("killed by SIGSEGV"), for the errors of its tasks.
+    `cause` is what ended it ("killed by SIGSEGV"), for the errors of its tasks.
     """
     key = redis_keys.worker_key(worker)
     pipeline = connection.pipeline(transaction=True)
     death: Any = {"death": utcformat(clock.now()), "killed": int(was_killed), "cause": cause[:CAUSE_CHARACTERS]}
     pipeline.hset(key, mapping=death)
-    pipeline.expire(key, CERTIFICATE_SECONDS)
+    pipeline.expire(key, EXIT_REPORT_SECONDS)
     pipeline.srem(redis_keys.WORKERS_KEY, key)
     for name in queue_names.QUEUES:
         pipeline.srem(redis_keys.workers_of_key(name), key)
@@ -121,19 +121,19 @@ def report_exit(connection: redis.Redis[Any], *, worker: str, was_killed: bool, 
 
 
 def note_cause(connection: redis.Redis[Any], *, worker: str, cause: str) -> None:
-    """Note why a worker gives no sign of life, before it is dead; "" takes that back. Changes no judgement."""
+    """Record why a worker sends no heartbeat, before it is dead; "" deletes the record. No effect on the judgement."""
     key = redis_keys.worker_key(worker)
     pipeline = connection.pipeline(transaction=True)
     if cause:
         pipeline.hset(key, "cause", cause[:CAUSE_CHARACTERS])
-        pipeline.expire(key, CERTIFICATE_SECONDS)  # its own heartbeats, which set it, may have ended
+        pipeline.expire(key, EXIT_REPORT_SECONDS)  # its heartbeats, which also set this, may have ended
     else:
         pipeline.hdel(key, "cause")
     pipeline.execute()
 
 
 def read_causes(connection: redis.Redis[Any], workers: Iterable[str]) -> dict[str, str]:
-    """Return what is known of why these workers died or fell silent; workers of which nothing is known are left out."""
+    """Return the known causes why these workers died or fell silent, by worker."""
     names = sorted(set(workers))
     pipeline = connection.pipeline(transaction=False)
     for name in names:
@@ -147,9 +147,9 @@ def read_causes(connection: redis.Redis[Any], workers: Iterable[str]) -> dict[st
 
 
 class LivenessJudge:
-    """Judges workers from pass to pass: who is silent must be seen so for a while before it counts as dead.
+    """Judges workers in each pass. A silent one counts as dead once it was silent in passes a quarter of a lease apart.
 
-    For while Redis was away nobody could give a sign of life: `forget` when it was.
+    Call `forget` after a Redis outage: no worker could send a heartbeat during it.
     """
 
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
@@ -157,7 +157,7 @@ class LivenessJudge:
         self._silent_since: dict[str, float] = {}
 
     def find_dead(self, workers: Iterable[str]) -> dict[str, DeathEvidence]:
-        """Return those of the workers that are dead."""
+        """Return the dead ones of these workers, with the evidence."""
         names = sorted(workers)
         if not names:
             self._silent_since.clear()
@@ -167,7 +167,7 @@ class LivenessJudge:
         for name in names:
             pipeline.hmget(redis_keys.worker_key(name), "last_heartbeat", "death", "killed")
         (seconds, _), *answers = pipeline.execute()
-        # Three quarters of a lease until it is suspected, a quarter to make sure: together as long as its claims hold.
+        # Suspected after three quarters of a lease, dead a quarter later: together as long as its claims are valid.
         lease_seconds = settings.LONGTASKS.lease_seconds
         now = time.monotonic()
         dead, silent = {}, {}
@@ -182,5 +182,5 @@ class LivenessJudge:
         return dead
 
     def forget(self) -> None:
-        """Begin anew to judge silence."""
+        """Forget all suspicions, because no worker could send a heartbeat."""
         self._silent_since.clear()

@@ -82,8 +82,8 @@ class ChangeFeed:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="feed")
-        self._of_task: dict[str, set[Subscriber]] = defaultdict(set)
-        self._of_all: set[Subscriber] = set()
+        self._by_task: dict[str, set[Subscriber]] = defaultdict(set)
+        self._for_all_tasks: set[Subscriber] = set()
         self._position = 0
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -91,7 +91,7 @@ class ChangeFeed:
 
     @property
     def subscribers(self) -> int:
-        return len(self._of_all) + sum(map(len, self._of_task.values()))
+        return len(self._for_all_tasks) + sum(map(len, self._by_task.values()))
 
     async def in_thread(self, function: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
         """Call a function that may use the database, in one of the feed's threads."""
@@ -107,32 +107,32 @@ class ChangeFeed:
         async with self._starting:
             if self._reader is None or self._reader.done():
                 self._position = await self.in_thread(get_last_event_id)
-                self._reader = asyncio.create_task(self._read_on())
+                self._reader = asyncio.create_task(self._read_events())
         subscriber.position = self._position
-        (self._of_all if subscriber.task_id is None else self._of_task[subscriber.task_id]).add(subscriber)
+        (self._for_all_tasks if subscriber.task_id is None else self._by_task[subscriber.task_id]).add(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Remove a subscriber; the last one ends the reader."""
-        self._of_all.discard(subscriber)
-        if subscriber.task_id is not None and subscriber.task_id in self._of_task:
-            self._of_task[subscriber.task_id].discard(subscriber)
-            if not self._of_task[subscriber.task_id]:
-                del self._of_task[subscriber.task_id]
+        self._for_all_tasks.discard(subscriber)
+        if subscriber.task_id is not None and subscriber.task_id in self._by_task:
+            self._by_task[subscriber.task_id].discard(subscriber)
+            if not self._by_task[subscriber.task_id]:
+                del self._by_task[subscriber.task_id]
                 self._done.pop(subscriber.task_id, None)
         if not self.subscribers and self._reader is not None:
             self._reader.cancel()
             self._reader = None
 
-    async def _read_on(self) -> None:
+    async def _read_events(self) -> None:
         loop = asyncio.get_running_loop()
         progress_at = loop.time()
         while True:
             try:
                 page = await self.in_thread(read_changes, after=self._position)
                 self._publish(page)
-                if self._of_task and loop.time() - progress_at >= PROGRESS_SECONDS:
+                if self._by_task and loop.time() - progress_at >= PROGRESS_SECONDS:
                     progress_at = loop.time()
-                    self._publish_progress(await self.in_thread(read_progress, list(self._of_task)))
+                    self._publish_progress(await self.in_thread(read_progress, list(self._by_task)))
                 if page.is_last:
                     await asyncio.sleep(READ_SECONDS)
             except (DatabaseError, InterfaceError) as error:
@@ -142,9 +142,9 @@ class ChangeFeed:
     def _publish(self, page: Page) -> None:
         self._position = page.through
         for change in page.changes:
-            for subscriber in self._of_task.get(change.task_id, ()):
+            for subscriber in self._by_task.get(change.task_id, ()):
                 subscriber.publish(change)
-            for subscriber in self._of_all:
+            for subscriber in self._for_all_tasks:
                 if subscriber.owner is None or subscriber.owner == change.owner:
                     subscriber.publish(change)
 
@@ -153,7 +153,7 @@ class ChangeFeed:
             known = self._done.get(progress.task_id)
             self._done[progress.task_id] = progress.done
             if known is not None and known != progress.done:
-                for subscriber in self._of_task.get(progress.task_id, ()):
+                for subscriber in self._by_task.get(progress.task_id, ()):
                     subscriber.publish(progress)
 
 

@@ -1,4 +1,4 @@
-"""Roll-ups of the minutes: counts, rows, and sketches of waiting and running times, by queue and task type.
+"""Per-minute roll-ups: counts, rows, and histograms of waiting and running times, by queue and task type.
 
 Owns TaskMinute. Written by the mirror, in the transaction that applies the snapshots, so a snapshot counts once.
 Must not scan tasks, neither to write nor to read.
@@ -22,7 +22,7 @@ from tasks_app.models import TaskMinute, TaskRecord
 KEEP: Final = timedelta(days=30)
 # A bucket's upper bound is 2^(1/4) times its lower one: a quantile read from it is off by 9 % at most.
 _BUCKETS_PER_DOUBLING: Final = 4
-# What the columns of counts and of rows hold, in any of the databases. A sum stays there: it must not refuse later tasks.
+# The maximum of the columns of counts and of rows in every database. A sum stops there instead of refusing later tasks.
 _MOST: Final = (2**31 - 1, 2**63 - 1)
 
 _Key = tuple[int, str, str]  # minute since the epoch, queue, type
@@ -40,8 +40,8 @@ class Rollup:
 
     def __init__(self) -> None:
         self._minutes: dict[_Key, _Minute] = {}
-        # Rows of tasks whose previous count must be read from the database.
-        self._unsure: dict[str, tuple[_Key, int]] = {}
+        # Rows of tasks whose previous count must be read from the database, by task id.
+        self._uncertain: dict[str, tuple[_Key, int]] = {}
 
     def add(self, entry_id: str, snapshot: Snapshot, known: Snapshot | None) -> None:
         """Add a snapshot. `known` is the previous one; its id is empty if it was rebuilt from the database row."""
@@ -66,13 +66,13 @@ class Rollup:
             elif known.id:
                 minute.counts["rows"] += max(0, rows - sum(known.counts.values()))
             else:
-                self._unsure[snapshot.id] = (key, rows)
+                self._uncertain[snapshot.id] = (key, rows)
 
     def save(self) -> None:
         """Add the counts to the table. Must run before the task rows are saved, because it reads their previous counts."""
         if not self._minutes:
             return
-        self._settle_unsure()
+        self._add_rows_of_uncertain()
         moments = {key: datetime.fromtimestamp(key[0] * 60, tz=UTC) for key in self._minutes}
         stored = {
             (int(row.minute.timestamp()) // 60, row.queue, row.name): row
@@ -97,11 +97,11 @@ class Rollup:
             if any(row.minute.minute == 0 for row in added):
                 TaskMinute.objects.filter(minute__lt=added[0].minute - KEEP).delete()
 
-    def _settle_unsure(self) -> None:
-        if not self._unsure:
+    def _add_rows_of_uncertain(self) -> None:
+        if not self._uncertain:
             return
-        before = dict(TaskRecord.objects.filter(pk__in=list(self._unsure), done__gt=0).values_list("pk", "counts"))
-        for task_id, (key, rows) in self._unsure.items():
+        before = dict(TaskRecord.objects.filter(pk__in=list(self._uncertain), done__gt=0).values_list("pk", "counts"))
+        for task_id, (key, rows) in self._uncertain.items():
             counts: Mapping[str, int] = before.get(uuid.UUID(task_id), {})
             self._minutes[key].counts["rows"] += max(0, rows - sum(counts.values()))
 
@@ -149,21 +149,21 @@ def count_since(moment: datetime) -> dict[str, int]:
     return {name: sums[f"sum_{name}"] or 0 for name in names}
 
 
-def merge(sketches: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Return the sum of sketches."""
+def merge(histograms: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the sum of histograms."""
     total: Counter[str] = Counter()
-    for sketch in sketches:
-        total.update(sketch)
+    for histogram in histograms:
+        total.update(histogram)
     return dict(total)
 
 
-def quantile_seconds(sketch: Mapping[str, int], share: float) -> float | None:
-    """Return the quantile `share` of the sketch in seconds; None for an empty sketch."""
-    total = sum(sketch.values())
+def quantile_seconds(histogram: Mapping[str, int], share: float) -> float | None:
+    """Return the quantile `share` of the histogram in seconds; None for an empty histogram."""
+    total = sum(histogram.values())
     if not total:
         return None
     left = share * total
-    buckets = sorted((int(bucket), number) for bucket, number in sketch.items())
+    buckets = sorted((int(bucket), number) for bucket, number in histogram.items())
     reached = 0
     for reached, number in buckets:  # noqa: B007 (used after the loop)
         left -= number

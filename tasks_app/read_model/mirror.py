@@ -32,12 +32,12 @@ SURE_BYTES: Final = 256 << 10  # every server accepts a statement of this length
 Entry = tuple[str, bytes]  # stream id, a snapshot's JSON
 
 
-class Overtaken(batch_isolation.Interrupted):
+class CursorMoved(batch_isolation.Interrupted):
     """Another mirror has moved the cursor."""
 
 
 class Mirror:
-    """Reads the stream from the cursor in the database on, and writes its snapshots to the read model."""
+    """Reads the stream from the cursor in the database, and writes the snapshots to the read model."""
 
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
@@ -158,17 +158,17 @@ class Mirror:
         """Split a refused batch and apply the parts, each in a transaction that moves the cursor past it."""
         position = stored
 
-        def move(part: Sequence[Entry], refused: Exception | None) -> None:
+        def apply_part(part: Sequence[Entry], refused: Exception | None) -> None:
             nonlocal position
             counted = BatchCounts()
             with transaction.atomic():
                 cursor = self._lock_cursor()
                 if cursor.stream_id != position:
-                    raise Overtaken
+                    raise CursorMoved
                 if refused is None:
                     self._apply(part, counted)
                 else:
-                    _put_aside(part[0], refused)
+                    _set_aside(part[0], refused)
                 cursor.stream_id = part[-1][0]
                 cursor.save()
                 failpoints.reach(failpoints.IN_MIRROR)
@@ -177,15 +177,15 @@ class Mirror:
 
         try:
             if batch_isolation.is_outage(error):
-                move(entries, error)  # one entry, refused alone
+                apply_part(entries, error)  # one entry, refused alone
                 return
             batch_isolation.apply_halves(
                 entries,
                 error,
-                apply=lambda part: move(part, None),
-                put_aside=lambda entry, refused: move([entry], refused),
+                apply=lambda part: apply_part(part, None),
+                set_aside=lambda entry, refused: apply_part([entry], refused),
             )
-        except Overtaken:
+        except CursorMoved:
             return  # the next step reads the rest
 
     def _lock_cursor(self) -> MirrorCursor:
@@ -205,7 +205,7 @@ class Mirror:
                         raise ValueError(f"its row takes {size} bytes; max_allowed_packet is {packet_bytes}")
                 entries.append((entry[0], column_limits.check(task_snapshot.decode(entry[1]))))
             except (ValueError, OverflowError, RecursionError) as error:
-                _put_aside(entry, error)
+                _set_aside(entry, error)
         if entries:
             save_snapshots(entries, counted=counted)
 
@@ -234,5 +234,5 @@ def _row_bytes(data: bytes) -> int:
     return ROW_BYTES + len(data) + data.count(b'"') + data.count(b"'") + data.count(b"\\")
 
 
-def _put_aside(entry: Entry, error: Exception) -> None:
+def _set_aside(entry: Entry, error: Exception) -> None:
     set_aside_items.note(kind=set_aside_items.SNAPSHOT, key=entry[0], payload=entry[1], error=error)

@@ -12,11 +12,11 @@ import redis
 from tasks_app.queues import snapshot_stream
 from tasks_app.queues.redis_time import read_time
 
-STUCK_SECONDS: Final = 30.0  # how long one entry may hold up all others with what looks like an outage
+STUCK_SECONDS: Final = 30.0  # how long one entry may block all others with errors that look like an outage
 
 
 def get_lag_seconds(connection: redis.Redis[Any]) -> float:
-    """Return the age of the oldest snapshot that no mirror has applied yet, in seconds; 0 when all are."""
+    """Return the age of the oldest snapshot that no mirror has applied yet, in seconds; 0 if there is none."""
     oldest_at = snapshot_stream.get_oldest_at(connection)
     if oldest_at is None:
         return 0.0

@@ -12,7 +12,7 @@ import redis
 from tasks_app.domain import stream_ids
 from tasks_app.queues import snapshot_stream
 
-KEY: Final = "longtasks:database-restored"  # the cursor of the restored database, until rescue has compared its tasks
+KEY: Final = "longtasks:database-restored"  # the cursor of the restored database, until recovery has compared its tasks
 
 
 def note_if_older(connection: redis.Redis[Any], *, cursor: str) -> None:

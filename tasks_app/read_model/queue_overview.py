@@ -1,6 +1,6 @@
-"""The queues at this moment: what waits and runs in each, who serves it, whether it is paused.
+"""The queues at this moment: how many tasks wait and run in each, its workers, and whether it is paused.
 
-Reads Redis and QueueState. Must not write, nor use RQ's registries' `count`, which runs clean-ups.
+Reads Redis and QueueState. Must not write, nor use `count` of RQ's registries, which runs clean-ups.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tasks_app.domain import task_snapshot
 from tasks_app.errors import StoreUnavailable
 from tasks_app.models import QueueState
 from tasks_app.queues import queue_names, redis_connection, redis_keys
-from tasks_app.queues.parked_tasks import list_parked
+from tasks_app.queues.parked_tasks import count_parked
 from tasks_app.resilience.transient_errors import mapped_database_errors
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """A worker as it last told of itself."""
+    """A worker as its last heartbeat describes it."""
 
     name: str
     state: str
@@ -42,20 +42,20 @@ class QueueView:
     depth: int  # tasks that wait
     started: int
     scheduled: int
-    oldest_wait_seconds: float | None  # None: nobody waits
+    oldest_wait_seconds: float | None  # None: no task waits
     ended_per_second: float  # over the last seconds
     paused_at: datetime | None
     paused_by: str
     reason: str
-    is_suspended: bool = False  # by `rq suspend`, which holds all queues
-    is_redis_alone: bool = False  # the database does not answer: Redis knows that a queue is paused, not who and why
+    is_suspended: bool = False  # by `rq suspend`, which suspends all queues
+    is_redis_alone: bool = False  # the database does not answer; Redis has the pause, but not its actor and reason
     workers: list[WorkerView] = field(default_factory=list)
 
 
 def list_queues() -> list[QueueView]:
-    """Return the queues, each with its workers. One query and a few round trips to Redis.
+    """Return the queues with their workers, by one query and a few round trips to Redis.
 
-    While the database does not answer, as Redis knows them. Raises QueueUnavailable.
+    If the database does not answer, the pauses come from Redis. Raises QueueUnavailable.
     """
     states = _read_states()
     with redis_connection.mapped_redis_errors():
@@ -76,7 +76,7 @@ def list_queues() -> list[QueueView]:
         for oldest in numbers[3::6]:
             pipeline.hget(redis_keys.job_key(oldest.decode(errors="replace") if oldest else "-"), "s")
         answers = pipeline.execute()
-        parked = list_parked(connection)
+        parked = count_parked(connection)
     workers = [
         view
         for key, data in zip(sorted(worker_keys), answers, strict=False)
@@ -86,8 +86,8 @@ def list_queues() -> list[QueueView]:
     views = []
     for index, name in enumerate(queue_names.QUEUES):
         depth, started, scheduled, _, rate, paused = numbers[index * 6 : index * 6 + 6]
-        aside = [place for place in parked if place.queue == name]  # those wait as well
-        ages = [*([_age_seconds(heads[index])] if depth else []), *(place.oldest_seconds for place in aside)]
+        parked_here = [each for each in parked if each.queue == name]  # those wait as well
+        ages = [*([_age_seconds(heads[index])] if depth else []), *(each.oldest_seconds for each in parked_here)]
         if states is None:
             state = QueueState(name=name, paused_at=_to_time(paused.decode(errors="replace")) if paused else None)
         else:
@@ -95,7 +95,7 @@ def list_queues() -> list[QueueView]:
         views.append(
             QueueView(
                 name=name,
-                depth=depth + sum(place.tasks for place in aside),
+                depth=depth + sum(each.tasks for each in parked_here),
                 started=started,
                 scheduled=scheduled,
                 oldest_wait_seconds=max(ages, default=None),
@@ -112,7 +112,7 @@ def list_queues() -> list[QueueView]:
 
 
 def _read_states() -> dict[str, QueueState] | None:
-    """Return the pauses by queue; None where the database does not answer, or has hung a moment ago."""
+    """Return the pauses by queue; None if the database does not answer, or has hung a moment ago."""
     try:
         with mapped_database_errors(), hung_database.noted_hangs(router.db_for_read(QueueState)):
             return {state.name: state for state in QueueState.objects.all()}

@@ -1,6 +1,7 @@
 """Reads a task and its history, from the database and from Redis, which is ahead of the mirror.
 
-Owns the choice between the two. Must not write anything, nor use `count` of RQ's registries, which runs clean-ups.
+Owns what a query returns while one of the two is unavailable. Must not write anything, nor use `count` of RQ's
+registries, which runs clean-ups.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ import uuid
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tasks_app.database.replica_router import has_replica, read_lagging
-from tasks_app.domain import task_snapshot, task_status
+from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueUnavailable, StoreUnavailable, UnknownTask
 from tasks_app.models import TaskEvent
 from tasks_app.queues import job_snapshots
-from tasks_app.read_model.task_rows import read_snapshot
+from tasks_app.read_model.latest_snapshot import is_owned_by, read_newest
 from tasks_app.resilience.transient_errors import mapped_database_errors
 
 HISTORY_EVENTS: Final = 1000
@@ -43,7 +43,7 @@ def find_task(*, task_id: str, owner: str | None = None) -> FoundTask:
     """
     key = _parse_id(task_id)
     in_redis, redis_error = _read_job(str(key))
-    if in_redis is not None and (in_redis.parent or not _is_of(in_redis, owner)):
+    if in_redis is not None and (in_redis.parent or not is_owned_by(in_redis, owner)):
         # Clients do not see shards. The same steps and the same result as for a task that does not exist.
         in_redis = None
     if in_redis is not None and in_redis.status == task_status.FINISHED:
@@ -59,32 +59,17 @@ def _find_in_both(
     key: uuid.UUID, in_redis: Snapshot | None, *, redis_error: QueueUnavailable | None, owner: str | None
 ) -> FoundTask | None:
     try:
-        snapshot = _read_newest(key, in_redis)
+        with mapped_database_errors():
+            snapshot = read_newest(key, in_redis)
     except StoreUnavailable:
         if in_redis is None:
             raise
         return FoundTask(in_redis, only_source="redis")
-    if snapshot is None or not _is_of(snapshot, owner):
+    if snapshot is None or not is_owned_by(snapshot, owner):
         if redis_error is not None:
             raise redis_error
         return None
     return FoundTask(snapshot, only_source="database" if redis_error is not None else "")
-
-
-def _is_of(snapshot: Snapshot, owner: str | None) -> bool:
-    return owner is None or snapshot.owner == owner
-
-
-def _read_newest(key: uuid.UUID, in_redis: Snapshot | None) -> Snapshot | None:
-    with mapped_database_errors():
-        snapshot = read_lagging(lambda: read_snapshot(key))
-        # Redis keeps a task's job until minutes after its end. Without a job, a lagging row is trusted only if its
-        # state is final.
-        if has_replica() and in_redis is None and (snapshot is None or snapshot.status != task_status.FINISHED):
-            snapshot = read_snapshot(key)
-    if in_redis is not None and (snapshot is None or task_snapshot.supersedes(in_redis, snapshot)):
-        return in_redis
-    return snapshot
 
 
 def list_events(*, task_id: str, owner: str | None = None) -> list[TaskEvent]:

@@ -1,4 +1,7 @@
-"""TaskRecord and Snapshot: the same state of a task, as a row and as an entry of the stream."""
+"""Task rows: the state of a task as a row of TaskRecord, translated from and to its snapshot.
+
+Owns the statements that write and read these rows by id. Must not know Redis.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +68,8 @@ def save_records(snapshots: Sequence[Snapshot], updated_at: Sequence[datetime]) 
 def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
     """Return the snapshot of one row, or None: one statement by primary key, for the most frequent request.
 
-    Building the same query through the ORM costs more than all else of the request. Raises OperationalError also
-    where the database has hung a moment ago, without asking it.
+    Building the same query through the ORM costs more than the rest of the request. Raises OperationalError, without a
+    query, also if the database has hung a moment ago.
     """
     rows = _fetch(_SELECT, [task_id])
     if not rows:
@@ -87,8 +90,8 @@ def read_owners(task_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
     owners: dict[uuid.UUID, str] = {}
     for start in range(0, len(task_ids), _IDS_A_QUERY):
         keys = task_ids[start : start + _IDS_A_QUERY]
-        places = ", ".join(["%s"] * len(keys))
-        statement = f"SELECT id, owner FROM {TaskRecord._meta.db_table} WHERE id IN ({places})"  # noqa: S608 (our own names)
+        placeholders = ", ".join(["%s"] * len(keys))
+        statement = f"SELECT id, owner FROM {TaskRecord._meta.db_table} WHERE id IN ({placeholders})"  # noqa: S608 (our own names)
         rows = _fetch(statement, keys)
         owners.update((uuid.UUID(str(key)), owner) for key, owner in rows)
     return owners

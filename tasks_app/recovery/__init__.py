@@ -1,1 +1,1 @@
-"""What brings a task back after anything died. One process at least runs it (the mirror), any number may."""
+"""Recovery: requeues tasks after anything has died. At least one process runs it (the mirror); any number may."""

@@ -5,12 +5,10 @@ Must not decide when an attempt is due: its score in RQ's registry of scheduled 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 import redis
 
-from tasks_app.domain import task_status
 from tasks_app.queues import job_snapshots, queue_names, redis_keys
 from tasks_app.queues.redis_time import read_time
 from tasks_app.queues.transitions import Transition
@@ -19,7 +17,7 @@ from tasks_app.recovery import foreign_changes
 from tasks_app.recovery.registry_members import decode_member
 from tasks_app.recovery.requeue import Requeuer
 
-PAGE: Final = 500  # of each queue at a call
+PAGE: Final = 500  # of each queue per call
 
 
 def enqueue_due(connection: redis.Redis[Any], requeuer: Requeuer) -> int:
@@ -37,7 +35,6 @@ def enqueue_due(connection: redis.Redis[Any], requeuer: Requeuer) -> int:
                 if not foreign_changes.enqueue_due(connection, queue_name=name, job_id=task_id):
                     requeuer.isolation.let_rest(task_id)  # one of ours that cannot be decoded
             elif snapshot is not None:
-                again = replace(snapshot, status=task_status.QUEUED, next_attempt_at=None, cause="due", actor="")
-                batch.append(Transition(again, "scheduled", "front"))
+                batch.append(Transition(snapshot.queued(cause="due"), "scheduled", "front"))
         moved += requeuer.apply_batch(batch)
     return moved

@@ -1,8 +1,8 @@
-"""What RQ's own workers and tools have done to tasks behind our back, seen in what RQ says of their jobs.
+"""Changes that RQ's own workers and tools have made to tasks, as the status of their RQ jobs shows.
 
-A stock `rq worker` on our queues takes tasks and fails them; RQ's Job.cancel changes RQ's word alone. Owns how that is
-told apart from what we have done ourselves, and what it means for the task. Moves no task: rescue does. Of jobs of other
-functions it owns how they leave RQ's registry of scheduled jobs.
+A stock `rq worker` on our queues dequeues tasks and fails them; RQ's Job.cancel changes only RQ's status. Owns how
+these are distinguished from our own changes, and what they mean for the task. Must not move tasks: reconciliation does.
+Also owns how due jobs of other functions leave RQ's registry of scheduled jobs.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from tasks_app.queues import job_snapshots, lua_script, redis_keys
 logger = logging.getLogger(__name__)
 _due: Final = lua_script.Script("due")
 
-CAUSE: Final = "foreign_worker"  # of the snapshot of a task that one has failed and we enqueue again
+CAUSE: Final = "foreign_worker"  # in the snapshot of a task that such a worker has failed and that is requeued
 
 
 @dataclass(slots=True)
-class Ends:
-    """Tasks whose jobs RQ calls ended while their records are open, by what that means."""
+class EndsInRq:
+    """Tasks whose jobs have ended in RQ although their rows are open, by what that means."""
 
-    ours: list[Snapshot] = field(default_factory=list)  # the mirror has not heard of it
+    ours: list[Snapshot] = field(default_factory=list)  # the mirror has not applied the end yet
     canceled: list[Snapshot] = field(default_factory=list)  # through RQ's own Job.cancel
     failed: list[uuid.UUID] = field(default_factory=list)  # or "finished", by a worker that can't run tasks
     lost: list[uuid.UUID] = field(default_factory=list)  # their snapshot is gone
 
 
-def sort_ends(ends: Sequence[tuple[uuid.UUID, str]]) -> Ends:
-    """Tell what the ends of these jobs are, as RQ's status gives them: our scripts change it with the snapshot."""
-    found = Ends()
+def sort_ends(ends: Sequence[tuple[uuid.UUID, str]]) -> EndsInRq:
+    """Sort jobs that have ended in RQ by what that means. Our own scripts change the status together with the snapshot."""
+    found = EndsInRq()
     for (pk, status), snapshot in zip(ends, job_snapshots.get_snapshots([str(pk) for pk, _ in ends]), strict=True):
         if snapshot is None:
             found.lost.append(pk)
@@ -55,7 +55,7 @@ def sort_ends(ends: Sequence[tuple[uuid.UUID, str]]) -> Ends:
 
 
 def list_canceled(connection: redis.Redis[Any], task_ids: Iterable[str]) -> list[Snapshot]:
-    """Return those of these started tasks that RQ calls canceled, and we do not."""
+    """Return the snapshots of those started tasks whose jobs only RQ has as canceled."""
     names = sorted(task_ids)
     pipeline = connection.pipeline(transaction=False)
     for task_id in names:
@@ -66,7 +66,7 @@ def list_canceled(connection: redis.Redis[Any], task_ids: Iterable[str]) -> list
 
 
 def cancel(task_id: str) -> TaskCheckpoint:
-    """Cancel a task as RQ's user has asked, once, with an entry in the audit; returns its checkpoint as it is then."""
+    """Cancel a task that RQ's user has canceled, with one entry in the audit. Returns its new checkpoint."""
     with transaction.atomic():
         before = TaskCheckpoint.objects.filter(task_id=uuid.UUID(task_id)).first()
         row = cancel_and_reopen.request_cancel(task_id=uuid.UUID(task_id))
@@ -76,9 +76,11 @@ def cancel(task_id: str) -> TaskCheckpoint:
 
 
 def enqueue_due(connection: redis.Redis[Any], *, queue_name: str, job_id: str) -> bool:
-    """Enqueue a scheduled job of another function whose time has come; forget one that is gone. False: it is a task."""
+    """Enqueue a due job of another function, or remove its entry if the job is gone. False: it is a task."""
     keys = (redis_keys.scheduled_key(queue_name), redis_keys.queue_key(queue_name), redis_keys.job_key(job_id))
     outcome = _due(connection, keys, (job_id,))
     if outcome == b"gone":
-        logger.warning("job %s was scheduled for queue %s and does not exist any more: forgotten", job_id, queue_name)
+        logger.warning(
+            "job %s was scheduled for queue %s but no longer exists: its entry was removed", job_id, queue_name
+        )
     return bool(outcome != b"task")

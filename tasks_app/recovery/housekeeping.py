@@ -1,4 +1,7 @@
-"""Removes expired entries of RQ's registries of ended jobs, and the names of workers whose hash is gone."""
+"""Removes expired entries of RQ's registries of ended jobs, and the names of workers whose hash is gone.
+
+Owns this clean-up. Must not touch jobs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from tasks_app.queues.redis_time import read_time
 
 
 def remove_expired(connection: redis.Redis[Any]) -> None:
-    """Remove both. Idempotent: RQ's own workers do the same."""
+    """Remove both. RQ's own workers do the same, if there are any."""
     now = read_time(connection)
     pipeline = connection.pipeline(transaction=False)
     for name in queue_names.QUEUES:

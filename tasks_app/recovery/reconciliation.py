@@ -1,4 +1,4 @@
-"""Compares task rows with Redis, a page after the other, and requeues tasks that are nowhere.
+"""Compares task rows with Redis, page by page, and requeues tasks that are missing there.
 
 Owns the order of a round and what each difference means. The checkpoint decides; RQ's keys and the task row follow it.
 Must not judge workers.
@@ -29,7 +29,7 @@ from tasks_app.read_model.open_tasks import OPEN, list_open
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.recovery import foreign_changes, restored_database
 from tasks_app.recovery.registry_members import decode_member
-from tasks_app.recovery.requeue import Requeuer, as_waiting
+from tasks_app.recovery.requeue import Requeuer
 from tasks_app.recovery.stuck_shards import SPLIT_KEY
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ PAGE: Final = 500
 
 
 class Reconciler:
-    """Goes through all open task rows in rounds, a page at a call."""
+    """Compares all open task rows in rounds, one page per call."""
 
     def __init__(self, *, connection: redis.Redis[Any], requeuer: Requeuer) -> None:
         self._redis = connection
@@ -48,15 +48,15 @@ class Reconciler:
         self._placed: set[str] = set()
         self._settled_at = clock.now()
 
-    def begin_anew(self) -> None:
+    def restart_round(self) -> None:
         """Begin the round again at the first task row."""
         self._compared_to = uuid.UUID(int=0)
 
     def compare_page(self) -> bool:
         """Compare the next page of open task rows with Redis. False: it was the last page of the round."""
         if self._compared_to.int == 0:
-            # Read once a round: to look for each task in a long queue would block Redis. A task that has left the list
-            # since is found when it is moved. A round leaves out rows that changed after its start, as they are not in the list.
+            # Read once per round: searching a long queue for each task would block Redis. The scripts check again where
+            # a task is before they move it. Rows that change from now on are skipped: they may not be listed.
             now = read_time(self._redis)
             self._settled_at = datetime.fromtimestamp(now, tz=UTC) - timedelta(seconds=SETTLED_SECONDS)
             self._placed = self._list_placed()
@@ -67,41 +67,43 @@ class Reconciler:
         return len(page) == PAGE
 
     def compare_with_older_database(self, cursor: str) -> None:
-        """After a restore from a backup: run tasks again that ended since, and give waiting ones their rows back."""
-        logger.warning("the database is older than Redis (its cursor was %s): what ended since is compared", cursor)
+        """After a restore from a backup: run tasks again that have ended since, and restore the rows of the others."""
+        logger.warning(
+            "the database is older than Redis (its cursor was %s): tasks that ended since are compared", cursor
+        )
         for page in restored_database.list_ended_since(self._redis, cursor=cursor):
             self._compare_ends([snapshot for snapshot in page if not snapshot.parent])
-        for snapshot in restored_database.list_without_record(sorted(self._list_placed())):
+        for snapshot in restored_database.list_without_row(sorted(self._list_placed())):
             snapshot_stream.append(self._redis, snapshot)
         older_database.forget_note(self._redis)
 
     def _compare(self, page: Sequence[tuple[uuid.UUID, str]]) -> None:
-        """Publish ends again, and requeue tasks that are nowhere. Most tasks wait or run and need neither."""
+        """Publish missed ends again, and requeue missing tasks. Most tasks wait or run and need neither."""
         page = [(pk, priority) for pk, priority in page if str(pk) not in self._placed]
         pipeline = self._redis.pipeline(transaction=False)
         for pk, priority in page:
             pipeline.hget(redis_keys.job_key(str(pk)), "status")
             pipeline.zscore(redis_keys.scheduled_key(priority), str(pk))
         answers = pipeline.execute()
-        ended, lost = [], []
+        ended, missing = [], []
         for (pk, _), status, scheduled in zip(page, answers[::2], answers[1::2], strict=True):
             if status and status.decode(errors="replace") in task_status.ENDED:
                 ended.append((pk, status.decode(errors="replace")))
             elif scheduled is None:
-                lost.append(pk)
+                missing.append(pk)
         ends = foreign_changes.sort_ends(ended)
         self._compare_ends(ends.ours)
         for snapshot in ends.canceled:
             self._cancel_as_rq(snapshot)
         self._requeue_missing(ends.failed, cause=foreign_changes.CAUSE)
-        self._requeue_missing(lost + ends.lost, cause="rescue")
+        self._requeue_missing(missing + ends.lost, cause="rescue")
 
     def _compare_ends(self, snapshots: Sequence[Snapshot]) -> None:
-        """Publish the ends that checkpoints confirm again; requeue tasks that only Redis calls ended."""
+        """Publish the ends that checkpoints confirm again; requeue tasks that have ended only in Redis."""
         confirmed, undone = restored_database.split_by_checkpoint(snapshots)
         for snapshot in confirmed:
             snapshot_stream.append(self._redis, snapshot)
-            self._requeuer.counts["told_again"] += 1
+            self._requeuer.counts["republished"] += 1
         for snapshot in undone:
             self._requeuer.isolation.run(snapshot.id, partial(self._undo_end, snapshot))
 
@@ -114,13 +116,13 @@ class Reconciler:
 
     def _cancel_as_rq(self, snapshot: Snapshot) -> None:
         """Cancel a task that RQ's own Job.cancel has canceled: at once, or at its worker's next chunk."""
-        row = foreign_changes.cancel(snapshot.parent or snapshot.id)  # whatever is done to a shard is done to its task
+        row = foreign_changes.cancel(snapshot.parent or snapshot.id)  # a cancel of a shard applies to its task
         if row.outcome:
             self._requeuer.place(row, source="any")
 
-    def _requeue_missing(self, lost: Sequence[uuid.UUID], *, cause: str) -> None:
-        """Requeue tasks that are nowhere in Redis where their checkpoint says. Those without one go to the end of their queue."""
-        suspects = list(TaskRecord.objects.filter(pk__in=lost, status__in=OPEN)) if lost else []
+    def _requeue_missing(self, missing: Sequence[uuid.UUID], *, cause: str) -> None:
+        """Requeue missing tasks as their checkpoints say. Tasks without a checkpoint go to the end of their queue."""
+        suspects = list(TaskRecord.objects.filter(pk__in=missing, status__in=OPEN)) if missing else []
         if not suspects:
             return
         known = checkpoint_rows.get_checkpoints([record.id for record in suspects])
@@ -133,11 +135,11 @@ class Reconciler:
                     place = partial(self._requeuer.place, row, source="missing", snapshot=snapshot, cause=cause)
                     self._requeuer.isolation.run(str(record.id), place)
                 continue  # claimed: lease expiry decides
-            unclaimed.append(Transition(as_waiting(snapshot, cause=cause), "missing", "back"))
+            unclaimed.append(Transition(snapshot.queued(cause=cause), "missing", "back"))
         if moved := self._requeuer.apply_batch(unclaimed):
             kind = "missing" if cause == "rescue" else cause
             self._requeuer.counts[kind] += moved
-            logger.warning("rescued %d tasks (%s) that no worker of ours had begun", moved, kind)
+            logger.warning("rescued %d tasks (%s) that none of our workers had started", moved, kind)
 
     def _list_placed(self) -> set[str]:
         """Return the ids of the tasks that wait in a queue, are parked or are in RQ's registry of started jobs."""
@@ -146,7 +148,7 @@ class Reconciler:
         for name in names:
             pipeline.lrange(redis_keys.queue_key(name), 0, -1)
             pipeline.zrange(redis_keys.started_key(name), 0, -1)
-        pipeline.smembers(SPLIT_KEY)  # ShardWatch looks after these
+        pipeline.smembers(SPLIT_KEY)  # ShardWatch checks these
         answers = [{decode_member(entry).partition(":")[0] for entry in answer} for answer in pipeline.execute()]
         parked = set(list_parked_ids(self._redis))
         for snapshot in foreign_changes.list_canceled(self._redis, parked.union(*answers[1 : 2 * len(names) : 2])):

@@ -8,15 +8,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import redis
 
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, shards
-from tasks_app.checkpoints.as_snapshot import end_transition
-from tasks_app.domain import task_status
+from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
 from tasks_app.queues import transitions
@@ -30,12 +28,12 @@ logger = logging.getLogger(__name__)
 
 
 class Requeuer:
-    """Moves tasks for one rescuer, and remembers those that it has set aside."""
+    """Moves tasks for one rescuer, and skips those that it has just set aside."""
 
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
         self.isolation = batch_isolation.Isolation()
-        self.counts: Counter[str] = Counter()  # since this process began, by kind
+        self.counts: Counter[str] = Counter()  # since the start of this process, by kind
 
     def place(
         self,
@@ -48,34 +46,40 @@ class Requeuer:
     ) -> None:
         """Move a task where its checkpoint says it belongs: ended, scheduled for its next attempt, or at its queue's head.
 
-        `source` says where the task is in Redis now. A task that nothing knows any more, as after a prune, is left alone.
+        `source` is its present place in Redis. A task without a snapshot, as after pruning, is skipped.
         """
         snapshot = snapshot or find_snapshot(self._redis, row.task_id)
         if snapshot is None:
             return  # the checkpoint of a task that was pruned
         if snapshot.epoch > row.epoch:
-            row = cancel_and_reopen.lift_epoch(task_id=row.task_id, above=snapshot.epoch)
+            row = cancel_and_reopen.raise_epoch(task_id=row.task_id, above=snapshot.epoch)
             if row.lease_until is not None:
                 return  # a worker has claimed it meanwhile
         if row.outcome:
             if snapshot.parent:
                 self._end_parent(snapshot, row)
-            # From anywhere: a move from "started" would take this moment for the end.
+            # The source "started" would record the present as the task's end.
             source = "any" if source == "started" else source
-            self.apply(Transition(end_transition(snapshot, row), source, "ended"), kind="ended")
+            self.apply(Transition(ended_snapshot(snapshot, row), source, "ended"), kind="ended")
             return
-        waiting = as_snapshot.with_checkpoint(as_waiting(snapshot, cause=cause), row, error=row.error or None)
+        error = row.error or None
+        target: transitions.Target | datetime
         if row.failures > 1 and row.done == row.claimed_done:
-            run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(row.failures))
-            waiting = replace(waiting, status=task_status.SCHEDULED, next_attempt_at=run_at)
-            move = Transition(
-                waiting, source, "scheduled", worker=worker, run_at=run_at, failures=row.failures, isolated=True
-            )
+            target = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(row.failures))
+            waiting = snapshot.scheduled(at=target, cause=cause, error=error)
         else:
-            move = Transition(
-                waiting, source, "urgent", worker=worker, failures=row.failures, isolated=row.failures > 0
-            )
-        self.apply(move, kind="expired")
+            target, waiting = "urgent", snapshot.queued(cause=cause, error=error)
+        self.apply(
+            Transition(
+                as_snapshot.with_checkpoint(waiting, row),
+                source,
+                target,
+                worker=worker,
+                failures=row.failures,
+                isolated=row.failures > 0,
+            ),
+            kind="expired",
+        )
 
     def _end_parent(self, shard: Snapshot, row: TaskCheckpoint) -> None:
         """Publish the end of a shard's task, if this shard ended it and its worker died before it could publish."""
@@ -83,26 +87,21 @@ class Requeuer:
             shards.end_parent_of(shard, outcome=row.outcome, error=row.error)
         ended, parent = shards.read_parent(shard), find_snapshot(self._redis, shard.parent)
         if ended is not None and ended.outcome and parent is not None:
-            self.apply(Transition(end_transition(parent, ended), "any", "ended"), kind="ended")
+            self.apply(Transition(ended_snapshot(parent, ended), "any", "ended"), kind="ended")
 
     def apply_batch(self, batch: Sequence[Transition]) -> int:
         """Apply transitions; set aside those that Redis refuses. Return how many were applied."""
-        moved: list[bool] = []
+        applied: list[bool] = []
         batch_isolation.apply_batch(
-            [move for move in batch if not self.isolation.is_resting(move.snapshot.id)],
-            apply=lambda part: moved.extend(transitions.apply_many_transitions(self._redis, part)),
-            put_aside=lambda move, error: self.isolation.put_aside(move.snapshot.id, error),
+            [each for each in batch if not self.isolation.is_resting(each.snapshot.id)],
+            apply=lambda part: applied.extend(transitions.apply_many_transitions(self._redis, part)),
+            set_aside=lambda each, error: self.isolation.set_aside(each.snapshot.id, error),
         )
-        return sum(moved)
+        return sum(applied)
 
-    def apply(self, move: Transition, *, kind: str) -> None:
+    def apply(self, transition: Transition, *, kind: str) -> None:
         """Apply one transition; count and log it under `kind`, if the task was where the transition expects it."""
-        [moved] = transitions.apply_transitions(self._redis, [move])
-        if moved:
+        [is_applied] = transitions.apply_transitions(self._redis, [transition])
+        if is_applied:
             self.counts[kind] += 1
-            logger.warning("rescued task %s (%s): %s", move.snapshot.id, kind, move.snapshot.status)
-
-
-def as_waiting(snapshot: Snapshot, *, cause: str) -> Snapshot:
-    """Return the snapshot of the task when it waits in its queue again."""
-    return replace(snapshot, status=task_status.QUEUED, ended_at=None, next_attempt_at=None, cause=cause, actor="")
+            logger.warning("rescued task %s (%s): %s", transition.snapshot.id, kind, transition.snapshot.status)

@@ -1,7 +1,8 @@
 """Recovery: requeues the tasks that dead workers, a flushed Redis or an interrupted step have left behind.
 
-`Rescuer.run` tells the story; docs/recovery.md does so for operators. Owns what is done to tasks of dead workers and of
-expired leases. Any number of rescuers may run at once: a row's lock or a script in Redis decides each step.
+`Rescuer.run` has all steps in their order; docs/recovery.md describes them for operators. Owns what is done to tasks of
+dead workers and of expired leases. Any number of rescuers may run at once: a row's lock or a Redis script decides each
+step.
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.recovery import due_tasks, housekeeping, reconciliation
 from tasks_app.recovery.reconciliation import Reconciler
 from tasks_app.recovery.registry_members import decode_member, parse_id, parse_ids
-from tasks_app.recovery.requeue import Requeuer, as_waiting
+from tasks_app.recovery.requeue import Requeuer
 from tasks_app.recovery.stale_connections import end_connection_of
 from tasks_app.recovery.stuck_shards import ShardWatch
-from tasks_app.recovery.unpublished_decisions import UntoldCancels, publish_pauses
+from tasks_app.recovery.unpublished_decisions import UnpublishedCancels, publish_pauses
 from tasks_app.resilience import failpoints
 
 logger = logging.getLogger(__name__)
 
-ALIVE_KEY: Final = "longtasks:alive"  # gone when Redis was flushed
-COMPARE_SECONDS: Final = 0.05  # of one pass at most
-# After the database was away: leases have expired meanwhile, and living workers need a moment to renew them.
+ALIVE_KEY: Final = "longtasks:alive"  # missing after a FLUSHALL
+COMPARE_SECONDS: Final = 0.05  # per pass, at most
+# After an outage of the database: leases have expired, and living workers need a moment to renew them.
 OUTAGE_GRACE_SECONDS: Final = 3.0
-SLOW_SECONDS: Final = 1.0  # a database that needs so long for one row was away
+SLOW_SECONDS: Final = 1.0  # a database that needs longer for one query was unavailable
 
 
 class Rescuer:
-    """Makes one pass after the other over all that may have been left behind."""
+    """Makes one pass after the other over everything that may have been left behind."""
 
     def __init__(self, *, connection: redis.Redis[Any]) -> None:
         self._redis = connection
@@ -55,12 +56,12 @@ class Rescuer:
         self._reconciler = Reconciler(connection=connection, requeuer=self._requeuer)
         self._compare_again_at = 0.0
         self._trust_leases_at = 0.0
-        self._untold_cancels = UntoldCancels()
+        self._unpublished_cancels = UnpublishedCancels()
         self._parked_errors = ParkedErrors(connection=connection)
 
     @property
     def counts(self) -> Counter[str]:
-        """How many tasks were rescued since this process began, by kind."""
+        """How many tasks were rescued since the start of this process, by kind."""
         return self._requeuer.counts
 
     def run(self) -> None:
@@ -72,16 +73,16 @@ class Rescuer:
             logger.warning("Redis is new or was flushed: all open tasks are compared")
             self._compare_all()
             full_redis.set_when_full(self._redis, ALIVE_KEY, clock.now().isoformat())
-            # Rows that changed just before were left out.
+            # Rows that changed just before were skipped.
             self._compare_again_at = time.monotonic() + reconciliation.SETTLED_SECONDS
         elif self._compare_again_at and time.monotonic() >= self._compare_again_at:
             self._compare_again_at = 0.0
             self._compare_all()
         self.watch()
         self.enqueue_reopened()
-        self._parked_errors.tell()
+        self._parked_errors.report()
         self.empty_removed_queues()
-        for row in self._untold_cancels.find():
+        for row in self._unpublished_cancels.find():
             self._requeuer.place(row, source="any")
         for row in self._shard_watch.find_stuck():
             self._requeuer.isolation.run(str(row.task_id), partial(self._place_stuck, row))
@@ -98,15 +99,13 @@ class Rescuer:
         self.requeue_orphans()
 
     def requeue(self, task_id: uuid.UUID) -> None:
-        """Requeue one task that is nowhere, for an operator. Raises the error with which a store refuses it."""
+        """Requeue one missing task, for an operator. Raises the error with which a store refuses it."""
         row = checkpoint_rows.get_checkpoints([task_id]).get(task_id)
         snapshot = find_snapshot(self._redis, task_id)
         if snapshot is None or snapshot.ended:
             return
         if row is None:
-            transitions.apply_transitions(
-                self._redis, [Transition(as_waiting(snapshot, cause="rescue"), "missing", "back")]
-            )
+            transitions.apply_transitions(self._redis, [Transition(snapshot.queued(cause="rescue"), "missing", "back")])
         elif row.outcome or row.lease_until is None:
             self._requeuer.place(row, source="missing", snapshot=snapshot)
 
@@ -127,26 +126,26 @@ class Rescuer:
         moved = 0
         for name in removed_queues.list_names(self._redis):
             moved += self._requeuer.apply_batch(
-                removed_queues.list_moves(self._redis, name=name, limit=reconciliation.PAGE)
+                removed_queues.list_transitions(self._redis, name=name, limit=reconciliation.PAGE)
             )
         if moved:
             self.counts["removed_queue"] += moved
-            logger.warning("moved %d tasks out of queues that QUEUES names no longer", moved)
+            logger.warning("moved %d tasks out of queues that QUEUES no longer names", moved)
         return moved
 
     def requeue_expired(self) -> None:
-        """Take back claims whose lease has expired, and requeue their tasks ahead of all others."""
+        """Release claims whose lease has expired, and requeue their tasks ahead of all others."""
         began = time.monotonic()
-        run_out = expired_claims.list_run_out(limit=reconciliation.PAGE)
+        expired = expired_claims.list_expired(limit=reconciliation.PAGE)
         if time.monotonic() - began > SLOW_SECONDS:
             self.note_outage()
         if time.monotonic() < self._trust_leases_at:
             return
-        if not run_out:
+        if not expired:
             return
-        holders = {task_id: row.worker for task_id, row in checkpoint_rows.get_checkpoints(run_out).items()}
+        holders = {task_id: row.worker for task_id, row in checkpoint_rows.get_checkpoints(expired).items()}
         causes = read_causes(self._redis, holders.values())
-        for task_id in run_out:
+        for task_id in expired:
             cause = causes.get(holders.get(task_id, ""), "")
             self._requeuer.isolation.run(str(task_id), partial(self._requeue_silent, task_id, cause))
 
@@ -188,29 +187,29 @@ class Rescuer:
             elif row.worker != worker:  # another worker runs it: remove the dead one's entry
                 self._redis.zrem(redis_keys.started_key(name), f"{task_id}:{worker}")
             elif dead[worker].is_certain:
-                self._take_back(row, death=dead[worker])
+                self._release_claim(row, death=dead[worker])
             return
         snapshot = find_snapshot(self._redis, key) if key else None
         if snapshot is None:
             self._requeue_foreign(name, task_id, worker)
             return
-        end_connection_of(self._redis, worker=worker)  # it may hang in the middle of a shared chunk
+        end_connection_of(self._redis, worker=worker)  # it may hang in the middle of a batch
         self._requeuer.apply(
-            Transition(as_waiting(snapshot, cause="rescue"), "started", "urgent", worker=worker, isolated=True),
+            Transition(snapshot.queued(cause="rescue"), "started", "urgent", worker=worker, isolated=True),
             kind="started",
         )
 
-    def _take_back(self, row: TaskCheckpoint, *, death: DeathEvidence) -> None:
-        """Take a claim back before its lease expires."""
-        taken_back = expired_claims.expire(
+    def _release_claim(self, row: TaskCheckpoint, *, death: DeathEvidence) -> None:
+        """Release the claim of a worker that is certainly dead before its lease expires."""
+        released = expired_claims.expire(
             task_id=row.task_id,
             dead_worker=row.worker,
             is_attempt=death is not DeathEvidence.STOPPED,
             cause=read_causes(self._redis, [row.worker]).get(row.worker, ""),
         )
-        if taken_back is not None:
+        if released is not None:
             failpoints.reach(failpoints.IN_RESCUE)
-            self._requeuer.place(taken_back, source="started", worker=row.worker)
+            self._requeuer.place(released, source="started", worker=row.worker)
 
     def _requeue_foreign(self, name: str, job_id: str, worker: str) -> None:
         was_started = self._redis.zrem(redis_keys.started_key(name), f"{job_id}:{worker}")
@@ -218,8 +217,8 @@ class Rescuer:
             self._redis.lpush(redis_keys.queue_key(name), job_id)
 
     def enqueue_reopened(self) -> None:
-        """Enqueue tasks that a retry has reopened in the database, if it died before it wrote to Redis."""
-        rows = expired_claims.list_left_open(
+        """Enqueue tasks that were reopened in the database by a process that died before it wrote to Redis."""
+        rows = expired_claims.list_unclaimed(
             older_than_seconds=reconciliation.SETTLED_SECONDS, limit=reconciliation.PAGE
         )
         ended = {
@@ -236,6 +235,6 @@ class Rescuer:
         self._requeuer.place(row, source="any")
 
     def _compare_all(self) -> None:
-        self._reconciler.begin_anew()
+        self._reconciler.restart_round()
         while self._reconciler.compare_page():
             self.watch()  # a long backlog takes time, and dead workers' tasks must not wait for it

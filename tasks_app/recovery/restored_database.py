@@ -1,14 +1,13 @@
-"""A database that is older than Redis: restored from a backup, or a replica that took over without the last commits.
+"""A database that is older than Redis: restored from a backup, or a replica promoted without the last commits.
 
-Owns how that is noticed (the mirror's cursor went back) and which tasks Redis calls ended though the database does not
-have their rows. The checkpoint is the truth: such a task runs again from it. Moves nothing itself: rescue does.
+Owns which tasks have ended in Redis although the database lacks their rows. The checkpoint decides: such a task runs
+again from it. Must not move tasks: reconciliation does.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import redis
@@ -22,16 +21,16 @@ from tasks_app.queues import job_snapshots, queue_names, redis_keys
 from tasks_app.queues.transitions import Transition
 from tasks_app.recovery.registry_members import parse_ids
 
-MARGIN_SECONDS: Final = 60.0  # the mirror's lag when the backup was taken, and tasks that ended just then
+MARGIN_SECONDS: Final = 60.0  # for the mirror's lag at the time of the backup, and tasks that ended just then
 PAGE: Final = 500
 _CANCELED: Final = frozenset({task_status.CANCELED, task_status.STOPPED})
 
 
 def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[list[Snapshot]]:
-    """Yield pages of the tasks that Redis calls ended, and whose end the database of `cursor` may not have.
+    """Yield pages of tasks that have ended in Redis, and whose end a database at `cursor` may lack.
 
-    RQ's registries hold when a job leaves: its end and its time to live. Tasks that ended before are left out: the
-    database has them, or they were pruned.
+    The scores of RQ's registries are the times of the end plus the time to live. Tasks that ended earlier are skipped:
+    the database has their end, or they were pruned.
     """
     since = stream_ids.get_time_of(cursor).timestamp() - MARGIN_SECONDS
     longtasks = settings.LONGTASKS
@@ -45,8 +44,8 @@ def list_ended_since(connection: redis.Redis[Any], *, cursor: str) -> Iterator[l
                 yield [snapshot for snapshot in found if snapshot is not None and snapshot.ended]
 
 
-def list_without_record(task_ids: Sequence[str]) -> Iterator[Snapshot]:
-    """Yield the snapshots of those of the tasks that wait or run in Redis and have no record."""
+def list_without_row(task_ids: Sequence[str]) -> Iterator[Snapshot]:
+    """Yield the snapshots of those tasks that wait or run in Redis and have no row."""
     for start in range(0, len(task_ids), PAGE):
         page = {str(key) for key in parse_ids(task_ids[start : start + PAGE])}
         known = {str(pk) for pk in TaskRecord.objects.filter(pk__in=page).values_list("pk", flat=True)}
@@ -56,9 +55,9 @@ def list_without_record(task_ids: Sequence[str]) -> Iterator[Snapshot]:
 
 
 def split_by_checkpoint(snapshots: Sequence[Snapshot]) -> tuple[list[Snapshot], list[Snapshot]]:
-    """Return those whose end the checkpoints confirm, and those whose end the database has lost.
+    """Return the tasks whose end the checkpoint confirms, and those whose end the database has lost.
 
-    Neither has a task that a worker claims: its lease is watched.
+    A claimed task is in neither list: lease expiry decides.
     """
     rows = checkpoint_rows.get_checkpoints([uuid.UUID(snapshot.id) for snapshot in snapshots])
     confirmed, undone = [], []
@@ -72,27 +71,18 @@ def split_by_checkpoint(snapshots: Sequence[Snapshot]) -> tuple[list[Snapshot], 
 
 
 def undo_end(snapshot: Snapshot) -> Transition | TaskCheckpoint:
-    """Return the move that lets a task run again from its checkpoint; its checkpoint where it is canceled (again).
+    """Return the transition that runs a task again from its checkpoint, or the checkpoint if the task is canceled.
 
-    What a person has canceled or stopped stays so, unless the database knows of a retry after it: then Redis is older.
+    A canceled or stopped task stays so, unless the database has a later retry: then Redis is the older one.
     """
     task_id = uuid.UUID(snapshot.id)
     known = checkpoint_rows.get_checkpoints([task_id]).get(task_id)
     is_newer = known is None or known.epoch <= snapshot.epoch
-    row = cancel_and_reopen.lift_epoch(task_id=task_id, above=snapshot.epoch)
+    row = cancel_and_reopen.raise_epoch(task_id=task_id, above=snapshot.epoch)
     if row.outcome:
         return row
     if is_newer and snapshot.status in _CANCELED:
         return cancel_and_reopen.request_cancel(task_id=task_id)
-    again = replace(
-        snapshot,
-        status=task_status.QUEUED,
-        counts=dict.fromkeys(snapshot.counts, 0),
-        error=None,
-        ended_at=None,
-        next_attempt_at=None,
-        cause="rescue",
-        actor="",
-    )
-    # Alone: a shared chunk is for tasks that have no checkpoint yet.
+    again = snapshot.queued(cause="rescue", counts=dict.fromkeys(snapshot.counts, 0), error=None)
+    # Isolated: a batch is for tasks without a checkpoint.
     return Transition(as_snapshot.with_checkpoint(again, row), "ended", "back", failures=row.failures, isolated=True)

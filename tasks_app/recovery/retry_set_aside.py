@@ -1,6 +1,6 @@
-"""What an operator does with set-aside items: try one again, through the path that refused it, or drop it.
+"""An operator's requests for set-aside items: apply one again by the code that refused it, or drop it.
 
-Owns what these asks mean, and notes them in the audit. Must not know HTTP.
+Owns what these requests mean, and records them in the audit. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ REFUSED: Final = "refused"
 
 
 class UnknownItem(LongtasksError):
-    """No such item, or it has been applied or dropped."""
+    """There is no such item (any more)."""
 
     def __init__(self, item_id: int) -> None:
         super().__init__(f"There is no set-aside item {item_id}.")
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """What came of a second try: applied, outdated (its task has gone on since) or refused, with the reason."""
+class RetryResult:
+    """The outcome of a retry: applied, outdated (the task has a newer state) or refused, with the reason."""
 
     outcome: str
     reason: str = ""
 
 
-def try_again(*, item_id: int, actor: str, source: str) -> Tried:
-    """Apply an item again; where that works, or its task has gone on, its note is deleted with it.
+def try_again(*, item_id: int, actor: str, source: str) -> RetryResult:
+    """Apply an item again, and delete it unless it is refused again.
 
     Raises UnknownItem, StoreUnavailable, QueueUnavailable.
     """
@@ -55,7 +55,7 @@ def try_again(*, item_id: int, actor: str, source: str) -> Tried:
         audit_log.record(action=AuditEntry.Action.TRY_AGAIN, source=source, actor=actor, detail=str(item))
         try:
             with transaction.atomic():
-                item = _find(item_id, lock=True)  # whoever else tries it at this moment finds it gone
+                item = _find(item_id, lock=True)  # a concurrent retry then finds no item
                 is_current = _apply(item)
                 item.delete()
         except UnknownItem:
@@ -67,8 +67,8 @@ def try_again(*, item_id: int, actor: str, source: str) -> Tried:
             SetAsideItem.objects.filter(pk=item_id).update(
                 tries=F("tries") + 1, last_at=datetime.now(UTC), reason=reason
             )
-            return Tried(REFUSED, reason)
-        return Tried(APPLIED if is_current else OUTDATED)
+            return RetryResult(REFUSED, reason)
+        return RetryResult(APPLIED if is_current else OUTDATED)
 
 
 def drop(*, item_id: int, actor: str, source: str) -> None:
@@ -96,7 +96,7 @@ def _apply(item: SetAsideItem) -> bool:
     if item.kind == set_aside_items.SNAPSHOT:
         return Mirror(connection=connection).apply_again((item.key, payload))
     if item.kind == set_aside_items.WEBHOOK:
-        deliveries.put_back(task_id=uuid.UUID(item.key), payload=payload)
+        deliveries.reschedule(task_id=uuid.UUID(item.key), payload=payload)
     elif item.kind == set_aside_items.TASK:
         Rescuer(connection=connection).requeue(uuid.UUID(item.key))
     else:

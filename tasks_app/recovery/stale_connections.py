@@ -1,7 +1,7 @@
-"""Ends the database connection of a worker that was taken over: one that stands still would keep its locks.
+"""Ends the database connection of a worker whose tasks are requeued: a frozen worker would keep its locks.
 
-Owns the KILL. A worker tells its connection's number with its heartbeat. A number that was given out anew meanwhile
-(after a restart of the server) belongs to another connection of this user, which reconnects. MySQL and MariaDB only.
+Owns the KILL. A worker reports the id of its connection with its heartbeat. If the server has reused the id (after a
+restart), this ends another connection of the same user, which reconnects. MySQL and MariaDB only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FIELD = "db_connection"
 
 
 def end_connection_of(connection: redis.Redis[Any], *, worker: str) -> None:
-    """End the connection that the worker told last; nothing where it told none, or where it is gone."""
+    """End the connection that the worker reported last. No effect if it reported none, or if it is gone."""
     database = connections[router.db_for_write(TaskCheckpoint)]
     if database.vendor != "mysql":
         return
@@ -31,6 +31,6 @@ def end_connection_of(connection: redis.Redis[Any], *, worker: str) -> None:
     try:
         with database.cursor() as cursor:
             cursor.execute(f"KILL {int(number)}")
-        logger.warning("the database connection of worker %s was ended: its tasks were taken back", worker)
+        logger.warning("the database connection of worker %s was ended, because its tasks are requeued", worker)
     except DatabaseError as error:
-        logger.info("worker %s has no database connection any more: %.200s", worker, error)
+        logger.info("worker %s no longer has a database connection: %.200s", worker, error)

@@ -1,6 +1,6 @@
-"""What the database has decided and Redis has not heard: cancels and pauses during which Redis refused.
+"""Decisions in the database that Redis does not have: cancels and pauses during an outage of Redis.
 
-Owns finding them. Commands answer by the database's word and leave the telling to rescue. Moves no task itself.
+Owns finding them. A service returns after the commit, and leaves publishing to recovery. Must not move tasks.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from tasks_app.domain import task_status
 from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.queues import pauses, queue_names
 
-SETTLED_SECONDS: Final = 5.0  # whoever has decided may be about to tell, and the mirror about to write it
+SETTLED_SECONDS: Final = 5.0  # a younger decision may be about to be published and mirrored
 DAY_SECONDS: Final = 24 * 3600.0
 PAGE: Final = 500
 
 
-class UntoldCancels:
-    """Tasks that are canceled, and open on the read side. A look goes back to the last one; the first one a day."""
+class UnpublishedCancels:
+    """Canceled tasks whose rows are open. Each search begins at the previous one; the first goes back a day."""
 
     def __init__(self) -> None:
-        self._looked_at: float | None = None
+        self._searched_at: float | None = None
 
     def find(self) -> list[TaskCheckpoint]:
         """Return their checkpoints."""
         now = time.monotonic()
-        seconds = DAY_SECONDS if self._looked_at is None else now - self._looked_at + 2 * SETTLED_SECONDS
+        seconds = DAY_SECONDS if self._searched_at is None else now - self._searched_at + 2 * SETTLED_SECONDS
         canceled = _list_canceled(newer_than_seconds=seconds)
         found: list[TaskCheckpoint] = []
         for start in range(0, len(canceled), PAGE):
@@ -40,17 +40,17 @@ class UntoldCancels:
                 TaskRecord.objects.filter(pk__in=page).exclude(status__in=task_status.ENDED).values_list("pk")
             )
             found += TaskCheckpoint.objects.filter(pk__in=[pk for (pk,) in open_ids])
-        self._looked_at = now
+        self._searched_at = now
         return found
 
 
 def publish_pauses() -> None:
-    """Bring Redis in line with the database's word on which queues are paused."""
-    told = set(pauses.list_paused())  # before the database is asked, where a command writes first
+    """Publish to Redis which queues are paused in the database."""
+    in_redis = set(pauses.list_paused())  # read before the database, which a service writes first
     paused = set(
         QueueState.objects.filter(name__in=queue_names.QUEUES).exclude(paused_at=None).values_list("name", flat=True)
     )
-    for name in told ^ paused:
+    for name in in_redis ^ paused:
         pauses.write_pause(name, paused=name in paused)
 
 

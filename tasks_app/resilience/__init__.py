@@ -1,1 +1,1 @@
-"""How a process goes on when something fails: transient errors, rate limits, items set aside, failpoints."""
+"""What lets a process continue when something fails: transient errors, rate limits, items set aside, failpoints."""

@@ -17,7 +17,7 @@ DEADLOCK_TRIES: Final = 5
 
 
 def repeat_after_deadlock(step: Callable[[], Result]) -> Result:
-    """Run a short transaction again where another one's lock has ended it: the database asks for that (error 1213)."""
+    """Run a short transaction, and repeat it after a deadlock, as the database requests (error 1213)."""
     for _ in range(DEADLOCK_TRIES - 1):
         try:
             return step()

@@ -1,6 +1,6 @@
-"""Named lines at which a test may kill the process, to prove what survives there. Does nothing otherwise.
+"""Failpoints: named lines at which a test may kill the process, to prove what survives there.
 
-`CRASH_POINTS="after_chunk_commit=3"` sends SIGKILL to the own process at the third passing of that line.
+`CRASH_POINTS="after_chunk_commit=3"` sends SIGKILL to this process when it reaches that line for the third time.
 Production settings refuse the variable.
 """
 
@@ -13,19 +13,19 @@ from typing import Final
 
 from django.conf import settings
 
-AFTER_TAKE: Final = "after_take"  # popped and marked started in Redis, nothing claimed in the database
+AFTER_TAKE: Final = "after_take"  # dequeued and marked as started in Redis, not claimed in the database
 BEFORE_CHUNK_COMMIT: Final = "before_chunk_commit"  # rows and checkpoint written, not committed
-AFTER_CHUNK_COMMIT: Final = "after_chunk_commit"  # committed, Redis not told
-BEFORE_END: Final = "before_end"  # the last chunk is committed, the job is not finished
-IN_RESCUE: Final = "in_rescue"  # the claim is taken back in the database, the job is not in its queue
-IN_MIRROR: Final = "in_mirror"  # records written, cursor and transaction not committed
+AFTER_CHUNK_COMMIT: Final = "after_chunk_commit"  # committed, not published to Redis
+BEFORE_END: Final = "before_end"  # the last chunk is committed, the end is not published
+IN_RESCUE: Final = "in_rescue"  # the claim is released in the database, the task is not requeued
+IN_MIRROR: Final = "in_mirror"  # task rows written, transaction not committed
 NAMES: Final = (AFTER_TAKE, BEFORE_CHUNK_COMMIT, AFTER_CHUNK_COMMIT, BEFORE_END, IN_RESCUE, IN_MIRROR)
 
 _passed: Counter[str] = Counter()
 
 
 def reach(name: str) -> None:
-    """Pass the point `name`; kill this process if a test asked for it."""
+    """Reach the failpoint `name`; kill this process if a test has requested that."""
     wanted = settings.LONGTASKS.crash_points
     if not wanted:
         return

@@ -1,8 +1,8 @@
-"""Numbers that all processes of this machine share: a mapped file, with a lock of the system on each number.
+"""Numbers that all processes of this machine share: a mapped file, with a lock of the operating system on each number.
 
-Owns the file and what is where in it. Must not know what the numbers mean. No round trip; a lock ends with its holder.
-Without locks, a process that the system holds up between reading and writing (the page's first write waits for the disk)
-would write back an old state, and all that was written meanwhile would be lost.
+Owns the file and its layout. Must not know what the numbers mean. Needs no round trip; a lock ends with its process.
+Without locks, a process that is delayed between reading and writing (the page's first write waits for the disk) would
+write back an old value, and everything written meanwhile would be lost.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ BUCKETS: Final = 65_536  # of each kind
 TOKEN_BUCKETS: Final = 0
 ADDRESS_BUCKETS: Final = BUCKETS
 LOGIN_BUCKETS: Final = 2 * BUCKETS
-LOOKED_AT: Final = 3 * BUCKETS  # when a process looked for tokens that it did not know
-NEWEST_TOKEN: Final = LOOKED_AT + 1  # the highest id that one of them has found
-TOKENS_FAILED_AT: Final = NEWEST_TOKEN + 1  # when one of them could not read the tokens; 0: the last one could
+LOOKED_UP_AT: Final = 3 * BUCKETS  # when a process last looked up unknown tokens
+NEWEST_TOKEN: Final = LOOKED_UP_AT + 1  # the highest id that such a lookup has found
+TOKENS_FAILED_AT: Final = NEWEST_TOKEN + 1  # when a lookup failed; 0: the last one succeeded
 _NUMBERS: Final = TOKENS_FAILED_AT + 1
 _NUMBER: Final = struct.Struct("d")
-_threads: Final = threading.Lock()  # the system's lock is one for all threads of a process
+_threads: Final = threading.Lock()  # the lock of the operating system does not separate the threads of a process
 
 
 class Number:
-    """One number; read and write it while it is locked."""
+    """One number. It must be locked while it is read and written."""
 
     __slots__ = ("_memory", "_offset")
 
@@ -50,14 +50,14 @@ class Number:
 
 
 def read(number: int) -> float:
-    """Return a number as it stands, without its lock."""
+    """Return the value of a number, without locking it."""
     memory, _ = _open()
     return Number(memory, number * _NUMBER.size).value
 
 
 @contextmanager
 def locked(number: int) -> Iterator[Number]:
-    """Give a number that nobody else on this machine reads or writes meanwhile. Hold it for no more than arithmetic."""
+    """Lock a number for this thread alone, on the whole machine, and yield it. Keep the lock for arithmetic only."""
     memory, descriptor = _open()
     offset = number * _NUMBER.size
     with _threads:
@@ -89,15 +89,15 @@ def _open() -> tuple[mmap.mmap, int | None]:
         if descriptor is not None:
             with suppress(OSError):
                 os.close(descriptor)
-        return mmap.mmap(-1, size), None  # nowhere to write: numbers of each process
+        return mmap.mmap(-1, size), None  # no writable directory: each process has its own numbers
     return mmap.mmap(descriptor, size), descriptor
 
 
 def _allocate(descriptor: int, size: int) -> None:
-    """Make room on the disk at once: where it is full, writing into a hole of a mapped file ends the process (SIGBUS)."""
+    """Allocate the disk space now: on a full disk, a write into a hole of a mapped file kills the process (SIGBUS)."""
     try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        os.ftruncate(descriptor, size)  # a file system that cannot
+        os.ftruncate(descriptor, size)  # the file system does not support it

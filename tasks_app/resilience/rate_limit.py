@@ -1,6 +1,6 @@
-"""How often somebody may do something: buckets, shared by all processes of this machine.
+"""Rate limits: how often a client may do something, by buckets that all processes of this machine share.
 
-Owns the arithmetic, and which bucket is whose. Must not know requests.
+Owns the arithmetic, and which bucket belongs to which client. Must not know requests.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ def address_bucket(address: bytes) -> int:
     return ADDRESS_BUCKETS + _hash(address)
 
 
-def login_bucket(who: str) -> int:
-    """Return the bucket of a name that somebody wants to log in with, or of a known browser."""
-    return LOGIN_BUCKETS + _hash(who.encode("utf-8", "surrogateescape"))
+def login_bucket(client: str) -> int:
+    """Return the bucket of a name in a login, or of a known browser."""
+    return LOGIN_BUCKETS + _hash(client.encode("utf-8", "surrogateescape"))
 
 
 def take(bucket: int, *, per_minute: int) -> float:
-    """Take one from a bucket: 0 when there was one, else the seconds until there is.
+    """Take one request from a bucket. Returns 0 if there was one, else the seconds until there is one.
 
-    The bucket holds a minute's worth and fills evenly. It is kept as the time at which it will be full again.
+    The bucket holds the requests of a minute and fills evenly. It is stored as the time at which it will be full again.
     """
     interval_seconds = FULL_AFTER_SECONDS / per_minute
     with machine_numbers.locked(bucket) as full_at:
         now = time.time()
-        # A clock that was set back would leave a bucket empty for as long.
+        # Without the upper bound, a clock that is set back would leave a bucket empty for as long.
         will_be_full_at = min(max(full_at.value, now), now + FULL_AFTER_SECONDS) + interval_seconds
         if will_be_full_at - now > FULL_AFTER_SECONDS + 1e-6:
             return will_be_full_at - now - FULL_AFTER_SECONDS
@@ -50,21 +50,21 @@ def take(bucket: int, *, per_minute: int) -> float:
 
 
 def get_wait_seconds(bucket: int, *, per_minute: int) -> float:
-    """Return what `take` would, and take nothing."""
+    """Return what `take` would return, but take nothing."""
     now = time.time()
     full_at = min(machine_numbers.read(bucket), now + FULL_AFTER_SECONDS) + FULL_AFTER_SECONDS / per_minute
     return full_at - now - FULL_AFTER_SECONDS if full_at - now > FULL_AFTER_SECONDS + 1e-6 else 0.0
 
 
 def give_back(bucket: int, *, per_minute: int) -> None:
-    """Put back what `take` took."""
+    """Return the request that `take` took."""
     with machine_numbers.locked(bucket) as full_at:
         full_at.value -= FULL_AFTER_SECONDS / per_minute
 
 
-def _hash(who: bytes) -> int:
-    """Keyed: nobody outside can choose whose bucket they share."""
-    return int.from_bytes(blake2b(who, key=_key(), digest_size=8).digest()) % BUCKETS
+def _hash(client: bytes) -> int:
+    """Return a keyed hash, so that no client can choose whose bucket it shares."""
+    return int.from_bytes(blake2b(client, key=_key(), digest_size=8).digest()) % BUCKETS
 
 
 @cache

@@ -1,17 +1,29 @@
-"""How long to wait before the next attempt: growing pauses with jitter.
+"""How long to wait before the next try: a delay that doubles, with jitter.
 
-Owns the formula. Must not know tasks.
+Owns the formula. Must not know what is tried again.
 """
 
 from __future__ import annotations
 
 import random
+from typing import Final
 
 from django.conf import settings
 
+MAX_DOUBLINGS: Final = 30  # an outage of hours has thousands of tries: 2**1024 does not fit into a float
+
+
+def get_delay_seconds(
+    failures: int, *, first_seconds: float, max_seconds: float, jitter: tuple[float, float] = (0.8, 1.2)
+) -> float:
+    """Return the delay after so many failures, in seconds: doubling from `first_seconds`, then times the jitter."""
+    delay_seconds = min(max_seconds, first_seconds * 2 ** min(failures - 1, MAX_DOUBLINGS))
+    return float(delay_seconds * random.uniform(*jitter))  # noqa: S311 (jitter is not a secret)
+
 
 def get_retry_delay_seconds(failures: int) -> float:
-    """Return the pause before the next attempt: doubling from RETRY_FIRST_SECONDS, with ±20 % jitter."""
+    """Return the delay before a task's next attempt: from RETRY_FIRST_SECONDS to RETRY_MAX_SECONDS, ±20 %."""
     longtasks = settings.LONGTASKS
-    pause = min(longtasks.retry_max_seconds, longtasks.retry_first_seconds * 2 ** (failures - 1))
-    return pause * random.uniform(0.8, 1.2)  # noqa: S311 (jitter is no secret)
+    return get_delay_seconds(
+        failures, first_seconds=longtasks.retry_first_seconds, max_seconds=longtasks.retry_max_seconds
+    )

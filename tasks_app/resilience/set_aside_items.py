@@ -1,7 +1,7 @@
 """The set-aside items: what shared loops could not process, each with its bytes and the reason.
 
-Owns SetAsideItem. Noting one is part of the caller's transaction, so that it commits together with the cursor that
-passes the item. Must not decide what is set aside (isolation does), nor apply anything again (set_aside_commands does).
+Owns SetAsideItem. Recording one is part of the caller's transaction, so that it commits together with the cursor that
+passes the item. Must not decide what is set aside (batch_isolation does), nor apply anything again (recovery does).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEY_CHARACTERS: Final = 200
 
 
 def note(*, kind: str, key: str, payload: bytes, error: BaseException | str) -> None:
-    """Note an item, or that it was refused once more. Logs one warning, when the transaction has committed."""
+    """Record an item, or a further refusal of it. Logs one warning, when the transaction has committed."""
     now = datetime.now(UTC)
     key = to_ascii(key, KEY_CHARACTERS)
     reason = describe(error)
@@ -38,7 +38,7 @@ def note(*, kind: str, key: str, payload: bytes, error: BaseException | str) -> 
         known = SetAsideItem.objects.filter(kind=kind, key=key)
         if known.update(tries=F("tries") + 1, last_at=now, reason=reason):
             return
-        # In MySQL a statement may not be longer than a packet, and escaping doubles a byte at worst.
+        # In MySQL a statement must not be longer than a packet, and escaping at worst doubles its bytes.
         kept = payload[: min(PAYLOAD_BYTES, get_packet_bytes() // 4)]
         _, is_new = SetAsideItem.objects.get_or_create(
             kind=kind,
@@ -50,12 +50,12 @@ def note(*, kind: str, key: str, payload: bytes, error: BaseException | str) -> 
 
 
 def forget(*, kind: str, key: str) -> None:
-    """Delete the note of an item that was processed after all."""
+    """Delete the record of an item that was processed after all."""
     SetAsideItem.objects.filter(kind=kind, key=to_ascii(key, KEY_CHARACTERS)).delete()
 
 
 def count_by_kind() -> dict[str, int]:
-    """Return how many items of each kind are set aside; the kinds without any too."""
+    """Return how many items of each kind are set aside, including the kinds without any."""
     counted = dict(SetAsideItem.objects.values_list("kind").annotate(Count("pk")).order_by())
     return {kind: counted.get(kind, 0) for kind in KINDS}
 
@@ -67,13 +67,13 @@ def describe(error: BaseException | str) -> str:
 
 
 def to_ascii(text: str, most: int) -> str:
-    """Escape what is not printable ASCII, and cut."""
+    """Escape characters that are not printable ASCII, and cut the text to `most` characters."""
     escaped = text[:most].encode("ascii", "backslashreplace").decode().replace("\0", "\\x00")
     return escaped if len(escaped) <= most else escaped[: most - 3] + "..."
 
 
 def get_packet_bytes() -> int:
-    """Return how long a statement may be on this connection."""
+    """Return the maximum length of a statement on this connection, in bytes."""
     if connection.vendor != "mysql":
         return 1 << 26
     with connection.cursor() as cursor:
@@ -82,6 +82,6 @@ def get_packet_bytes() -> int:
 
 
 def show_payload(item: SetAsideItem, most: int) -> str:
-    """Return the beginning of what was refused as text, bytes that are none escaped."""
+    """Return the beginning of the refused bytes as text, with invalid UTF-8 escaped."""
     text = bytes(item.payload[: 4 * most]).decode("utf-8", "backslashreplace")
     return text if len(text) <= most else f"{text[:most]}..."

@@ -1,7 +1,7 @@
-"""Repeats a single step while Redis or the database is unavailable, until the store takes it.
+"""Repeats a single step while Redis or the database is unavailable, until the store accepts it.
 
-Owns the loop of such steps. Each step must be idempotent, because the answer to a step that was carried out may be lost.
-A loop over all work (mirror, webhooks) begins its next round instead. Must not decide which errors are transient
+Owns the loop of such steps. Each step must be idempotent, because the reply to a step that was carried out may be
+lost. A loop over all work (mirror, webhooks) begins its next round instead. Must not decide which errors are transient
 (transient_errors) nor how long to wait (backoff).
 """
 
@@ -22,10 +22,10 @@ class WaitsForStores(Protocol):
     """An object with steps that wait while Redis or the database is unavailable."""
 
     def make_backoff(self) -> Backoff:
-        """Return the pauses for one step."""
+        """Return the waits of one step."""
 
     def note_wait(self, error: Exception) -> None:
-        """Take note of a refusal before the pause."""
+        """Record an error before the wait."""
 
 
 Owner = TypeVar("Owner", bound=WaitsForStores)

@@ -15,10 +15,10 @@ from django.db import DatabaseError, InterfaceError
 
 from tasks_app.database.error_causes import is_database_error
 from tasks_app.errors import StoreUnavailable
-from tasks_app.queues.pipelined_connection import AWAY
+from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
 
 Result = TypeVar("Result")
-REDIS_ERRORS: Final = (*AWAY, redis.exceptions.NoScriptError)
+REDIS_ERRORS: Final = (*UNAVAILABLE_ERRORS, redis.exceptions.NoScriptError)
 
 
 def is_transient_error(error: BaseException) -> bool:

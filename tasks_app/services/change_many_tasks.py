@@ -17,10 +17,10 @@ from tasks_app.auth import audit_log
 from tasks_app.checkpoints import sets
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import AuthorizationFailed, NamedTaskUnknown, NotAllowed
-from tasks_app.models import AuditEntry, TaskRecord
-from tasks_app.queues import job_snapshots, redis_connection, transitions
+from tasks_app.models import AuditEntry
+from tasks_app.queues import redis_connection, transitions
 from tasks_app.queues.transitions import Transition
-from tasks_app.read_model.task_rows import to_snapshot
+from tasks_app.read_model.latest_snapshot import find_snapshots
 from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.services.authorization import check_retry
 from tasks_app.services.change_tasks import (
@@ -112,11 +112,7 @@ def _find(task_ids: Sequence[str]) -> tuple[dict[str, Snapshot], Counter[str]]:
     wanted = list(dict.fromkeys(str(uuid.UUID(task_id)) for task_id in task_ids))
     if len(wanted) > SET_TASKS:
         raise ValueError(f"{len(wanted)} tasks at once: {SET_TASKS} at most")
-    found = dict(zip(wanted, job_snapshots.get_snapshots(wanted), strict=True))
-    forgotten = [task_id for task_id, snapshot in found.items() if snapshot is None]
-    records = {str(record.id): record for record in TaskRecord.objects.filter(pk__in=forgotten)}
-    for task_id in forgotten:
-        found[task_id] = to_snapshot(records[task_id]) if task_id in records else None
+    found = find_snapshots(wanted)
     # RQ's pages show shards: a change of a shard applies to its task.
     tasks_of_shards = {snapshot.parent for snapshot in found.values() if snapshot is not None and snapshot.parent}
     snapshots = {

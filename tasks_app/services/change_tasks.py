@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
 
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen
-from tasks_app.checkpoints.as_snapshot import end_transition
+from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.domain import priorities, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
@@ -28,10 +27,10 @@ from tasks_app.errors import (
     UnknownQueue,
     UnknownTask,
 )
-from tasks_app.models import AuditEntry, TaskCheckpoint, TaskRecord
+from tasks_app.models import AuditEntry, TaskCheckpoint
 from tasks_app.queues import job_snapshots, redis_connection, transitions
 from tasks_app.queues.transitions import Transition
-from tasks_app.read_model.task_rows import to_snapshot
+from tasks_app.read_model.latest_snapshot import find_owned_snapshot
 from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.services.authorization import check_retry
 from tasks_app.task_types import find_own_queue
@@ -90,7 +89,7 @@ def _retry_taken_by_others(snapshot: Snapshot, row: TaskCheckpoint | None, *, ac
     """Requeue a task that has ended in RQ although its snapshot is open and unclaimed; else raise TaskNotEnded."""
     if not snapshot.ended and (row is None or row.lease_until is None):
         if job_snapshots.get_status(snapshot.id) in task_status.ENDED:
-            again = replace(snapshot, status=task_status.QUEUED, next_attempt_at=None, cause="retry", actor=actor)
+            again = snapshot.queued(cause="retry", actor=actor)
             if _transition(Transition(again, "missing", "back")):
                 audit_log.record(action=AuditEntry.Action.RETRY, source=source, actor=actor, task_ids=[snapshot.id])
                 return again
@@ -131,33 +130,15 @@ def note_priority(task_ids: Sequence[str], **what: Any) -> None:
 def cancel_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
     """Return the transition after the checkpoint accepted a cancel: to the end, or none until the worker stops."""
     if row.outcome:
-        return Transition(replace(end_transition(snapshot, row), cause="cancel", actor=actor), "any", "ended")
-    asked = as_snapshot.with_checkpoint(
-        snapshot,
-        row,
-        status=task_status.STARTED,
-        cancel_requested=True,
-        cause="cancel",
-        actor=actor,
-    )
-    return Transition(asked, "unchanged", "stay")
+        return Transition(ended_snapshot(snapshot, row).changed(cause="cancel", actor=actor), "any", "ended")
+    requested = snapshot.changed(cause="cancel", actor=actor, status=task_status.STARTED, cancel_requested=True)
+    return Transition(as_snapshot.with_checkpoint(requested, row), "unchanged", "stay")
 
 
 def retry_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
     """Return the transition of a task with a reopened checkpoint: to the back of its queue, with 0 attempts."""
-    again = as_snapshot.with_checkpoint(
-        snapshot,
-        row,
-        status=task_status.QUEUED,
-        attempts=0,
-        error=None,
-        ended_at=None,
-        next_attempt_at=None,
-        cancel_requested=False,
-        cause="retry",
-        actor=actor,
-    )
-    return Transition(again, "ended", "back", failures=0)
+    again = snapshot.queued(cause="retry", actor=actor, attempts=0, error=None, cancel_requested=False)
+    return Transition(as_snapshot.with_checkpoint(again, row), "ended", "back", failures=0)
 
 
 def check_priority(priority: str) -> None:
@@ -174,11 +155,11 @@ def find_target_queue(snapshot: Snapshot, *, priority: str) -> str:
 def priority_transition(snapshot: Snapshot, *, priority: str, actor: str) -> Transition | None:
     """Return the transition to the queue of that priority, or None for a task that is not waiting."""
     target = find_target_queue(snapshot, priority=priority)
-    changed = replace(snapshot, priority=target, urgency=None, cause="priority", actor=actor)
+    changed = snapshot.changed(cause="priority", actor=actor, priority=target, urgency=None)
     if snapshot.status == task_status.QUEUED:
         return Transition(changed, "waiting", "back")
     if snapshot.status == task_status.SCHEDULED and snapshot.next_attempt_at is not None:
-        return Transition(changed, "delayed", "scheduled", run_at=snapshot.next_attempt_at)
+        return Transition(changed, "delayed", snapshot.next_attempt_at)
     return None
 
 
@@ -188,17 +169,11 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
         key = uuid.UUID(task_id)
     except (ValueError, AttributeError, TypeError):
         raise UnknownTask(task_id) from None
-    snapshot = job_snapshots.get_snapshot(str(key))
-    if snapshot is not None and snapshot.parent:
-        return _find(snapshot.parent, owner)  # RQ's tools show shards: a change of a shard applies to its task
-    # Another owner's task takes the same steps as an unknown one, so that the response time reveals nothing.
-    if snapshot is None or (owner is not None and snapshot.owner != owner):
-        record = TaskRecord.objects.filter(pk=key).first()
-        if record is None:
-            raise UnknownTask(task_id)
-        snapshot = to_snapshot(record)
-    if owner is not None and snapshot.owner != owner:
+    snapshot = find_owned_snapshot(key, owner=owner)
+    if snapshot is None:
         raise UnknownTask(task_id)
+    if snapshot.parent:
+        return _find(snapshot.parent, owner)  # RQ's tools show shards: a change of a shard applies to its task
     return snapshot
 
 

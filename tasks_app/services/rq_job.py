@@ -7,7 +7,6 @@ moves tasks with queues/transitions.py. Cancel and retry made through RQ are tho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,7 +35,7 @@ class TaskJob(Job):
         if self.snapshot is None or status not in task_status.STATUSES:
             return
         ended_at = datetime.now(UTC) if status in task_status.ENDED else None
-        self.snapshot = replace(self.snapshot, status=status.value, ended_at=ended_at, cause="rq", actor="rq")
+        self.snapshot = self.snapshot.changed(cause="rq", actor="rq", status=status.value, ended_at=ended_at)
         connection = pipeline if pipeline is not None else self.connection
         connection.hset(self.key, "s", task_snapshot.encode(self.snapshot))
         snapshot_stream.append(connection, self.snapshot)

@@ -1,1 +1,1 @@
-"""Webhooks: the deliveries of a task's end, and where they may go."""
+"""Webhooks: the deliveries of a task's end, and the addresses that they may go to."""

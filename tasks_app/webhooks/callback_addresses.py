@@ -1,7 +1,7 @@
-"""Which addresses a webhook may go to: what a callbackUrl may look like, and to which IP addresses its host may lead.
+"""Which addresses a webhook may go to: the form of a callbackUrl, and the IP addresses to which its host may resolve.
 
-Owns the defence of the inner network. Must not send anything: `webhook_sending` connects to the very address that
-was checked here, so what the name leads to a moment later makes no difference.
+Owns the protection of the internal network. Must not send anything: sender.py connects to the very address that was
+checked here, so a later change in the DNS has no effect.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _PORT: Final = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655
 
 
 def public_pattern(port: str) -> str:
-    """Return the pattern of a callbackUrl whose port is as `port` says.
+    """Return the pattern of a callbackUrl whose port matches `port`.
 
-    A name with a top-level domain, so no form of an IPv4 address, and nothing that some reader of URLs might take for a
-    user or a fragment.
+    The host is a name with a top-level domain, so it is not an IPv4 address in any form. No character is allowed that a
+    parser of URLs might read as the end of a user name or as the beginning of a fragment.
     """
     return rf'^https?://({_LABEL}\.)+[A-Za-z]{{2,63}}(:({port}))?(/[!"$-~]*)?$'
 
@@ -32,8 +32,8 @@ _PUBLIC: Final = re.compile(public_pattern(_PORT))
 _ANY: Final = re.compile(rf'^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:({_PORT}))?(/[!"$-~]*)?$')
 PORTS: Final = (80, 443)
 
-# Not `is_global`: its answer changes with Python's patch version. IANA's special-purpose registries, without the few
-# entries that are globally reachable, and what a cloud answers under an address that is formally public.
+# Not `is_global`, which changes with Python's patch version. The entries of IANA's special-purpose registries that are
+# not globally reachable, and the formally public addresses of clouds' internal services.
 _REFUSED: Final = tuple(
     ipaddress.IPv4Network(network)
     for network in (
@@ -55,8 +55,8 @@ _REFUSED: Final = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-# All that is global unicast is in here, so loopback, unique local, link-local, site-local, multicast and the discard
-# prefix are not.
+# Contains all global unicast addresses, so not loopback, unique local, link-local, site-local, multicast and the
+# discard prefix.
 _GLOBAL: Final = ipaddress.IPv6Network("2000::/3")
 _REFUSED_GLOBAL: Final = tuple(
     ipaddress.IPv6Network(network)
@@ -66,7 +66,7 @@ _REFUSED_GLOBAL: Final = tuple(
         "3fff::/20",  # documentation
     )
 )
-# IPv6 addresses that lead to an IPv4 address: the network, and how many bits follow that address.
+# IPv6 networks whose addresses embed an IPv4 address, and the number of bits after it.
 _EMBEDDING: Final = (
     (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
@@ -111,7 +111,7 @@ def parse(url: str) -> Target:
     if "[" in parts.netloc:
         ipaddress.IPv6Address(parts.hostname or "")
     else:
-        (parts.hostname or "").encode("idna")  # as the look-up of the name does: labels of 1 to 63 characters
+        (parts.hostname or "").encode("idna")  # as the name's lookup does: labels of 1 to 63 characters
     is_tls = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(is_tls=is_tls, host=parts.hostname or "", port=parts.port or (443 if is_tls else 80), path=path)
@@ -125,19 +125,20 @@ def is_allowed_port(target: Target, *, allow_private: bool, ports: Collection[in
 def resolve(target: Target, *, allow_private: bool, ports: Collection[int]) -> str:
     """Return an IP address of the host that may be connected to. Raises RefusedAddress, OSError (no such name)."""
     if not is_allowed_port(target, allow_private=allow_private, ports=ports):
-        raise RefusedAddress(f"port {target.port} is none of WEBHOOK_PORTS ({', '.join(map(str, ports))})")
+        raise RefusedAddress(f"port {target.port} is not in WEBHOOK_PORTS ({', '.join(map(str, ports))})")
     found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         if allow_private or is_public(address):
             return address
-    raise RefusedAddress(f"{target.host} leads to {addresses[0] if addresses else 'nothing'}, no public address")
+    shown = addresses[0] if addresses else "nothing"
+    raise RefusedAddress(f"{target.host} resolves to {shown}, which is not a public address")
 
 
 def is_public(address: str) -> bool:
     """Return whether an address is on the public Internet. Raises ValueError if it is not an address.
 
-    An IPv6 address that leads to an IPv4 address is judged by that one; an address with a scope is a local one.
+    An IPv6 address that embeds an IPv4 address is judged by that one. An address with a scope is local.
     """
     parsed = ipaddress.ip_address(address)
     if isinstance(parsed, ipaddress.IPv4Address):

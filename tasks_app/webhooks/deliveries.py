@@ -1,13 +1,12 @@
 """The outstanding webhooks: recorded by the mirror, claimed by a sender, and their history.
 
-Owns WebhookDelivery. A delivery is noted in the transaction that mirrors the task's end, and closed in the one that
-writes its history; between two tries it lies there with a time, so a sender that dies has lost nothing. A receiver
-may hear of an end twice, never not at all. Must not speak HTTP.
+Owns WebhookDelivery. A delivery is recorded in the transaction that mirrors the task's end, and closed in the one that
+writes its history. Between two attempts its row has a due time, so a sender that dies loses nothing. A receiver gets an
+end at least once. Must not speak HTTP.
 """
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import MirrorCursor, TaskEvent, WebhookDelivery
 from tasks_app.resilience import set_aside_items
+from tasks_app.resilience.retry_delay import get_delay_seconds
 
 CAUSE = "webhook"
 
@@ -41,7 +41,7 @@ def note_ends(snapshots: Sequence[Snapshot]) -> None:
     )
 
 
-def take_due(*, limit: int) -> list[WebhookDelivery]:
+def claim_due(*, limit: int) -> list[WebhookDelivery]:
     """Claim due deliveries and count an attempt for each. No other sender gets them during the attempt."""
     now = datetime.now(UTC)
     due = WebhookDelivery.objects.filter(due_at__lte=now)
@@ -49,13 +49,13 @@ def take_due(*, limit: int) -> list[WebhookDelivery]:
         return []
     lease = timedelta(seconds=settings.LONGTASKS.webhook_timeout_seconds * 2 + 30)
     with transaction.atomic():
-        dequeued = list(due.select_for_update(skip_locked=True).order_by("due_at")[:limit])
-        WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in dequeued]).update(
+        claimed = list(due.select_for_update(skip_locked=True).order_by("due_at")[:limit])
+        WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in claimed]).update(
             due_at=now + lease, attempts=F("attempts") + 1
         )
-    for delivery in dequeued:
+    for delivery in claimed:
         delivery.attempts += 1
-    return dequeued
+    return claimed
 
 
 def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> None:
@@ -81,7 +81,7 @@ def close(delivery: WebhookDelivery, *, error: str | None, is_final: bool) -> No
             rows.update(due_at=datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(delivery.attempts)))
 
 
-def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
+def set_aside(delivery: WebhookDelivery, error: BaseException) -> None:
     """Set a delivery aside that cannot be sent or recorded."""
     payload = orjson.dumps({"url": delivery.url, "snapshot": delivery.snapshot})
     with transaction.atomic():
@@ -89,8 +89,8 @@ def put_aside(delivery: WebhookDelivery, error: BaseException) -> None:
         WebhookDelivery.objects.filter(pk=delivery.pk).delete()
 
 
-def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
-    """Schedule a delivery that was set aside again. Raises ValueError if it still cannot be sent."""
+def reschedule(*, task_id: uuid.UUID, payload: bytes) -> None:
+    """Schedule a set-aside delivery again. Raises ValueError if it still cannot be sent."""
     values = orjson.loads(payload)
     task_snapshot.decode(values["snapshot"])
     WebhookDelivery.objects.create(
@@ -99,10 +99,11 @@ def put_back(*, task_id: uuid.UUID, payload: bytes) -> None:
 
 
 def get_retry_delay_seconds(attempts: int) -> float:
-    """Return the pause after so many attempts, in seconds: doubling, with jitter."""
-    longest = settings.LONGTASKS.webhook_max_seconds
-    first = settings.LONGTASKS.webhook_first_seconds
-    return float(min(longest, first * 2 ** min(attempts - 1, 30)) * random.uniform(0.8, 1.2))  # noqa: S311 (jitter)
+    """Return the delay before a webhook's next attempt: from WEBHOOK_FIRST_SECONDS to WEBHOOK_MAX_SECONDS, ±20 %."""
+    longtasks = settings.LONGTASKS
+    return get_delay_seconds(
+        attempts, first_seconds=longtasks.webhook_first_seconds, max_seconds=longtasks.webhook_max_seconds
+    )
 
 
 def delivery_id_of(delivery: WebhookDelivery) -> str:

@@ -50,7 +50,7 @@ def send(
     allow_private: bool,
     ports: Collection[int] = callback_addresses.PORTS,
 ) -> Outcome:
-    """POST the body once; never follows a redirect, and takes `timeout_seconds` in total, at most."""
+    """POST the body once, within `timeout_seconds` in total. Never follows a redirect."""
     try:
         target = callback_addresses.parse(url)
     except ValueError as refusal:  # from a version that accepted it
@@ -84,7 +84,7 @@ def send(
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection to an address that is given, not looked up; TLS still checks the certificate of the host's name."""
+    """A connection to a given address, without a lookup. TLS still verifies the certificate for the host's name."""
 
     def __init__(self, target: Target, address: str, deadline: float) -> None:
         super().__init__(target.host, target.port)

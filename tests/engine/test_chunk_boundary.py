@@ -208,7 +208,7 @@ def test_a_split_may_take_longer_than_a_lease(longtasks: Callable[..., None], ac
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
             time.sleep(0.05)
-        run_out.extend(expired_claims.list_run_out(limit=5))
+        run_out.extend(expired_claims.list_expired(limit=5))
 
     acts["split"] = dawdle
     try:

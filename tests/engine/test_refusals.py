@@ -12,7 +12,7 @@ from tasks_app.errors import QueueUnavailable
 from tasks_app.models import AuditEntry, QueueState
 from tasks_app.operations import readiness
 from tasks_app.queues import full_redis, queue_names, redis_connection, redis_keys, snapshot_stream, transitions
-from tasks_app.queues.pipelined_connection import AWAY, describe_refusal
+from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, describe_refusal
 from tasks_app.read_model import task_totals
 from tasks_app.resilience.transient_errors import is_transient_error
 from tasks_app.services import change_many_tasks, change_tasks, pause_queues
@@ -62,7 +62,7 @@ ABOUT_THE_COMMAND = {
 @pytest.mark.parametrize("reply", ABOUT_REDIS.values(), ids=list(ABOUT_REDIS))
 def test_a_word_about_redis_is_waited_for(reply: str) -> None:
     error = DefaultParser.parse_error(reply)
-    assert isinstance(error, AWAY)
+    assert isinstance(error, UNAVAILABLE_ERRORS)
     assert is_transient_error(error)
     with pytest.raises(QueueUnavailable), redis_connection.mapped_redis_errors():
         raise error
@@ -105,7 +105,7 @@ def test_a_pipeline_and_a_transaction_are_told_apart_too(redis: Any, word: str) 
         pipeline = redis_connection.get_connection().pipeline(transaction=transaction)
         pipeline.get("a")
         pipeline.set("a", "b")
-        with REFUSING[word](redis), pytest.raises(AWAY):
+        with REFUSING[word](redis), pytest.raises(UNAVAILABLE_ERRORS):
             pipeline.execute()
 
 
@@ -210,7 +210,7 @@ def test_silence_while_redis_takes_no_writes_is_no_death(redis: Any) -> None:
     start()
     Worker().take()
     beat("w1", ago_seconds=3600)
-    with without_replicas(redis), pytest.raises(AWAY):
+    with without_replicas(redis), pytest.raises(UNAVAILABLE_ERRORS):
         rescue().watch()
 
 
@@ -222,7 +222,7 @@ def test_a_password_that_changes_is_waited_for(name: str) -> None:
         with server.client() as client:
             client.config_set("requirepass", "new")
         url = server.url() if name == "NOAUTH" else server.url().replace("//", "//:old@")
-        with redis_package.Redis.from_url(url) as late, pytest.raises(AWAY) as raised:
+        with redis_package.Redis.from_url(url) as late, pytest.raises(UNAVAILABLE_ERRORS) as raised:
             late.ping()
         assert describe_refusal(raised.value) == name
     finally:
@@ -235,7 +235,7 @@ def test_too_many_clients_are_waited_for() -> None:
         server.start()
         with server.client() as client:
             client.config_set("maxclients", 1)
-            with redis_package.Redis.from_url(server.url()) as late, pytest.raises(AWAY):
+            with redis_package.Redis.from_url(server.url()) as late, pytest.raises(UNAVAILABLE_ERRORS):
                 late.ping()
     finally:
         server.remove()
@@ -252,7 +252,7 @@ def test_the_totals_are_kept_by_a_full_redis(redis: Any) -> None:
 
 def test_a_take_that_redis_refuses_loses_nothing(redis: Any) -> None:
     task_id = start()
-    with without_replicas(redis), pytest.raises(AWAY):
+    with without_replicas(redis), pytest.raises(UNAVAILABLE_ERRORS):
         transitions.dequeue_tasks(
             redis_connection.get_connection(), worker="w1", types=["slow"], queues=queue_names.QUEUES, max_tasks=1, max_records=1
         )  # fmt: skip

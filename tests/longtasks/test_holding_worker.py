@@ -41,7 +41,9 @@ def worker() -> Iterator[HoldingWorker]:
     worker._held_back, worker._held, worker._woken = deque(), set(), deque()
     worker._held_bytes, worker._places, worker._sweeps_after = 0, PLACES, 0.0
     worker._watcher = Subscriber()
-    worker._make_watch = lambda task_id, deadline, tell: SimpleNamespace(task_id=task_id, deadline=deadline, tell=tell)
+    worker._make_watch = lambda task_id, deadline, notify: SimpleNamespace(
+        task_id=task_id, deadline=deadline, notify=notify
+    )
     yield worker
     worker.poller.close()
     for sock in Client.sockets:
@@ -72,7 +74,7 @@ def dispatch(worker: HoldingWorker) -> None:
 
 def test_there_are_so_many_places_and_each_is_free_again(worker: HoldingWorker) -> None:
     assert [hold(worker, Client()) for _ in range(PLACES + 1)] == [True] * PLACES + [False]
-    worker._watcher.watched[0].tell("a snapshot")
+    worker._watcher.watched[0].notify("a snapshot")
     assert list(worker._woken) == [("call", "a snapshot")]
     assert hold(worker, Client())
     assert len(worker.poller.get_map()) == PLACES
@@ -81,7 +83,7 @@ def test_there_are_so_many_places_and_each_is_free_again(worker: HoldingWorker) 
 def test_large_requests_are_held_up_to_a_bound(worker: HoldingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holding_worker, "HELD_BYTES", 1000)
     assert [hold(worker, Client(600)), hold(worker, Client(600)), hold(worker, Client(400))] == [True, False, True]
-    worker._watcher.watched[0].tell(None)
+    worker._watcher.watched[0].notify(None)
     assert hold(worker, Client(600))
 
 
@@ -99,7 +101,7 @@ def test_who_leaves_is_woken_once(worker: HoldingWorker) -> None:
     assert hold(worker, client)
     client.theirs.close()
     dispatch(worker)
-    worker._watcher.watched[0].tell("an end that comes too late")
+    worker._watcher.watched[0].notify("an end that comes too late")
     assert list(worker._woken) == [("call", None)]
 
 
@@ -110,7 +112,7 @@ def test_what_is_sent_ahead_is_not_read_and_wakes_the_loop_once(worker: HoldingW
     dispatch(worker)
     assert worker.poller.select(0) == []
     assert not worker._woken
-    worker._watcher.watched[0].tell("a snapshot")
+    worker._watcher.watched[0].notify("a snapshot")
     assert list(worker._woken) == [("call", "a snapshot")]
     assert client.sock.recv(100) == b"GET /"
 

@@ -27,9 +27,9 @@ class Told:
     def __init__(self, task_id: str, *, seconds: float = 50) -> None:
         self.answers: list[Snapshot | None] = []
         self._is_told = threading.Event()
-        self.watch = Watch(task_id, time.monotonic() + seconds, self._tell)
+        self.watch = Watch(task_id, time.monotonic() + seconds, self._note_end)
 
-    def _tell(self, snapshot: Snapshot | None) -> None:
+    def _note_end(self, snapshot: Snapshot | None) -> None:
         self.answers.append(snapshot)
         self._is_told.set()
 

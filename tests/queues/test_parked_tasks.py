@@ -34,7 +34,7 @@ def old_worker(name: str = "old") -> Worker:
 def age_parked(redis: Redis, *task_ids: str) -> None:
     """As if they had been parked for as long as a deploy may take."""
     for task_id in task_ids:
-        at = int(redis.hget(redis_keys.job_key(task_id), "parked_at")) - parked_tasks.TELL_SECONDS - 1
+        at = int(redis.hget(redis_keys.job_key(task_id), "parked_at")) - parked_tasks.REPORT_AFTER_SECONDS - 1
         redis.hset(redis_keys.job_key(task_id), "parked_at", at)
 
 
@@ -70,7 +70,7 @@ def test_it_costs_no_attempt_and_goes_to_a_worker_that_knows_it() -> None:
     assert history(task_id) == [
         ("queued", "start"), ("queued", "unknown_type"), ("started", "take"), ("finished", "end")
     ]  # fmt: skip
-    assert parked_tasks.list_places(redis_connection.get_connection()) == []
+    assert parked_tasks.list_parked_lists(redis_connection.get_connection()) == []
 
 
 def test_other_tasks_go_on_and_parked_ones_keep_their_order() -> None:
@@ -185,7 +185,7 @@ def test_after_ten_minutes_the_task_the_doctor_and_the_metrics_say_so(redis: Red
     made = Rescuer(connection=redis)
     made.run()
     assert job(task_id).error is None
-    assert unknown_seconds() < parked_tasks.TELL_SECONDS
+    assert unknown_seconds() < parked_tasks.REPORT_AFTER_SECONDS
     finding = next(each for each in task_checks.check_task_types() if "'slow'" in each.found and "wait" in each.found)
     assert finding.level == report.WARNING
 
@@ -197,7 +197,7 @@ def test_after_ten_minutes_the_task_the_doctor_and_the_metrics_say_so(redis: Red
     assert record(other).error is None
     finding = next(each for each in task_checks.check_task_types() if each.level == report.FAULT)
     assert finding.found.startswith("no living worker knows the task type 'slow': 2 tasks wait, the first for 60")
-    assert unknown_seconds() > parked_tasks.TELL_SECONDS
+    assert unknown_seconds() > parked_tasks.REPORT_AFTER_SECONDS
     assert history(task_id) == [("queued", "start"), ("queued", "unknown_type"), ("queued", "unknown_type")]
 
     beat(redis, "new", types=list_names())

@@ -11,7 +11,7 @@ import pytest
 import redis as redis_package
 
 from tasks_app.queues import redis_connection, request_connection
-from tasks_app.queues.pipelined_connection import AWAY, CannotPause, Paused, PipelinedConnection, pause
+from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, CannotPause, Paused, PipelinedConnection, pause
 from tasks_app.read_model import task_queries
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
@@ -159,7 +159,7 @@ def test_a_broken_connection_fails_the_calls_without_an_answer() -> None:
         def ask() -> Any:
             try:
                 return line.execute_command("PING")
-            except AWAY as error:
+            except UNAVAILABLE_ERRORS as error:
                 return type(error)
 
         assert line.run_concurrently([ask, ask, ask]) == [

@@ -158,7 +158,7 @@ def test_high_preempts_whom_it_can_use(
 def test_a_worker_of_some_types_leaves_the_others_to_others_without_a_word(redis: Redis) -> None:
     foreign, own = start("slow"), start("small")
     assert take("high", "low", types=["small"], is_partial=True) == [own]
-    assert [each.type_name for each in parked_tasks.list_parked(redis)] == ["slow"]
+    assert [each.type_name for each in parked_tasks.count_parked(redis)] == ["slow"]
     assert take("high", "low") == [foreign]
     mirror()
     assert "unknown_type" not in str(history(foreign))

@@ -85,8 +85,7 @@ def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, l
             transitions.Transition(
                 task_snapshot.decode(task_snapshot.encode(job(task_id))),
                 "delayed",
-                "scheduled",
-                run_at=datetime.now(UTC),
+                datetime.now(UTC),
             )
         ],
     )

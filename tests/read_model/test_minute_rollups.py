@@ -77,15 +77,15 @@ def test_minutes_without_a_task_are_there_too() -> None:
 
 
 def test_quantiles_are_right_within_nine_percent() -> None:
-    sketch: dict[str, int] = {}
+    histogram: dict[str, int] = {}
     durations = [0.004 * 1.07**step for step in range(200)]
     for duration in durations:
-        sketch = minute_rollups.merge(
-            [sketch, {minute_rollups._bucket(CREATED, CREATED + timedelta(seconds=duration)): 1}]
+        histogram = minute_rollups.merge(
+            [histogram, {minute_rollups._bucket(CREATED, CREATED + timedelta(seconds=duration)): 1}]
         )
     for share in (0.5, 0.95):
         exact = durations[int(share * 200) - 1]
-        assert minute_rollups.quantile_seconds(sketch, share) == pytest.approx(exact, rel=0.09)
+        assert minute_rollups.quantile_seconds(histogram, share) == pytest.approx(exact, rel=0.09)
 
 
 def test_today_is_counted_from_the_roll_ups() -> None:

@@ -105,8 +105,8 @@ def test_every_mix_finds_exactly_what_fits(records: list[TaskRecord], seconds: f
         expected = [record.pk for record in records if fits(record, wanted)]
         # One task a page is slow where thousands fit: the first pages tell as much.
         limit = max(limit, len(expected) // 20)
-        entries = {"FIRST_ENTRIES": window, "MOST_ENTRIES": 4 * window}
-        rows = {"FIRST_ROWS": window // 5, "MOST_ROWS": window // 3}
+        entries = {"FIRST_ENTRIES": window, "MAX_ENTRIES": 4 * window}
+        rows = {"FIRST_ROWS": window // 5, "MAX_ROWS": window // 3}
         with mock.patch.multiple(task_search, SEARCH_SECONDS=seconds, **entries, **rows):
             assert [record.pk for record in walk(wanted, limit=limit)] == expected
 

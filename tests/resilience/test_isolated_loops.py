@@ -64,7 +64,7 @@ def schedule(task_id: str) -> None:
     snapshot = replace(job(task_id), status="scheduled", next_attempt_at=due_at, cause="attempt_failed")
     assert transitions.apply_transitions(
         redis_connection.get_connection(),
-        [transitions.Transition(snapshot, "started", "scheduled", worker=worker.name, run_at=due_at)],
+        [transitions.Transition(snapshot, "started", due_at, worker=worker.name)],
     ) == [True]
 
 

@@ -183,8 +183,8 @@ def test_a_receiver_that_drips_is_cut_off(client: Client, start: Any, settings: 
 @pytest.mark.django_db(transaction=True)
 def test_a_sender_that_died_has_lost_nothing(start: Any, receiver: Receiver, settings: Any) -> None:
     start(receiver.url)
-    (dequeued,) = deliveries.take_due(limit=5)
-    assert deliveries.take_due(limit=5) == []  # it may still be under way
+    (dequeued,) = deliveries.claim_due(limit=5)
+    assert deliveries.claim_due(limit=5) == []  # it may still be under way
     WebhookDelivery.objects.update(due_at=dequeued.due_at)
     deliver()
     assert len(receiver.got) == 1
@@ -199,7 +199,7 @@ def test_a_private_address_is_refused_when_it_is_told(
     deliver()
     assert receiver.got == []
     ((attempt, error),) = history(client, task_id)
-    assert (attempt, error) == (1, "127.0.0.1 leads to 127.0.0.1, no public address; given up")
+    assert (attempt, error) == (1, "127.0.0.1 resolves to 127.0.0.1, which is not a public address; given up")
 
 
 def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,7 +355,7 @@ def test_other_ports_are_refused_when_it_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, **options: pytest.fail("looked up"))
     outcome = send(url, allow_private=False, ports=(80, 443))
     assert outcome.is_final
-    assert outcome.error == f"port {port} is none of WEBHOOK_PORTS (80, 443)"
+    assert outcome.error == f"port {port} is not in WEBHOOK_PORTS (80, 443)"
 
 
 def test_a_name_that_leads_inside_is_refused_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +367,7 @@ def test_a_name_that_leads_inside_is_refused_when_it_is_told(monkeypatch: pytest
         monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, found=found, **options: found)
         outcome = send("http://hook.example.com/", allow_private=False)
         assert outcome.is_final
-        assert outcome.error == f"hook.example.com leads to {address}, no public address"
+        assert outcome.error == f"hook.example.com resolves to {address}, which is not a public address"
     assert connected == []
 
 

@@ -52,7 +52,7 @@ class Command(ServiceCommand):
     def work(self) -> None:
         """Dispatch due deliveries and save the outcomes. All SQL runs in this thread; the senders use none."""
         if not self.should_stop:
-            for delivery in deliveries.take_due(limit=SENDERS - len(self.running)):
+            for delivery in deliveries.claim_due(limit=SENDERS - len(self.running)):
                 self.running[self.pool.submit(self.deliver, delivery)] = delivery
         done, _ = wait(self.running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED) if self.running else ((), ())
         if not self.running:
@@ -60,7 +60,7 @@ class Command(ServiceCommand):
         for future in done:
             delivery = self.running[future]
             if error := future.exception():
-                deliveries.put_aside(delivery, error)
+                deliveries.set_aside(delivery, error)
             else:
                 self.close(delivery, future.result())
             del self.running[future]  # last: an outcome that could not be saved is saved in the next round
@@ -74,7 +74,7 @@ class Command(ServiceCommand):
         except Exception as error:
             if is_outage(error):
                 raise
-            deliveries.put_aside(delivery, error)
+            deliveries.set_aside(delivery, error)
 
     def deliver(self, delivery: WebhookDelivery) -> Outcome:
         body = to_json(task_data(task_snapshot.decode(delivery.snapshot)))

@@ -15,7 +15,7 @@ from tasks_app.queues import (
     full_redis,
     redis_connection,
 )
-from tasks_app.queues.pipelined_connection import AWAY, describe_refusal
+from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, describe_refusal
 
 # How to fix each error code with which Redis refuses a write.
 _REFUSALS: Final = {
@@ -37,7 +37,7 @@ def check_redis() -> Iterator[Finding]:
     client = redis_connection.get_connection()
     try:
         full_redis.check_writes(client, room=True)
-    except AWAY as error:
+    except UNAVAILABLE_ERRORS as error:
         word = describe_refusal(error)
         if isinstance(error, (redis.ConnectionError, redis.TimeoutError)) and word not in _REFUSALS:
             raise  # Redis does not answer at all

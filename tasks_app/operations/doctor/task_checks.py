@@ -46,8 +46,8 @@ def check_removed_queues() -> Iterator[Finding]:
 def check_task_types() -> Iterator[Finding]:
     client = redis_connection.get_connection()
     known = parked_tasks.list_known_types(client)
-    waiting: dict[str, list[parked_tasks.Parked]] = {}
-    for each in parked_tasks.list_parked(client):
+    waiting: dict[str, list[parked_tasks.ParkedCount]] = {}
+    for each in parked_tasks.count_parked(client):
         waiting.setdefault(each.type_name, []).append(each)
     for name, places in sorted(waiting.items()):
         tasks, seconds = sum(place.tasks for place in places), max(place.oldest_seconds for place in places)
@@ -55,7 +55,7 @@ def check_task_types() -> Iterator[Finding]:
             yield Finding(OK, "task types", f"{tasks} tasks of type {name!r} wait for a worker that knows it")
         else:
             yield Finding(
-                FAULT if seconds >= parked_tasks.TELL_SECONDS else WARNING,
+                FAULT if seconds >= parked_tasks.REPORT_AFTER_SECONDS else WARNING,
                 "task types",
                 f"no living worker knows the task type {name!r}: {tasks} tasks wait, the first for {seconds:.0f} s",
                 "Start workers of a version that has it (finish the deploy), or cancel the tasks.",

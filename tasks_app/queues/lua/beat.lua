@@ -1,6 +1,6 @@
--- A worker's sign of life, timed by Redis.
+-- A worker's heartbeat, timed by Redis.
 -- KEYS: 1 the worker's hash
--- ARGV: 1 its seconds to live  2 the number of queues that it serves  then their names, then fields and values
+-- ARGV: 1 its time to live in seconds  2 number of queues that it serves, then their names, then fields and values
 -- Returns the time: seconds, microseconds.
 pass_when_full()
 local worker, queues = KEYS[1], tonumber(ARGV[2])

@@ -1,5 +1,5 @@
--- Redis's clock, prepended to every script: the one by which workers, queues and schedules are timed, whatever the
--- clocks of the machines say. Redis replicates what a script writes, not the script, so it may ask for the time.
+-- Redis's clock, prepended to every script. It times workers, queues and schedules, whatever the machines' clocks say.
+-- Redis replicates what a script writes, not the script, so a script may read the time.
 local function format_time(seconds, micros)
   -- The sandbox has no os.date. Days to a civil date: https://howardhinnant.github.io/date_algorithms.html
   local shifted = math.floor(seconds / 86400) + 719468
@@ -22,8 +22,8 @@ local function read_clock()
   return tonumber(time[1]), tonumber(time[2])
 end
 
--- Redis at its maxmemory refuses a script at its first write only, and only where that needs memory. What ends or
--- moves work must pass, or nothing would ever free memory again.
+-- A Redis at maxmemory refuses a script only at its first write, and only if that write needs memory. A script that ends
+-- or moves tasks begins with this write that needs none: otherwise nothing could free memory again.
 local function pass_when_full()
   redis.call('DEL', 'longtasks:probe')
 end

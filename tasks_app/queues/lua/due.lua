@@ -1,7 +1,7 @@
--- Enqueue a scheduled job of another function whose time has come, as RQ's own scheduler does; forget one that is gone.
+-- Enqueue a due scheduled job of another function, as RQ's own scheduler does. If the job is gone, remove its entry.
 -- KEYS: 1 the registry of scheduled jobs  2 the queue  3 the job
 -- ARGV: 1 the job's id
--- Returns 'queued' | 'gone' | 'task': it has a snapshot, and stays where it is | 'left': another one was first
+-- Returns 'queued' | 'gone' | 'task': it has a snapshot, and stays scheduled | 'left': another process was first
 local registry, list, job, id = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local now = format_time(read_clock())
 if redis.call('HEXISTS', job, 's') == 1 then return 'task' end

@@ -1,8 +1,8 @@
--- Accept tasks: each one's RQ job, its place in its queue and its snapshot in the stream, all or nothing.
+-- Accept all tasks or none: write each one's RQ job, its queue entry and its snapshot in the stream.
 -- KEYS: 1 the stream  2 the idempotency key, or ''
--- ARGV: 1 value of the idempotency key  2 its seconds to live, then 9 for each task:
---       queue, bound of that queue, id, snapshot, data, created_at, timeout, description, weight
--- Returns {'ok', seconds, microseconds: the time} | {'replay', value} | {'full', queue, waiting, bound, drained a second}
+-- ARGV: 1 value of the idempotency key  2 its time to live in seconds, then 9 for each task:
+--       queue, limit of that queue, id, snapshot, data, created_at, timeout, description, weight
+-- Returns {'ok', seconds, microseconds: the time} | {'replay', value} | {'full', queue, waiting, limit, ended per second}
 local STRIDE = 9
 local stream, idempotency = KEYS[1], KEYS[2]
 
@@ -11,15 +11,15 @@ if idempotency ~= '' then
   if value then return {'replay', value} end
 end
 
-local wanted, bounds = {}, {}
+local wanted, limits = {}, {}
 for i = 3, #ARGV, STRIDE do
   wanted[ARGV[i]] = (wanted[ARGV[i]] or 0) + 1
-  bounds[ARGV[i]] = tonumber(ARGV[i + 1])
+  limits[ARGV[i]] = tonumber(ARGV[i + 1])
 end
 for queue, count in pairs(wanted) do
   local waiting = count_waiting(queue)
-  if waiting + count > bounds[queue] then
-    return {'full', queue, waiting, bounds[queue], redis.call('GET', 'longtasks:drain:' .. queue) or '0'}
+  if waiting + count > limits[queue] then
+    return {'full', queue, waiting, limits[queue], redis.call('GET', 'longtasks:drain:' .. queue) or '0'}
   end
 end
 for queue in pairs(wanted) do redis.call('SADD', 'longtasks:queues', queue) end
@@ -27,7 +27,7 @@ for queue in pairs(wanted) do redis.call('SADD', 'longtasks:queues', queue) end
 for i = 3, #ARGV, STRIDE do
   local queue, id = ARGV[i], ARGV[i + 2]
   local job = 'rq:job:' .. id
-  -- A client library may send a script again when the connection broke before the answer came.
+  -- A client library may resend a script whose reply was lost.
   if redis.call('EXISTS', job) == 0 then
     redis.call('HSET', job, 'status', 'queued', 'origin', queue, 'data', ARGV[i + 4],
       'created_at', ARGV[i + 5], 'enqueued_at', ARGV[i + 5], 'timeout', ARGV[i + 6],

@@ -1,14 +1,14 @@
--- Parked tasks, prepended to every script: a worker that does not serve a task's type takes the task off its queue and
--- puts it into the list of that queue and type, from which workers that serve the type take first. `longtasks:parked`
--- names these lists as queue:type, so that nothing has to search for them; it is empty but during deploys and where
--- workers serve some types only.
+-- Parked tasks, prepended to every script. A worker that does not serve a task's type moves the task from its queue to the
+-- list of that queue and type. Workers that serve the type dequeue from this list first. The set `longtasks:parked` names
+-- these lists as queue:type, so that nothing has to search for them. It is empty except during deploys and where workers
+-- serve only some types.
 local PARKED = 'longtasks:parked'
 
-local function list_parked(queue)
-  -- Returns the types of which tasks of that queue are parked.
+local function list_parked_types(queue)
+  -- Returns the types of the tasks that are parked in that queue.
   local types = {}
-  for _, place in ipairs(redis.call('SMEMBERS', PARKED)) do
-    if string.sub(place, 1, #queue + 1) == queue .. ':' then types[#types + 1] = string.sub(place, #queue + 2) end
+  for _, name in ipairs(redis.call('SMEMBERS', PARKED)) do
+    if string.sub(name, 1, #queue + 1) == queue .. ':' then types[#types + 1] = string.sub(name, #queue + 2) end
   end
   return types
 end
@@ -24,7 +24,7 @@ local function forget_empty(queue, type_name)
 end
 
 local function read_string(snapshot, field)
-  -- orjson writes no blanks, and these names need no escape; else the whole snapshot is decoded.
+  -- orjson writes no spaces, and most names need no escape. Otherwise decode the whole snapshot.
   local text = string.match(snapshot, '^{"id":"[^"\\]*","name":"([^"\\]*)"')
   if field == 'name' and text then return text end
   local ok, data = pcall(cjson.decode, snapshot)
@@ -38,31 +38,31 @@ local function park(queue, id, type_name)
 end
 
 local function is_parked(id)
-  for _, place in ipairs(redis.call('SMEMBERS', PARKED)) do
-    if redis.call('LPOS', PARKED .. ':' .. place, id) then return true end
+  for _, name in ipairs(redis.call('SMEMBERS', PARKED)) do
+    if redis.call('LPOS', PARKED .. ':' .. name, id) then return true end
   end
   return false
 end
 
 local function leave_parked(id)
   local found = 0
-  for _, place in ipairs(redis.call('SMEMBERS', PARKED)) do
-    found = found + redis.call('LREM', PARKED .. ':' .. place, 0, id)
-    if redis.call('EXISTS', PARKED .. ':' .. place) == 0 then redis.call('SREM', PARKED, place) end
+  for _, name in ipairs(redis.call('SMEMBERS', PARKED)) do
+    found = found + redis.call('LREM', PARKED .. ':' .. name, 0, id)
+    if redis.call('EXISTS', PARKED .. ':' .. name) == 0 then redis.call('SREM', PARKED, name) end
   end
   return found > 0
 end
 
 local function count_waiting(queue)
   local waiting = redis.call('LLEN', 'rq:queue:' .. queue)
-  for _, type_name in ipairs(list_parked(queue)) do
+  for _, type_name in ipairs(list_parked_types(queue)) do
     waiting = waiting + redis.call('LLEN', parked_list(queue, type_name))
   end
   return waiting
 end
 
 local function write_error(stream, id, error)
-  -- Says in a task's snapshot that no worker knows its type; 'null' takes that back. A shard's task says it too.
+  -- Writes into a task's snapshot that no worker knows its type; the error 'null' removes that.
   local job = 'rq:job:' .. id
   local snapshot = redis.call('HGET', job, 's')
   if not snapshot then return end

@@ -1,7 +1,7 @@
 -- Write into parked tasks, and into the tasks of parked shards, that no living worker knows their type.
 -- KEYS: 1 the stream
--- ARGV: 1 queue:type  2 from which entry on  3 how many entries  4 seconds that a task must be parked  5 the error, JSON
--- Returns how many entries were looked at.
+-- ARGV: 1 queue:type  2 index of the first entry  3 number of entries  4 seconds that a task must be parked  5 error, JSON
+-- Returns the number of entries that were read.
 pass_when_full()
 local stream, list = KEYS[1], PARKED .. ':' .. ARGV[1]
 local first, count = tonumber(ARGV[2]), tonumber(ARGV[3])

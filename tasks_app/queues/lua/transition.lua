@@ -1,22 +1,23 @@
--- Move tasks: from where each is, to where it belongs now, its status and its snapshot written in the same step.
+-- Move each task from its source to its target, and write its status and its snapshot in the same step.
 -- KEYS: 1 the stream
 -- ARGV: 17 for each task:
---   1 id  2 queue  3 from  4 worker (from started)  5 epoch  6 to
---   7 to scheduled: seconds until it is due; to ended: when it began, or ''  8 seconds to live  9 snapshot  10 status
---   11 failures or ''  12 solo: '1', '' (leave as it is)  13 data  14 created_at  15 timeout  16 description  17 weight
--- from: started (the registry of started jobs, under that worker) | scheduled | missing (nowhere, whatever RQ's registries
---       of ended jobs say) | any | ended | unchanged
---       | waiting (in any queue) | delayed (scheduled, for any queue)
--- to: front | back | urgent (front, and a busy worker makes way) | yield (front, behind urgent ones) | scheduled
---     | split (its shards run in its place) | parked (for a worker that knows its type) | ended | stay
--- A worker's own end (from started) and the time of a next attempt are written by Redis's clock; a task that is delayed
--- already keeps its time.
--- Returns 1 or 0 for each task; 0: it was not where it should be, or the worker was taken over.
+--   1 id  2 queue  3 source  4 worker (source started)  5 epoch  6 target
+--   7 target scheduled: seconds until it is due; target ended: its start, or ''  8 job's time to live in seconds
+--   9 snapshot  10 status  11 failures, or '' (unchanged)  12 solo: '1', or '' (unchanged)  13 data  14 created_at
+--   15 timeout  16 description  17 weight
+-- Sources: started (in the registry of started jobs, under that worker) | scheduled | waiting (in any queue)
+--          | delayed (scheduled, for any queue) | missing (nowhere; RQ's registries of ended jobs do not count) | any
+--          | ended | unchanged
+-- Targets: front | back | urgent (front, and a busy worker is preempted) | yield (front, behind urgent tasks) | scheduled
+--          | split (its shards run instead) | parked (for a worker that knows its type) | ended | stay
+-- The end of a started task and the time of a next attempt are written by Redis's clock. A task that is delayed already
+-- keeps its time.
+-- Returns 1 or 0 for each task. 0: the task was not at its source, or it has a newer epoch.
 local STRIDE = 17
 local stream = KEYS[1]
 local seconds, micros = read_clock()
 local now = format_time(seconds, micros)
-local QUEUES, is_listed = {}, {}  -- those of the setting, and those that it names no longer
+local QUEUES, is_listed = {}, {}  -- the configured and the removed ones
 for _, names in ipairs({CONFIGURED_QUEUES, redis.call('SMEMBERS', 'longtasks:queues')}) do
   for _, name in ipairs(names) do
     if not is_listed[name] then QUEUES[#QUEUES + 1] = name end
@@ -24,7 +25,7 @@ for _, names in ipairs({CONFIGURED_QUEUES, redis.call('SMEMBERS', 'longtasks:que
   end
 end
 local REGISTRY = {finished = 'rq:finished:', failed = 'rq:failed:', stopped = 'rq:failed:', canceled = 'rq:canceled:'}
-local answer = {}
+local results = {}
 
 local function remove_started(id, test_only)
   local found = false
@@ -46,13 +47,13 @@ local function leave_ended(id)
 end
 
 local function leave_intermediate(id)
-  -- Where a worker of RQ's own that died has left it; the next one would fail it for that.
+  -- A worker of RQ's own has died and left it there; RQ's next worker would fail it for that.
   for _, name in ipairs(QUEUES) do redis.call('LREM', 'rq:queue:' .. name .. ':intermediate', 0, id) end
 end
 
 local function is_placed(id)
-  -- After a FLUSHALL no job is there, and a long queue need not be searched for each. An entry without its job, should
-  -- there be one, only makes the id stand twice: the second take finds no claim to get.
+  -- After a FLUSHALL no job exists, and searching a long queue for each task would take too long. If the queue has an
+  -- entry without a job all the same, the id is enqueued twice: the second dequeue cannot claim the task.
   if redis.call('EXISTS', 'rq:job:' .. id) == 0 then return remove_started(id, true) end
   for _, queue in ipairs(QUEUES) do
     if redis.call('LPOS', 'rq:queue:' .. queue, id) then return true end
@@ -61,15 +62,15 @@ local function is_placed(id)
   return redis.call('SISMEMBER', 'longtasks:split', id) == 1 or is_parked(id) or remove_started(id, true)
 end
 
-local function leave(from, queue, id, worker, to)
-  if from == 'started' then
+local function leave(source, queue, id, worker, target)
+  if source == 'started' then
     local was = redis.call('ZREM', 'rq:wip:' .. queue, id .. ':' .. worker)
-    if to == 'urgent' then leave_intermediate(id) end
-    -- The end of a task is decided in the database; whether its worker still stands in the registry is not asked.
-    return was == 1 or to == 'ended'
-  elseif from == 'scheduled' then
+    if target == 'urgent' then leave_intermediate(id) end
+    -- The database has decided the end of the task, even if the registry no longer has its worker.
+    return was == 1 or target == 'ended'
+  elseif source == 'scheduled' then
     return redis.call('ZREM', 'rq:scheduled:' .. queue, id) == 1
-  elseif from == 'waiting' then
+  elseif source == 'waiting' then
     for _, name in ipairs(QUEUES) do
       if redis.call('LREM', 'rq:queue:' .. name, 1, id) == 1 then
         redis.call('SREM', 'longtasks:urgent:' .. name, id)
@@ -77,17 +78,17 @@ local function leave(from, queue, id, worker, to)
       end
     end
     return leave_parked(id)
-  elseif from == 'delayed' then
+  elseif source == 'delayed' then
     local removed = 0
     for _, name in ipairs(QUEUES) do removed = removed + redis.call('ZREM', 'rq:scheduled:' .. name, id) end
     return removed > 0
-  elseif from == 'missing' then
+  elseif source == 'missing' then
     if is_placed(id) then return false end
     -- A worker of RQ's own may have failed it.
     leave_ended(id)
     leave_intermediate(id)
     return true
-  elseif from == 'any' then
+  elseif source == 'any' then
     for _, name in ipairs(QUEUES) do
       redis.call('LREM', 'rq:queue:' .. name, 0, id)
       redis.call('SREM', 'longtasks:urgent:' .. name, id)
@@ -97,15 +98,15 @@ local function leave(from, queue, id, worker, to)
     leave_parked(id)
     remove_started(id, false)
     return true
-  elseif from == 'ended' then
+  elseif source == 'ended' then
     leave_ended(id)
     return not is_placed(id)
   end
   return true
 end
 
-local function is_told(job, status)
-  -- RQ's own tools change the status alone: the snapshot must say so as well.
+local function is_published(job, status)
+  -- RQ's own tools change only the status, so the snapshot must have the status too.
   local found = redis.call('HMGET', job, 'status', 's')
   return found[1] == status and found[2] and string.find(found[2], '"status":"' .. status .. '"', 1, true)
 end
@@ -123,32 +124,32 @@ end
 
 pass_when_full()
 for i = 1, #ARGV, STRIDE do
-  local id, queue, from, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local epoch, to, ttl = tonumber(ARGV[i + 4]), ARGV[i + 5], tonumber(ARGV[i + 7])
+  local id, queue, source, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local epoch, target, ttl = tonumber(ARGV[i + 4]), ARGV[i + 5], tonumber(ARGV[i + 7])
   local snapshot, status = ARGV[i + 8], ARGV[i + 9]
   local job, list = 'rq:job:' .. id, 'rq:queue:' .. queue
-  local due = from == 'delayed' and find_score(id)
-  if to == 'scheduled' and not due then
+  local due = source == 'delayed' and find_score(id)
+  if target == 'scheduled' and not due then
     due = seconds + micros / 1e6 + math.max(0, tonumber(ARGV[i + 6]))
     snapshot = add_time(snapshot, 'next_attempt_at', format_time(math.floor(due), math.floor(due % 1 * 1e6)))
-  elseif to == 'ended' and from == 'started' then
+  elseif target == 'ended' and source == 'started' then
     snapshot = add_time(snapshot, 'ended_at', ARGV[i + 6] > now and ARGV[i + 6] or now)
   end
   local newest = tonumber(redis.call('HGET', job, 'epoch') or '0')
-  local moved = 0
-  if to == 'ended' and newest == epoch and is_told(job, status) then
-    -- Told before, by the worker or by a rescue.
-    leave(from, queue, id, worker, to)
-    moved = 1
-  elseif to == 'stay' and newest == epoch and REGISTRY[redis.call('HGET', job, 'status') or ''] then
-    moved = 0  -- it has ended meanwhile
-  elseif newest <= epoch and (to == 'stay' or leave(from, queue, id, worker, to)) then
-    moved = 1
-    if to == 'stay' or to == 'ended' then
-      -- A job that Redis lost (FLUSHALL) is not made again half: its snapshot is all that is needed.
+  local applied = 0
+  if target == 'ended' and newest == epoch and is_published(job, status) then
+    -- Published before, by the worker or by recovery.
+    leave(source, queue, id, worker, target)
+    applied = 1
+  elseif target == 'stay' and newest == epoch and REGISTRY[redis.call('HGET', job, 'status') or ''] then
+    applied = 0  -- it has ended meanwhile
+  elseif newest <= epoch and (target == 'stay' or leave(source, queue, id, worker, target)) then
+    applied = 1
+    if target == 'stay' or target == 'ended' then
+      -- A job that Redis has lost (FLUSHALL) is not restored in part: the snapshot in the stream is enough.
       if redis.call('EXISTS', job) == 1 then
         redis.call('HSET', job, 'status', status, 's', snapshot, 'epoch', epoch)
-        if to == 'ended' then
+        if target == 'ended' then
           redis.call('HSET', job, 'ended_at', now)
           redis.call('HDEL', job, 'solo', 'failures', 'parked_at', 'parked_error')
           redis.call('SREM', 'longtasks:split', id)
@@ -168,32 +169,32 @@ for i = 1, #ARGV, STRIDE do
       redis.call('PERSIST', job)
       if ARGV[i + 10] ~= '' then redis.call('HSET', job, 'failures', ARGV[i + 10]) end
       if ARGV[i + 11] == '1' then redis.call('HSET', job, 'solo', '1') end
-      -- It runs nowhere: RQ's stop command then says so, instead of asking the worker that had it.
-      if to ~= 'split' then redis.call('HDEL', job, 'worker_name') end
-      if to == 'front' or to == 'urgent' then
+      -- No worker runs it. RQ's stop command then reports that, instead of sending a command to the last worker.
+      if target ~= 'split' then redis.call('HDEL', job, 'worker_name') end
+      if target == 'front' or target == 'urgent' then
         redis.call('LPUSH', list, id)
-        if to == 'urgent' then redis.call('SADD', 'longtasks:urgent:' .. queue, id) end
-      elseif to == 'yield' then
+        if target == 'urgent' then redis.call('SADD', 'longtasks:urgent:' .. queue, id) end
+      elseif target == 'yield' then
         local urgent = redis.call('SCARD', 'longtasks:urgent:' .. queue)
         local first = urgent > 0 and redis.call('LPOP', list, urgent) or {}
         redis.call('LPUSH', list, id)
         for k = #(first or {}), 1, -1 do redis.call('LPUSH', list, first[k]) end
-      elseif to == 'back' then
+      elseif target == 'back' then
         redis.call('RPUSH', list, id)
-      elseif to == 'parked' then
+      elseif target == 'parked' then
         park(queue, id, read_string(snapshot, 'name') or '')
-      elseif to == 'split' then
+      elseif target == 'split' then
         redis.call('SADD', 'longtasks:split', id)
-      elseif to == 'scheduled' then
+      elseif target == 'scheduled' then
         redis.call('ZADD', 'rq:scheduled:' .. queue, due, id)
       end
       redis.call('SADD', 'rq:queues', list)
       redis.call('SADD', 'longtasks:queues', queue)
     end
     redis.call('XADD', stream, '*', 's', snapshot)
-    -- For requests that wait for the end (end_watcher.py). An ACL may not allow the channel: they notice it later then.
+    -- For requests that wait for the end (end_watcher.py). If an ACL forbids the channel, they notice the end later.
     if REGISTRY[status] then redis.pcall('PUBLISH', 'longtasks:ended:' .. id, snapshot) end
   end
-  answer[#answer + 1] = moved
+  results[#results + 1] = applied
 end
-return answer
+return results
