@@ -6,16 +6,7 @@ import pytest
 
 from tasks_app.engine.interruption import Interruption
 from tests.engine.lost_commits import lost_commit, mysql_only
-from tests.support.engine import (
-    Worker,
-    checkpoint,
-    job,
-    positions,
-    record,
-    start,
-    started,
-    waiting,
-)
+from tests.support.engine import Worker, checkpoint, job, positions, record, start, started, waiting
 
 
 @mysql_only

@@ -7,18 +7,7 @@ import pytest
 
 from tasks_app.checkpoints import claims
 from tests.engine.lost_commits import lost_commit, mysql_only
-from tests.support.engine import (
-    Worker,
-    checkpoint,
-    job,
-    positions,
-    record,
-    rescue,
-    run_out,
-    start,
-    started,
-    waiting,
-)
+from tests.support.engine import Worker, checkpoint, job, positions, record, rescue, run_out, start, started, waiting
 
 
 @pytest.mark.parametrize("name", ["slow", "stateful", "small", "unknown_total"])

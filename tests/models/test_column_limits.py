@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User as Person
 from django.db import models
+from django.test import Client
 
 from tasks_app.auth import api_tokens, audit_log
 from tasks_app.domain import task_snapshot
@@ -14,7 +16,8 @@ from tasks_app.models import AuditEntry, QueueState, SetAsideItem, TaskEvent, Ta
 from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.services import change_tasks, pause_queues, start_tasks
-from tests.support.engine import Worker, job, mirror, start
+from tests.support.engine import Worker, job, mirror, record, start
+from tests.support.refused import items
 
 LONG = "ñ🚀" * 1000
 TABLES = (TaskRecord, TaskEvent, WebhookDelivery, AuditEntry, QueueState, SetAsideItem)
@@ -81,6 +84,18 @@ def test_every_text_of_a_command_fits(redis: Any) -> None:
 
 def test_a_person_with_a_long_name_starts_a_task() -> None:
     assert column_limits.cut_actor("n" * 94) == "n" * column_limits.OWNER
+
+
+def test_a_superuser_with_a_long_name_cancels(redis: Any, client: Client) -> None:
+    person = Person.objects.create_superuser("n" * 94, password="x")
+    client.force_login(person)
+    task_id = start()
+    mirror()
+    assert client.post(f"/admin/tasks_app/taskrecord/{task_id}/cancel/").status_code in (200, 302)
+    assert job(task_id).actor == "n" * 64
+    assert record(task_id).status == "canceled"
+    assert AuditEntry.objects.get().actor == "n" * 64
+    assert items() == []
 
 
 def test_an_owner_of_a_token_that_is_too_long_is_refused() -> None:

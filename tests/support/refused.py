@@ -12,7 +12,7 @@ from tasks_app.domain import task_snapshot
 from tasks_app.models import SetAsideItem
 from tasks_app.queues import snapshot_stream
 from tasks_app.resilience import set_aside_items
-from tests.support.engine import job
+from tests.support.engine import job, mirror, start
 
 
 def append(redis: Any, data: bytes) -> str:
@@ -42,3 +42,12 @@ def raise_(error: Exception) -> Callable[..., None]:
         raise error
 
     return fail
+
+
+def refused_task(redis: Any) -> tuple[str, SetAsideItem]:
+    task_id = start()
+    mirror()
+    append(redis, changed(task_id, total=5, worker="w1", cause="x", status="started", priority="Middle"))
+    mirror()
+    [item] = items()
+    return task_id, item

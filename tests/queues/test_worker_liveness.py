@@ -1,0 +1,18 @@
+"""tasks_app/queues/worker_liveness.py: when a silent worker counts as dead."""
+
+from collections.abc import Callable
+
+from tasks_app.queues import redis_connection
+from tasks_app.queues.worker_liveness import LivenessJudge
+from tests.support.engine import beat
+
+
+def test_silence_while_redis_was_away_is_no_death(longtasks: Callable[..., None]) -> None:
+    longtasks(lease_seconds=10)  # so that the sign of life below is fresh, however slow this machine is
+    liveness = LivenessJudge(connection=redis_connection.get_connection())
+    beat("alive", ago_seconds=20)
+    assert liveness.find_dead({"alive"}) == {}
+    liveness.forget()
+    assert liveness.find_dead({"alive"}) == {}
+    beat("alive")
+    assert liveness.find_dead({"alive"}) == {}
