@@ -17,7 +17,7 @@ from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.services import change_tasks, pause_queues, start_tasks
 from tests.support.engine import Worker, job, mirror, record, start
-from tests.support.refused import items
+from tests.support.refused_items import items
 
 LONG = "ñ🚀" * 1000
 TABLES = (TaskRecord, TaskEvent, WebhookDelivery, AuditEntry, QueueState, SetAsideItem)

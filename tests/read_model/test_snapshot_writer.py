@@ -9,7 +9,7 @@ from django.db import connection
 from tasks_app.models import TaskRecord
 from tasks_app.services import start_tasks
 from tests.support.engine import mirror, record, start
-from tests.support.refused import append, changed, items, retry
+from tests.support.refused_items import append, changed, items, retry
 from tests.support.servers import IS_EMBEDDED
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,7 +8,7 @@ from tasks_app.models import TaskMinute
 from tasks_app.read_model import task_totals
 from tasks_app.resilience import set_aside_items
 from tests.support.engine import Worker, mirror, record, start
-from tests.support.refused import append, changed, items, retry
+from tests.support.refused_items import append, changed, items, retry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,7 +12,7 @@ from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.resilience import set_aside_items
 from tests.support.dead_workers import claim
 from tests.support.engine import Worker, history, mirror, record, start, waiting
-from tests.support.refused import append, changed, items, raise_, refused_task, retry
+from tests.support.refused_items import append, changed, items, raise_, refused_task, retry
 
 BIG = 2**64
 

@@ -15,7 +15,7 @@ from tasks_app.read_model import snapshot_writer, task_totals
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import failpoints, set_aside_items
 from tests.support.engine import mirror, start
-from tests.support.refused import append, changed, items, retry
+from tests.support.refused_items import append, changed, items, retry
 from tests.support.servers import IS_EMBEDDED
 
 

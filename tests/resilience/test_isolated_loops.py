@@ -21,7 +21,7 @@ from tasks_app.resilience import set_aside_items
 from tasks_app.webhooks import deliveries
 from tests.support.dead_workers import claim
 from tests.support.engine import Worker, job, mirror, start, waiting
-from tests.support.refused import items, raise_, retry
+from tests.support.refused_items import items, raise_, retry
 
 BIG = 2**64
 

@@ -10,7 +10,7 @@ from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import set_aside_items
 from tests.support.engine import history, mirror, record, start
-from tests.support.refused import append, changed, items
+from tests.support.refused_items import append, changed, items
 
 BIG = 2**64
 

@@ -9,7 +9,7 @@ from tasks_app.domain import stream_ids
 from tasks_app.models import MirrorCursor, SetAsideItem
 from tasks_app.resilience import failpoints
 from tests.support.engine import mirror
-from tests.support.refused import append, items, raise_, refused_task
+from tests.support.refused_items import append, items, raise_, refused_task
 
 
 def test_one_warning_names_the_item(redis: Any, caplog: pytest.LogCaptureFixture) -> None:
