@@ -13,7 +13,7 @@ import yaml
 
 from longtasks.local_stack.procfile import free_port, read_procfile
 from settings.env import ROOT
-from tests.operations.proxies import EXAMPLES, HOST, Answer, Door, Upstream, make_certificate, run_proxy
+from tests.operations.proxies.proxy_processes import EXAMPLES, HOST, Answer, Door, Upstream, make_certificate, run_proxy
 from tests.support.servers import Database, RedisServer
 from tests.support.stack import ProcfileStack
 
