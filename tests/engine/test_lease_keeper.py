@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeStack
-from tests.engine.test_workers import start
+from tests.engine.test_worker import start
 from tests.support.servers import IS_EMBEDDED
 from tests.support.stack import ProcfileStack
 
