@@ -1,4 +1,4 @@
-"""Full disks under DATA_DIR and under the log: web goes on answering, and none of its processes ends."""
+"""Full disks under DATA_DIR and under the log: web continues to answer, and none of its processes ends."""
 
 import os
 import subprocess
@@ -6,9 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from prometheus_client.mmap_dict import MmapedDict
 
-from tasks_app.observability.metric_files import AllocatedDict
 from tests.conftest import MakeStack
 
 
@@ -74,32 +72,3 @@ def test_web_answers_though_its_log_cannot_be_written(make_stack: MakeStack) -> 
         assert stack.post("/tasks", {"name": "upload", "params": {"numRecords": 1}}).status == 201
         assert stack.post("/tasks", {"name": "nothing"}).status in (400, 422)
     assert stack.child_pids("web") == pids
-
-
-def test_a_file_of_metrics_has_no_holes_however_it_grows(tmp_path: Path) -> None:
-    path = tmp_path / "counter_1.db"
-    counts = AllocatedDict(str(path))
-    for number in range(2000):
-        counts.write_value(f"a key that takes some room, number {number}", number, 0.0)
-    counts.close()
-    status = path.stat()
-    assert status.st_blocks * 512 >= status.st_size > 1 << 16
-    assert len(list(MmapedDict.read_all_values_from_file(str(path)))) == 2000
-
-
-def test_where_no_file_can_grow_the_process_counts_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = AllocatedDict(str(tmp_path / "counter_1.db"))
-
-    def refuse(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    for number in range(2000):
-        counts.write_value(f"a key that takes some room, number {number}", number, 0.0)
-    assert counts.read_value("a key that takes some room, number 7") == (7.0, 0.0)
-    counts.close()
-    unseen = AllocatedDict(str(tmp_path / "counter_2.db"))
-    unseen.write_value("key", 1.0, 0.0)
-    assert unseen.read_value("key") == (1.0, 0.0)
-    unseen.close()
-    assert not (tmp_path / "counter_2.db").exists()
