@@ -105,7 +105,7 @@ def by_hand(servers: tuple[Database, Any]) -> Generator[HandMadeStack, None, Non
 
 @on_mariadb
 @pytest.mark.django_db
-def test_both_files_and_two_uploads_make_the_demos_counts(by_hand: HandMadeStack) -> None:
+def test_both_files_and_two_uploads_give_the_counts_of_the_demo(by_hand: HandMadeStack) -> None:
     assert "No migrations to apply" in by_hand.make_tables()
 
     # pytest-django's database is the one that migrate makes.

@@ -36,7 +36,7 @@ def test_a_big_task_ends_with_exactly_its_rows(bench):
     assert bench.redis.smembers("longtasks:split") == set()
 
 
-def test_a_task_of_as_many_records_as_a_shard_is_not_split(bench):
+def test_a_task_no_larger_than_a_shard_is_not_split(bench):
     task_id = start(300)
     bench.drain()
     assert not TaskCheckpoint.objects.exclude(parent_id=None).exists()
@@ -56,7 +56,7 @@ def test_shards_run_at_the_same_time_on_two_workers(bench):
     assert positions(task_id) == [list(range(600))] * 3
 
 
-def test_cancel_between_shards_keeps_what_is_committed_and_nothing_comes_after(bench):
+def test_cancel_between_shards_keeps_the_committed_rows_and_adds_none(bench):
     task_id = start(900)
     bench.run_next("one")
     bench.run_next("one")
@@ -71,7 +71,7 @@ def test_cancel_between_shards_keeps_what_is_committed_and_nothing_comes_after(b
     assert bench.redis.keys("rq:queue:*") == []
 
 
-def test_a_canceled_task_that_is_retried_ends_exact(bench):
+def test_a_canceled_task_that_is_retried_writes_each_row_once(bench):
     task_id = start(900)
     bench.run_next("one")
     bench.run_next("one")
@@ -96,7 +96,7 @@ def test_a_shard_that_runs_while_its_task_is_canceled_and_retried_counts_once(be
     assert positions(task_id) == [list(range(600))] * 3
 
 
-def test_a_shard_that_fails_for_good_fails_its_task_and_the_rest_of_it(bench, monkeypatch):
+def test_a_shard_that_fails_for_good_fails_its_task_and_its_other_shards(bench, monkeypatch):
     from catalog.task_types import upload
 
     real = upload.write_records
@@ -150,7 +150,7 @@ def test_a_cancel_that_comes_while_the_task_is_being_split_is_obeyed(bench, monk
     assert bench.redis.keys("rq:queue:*") == bench.redis.keys("rq:wip:*") == []
 
 
-def test_a_task_that_has_begun_as_a_whole_goes_on_as_a_whole(bench):
+def test_a_task_that_started_unsplit_stays_unsplit(bench):
     bench.after_chunk = lambda dequeued: Interruption.PREEMPT
     whole = dataclasses.replace(settings.LONGTASKS, shard_records=0)
     with override_settings(LONGTASKS=whole):
@@ -164,7 +164,7 @@ def test_a_task_that_has_begun_as_a_whole_goes_on_as_a_whole(bench):
     assert not TaskCheckpoint.objects.exclude(parent_id=None).exists()
 
 
-def test_what_is_done_to_a_shard_is_done_to_its_task(bench):
+def test_a_cancel_of_a_shard_cancels_its_task(bench):
     task_id = start(900)
     bench.run_next("one")
     shard_id = bench.redis.lindex("rq:queue:low", 0).decode()

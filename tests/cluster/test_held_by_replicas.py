@@ -49,14 +49,14 @@ def test_a_task_that_no_replica_holds_is_not_accepted() -> None:
         start_tasks.start_task(task=TASK)
 
 
-def test_asked_again_with_its_key_it_is_still_not_accepted(redis: redis_package.Redis) -> None:
+def test_a_repeated_request_is_not_accepted_without_a_replica(redis: redis_package.Redis) -> None:
     for _ in range(2):
         with pytest.raises(QueueUnavailable):
             start_tasks.start_task(task=TASK, idempotency_key="once")
     assert redis.llen(redis_keys.queue_key("low")) == 1, "the second time was a replay, and was refused as well"
 
 
-def test_asked_again_when_a_replica_is_there_it_is_accepted(
+def test_a_repeated_request_is_accepted_once_a_replica_holds_it(
     redis: redis_package.Redis, request: pytest.FixtureRequest
 ) -> None:
     with pytest.raises(QueueUnavailable):
@@ -76,7 +76,7 @@ def test_asked_again_when_a_replica_is_there_it_is_accepted(
         assert client.lrange(redis_keys.queue_key("low"), 0, -1) == [started.snapshot.id.encode()]
 
 
-def test_a_primary_that_must_have_replicas_takes_nothing_and_is_away(redis: redis_package.Redis) -> None:
+def test_a_primary_without_its_required_replicas_is_unavailable(redis: redis_package.Redis) -> None:
     # The replica of another test has ended, but the primary may not have seen it yet.
     assert wait_until(lambda: redis.info("replication")["connected_slaves"] == 0, deadline_seconds=30)
     redis.config_set("min-replicas-to-write", 1)

@@ -87,7 +87,7 @@ def replica_status(replica: Replicated, stack: ProcfileStack, task_id: str) -> s
     return str(rows[0][0]) if rows else ""
 
 
-def test_its_reader_never_sees_a_task_missing_or_going_back(lagging: ProcfileStack, replica: Replicated) -> None:
+def test_a_client_never_sees_its_task_missing_or_going_back(lagging: ProcfileStack, replica: Replicated) -> None:
     assert lagging.post("/queues/low/pause").status == 200
     canceled = lagging.start_upload(records=1)
     assert lagging.post(f"/tasks/{canceled}/cancel").json["status"] == "canceled"
@@ -129,7 +129,7 @@ def test_its_reader_never_sees_a_task_missing_or_going_back(lagging: ProcfileSta
     assert replica_status(replica, lagging, canceled) == "canceled", "too slow: this showed nothing"
 
 
-def test_lists_are_the_replicas_and_the_primarys_without_it(lagging: ProcfileStack, replica: Replicated) -> None:
+def test_lists_come_from_the_replica_or_else_from_the_primary(lagging: ProcfileStack, replica: Replicated) -> None:
     task_id = lagging.start_upload(records=1)
     assert lagging.get(f"/tasks/{task_id}?wait=20").json["status"] == "finished"
 

@@ -101,7 +101,9 @@ def ask(
 
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1:{port}", "127.0.0.1:1,127.0.0.1:{port}"])
-def test_the_right_authority_is_taken(tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path, hosts: str) -> None:
+def test_the_right_authority_is_accepted(
+    tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path, hosts: str
+) -> None:
     done = ask(tls_servers, database_ca=certificates / "ca.pem", redis_ca=certificates / "ca.pem", hosts=hosts)
     assert done.returncode == 0, done.stderr
     assert "cipher TLS_" in done.stdout

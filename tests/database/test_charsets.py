@@ -116,7 +116,7 @@ def test_the_doctor_and_a_process_at_its_start_name_old_tables(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_default_is_looked_at_where_something_is_to_be_migrated() -> None:
+def test_the_default_charset_is_checked_only_before_a_migration() -> None:
     config = TasksAppConfig.create("tasks_app")
     quoted = connection.ops.quote_name(connection.settings_dict["NAME"])
     with connection.cursor() as cursor:

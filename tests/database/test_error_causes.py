@@ -65,9 +65,7 @@ def refuse() -> Generator[Callable[[int], None], None, None]:
 @mysql_only
 @pytest.mark.parametrize("name", ["slow", "small"])
 @pytest.mark.parametrize("code", WAITED_FOR)
-def test_what_is_no_fault_of_the_statement_costs_no_attempt(
-    code: int, name: str, refuse: Callable[[int], None]
-) -> None:
+def test_a_transient_database_error_costs_no_attempt(code: int, name: str, refuse: Callable[[int], None]) -> None:
     task_id = start(name, records=2)
     worker, seen = Worker(), []
 
@@ -90,7 +88,7 @@ def test_what_is_no_fault_of_the_statement_costs_no_attempt(
 
 @mysql_only
 @pytest.mark.parametrize("code", THE_TASKS)
-def test_what_is_the_statement_s_fault_is_a_failed_attempt(code: int, refuse: Callable[[int], None]) -> None:
+def test_an_error_of_the_statement_is_a_failed_attempt(code: int, refuse: Callable[[int], None]) -> None:
     task_id = start("slow", records=2)
     refuse(code)
     Worker().run()
@@ -106,7 +104,7 @@ def test_what_is_the_statement_s_fault_is_a_failed_attempt(code: int, refuse: Ca
     ("verdict", "status"),
     [(Interruption.STOP, "queued"), (Interruption.PREEMPT, "queued"), (Interruption.ABORT, "stopped")],
 )
-def test_between_two_tries_a_worker_makes_way(
+def test_a_task_is_preempted_between_two_tries(
     verdict: Interruption, status: str, refuse: Callable[[int], None]
 ) -> None:
     task_id = start("slow", records=2)
@@ -121,7 +119,7 @@ def test_between_two_tries_a_worker_makes_way(
 
 
 @mysql_only
-def test_between_two_tries_a_cancel_is_obeyed(refuse: Callable[[int], None]) -> None:
+def test_a_task_is_canceled_between_two_tries(refuse: Callable[[int], None]) -> None:
     task_id = start("slow", records=2)
     refuse(1114)
     worker = Worker()
@@ -132,9 +130,7 @@ def test_between_two_tries_a_cancel_is_obeyed(refuse: Callable[[int], None]) -> 
 
 
 @mysql_only
-def test_tries_in_vain_are_a_failed_attempt_in_the_end(
-    refuse: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_tries_are_a_failed_attempt(refuse: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk_attempts, "get_patience_seconds", lambda error: 0.2)
     task_id = start("slow", records=2)
     refuse(1999)
@@ -147,13 +143,13 @@ def test_tries_in_vain_are_a_failed_attempt_in_the_end(
 
 
 @pytest.mark.parametrize("code", [2002, 2003, 2005, 2006, 2012, 2013, 2026])
-def test_what_the_driver_says_of_its_connection_is_waited_for(code: int) -> None:
+def test_connection_errors_of_the_driver_are_transient(code: int) -> None:
     assert is_database_error(OperationalError(code, "away"))
     assert is_lost_connection(OperationalError(code, "away"))
 
 
 @pytest.mark.skipif(not IS_EMBEDDED, reason="SQLite's own")
-def test_a_full_disk_of_sqlite_is_waited_for_and_a_wrong_statement_is_not() -> None:
+def test_a_full_disk_is_transient_on_sqlite_and_a_wrong_statement_is_not() -> None:
     task_id = start("slow", records=2000)
     worker, tries = Worker(), []
 

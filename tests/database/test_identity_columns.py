@@ -68,7 +68,7 @@ def list_collations(database: Database) -> set[str]:
     return {collation for (collation,) in rows}
 
 
-def test_rows_of_version_1_are_told_apart_after_the_upgrade(database: Database) -> None:
+def test_rows_of_version_1_are_distinguished_by_bytes_after_the_upgrade(database: Database) -> None:
     migrate_to(database, *OLD)
     for number, owner in enumerate(OWNERS):
         text = f"{number:032x}"

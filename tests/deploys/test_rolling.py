@@ -17,7 +17,7 @@ RATE = 40
 
 @pytest.mark.slow
 @pytest.mark.skipif(IS_EMBEDDED, reason="at this rate SQLite's one writer is what is measured")
-def test_a_rolling_deploy_loses_doubles_and_fails_nothing(make_stack: MakeStack) -> None:
+def test_a_rolling_deploy_loses_and_duplicates_nothing_and_fails_no_request(make_stack: MakeStack) -> None:
     stack = make_stack(environment={"WEB_WORKERS": "2"})
     # How late answers and starts may be, `make rolling-deploy` judges, on a machine that it has for itself.
     outcome = deploy(stack, order=("web", "mirror", "worker"), rate=RATE)
@@ -25,14 +25,14 @@ def test_a_rolling_deploy_loses_doubles_and_fails_nothing(make_stack: MakeStack)
     assert outcome.accepted > RATE * 5
 
 
-def test_a_request_without_an_answer_is_a_failed_one() -> None:
+def test_an_unanswered_request_counts_as_failed() -> None:
     with OpenLoad(port=free_port(), rate=100) as load:
         assert wait_until(lambda: len(load.sent) >= 3, deadline_seconds=30)
     assert all(sent.fault for sent in load.sent)
     assert load.accepted == []
 
 
-def test_what_is_wrong_shows_in_the_outcome() -> None:
+def test_the_outcome_reports_each_fault() -> None:
     def outcome(**values: object) -> Outcome:
         made = Outcome(("web",), 1, 1.0, 2, 2, [Sent(0.01, ""), Sent(0.02, "")], [0.1, 0.2], Interruption())
         for name, value in values.items():

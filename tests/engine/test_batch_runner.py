@@ -23,7 +23,7 @@ def test_small_tasks_survive_a_lost_commit_together(applied: bool) -> None:
     assert started() == []
 
 
-def test_an_error_hurts_no_other_task_of_its_chunk(longtasks: Callable[..., None]) -> None:
+def test_an_error_fails_no_other_task_of_its_batch(longtasks: Callable[..., None]) -> None:
     longtasks(retry_attempts=1)
     good = [start("small"), start("small")]
     bad = start("small_error")
@@ -37,7 +37,7 @@ def test_an_error_hurts_no_other_task_of_its_chunk(longtasks: Callable[..., None
     assert positions(bad) == []
 
 
-def test_small_tasks_that_run_alone_make_way_between_two(longtasks: Callable[..., None]) -> None:
+def test_small_tasks_that_run_alone_are_preempted_between_two(longtasks: Callable[..., None]) -> None:
     longtasks(retry_attempts=1)
     bad = start("small_error")
     good = [start("small"), start("small")]
@@ -54,7 +54,7 @@ def test_small_tasks_that_run_alone_make_way_between_two(longtasks: Callable[...
     assert [positions(task_id) for task_id in good] == [[0, 1, 2]] * 2
 
 
-def test_small_tasks_that_make_way_wait_behind_urgent_ones(longtasks: Callable[..., None]) -> None:
+def test_preempted_small_tasks_wait_behind_urgent_ones(longtasks: Callable[..., None]) -> None:
     longtasks(retry_attempts=1)
     start("small_error")
     good = [start("small"), start("small")]
@@ -69,7 +69,7 @@ def test_small_tasks_that_make_way_wait_behind_urgent_ones(longtasks: Callable[.
     assert waiting() == [rescued, *good]
 
 
-def test_small_tasks_whose_rows_clash_do_not_try_for_ever(longtasks: Callable[..., None]) -> None:
+def test_a_small_task_with_a_key_conflict_fails_alone(longtasks: Callable[..., None]) -> None:
     longtasks(retry_attempts=1)
     good, bad = start("small"), start("small_clash")
 

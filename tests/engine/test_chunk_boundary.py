@@ -84,7 +84,7 @@ def fail() -> None:
 
 @pytest.mark.parametrize("name", ["edgy", "edgy_small"])
 @pytest.mark.parametrize("hook", [fail, end_the_process])
-def test_a_hook_of_on_commit_cannot_end_the_worker(name: str, hook: Callable[[], None], acts: Any) -> None:
+def test_an_on_commit_hook_cannot_end_the_worker(name: str, hook: Callable[[], None], acts: Any) -> None:
     acts["run"] = lambda: transaction.on_commit(hook)
     task_id = start(name, records=10 if name == "edgy" else 5)
     Worker().run()
@@ -92,7 +92,7 @@ def test_a_hook_of_on_commit_cannot_end_the_worker(name: str, hook: Callable[[],
     assert positions(task_id) == list(range(10 if name == "edgy" else 5))
 
 
-def test_a_small_task_of_a_type_that_is_gone_ends_no_worker() -> None:
+def test_a_small_task_of_an_unregistered_type_is_parked() -> None:
     task_id, other = start("edgy_small", records=3), start("small", records=3)
     unregister("edgy_small")
     try:
@@ -122,7 +122,9 @@ def test_a_transaction_left_open_outside_of_the_chunk_is_a_failed_attempt(leave:
 
 
 @mysql_only
-def test_a_timeout_between_a_statement_and_its_result(acts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeout_between_a_statement_and_its_result_fails_the_attempt(
+    acts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(EdgyTask, "chunk_timeout_seconds", 0.5)
     acts["prepare"] = lambda: execute("SELECT SLEEP(0.7)")
     worker, task_id = Worker(), start("edgy", records=5)
@@ -160,7 +162,7 @@ def test_a_deadlock_in_a_procedure_costs_no_attempt(acts: Any) -> None:
 @pytest.mark.parametrize(
     "statement", ["SET @x = 1, autocommit = 1", "/*My note*/ COMMIT", "EXECUTE IMMEDIATE 'COMMIT'"]
 )
-def test_less_plain_ways_to_commit_are_refused(statement: str, acts: Any) -> None:
+def test_disguised_commits_are_refused(statement: str, acts: Any) -> None:
     acts["run"] = lambda: execute(statement)
     task_id = start("edgy", records=5)
     Worker().run()
@@ -168,7 +170,7 @@ def test_less_plain_ways_to_commit_are_refused(statement: str, acts: Any) -> Non
     assert positions(task_id) == []
 
 
-def test_a_claim_that_was_let_go_is_not_renewed() -> None:
+def test_a_released_claim_is_not_renewed() -> None:
     task_id = uuid.UUID(start("edgy", records=5))
     claim = claims.claim(task_id=task_id, worker="w1")
     assert isinstance(claim, Claim)
@@ -179,7 +181,7 @@ def test_a_claim_that_was_let_go_is_not_renewed() -> None:
 
 
 @mysql_only
-def test_a_split_that_the_database_refuses_obeys_a_cancel(longtasks: Callable[..., None], acts: Any) -> None:
+def test_a_cancel_ends_the_retries_of_a_failing_split(longtasks: Callable[..., None], acts: Any) -> None:
     longtasks(shard_records=2)
     calls: list[int] = []
     task_id = start("edgy_split", records=10)
@@ -218,7 +220,7 @@ def test_a_split_may_take_longer_than_a_lease(longtasks: Callable[..., None], ac
     assert run_out == []
 
 
-def test_a_process_that_stood_still_is_not_killed_by_its_own_keeper(longtasks: Callable[..., None]) -> None:
+def test_the_lease_keeper_spares_a_process_that_was_stopped(longtasks: Callable[..., None]) -> None:
     """A chunk of 0.4 s, with a limit of one, in a process that is stopped for longer than limit and leases."""
     longtasks(lease_seconds=0.4)
     connections.close_all()
@@ -237,7 +239,7 @@ def test_a_process_that_stood_still_is_not_killed_by_its_own_keeper(longtasks: C
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
-def test_an_alarm_that_comes_as_the_code_returns_leaves_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alarm_as_the_task_code_returns_leaves_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     set_timer = signal.setitimer
 
     def alarm_first(which: int, seconds: float, interval: float = 0.0) -> Any:

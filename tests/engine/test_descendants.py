@@ -17,7 +17,7 @@ def _orphans_come_to_us() -> None:
 
 
 @pytest.mark.usefixtures("_orphans_come_to_us")
-def test_children_are_killed_and_named_and_ended_ones_reaped() -> None:
+def test_children_are_killed_and_named_and_zombies_reaped() -> None:
     kept = subprocess.Popen(["sleep", "600"])
     before = descendants.list_children()
     assert kept.pid in before

@@ -48,7 +48,7 @@ def test_cancel_of_a_queued_task() -> None:
 
 
 @pytest.mark.parametrize("name", ["slow", "small"])
-def test_cancel_of_a_task_that_was_just_taken(name: str) -> None:
+def test_cancel_of_a_task_that_was_just_dequeued(name: str) -> None:
     task_id = start(name)
     worker = Worker()
     dequeued = worker.take()
@@ -66,7 +66,7 @@ def test_cancel_while_it_runs_ends_it_at_the_next_chunk() -> None:
 
 
 @pytest.mark.parametrize("verdict", [Interruption.PREEMPT, Interruption.STOP, Interruption.ABORT])
-def test_cancel_is_not_put_off_by_a_yield_or_a_stop(verdict: Interruption) -> None:
+def test_cancel_is_not_delayed_by_a_preemption_or_a_stop(verdict: Interruption) -> None:
     task_id = start(records=5)
     worker = Worker()
     worker.on_check, worker.verdict = lambda: cancel(task_id), verdict
@@ -78,7 +78,7 @@ def test_cancel_is_not_put_off_by_a_yield_or_a_stop(verdict: Interruption) -> No
     assert_canceled(task_id, rows=1)
 
 
-def test_cancel_is_not_put_off_by_a_failed_attempt() -> None:
+def test_cancel_is_not_delayed_by_a_failed_attempt() -> None:
     task_id = start("flaky", records=3, times=99, at=1)
     worker = Worker()
     worker.on_check = lambda: cancel(task_id)
@@ -94,7 +94,7 @@ def test_cancel_of_a_scheduled_retry() -> None:
     assert_canceled(task_id, rows=0)
 
 
-def test_cancel_whose_worker_was_killed_before_it_obeyed() -> None:
+def test_recovery_ends_a_canceled_task_whose_worker_was_killed() -> None:
     task_id = start(records=5)
     worker = Worker()
 
@@ -111,7 +111,7 @@ def test_cancel_whose_worker_was_killed_before_it_obeyed() -> None:
     assert_canceled(task_id, rows=1)
 
 
-def test_a_canceled_task_goes_on_after_an_explicit_retry_only() -> None:
+def test_a_canceled_task_continues_only_after_an_explicit_retry() -> None:
     task_id = start(records=5)
     worker = Worker()
     worker.on_check = lambda: cancel(task_id)
@@ -126,7 +126,7 @@ def test_a_canceled_task_goes_on_after_an_explicit_retry_only() -> None:
 
 
 @pytest.mark.parametrize(("verdict", "cause"), [(Interruption.STOP, "stop"), (Interruption.PREEMPT, "yield")])
-def test_a_task_that_makes_way_goes_to_the_front_with_its_rows_and_no_attempt(
+def test_a_preempted_or_stopped_task_is_requeued_first_without_a_failed_attempt(
     verdict: Interruption, cause: str
 ) -> None:
     task_id, other = start(records=3), start(records=3)
@@ -143,7 +143,7 @@ def test_a_task_that_makes_way_goes_to_the_front_with_its_rows_and_no_attempt(
     assert positions(task_id) == [0, 1, 2]
 
 
-def test_a_worker_that_gives_up_lets_go_without_an_attempt() -> None:
+def test_a_worker_that_shuts_down_releases_its_task_without_a_failed_attempt() -> None:
     task_id = start(records=3)
     worker = Worker()
 
@@ -163,7 +163,7 @@ def test_a_worker_that_gives_up_lets_go_without_an_attempt() -> None:
     assert positions(task_id) == [0, 1, 2]
 
 
-def test_a_task_that_yields_after_a_flush_is_enqueued_at_once(redis: Any) -> None:
+def test_a_task_preempted_after_a_flush_is_requeued_at_once(redis: Any) -> None:
     task_id = start(records=3)
     worker = Worker()
     worker.on_check, worker.verdict = redis.flushdb, Interruption.PREEMPT
@@ -171,7 +171,7 @@ def test_a_task_that_yields_after_a_flush_is_enqueued_at_once(redis: Any) -> Non
     assert waiting() == [task_id]
 
 
-def test_history_tells_each_change_once() -> None:
+def test_history_has_each_change_once() -> None:
     task_id = start(records=3)
     worker = Worker()
     worker.verdict = Interruption.PREEMPT

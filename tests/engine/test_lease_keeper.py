@@ -86,7 +86,7 @@ def test_a_worker_that_dies_in_a_long_chunk_is_taken_over_at_once(stack: Procfil
 
 @pytest.mark.slow
 @pytest.mark.parametrize("in_database", [False, pytest.param(True, marks=mysql_only)])
-def test_a_chunk_that_takes_too_long_fails_and_says_so(stack: ProcfileStack, in_database: bool) -> None:
+def test_a_chunk_over_its_time_limit_fails_with_that_cause(stack: ProcfileStack, in_database: bool) -> None:
     task_id = start(stack, "hasty", records=10, chunkMs=60_000, inDatabase=in_database, swallow=True)
 
     ended = stack.wait_for_end(task_id, deadline_seconds=60)
@@ -98,7 +98,7 @@ def test_a_chunk_that_takes_too_long_fails_and_says_so(stack: ProcfileStack, in_
 
 
 @pytest.mark.slow
-def test_a_chunk_that_asks_hears_of_a_cancel_early(stack: ProcfileStack) -> None:
+def test_a_chunk_that_checks_for_interruption_sees_a_cancel_early(stack: ProcfileStack) -> None:
     task_id = start(stack, "sleepy", records=10, chunkMs=30_000)
     _wait_until_claimed(stack, task_id)
     stack.post(f"/tasks/{task_id}/cancel")
@@ -108,7 +108,7 @@ def test_a_chunk_that_asks_hears_of_a_cancel_early(stack: ProcfileStack) -> None
 
 @pytest.mark.slow
 @mysql_only
-def test_a_server_that_hangs_is_noticed_in_the_middle_of_a_long_statement(stack: ProcfileStack) -> None:
+def test_a_hung_server_is_detected_during_a_long_statement(stack: ProcfileStack) -> None:
     task_id = start(stack, "sleepy", records=10, chunkMs=1500, inDatabase=True)
     _wait_until_claimed(stack, task_id)
     stack.database.pause()

@@ -12,14 +12,14 @@ from tests.support import litter_types
 from tests.support.engine import Worker, checkpoint, start, waiting
 
 
-def test_a_task_that_leaves_nothing_costs_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_task_that_leaves_nothing_logs_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     leftovers = ProcessState().restore()
     assert leftovers.found == ()
     assert not leftovers.must_retire
     assert not caplog.records
 
 
-def test_a_thread_that_is_no_daemon_makes_the_worker_retire_and_is_named() -> None:
+def test_a_non_daemon_thread_makes_the_worker_retire_and_is_named() -> None:
     state = ProcessState()
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait, name="forgotten")
@@ -33,7 +33,7 @@ def test_a_thread_that_is_no_daemon_makes_the_worker_retire_and_is_named() -> No
     assert "forgotten" in leftovers.found[0]
 
 
-def test_a_daemon_that_runs_the_tasks_code_makes_the_worker_retire() -> None:
+def test_a_daemon_thread_in_task_code_makes_the_worker_retire() -> None:
     stop = threading.Event()
 
     def code_of_the_task() -> None:
@@ -51,7 +51,7 @@ def test_a_daemon_that_runs_the_tasks_code_makes_the_worker_retire() -> None:
     assert "background (daemon)" in leftovers.found[0]
 
 
-def test_threads_from_before_a_library_s_daemon_and_an_idle_pool_are_let_be() -> None:
+def test_older_threads_library_daemons_and_idle_pools_are_ignored() -> None:
     stop = threading.Event()
     before = threading.Thread(target=stop.wait)
     before.start()
@@ -74,7 +74,7 @@ def test_threads_from_before_a_library_s_daemon_and_an_idle_pool_are_let_be() ->
         before.join()
 
 
-def test_a_thread_that_is_about_to_end_is_waited_for() -> None:
+def test_a_thread_that_ends_within_the_grace_period_is_ignored() -> None:
     state = ProcessState()
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
@@ -115,7 +115,7 @@ def test_an_open_transaction_is_rolled_back() -> None:
     assert not connection.in_atomic_block
 
 
-def test_wrappers_of_statements_do_not_stay() -> None:
+def test_execute_wrappers_are_removed() -> None:
     connection.ensure_connection()
     state = ProcessState()
     connection.execute_wrapper(lambda execute, *arguments: execute(*arguments)).__enter__()
@@ -125,7 +125,7 @@ def test_wrappers_of_statements_do_not_stay() -> None:
     assert connection.force_debug_cursor is False
 
 
-def test_the_runner_resets_after_each_task_and_gives_the_rest_back_when_it_must_retire() -> None:
+def test_a_retiring_runner_requeues_the_tasks_it_has_not_started() -> None:
     worker = Worker()
     first, second = start("litter", records=1, thread=True), start("slow", records=1)
     try:

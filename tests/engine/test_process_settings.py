@@ -106,7 +106,7 @@ SETTINGS: dict[str, tuple[str, Callable[[], object]]] = {
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-def test_a_setting_is_reset_and_named(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_changed_setting_is_reset_and_named(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     name, leave = SETTINGS[kind]
     if kind == "log handlers" and not logging.root.handlers:
         pytest.skip("the root logger has no handlers here")
@@ -129,7 +129,7 @@ def test_a_setting_is_reset_and_named(kind: str, caplog: pytest.LogCaptureFixtur
         assert "secret" not in warning.getMessage()
 
 
-def test_a_directory_that_was_deleted_is_left(tmp_path: Path) -> None:
+def test_a_deleted_working_directory_is_left_for_the_old_one(tmp_path: Path) -> None:
     before = os.getcwd()
     state = ProcessState()
     leave_deleted_directory(tmp_path)
@@ -137,7 +137,7 @@ def test_a_directory_that_was_deleted_is_left(tmp_path: Path) -> None:
     assert os.getcwd() == before
 
 
-def test_time_zone_of_the_c_library_follows_tz() -> None:
+def test_the_time_zone_of_the_c_library_follows_tz() -> None:
     before = (os.environ.get("TZ"), time.tzname)
     state = ProcessState()
     leave_time_zone()
@@ -146,7 +146,7 @@ def test_time_zone_of_the_c_library_follows_tz() -> None:
     assert (os.environ.get("TZ"), time.tzname) == before
 
 
-def test_a_held_back_sigterm_reaches_the_workers_own_handler() -> None:
+def test_a_blocked_sigterm_reaches_the_workers_handler() -> None:
     heard: list[int] = []
     old = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
@@ -160,7 +160,7 @@ def test_a_held_back_sigterm_reaches_the_workers_own_handler() -> None:
         signal.signal(signal.SIGTERM, old)
 
 
-def test_after_asyncio_run_the_next_task_may_ask_for_a_loop() -> None:
+def test_after_asyncio_run_the_next_task_can_get_an_event_loop() -> None:
     async def nothing() -> None: ...
 
     state = ProcessState()
@@ -169,7 +169,7 @@ def test_after_asyncio_run_the_next_task_may_ask_for_a_loop() -> None:
     assert asyncio.events._event_loop_policy._local._set_called is False  # type: ignore[attr-defined]
 
 
-def test_a_hard_limit_cannot_be_reset_so_the_worker_must_retire() -> None:
+def test_a_lowered_hard_limit_makes_the_worker_retire() -> None:
     """In a process of its own, since nothing brings the limit back."""
     code = (
         "import django, resource; django.setup()\n"

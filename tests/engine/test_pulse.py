@@ -31,7 +31,7 @@ def look_after(clock: Clock, reader: PulseReader, seconds: float) -> float:
     return reader.look()
 
 
-def test_silence_counts_from_the_first_beat_and_ends_with_the_next(clock: Clock) -> None:
+def test_silence_is_measured_from_the_last_beat(clock: Clock) -> None:
     reader = PulseReader()
     assert look_after(clock, reader, 0.9) == 0, "it still starts"
     os.write(reader.worker_end, pulse.BEAT)
@@ -44,7 +44,7 @@ def test_silence_counts_from_the_first_beat_and_ends_with_the_next(clock: Clock)
     reader.close()
 
 
-def test_a_parent_that_slept_counts_a_second_of_it(clock: Clock) -> None:
+def test_a_suspended_parent_counts_one_second_of_its_sleep(clock: Clock) -> None:
     reader = PulseReader()
     os.write(reader.worker_end, pulse.BEAT)
     reader.look()
@@ -53,7 +53,7 @@ def test_a_parent_that_slept_counts_a_second_of_it(clock: Clock) -> None:
     reader.close()
 
 
-def test_who_has_said_farewell_is_not_silent(clock: Clock) -> None:
+def test_a_process_that_said_farewell_is_not_silent(clock: Clock) -> None:
     reader = PulseReader()
     os.write(reader.worker_end, pulse.BEAT + pulse.FAREWELL)
     reader.look()
@@ -80,7 +80,7 @@ def test_a_worker_beats_and_says_farewell_and_hides_the_pipe_from_its_children(m
     reader.close()
 
 
-def test_nothing_is_written_into_what_has_got_the_pipes_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reused_file_descriptor_gets_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = PulseReader()
     monkeypatch.setenv(pulse.VARIABLE, str(reader.worker_end))
     beating = Pulse()
@@ -105,7 +105,7 @@ def test_without_a_parent_there_is_no_pulse() -> None:
     assert "pulse" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_how_a_process_ended_in_words() -> None:
+def test_the_end_of_a_process_is_described() -> None:
     assert describe_exit(3) == "ended with exit code 3 in the middle of its work"
     assert describe_exit(-signal.SIGSEGV) == "killed by SIGSEGV"
     assert describe_exit(-signal.SIGKILL).startswith("killed by SIGKILL")

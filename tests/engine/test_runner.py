@@ -11,7 +11,7 @@ from tests.support.engine import Worker, checkpoint, job, positions, record, res
 
 
 @pytest.mark.parametrize("name", ["slow", "stateful", "small", "unknown_total"])
-def test_a_task_makes_its_rows_once_and_ends_everywhere(name: str) -> None:
+def test_a_task_writes_its_rows_once_and_ends_in_every_store(name: str) -> None:
     task_id = start(name, records=4)
 
     Worker().run()
@@ -28,7 +28,7 @@ def test_a_task_makes_its_rows_once_and_ends_everywhere(name: str) -> None:
 @pytest.mark.parametrize("name", ["slow", "stateful"])
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("applied", [True, False])
-def test_a_commit_whose_answer_was_lost_is_no_attempt_and_counts_once(name: str, number: int, applied: bool) -> None:
+def test_a_lost_commit_costs_no_attempt_and_counts_once(name: str, number: int, applied: bool) -> None:
     task_id = start(name, records=3)
 
     with lost_commit(number=number, applied=applied):
@@ -41,7 +41,7 @@ def test_a_commit_whose_answer_was_lost_is_no_attempt_and_counts_once(name: str,
     assert started() == []
 
 
-def test_a_claim_whose_answer_was_lost_is_taken_up_again() -> None:
+def test_a_worker_resumes_its_claim_whose_answer_was_lost() -> None:
     task_id = start()
     dequeued = Worker("w1").take()
     claims.claim(task_id=uuid.UUID(task_id), worker="w1")  # it was committed, and w1 never heard
@@ -53,7 +53,7 @@ def test_a_claim_whose_answer_was_lost_is_taken_up_again() -> None:
     assert positions(task_id) == [0, 1, 2]
 
 
-def test_a_worker_that_was_taken_over_changes_nothing() -> None:
+def test_a_fenced_worker_changes_nothing() -> None:
     task_id = start(records=3)
     first, second = Worker("w1"), Worker("w2")
 
@@ -72,7 +72,7 @@ def test_a_worker_that_was_taken_over_changes_nothing() -> None:
     assert started() == waiting() == []
 
 
-def test_errors_are_attempts_with_growing_pauses_and_the_traceback_kept(longtasks: Callable[..., None]) -> None:
+def test_errors_are_failed_attempts_with_their_traceback_until_the_last(longtasks: Callable[..., None]) -> None:
     longtasks(retry_attempts=3, retry_first_seconds=0)
     task_id = start("flaky", records=3, times=99, at=1)
 
@@ -93,7 +93,7 @@ def test_errors_are_attempts_with_growing_pauses_and_the_traceback_kept(longtask
     assert waiting() == started() == []
 
 
-def test_a_task_that_fails_twice_and_then_succeeds_resumes_where_it_was(longtasks: Callable[..., None]) -> None:
+def test_a_retried_task_resumes_at_its_checkpoint(longtasks: Callable[..., None]) -> None:
     longtasks(retry_first_seconds=0)
     task_id = start("flaky", records=3, times=2, at=2)
 

@@ -33,7 +33,7 @@ def start(stack: ProcfileStack, name: str, *, priority: str = "low", **params: A
 
 
 @pytest.mark.slow
-def test_a_task_that_takes_its_process_with_it_fails_and_says_so_and_hurts_no_other(one_worker: ProcfileStack) -> None:
+def test_a_task_that_kills_its_process_fails_with_that_cause_and_harms_no_other(one_worker: ProcfileStack) -> None:
     stack = one_worker
     body = {"tasks": [{"name": name, "params": {"records": 3}} for name in ("small", "crash", "small", "small")]}
     answer = stack.post("/tasks/bulk", body)
@@ -52,7 +52,7 @@ def test_a_task_that_takes_its_process_with_it_fails_and_says_so_and_hurts_no_ot
 
 
 @pytest.mark.slow
-def test_low_has_its_share_while_high_never_ends(one_worker: ProcfileStack) -> None:
+def test_low_gets_its_share_while_high_is_never_empty(one_worker: ProcfileStack) -> None:
     stack = one_worker
     high = [start(stack, "slow", priority="high", records=4, chunkMs=250) for _ in range(30)]
     low = start(stack, "slow", records=2, chunkMs=100)
@@ -66,7 +66,7 @@ def test_low_has_its_share_while_high_never_ends(one_worker: ProcfileStack) -> N
 
 
 @pytest.mark.slow
-def test_rqs_stop_command_ends_a_task_at_its_next_chunk_as_stopped(one_worker: ProcfileStack) -> None:
+def test_rqs_stop_command_ends_a_task_as_stopped_at_its_next_chunk(one_worker: ProcfileStack) -> None:
     stack = one_worker
     task_id = start(stack, "slow", records=10_000, chunkMs=50)
     stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > 0, deadline_seconds=30, what="it runs")
@@ -105,7 +105,7 @@ def test_workers_of_one_queue_and_one_type_run_nothing_else(one_worker: Procfile
 
 
 @pytest.mark.slow
-def test_after_redis_was_away_commands_are_heard_and_nobody_is_taken_for_dead(one_worker: ProcfileStack) -> None:
+def test_after_a_redis_outage_commands_work_and_no_worker_counts_as_dead(one_worker: ProcfileStack) -> None:
     stack = one_worker
     task_id = start(stack, "slow", records=10_000, chunkMs=50)
     stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > 0, deadline_seconds=30, what="it runs")
@@ -142,7 +142,7 @@ def found(stack: ProcfileStack, task_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_what_a_task_leaves_behind_does_not_reach_the_next_one(one_worker: ProcfileStack) -> None:
+def test_leftovers_of_a_task_do_not_reach_the_next_one(one_worker: ProcfileStack) -> None:
     stack = one_worker
     body = {"tasks": [{"name": name, "params": {"records": 1}} for name in ("look", "litter", "look")]}
     first, litter, second = [task["id"] for task in stack.post("/tasks/bulk", body).json["tasks"]]
@@ -158,7 +158,7 @@ def test_what_a_task_leaves_behind_does_not_reach_the_next_one(one_worker: Procf
 
 
 @pytest.mark.slow
-def test_a_thread_that_runs_on_ends_the_worker_after_its_task_and_a_new_one_starts(one_worker: ProcfileStack) -> None:
+def test_a_surviving_thread_ends_the_worker_after_its_task_and_a_new_worker_starts(one_worker: ProcfileStack) -> None:
     stack = one_worker
     first = found(stack, start(stack, "look", records=1))
     litter = start(stack, "litter", records=1, thread=True)
@@ -174,7 +174,7 @@ def test_a_thread_that_runs_on_ends_the_worker_after_its_task_and_a_new_one_star
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["return", "exit", "raise"])
-def test_a_forked_copy_of_a_worker_does_not_go_on_as_the_worker(one_worker: ProcfileStack, way: str) -> None:
+def test_a_forked_copy_of_a_worker_does_not_continue_as_the_worker(one_worker: ProcfileStack, way: str) -> None:
     stack = one_worker
     task_id = start(stack, "fork", records=5, way=way)
     ended = stack.wait_for_end(task_id, deadline_seconds=60)
@@ -189,7 +189,7 @@ def test_a_forked_copy_of_a_worker_does_not_go_on_as_the_worker(one_worker: Proc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [0, 3])
-def test_a_task_that_ends_its_process_is_told_the_exit_code(one_worker: ProcfileStack, code: int) -> None:
+def test_the_error_of_a_task_that_ends_its_process_names_the_exit_code(one_worker: ProcfileStack, code: int) -> None:
     stack = one_worker
     task_id = start(stack, "exit", code=code)
     ended = stack.wait_for_end(task_id, deadline_seconds=120)
@@ -214,7 +214,7 @@ def two_watched_workers(make_stack: MakeStack) -> ProcfileStack:
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_is_replaced_and_its_task_says_so(two_watched_workers: ProcfileStack) -> None:
+def test_a_hung_worker_is_replaced_and_its_task_names_the_cause(two_watched_workers: ProcfileStack) -> None:
     stack = two_watched_workers
     before = set(stack.child_pids("worker"))
     task_id = start(stack, "hang")
@@ -234,7 +234,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_task_says_so(two_watched_worker
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_stopped_for_a_while_lives(two_watched_workers: ProcfileStack) -> None:
+def test_a_worker_that_is_stopped_for_a_while_is_not_replaced(two_watched_workers: ProcfileStack) -> None:
     stack = two_watched_workers
     task_id = start(stack, "slow", records=2, chunkMs=100)
     stack.wait_for_end(task_id, deadline_seconds=60)

@@ -70,7 +70,7 @@ def dispatch(worker: HoldingWorker) -> None:
         key.data(key.fileobj)
 
 
-def test_there_are_so_many_places_and_each_is_free_again(worker: HoldingWorker) -> None:
+def test_the_number_of_held_requests_is_bounded_and_places_are_reused(worker: HoldingWorker) -> None:
     assert [hold(worker, Client()) for _ in range(PLACES + 1)] == [True] * PLACES + [False]
     worker._watcher.watched[0].tell("a snapshot")
     assert list(worker._woken) == [("call", "a snapshot")]
@@ -85,7 +85,7 @@ def test_large_requests_are_held_up_to_a_bound(worker: HoldingWorker, monkeypatc
     assert hold(worker, Client(600))
 
 
-def test_a_worker_that_is_to_end_holds_none_and_answers_all(worker: HoldingWorker) -> None:
+def test_a_stopping_worker_holds_no_request_and_answers_all(worker: HoldingWorker) -> None:
     assert hold(worker, Client(), name="first")
     worker.alive = False
     assert not hold(worker, Client())
@@ -94,7 +94,7 @@ def test_a_worker_that_is_to_end_holds_none_and_answers_all(worker: HoldingWorke
     assert worker._watcher.dropped == worker._watcher.watched
 
 
-def test_who_leaves_is_woken_once(worker: HoldingWorker) -> None:
+def test_a_disconnected_client_wakes_its_request_once(worker: HoldingWorker) -> None:
     client = Client()
     assert hold(worker, client)
     client.theirs.close()
@@ -103,7 +103,7 @@ def test_who_leaves_is_woken_once(worker: HoldingWorker) -> None:
     assert list(worker._woken) == [("call", None)]
 
 
-def test_what_is_sent_ahead_is_not_read_and_wakes_the_loop_once(worker: HoldingWorker) -> None:
+def test_pipelined_bytes_are_not_read_and_wake_the_loop_once(worker: HoldingWorker) -> None:
     client = Client()
     assert hold(worker, client)
     client.theirs.sendall(b"GET /")

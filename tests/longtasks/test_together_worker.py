@@ -40,7 +40,7 @@ def test_head_and_body_leave_together() -> None:
         assert theirs.recv(65536) == b"more"
 
 
-def test_what_the_client_has_no_room_for_is_returned_and_follows_later() -> None:
+def test_bytes_that_do_not_fit_the_socket_are_returned_and_sent_later() -> None:
     ours, theirs = make_pair(HEAD, BODY)
     with ours, theirs:
         rest = ours.send_held()
@@ -58,7 +58,7 @@ def test_what_the_client_has_no_room_for_is_returned_and_follows_later() -> None
         assert kept == [True]
 
 
-def test_the_event_loop_waits_for_no_room() -> None:
+def test_the_event_loop_does_not_wait_for_socket_space() -> None:
     ours, theirs = make_pair(BODY)
     with ours, theirs:
         ours.send_held()
@@ -66,7 +66,7 @@ def test_the_event_loop_waits_for_no_room() -> None:
         assert ours.send_held() == b"more"
 
 
-def test_a_client_that_is_gone_keeps_no_connection() -> None:
+def test_a_disconnected_clients_connection_is_closed() -> None:
     ours, theirs = make_pair(HEAD)
     with ours:
         theirs.close()
@@ -75,7 +75,7 @@ def test_a_client_that_is_gone_keeps_no_connection() -> None:
         assert send_rest(ours, BODY, True) is False
 
 
-def test_a_client_that_does_not_read_is_one_that_is_gone(tmp_path: Path) -> None:
+def test_a_client_that_does_not_read_counts_as_disconnected(tmp_path: Path) -> None:
     """gunicorn would log a time-out with its traceback."""
     path = tmp_path / "file"
     path.write_bytes(BODY)
@@ -104,5 +104,5 @@ def test_a_client_that_does_not_read_is_one_that_is_gone(tmp_path: Path) -> None
         (b"GET /admin/ HTTP/1.1\r\n", False),
     ],
 )
-def test_quick_is_what_asks_redis_once(request_line: bytes, is_quick: bool) -> None:
+def test_quick_requests_are_those_with_one_redis_command(request_line: bytes, is_quick: bool) -> None:
     assert bool(QUICK.match(request_line)) is is_quick

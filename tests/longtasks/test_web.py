@@ -39,7 +39,7 @@ def test_granian_starts_with_empty_counters(tmp_path: Path) -> None:
     assert not left_behind.exists()
 
 
-def test_a_wrong_value_ends_the_start_with_one_line() -> None:
+def test_an_invalid_value_ends_the_start_with_one_line() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "longtasks.web"],
         env={**os.environ, "WEB_SERVER": "apache"},

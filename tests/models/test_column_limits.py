@@ -105,6 +105,6 @@ def test_an_owner_of_a_token_that_is_too_long_is_refused() -> None:
     assert (len(token.note), len(token.created_by)) == (255, 64)
 
 
-def test_numbers_are_held_to_their_columns() -> None:
+def test_numbers_are_limited_to_their_columns() -> None:
     good = task_snapshot.Snapshot(id=str(uuid.uuid4()), name="slow", created_at=datetime.now(UTC), total=2**63 - 1)
     assert column_limits.check(good) is good

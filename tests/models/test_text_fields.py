@@ -32,7 +32,7 @@ def test_each_short_text_is_declared() -> None:
     assert undeclared == [], "declare it as IdentityField or FreeTextField (tasks_app.models.text_fields)"
 
 
-def test_nothing_is_looked_up_by_free_text() -> None:
+def test_no_index_or_key_uses_free_text() -> None:
     """Free text stands in no index, no constraint and no key: what does is for identity."""
     indexed = {
         f"{model._meta.label}.{name}"

@@ -9,7 +9,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from tasks_app.observability.metric_files import AllocatedDict
 
 
-def test_a_file_of_metrics_has_no_holes_however_it_grows(tmp_path: Path) -> None:
+def test_a_growing_metrics_file_has_no_holes(tmp_path: Path) -> None:
     path = tmp_path / "counter_1.db"
     counts = AllocatedDict(str(path))
     for number in range(2000):
@@ -20,7 +20,7 @@ def test_a_file_of_metrics_has_no_holes_however_it_grows(tmp_path: Path) -> None
     assert len(list(MmapedDict.read_all_values_from_file(str(path)))) == 2000
 
 
-def test_where_no_file_can_grow_the_process_counts_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_counts_in_memory_where_no_file_can_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = AllocatedDict(str(tmp_path / "counter_1.db"))
 
     def refuse(*_: object) -> None:

@@ -45,7 +45,7 @@ def assert_all_end_in_order(stack: ProcfileStack) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-SECONDS, SECONDS])
-def test_a_worker_host_whose_clock_is_off_is_named_and_nothing_is_rescued(make_stack: MakeStack, seconds: int) -> None:
+def test_a_worker_host_with_a_wrong_clock_is_named_and_no_task_is_rescued(make_stack: MakeStack, seconds: int) -> None:
     stack = make_stack(workers=2, roles=("web", "mirror"), environment={"LEASE_SECONDS": "2"})
     words = [f"{name}={value}" for name, value in off_by(seconds).items()]
     stack.start_role("skewed", command=" ".join(["env", *words, "python manage.py workers 2"]))

@@ -200,7 +200,7 @@ def test_every_variable_reaches_the_containers() -> None:
     assert services["web"]["ports"] == ["127.0.0.1:8080:3000"]
 
 
-def test_what_is_not_set_is_left_to_its_default() -> None:
+def test_unset_variables_keep_their_default() -> None:
     needed = {"SECRET_KEY": "x", "ALLOWED_HOSTS": "x", "MARIADB_PASSWORD": "x"}
     environment = read_compose(needed)["web"]["environment"]
     assert environment["DATABASE_URL"] == "mysql://longtasks@mariadb:3306/longtasks"
@@ -210,7 +210,7 @@ def test_what_is_not_set_is_left_to_its_default() -> None:
             read_compose({each: "x" for each in needed if each != name})
 
 
-def test_the_containers_may_do_as_little_as_they_need() -> None:
+def test_containers_have_the_least_privileges() -> None:
     services = read_compose({"SECRET_KEY": "x", "ALLOWED_HOSTS": "x", "MARIADB_PASSWORD": "x"})
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name

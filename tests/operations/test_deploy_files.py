@@ -61,7 +61,7 @@ def all_documents() -> list[dict[str, Any]]:
     return [each for path in MANIFESTS if path.name != "kustomization.yaml" for each in documents(path)]
 
 
-def test_generated_files_are_what_the_procfile_says() -> None:
+def test_generated_files_match_the_procfile() -> None:
     checked = subprocess.run(
         [sys.executable, "deploy/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -138,7 +138,7 @@ def pods() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", pods())
-def test_every_pod_may_do_as_little_as_it_needs(name: str) -> None:
+def test_every_pod_has_the_least_privileges(name: str) -> None:
     """What Kubernetes' "restricted" standard asks, a read-only root, and every variable of ConfigMap and Secret."""
     pod = pods()[name]
     user = {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}
@@ -180,7 +180,7 @@ def test_every_variable_is_in_the_configmap_or_the_secret() -> None:
     assert [str(ip_network(each)) for each in loaded.process.forwarded_allow_ips.split(",")] == ["10.0.0.0/8"]
 
 
-def test_a_stop_waits_as_long_as_the_slowest_process_may_take() -> None:
+def test_every_grace_period_covers_the_slowest_process() -> None:
     """web answers held requests at once, and ends all others within gunicorn's graceful_timeout."""
     [graceful] = re.findall(
         r"^graceful_timeout = (\d+)$", (ROOT / "longtasks" / "gunicorn.py").read_text(), re.MULTILINE
@@ -219,7 +219,7 @@ def test_compose_runs_every_process() -> None:
         assert services[name]["restart"] == "unless-stopped"
 
 
-def test_docker_compose_takes_the_file() -> None:
+def test_docker_compose_accepts_the_file() -> None:
     known = shutil.which("docker") and subprocess.run(
         ["docker", "compose", "version"], capture_output=True, check=False
     )
@@ -248,7 +248,7 @@ def test_deploy_files_set_known_variables_only() -> None:
     assert names - known == set()
 
 
-def test_recommended_configurations_hold_what_the_doctor_asks_for() -> None:
+def test_recommended_configurations_meet_the_doctors_checks() -> None:
     redis = (DEPLOY / "redis.conf").read_text()
     for line in (
         "appendonly yes", "appendfsync always", "maxmemory-policy noeviction", "hash-max-listpack-value 512",

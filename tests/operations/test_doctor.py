@@ -143,7 +143,7 @@ PLANTED = ANYWHERE | ({} if IS_EMBEDDED else ON_MYSQL)
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_named_with_what_mends_it(healthy: Redis, name: str) -> None:
+def test_a_planted_fault_is_named_with_its_fix(healthy: Redis, name: str) -> None:
     with PLANTED[name](healthy):
         found = faults()
     assert name in found, found
@@ -153,7 +153,7 @@ def test_a_planted_fault_is_named_with_what_mends_it(healthy: Redis, name: str) 
     assert {each.split(":")[0] for each in found} == {name.partition(":")[0]}
 
 
-def test_a_redis_that_is_away_is_a_fault_and_no_crash(healthy: Redis) -> None:
+def test_an_unavailable_redis_is_a_finding_and_not_a_crash(healthy: Redis) -> None:
     queues = {name: {**each, "URL": "redis://:hunter2@127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
     with override_settings(RQ_QUEUES=queues):
         found = faults()
@@ -188,7 +188,7 @@ def test_a_worker_of_another_program_is_named(healthy: Redis) -> None:
     assert "stock serves high" in found["workers: foreign"].found
 
 
-def test_a_worker_whose_clock_is_off_is_named(healthy: Redis) -> None:
+def test_a_worker_with_a_wrong_clock_is_named(healthy: Redis) -> None:
     healthy.hset("rq:worker:w1", "skew", "-10.204")
     assert "w1's machine is 10.2 s behind Redis's" in faults()["clocks: worker"].found
 
@@ -197,9 +197,7 @@ def test_a_worker_whose_clock_is_off_is_named(healthy: Redis) -> None:
     ("word", "name", "value"),
     [("OOM", "maxmemory", "1"), ("NOREPLICAS", "min-replicas-to-write", "1")],
 )
-def test_a_redis_that_refuses_writes_is_named_with_what_mends_it(
-    healthy: Redis, word: str, name: str, value: str
-) -> None:
+def test_a_redis_that_refuses_writes_is_named_with_its_fix(healthy: Redis, word: str, name: str, value: str) -> None:
     with redis_config(healthy, name, value):
         found = faults()
     assert list(found) == ["redis: refuses writes"]

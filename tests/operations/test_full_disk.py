@@ -35,7 +35,7 @@ def fill(disk: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["before the start", "later"])
-def test_web_answers_though_the_disk_of_data_dir_is_full(make_stack: MakeStack, small_disk: Path, when: str) -> None:
+def test_web_answers_while_the_disk_of_data_dir_is_full(make_stack: MakeStack, small_disk: Path, when: str) -> None:
     data = small_disk / "data"
     data.mkdir()
     if when == "before the start":
@@ -60,7 +60,7 @@ def test_web_answers_though_the_disk_of_data_dir_is_full(make_stack: MakeStack, 
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
-def test_web_answers_though_its_log_cannot_be_written(make_stack: MakeStack) -> None:
+def test_web_answers_while_its_log_cannot_be_written(make_stack: MakeStack) -> None:
     stack = make_stack(roles=["web"], environment={"LOG_LEVEL": "DEBUG"})
     stack.stop_role("web")
     stack.log_path("web").unlink()

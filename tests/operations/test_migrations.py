@@ -122,7 +122,7 @@ def make_migration(*steps: Any, **attributes: Any) -> Migration:
     ],
     ids=lambda step: type(step).__name__,
 )
-def test_what_the_previous_version_could_not_bear_is_refused_by_name(step: Any) -> None:
+def test_a_migration_that_breaks_the_previous_version_is_refused_by_name(step: Any) -> None:
     [fault] = find_faults(make_migration(step))
     assert fault.startswith("tasks_app.0007_planted: ")
     assert find_faults(make_migration(step, **{MARK: "Nothing since 1.0 names it."})) == []
@@ -140,11 +140,11 @@ def test_what_the_previous_version_could_not_bear_is_refused_by_name(step: Any) 
     ],
     ids=lambda step: type(step).__name__,
 )
-def test_what_it_does_not_notice_is_accepted(step: Any) -> None:
+def test_a_migration_that_the_previous_version_does_not_notice_is_accepted(step: Any) -> None:
     assert find_faults(make_migration(step)) == []
 
 
-def test_a_table_that_is_new_may_be_shaped_in_its_own_migration() -> None:
+def test_a_new_table_may_be_changed_in_its_own_migration() -> None:
     steps = (
         operations.CreateModel("Planted", [("id", models.AutoField(primary_key=True))]),
         operations.AddField("planted", "number", models.IntegerField()),

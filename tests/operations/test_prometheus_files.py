@@ -48,21 +48,21 @@ def promtool(*words: str) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_what_every_pod_tells_alike_is_counted_once() -> None:
+def test_metrics_that_every_pod_reports_are_counted_once() -> None:
     for expression in all_expressions():
         for found in re.finditer(r"longtasks_(?!http_)", expression):
             assert ONCE.search(expression[: found.start()]), expression
 
 
 @HAS_PROMTOOL
-def test_two_pods_are_no_two_alerts_and_no_two_deaths(tmp_path: Path) -> None:
+def test_two_pods_raise_one_alert_and_count_one_death(tmp_path: Path) -> None:
     shutil.copy(GRAFANA / "alerts.yaml", tmp_path)
     (tmp_path / "two_pods.yaml").write_text(TWO_PODS)
     promtool("test", "rules", str(tmp_path / "two_pods.yaml"))
 
 
 @HAS_PROMTOOL
-def test_promtool_takes_the_scrape_configuration(tmp_path: Path) -> None:
+def test_promtool_accepts_the_scrape_configuration(tmp_path: Path) -> None:
     text = (GRAFANA / "prometheus.yaml").read_text()
     # Debian builds its Prometheus without Kubernetes' service discovery: what stands in its place is what the file names.
     [elsewhere] = re.findall(r"# Elsewhere, in place of both: (static_configs: .*)$", text, re.MULTILINE)
@@ -92,7 +92,7 @@ def test_dashboard_and_alerts_name_metrics_that_exist(client: Any) -> None:
     assert used - known == set()
 
 
-def test_every_alert_says_why_and_what_to_do() -> None:
+def test_every_alert_has_a_cause_and_an_action() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text()
     rules = yaml.safe_load((GRAFANA / "alerts.yaml").read_text())
     alerts = [rule for group in rules["groups"] for rule in group["rules"]]
@@ -105,5 +105,5 @@ def test_every_alert_says_why_and_what_to_do() -> None:
 
 
 @HAS_PROMTOOL
-def test_promtool_takes_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     promtool("check", "rules", str(GRAFANA / "alerts.yaml"))

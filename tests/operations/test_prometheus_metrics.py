@@ -45,7 +45,7 @@ def total(samples: dict[Any, float], name: str, **labels: str) -> float:
     return sum(value for (each, have), value in samples.items() if each == name and wanted <= set(have))
 
 
-def test_four_processes_add_up_to_the_requests_sent(make_stack: MakeStack) -> None:
+def test_the_counts_of_four_processes_add_up_to_the_requests_sent(make_stack: MakeStack) -> None:
     stack = make_stack(workers=1, environment={"WEB_WORKERS": "4"})
     stack.wait_for(lambda: len(stack.child_pids("web")) >= 4, deadline_seconds=30, what="four processes serve")
     before = scrape(stack)
@@ -127,7 +127,7 @@ def test_progress_failures_retries_and_rows_of_a_canceled_task_are_counted(make_
 
 
 @pytest.mark.django_db
-def test_a_redis_that_is_away_shows_as_down(client: Client) -> None:
+def test_an_unavailable_redis_is_reported_as_down(client: Client) -> None:
     queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
     with override_settings(RQ_QUEUES=queues):
         answer = client.get("/metrics")
@@ -234,7 +234,7 @@ def complaints_of(text: str) -> list[str]:
 
 
 @pytest.mark.django_db
-def test_names_and_types_are_as_prometheus_wants_them(stack: ProcfileStack, client: Client) -> None:
+def test_names_and_types_follow_the_prometheus_conventions(stack: ProcfileStack, client: Client) -> None:
     """Of several processes and of one: every family is ours, and promtool has nothing to say, where it is installed."""
     task_id = stack.start_upload(records=10)
     stack.wait_for_end(task_id, deadline_seconds=30)
@@ -249,7 +249,7 @@ def test_names_and_types_are_as_prometheus_wants_them(stack: ProcfileStack, clie
             assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
-def test_the_complaints_are_found() -> None:
+def test_breaches_of_the_conventions_are_found() -> None:
     text = (
         "# HELP rq_request_processing_seconds_total Time.\n# TYPE rq_request_processing_seconds_total summary\n"
         "rq_request_processing_seconds_total_count 0.0\nrq_request_processing_seconds_total_sum 0.0\n"

@@ -33,14 +33,14 @@ def test_ready_when_everything_answers(client: Client) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-def test_live_asks_nobody(client: Client) -> None:
+def test_live_queries_no_store(client: Client) -> None:
     # No django_db mark: a query would fail the test.
     with away():
         assert client.get("/health/live").status_code == 200
 
 
 @pytest.mark.django_db
-def test_redis_away_is_named(client: Client) -> None:
+def test_an_unavailable_redis_is_named(client: Client) -> None:
     with away():
         answer = client.get("/health/ready")
     assert answer.status_code == 503
@@ -50,7 +50,7 @@ def test_redis_away_is_named(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_a_migration_that_is_missing_is_named(client: Client) -> None:
+def test_a_missing_migration_is_named(client: Client) -> None:
     MigrationRecorder(connection).record_unapplied("catalog", "0001_initial")
     answer = client.get("/health/ready")
     assert answer.status_code == 503
@@ -70,7 +70,7 @@ def test_a_mirror_too_far_behind_is_named(client: Client, redis: Redis) -> None:
 
 @pytest.mark.django_db
 @override_settings(API_OPEN=False)
-def test_strangers_learn_no_more_than_that_it_is_not_ready(client: Client) -> None:
+def test_clients_without_a_token_see_no_cause(client: Client) -> None:
     assert client.get("/health/ready").status_code == 200
     with away():
         answer = client.get("/health/ready")

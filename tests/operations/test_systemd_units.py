@@ -13,7 +13,7 @@ HAS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason
 
 
 @HAS_SYSTEMD
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """Every line: what a Debian's systemd does not know, it ignores."""
     for path in UNITS.iterdir():
         shutil.copy(path, tmp_path)
@@ -25,7 +25,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
 @HAS_SYSTEMD
 @pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.stem)
-def test_units_may_do_as_little_as_they_need(path: Path) -> None:
+def test_units_have_the_least_privileges(path: Path) -> None:
     checked = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(path)],
         capture_output=True,

@@ -21,7 +21,7 @@ from tests.support.stack import TABLES, ProcfileStack
 NOBODY = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 
 
-def test_start_wait_tells_the_end_and_verify_counts_the_rows(stack: ProcfileStack) -> None:
+def test_start_wait_reports_the_end_and_verify_counts_the_rows(stack: ProcfileStack) -> None:
     done = stack.run_manage("task", "start", "upload", "--records", "321", "--priority", "high", "--wait", "--json")
     assert done.returncode == 0, done.stdout
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -56,7 +56,7 @@ def test_a_failed_attempt_is_shown_with_its_traceback(transactional_db: None) ->
     assert "line 1, in run" in said.getvalue()
 
 
-def test_verify_names_a_lost_row_and_a_row_too_many(stack: ProcfileStack) -> None:
+def test_verify_names_a_missing_and_an_extra_row(stack: ProcfileStack) -> None:
     lost = stack.start_upload(records=20)
     double = stack.start_upload(records=20)
     for task_id in (lost, double):
@@ -132,7 +132,7 @@ def test_cancel_retry_and_a_paused_queue(make_stack: MakeStack) -> None:
     assert actions == ["pause", "start", "cancel", "retry", "resume"]
 
 
-def test_a_store_that_is_away_has_its_own_exit_code(stack: ProcfileStack) -> None:
+def test_an_unavailable_store_has_its_own_exit_code(stack: ProcfileStack) -> None:
     away = {"REDIS_URL": "redis://127.0.0.1:1/0"}
     stack.environment, kept = stack.environment | away, stack.environment
     try:
@@ -188,7 +188,7 @@ def test_queues_are_watched_until_ctrl_c(stack: ProcfileStack) -> None:
     assert "mirror: " in shown
 
 
-def test_who_stops_watching_does_not_stop_the_task(stack: ProcfileStack) -> None:
+def test_ctrl_c_ends_the_watch_and_not_the_task(stack: ProcfileStack) -> None:
     task_id = stack.start_upload(records=300_000)
     code, shown = run_on_terminal(stack, "task", "status", task_id, "--watch", until=lambda text: "started" in text)
     assert code == 130, shown

@@ -72,7 +72,7 @@ def metric(stack: ProcfileStack, name: str, kind: str, slot: int) -> tuple[str, 
     return found[1], float(found[2])
 
 
-def test_every_process_is_there_with_what_it_uses(monitored: ProcfileStack) -> None:
+def test_every_process_is_listed_with_its_resources(monitored: ProcfileStack) -> None:
     wait_until_whole(monitored)
     seen = look(monitored)
     assert {each["version"] for each in seen.values()} == {read_code_version()}
@@ -109,7 +109,7 @@ def test_a_killed_child_is_a_restart_with_its_signal(monitored: ProcfileStack, k
     assert metric(monitored, "longtasks_process_restarts_total", kind, 1)[1] == after["restarts"]
 
 
-def test_a_killed_parent_is_a_restart_and_a_stopped_one_is_none(monitored: ProcfileStack) -> None:
+def test_a_killed_parent_is_a_restart_and_a_stopped_one_is_not(monitored: ProcfileStack) -> None:
     wait_until_whole(monitored)
     before = entries(monitored)["mirror", 0]
     monitored.kill_role("mirror")

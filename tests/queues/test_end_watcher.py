@@ -68,7 +68,7 @@ def end(task: Snapshot, status: str = task_status.FINISHED) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(task_status.ENDED))
-def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, status: str) -> None:
+def test_a_published_end_notifies_the_watcher(watcher: EndWatcher, redis: Any, status: str) -> None:
     task, other = start(), start()
     told, again, others = Told(task.id), Told(task.id), Told(other.id)
     for each in (told, again, others):
@@ -87,7 +87,7 @@ def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, st
     watcher.drop(others.watch)
 
 
-def test_an_end_before_the_watch_is_told(watcher: EndWatcher) -> None:
+def test_an_end_before_the_watch_notifies_the_watcher(watcher: EndWatcher) -> None:
     task = start()
     end(task)
     told = Told(task.id)
@@ -97,7 +97,7 @@ def test_an_end_before_the_watch_is_told(watcher: EndWatcher) -> None:
     assert snapshot.status == "finished"
 
 
-def test_at_the_deadline_the_newest_state_is_told(watcher: EndWatcher) -> None:
+def test_the_newest_state_is_reported_at_the_deadline(watcher: EndWatcher) -> None:
     task = start()
     transitions.apply_transitions(
         redis_connection.get_connection(), [Transition(replace(task, done=2), "unchanged", "stay")]
@@ -111,7 +111,7 @@ def test_at_the_deadline_the_newest_state_is_told(watcher: EndWatcher) -> None:
     assert unknown.read() is None
 
 
-def test_who_is_dropped_is_told_nothing(watcher: EndWatcher, redis: Any) -> None:
+def test_a_dropped_watcher_is_not_notified(watcher: EndWatcher, redis: Any) -> None:
     task, other = start(), start()
     dropped, kept = Told(task.id), Told(other.id)
     watcher.watch(dropped.watch)
@@ -137,7 +137,7 @@ def test_an_end_that_was_not_published_is_read(redis: Any, monkeypatch: pytest.M
     assert snapshot.status == "canceled"
 
 
-def test_who_has_left_does_not_delay_what_is_read_again(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dropped_watcher_does_not_delay_the_next_poll(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.5)
     monkeypatch.setattr(end_watcher, "_PAGE", 2)
     watcher, task = EndWatcher(), start()
@@ -156,7 +156,7 @@ def test_who_has_left_does_not_delay_what_is_read_again(redis: Any, monkeypatch:
     assert time.monotonic() - began < 5  # a hundred pages of those who left would take 50 s
 
 
-def test_a_subscription_that_breaks_is_made_again(watcher: EndWatcher, redis: Any) -> None:
+def test_a_broken_subscription_is_renewed(watcher: EndWatcher, redis: Any) -> None:
     task = start()
     told = Told(task.id)
     watcher.watch(told.watch)
@@ -167,7 +167,7 @@ def test_a_subscription_that_breaks_is_made_again(watcher: EndWatcher, redis: An
     assert told.read() is not None
 
 
-def test_where_an_acl_forbids_the_channels_ends_are_read(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ends_are_polled_where_an_acl_forbids_the_channels(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.1)
     redis.acl_setuser("nochannels", enabled=True, nopass=True, keys=["*"], commands=["+@all"], channels=[])
     try:

@@ -16,7 +16,7 @@ from tests.support.redis_limits import REFUSING, full, without_replicas
 
 
 @pytest.mark.parametrize("word", REFUSING)
-def test_nothing_is_accepted_and_ready_says_why(redis: Any, word: str) -> None:
+def test_no_task_is_accepted_and_ready_names_the_cause(redis: Any, word: str) -> None:
     with REFUSING[word](redis):
         with pytest.raises(QueueUnavailable):
             start()
@@ -26,7 +26,7 @@ def test_nothing_is_accepted_and_ready_says_why(redis: Any, word: str) -> None:
     assert not redis.exists(full_redis.PROBE_KEY), "asking whether it takes writes writes nothing"
 
 
-def test_a_full_redis_still_lets_go_of_what_it_has(redis: Any, longtasks: Callable[..., None]) -> None:
+def test_tasks_end_and_free_memory_while_redis_is_full(redis: Any, longtasks: Callable[..., None]) -> None:
     """Otherwise nothing would free memory any more: tasks are taken, run and ended, told and trimmed."""
     longtasks(retry_attempts=2, retry_first_seconds=0)
     tasks = [start(), start("small"), start("flaky", times=1, at=1), start()]
@@ -51,7 +51,7 @@ def beat_of(worker: str) -> None:
     )
 
 
-def test_silence_while_redis_takes_no_writes_is_no_death(redis: Any) -> None:
+def test_no_worker_counts_as_dead_while_redis_refuses_writes(redis: Any) -> None:
     start()
     Worker().take()
     beat("w1", ago_seconds=3600)
@@ -59,7 +59,7 @@ def test_silence_while_redis_takes_no_writes_is_no_death(redis: Any) -> None:
         rescue().watch()
 
 
-def test_the_totals_are_kept_by_a_full_redis(redis: Any) -> None:
+def test_a_full_redis_counts_the_totals(redis: Any) -> None:
     task_id = start("small")
     with full(redis):
         Worker().run()
@@ -68,7 +68,7 @@ def test_the_totals_are_kept_by_a_full_redis(redis: Any) -> None:
     assert [total for labels, total in totals.counts("ended") if labels[1] == "small"] == [1]
 
 
-def test_a_take_that_redis_refuses_loses_nothing(redis: Any) -> None:
+def test_a_refused_dequeue_loses_no_task(redis: Any) -> None:
     task_id = start()
     with without_replicas(redis), pytest.raises(AWAY):
         transitions.dequeue_tasks(

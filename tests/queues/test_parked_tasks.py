@@ -56,7 +56,7 @@ def forgotten() -> Generator[None, None, None]:
         _registry[TYPE] = task_type
 
 
-def test_it_costs_no_attempt_and_goes_to_a_worker_that_knows_it() -> None:
+def test_a_parked_task_costs_no_attempt_and_goes_to_a_worker_that_knows_its_type() -> None:
     task_id = start()
 
     assert old_worker().run() == []
@@ -72,7 +72,7 @@ def test_it_costs_no_attempt_and_goes_to_a_worker_that_knows_it() -> None:
     assert parked_tasks.list_places(redis_connection.get_connection()) == []
 
 
-def test_other_tasks_go_on_and_parked_ones_keep_their_order() -> None:
+def test_other_tasks_run_and_parked_ones_keep_their_order() -> None:
     first, known, second, third = start(), start("flaky", times=0), start("small"), start()
     urgent = start(priority="high")
 
@@ -88,7 +88,7 @@ def test_other_tasks_go_on_and_parked_ones_keep_their_order() -> None:
     assert {record(task_id).status for task_id in (first, second, third, urgent)} == {"finished"}
 
 
-def test_many_of_them_are_parked_in_steps_and_none_is_lost() -> None:
+def test_many_tasks_are_parked_in_steps_and_none_is_lost() -> None:
     old = old_worker()
     task_ids = [
         snapshot.id
@@ -102,7 +102,7 @@ def test_many_of_them_are_parked_in_steps_and_none_is_lost() -> None:
     assert [task.task_id for task in Worker("new").take()] == task_ids[:200]
 
 
-def test_a_busy_worker_makes_way_for_parked_tasks_of_types_that_it_knows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_worker_is_preempted_only_by_parked_tasks_of_types_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     start(priority="high")
     old_worker().run()
     waiting_task = start()
@@ -117,7 +117,7 @@ def test_a_busy_worker_makes_way_for_parked_tasks_of_types_that_it_knows_alone(m
     assert worker._check_interruption(low) is Interruption.CONTINUE
 
 
-def test_what_waits_for_a_type_counts_as_waiting(longtasks: Any) -> None:
+def test_parked_tasks_count_as_waiting(longtasks: Any) -> None:
     task_ids = [start() for _ in range(3)]
     old_worker().run()
 
@@ -141,7 +141,7 @@ def test_a_parked_task_can_be_canceled_and_change_its_priority() -> None:
     assert [task.task_id for task in Worker("new").run()] == [changed]
 
 
-def test_rescue_leaves_it_alone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rescuer_leaves_a_parked_task_alone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     task_id = start()
     old_worker().run()
@@ -154,7 +154,7 @@ def test_rescue_leaves_it_alone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -
     assert parked_tasks.list_parked_ids(redis) == [task_id]
 
 
-def test_shards_wait_as_well_and_their_task_says_why(redis: Redis, longtasks: Any) -> None:
+def test_shards_are_parked_and_their_task_names_the_cause(redis: Redis, longtasks: Any) -> None:
     longtasks(shard_records=300, batch_records=100)
     task_id = start("upload", numRecords=600)
     new, old = Worker("new"), old_worker()
@@ -177,7 +177,7 @@ def test_shards_wait_as_well_and_their_task_says_why(redis: Redis, longtasks: An
     assert old.run() == new.run() == []
 
 
-def test_after_ten_minutes_the_task_the_doctor_and_the_metrics_say_so(redis: Redis) -> None:
+def test_a_task_parked_for_ten_minutes_is_reported_by_task_doctor_and_metrics(redis: Redis) -> None:
     task_id, other = start(), start()
     old_worker().run()
     beat(redis, "old", types=["small"])
@@ -216,7 +216,7 @@ def unknown_seconds() -> float:
     return value
 
 
-def test_doctor_says_at_once_that_the_workers_lack_a_type(redis: Redis) -> None:
+def test_doctor_reports_a_type_that_no_worker_knows(redis: Redis) -> None:
     beat(redis, "old", types=[name for name in list_names() if name != TYPE])
     [finding] = task_checks.check_task_types()
     assert (finding.level, finding.found) == (
@@ -226,7 +226,7 @@ def test_doctor_says_at_once_that_the_workers_lack_a_type(redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("forgotten")
-def test_a_process_without_the_type_shows_rescues_and_changes_such_tasks(
+def test_a_process_without_the_type_shows_rescues_and_changes_its_tasks(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)

@@ -87,7 +87,7 @@ def test_an_urgent_task_of_any_type_waits_in_high(imports: None, redis: Redis, p
     assert waiting(redis, "high") == [task_id]
 
 
-def test_a_change_of_priority_empties_the_number_and_leads_back_to_the_types_queue(imports: None, redis: Redis) -> None:
+def test_priority_low_clears_the_urgency_and_moves_the_task_to_its_types_queue(imports: None, redis: Redis) -> None:
     task_id = start(priority=2)
     snapshot = change_tasks.change_priority(task_id=task_id, priority="low", actor="ann")
     assert (snapshot.priority, snapshot.urgency, snapshot.given_priority) == ("imports", None, "low")
@@ -95,7 +95,7 @@ def test_a_change_of_priority_empties_the_number_and_leads_back_to_the_types_que
     assert waiting(redis, "high") == []
 
 
-def test_the_reserve_is_kept_from_every_queue_but_high(imports: None, longtasks: Callable[..., None]) -> None:
+def test_only_high_may_use_the_reserve(imports: None, longtasks: Callable[..., None]) -> None:
     longtasks(queue_bound=2, queue_reserve=0.5)
     assert admission.get_bounds() == {"high": 2, "imports": 1, "low": 1}
     start()
@@ -126,7 +126,7 @@ def test_every_less_urgent_queue_gets_its_turn(
     assert 14 <= turns["low"] <= 26
 
 
-def test_low_is_not_starved_by_the_queue_between(imports: None, worker: Callable[..., TaskWorker]) -> None:
+def test_low_is_not_starved_by_a_middle_queue(imports: None, worker: Callable[..., TaskWorker]) -> None:
     one = worker("imports", "low")
     turns = []
     for _ in range(40):
@@ -140,7 +140,7 @@ def test_low_is_not_starved_by_the_queue_between(imports: None, worker: Callable
     ("served", "verdict"),
     [(NAMES, Interruption.PREEMPT), (("imports",), Interruption.CONTINUE), (("imports", "low"), Interruption.CONTINUE)],
 )
-def test_high_preempts_whom_it_can_use(
+def test_high_preempts_only_workers_that_serve_it(
     imports: None, worker: Callable[..., TaskWorker], served: tuple[str, ...], verdict: Interruption
 ) -> None:
     start()
@@ -155,7 +155,7 @@ def test_high_preempts_whom_it_can_use(
     assert one._check_interruption(dequeued) is verdict
 
 
-def test_a_worker_of_some_types_leaves_the_others_to_others_without_a_word(redis: Redis) -> None:
+def test_a_worker_of_some_types_parks_the_others_without_an_event(redis: Redis) -> None:
     foreign, own = start("slow"), start("small")
     assert take("high", "low", types=["small"], is_partial=True) == [own]
     assert [each.type_name for each in parked_tasks.list_parked(redis)] == ["slow"]
@@ -207,7 +207,7 @@ def test_a_task_of_a_removed_queue_can_be_canceled(removed: list[str], redis: Re
     assert waiting(redis, "imports") == []
 
 
-def test_a_task_that_redis_lost_comes_back_into_a_queue_that_is_served(removed: list[str], redis: Redis) -> None:
+def test_a_lost_task_of_a_removed_queue_is_requeued_in_a_served_queue(removed: list[str], redis: Redis) -> None:
     redis.flushdb()
     TaskRecord.objects.update(updated_at=datetime(2026, 1, 1, tzinfo=UTC))
     Rescuer(connection=redis).run()
@@ -224,7 +224,7 @@ def test_a_task_that_redis_lost_comes_back_into_a_queue_that_is_served(removed: 
         ({"types": "slow,nothing"}, "no task type 'nothing'"),
     ],
 )
-def test_workers_refuse_what_is_unknown(options: dict[str, str], words: str) -> None:
+def test_workers_refuses_unknown_queues_and_types(options: dict[str, str], words: str) -> None:
     with pytest.raises(CommandError, match=words) as refusal:
         call_command("workers", 1, **options)
     assert refusal.value.returncode == 2

@@ -44,7 +44,7 @@ def redis_now() -> float:
 
 
 @pytest.mark.parametrize("skew", [-10.0, 10.0])
-def test_what_redis_times_is_right_whatever_this_machine_says(monkeypatch: pytest.MonkeyPatch, skew: float) -> None:
+def test_times_are_redis_times_whatever_the_local_clock_says(monkeypatch: pytest.MonkeyPatch, skew: float) -> None:
     began = datetime.fromtimestamp(redis_now(), tz=UTC)
     seconds_ahead(monkeypatch, skew)
     first = start("small")  # from its answer web learns the time
@@ -67,7 +67,7 @@ def test_what_redis_times_is_right_whatever_this_machine_says(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("skew", [-10.0, 10.0])
-def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, longtasks: Any, skew: float) -> None:
+def test_a_next_attempt_is_due_by_the_redis_clock(monkeypatch: pytest.MonkeyPatch, longtasks: Any, skew: float) -> None:
     longtasks(retry_attempts=3, retry_first_seconds=3)
     seconds_ahead(monkeypatch, skew)
     task_id = start("flaky", times=1, at=1)
@@ -93,7 +93,7 @@ def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, l
     assert redis_connection.get_connection().zscore("rq:scheduled:low", task_id) == score
 
 
-def test_a_workers_first_sign_of_life_tells_of_the_skew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workers_first_heartbeat_reports_its_clock_skew(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds_ahead(monkeypatch, 10.0)
     connection = redis_connection.get_connection()
     worker_liveness.beat(connection, worker="w1", queues=["low"], fields={"queues": "low"}, ttl_seconds=60)
@@ -103,7 +103,7 @@ def test_a_workers_first_sign_of_life_tells_of_the_skew(monkeypatch: pytest.Monk
     ]
 
 
-def test_small_differences_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_clock_differences_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = RedisClock()
     now = time.time()
     seen.note(sent_at=now, seconds=int(now + 0.1), microseconds=int((now + 0.1) % 1 * 1e6))

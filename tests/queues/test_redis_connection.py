@@ -56,7 +56,7 @@ ABOUT_THE_COMMAND = {
 
 
 @pytest.mark.parametrize("reply", ABOUT_REDIS.values(), ids=list(ABOUT_REDIS))
-def test_a_word_about_redis_is_waited_for(reply: str) -> None:
+def test_an_error_about_redis_is_transient(reply: str) -> None:
     error = DefaultParser.parse_error(reply)
     assert isinstance(error, AWAY)
     assert is_transient_error(error)
@@ -65,14 +65,14 @@ def test_a_word_about_redis_is_waited_for(reply: str) -> None:
 
 
 @pytest.mark.parametrize("reply", ABOUT_THE_COMMAND.values(), ids=list(ABOUT_THE_COMMAND))
-def test_a_word_about_the_command_is_an_error(reply: str) -> None:
+def test_an_error_about_the_command_is_not_transient(reply: str) -> None:
     error = DefaultParser.parse_error(reply)
     assert isinstance(error, redis_package.ResponseError)
     assert not is_transient_error(error)
 
 
 @pytest.mark.parametrize("word", REFUSING)
-def test_a_pipeline_and_a_transaction_are_told_apart_too(redis: Any, word: str) -> None:
+def test_pipelines_and_transactions_raise_unavailable(redis: Any, word: str) -> None:
     for transaction in (False, True):
         pipeline = redis_connection.get_connection().pipeline(transaction=transaction)
         pipeline.get("a")
@@ -82,7 +82,7 @@ def test_a_pipeline_and_a_transaction_are_told_apart_too(redis: Any, word: str) 
 
 
 @pytest.mark.parametrize("name", ["NOAUTH", "WRONGPASS"])
-def test_a_password_that_changes_is_waited_for(name: str) -> None:
+def test_a_changed_password_is_transient(name: str) -> None:
     server = RedisServer(is_valkey=IS_EMBEDDED)
     try:
         server.start()
@@ -96,7 +96,7 @@ def test_a_password_that_changes_is_waited_for(name: str) -> None:
         server.remove()
 
 
-def test_too_many_clients_are_waited_for() -> None:
+def test_too_many_clients_are_transient() -> None:
     server = RedisServer(is_valkey=IS_EMBEDDED)
     try:
         server.start()

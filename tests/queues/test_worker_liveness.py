@@ -7,7 +7,7 @@ from tasks_app.queues.worker_liveness import LivenessJudge
 from tests.support.engine import beat
 
 
-def test_silence_while_redis_was_away_is_no_death(longtasks: Callable[..., None]) -> None:
+def test_a_worker_silent_during_a_redis_outage_is_not_dead(longtasks: Callable[..., None]) -> None:
     longtasks(lease_seconds=10)  # so that the sign of life below is fresh, however slow this machine is
     liveness = LivenessJudge(connection=redis_connection.get_connection())
     beat("alive", ago_seconds=20)

@@ -27,7 +27,7 @@ def test_a_batch_is_shorter_than_the_servers_packet(text: str, longtasks: Callab
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no packets")
-def test_a_snapshot_longer_than_the_servers_packet_is_set_aside_and_tells_that_it_was_cut(redis: Any) -> None:
+def test_a_snapshot_longer_than_the_servers_packet_is_set_aside_truncated(redis: Any) -> None:
     before, bad, after = start(), start(), start()
     mirror()
     data = changed(bad, error="e" * (1 << 20), status="started", cause="attempt_failed")

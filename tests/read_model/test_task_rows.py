@@ -53,7 +53,7 @@ def test_a_snapshot_comes_back_equal_from_both_readers(changes):
     assert to_snapshot(TaskRecord.objects.get(pk=snapshot.id)) == snapshot
 
 
-def test_saving_again_brings_every_column_up_to_date():
+def test_saving_again_updates_every_column():
     snapshot = make_snapshot()
     save_records([snapshot], [NOW])
     changed = dataclasses.replace(snapshot, **FULL)
@@ -64,13 +64,13 @@ def test_saving_again_brings_every_column_up_to_date():
     assert TaskRecord.objects.count() == 2
 
 
-def test_a_row_that_is_not_there_is_none():
+def test_a_missing_row_is_none():
     assert read_snapshot(uuid.uuid4()) is None
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no connection that can break")
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_the_server_has_dropped_is_replaced():
+def test_a_dropped_connection_is_replaced():
     snapshot = make_snapshot()
     save_records([snapshot], [NOW])
     read_snapshot(uuid.UUID(snapshot.id))
@@ -84,7 +84,7 @@ def test_a_connection_that_the_server_has_dropped_is_replaced():
     assert read_snapshot(uuid.UUID(snapshot.id)) == snapshot
 
 
-def test_a_reconnect_that_is_refused_is_an_error_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_reconnect_is_a_database_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no connection, and none to be had: nothing can be asked whether it is usable."""
 
     def refuse() -> None:

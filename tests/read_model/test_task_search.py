@@ -96,7 +96,7 @@ WANTED = st.builds(
 
 
 @pytest.mark.parametrize("seconds", [0.0, task_search.SEARCH_SECONDS])
-def test_every_mix_finds_exactly_what_fits(records: list[TaskRecord], seconds: float) -> None:
+def test_every_mix_of_filters_finds_exactly_the_matching_tasks(records: list[TaskRecord], seconds: float) -> None:
     """With no time at all each page ends after its first window; with the usual time after several."""
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -113,7 +113,7 @@ def test_every_mix_finds_exactly_what_fits(records: list[TaskRecord], seconds: f
     check()
 
 
-def test_tasks_that_arrive_meanwhile_change_no_later_page(
+def test_tasks_that_start_meanwhile_change_no_later_page(
     records: list[TaskRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task_search, "SEARCH_SECONDS", 0)
@@ -129,7 +129,7 @@ def test_tasks_that_arrive_meanwhile_change_no_later_page(
     assert seen == [record.pk for record in records if fits(record, wanted)]
 
 
-def test_a_search_that_takes_too_long_says_how_far_it_came(
+def test_a_search_that_times_out_returns_its_position(
     records: list[TaskRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task_search, "SEARCH_SECONDS", 0)
@@ -191,7 +191,7 @@ def test_a_page_is_a_range_of_one_index(records: list[TaskRecord], mix: dict[str
     assert_ranges(captured.captured_queries, indexes={f"record_by_{name}" for name in mix} | {"PRIMARY"})
 
 
-def test_the_open_tasks_are_found_along_their_statuses(records: list[TaskRecord]) -> None:
+def test_open_tasks_are_found_by_the_status_index(records: list[TaskRecord]) -> None:
     now = datetime.now(UTC)
     wanted = sorted((record.pk, record.priority) for record in records if record.status in OPEN)
     with CaptureQueriesContext(connection) as captured:

@@ -34,7 +34,7 @@ def read_ended(redis: Any) -> Any:
     return task_totals.Totals(fields).counts("ended")
 
 
-def test_a_minute_that_is_full_takes_later_tasks(redis: Any) -> None:
+def test_a_full_minute_counter_refuses_no_later_task(redis: Any) -> None:
     first = start()
     mirror()
     TaskMinute.objects.update(rows=2**63 - 1, accepted=2**31 - 1)

@@ -51,7 +51,7 @@ def assert_finishes(task_id: str) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--serializer", "json")], ids=["pickle", "json"])
-def test_what_a_worker_of_rqs_own_has_failed_comes_back(redis: Any, options: tuple[str, ...]) -> None:
+def test_a_task_failed_by_rqs_own_worker_is_requeued(redis: Any, options: tuple[str, ...]) -> None:
     task_ids = [start("small", priority="high"), start()]
     run_stock_worker(*options)
     assert {stock_job(task_id).get_status().value for task_id in task_ids} == {"failed"}
@@ -67,7 +67,7 @@ def test_what_a_worker_of_rqs_own_has_failed_comes_back(redis: Any, options: tup
         assert not redis.exists(f"rq:failed:{name}")
 
 
-def test_one_that_had_begun_goes_on_where_it_was() -> None:
+def test_a_task_failed_by_rqs_own_worker_continues_at_its_checkpoint() -> None:
     from tasks_app.engine.interruption import Interruption
 
     task_id = start(records=3)
@@ -83,7 +83,7 @@ def test_one_that_had_begun_goes_on_where_it_was() -> None:
     assert_finishes(task_id)
 
 
-def test_a_retry_need_not_wait_for_rescue() -> None:
+def test_a_retry_does_not_wait_for_the_rescuer() -> None:
     task_id = start()
     with pytest.raises(TaskNotEnded):
         change_tasks.retry_task(task_id=task_id)
@@ -154,7 +154,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_task_that_rqs_tools_have_lost_comes_back(redis: Any, way: str) -> None:
+def test_a_task_that_rqs_tools_have_lost_is_requeued(redis: Any, way: str) -> None:
     task_id = start()
     mirror()
     WAYS[way](redis, task_id)
@@ -167,7 +167,7 @@ def test_a_task_that_rqs_tools_have_lost_comes_back(redis: Any, way: str) -> Non
     assert_finishes(task_id)
 
 
-def test_an_end_of_ours_is_told_where_rqs_cleanup_has_called_it_failed(redis: Any) -> None:
+def test_an_end_is_published_after_rqs_cleanup_called_it_failed(redis: Any) -> None:
     task_id = start(records=3)
     worker = Worker()
     worker.on_check = lambda: redis.hset(redis_keys.job_key(task_id), "status", "failed")
@@ -199,7 +199,7 @@ def retry_all_taken(worker: Worker) -> None:
         requeued_by_rq.retry(worker.connection, dequeued)
 
 
-def test_a_requeued_task_is_noted_but_not_started_until_it_is_retried(failed: str) -> None:
+def test_a_task_requeued_by_rq_is_recorded_but_not_started_before_the_retry(failed: str) -> None:
     ended_at = record(failed).ended_at
     requeue(failed)
     worker = Worker()
@@ -240,7 +240,7 @@ def test_a_task_that_is_requeued_twice_runs_once(failed: str) -> None:
     assert waiting() == [failed]
 
 
-def test_a_finished_task_that_is_put_into_its_queue_is_not_run(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_finished_task_that_rq_enqueues_again_is_not_run(caplog: pytest.LogCaptureFixture) -> None:
     task_id = start("small")
     Worker().run()
     connection = redis_connection.get_connection()

@@ -29,7 +29,7 @@ from tests.support.engine import (
 from tests.support.redis_commands import watched_commands
 
 
-def test_after_a_flush_every_task_that_the_mirror_saw_ends(redis: Any, longtasks: Callable[..., None]) -> None:
+def test_every_mirrored_task_ends_after_a_flush(redis: Any, longtasks: Callable[..., None]) -> None:
     longtasks(retry_first_seconds=0.05)
     finished = start("small")
     Worker().run()
@@ -58,7 +58,7 @@ def test_after_a_flush_every_task_that_the_mirror_saw_ends(redis: Any, longtasks
     assert waiting() == started() == []
 
 
-def test_after_a_flush_a_task_that_changed_just_before_comes_back_without_a_whole_round(
+def test_a_task_changed_just_before_a_flush_is_requeued_within_one_pass(
     redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.2)
@@ -81,9 +81,7 @@ def test_after_a_flush_a_task_that_changed_just_before_comes_back_without_a_whol
     assert passes <= 1
 
 
-def test_tasks_that_come_while_a_round_goes_on_are_not_looked_for_in_the_queue(
-    redis: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tasks_started_during_a_pass_are_not_searched_in_the_queue(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a queue of 100,000 each such look costs Redis a millisecond, and all others wait."""
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     monkeypatch.setattr("tasks_app.recovery.reconciliation.PAGE", 1)
@@ -109,7 +107,7 @@ def test_tasks_that_come_while_a_round_goes_on_are_not_looked_for_in_the_queue(
 
 
 @pytest.mark.parametrize("how", ["entry", "entry_and_job", "entry_and_snapshot", "scheduled_entry"])
-def test_a_task_whose_place_is_gone_is_enqueued_again(redis: Any, how: str) -> None:
+def test_a_task_missing_from_redis_is_requeued(redis: Any, how: str) -> None:
     task_id = start("flaky", times=int(how == "scheduled_entry"))
     if how == "scheduled_entry":
         Worker().run()
@@ -129,7 +127,7 @@ def test_a_task_whose_place_is_gone_is_enqueued_again(redis: Any, how: str) -> N
     assert_finishes(task_id)
 
 
-def test_a_queue_entry_whose_job_is_gone_is_run_from_its_record(redis: Any) -> None:
+def test_a_queue_entry_without_a_job_is_dequeued_without_a_snapshot(redis: Any) -> None:
     task_id = start()
     settle()
     redis.delete(redis_keys.job_key(task_id))
@@ -138,7 +136,7 @@ def test_a_queue_entry_whose_job_is_gone_is_run_from_its_record(redis: Any) -> N
     transitions.apply_transitions(redis, [])
 
 
-def test_an_end_that_the_mirror_missed_is_told_again(redis: Any) -> None:
+def test_an_end_that_the_mirror_missed_is_published_again(redis: Any) -> None:
     task_id = start()
     mirror()
     Worker().run()
@@ -149,7 +147,7 @@ def test_an_end_that_the_mirror_missed_is_told_again(redis: Any) -> None:
     assert record(task_id).status == "finished"
 
 
-def test_an_end_that_redis_was_never_told_of_is_told_by_rescue() -> None:
+def test_an_end_that_never_reached_redis_is_published_by_the_rescuer() -> None:
     task_id = start("small")
     Worker("dead").take()
     settle()
@@ -171,7 +169,7 @@ def test_an_end_that_redis_was_never_told_of_is_told_by_rescue() -> None:
     assert redis_connection.get_connection().ttl(redis_keys.job_key(task_id)) > 0
 
 
-def test_an_ended_task_leaves_nothing_in_redis_but_its_job_for_a_while(redis: Any) -> None:
+def test_an_ended_task_leaves_only_its_expiring_job_in_redis(redis: Any) -> None:
     for name in ("slow", "small", "flaky"):
         start(name, records=1, times=0)
     while Worker().run():

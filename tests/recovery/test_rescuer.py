@@ -14,7 +14,7 @@ from tests.support.dead_workers import assert_finishes, claim_and_die
 from tests.support.engine import Worker, beat, checkpoint, history, record, rescue, run_out, start, started, waiting
 
 
-def test_a_claim_that_ran_out_is_enqueued_first_and_goes_on_where_it_was() -> None:
+def test_a_task_with_an_expired_lease_is_requeued_first_and_continues_at_its_checkpoint() -> None:
     task_id = claim_and_die()
     other = start()
     run_out(task_id)
@@ -27,7 +27,7 @@ def test_a_claim_that_ran_out_is_enqueued_first_and_goes_on_where_it_was() -> No
     assert_finishes(task_id)
 
 
-def test_a_claim_that_still_holds_is_left_alone_however_silent_its_worker() -> None:
+def test_a_task_with_a_valid_lease_is_left_alone_however_silent_its_worker() -> None:
     task_id = claim_and_die()
     beat("dead", ago_seconds=3600)
     rescue()
@@ -36,7 +36,7 @@ def test_a_claim_that_still_holds_is_left_alone_however_silent_its_worker() -> N
 
 
 @pytest.mark.parametrize("was_killed", [True, False])
-def test_a_certified_death_frees_its_tasks_at_once(was_killed: bool) -> None:
+def test_an_exit_report_frees_the_workers_tasks_at_once(was_killed: bool) -> None:
     task_id = start()
     worker = Worker("dead")
     worker.take()
@@ -51,7 +51,7 @@ def test_a_certified_death_frees_its_tasks_at_once(was_killed: bool) -> None:
     assert_finishes(task_id)
 
 
-def test_tasks_that_a_dead_worker_had_taken_only_come_back(longtasks: Callable[..., None]) -> None:
+def test_tasks_dequeued_but_not_claimed_by_a_dead_worker_are_requeued(longtasks: Callable[..., None]) -> None:
     longtasks(lease_seconds=0.2)
     task_ids = [start("small"), start("small")]
     Worker("dead").take()
@@ -65,7 +65,7 @@ def test_tasks_that_a_dead_worker_had_taken_only_come_back(longtasks: Callable[.
         assert_finishes(task_id)
 
 
-def test_a_task_that_kills_every_worker_fails_and_says_so(longtasks: Callable[..., None]) -> None:
+def test_a_task_that_kills_every_worker_fails_with_that_cause(longtasks: Callable[..., None]) -> None:
     longtasks(retry_attempts=3, retry_first_seconds=0)
     task_id = start()
     for number in range(3):
@@ -83,7 +83,7 @@ def test_a_task_that_kills_every_worker_fails_and_says_so(longtasks: Callable[..
     assert waiting() == started() == []
 
 
-def test_two_rescues_enqueue_a_task_once() -> None:
+def test_two_rescuers_requeue_a_task_once() -> None:
     task_id = claim_and_die()
     run_out(task_id)
     first, second = (Rescuer(connection=redis_connection.get_connection()) for _ in range(2))
@@ -93,7 +93,7 @@ def test_two_rescues_enqueue_a_task_once() -> None:
     assert [cause for _, cause in history(task_id)].count("rescue") == 1
 
 
-def test_a_rescue_that_died_in_the_middle_is_finished_by_the_next() -> None:
+def test_the_next_rescuer_finishes_an_interrupted_rescue() -> None:
     task_id = claim_and_die()
     run_out(task_id)
     assert expired_claims.expire(task_id=uuid.UUID(task_id)) is not None  # … and no further
@@ -103,7 +103,7 @@ def test_a_rescue_that_died_in_the_middle_is_finished_by_the_next() -> None:
     assert_finishes(task_id)
 
 
-def test_leases_are_not_trusted_right_after_the_database_was_away() -> None:
+def test_leases_do_not_expire_right_after_a_database_outage() -> None:
     task_id = claim_and_die()
     run_out(task_id)
     watch = Rescuer(connection=redis_connection.get_connection())

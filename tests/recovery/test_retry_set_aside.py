@@ -17,7 +17,7 @@ from tests.support.refused_items import append, changed, items, raise_, refused_
 BIG = 2**64
 
 
-def test_a_task_that_is_mended_goes_on_when_it_is_tried_again(redis: Any) -> None:
+def test_a_fixed_task_is_requeued_when_its_item_is_retried(redis: Any) -> None:
     bad = start()
     Worker("dead").take()
     claim(bad)
@@ -32,7 +32,7 @@ def test_a_task_that_is_mended_goes_on_when_it_is_tried_again(redis: Any) -> Non
     assert waiting() == [bad]
 
 
-def test_an_item_that_is_tried_again_is_applied_as_at_first(redis: Any) -> None:
+def test_a_retried_item_is_applied_as_at_first(redis: Any) -> None:
     task_id, item = refused_task(redis)
     assert retry(item) == "refused again: ValueError: priority is 'Middle': no queue"
     item.refresh_from_db()
@@ -45,7 +45,7 @@ def test_an_item_that_is_tried_again_is_applied_as_at_first(redis: Any) -> None:
     assert list(AuditEntry.objects.values_list("action", "source")) == [("try_again", "cli")] * 2
 
 
-def test_an_item_whose_task_has_gone_on_is_not_applied(redis: Any) -> None:
+def test_an_item_older_than_its_task_is_not_applied(redis: Any) -> None:
     task_id, item = refused_task(redis)
     SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"Middle", b"high"), size=item.size - 2)
     append(redis, changed(task_id, done=2, status="started"))
@@ -68,9 +68,7 @@ def test_an_item_is_listed_and_dropped_with_an_entry_in_the_audit(redis: Any, ca
     assert (entry.action, entry.detail) == ("drop", f"snapshot {item.key}: {item.reason}")
 
 
-def test_an_item_whose_second_try_died_is_applied_once_by_the_third(
-    redis: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_item_is_applied_once_after_an_interrupted_retry(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     task_id, item = refused_task(redis)
     SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"Middle", b"high"), size=item.size - 2)
     with monkeypatch.context() as patch:

@@ -16,7 +16,7 @@ from tests.support.engine import beat
 from tests.support.shard_bench import Bench, positions, start
 
 
-def test_everything_that_redis_forgets_between_shards_is_found_again(bench):
+def test_a_flush_between_shards_loses_no_shard(bench):
     task_id = start(900)
     bench.run_next("one")
     bench.run_next("one")
@@ -51,7 +51,7 @@ def look_twice(bench: Bench) -> None:
     bench.rescue.run()
 
 
-def test_the_end_that_the_last_shards_worker_could_not_tell_is_told(bench, monkeypatch):
+def test_the_rescuer_publishes_the_end_that_the_last_shards_worker_could_not(bench, monkeypatch):
     task_id = start(600)
     bench.run_next("one")
     bench.run_next("one")
@@ -74,7 +74,7 @@ def test_the_end_that_the_last_shards_worker_could_not_tell_is_told(bench, monke
     assert bench.redis.keys("rq:wip:*") == []
 
 
-def test_a_cancel_of_which_redis_was_not_told_ends_the_task(bench):
+def test_a_cancel_that_never_reached_redis_ends_the_task(bench):
     task_id = start(900)
     bench.run_next("one")
     bench.run_next("one")
@@ -90,7 +90,7 @@ def test_a_cancel_of_which_redis_was_not_told_ends_the_task(bench):
 
 
 @pytest.mark.parametrize("outcome", [task_status.FAILED, task_status.STOPPED])
-def test_a_shard_that_ended_its_task_and_could_not_tell_it(bench, outcome):
+def test_the_end_of_a_task_by_a_shard_that_could_not_publish_it_is_published(bench, outcome):
     task_id = start(900)
     bench.run_next("one")
     [dequeued] = bench.take("one")
@@ -110,7 +110,7 @@ def test_a_shard_that_ended_its_task_and_could_not_tell_it(bench, outcome):
 
 
 @pytest.mark.parametrize("job_too", [False, True])
-def test_a_shard_that_is_nowhere_comes_back(bench, job_too):
+def test_a_lost_shard_is_requeued(bench, job_too):
     task_id = start(900)
     bench.run_next("one")
     [dequeued] = bench.take("one")

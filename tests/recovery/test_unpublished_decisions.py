@@ -11,7 +11,7 @@ from tests.support.engine import Worker, checkpoint, history, job, mirror, recor
 from tests.support.redis_limits import without_replicas
 
 
-def test_what_the_database_has_canceled_is_canceled_and_told_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancel_while_redis_refuses_is_published_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks_app.recovery.unpublished_decisions.SETTLED_SECONDS", -1.0)
     waits, also_waits = start(), start()
     mirror()
@@ -30,7 +30,7 @@ def test_what_the_database_has_canceled_is_canceled_and_told_later(redis: Any, m
     assert len(history(waits)) == told, "once is enough"
 
 
-def test_what_the_database_has_opened_again_is_enqueued_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_while_redis_refuses_is_enqueued_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", -1.0)
     task_id = start()
     change_tasks.cancel_task(task_id=task_id, actor="eve")
@@ -44,7 +44,7 @@ def test_what_the_database_has_opened_again_is_enqueued_later(redis: Any, monkey
     assert record(task_id).status == "finished"
 
 
-def test_a_pause_holds_and_workers_hear_of_it_later(redis: Any) -> None:
+def test_a_pause_while_redis_refuses_reaches_redis_later(redis: Any) -> None:
     with without_replicas(redis):
         pause_queues.pause_queue(queue="low", actor="eve")
     assert QueueState.objects.get(name="low").paused_at is not None

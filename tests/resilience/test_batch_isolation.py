@@ -20,7 +20,7 @@ from tests.support.servers import IS_EMBEDDED
 
 
 @pytest.mark.parametrize("name", sorted({f.name for f in TaskEvent._meta.fields} - {"id", "task_id", "at"}))
-def test_what_a_column_of_the_database_refuses_is_found_by_halving(redis: Any, name: str, monkeypatch: Any) -> None:
+def test_a_row_that_the_database_refuses_is_found_by_halving(redis: Any, name: str, monkeypatch: Any) -> None:
     """The database's own refusal, behind the checks: one row of twenty."""
     monkeypatch.setattr(column_limits, "check", lambda snapshot: snapshot)
     task_ids = [start() for _ in range(20)]
@@ -45,7 +45,7 @@ def test_what_a_column_of_the_database_refuses_is_found_by_halving(redis: Any, n
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="SQLite takes any length")
-def test_the_databases_refusal_of_a_real_value_is_found_by_halving(monkeypatch: pytest.MonkeyPatch, redis: Any) -> None:
+def test_a_value_too_long_for_mysql_is_found_by_halving(monkeypatch: pytest.MonkeyPatch, redis: Any) -> None:
     task_ids = [start() for _ in range(9)]
     append(redis, changed(task_ids[4], actor="a" * 94, status="started", cause="cancel"))
     task_ids.append(start())
@@ -56,9 +56,7 @@ def test_the_databases_refusal_of_a_real_value_is_found_by_halving(monkeypatch: 
     assert "actor" in item.reason
 
 
-def test_an_outage_in_the_middle_sets_nothing_aside_and_loses_nothing(
-    redis: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outage_during_halving_sets_aside_and_loses_nothing(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     task_ids = [start() for _ in range(16)]
     bad = task_ids[3]
     insert = snapshot_writer.insert_columns
@@ -100,7 +98,7 @@ def redis_id_of(redis: Any, task_id: str) -> str:
 
 
 @pytest.mark.parametrize("step", range(1, 8))
-def test_a_mirror_that_dies_between_two_halves_neither_doubles_nor_loses(
+def test_a_mirror_that_dies_between_two_halves_duplicates_and_loses_nothing(
     redis: Any, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     task_ids = [start() for _ in range(5)]
@@ -164,7 +162,7 @@ def test_two_mirrors_halve_the_same_batch_and_each_entry_counts_once(
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="the trigger raises MySQL's numbers")
-def test_an_entry_that_alone_seems_to_meet_an_outage_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_alone_raises_an_outage_error_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its error is one of those that are waited for; the entry behind it proves that the database is well."""
     monkeypatch.setattr(mirror_module, "STUCK_SECONDS", 0.3)
     reader = Mirror(connection=redis_connection.get_connection())

@@ -67,7 +67,7 @@ def test_a_due_job_without_a_record_is_set_aside_and_the_others_run(redis: Any) 
 
 
 @pytest.mark.parametrize("counts", [{"users": BIG}, {"users": {"a": BIG}}])
-def test_a_checkpoint_that_cannot_be_told_is_set_aside_and_the_next_is_taken_back(counts: Any) -> None:
+def test_a_checkpoint_that_cannot_be_published_is_set_aside_and_the_next_task_is_requeued(counts: Any) -> None:
     bad, good = start(), start()
     for task_id in (bad, good):
         Worker("dead").take(max_tasks=1)
@@ -83,7 +83,7 @@ def test_a_checkpoint_that_cannot_be_told_is_set_aside_and_the_next_is_taken_bac
     assert len(items(set_aside_items.TASK)) == 1
 
 
-def test_redis_that_refuses_everybody_sets_nothing_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_redis_itself_set_nothing_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     task_id = start()
     schedule(task_id)
     for error in (
@@ -99,7 +99,7 @@ def test_redis_that_refuses_everybody_sets_nothing_aside(monkeypatch: pytest.Mon
     assert Rescuer(connection=redis_connection.get_connection()).enqueue_due() == 1
 
 
-def test_a_worker_that_takes_a_snapshot_that_cannot_be_decoded_lives_and_runs_it_by_its_record(redis: Any) -> None:
+def test_an_undecodable_snapshot_is_dequeued_without_ending_the_worker(redis: Any) -> None:
     bad, good = start(), start()
     mirror()
     redis.hset(redis_keys.job_key(bad), "s", b"no JSON")
@@ -112,7 +112,7 @@ def test_a_worker_that_takes_a_snapshot_that_cannot_be_decoded_lives_and_runs_it
     assert isinstance(dequeued, transitions.DequeuedTask)
 
 
-def test_foreign_members_of_the_registries_stop_nothing(redis: Any) -> None:
+def test_foreign_members_of_the_registries_are_skipped(redis: Any) -> None:
     redis.zadd("rq:wip:low", {b"\xff\xfe:w9": 1, "no id": 1, "a:b:c": 1})
     redis.sadd("longtasks:split", b"\xff", "no id")
     QueueState.objects.create(name="no queue \u00e9", paused_at=datetime.now(UTC))
@@ -123,7 +123,7 @@ def test_foreign_members_of_the_registries_stop_nothing(redis: Any) -> None:
     assert waiting() == [task_id]
 
 
-def test_a_delivery_that_cannot_be_sent_stops_nobody(redis: Any, longtasks: Callable[..., None]) -> None:
+def test_a_delivery_that_cannot_be_sent_stops_no_other(redis: Any, longtasks: Callable[..., None]) -> None:
     longtasks(webhook_secret="s" * 32, webhook_allow_private=True, webhook_attempts=1, webhook_timeout_seconds=2)
     task_ids = [start(), start(), start()]
     mirror()
@@ -145,7 +145,7 @@ def test_a_delivery_that_cannot_be_sent_stops_nobody(redis: Any, longtasks: Call
     assert retry(item).startswith("refused again: ValueError: not a snapshot")
 
 
-def test_an_unexpected_error_in_one_duty_keeps_the_mirror_process_from_no_other(
+def test_an_unexpected_error_in_one_duty_of_the_mirror_process_stops_no_other(
     redis: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     task_id = start()

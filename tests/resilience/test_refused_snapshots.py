@@ -67,7 +67,7 @@ def test_a_bad_snapshot_is_set_aside_and_its_neighbours_are_mirrored_in_the_same
 @pytest.mark.parametrize(
     "data", [b"", b"no JSON", b"[]", b"null", b'{"id":"', b"\xff\xfe\x00", b'{"id":1}', b'{"a":' * 2000, b'"\\ud800"']
 )
-def test_an_entry_that_is_no_snapshot_is_set_aside_whole(redis: Any, data: bytes) -> None:
+def test_an_entry_that_is_not_a_snapshot_is_set_aside_whole(redis: Any, data: bytes) -> None:
     append(redis, data)
     task_id = start()
     assert record(task_id).status == "queued"
@@ -75,7 +75,7 @@ def test_an_entry_that_is_no_snapshot_is_set_aside_whole(redis: Any, data: bytes
     assert bytes(item.payload) == data
 
 
-def test_an_entry_of_other_fields_is_set_aside(redis: Any) -> None:
+def test_an_entry_with_other_fields_is_set_aside(redis: Any) -> None:
     redis.xadd(snapshot_stream.STREAM_KEY, {"foreign": b"\xff"})
     reader = Mirror(connection=redis_connection.get_connection())
     assert reader.wait(block_ms=10)
@@ -84,7 +84,7 @@ def test_an_entry_of_other_fields_is_set_aside(redis: Any) -> None:
     assert "foreign" in set_aside_items.show_payload(item, 100)
 
 
-def test_text_that_describes_is_cut_not_refused(redis: Any) -> None:
+def test_long_descriptive_text_is_truncated(redis: Any) -> None:
     task_id = start()
     mirror()
     append(redis, changed(task_id, actor="a" * 94, worker="w" * 300, request_id="r" * 100, description="ñ" * 300))

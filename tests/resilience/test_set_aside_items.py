@@ -19,7 +19,7 @@ def test_one_warning_names_the_item(redis: Any, caplog: pytest.LogCaptureFixture
     assert line == f"snapshot {item.key} is set aside: {item.reason}"
 
 
-def test_the_cursor_and_the_note_commit_together(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cursor_and_the_set_aside_item_commit_together(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     append(redis, b"no JSON")
     with monkeypatch.context() as patch:
         patch.setattr(failpoints, "reach", raise_(KeyboardInterrupt()))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from tasks_app.services import change_tasks
 from tests.support.engine import start, waiting
 
 
-def test_a_priority_that_redis_has_changed_is_changed_without_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_priority_changed_in_redis_counts_without_the_audit_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db import OperationalError
 
     task_id = start()

@@ -17,12 +17,12 @@ from tests.webhooks.addresses import INNER, INNER_6, OUTER
 
 
 @pytest.mark.parametrize("address", [*INNER, *INNER_6])
-def test_inner_addresses(address: str) -> None:
+def test_inner_addresses_are_not_public(address: str) -> None:
     assert not callback_addresses.is_public(address)
 
 
 @pytest.mark.parametrize("form", ["::ffff:{}", "::{}", "64:ff9b::{}", "2002:{hex}::", "2002:{hex}:1::7"])
-def test_an_ipv6_address_is_no_way_round(form: str) -> None:
+def test_an_ipv6_address_that_embeds_an_inner_one_is_not_public(form: str) -> None:
     for address in INNER:
         number = int(ipaddress.IPv4Address(address))
         inside = form.format(address, hex=f"{number >> 16:x}:{number & 0xFFFF:x}")
@@ -30,13 +30,13 @@ def test_an_ipv6_address_is_no_way_round(form: str) -> None:
 
 
 @pytest.mark.parametrize("address", OUTER)
-def test_outer_addresses(address: str) -> None:
+def test_outer_addresses_are_public(address: str) -> None:
     assert callback_addresses.is_public(address)
 
 
 @settings_of_hypothesis(max_examples=3000, deadline=None)
 @given(st.ip_addresses() | st.ip_addresses(v=6, network="2000::/3") | st.ip_addresses(v=6, network="2001::/16"))
-def test_what_python_calls_inner_is_inner(address: Any) -> None:
+def test_addresses_that_python_calls_private_are_not_public(address: Any) -> None:
     """Ours is the longer list, so no version of Python could refuse more than it."""
     leads_to_ipv4 = any(address in network for network, _ in callback_addresses._EMBEDDING)
     if callback_addresses.is_public(str(address)) and not leads_to_ipv4:
@@ -45,7 +45,7 @@ def test_what_python_calls_inner_is_inner(address: Any) -> None:
         assert not address.is_reserved
 
 
-def test_the_judgement_asks_python_for_no_opinion(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_does_not_use_pythons_properties(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answer changes with the patch version (192.0.0.9, 64:ff9b:1::/48, 3fff::/20 …)."""
     for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
         for name in ("is_global", "is_private", "is_reserved"):
@@ -58,7 +58,7 @@ PORTS = [("http://example.com:22/", 22), ("https://example.com:6379/", 6379), ("
 
 
 @pytest.mark.parametrize(("url", "port"), PORTS)
-def test_other_ports_are_refused(post: Post, redis: Any, settings: Any, url: str, port: int) -> None:
+def test_other_ports_are_refused_at_the_start(post: Post, redis: Any, settings: Any, url: str, port: int) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False)
     for path, body in (("/tasks", {"name": "upload", "callbackUrl": url}), ("/tasks/bulk", None)):
         response = post(path, body or {"tasks": [{"name": "upload", "callbackUrl": url}]})
@@ -81,7 +81,7 @@ def test_other_ports_are_refused(post: Post, redis: Any, settings: Any, url: str
         "http://example.com/" + "x" * 500, 5, None, ["http://example.com/"],
     ],
 )  # fmt: skip
-def test_refused_callbacks(post: Post, redis: Any, settings: Any, url: Any) -> None:
+def test_invalid_callbacks_are_refused(post: Post, redis: Any, settings: Any, url: Any) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False)
     response = post("/tasks", {"name": "upload", "callbackUrl": url})
     assert wrong_fields(assert_problem(response, 400)) == {"callbackUrl"}
@@ -95,7 +95,7 @@ def test_refused_callbacks(post: Post, redis: Any, settings: Any, url: Any) -> N
         f"http://{'a' * 64}/", f"http://{'a' * 64}.b/x", "http://[12345::]/", "http://[::1.2.3]/",
     ],
 )  # fmt: skip
-def test_refused_callbacks_where_private_addresses_are_allowed(post: Post, redis: Any, url: str) -> None:
+def test_invalid_callbacks_are_refused_where_private_addresses_are_allowed(post: Post, redis: Any, url: str) -> None:
     response = post("/tasks", {"name": "upload", "callbackUrl": url})
     assert wrong_fields(assert_problem(response, 400)) == {"callbackUrl"}
     good = {"name": "upload", "callbackUrl": "http://127.0.0.1/"}
@@ -117,7 +117,7 @@ _HOSTS = st.one_of(
               st.one_of(st.just(""), st.text(min_size=1, max_size=20).map("/{}".format))),
     st.booleans(),
 )  # fmt: skip
-def test_what_is_accepted_can_be_used(url: str, allow_private: bool) -> None:
+def test_accepted_urls_can_be_requested(url: str, allow_private: bool) -> None:
     """Without a ValueError at any step; no name is looked up."""
     if not callback_addresses.is_acceptable(url, allow_private=allow_private):
         return
@@ -140,13 +140,13 @@ def test_what_is_accepted_can_be_used(url: str, allow_private: bool) -> None:
         "HTTPS://EXAMPLE.COM/".lower(),
     ],
 )
-def test_accepted_callbacks(post: Post, settings: Any, url: str) -> None:
+def test_valid_callbacks_are_accepted(post: Post, settings: Any, url: str) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_allow_private=False, webhook_ports=(80, 443, 8443))
     assert post("/tasks", {"name": "upload", "callbackUrl": url}).status_code == 201
     assert post("/tasks/bulk", {"tasks": [{"name": "upload", "callbackUrl": url}]}).status_code == 201
 
 
-def test_without_a_secret_there_are_no_webhooks(post: Post, settings: Any) -> None:
+def test_without_a_secret_callbacks_are_refused(post: Post, settings: Any) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_secret="")
     response = post("/tasks", {"name": "upload", "callbackUrl": "http://example.com"})
     assert "WEBHOOK_SECRET" in assert_problem(response, 400)["errors"][0]["message"]

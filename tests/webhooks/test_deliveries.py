@@ -29,7 +29,7 @@ def history(client: Client, task_id: str) -> list[tuple[int, str | None]]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_end_is_told_once_signed(client: Client, start: Any, receiver: Receiver, mirror: Any) -> None:
+def test_the_end_is_sent_once_and_signed(client: Client, start: Any, receiver: Receiver, mirror: Any) -> None:
     task_id = start(receiver.url)
     deliver()
     deliver()
@@ -48,7 +48,7 @@ def test_the_end_is_told_once_signed(client: Client, start: Any, receiver: Recei
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_failing_receiver_is_tried_again(client: Client, start: Any, receiver: Receiver) -> None:
+def test_a_failed_delivery_is_retried(client: Client, start: Any, receiver: Receiver) -> None:
     receiver.answers = [500, 404]
     task_id = start(receiver.url)
     for _ in range(4):
@@ -59,7 +59,7 @@ def test_a_failing_receiver_is_tried_again(client: Client, start: Any, receiver:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_is_given_up(client: Client, start: Any, receiver: Receiver) -> None:
+def test_a_delivery_is_given_up_after_its_last_attempt(client: Client, start: Any, receiver: Receiver) -> None:
     receiver.answers = [500] * 9
     task_id = start(receiver.url)
     for _ in range(5):
@@ -79,7 +79,7 @@ def test_a_redirect_is_not_followed(client: Client, start: Any, receiver: Receiv
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_receiver_that_drips_is_cut_off(client: Client, start: Any, settings: Any) -> None:
+def test_a_receiver_that_answers_byte_by_byte_times_out(client: Client, start: Any, settings: Any) -> None:
     settings.LONGTASKS = replace(settings.LONGTASKS, webhook_timeout_seconds=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -106,7 +106,7 @@ def test_a_receiver_that_drips_is_cut_off(client: Client, start: Any, settings: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sender_that_died_has_lost_nothing(start: Any, receiver: Receiver, settings: Any) -> None:
+def test_a_delivery_of_a_dead_sender_is_sent_later(start: Any, receiver: Receiver, settings: Any) -> None:
     start(receiver.url)
     (dequeued,) = deliveries.take_due(limit=5)
     assert deliveries.take_due(limit=5) == []  # it may still be under way
@@ -116,7 +116,7 @@ def test_a_sender_that_died_has_lost_nothing(start: Any, receiver: Receiver, set
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_private_address_is_refused_when_it_is_told(
+def test_a_private_address_is_refused_at_delivery(
     client: Client, start: Any, receiver: Receiver, settings: Any
 ) -> None:
     task_id = start(receiver.url)
@@ -128,7 +128,7 @@ def test_a_private_address_is_refused_when_it_is_told(
 
 
 @pytest.mark.django_db
-def test_a_task_without_callback_notes_nothing(post: Post, mirror: Any) -> None:
+def test_a_task_without_callback_creates_no_delivery(post: Post, mirror: Any) -> None:
     task_id = post("/tasks", {"name": "upload"}).json()["id"]
     post(f"/tasks/{task_id}/cancel")
     mirror()

@@ -47,7 +47,7 @@ def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeyp
     assert receiver.got[0][0]["Host"] == f"rebind.example.com:{receiver.port}"
 
 
-def test_tls_asks_for_the_name_that_was_given(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_verifies_the_name_in_the_url(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection goes to the address that was judged; certificate and Host are of the name."""
     named = []
 
@@ -85,7 +85,7 @@ PORTS = [("http://example.com:22/", 22), ("https://example.com:6379/", 6379), ("
 
 
 @pytest.mark.parametrize(("url", "port"), PORTS)
-def test_other_ports_are_refused_when_it_is_told(monkeypatch: pytest.MonkeyPatch, url: str, port: int) -> None:
+def test_other_ports_are_refused_at_delivery(monkeypatch: pytest.MonkeyPatch, url: str, port: int) -> None:
     """The URL is from a time when the setting allowed it. The name is not even looked up."""
     monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, **options: pytest.fail("looked up"))
     outcome = send(url, allow_private=False, ports=(80, 443))
@@ -93,7 +93,7 @@ def test_other_ports_are_refused_when_it_is_told(monkeypatch: pytest.MonkeyPatch
     assert outcome.error == f"port {port} is none of WEBHOOK_PORTS (80, 443)"
 
 
-def test_a_name_that_leads_inside_is_refused_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_resolves_to_an_inner_address_is_refused_at_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     connected: list[Any] = []
     monkeypatch.setattr(sender.socket, "create_connection", lambda *words, **options: connected.append(words))
     for address in (*INNER, *INNER_6):
@@ -119,7 +119,7 @@ def test_a_name_that_leads_inside_is_refused_when_it_is_told(monkeypatch: pytest
         b"",
     ],
 )
-def test_what_a_receiver_answers_is_stored_printable_and_bounded(
+def test_the_answer_of_a_receiver_is_stored_printable_and_bounded(
     raw_receiver: Callable[[bytes], str], answer: bytes
 ) -> None:
     outcome = sender.send(

@@ -35,7 +35,7 @@ def purge(task_id: uuid.UUID, *, limit: int) -> tuple[dict[str, int], list[int]]
     return counts, done
 
 
-def test_the_parameter_is_a_task_s_id() -> None:
+def test_the_parameter_is_a_task_id() -> None:
     serializer = get_task_type("purge").params_serializer
     task_id = uuid.uuid4()
 
@@ -62,7 +62,7 @@ def test_deletes_all_rows_of_the_task_in_chunks_and_counts_them(limit: int) -> N
     assert read_rows(other) == others_rows
 
 
-def test_again_finds_nothing() -> None:
+def test_a_second_purge_finds_nothing() -> None:
     task_id = upload(records=10)
     purge(task_id, limit=100)
 
@@ -72,7 +72,7 @@ def test_again_finds_nothing() -> None:
     assert set(counts.values()) == {0}
 
 
-def test_a_chunk_that_is_rolled_back_leaves_all_and_counts_again() -> None:
+def test_a_rolled_back_chunk_deletes_nothing_and_runs_again() -> None:
     task_id = upload(records=100)
     before = read_rows(task_id)
     with transaction.atomic():
@@ -88,7 +88,7 @@ def test_a_chunk_that_is_rolled_back_leaves_all_and_counts_again() -> None:
     }
 
 
-def test_takes_the_fixed_data_set_too() -> None:
+def test_purges_the_fixed_data_set() -> None:
     """Its tables are of different lengths."""
     call_command("load_test_context")
 

@@ -101,7 +101,7 @@ def test_many_small_tasks_share_one_block_of_ids_and_one_statement_a_table(
     assert first_ids[-1] - first_ids[0] + results[-1].done == sum(result.done for result in results)
 
 
-def test_new_and_begun_tasks_mix_in_one_call() -> None:
+def test_new_and_resumed_tasks_share_one_call() -> None:
     begun = chunk(records=20, start=10, state={"firstId": 50_000})
     new = chunk(records=5)
 

@@ -61,7 +61,7 @@ def test_a_child_ends_when_its_parent_is_killed(mark: str) -> None:
     assert child_process.wait_until(lambda: not child_process.marked_pids(mark=mark), deadline_seconds=5)
 
 
-def test_a_child_outlives_the_thread_that_asked_for_it(mark: str) -> None:
+def test_a_child_outlives_the_thread_that_spawned_it(mark: str) -> None:
     started: list[subprocess.Popen[bytes]] = []
     thread = threading.Thread(target=lambda: started.append(spawn(WAIT, mark)))
     thread.start()
@@ -72,7 +72,7 @@ def test_a_child_outlives_the_thread_that_asked_for_it(mark: str) -> None:
         started[0].wait(timeout=0.5)
 
 
-def test_stop_is_graceful_first_and_kills_at_last(mark: str) -> None:
+def test_stop_terminates_first_and_kills_after_the_grace_period(mark: str) -> None:
     assert child_process.stop(process=spawn(WAIT, mark), grace_seconds=5) == -signal.SIGTERM
     deaf = spawn(DEAF, mark, subprocess.PIPE)
     assert deaf.stdout

@@ -53,7 +53,7 @@ def spawn() -> Generator[Callable[..., subprocess.Popen[str]], None, None]:
             process.kill()
 
 
-def test_a_number_that_is_now_another_programs_is_not_signalled(
+def test_a_pid_that_another_program_has_got_is_not_signalled(
     stack: ProcfileStack, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
     stranger = spawn("import signal; print('there', flush=True); signal.pause()")
@@ -67,7 +67,7 @@ def test_a_number_that_is_now_another_programs_is_not_signalled(
     assert stranger.poll() is None, "another program was signalled, and died of it"
 
 
-def test_what_holds_the_lock_is_signalled_and_another_machines_workers_are_not_waited_for(
+def test_the_lock_holder_is_signalled_and_workers_of_other_machines_are_ignored(
     stack: ProcfileStack, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
     holder = spawn(HOLDER, str(stack.directory))
@@ -88,7 +88,7 @@ def test_what_holds_the_lock_is_signalled_and_another_machines_workers_are_not_w
     assert holder.stdout.readline() == "signalled\n"
 
 
-def test_the_lock_ends_with_its_process_and_is_held_by_one(
+def test_the_lock_has_one_holder_and_ends_with_its_process(
     tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
     holder = spawn(HOLDER, str(tmp_path))
@@ -102,7 +102,7 @@ def test_the_lock_ends_with_its_process_and_is_held_by_one(
     assert up_lock.signal_holder(tmp_path, signal.SIGUSR1) is None
 
 
-def test_a_holder_that_has_not_written_its_number_yet_is_waited_for(tmp_path: Path) -> None:
+def test_reload_waits_for_a_holder_that_has_not_written_its_pid(tmp_path: Path) -> None:
     path = tmp_path / up_lock.FILE_NAME
     with path.open("w+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -122,7 +122,7 @@ def test_a_holder_that_has_not_written_its_number_yet_is_waited_for(tmp_path: Pa
 
 
 @pytest.mark.skipif(not up_lock.NAMESPACE.exists(), reason="no pid namespaces")
-def test_a_holder_of_another_container_is_not_looked_for_by_its_number(
+def test_a_holder_in_another_container_is_not_found_by_its_pid(
     tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
     spawn(HOLDER, str(tmp_path))
@@ -136,7 +136,7 @@ def test_a_holder_of_another_container_is_not_looked_for_by_its_number(
             up_lock.signal_holder(tmp_path, signal.SIGKILL)
 
 
-def test_a_process_is_the_same_only_with_its_beginning() -> None:
+def test_a_process_is_identified_by_pid_and_start_time() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         try:
             [found] = child_process.list_descendants(pid=os.getpid(), argument="sleep")

@@ -41,7 +41,7 @@ def test_the_admin_and_its_files_work(place: Place, proxy: str) -> None:
     assert stranger.headers["Location"] == f"{prefix}/admin/login/?next={prefix}/admin/tasks_app/taskrecord/"
 
 
-def test_the_description_names_the_prefix(place: Place) -> None:
+def test_the_openapi_description_names_the_prefix(place: Place) -> None:
     described = json.loads(place.doors["nginx, below a path"].ask("GET", f"{PREFIX}/schema").text)
     assert described["servers"] == [{"url": PREFIX}]
     scripts = re.findall(r'src="([^"]+)"', place.doors["nginx, below a path"].ask("GET", f"{PREFIX}/docs").text)

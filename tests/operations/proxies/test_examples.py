@@ -19,7 +19,7 @@ def test_each_example_sends_the_stream_to_its_process(name: str) -> None:
     assert f"proxy/{name}" in (ROOT / "docs" / "proxies.md").read_text()
 
 
-def test_the_ingress_names_services_that_there_are() -> None:
+def test_the_ingress_names_existing_services() -> None:
     services = {
         (each["metadata"]["name"], port["name"])
         for path in (ROOT / "deploy" / "kubernetes").glob("*.yaml")

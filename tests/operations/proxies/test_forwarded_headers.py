@@ -17,7 +17,7 @@ from tests.operations.proxies.proxy_processes import HOST, Door
 
 
 @pytest.mark.parametrize("name", [name for name in PROXIES if "below" not in name])
-def test_what_comes_by_http_is_redirected_or_refused(place: Place, name: str) -> None:
+def test_plain_http_is_redirected_or_refused(place: Place, name: str) -> None:
     door = place.doors[name]
     page = door.ask("GET", "/admin/login/?next=/x", tls=False, host=HOST)
     assert (page.status, page.headers["Location"]) == (301, f"https://{HOST}/admin/login/?next=/x")
@@ -50,7 +50,7 @@ def test_a_wrong_host_is_logged_once_a_minute(place: Place) -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/html,*/*", "*/*"])
-def test_a_loop_of_redirects_is_named_instead(place: Place, accept: str) -> None:
+def test_a_proxy_that_is_not_trusted_is_named_instead_of_a_redirect_loop(place: Place, accept: str) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.5", "Accept": accept}
     for door, path in ((place.direct("addresses"), "/admin/"), (Door(place.upstreams["addresses"].stream), "/stream")):
         answer = door.ask("GET", path, tls=False, address="::1", headers=headers)
@@ -60,7 +60,7 @@ def test_a_loop_of_redirects_is_named_instead(place: Place, accept: str) -> None
     assert "FORWARDED_ALLOW_IPS does not name it: its requests are refused" in place.stack.log_path("web").read_text()
 
 
-def test_a_proxy_that_does_not_say_how_the_client_came_is_told_what_to_send(place: Place) -> None:
+def test_a_proxy_without_x_forwarded_proto_is_refused_with_the_header_to_send(place: Place) -> None:
     for path in ("/admin/", "/tasks"):
         answer = place.direct("addresses").ask("GET", path, tls=False, headers={"X-Forwarded-For": "203.0.113.5"})
         assert answer.status == 403, "redirected, it would come back for ever"
@@ -100,7 +100,7 @@ def test_a_form_from_another_port_names_the_origin_to_add(place: Place) -> None:
     assert log_in(place.direct("below"), origin=OTHER_ORIGIN, tls=False, **headers).status == 302
 
 
-def test_an_origin_that_is_trusted_may_change_something(place: Place) -> None:
+def test_only_a_trusted_origin_may_start_a_task(place: Place) -> None:
     headers = {**HEADERS["Caddy"], **place.token, "Content-Type": "application/json", "Origin": OTHER_ORIGIN}
     for way, status in (("addresses", 403), ("below", 201)):
         assert place.direct(way).ask("POST", "/tasks", tls=False, body=TASK, headers=headers).status == status

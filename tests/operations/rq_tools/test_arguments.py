@@ -27,14 +27,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
-def test_what_can_do_only_harm_is_refused_with_one_line(arguments: tuple[str, ...]) -> None:
+def test_a_harmful_argument_is_refused_with_one_line(arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError) as refused:
         call_command(*arguments)
     assert refused.value.returncode == 2
     assert "\n" not in str(refused.value)
 
 
-def test_a_refusal_at_the_command_line_is_one_line_and_the_exit_code(stack: ProcfileStack) -> None:
+def test_a_refused_command_prints_one_line_and_exits_with_2(stack: ProcfileStack) -> None:
     refused = stack.run_manage("rqworker", "default")
     assert refused.returncode == 2
     assert len(refused.stdout.strip().splitlines()) == 1, refused.stdout

@@ -37,7 +37,7 @@ def test_a_scheduled_job_of_an_allowed_function_runs(stack: ProcfileStack) -> No
 
 
 @pytest.mark.parametrize("how", ["json", "pickle"])
-def test_a_scheduled_job_of_another_function_is_refused_in_words(stack: ProcfileStack, how: str) -> None:
+def test_a_scheduled_job_of_another_function_is_refused_with_its_cause(stack: ProcfileStack, how: str) -> None:
     from rq.serializers import DefaultSerializer
 
     serializer = JSONSerializer if how == "json" else DefaultSerializer
@@ -52,14 +52,14 @@ def test_a_scheduled_job_of_another_function_is_refused_in_words(stack: Procfile
     assert scheduled(stack) == 0
 
 
-def test_a_scheduled_job_that_is_gone_is_forgotten(stack: ProcfileStack) -> None:
+def test_a_scheduled_job_without_its_data_is_removed(stack: ProcfileStack) -> None:
     with stack.redis() as client:
         client.zadd("rq:scheduled:low", {"gone": 1})
     stack.wait_for(lambda: scheduled(stack) == 0, deadline_seconds=30, what="it is forgotten")
     assert "job gone was scheduled" in log_of(stack, "mirror")
 
 
-def test_rq_enqueue_runs_what_is_allowed_and_refuses_the_rest(stack: ProcfileStack) -> None:
+def test_rq_enqueue_runs_allowed_functions_and_refuses_others(stack: ProcfileStack) -> None:
     rq(stack, "enqueue", "--queue", "low", "--serializer", "json", "--job-id", "allowed", ALLOWED)
     rq(stack, "enqueue", "--queue", "low", "--serializer", "json", "--job-id", "refused", "time.sleep", ":1")
     stack.wait_for(lambda: status_of(stack, "allowed") == "finished", deadline_seconds=30, what="it has run")
@@ -67,7 +67,7 @@ def test_rq_enqueue_runs_what_is_allowed_and_refuses_the_rest(stack: ProcfileSta
     assert "job refused" in log_of(stack, "worker")
 
 
-def test_rqenqueue_of_django_refuses_at_once_what_workers_refuse(stack: ProcfileStack) -> None:
+def test_rqenqueue_of_django_rq_refuses_at_once_what_workers_refuse(stack: ProcfileStack) -> None:
     job_id = stack.manage("rqenqueue", ALLOWED).split()[1]
     stack.wait_for(lambda: status_of(stack, job_id) == "finished", deadline_seconds=30, what="it has run")
     with pytest.raises(CommandError, match="RQ_ALLOWED_FUNCTIONS"):

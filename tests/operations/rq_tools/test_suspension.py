@@ -35,7 +35,7 @@ def test_rq_suspend_pauses_all_queues_until_rq_resume(stack: ProcfileStack) -> N
     stack.wait_for_end(running, deadline_seconds=30)
 
 
-def test_rqsuspend_and_rqresume_of_django_do_the_same_and_are_audited(stack: ProcfileStack) -> None:
+def test_rqsuspend_and_rqresume_of_django_rq_do_the_same_and_are_audited(stack: ProcfileStack) -> None:
     assert "suspended" in stack.manage("rqsuspend", "--duration", "600")
     with stack.redis() as client:
         assert 0 < client.ttl("rq:suspended") <= 600
@@ -49,7 +49,7 @@ def test_rqsuspend_and_rqresume_of_django_do_the_same_and_are_audited(stack: Pro
     assert audited(stack, "pause", "cli") >= 1
 
 
-def test_rqsuspend_for_a_time_ends_by_itself(stack: ProcfileStack) -> None:
+def test_rqsuspend_with_a_duration_ends_by_itself(stack: ProcfileStack) -> None:
     stack.manage("rqsuspend", "-d", "2")
     task_id = start(stack, "small")
     assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"

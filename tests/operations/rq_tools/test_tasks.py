@@ -47,7 +47,7 @@ def test_rq_info_and_rqstats_count_and_change_nothing(stack: ProcfileStack) -> N
         assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"
 
 
-def test_what_rq_empty_has_deleted_is_enqueued_again(stack: ProcfileStack) -> None:
+def test_a_task_that_rq_empty_deleted_is_requeued(stack: ProcfileStack) -> None:
     with paused(stack, "low"):
         task_id = start(stack, "small")
         assert "1 jobs removed" in rq(stack, "empty", "low")

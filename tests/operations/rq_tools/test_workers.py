@@ -9,7 +9,7 @@ from tests.support.stack import ProcfileStack
 pytestmark = pytest.mark.slow
 
 
-def test_a_worker_says_which_commands_it_refuses(stack: ProcfileStack) -> None:
+def test_a_worker_logs_the_commands_that_it_refuses(stack: ProcfileStack) -> None:
     task_id = start(stack, records=10_000, chunkMs=50)
     wait_until_running(stack, task_id)
     [pid] = stack.child_pids("worker")
@@ -29,7 +29,7 @@ def test_a_worker_says_which_commands_it_refuses(stack: ProcfileStack) -> None:
     assert stack.child_pids("worker") == [pid]
 
 
-def test_a_stop_that_comes_too_early_stops_no_later_run(stack: ProcfileStack) -> None:
+def test_an_early_stop_command_stops_no_later_run(stack: ProcfileStack) -> None:
     with paused(stack, "low"):
         task_id = start(stack)
         with stack.redis() as client:
@@ -51,7 +51,7 @@ def test_shutdown_ends_a_worker_and_its_parent_starts_the_next(stack: ProcfileSt
     stack.wait_for_end(task_id, deadline_seconds=30)
 
 
-def test_django_s_worker_commands_run_tasks_on_all_our_queues(stack: ProcfileStack) -> None:
+def test_the_worker_commands_of_django_rq_run_tasks_on_all_queues(stack: ProcfileStack) -> None:
     stack.stop_role("worker")
     for command in (("rqworker",), ("rqworker-pool", "--num-workers", "2")):
         task_ids = [start(stack, "small"), start(stack, "small", priority="high")]
