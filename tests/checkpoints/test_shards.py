@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_a_big_task_ends_with_exactly_its_rows(bench):
     task_id = start(1000)
-    assert bench.drain() == 1 + 4  # the split, and four shards of 300, 300, 300 and 100
+    assert bench.drain() == 1 + 4  # the split and four shards (300, 300, 300, 100)
     record = TaskRecord.objects.get(pk=task_id)
     assert (record.status, record.done, record.counts) == (
         task_status.FINISHED,
@@ -89,7 +89,7 @@ def test_a_shard_that_runs_while_its_task_is_canceled_and_retried_counts_once(be
     running = bench.take("one")
     change_tasks.cancel_task(task_id=task_id)
     change_tasks.retry_task(task_id=task_id)
-    bench.run_next("two")  # splits again: the running shard is fenced
+    bench.run_next("two")  # splits again, which fences the running shard
     bench.runner("one").run(running)
     bench.drain()
     assert TaskRecord.objects.get(pk=task_id).status == task_status.FINISHED

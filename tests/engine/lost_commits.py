@@ -1,4 +1,4 @@
-"""A commit whose answer is lost: the connection breaks at it, before or after the server has applied it."""
+"""A lost commit: the connection breaks during the commit, before or after the server applies it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no connection th
 
 @contextmanager
 def lost_commit(*, number: int, applied: bool) -> Generator[None, None, None]:
-    """The connection breaks at the commit of the `number`th chunk: after the server has done it, or before.
+    """Break the connection at the commit of the `number`th chunk, after the server applied it or before.
 
-    What the client library reports then is the same.
+    The client library reports the same error in both cases.
     """
     commit, seen = BaseDatabaseWrapper._commit, 0
 

@@ -1,4 +1,4 @@
-"""tasks_app/engine/batch_runner.py: small tasks share a chunk, and run alone where the chunk fails."""
+"""tasks_app/engine/batch_runner.py: small tasks share a chunk and run alone if it fails."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The edges of the boundary around task code: what runs before, after and beside a chunk's transaction."""
+"""Task code outside a chunk's transaction: hooks, split, preparation, the lease keeper and time limits."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no such statemen
 
 @register
 class EdgyTask(RecordsTask):
-    """Does what `acts` says, at each place where the engine calls it."""
+    """Calls the functions in `acts` in each of its hooks."""
 
     name = "edgy"
     first_limit = max_limit = 5
@@ -48,7 +48,7 @@ class EdgyTask(RecordsTask):
 
 @register
 class EdgySmallTask(EdgyTask):
-    """The same, in a shared chunk."""
+    """The same as a batchable task."""
 
     name = "edgy_small"
     shareable = True
@@ -56,7 +56,7 @@ class EdgySmallTask(EdgyTask):
 
 @register
 class EdgySplitTask(EdgyTask):
-    """The same, split."""
+    """The same as a splittable task."""
 
     name = "edgy_split"
     splittable = True
@@ -109,7 +109,7 @@ def test_a_small_task_of_an_unregistered_type_is_parked() -> None:
 )
 def test_a_transaction_left_open_outside_of_the_chunk_is_a_failed_attempt(leave: Callable[[], Any], acts: Any) -> None:
     if leave.__code__.co_consts[-1] == "BEGIN" and not IS_EMBEDDED:
-        pytest.skip("MySQL's own BEGIN shows nowhere; its next one commits it, before the chunk")
+        pytest.skip("a BEGIN is not visible on MySQL; the chunk's own BEGIN commits it")
     acts["prepare"] = leave
     worker, task_id = Worker(), start("edgy", records=5)
     worker.run()
@@ -137,7 +137,7 @@ def test_a_timeout_between_a_statement_and_its_result_fails_the_attempt(
 
 @mysql_only
 def test_a_deadlock_in_a_procedure_costs_no_attempt(acts: Any) -> None:
-    """The server rolls back; callproc() passes no wrapper of Django's."""
+    """The server rolls back, and callproc() bypasses Django's execute wrappers."""
     execute("DROP PROCEDURE IF EXISTS deadlocks")
     execute(
         "CREATE PROCEDURE deadlocks() BEGIN ROLLBACK; SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213,"
@@ -221,7 +221,7 @@ def test_a_split_may_take_longer_than_a_lease(longtasks: Callable[..., None], ac
 
 
 def test_the_lease_keeper_spares_a_process_that_was_stopped(longtasks: Callable[..., None]) -> None:
-    """A chunk of 0.4 s, with a limit of one, in a process that is stopped for longer than limit and leases."""
+    """The chunk takes 0.4 s of its limit of 1 s; the process is stopped for longer than limit and lease."""
     longtasks(lease_seconds=0.4)
     connections.close_all()
     pid = os.fork()
@@ -234,7 +234,7 @@ def test_the_lease_keeper_spares_a_process_that_was_stopped(longtasks: Callable[
         os._exit(7)
     time.sleep(0.2)
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(2.5)  # the time is the fault
+    time.sleep(2.5)  # the elapsed time is what is tested
     os.kill(pid, signal.SIGCONT)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
@@ -253,5 +253,5 @@ def test_an_alarm_as_the_task_code_returns_leaves_no_timer(monkeypatch: pytest.M
         try:
             guard.prepare(lambda: 1)
         except TaskCodeFailed as failed:
-            pytest.fail(f"the code had returned: {failed.error!r}")
+            pytest.fail(f"the task code had already returned: {failed.error!r}")
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""A chunk is whole or nothing of it is there, whatever a task type does to its connection, and whatever it raises."""
+"""tasks_app/engine/chunk_guard.py: a chunk is atomic, whatever a task type does to its connection or raises."""
 
 import threading
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def _assert_told_in_words(act: str, word: str) -> None:
     assert word in row.error
     assert job(task_id).status == "scheduled"
     assert record(task_id).counts == {"users": 0}
-    # The connection serves the next task as if nothing had happened.
+    # The connection is usable for the next task.
     other = start("slow", records=2)
     Worker().run()
     assert positions(other) == [0, 1]
@@ -72,7 +72,7 @@ def test_a_commit_below_django_is_detected(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("name", ["careless", "careful"])
 @pytest.mark.parametrize("code", [1213, 1205, 1020, 2006, 2013, 1114])
 def test_an_error_that_rolled_back_cannot_be_swallowed(name: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error comes through the connection, as the database's own does; the next test provokes a real one."""
+    """The error is raised by the connection, as a real one is; the next test provokes a real one."""
     task_type = get_task_type(name)
     assert isinstance(task_type, CarelessTask)
     met = []
@@ -96,7 +96,7 @@ def test_an_error_that_rolled_back_cannot_be_swallowed(name: str, code: int, mon
 @mysql_only
 @pytest.mark.parametrize("name", ["careless", "careful"])
 def test_a_real_deadlock_costs_no_attempt_and_no_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other session has changed more rows, so InnoDB takes the chunk for its victim."""
+    """The other session has changed more rows, so InnoDB chooses the chunk as its victim."""
     task_type = get_task_type(name)
     assert isinstance(task_type, CarelessTask)
     filler = start("slow", records=30)

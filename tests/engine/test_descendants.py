@@ -33,7 +33,7 @@ def test_children_are_killed_and_named_and_zombies_reaped() -> None:
         assert not leftovers.must_retire
         assert descendants.list_children() == before
         assert kept.poll() is None
-        left.returncode = zombie.returncode = 0  # they are reaped; Popen does not know
+        left.returncode = zombie.returncode = 0  # they are already reaped, which Popen cannot know
     finally:
         kept.kill()
         kept.wait()

@@ -107,7 +107,7 @@ def test_recovery_ends_a_canceled_task_whose_worker_was_killed() -> None:
         worker.run()
     run_out(task_id)
     rescue()
-    assert checkpoint(task_id).outcome == "canceled", "it must not wait for a worker to find the cancel"
+    assert checkpoint(task_id).outcome == "canceled", "the cancel must not wait for a worker"
     assert_canceled(task_id, rows=1)
 
 
@@ -147,11 +147,11 @@ def test_a_worker_that_shuts_down_releases_its_task_without_a_failed_attempt() -
     task_id = start(records=3)
     worker = Worker()
 
-    def look_up_in_vain() -> None:
+    def fail_check() -> None:
         worker.should_stop = True
-        raise redis_package.exceptions.ConnectionError("Redis is away")
+        raise redis_package.exceptions.ConnectionError("Redis is unavailable")
 
-    worker.on_check = look_up_in_vain
+    worker.on_check = fail_check
     with pytest.raises(ShutdownRequested):
         worker.run()
 

@@ -1,4 +1,4 @@
-"""A chunk may take its time: its claim is renewed while it runs, and ends with its process or its time limit."""
+"""tasks_app/engine/lease_keeper.py: a claim is renewed during a long chunk; process death or time limit end it."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from tests.support.servers import IS_EMBEDDED
 from tests.support.stack import ProcfileStack
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no statement that sleeps, and no server")
-# Shorter than in earnest, for the suite's sake: LONG_CHUNK_SECONDS=30 LONG_CHUNK_LEASE=6 shows the defaults.
+# Short, to keep the suite fast: LONG_CHUNK_SECONDS=30 LONG_CHUNK_LEASE=6 tests the defaults.
 CHUNK_SECONDS = float(os.environ.get("LONG_CHUNK_SECONDS", "4"))
 LEASE_SECONDS = float(os.environ.get("LONG_CHUNK_LEASE", "1"))
 HALF = "SELECT worker, failures FROM tasks_app_taskcheckpoint WHERE task_id = %s AND lease_until IS NOT NULL"
@@ -41,7 +41,7 @@ def _assert_whole(stack: ProcfileStack, task_id: str, *, records: int, attempts:
 
 
 def _wait_until_claimed(stack: ProcfileStack, task_id: str) -> str:
-    """Returns the worker's name."""
+    """Return the worker's name."""
     found: list[Any] = []
 
     def is_claimed() -> bool:
@@ -65,21 +65,21 @@ def test_a_chunk_of_several_leases_ends_in_one_attempt(stack: ProcfileStack, in_
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=mysql_only)])
 def test_a_worker_that_dies_in_a_long_chunk_is_taken_over_at_once(stack: ProcfileStack, fault: int) -> None:
-    """One that stands still keeps its locks on the rows that it wrote, unless its connection is ended."""
+    """A stopped process keeps the locks on its rows unless its connection is ended."""
     task_id = start(stack, "sleepy", records=10, chunkMs=int(CHUNK_SECONDS * 1000))
     worker = _wait_until_claimed(stack, task_id)
-    time.sleep(LEASE_SECONDS)  # longer than a lease: it was renewed once at least
+    time.sleep(LEASE_SECONDS)  # longer than a lease, so the claim was renewed at least once
     [pid] = [pid for pid in stack.child_pids("worker") if worker.encode() in _command_line(pid)]
     os.kill(pid, fault)
     faulted = time.monotonic()
     try:
         stack.wait_for(
-            lambda: _wait_until_claimed(stack, task_id) != worker, deadline_seconds=10, what="another claims it"
+            lambda: _wait_until_claimed(stack, task_id) != worker, deadline_seconds=10, what="another worker claims it"
         )
         assert time.monotonic() - faulted < 10
         stack.wait_for_end(task_id, deadline_seconds=30 + CHUNK_SECONDS)
     finally:
-        with contextlib.suppress(ProcessLookupError):  # the parent kills one that stands still for half a minute
+        with contextlib.suppress(ProcessLookupError):  # the parent kills a worker that is stopped for half a minute
             os.kill(pid, signal.SIGCONT)
     _assert_whole(stack, task_id, records=10, attempts=2)
 

@@ -1,4 +1,4 @@
-"""tasks_app/engine/leftovers.py: threads and connections that a task leaves behind end, or the worker retires."""
+"""tasks_app/engine/leftovers.py: connections that a task leaves are closed; its threads make the worker retire."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -91,7 +91,7 @@ def test_another_databases_connection_is_closed() -> None:
     connections.databases["other"] = {**connections.databases["default"]}
     try:
         state = ProcessState()
-        connections["other"].connect()  # Django lets its tests connect by this way only
+        connections["other"].connect()  # the only way that Django's test case allows
         leftovers = state.restore()
         assert connections["other"].connection is None
         assert leftovers.found == ()

@@ -1,4 +1,4 @@
-"""Odd values through the engine: a failed attempt that says what was wrong, and nothing of it is committed."""
+"""Invalid results of a task type: the attempt fails, its error names the value, and nothing is committed."""
 
 from typing import Any
 

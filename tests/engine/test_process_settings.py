@@ -109,9 +109,9 @@ SETTINGS: dict[str, tuple[str, Callable[[], object]]] = {
 def test_a_changed_setting_is_reset_and_named(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     name, leave = SETTINGS[kind]
     if kind == "log handlers" and not logging.root.handlers:
-        pytest.skip("the root logger has no handlers here")
+        pytest.skip("the root logger has no handlers")
     if kind == "affinity" and len(os.sched_getaffinity(0)) == 1:
-        pytest.skip("there is one core")
+        pytest.skip("this machine has one core")
     setting = next(each for each in process_settings.SETTINGS if each.name == name)
     before = setting.read()
     state = ProcessState()
@@ -170,7 +170,7 @@ def test_after_asyncio_run_the_next_task_can_get_an_event_loop() -> None:
 
 
 def test_a_lowered_hard_limit_makes_the_worker_retire() -> None:
-    """In a process of its own, since nothing brings the limit back."""
+    """Runs in a child process, because a lowered hard limit cannot be raised again."""
     code = (
         "import django, resource; django.setup()\n"
         "from tasks_app.engine.leftovers import ProcessState\n"

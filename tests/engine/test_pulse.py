@@ -1,4 +1,4 @@
-"""The pulse of a worker process, as its parent reads it: silence counts only while the parent is awake."""
+"""tasks_app/engine/pulse.py: the parent measures a worker's silence only while the parent itself is running."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def look_after(clock: Clock, reader: PulseReader, seconds: float) -> float:
 
 def test_silence_is_measured_from_the_last_beat(clock: Clock) -> None:
     reader = PulseReader()
-    assert look_after(clock, reader, 0.9) == 0, "it still starts"
+    assert look_after(clock, reader, 0.9) == 0, "the worker is still starting"
     os.write(reader.worker_end, pulse.BEAT)
     assert look_after(clock, reader, 0.9) == 0
     assert look_after(clock, reader, 0.9) == pytest.approx(0.9)
@@ -90,7 +90,7 @@ def test_a_reused_file_descriptor_gets_no_beat(monkeypatch: pytest.MonkeyPatch) 
     other_read, other_write = os.pipe()
     os.dup2(other_write, reader.worker_end)
     beating.stop()
-    assert beating.is_broken, "so that the worker retires before its parent takes it for hung"
+    assert beating.is_broken, "the worker must retire before its parent considers it hung"
     os.close(other_write)
     reader.close_worker_end()
     assert os.read(other_read, 10) == b""

@@ -44,7 +44,7 @@ def test_a_lost_commit_costs_no_attempt_and_counts_once(name: str, number: int, 
 def test_a_worker_resumes_its_claim_whose_answer_was_lost() -> None:
     task_id = start()
     dequeued = Worker("w1").take()
-    claims.claim(task_id=uuid.UUID(task_id), worker="w1")  # it was committed, and w1 never heard
+    claims.claim(task_id=uuid.UUID(task_id), worker="w1")  # committed, but w1 never got the answer
 
     Worker("w1").runner.run(dequeued)
 

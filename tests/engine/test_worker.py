@@ -112,12 +112,12 @@ def test_after_a_redis_outage_commands_work_and_no_worker_counts_as_dead(one_wor
     [worker] = stack.child_pids("worker")
     stack.redis_server.pause()
     try:
-        time.sleep(9)  # the time is the fault: longer than a lease
+        time.sleep(9)  # longer than a lease
     finally:
         stack.redis_server.resume()
 
     done = stack.task(task_id)["progress"]["done"]
-    stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > done, deadline_seconds=30, what="it goes on")
+    stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > done, deadline_seconds=30, what="it continues")
     assert stack.child_pids("worker") == [worker]
     causes = [event["cause"] for event in stack.get(f"/tasks/{task_id}/events").json["events"]]
     assert "rescue" not in causes
@@ -130,11 +130,11 @@ def test_after_a_redis_outage_commands_work_and_no_worker_counts_as_dead(one_wor
     stack.wait_for(is_stopped, deadline_seconds=30, what="RQ's stop command is obeyed")
 
 
-# --- what a task leaves behind
+# --- leftovers of a task
 
 
 def found(stack: ProcfileStack, task_id: str) -> dict[str, Any]:
-    """What a `look` task has found in its process."""
+    """Return what a `look` task found in its process."""
     assert stack.wait_for_end(task_id, deadline_seconds=60)["status"] == "finished"
     statement = "SELECT state FROM tasks_app_taskcheckpoint WHERE task_id = %s"
     [(state,)] = stack.sql(statement, uuid.UUID(task_id).hex)
@@ -150,11 +150,11 @@ def test_leftovers_of_a_task_do_not_reach_the_next_one(one_worker: ProcfileStack
     before, after = found(stack, first), found(stack, second)
 
     assert stack.task(litter)["status"] == "finished"
-    assert after == before  # the same process, too
+    assert after == before  # in the same process
     log = stack.log_path("worker").read_text()
     assert "reset what a task has left behind: alarms; signal handlers;" in log
     assert "child processes, killed now" in log
-    assert stack.stop_role("worker") < 10  # SIGTERM is heard again
+    assert stack.stop_role("worker") < 10  # SIGTERM works again
 
 
 @pytest.mark.slow
@@ -184,7 +184,7 @@ def test_a_forked_copy_of_a_worker_does_not_continue_as_the_worker(one_worker: P
     assert len(stack.child_pids("worker")) == 1
 
 
-# --- death, and its cause
+# --- the death of a worker and its cause
 
 
 @pytest.mark.slow
@@ -229,7 +229,7 @@ def test_a_hung_worker_is_replaced_and_its_task_names_the_cause(two_watched_work
     stack.wait_for(
         lambda: len(alive := set(stack.child_pids("worker"))) == 2 and not alive & before,
         deadline_seconds=60,
-        what="both workers that hung are replaced",
+        what="both hung workers are replaced",
     )
 
 
@@ -251,13 +251,13 @@ def test_a_worker_that_is_stopped_for_a_while_is_not_replaced(two_watched_worker
         stack.wait_for(
             lambda: not [key for key in client.keys("rq:worker:*") if client.hget(key, "cause")],
             deadline_seconds=10,
-            what="the suspicion is taken back",
+            what="the suspicion is withdrawn",
         )
     parent = stack.parent_pid("worker")
     os.kill(parent, signal.SIGSTOP)
     try:
         stack.pause_pids(workers)
-        time.sleep(7)  # the time is the fault: longer than a worker may hang, but its parent slept, too
+        time.sleep(7)  # longer than a worker may hang, but its parent was stopped as well
     finally:
         os.kill(parent, signal.SIGCONT)
         stack.resume_pids(workers)

@@ -1,4 +1,4 @@
-"""Who waits for a task's end is told once: by what its mover publishes, by what Redis knew before, or at the deadline."""
+"""tasks_app/queues/end_watcher.py: a watcher is notified once, by a publication, by a poll or at the deadline."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ LATE = 1e9
 
 
 class Told:
-    """A watch that keeps what it is told."""
+    """A watch that stores its notifications."""
 
     def __init__(self, task_id: str, *, seconds: float = 50) -> None:
         self.answers: list[Snapshot | None] = []
@@ -34,14 +34,14 @@ class Told:
         self._is_told.set()
 
     def read(self) -> Snapshot | None:
-        assert self._is_told.wait(SOON_SECONDS), "nobody told anything"
+        assert self._is_told.wait(SOON_SECONDS), "no notification arrived"
         [answer] = self.answers
         return answer
 
 
 @pytest.fixture
 def watcher(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndWatcher]:
-    """A watcher that reads nothing again by itself: what it hears, it hears at once."""
+    """A watcher that never polls, so that it learns of ends by publication alone."""
     monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", LATE)
     yield EndWatcher()
     wait_until(lambda: not redis.pubsub_channels(f"{PREFIX}?*"))
@@ -153,7 +153,7 @@ def test_a_dropped_watcher_does_not_delay_the_next_poll(redis: Any, monkeypatch:
     began = time.monotonic()
     redis.hset(redis_keys.job_key(task.id), "s", task_snapshot.encode(replace(task, status="canceled")))
     assert told.read() is not None
-    assert time.monotonic() - began < 5  # a hundred pages of those who left would take 50 s
+    assert time.monotonic() - began < 5  # a hundred pages of dropped watches would take 50 s
 
 
 def test_a_broken_subscription_is_renewed(watcher: EndWatcher, redis: Any) -> None:
@@ -163,7 +163,7 @@ def test_a_broken_subscription_is_renewed(watcher: EndWatcher, redis: Any) -> No
     wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*"))
     [mine] = [each["id"] for each in redis.client_list(_type="pubsub") if each["sub"] == "2"]
     redis.client_kill_filter(_id=mine)
-    end(task)  # while nobody hears it
+    end(task)  # while nobody is subscribed
     assert told.read() is not None
 
 

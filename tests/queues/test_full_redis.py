@@ -23,11 +23,11 @@ def test_no_task_is_accepted_and_ready_names_the_cause(redis: Any, word: str) ->
         assert word in readiness.find_faults()["redis"]
         assert not redis.exists(full_redis.PROBE_KEY)
     assert "redis" not in readiness.find_faults()
-    assert not redis.exists(full_redis.PROBE_KEY), "asking whether it takes writes writes nothing"
+    assert not redis.exists(full_redis.PROBE_KEY), "the probe leaves no key"
 
 
 def test_tasks_end_and_free_memory_while_redis_is_full(redis: Any, longtasks: Callable[..., None]) -> None:
-    """Otherwise nothing would free memory any more: tasks are taken, run and ended, told and trimmed."""
+    """Otherwise memory would never be freed: tasks are dequeued, run, ended, published and trimmed."""
     longtasks(retry_attempts=2, retry_first_seconds=0)
     tasks = [start(), start("small"), start("flaky", times=1, at=1), start()]
     with full(redis):

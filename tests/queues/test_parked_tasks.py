@@ -1,4 +1,4 @@
-"""A task of a type that a worker does not know waits for one that does, at the cost of no attempt and no other task."""
+"""tasks_app/queues/parked_tasks.py: a task of an unknown type waits for a worker that knows it, at no cost to others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def old_worker(name: str = "old") -> Worker:
 
 
 def age_parked(redis: Redis, *task_ids: str) -> None:
-    """As if they had been parked for as long as a deploy may take."""
+    """Make the tasks look parked for as long as a deploy may take."""
     for task_id in task_ids:
         at = int(redis.hget(redis_keys.job_key(task_id), "parked_at")) - parked_tasks.TELL_SECONDS - 1
         redis.hset(redis_keys.job_key(task_id), "parked_at", at)
@@ -44,7 +44,7 @@ def beat(redis: Redis, worker: str, *, types: list[str]) -> None:
 
 @pytest.fixture
 def forgotten() -> Generator[None, None, None]:
-    """This process is of a version without the type, as after a roll-back."""
+    """Make this process one without the type, as after a rollback."""
     task_type = _registry[TYPE]
     task_id = start(records=2)
     forget = start(records=2)
@@ -61,7 +61,7 @@ def test_a_parked_task_costs_no_attempt_and_goes_to_a_worker_that_knows_its_type
 
     assert old_worker().run() == []
     assert (job(task_id).status, job(task_id).attempts, job(task_id).error) == ("queued", 0, None)
-    assert old_worker().run() == []  # it does not meet it again
+    assert old_worker().run() == []  # it does not dequeue it again
     assert [task.task_id for task in Worker("new").run()] == [task_id]
 
     assert record(task_id).status == "finished"
@@ -146,7 +146,7 @@ def test_the_rescuer_leaves_a_parked_task_alone(redis: Redis, monkeypatch: pytes
     task_id = start()
     old_worker().run()
     mirror()
-    redis.delete("longtasks:alive")  # all is compared
+    redis.delete("longtasks:alive")  # compare all tasks
 
     rescue()
 
@@ -158,14 +158,14 @@ def test_shards_are_parked_and_their_task_names_the_cause(redis: Redis, longtask
     longtasks(shard_records=300, batch_records=100)
     task_id = start("upload", numRecords=600)
     new, old = Worker("new"), old_worker()
-    new.run()  # it splits the task
+    new.run()  # splits the task
 
     assert old.run() == []
     shards = parked_tasks.list_parked_ids(redis)
     assert len(shards) == 2
     made = rescue()
     made.run()
-    assert parked_tasks.list_parked_ids(redis) == shards, "the shards were taken for lost"
+    assert parked_tasks.list_parked_ids(redis) == shards, "the shards were treated as lost"
     age_parked(redis, *shards)
     made.run()
     assert "No living worker knows the task type 'upload'" in (job(task_id).error or "")
@@ -231,7 +231,7 @@ def test_a_process_without_the_type_shows_rescues_and_changes_its_tasks(
 ) -> None:
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     first, second = waiting()
-    assert Worker("old").take() == []  # it parks both
+    assert Worker("old").take() == []  # parks both
     mirror()
 
     assert task_queries.get_task(task_id=first).status == "queued"

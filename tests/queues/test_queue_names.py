@@ -1,4 +1,4 @@
-"""Queues by name: where a task waits, who takes it and who steps aside, and what becomes of a queue that is removed."""
+"""tasks_app/queues/queue_names.py: which queue a task waits in, which workers serve it, and removed queues."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_every_less_urgent_queue_gets_its_turn(
     longtasks(low_share=0.1, chunk_seconds=0.25)
     one = worker(*NAMES)
     turns = dict.fromkeys(NAMES, 0)
-    for _ in range(200):  # as if none of the queues ever ended
+    for _ in range(200):  # as if no queue were ever empty
         name = one._turns.list_in_order()[0]
         turns[name] += 1
         one._turns.note_turn(name, seconds=0.25)
@@ -149,7 +149,7 @@ def test_high_preempts_only_workers_that_serve_it(
         redis_connection.get_connection(), worker=one.name, types=list_names(), queues=NAMES, max_tasks=1, max_records=1
     )
     assert one._check_interruption(dequeued) is Interruption.CONTINUE
-    start("small")  # in low, which preempts nobody
+    start("small")  # in low, which preempts no task
     assert one._check_interruption(dequeued) is Interruption.CONTINUE
     start(priority=1)
     assert one._check_interruption(dequeued) is verdict
@@ -177,7 +177,7 @@ def test_doctor_names_the_types_that_no_worker_of_their_queue_serves(
 
 @pytest.fixture
 def removed(imports: None, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Tasks of a queue that QUEUES names no longer: two wait, one is parked."""
+    """Tasks of a queue that QUEUES no longer names: two wait, one is parked."""
     task_ids = [start() for _ in range(3)]
     redis.lrem("rq:queue:imports", 0, task_ids[0])
     redis.rpush("longtasks:parked:imports:slow", task_ids[0])

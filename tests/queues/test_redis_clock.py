@@ -1,4 +1,4 @@
-"""One clock: Redis's, in the scripts and, as far as its answers tell, in web; no time of a task runs backwards."""
+"""tasks_app/queues/redis_clock.py: scripts and web use the clock of Redis; no time of a task runs backwards."""
 
 import random
 import time
@@ -16,7 +16,7 @@ from tests.support.engine import Worker, job, record, rescue, start
 
 
 def seconds_ahead(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """This machine's clock is off, for all that asks it by Python."""
+    """Shift this machine's clock, as Python code reads it."""
 
     class Skewed(datetime):
         @classmethod
@@ -47,7 +47,7 @@ def redis_now() -> float:
 def test_times_are_redis_times_whatever_the_local_clock_says(monkeypatch: pytest.MonkeyPatch, skew: float) -> None:
     began = datetime.fromtimestamp(redis_now(), tz=UTC)
     seconds_ahead(monkeypatch, skew)
-    first = start("small")  # from its answer web learns the time
+    first = start("small")  # web learns the time from its answer
     task_id = start("small")
     assert clock.skew_seconds == pytest.approx(skew, abs=0.2)
     while Worker().run():
@@ -78,7 +78,7 @@ def test_a_next_attempt_is_due_by_the_redis_clock(monkeypatch: pytest.MonkeyPatc
     assert due is not None
     assert due.timestamp() == pytest.approx(score, abs=0.01)
     assert rescue().enqueue_due() == 0
-    # A change of the priority keeps the time.
+    # A change of priority keeps the time.
     transitions.apply_transitions(
         redis_connection.get_connection(),
         [
@@ -110,7 +110,7 @@ def test_small_clock_differences_are_ignored(monkeypatch: pytest.MonkeyPatch) ->
     assert abs((seen.now() - datetime.now(UTC)).total_seconds()) < 0.05
     slow = RedisClock()
     slow.note(sent_at=now - 30, seconds=int(now), microseconds=0)
-    assert slow.skew_seconds == 0.0, "an answer that took so long tells nothing"
+    assert slow.skew_seconds == 0.0, "a slow answer says nothing about the clock"
     assert clock_module.TRUSTED_SECONDS < 1
 
 

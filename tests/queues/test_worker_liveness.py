@@ -8,7 +8,7 @@ from tests.support.engine import beat
 
 
 def test_a_worker_silent_during_a_redis_outage_is_not_dead(longtasks: Callable[..., None]) -> None:
-    longtasks(lease_seconds=10)  # so that the sign of life below is fresh, however slow this machine is
+    longtasks(lease_seconds=10)  # long enough for the heartbeat below to be fresh on a slow machine
     liveness = LivenessJudge(connection=redis_connection.get_connection())
     beat("alive", ago_seconds=20)
     assert liveness.find_dead({"alive"}) == {}

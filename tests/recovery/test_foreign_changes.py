@@ -1,4 +1,4 @@
-"""RQ's own workers and tools at our queues: what they do to a task behind our back is undone, or done properly."""
+"""tasks_app/recovery/foreign_changes.py: changes by RQ's own workers and tools are undone or completed."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.support.engine import Worker, checkpoint, history, job, mirror, recor
 
 
 def run_stock_worker(*options: str) -> None:
-    """`rq worker --burst high low` of RQ itself."""
+    """Run RQ's own `rq worker --burst high low`."""
     code = "import sys; from rq.cli import main; sys.argv[0] = 'rq'; main()"
     url = settings.RQ_QUEUES["high"]["URL"]
     done = subprocess.run(
@@ -125,12 +125,12 @@ def test_a_cancel_of_rqs_own_ends_a_running_task_at_its_next_chunk() -> None:
 
 
 def lose_in_the_middle(redis: Any, task_id: str) -> None:
-    """What a stock worker leaves that dies before it has noted what it took."""
+    """Leave what a stock worker leaves that dies before it records the job that it dequeued."""
     redis.lmove("rq:queue:low", "rq:queue:low:intermediate", "LEFT", "RIGHT")
 
 
 def lose_by_rqs_cleanup(redis: Any, task_id: str) -> None:
-    """A stock worker died while it ran the task, and another one's maintenance calls it abandoned."""
+    """A stock worker died during the task, and another one's maintenance declares it abandoned."""
     redis.lpop("rq:queue:low")
     redis.hset(f"rq:job:{task_id}", "status", "started")
     redis.zadd("rq:wip:low", {f"{task_id}:execution": 1})
@@ -180,7 +180,7 @@ def test_an_end_is_published_after_rqs_cleanup_called_it_failed(redis: Any) -> N
 
 
 def requeue(task_id: str) -> None:
-    """What `rq requeue` does."""
+    """Do what `rq requeue` does."""
     FailedJobRegistry("low", connection=redis_connection.get_connection(), serializer=JSONSerializer).requeue(task_id)
 
 

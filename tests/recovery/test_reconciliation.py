@@ -47,7 +47,7 @@ def test_every_mirrored_task_ends_after_a_flush(redis: Any, longtasks: Callable[
 
     rescue()
 
-    assert sorted(waiting()) == sorted([queued, small, yielded, scheduled]), "the claim's own worker may go on"
+    assert sorted(waiting()) == sorted([queued, small, yielded, scheduled]), "the worker of the claim may continue"
     run_out(claimed)
     rescue()
     while Worker("next").run():
@@ -82,7 +82,7 @@ def test_a_task_changed_just_before_a_flush_is_requeued_within_one_pass(
 
 
 def test_tasks_started_during_a_pass_are_not_searched_in_the_queue(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a queue of 100,000 each such look costs Redis a millisecond, and all others wait."""
+    """In a queue of 100,000 tasks each search takes Redis a millisecond, during which all clients wait."""
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     monkeypatch.setattr("tasks_app.recovery.reconciliation.PAGE", 1)
     monkeypatch.setattr("tasks_app.recovery.rescuer.COMPARE_SECONDS", 0.0)
@@ -90,9 +90,9 @@ def test_tasks_started_during_a_pass_are_not_searched_in_the_queue(redis: Any, m
         start()
     mirror()
     watch = Rescuer(connection=redis_connection.get_connection())
-    watch.run()  # Redis is new to it: it compares all, and once more in the next pass
+    watch.run()  # it sees this Redis for the first time: it compares all tasks now and in the next pass
     watch.run()
-    assert watch._reconciler._compared_to.int, "a round goes on"
+    assert watch._reconciler._compared_to.int, "a pass is in progress"
     for _ in range(5):
         start()
     mirror()
@@ -102,7 +102,7 @@ def test_tasks_started_during_a_pass_are_not_searched_in_the_queue(redis: Any, m
     names = {command.name for command in commands}
     assert "LRANGE" in names
     assert "LPOS" not in names
-    assert "ZSCORE" not in names, "what waits is not looked for elsewhere"
+    assert "ZSCORE" not in names, "waiting tasks are not searched elsewhere"
     assert len(waiting()) == 7
 
 
@@ -116,7 +116,7 @@ def test_a_task_missing_from_redis_is_requeued(redis: Any, how: str) -> None:
         redis.lrem("rq:queue:low", 0, task_id)
     if how == "entry_and_job":
         redis.delete(redis_keys.job_key(task_id))
-    if how == "entry_and_snapshot":  # an end that has nothing to tell is none
+    if how == "entry_and_snapshot":  # an end without a snapshot does not count
         redis.hdel(redis_keys.job_key(task_id), "s")
         redis.hset(redis_keys.job_key(task_id), "status", "canceled")
     settle()
@@ -132,7 +132,7 @@ def test_a_queue_entry_without_a_job_is_dequeued_without_a_snapshot(redis: Any) 
     settle()
     redis.delete(redis_keys.job_key(task_id))
     [dequeued] = Worker("w1").take()
-    assert not isinstance(dequeued, transitions.DequeuedTask)  # the worker then asks the read side: test_stack shows it
+    assert not isinstance(dequeued, transitions.DequeuedTask)  # the worker then reads its task row
     transitions.apply_transitions(redis, [])
 
 

@@ -47,7 +47,7 @@ def test_an_exit_report_frees_the_workers_tasks_at_once(was_killed: bool) -> Non
     rescue()
 
     assert waiting() == [task_id]
-    assert checkpoint(task_id).failures == int(was_killed), "to be asked to stop is no attempt"
+    assert checkpoint(task_id).failures == int(was_killed), "a requested stop is not a failed attempt"
     assert_finishes(task_id)
 
 
@@ -57,7 +57,7 @@ def test_tasks_dequeued_but_not_claimed_by_a_dead_worker_are_requeued(longtasks:
     Worker("dead").take()
     watch = Rescuer(connection=redis_connection.get_connection())
     watch.watch()
-    assert waiting() == [], "one look is no proof of silence"
+    assert waiting() == [], "a single check does not prove silence"
 
     assert wait_until(lambda: watch.watch() or len(waiting()) == 2, deadline_seconds=5)
 
@@ -96,7 +96,7 @@ def test_two_rescuers_requeue_a_task_once() -> None:
 def test_the_next_rescuer_finishes_an_interrupted_rescue() -> None:
     task_id = claim_and_die()
     run_out(task_id)
-    assert expired_claims.expire(task_id=uuid.UUID(task_id)) is not None  # … and no further
+    assert expired_claims.expire(task_id=uuid.UUID(task_id)) is not None  # the rescuer died here
     report_exit(redis_connection.get_connection(), worker="dead", was_killed=True)
     rescue()
     assert waiting() == [task_id]

@@ -1,4 +1,4 @@
-"""A database older than Redis, or the other way round, on real stores: the checkpoint is the truth, epochs never fall."""
+"""tasks_app/recovery/restored_database.py: with one store restored the checkpoint decides, and epochs never decrease."""
 
 import time
 import uuid
@@ -27,7 +27,7 @@ from tests.support.engine import (
 
 
 def back_up() -> dict[Any, list[Any]]:
-    """All that the database holds."""
+    """Return all rows of the database."""
     return {model: list(model.objects.all()) for model in (TaskRecord, TaskCheckpoint, TaskEvent, User, MirrorCursor)}
 
 

@@ -1,4 +1,4 @@
-"""tasks_app/recovery/stuck_shards.py: shards and ends that Redis lost or never heard of are found again."""
+"""tasks_app/recovery/stuck_shards.py: shards and ends that Redis lost or never received are restored."""
 
 import uuid
 
@@ -46,7 +46,7 @@ def die(*_: object, **__: object) -> None:
 
 
 def look_twice(bench: Bench) -> None:
-    """What seems stuck in two looks of rescue is."""
+    """Run the rescuer twice: a shard counts as stuck after two checks."""
     bench.rescue.run()
     bench.rescue.run()
 

@@ -20,14 +20,14 @@ def test_a_cancel_while_redis_refuses_is_published_later(redis: Any, monkeypatch
         assert change_many_tasks.cancel_tasks(task_ids=[also_waits], actor="eve").changed == [also_waits]
     for task_id in (waits, also_waits):
         assert checkpoint(task_id).outcome == "canceled"
-        assert job(task_id).status == record(task_id).status == "queued", "nobody has told them yet"
+        assert job(task_id).status == record(task_id).status == "queued", "not published yet"
     rescue()
     assert waiting() == []
     for task_id in (waits, also_waits):
         assert job(task_id).status == record(task_id).status == "canceled"
     told = len(history(waits))
     rescue()
-    assert len(history(waits)) == told, "once is enough"
+    assert len(history(waits)) == told, "published once"
 
 
 def test_a_retry_while_redis_refuses_is_enqueued_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:

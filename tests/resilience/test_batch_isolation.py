@@ -21,7 +21,7 @@ from tests.support.servers import IS_EMBEDDED
 
 @pytest.mark.parametrize("name", sorted({f.name for f in TaskEvent._meta.fields} - {"id", "task_id", "at"}))
 def test_a_row_that_the_database_refuses_is_found_by_halving(redis: Any, name: str, monkeypatch: Any) -> None:
-    """The database's own refusal, behind the checks: one row of twenty."""
+    """The database refuses one row of twenty, after the service's own checks."""
     monkeypatch.setattr(column_limits, "check", lambda snapshot: snapshot)
     task_ids = [start() for _ in range(20)]
     bad = task_ids[13]
@@ -44,7 +44,7 @@ def test_a_row_that_the_database_refuses_is_found_by_halving(redis: Any, name: s
     assert totals == {("low", "slow"): 19}
 
 
-@pytest.mark.skipif(IS_EMBEDDED, reason="SQLite takes any length")
+@pytest.mark.skipif(IS_EMBEDDED, reason="SQLite accepts any length")
 def test_a_value_too_long_for_mysql_is_found_by_halving(monkeypatch: pytest.MonkeyPatch, redis: Any) -> None:
     task_ids = [start() for _ in range(9)]
     append(redis, changed(task_ids[4], actor="a" * 94, status="started", cause="cancel"))
@@ -75,7 +75,7 @@ def test_an_outage_during_halving_sets_aside_and_loses_nothing(redis: Any, monke
     with pytest.raises(OperationalError):
         reader.step()
     assert [item.key for item in items()] == [redis_id_of(redis, bad)]
-    assert TaskRecord.objects.count() == 7  # the first half without the bad one, each once
+    assert TaskRecord.objects.count() == 7  # the first half without the bad one
     is_away = False
     while reader.step():
         pass
@@ -125,7 +125,7 @@ def test_a_mirror_that_dies_between_two_halves_duplicates_and_loses_nothing(
 
 
 def check_late(snapshot: Any) -> Any:
-    """What the database would refuse on MySQL, on SQLite as well, and only when it is written."""
+    """Refuse at the write what MySQL refuses, so that SQLite does as well."""
     if snapshot.total == -1:
         raise TypeError("total is -1")
     return snapshot
@@ -161,9 +161,9 @@ def test_two_mirrors_halve_the_same_batch_and_each_entry_counts_once(
     assert items() == []
 
 
-@pytest.mark.skipif(IS_EMBEDDED, reason="the trigger raises MySQL's numbers")
+@pytest.mark.skipif(IS_EMBEDDED, reason="the trigger raises MySQL's error numbers")
 def test_an_entry_that_alone_raises_an_outage_error_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its error is one of those that are waited for; the entry behind it proves that the database is well."""
+    """Its error is a transient one; the entry behind it proves that the database works."""
     monkeypatch.setattr(mirror_module, "STUCK_SECONDS", 0.3)
     reader = Mirror(connection=redis_connection.get_connection())
     bad = start(records=4242)
@@ -174,7 +174,7 @@ def test_an_entry_that_alone_raises_an_outage_error_is_set_aside(monkeypatch: py
         )
     try:
         deadline = time.monotonic() + 1
-        while time.monotonic() < deadline:  # alone it may be an outage, for as long as it likes
+        while time.monotonic() < deadline:  # without another entry it counts as an outage, without a time limit
             with pytest.raises(OperationalError):
                 reader.step()
         assert items(set_aside_items.SNAPSHOT) == []

@@ -1,4 +1,4 @@
-"""A chunk is whole whatever its task type catches: deadlocks on purpose, and the rows are as many as are counted."""
+"""tasks_app/resilience/deadlocks.py: a chunk stays atomic through deadlocks that its task type catches."""
 
 import os
 
@@ -12,7 +12,7 @@ from tests.support.servers import IS_EMBEDDED
 NUMBER = int(os.environ.get("DEADLOCKS", "30"))
 
 
-@pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has one lock: there are no deadlocks")
+@pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has one lock and no deadlocks")
 @pytest.mark.slow
 def test_rows_equal_the_counts_after_deadlocks(make_stack: MakeStack) -> None:
     stack = make_stack(workers=AT_ONCE, environment=ENVIRONMENT)

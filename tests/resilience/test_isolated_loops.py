@@ -35,14 +35,14 @@ def test_a_job_that_cannot_be_decoded_stops_neither_due_tasks_nor_rescue(redis: 
 
     Rescuer(connection=redis_connection.get_connection()).enqueue_due()
 
-    assert set(waiting()) == {bad, good}  # the bad one by its record
+    assert set(waiting()) == {bad, good}  # the bad one from its task row
     assert job(bad).status == "queued"
     [item] = items(set_aside_items.TASK)
     assert (item.key, bytes(item.payload)) == (bad, b"no JSON")
 
 
 def schedule(task_id: str) -> None:
-    """As a failed attempt leaves it, its time over."""
+    """Schedule the task as a failed attempt does; it is due."""
     worker = Worker()
     worker.take(max_tasks=1)
     due_at = datetime.now(UTC) - timedelta(seconds=1)

@@ -11,7 +11,7 @@ from tests.support.engine import Worker, checkpoint, mirror, positions, record, 
 
 
 def claim_and_die(worker: str = "dead", **params: Any) -> str:
-    """A task whose worker has committed one record, and is gone."""
+    """Start a task whose worker commits one record and dies; return its id."""
     task_id = start(records=3, **params)
     dying = Worker(worker)
 
@@ -25,7 +25,7 @@ def claim_and_die(worker: str = "dead", **params: Any) -> str:
 
 
 def settle() -> None:
-    """All records are old enough to be compared."""
+    """Make all task rows old enough to be compared."""
     mirror()
     TaskRecord.objects.update(updated_at="2020-01-01T00:00:00Z")
 

@@ -1,4 +1,4 @@
-"""A Redis that refuses writes: it is full, or it lacks the replicas that it must have."""
+"""A Redis that refuses writes because it is full or lacks its required replicas."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

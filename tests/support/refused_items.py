@@ -1,4 +1,4 @@
-"""What the tests of refused items share: entries that are refused, what was set aside, and trying it again."""
+"""Steps of the tests of set-aside items: append refused entries, list the items, retry one."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ def items(kind: str = set_aside_items.SNAPSHOT) -> list[SetAsideItem]:
 
 
 def changed(task_id: str, **values: Any) -> bytes:
-    """The snapshot of a task with other values, as JSON that our own encoder may refuse."""
+    """Return a task's snapshot with other values, as JSON that our own encoder may refuse."""
     data = json.loads(task_snapshot.encode(job(task_id)))
     return json.dumps({**data, "cause": "progress", "done": 1, **values}).encode()
 

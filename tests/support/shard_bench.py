@@ -1,4 +1,4 @@
-"""Two workers' runners in one process, with shards so small that a short task has several."""
+"""Runners of two workers in one process, with small shards, so that a short task has several."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ def small_shards():
 
 
 class Bench:
-    """Two workers' runners in one process, driven by hand."""
+    """Runners of two workers, each step called by the test."""
 
     def __init__(self) -> None:
         self.redis = redis_connection.get_connection()

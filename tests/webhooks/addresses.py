@@ -1,6 +1,6 @@
-"""Addresses inside and outside, for the tests of callbacks; nothing is ever connected to them."""
+"""Inner and public addresses for the tests of callbacks. No test connects to them."""
 
-# An example of each network; nothing here is ever connected to.
+# An example of each network.
 INNER = [
     "0.0.0.0", "0.1.2.3", "10.1.2.3", "100.64.0.1", "100.100.100.200", "100.127.255.255", "127.0.0.1", "127.9.9.9",
     "168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.0.9", "192.0.0.192",

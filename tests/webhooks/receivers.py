@@ -1,4 +1,4 @@
-"""The webhook tests share these fixtures: receivers on real sockets, settings with a secret, tasks that have ended."""
+"""Fixtures of the webhook tests: receivers on real sockets, settings with a secret, ended tasks."""
 
 import socket
 import threading
@@ -17,7 +17,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 @dataclass
 class Receiver:
-    """A server that notes what it gets and answers what it is told to."""
+    """A server that records its requests and answers with the given statuses."""
 
     answers: list[int] = field(default_factory=list)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
@@ -43,7 +43,7 @@ def receiver() -> Generator[Receiver, None, None]:
             self.end_headers()
 
         def log_message(self, *args: Any) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         noted.port = server.server_address[1]
@@ -68,7 +68,7 @@ def _webhooks(settings: Any) -> None:
 
 @pytest.fixture
 def start(post: Post, mirror: Callable[[], None]) -> Callable[[str], str]:
-    """Start a task with this callbackUrl, and cancel it: it has ended."""
+    """Start a task with this callbackUrl and cancel it; return its id."""
 
     def start(url: str) -> str:
         response = post("/tasks", {"name": "upload", "callbackUrl": url})

@@ -37,7 +37,7 @@ def test_outer_addresses_are_public(address: str) -> None:
 @settings_of_hypothesis(max_examples=3000, deadline=None)
 @given(st.ip_addresses() | st.ip_addresses(v=6, network="2000::/3") | st.ip_addresses(v=6, network="2001::/16"))
 def test_addresses_that_python_calls_private_are_not_public(address: Any) -> None:
-    """Ours is the longer list, so no version of Python could refuse more than it."""
+    """Our list is the longer one, so no version of Python refuses more."""
     leads_to_ipv4 = any(address in network for network, _ in callback_addresses._EMBEDDING)
     if callback_addresses.is_public(str(address)) and not leads_to_ipv4:
         assert address.is_global
@@ -46,10 +46,10 @@ def test_addresses_that_python_calls_private_are_not_public(address: Any) -> Non
 
 
 def test_the_check_does_not_use_pythons_properties(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its answer changes with the patch version (192.0.0.9, 64:ff9b:1::/48, 3fff::/20 …)."""
+    """Their values change with Python's patch version (192.0.0.9, 64:ff9b:1::/48, 3fff::/20 …)."""
     for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
         for name in ("is_global", "is_private", "is_reserved"):
-            monkeypatch.setattr(kind, name, property(lambda address: pytest.fail("Python was asked")))
+            monkeypatch.setattr(kind, name, property(lambda address: pytest.fail("Python's property was used")))
     for address in [*INNER, *INNER_6, *OUTER]:
         callback_addresses.is_public(address)
 
@@ -118,7 +118,7 @@ _HOSTS = st.one_of(
     st.booleans(),
 )  # fmt: skip
 def test_accepted_urls_can_be_requested(url: str, allow_private: bool) -> None:
-    """Without a ValueError at any step; no name is looked up."""
+    """No step raises ValueError; no name is resolved."""
     if not callback_addresses.is_acceptable(url, allow_private=allow_private):
         return
     target = callback_addresses.parse(url)

@@ -12,12 +12,12 @@ from tests.webhooks.receivers import SECRET, Receiver, send
 
 
 def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS rebinding: the name leads elsewhere a moment later."""
+    """DNS rebinding: the name resolves to another address a moment later."""
     asked = []
 
     getaddrinfo = socket.getaddrinfo
 
-    def check_interruption(host: str, port: int, *words: Any, **options: Any) -> Any:
+    def resolve(host: str, port: int, *words: Any, **options: Any) -> Any:
         if host != "rebind.example.com":
             return getaddrinfo(host, port, *words, **options)
         asked.append(host)
@@ -31,7 +31,7 @@ def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeyp
         connected.append(address[0])
         return create_connection(address, **options)
 
-    monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", check_interruption)
+    monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", resolve)
     monkeypatch.setattr(sender.socket, "create_connection", connect)
     outcome = sender.send(
         url=f"http://rebind.example.com:{receiver.port}/",
@@ -48,13 +48,13 @@ def test_the_checked_address_is_the_one_connected_to(receiver: Receiver, monkeyp
 
 
 def test_tls_verifies_the_name_in_the_url(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connection goes to the address that was judged; certificate and Host are of the name."""
+    """The sender connects to the checked address; certificate and Host use the name."""
     named = []
 
     class Context:
         def wrap_socket(self, sock: socket.socket, *, server_hostname: str) -> socket.socket:
             named.append((sock.getpeername()[0], server_hostname))
-            return sock  # the receiver speaks plainly
+            return sock  # the receiver has no TLS
 
     getaddrinfo = socket.getaddrinfo
     monkeypatch.setattr(
@@ -69,7 +69,7 @@ def test_tls_verifies_the_name_in_the_url(receiver: Receiver, monkeypatch: pytes
 
 
 def test_no_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy would look the name up again, and connect to what it leads to by then."""
+    """A proxy would resolve the name again and connect to another address."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
@@ -86,8 +86,8 @@ PORTS = [("http://example.com:22/", 22), ("https://example.com:6379/", 6379), ("
 
 @pytest.mark.parametrize(("url", "port"), PORTS)
 def test_other_ports_are_refused_at_delivery(monkeypatch: pytest.MonkeyPatch, url: str, port: int) -> None:
-    """The URL is from a time when the setting allowed it. The name is not even looked up."""
-    monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, **options: pytest.fail("looked up"))
+    """The URL was accepted under an older setting. The name is not resolved."""
+    monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, **options: pytest.fail("resolved"))
     outcome = send(url, allow_private=False, ports=(80, 443))
     assert outcome.is_final
     assert outcome.error == f"port {port} is none of WEBHOOK_PORTS (80, 443)"
