@@ -1,4 +1,4 @@
-"""load_test_context and generate_fake_data, called as a user would."""
+"""load_test_context and generate_fake_data, called as a user calls them."""
 
 import re
 from io import StringIO

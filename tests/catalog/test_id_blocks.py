@@ -1,4 +1,4 @@
-"""Blocks of ids never overlap, whoever reserves them at the same time."""
+"""Blocks of ids never overlap, even if threads and processes reserve them at the same time."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

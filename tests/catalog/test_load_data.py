@@ -1,4 +1,4 @@
-"""The bulk writer: the same rows as the ORM's, in the same transaction, and no error passes as a warning."""
+"""The bulk writer writes the same rows as the ORM in the same transaction, and its warnings are errors."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from tests.support.servers import Database, RedisServer
 
 @pytest.mark.usefixtures("bulk_writer")
 def test_rows_equal_the_orm_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_writer, "LOAD_RECORDS", 700)  # so that slices are cut and pooled
+    monkeypatch.setattr(row_writer, "LOAD_RECORDS", 700)  # so that slices are split and pooled
     tasks = [uuid.uuid4() for _ in range(5)]
     slices = [Slice(task_id, reserve_ids(count=500), 3, 500) for task_id in tasks]
     with transaction.atomic():
@@ -158,6 +158,6 @@ def test_no_task_fails_where_the_server_refuses_load_data(
 @pytest.mark.django_db
 def test_on_another_database_the_error_names_the_setting() -> None:
     if connection.vendor == "mysql":
-        pytest.skip("this database has LOAD DATA")
+        pytest.skip("this database supports LOAD DATA")
     with pytest.raises(ImproperlyConfigured, match="BULK_WRITER"):
         load_rows(model=User, rows=[], using="default")

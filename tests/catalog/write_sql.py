@@ -1,4 +1,4 @@
-"""`python -m tests.catalog.write_sql`: `manage.py write_sql` on a MariaDB of its own. `make sql` runs it."""
+"""`python -m tests.catalog.write_sql`: `manage.py write_sql` on its own MariaDB. `make sql` runs it."""
 
 import os
 import subprocess

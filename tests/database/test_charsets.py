@@ -1,4 +1,4 @@
-"""Tables hold any text, whatever the database's default is; where old ones do not, doctor and processes say so."""
+"""Tables store any text under any default charset; doctor and processes report old tables that do not."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from tasks_app.database import charsets, identity_columns
 from tasks_app.operations.doctor import report
 from tests.support.servers import IS_EMBEDDED, Database
 
-pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite knows UTF-8 only")
+pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite supports UTF-8 only")
 NAME = "longtasks_narrow"
 TEXT = "Zażółć 🚀"
 
@@ -105,7 +105,7 @@ def test_the_doctor_and_a_process_at_its_start_name_old_tables(
                 cursor.execute(statement)
             cursor.execute("ALTER TABLE tasks_app_apitoken CONVERT TO CHARACTER SET utf8mb4")
     assert charsets.list_narrow_tables() == []
-    # The narrow table's statement kept the collation of what identifies; the bare one did not, which the doctor says.
+    # The narrow table's statement keeps the collation of identity columns; the bare one does not, and the doctor warns.
     findings = {each.check: each for each in report.examine() if "collation" in each.check}
     assert list(findings) == ["database: collation of tasks_app_apitoken"]
     finding = findings["database: collation of tasks_app_apitoken"]

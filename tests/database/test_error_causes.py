@@ -1,6 +1,6 @@
-"""Whose fault an error of the database is: the statement's is a failed attempt, all others are waited for.
+"""The cause of a database error: one of the statement is a failed attempt, any other is transient.
 
-A trigger raises them, by number, where a chunk writes: so the server and the driver say what they say in earnest.
+A trigger raises each error by its number when a chunk writes, so server and driver report it as in production.
 """
 
 from collections.abc import Callable, Generator
@@ -17,8 +17,8 @@ from tests.support.servers import IS_EMBEDDED
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="the numbers are MySQL's and MariaDB's")
 
-# Disk full, quota, connections, deadlock, lock wait, killed or timed-out statement, read-only, password, and one
-# that nobody knows.
+# Disk full, quota, connections, deadlock, lock wait, killed or timed-out statement, read-only, password, and an
+# unknown one.
 WAITED_FOR = (
     1021,
     1114,
@@ -48,7 +48,7 @@ def _execute(statement: str) -> None:
 
 @pytest.fixture
 def refuse() -> Generator[Callable[[int], None], None, None]:
-    """`refuse(1114)`: every insert into users ends with that number, until `refuse(0)`."""
+    """`refuse(1114)`: every insert into users fails with that number, until `refuse(0)`."""
 
     def change(code: int) -> None:
         _execute("DROP TRIGGER IF EXISTS refuses")
@@ -157,7 +157,7 @@ def test_a_full_disk_is_transient_on_sqlite_and_a_wrong_statement_is_not() -> No
         tries.append(job(task_id).error)
         with connection.cursor() as cursor:
             if len(tries) == 1:
-                cursor.execute("PRAGMA max_page_count = 1")  # SQLite takes the number of pages that it has
+                cursor.execute("PRAGMA max_page_count = 1")  # SQLite limits the database to its present pages
             elif any("disk is full" in (error or "") for error in tries):
                 cursor.execute("PRAGMA max_page_count = 1000000")
 

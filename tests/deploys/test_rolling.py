@@ -1,4 +1,4 @@
-"""The quick rolling deploy: one order of the six at a fifth of the rate; and that the harness sees what goes wrong."""
+"""The quick rolling deploy: one order of six at a fifth of the rate; and the harness detects each fault."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RATE = 40
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(IS_EMBEDDED, reason="at this rate SQLite's one writer is what is measured")
+@pytest.mark.skipif(IS_EMBEDDED, reason="at this rate the test would measure SQLite's single writer")
 def test_a_rolling_deploy_loses_and_duplicates_nothing_and_fails_no_request(make_stack: MakeStack) -> None:
     stack = make_stack(environment={"WEB_WORKERS": "2"})
-    # How late answers and starts may be, `make rolling-deploy` judges, on a machine that it has for itself.
+    # `make rolling-deploy` judges lateness, on a machine of its own.
     outcome = deploy(stack, order=("web", "mirror", "worker"), rate=RATE)
     assert outcome.is_whole, f"{to_table([outcome])}\n{outcome.describe()}"
     assert outcome.accepted > RATE * 5

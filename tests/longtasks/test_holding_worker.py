@@ -1,4 +1,4 @@
-"""A request is held where there is a place, and resumed once, whatever happens to it first."""
+"""longtasks/holding_worker.py: a bounded number of requests is held, and each is resumed exactly once."""
 
 import selectors
 import socket
@@ -17,7 +17,7 @@ PLACES = 3
 
 
 class Subscriber:
-    """Keeps what it is asked."""
+    """Records its calls."""
 
     def __init__(self) -> None:
         self.watched: list[Any] = []
@@ -32,7 +32,7 @@ class Subscriber:
 
 @pytest.fixture
 def worker() -> Iterator[HoldingWorker]:
-    """A worker that listens nowhere."""
+    """A worker without a listening socket."""
     worker = HoldingWorker.__new__(HoldingWorker)
     worker.alive = True
     worker.poller = selectors.DefaultSelector()
@@ -50,9 +50,9 @@ def worker() -> Iterator[HoldingWorker]:
 
 
 class Client:
-    """A connection and its client's end."""
+    """A connection and the client's end of it."""
 
-    sockets: ClassVar[list[socket.socket]] = []  # all of a test
+    sockets: ClassVar[list[socket.socket]] = []  # of all clients of a test
 
     def __init__(self, request_bytes: int = 100) -> None:
         self.sock, self.theirs = socket.socketpair()

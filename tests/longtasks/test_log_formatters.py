@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each in production, readable in development, the same context on both, no secret."""
+"""Log lines: a JSON object in production, text in development, with the same context and without secrets."""
 
 import json
 import logging
@@ -128,7 +128,7 @@ def test_log_lines_of_a_request_carry_its_id(client: Client, caplog: pytest.LogC
 
 
 def test_the_ids_are_the_same_across_web_and_worker(make_stack: MakeStack) -> None:
-    """A purge of a task id that is too broken to purge fails: its attempts are lines of the worker."""
+    """A purge of a broken task id fails, so the worker logs its attempts."""
     stack = make_stack(
         workers=1, environment={"LOG_FORMAT": "JSON", "RETRY_ATTEMPTS": "1", "BULK_WRITER": "0", "LOG_LEVEL": "INFO"}
     )
@@ -152,7 +152,7 @@ def test_the_ids_are_the_same_across_web_and_worker(make_stack: MakeStack) -> No
 
 
 class Unshowable:
-    """What a task type may put into a log line or an exception."""
+    """Return a value that a task type may put into a log line or an exception."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -209,7 +209,7 @@ def test_whatever_a_record_holds_becomes_a_bounded_printable_line(
     began = time.perf_counter()
     text = formatter.format(record)
     assert time.perf_counter() - began < 2
-    text.encode()  # no lone surrogate
+    text.encode()  # contains no lone surrogate
     assert len(text) < 100_000
     first, *others = text.split("\n")
     assert first.isprintable()
@@ -233,7 +233,7 @@ def test_whatever_a_record_holds_becomes_a_bounded_printable_line(
     ids=["url", "name", "bearer", "long", "long url", "longer than a line"],
 )
 def test_truncation_reveals_no_part_of_a_secret(secret: str, shown: int) -> None:
-    """Wherever the text is cut: the secret stands so many characters before the end of its beginning, or after."""
+    """The secret begins so many characters before the cut, or after it."""
     for before, after in ((shown, 60_000), (60_000, shown), (shown, 21_000 - shown)):
         text = "x " * (before // 2) + secret + " y" * (after // 2)
         line = TextFormatter().format(make_record(text))

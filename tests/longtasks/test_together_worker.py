@@ -1,4 +1,4 @@
-"""An answer leaves in one go, and what a slow client has no room for follows, without anyone waiting in the loop."""
+"""longtasks/together_worker.py: a response is sent at once; the rest for a slow client follows without blocking."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ ID = b"0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 
 
 def make_pair(*written: bytes) -> tuple[AnsweringSocket, socket.socket]:
-    """A client's socket that holds back what was written to it, and the client's own end."""
+    """A client's socket that buffers what is written to it, and the client's own end."""
     accepted, theirs = socket.socketpair()
     ours = AnsweringSocket(fileno=accepted.detach())
     hold(ours, *written)
@@ -22,7 +22,7 @@ def make_pair(*written: bytes) -> tuple[AnsweringSocket, socket.socket]:
 
 def hold(ours: AnsweringSocket, *written: bytes) -> None:
     ours.hold()
-    ours.setblocking(True)  # gunicorn does so for each request; the event loop must not wait all the same
+    ours.setblocking(True)  # gunicorn does this for each request; the event loop must still not wait
     ours.settimeout(5)
     for part in written:
         ours.sendall(part)
@@ -76,7 +76,7 @@ def test_a_disconnected_clients_connection_is_closed() -> None:
 
 
 def test_a_client_that_does_not_read_counts_as_disconnected(tmp_path: Path) -> None:
-    """gunicorn would log a time-out with its traceback."""
+    """gunicorn would log a timeout with its traceback."""
     path = tmp_path / "file"
     path.write_bytes(BODY)
     accepted, theirs = socket.socketpair()

@@ -1,4 +1,4 @@
-"""The launcher of web: the server that WEB_SERVER names, with the settings that hold for both."""
+"""longtasks/web.py starts the server that WEB_SERVER names, with the settings of both servers."""
 
 import itertools
 import os
@@ -65,11 +65,11 @@ def test_granian_answers(stack: ProcfileStack, tmp_path: Path) -> None:
     )
     try:
         stack.wait_for(lambda: is_live(f"{address}:{port}"), deadline_seconds=90, what="granian answers")
-        # A process of granian's that is told to stop while it starts does not hear it.
+        # A granian process that gets the signal during its start ignores it.
         stack.wait_for(all_started, deadline_seconds=90, what="all its processes have started")
     finally:
         stack.stop_role("granian")
-    stack.wait_for(lambda: not stack.pids("granian"), deadline_seconds=10, what="none of its processes is left")
+    stack.wait_for(lambda: not stack.pids("granian"), deadline_seconds=10, what="all its processes have ended")
 
 
 def is_live(address: str) -> bool:

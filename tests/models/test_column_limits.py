@@ -1,4 +1,4 @@
-"""Every text that a snapshot or a command can bring to a column: cut or refused before it, on SQLite as on MySQL."""
+"""Every text from a snapshot or a command is truncated or refused before its column, on SQLite as on MySQL."""
 
 import json
 import uuid
@@ -25,7 +25,7 @@ TEXTS = [name for name, types in task_snapshot._TYPES.items() if types[0] is str
 
 
 def assert_all_fits() -> None:
-    """No row holds more than its column, which SQLite would let it."""
+    """No row exceeds its column, which SQLite would allow."""
     for model in TABLES:
         fields = [field for field in model._meta.fields if isinstance(field, models.CharField)]
         for row in model._default_manager.all():

@@ -1,4 +1,4 @@
-"""Tracing: one trace from the request to the chunk where it is on; not even an import where it is off."""
+"""Tracing: one trace from the request to the chunk if it is on, and no import if it is off."""
 
 import dataclasses
 import subprocess
@@ -29,7 +29,7 @@ def exporter() -> Any:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)  # once in a process
+    trace.set_tracer_provider(provider)  # once for each process
     return exporter
 
 

@@ -1,4 +1,4 @@
-"""The monitor of processes: each one's CPU, memory, restarts, version and last exit, on a real stack that is hurt."""
+"""The process monitor reports CPU, memory, restarts, version and last exit on a real stack with killed processes."""
 
 import json
 import os
@@ -45,13 +45,13 @@ def monitored(servers: tuple[Database, RedisServer]) -> Generator[ProcfileStack,
 
 
 def look(stack: ProcfileStack) -> dict[tuple[str, int], dict[str, Any]]:
-    """What the command says, by kind and slot."""
+    """Return the command's output by kind and slot."""
     found = json.loads(stack.manage("processes", "--json"))["processes"]
     return {(each["kind"], each["slot"]): each for each in found}
 
 
 def entries(stack: ProcfileStack) -> dict[tuple[str, int], dict[str, Any]]:
-    """The same, without the second that a command takes to start."""
+    """Return the same without starting a command, which takes a second."""
     with stack.redis() as client:
         found = reports.list_processes(client)
     return {(each.entry.kind, each.entry.slot): {"pid": each.entry.pid, "restarts": each.entry.restarts,
@@ -65,7 +65,7 @@ def wait_until_whole(stack: ProcfileStack) -> None:
 
 
 def metric(stack: ProcfileStack, name: str, kind: str, slot: int) -> tuple[str, float]:
-    """The labels and the value of a metric of one process."""
+    """Return the labels and the value of a metric of one process."""
     text = stack.get("/metrics").body.decode()
     found = re.search(rf'^{name}{{(host="[^"]+",kind="{kind}",slot="{slot}"[^}}]*)}} (\S+)$', text, re.MULTILINE)
     assert found, text
@@ -177,7 +177,7 @@ def test_reporting_goes_on_when_redis_is_back(make_stack: MakeStack, servers: tu
     stack = make_stack(workers=1, environment={"WEB_WORKERS": "1"})
     whole = {("web", 0), ("web-worker", 0), ("workers", 0), ("worker", 0), ("mirror", 0)}
     stack.wait_for(lambda: set(entries(stack)) == whole, deadline_seconds=40, what="all report")
-    with stack.redis() as client:  # one that still starts needs Redis
+    with stack.redis() as client:  # a process that is still starting needs Redis
         stack.wait_for(lambda: client.scard("rq:workers") == 1, deadline_seconds=40, what="the worker works")
     before = entries(stack)
     servers[1].stop()

@@ -1,3 +1,3 @@
-"""These tests may change the settings of the service."""
+"""These tests can change the settings of the service."""
 
 from tests.support.engine import longtasks  # noqa: F401 (fixture)

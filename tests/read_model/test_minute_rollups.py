@@ -1,4 +1,4 @@
-"""Minute roll-ups: each snapshot counts once, rows as they are committed, quantiles within their error."""
+"""Minute roll-ups count each snapshot once and rows when they are committed; quantiles are within their error."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The mirror on real stores: whatever dies, records and history are what the stream told, each change once."""
+"""tasks_app/read_model/mirror.py: task rows and history have each change of the stream once, whatever dies."""
 
 from typing import Any
 

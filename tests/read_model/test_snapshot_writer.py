@@ -51,7 +51,7 @@ class packet_bytes:
             cursor.execute("SELECT @@global.max_allowed_packet")
             self.before = cursor.fetchone()[0]
             cursor.execute(f"SET GLOBAL max_allowed_packet = {self.size}")
-        connection.close()  # it holds for new sessions
+        connection.close()  # it applies to new sessions
 
     def __exit__(self, *_: object) -> None:
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""A snapshot survives the way through its row, by whichever road it is written or read."""
+"""tasks_app/read_model/task_rows.py: a snapshot is unchanged by writing and reading its row, by every path."""
 
 import dataclasses
 import uuid
@@ -85,13 +85,13 @@ def test_a_dropped_connection_is_replaced():
 
 
 def test_a_refused_reconnect_is_a_database_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no connection, and none to be had: nothing can be asked whether it is usable."""
+    """There is no connection and none can be made, so none can be checked."""
 
     def refuse() -> None:
         raise OperationalError(1045, "Access denied")
 
     fresh = connections.create_connection("default")
-    fresh.features.has_native_uuid_field = False  # known already: nothing is asked for it
+    fresh.features.has_native_uuid_field = False  # read before, so that it needs no query
     monkeypatch.setattr(fresh, "connect", refuse)
     monkeypatch.setattr("tasks_app.read_model.task_rows.connections", {"default": fresh})
     with pytest.raises(OperationalError, match="Access denied"):

@@ -1,4 +1,4 @@
-"""A chunk knows who started its task and with which scope, on every way that a task may take to it."""
+"""tasks_app/services/authorization.py: each chunk knows its task's owner and scope, however the task got to it."""
 
 import dataclasses
 from collections.abc import Callable, Generator, Mapping
@@ -31,7 +31,7 @@ class Params(serializers.Serializer[Any]):
 
 
 class Rights(TaskType):
-    """Notes whose chunk it is; runs alone."""
+    """Records the owner of its chunk; runs alone."""
 
     name = "rights"
     params_serializer = Params
@@ -142,7 +142,9 @@ def test_shards_have_owner_and_scope_of_their_task(longtasks: Callable[..., None
 def test_after_a_flush_a_task_has_its_owner_and_the_least_scope(redis: Any) -> None:
     task_id = start()
     mirror()
-    TaskRecord.objects.update(updated_at=F("updated_at") - timedelta(minutes=1))  # not one that has just changed
+    TaskRecord.objects.update(
+        updated_at=F("updated_at") - timedelta(minutes=1)
+    )  # older than a change that has just happened
     redis.flushdb()
     rescue()
     assert job(task_id).scope == "write"
@@ -150,7 +152,7 @@ def test_after_a_flush_a_task_has_its_owner_and_the_least_scope(redis: Any) -> N
     assert SEEN == [("root", "write")] * 3
 
 
-# --- versions side by side
+# --- old and new versions side by side
 
 
 def snapshot(**values: Any) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Sets of tasks: canceled, retried, moved to another queue, each with the same words as one alone; all audited."""
+"""tasks_app/services/change_many_tasks.py: sets of tasks are canceled, retried or moved like single ones, and audited."""
 
 import uuid
 
@@ -89,7 +89,7 @@ def test_priority_moves_a_waiting_task_to_the_back_of_the_other_queue() -> None:
     )
 
     assert sorted(result.changed) == sorted([second, third])
-    assert waiting("high") == [first, second, third]  # in the order in which they were started
+    assert waiting("high") == [first, second, third]  # in the order of their start
     assert waiting("low") == []
     run_mirror()
     assert TaskRecord.objects.get(pk=second).priority == "high"

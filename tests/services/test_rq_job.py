@@ -1,4 +1,4 @@
-"""What longtasks takes from RQ: fails when a new RQ changes what is overridden or relied on."""
+"""tasks_app/services/rq_job.py: these tests fail when a new RQ changes what is overridden or relied on."""
 
 import inspect
 from collections.abc import Callable

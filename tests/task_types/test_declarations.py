@@ -1,4 +1,4 @@
-"""What a task type declares is judged when it is registered, before any task of it can go wrong."""
+"""The declaration of a task type is validated when it is registered."""
 
 from typing import Any
 

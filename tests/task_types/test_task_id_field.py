@@ -1,4 +1,4 @@
-"""A parameter that names a task is found wherever a serializer puts it; `undoes` must be one."""
+"""tasks_app/task_types/task_id_field.py: a task id in the params is found at any depth; `undoes` must name one."""
 
 import uuid
 from typing import Any
@@ -58,7 +58,7 @@ def test_ids_are_found_at_any_depth(params: dict[str, Any], paths: list[str]) ->
 
 
 class Node(serializers.Serializer[Any]):
-    """Holds itself."""
+    """Contains itself."""
 
     def get_fields(self) -> dict[str, Any]:
         return {"taskId": TaskIdField(required=False), "nodes": Node(many=True, required=False)}
@@ -71,7 +71,7 @@ def test_a_recursive_serializer_is_searched_to_the_end() -> None:
 
 @pytest.mark.parametrize("value", ["x", 5, {"id": ID}, [ID], True, ""])
 def test_a_value_that_is_not_an_id_is_an_unknown_task(db: None, value: Any) -> None:
-    """No serializer has seen it: a program has started the task by itself."""
+    """No serializer validated it, because a program started the task."""
     [(path, _)] = find_task_ids(get_task_type("purge").params_serializer, {"taskId": value})
     assert path == "taskId"
     for caller in (NOBODY, Caller(owner="ann", scope="write")):

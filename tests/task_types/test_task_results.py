@@ -1,4 +1,4 @@
-"""What a task type returns is checked: whatever can't be stored is refused in words, and nothing else is."""
+"""tasks_app/task_types/task_results.py: a result that cannot be stored is refused with its cause; no other is."""
 
 import json
 import uuid
@@ -51,7 +51,7 @@ def nest(levels: int) -> Any:
 
 
 class Endless(Mapping[str, int]):
-    """Names without end."""
+    """Has endless names."""
 
     def __getitem__(self, key: str) -> int:
         return 1
@@ -67,7 +67,7 @@ class Endless(Mapping[str, int]):
 
 
 class Fickle(dict[str, int]):
-    """Another value at each look."""
+    """Returns another value at each read."""
 
     looks = 0
 

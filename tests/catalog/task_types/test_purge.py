@@ -1,4 +1,4 @@
-"""The task type `purge`: all rows of one upload go, counted, and no one else's."""
+"""The task type `purge` deletes and counts all rows of one upload, and no other rows."""
 
 import uuid
 
@@ -24,7 +24,7 @@ def run_once(task_id: uuid.UUID, *, start: int, limit: int) -> ChunkResult:
 
 
 def purge(task_id: uuid.UUID, *, limit: int) -> tuple[dict[str, int], list[int]]:
-    """Run chunks until the end; return the counts' sums and each chunk's records."""
+    """Run all chunks; return the sums of the counts and the records of each chunk."""
     counts, finished = dict.fromkeys(get_task_type("purge").count_names, 0), False
     done: list[int] = []
     while not finished:
@@ -89,7 +89,7 @@ def test_a_rolled_back_chunk_deletes_nothing_and_runs_again() -> None:
 
 
 def test_purges_the_fixed_data_set() -> None:
-    """Its tables are of different lengths."""
+    """Its tables have different lengths."""
     call_command("load_test_context")
 
     counts, _ = purge(CONTEXT_ID, limit=3)

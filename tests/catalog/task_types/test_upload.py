@@ -1,4 +1,4 @@
-"""The task type `upload`: the same chunk twice is the same rows, down to the primary keys."""
+"""The task type `upload`: a chunk that runs twice writes the same rows with the same primary keys."""
 
 import uuid
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def run(*chunks: Chunk) -> list[ChunkResult]:
 
 
 def is_finished(work: Chunk, result: ChunkResult) -> bool:
-    """What the runner makes of `finished=None`."""
+    """Return what the runner derives from `finished=None`."""
     assert work.total is not None
     return work.start + result.done >= work.total
 
@@ -86,7 +86,7 @@ def test_a_chunk_that_is_rolled_back_and_run_again_writes_the_same_rows() -> Non
 def test_many_small_tasks_share_one_block_of_ids_and_one_statement_a_table(
     django_assert_max_num_queries: Any,
 ) -> None:
-    run(chunk(records=1))  # makes the sequence
+    run(chunk(records=1))  # creates the sequence
     works = [chunk(records=n % 3 + 1) for n in range(60)]
 
     with django_assert_max_num_queries(10):

@@ -1,4 +1,4 @@
-"""The stacks of the tests: how many a run may open one after the other."""
+"""loadtests/started/stack.py: a run can open any number of stacks one after the other."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_more_stacks_than_redis_has_databases_open_one_after_the_other() -> None
             stack = ProcfileStack(database=database, redis_server=redis_server)
             numbers.add(stack.redis_number)
             stack.close()
-            stack.close()  # a second time: the number may be another's by now
+            stack.close()  # a second close must not free a number that another stack has got
         other = ProcfileStack(database=database, redis_server=redis_server)
         assert other.redis_number != kept.redis_number
         assert 0 < kept.redis_number < REDIS_DATABASES

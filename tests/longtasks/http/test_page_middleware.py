@@ -1,6 +1,6 @@
-"""What probes and scrapers ask for is answered under settings.production whatever Host says; nothing else is.
+"""Under settings.production only health checks and metrics are answered for any Host.
 
-They ask by an address that no list can know (127.0.0.1:3000, a pod's own), over plain http.
+Probes and scrapers use addresses that no list can contain (127.0.0.1:3000, a pod's own), over plain http.
 """
 
 import json
@@ -43,7 +43,7 @@ print(json.dumps([client.get(path, secure=secure, headers={"host": host}).status
 
 
 def ask(asked: Sequence[tuple[str, str, bool]]) -> list[int]:
-    """The statuses of (path, host, https) under settings.production, whose stores are away."""
+    """Return the statuses of (path, host, https) under settings.production without its stores."""
     environment = {
         "METRICS_OPEN": "1",
         "REDIS_TIMEOUT_SECONDS": "0.1",
@@ -76,7 +76,7 @@ def test_only_probes_and_scrapes_are_answered_over_http_for_any_host() -> None:
     plain = [(path, OWN, False) for path in OUTSIDE]
     statuses = ask([*inside, *strange, *plain])
 
-    # 503: their stores are away, and they say so.
+    # 503: the stores are unavailable.
     assert {asked: status for asked, status in zip(inside, statuses, strict=False) if status not in (200, 503)} == {}
     statuses = statuses[len(inside) :]
     assert {asked: status for asked, status in zip(strange, statuses, strict=False) if status != 400} == {}
@@ -87,7 +87,7 @@ def test_only_probes_and_scrapes_are_answered_over_http_for_any_host() -> None:
 @pytest.mark.parametrize("path", INSIDE)
 @pytest.mark.parametrize("host", NO_HOSTS)
 def test_an_invalid_host_is_refused(host: str, path: str) -> None:
-    """Whatever is written of the request later (a log, a Location) holds no odd text."""
+    """The host may be written to a log or a Location header later."""
     from django.core.exceptions import DisallowedHost
 
     middleware = HostAndLengthMiddleware(lambda _: HttpResponse())
@@ -96,7 +96,7 @@ def test_an_invalid_host_is_refused(host: str, path: str) -> None:
 
 
 def test_http_1_0_without_a_host_is_answered() -> None:
-    """As HAProxy's `option httpchk` asks."""
+    """HAProxy's `option httpchk` sends such requests."""
     middleware = HostAndLengthMiddleware(lambda _: HttpResponse())
     request = RequestFactory().get("/health/live")
     request.META.pop("HTTP_HOST", None)

@@ -1,4 +1,4 @@
-"""The embedded Valkey: private, synced, alone on its directory, and gone with its stack."""
+"""The embedded Valkey is private, syncs its writes, locks its directory and ends with its stack."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The stack runner, with small programs in place of the Procfile's processes."""
+"""longtasks/local_stack/supervisor.py, with small programs instead of the Procfile's processes."""
 
 import io
 import os
@@ -72,7 +72,7 @@ def test_a_process_that_ends_is_restarted(
         worker=f"/bin/sh -c 'test -e {once} && exec sleep 60; touch {once}; {waits_for_the_end}; exit 3'",
     )
     with stack:
-        end.touch()  # not before web answers: what ends while the stack starts stops it
+        end.touch()  # not before web answers: a process that ends during the start stops the stack
         watch_until(stack, output, "ended with status 3; starts again")
 
         def has_started_again() -> bool:
@@ -174,7 +174,7 @@ def test_a_free_port_is_outside_the_ephemeral_range() -> None:
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     ports = {free_port() for _ in range(20)}
     assert max(ports) < lowest
-    with socket.socket() as dequeued:
-        dequeued.bind(("127.0.0.1", free_port()))
-        dequeued.listen()
-        assert dequeued.getsockname()[1] not in {free_port() for _ in range(20)}
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", free_port()))
+        other.listen()
+        assert other.getsockname()[1] not in {free_port() for _ in range(20)}

@@ -1,4 +1,4 @@
-"""`make dev`: the stack of `make up`, which starts anew with the new code when a file of the project changes."""
+"""`make dev`: the stack of `make up`, restarted with the new code when a file of the project changes."""
 
 import os
 import shlex
@@ -19,7 +19,7 @@ CODE = ("longtasks", "settings", "tasks_app", "catalog")
 
 
 def copy_project(target: Path) -> Path:
-    """The code alone, with the same Python."""
+    """A copy of the code, run by the same Python."""
     for name in CODE:
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("manage.py", "Procfile"):
@@ -29,7 +29,7 @@ def copy_project(target: Path) -> Path:
 
 
 def read_command() -> str:
-    """What `make dev` runs. Under `make test` make would print further lines."""
+    """Run what `make dev` runs; make itself would print further lines under `make test`."""
     printed = subprocess.run(
         ["make", "--no-print-directory", "-n", "dev"],
         cwd=ROOT,
@@ -67,7 +67,7 @@ def test_all_processes_run_the_new_code_after_a_change_and_end_with_ctrl_c(
         lambda: entries(stack)["mirror 0"].pid != before["mirror 0"].pid, deadline_seconds=60, what="a new mirror"
     )
     mirror = entries(stack)["mirror 0"]
-    assert (mirror.restarts, mirror.last_exit) == (1, "SIGKILL")  # the parent has told
+    assert (mirror.restarts, mirror.last_exit) == (1, "SIGKILL")  # the parent has reported it
 
     base = copy / "settings" / "base.py"
     base.write_text(base.read_text().replace('"VERSION": "1.0.0"', '"VERSION": "9.9.9"'))
@@ -82,4 +82,4 @@ def test_all_processes_run_the_new_code_after_a_change_and_end_with_ctrl_c(
     assert stack.get("/health/live").status == 200
 
     os.kill(stack.parent_pid("dev"), signal.SIGINT)
-    stack.wait_for(lambda: not stack.pids("dev"), deadline_seconds=60, what="nothing runs any more")
+    stack.wait_for(lambda: not stack.pids("dev"), deadline_seconds=60, what="all processes have ended")

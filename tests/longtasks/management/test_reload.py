@@ -1,4 +1,4 @@
-"""`manage.py reload` signals only what holds the lock of its DATA_DIR, and waits only for the workers of that."""
+"""`manage.py reload` signals only the holder of the lock in its DATA_DIR, and waits only for that stack's workers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_pid_that_another_program_has_got_is_not_signalled(
     finally:
         path.unlink()
     assert (result.returncode, "nothing to reload" in result.stdout) == (1, True), result.stdout
-    assert stranger.poll() is None, "another program was signalled, and died of it"
+    assert stranger.poll() is None, "another program was signalled and died"
 
 
 def test_the_lock_holder_is_signalled_and_workers_of_other_machines_are_ignored(
@@ -145,7 +145,7 @@ def test_a_process_is_identified_by_pid_and_start_time() -> None:
         finally:
             process.kill()
         child_process.wait_until(lambda: not found.is_alive(), deadline_seconds=10)
-        assert not found.is_alive()  # a zombie has ended
+        assert not found.is_alive()  # a zombie counts as ended
 
 
 @pytest.mark.slow
@@ -161,9 +161,7 @@ def test_make_up_replaces_its_own_workers(make_stack: MakeStack) -> None:
         return child_process.list_descendants(pid=stack.parent_pid(role), argument="rqworker")
 
     stack.wait_for(lambda: len(list_workers("up")) == 2, deadline_seconds=30, what="two workers")
-    stack.wait_for(
-        lambda: len(stack.redis().smembers("rq:workers")) == 3, deadline_seconds=60, what="all three are at work"
-    )
+    stack.wait_for(lambda: len(stack.redis().smembers("rq:workers")) == 3, deadline_seconds=60, what="all three run")
     before, others = list_workers("up"), list_workers("other_worker")
     began = time.monotonic()
 
