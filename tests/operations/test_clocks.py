@@ -1,4 +1,4 @@
-"""Machines whose clocks are off: Redis's clock decides, so nothing is rescued for it and no time runs backwards."""
+"""Machines with wrong clocks: the clock of Redis decides, so no task is rescued and no time runs backwards."""
 
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def off_by(seconds: int) -> dict[str, str]:
-    """The environment of a machine whose clock is off."""
+    """Return the environment of a machine with a wrong clock."""
     return {"LD_PRELOAD": str(LIBRARY), "FAKETIME": f"{seconds:+d}s"}
 
 

@@ -1,4 +1,4 @@
-"""The doctor names each fault that is planted on a real stack, and finds none where none is."""
+"""The doctor names each fault that is planted in a real stack, and finds none in a healthy one."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def healthy(redis: Redis) -> Redis:
-    """Redis with one living worker, as RQ's registration leaves it."""
+    """Redis with one living worker, registered as RQ does it."""
     now = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     redis.hset(
         "rq:worker:w1", mapping={"queues": "high,low", "state": "idle", "last_heartbeat": now, "birth": now, "rows": 0}
@@ -43,7 +43,7 @@ def faults() -> dict[str, findings.Finding]:
 
 
 def report(redis: Redis, slot: int, **changes: Any) -> None:
-    """A mirror that has run for an hour."""
+    """A mirror that has been running for an hour."""
     values = {"version": "1.0.0", "began_at": time.time() - 3600, **changes}
     entry = reports.Entry(host="one", kind="mirror", slot=slot, pid=1, reporter_pid=1, **values)
     assert reports.write(redis, entry)
@@ -149,7 +149,7 @@ def test_a_planted_fault_is_named_with_its_fix(healthy: Redis, name: str) -> Non
     assert name in found, found
     assert found[name].found
     assert found[name].mend
-    # Nothing else is blamed; without workers both queues have none.
+    # No other finding; without workers both queues have none.
     assert {each.split(":")[0] for each in found} == {name.partition(":")[0]}
 
 
@@ -164,7 +164,7 @@ def test_an_unavailable_redis_is_a_finding_and_not_a_crash(healthy: Redis) -> No
 def test_the_command_is_clean_on_a_running_stack_and_counts_its_faults(make_stack: MakeStack) -> None:
     stack = make_stack(workers=1)
     stack.wait_for(
-        lambda: stack.run_manage("doctor").returncode == 0, deadline_seconds=120, what="the doctor is content"
+        lambda: stack.run_manage("doctor").returncode == 0, deadline_seconds=120, what="the doctor finds no fault"
     )
     assert "No faults." in stack.manage("doctor")
     stack.stop_role("worker")

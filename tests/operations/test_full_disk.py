@@ -19,7 +19,7 @@ def small_disk(tmp_path: Path) -> Generator[Path, None, None]:
         ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, check=False, text=True
     )
     if mounted.returncode:
-        pytest.skip(f"a file system of its own needs root: {mounted.stderr.strip()}")
+        pytest.skip(f"mounting a file system needs root: {mounted.stderr.strip()}")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
@@ -45,7 +45,7 @@ def test_web_answers_while_the_disk_of_data_dir_is_full(make_stack: MakeStack, s
     if when == "later":
         fill(small_disk)
     pids = stack.child_pids("web")
-    for _ in range(5):  # each new label takes room in the metrics' files
+    for _ in range(5):  # each new label takes space in the metrics files
         for path, wanted in (
             ("/health/live", 200),
             ("/tasks", 200),
@@ -56,10 +56,10 @@ def test_web_answers_while_the_disk_of_data_dir_is_full(make_stack: MakeStack, s
             answer = stack.get(path)
             assert answer.status == wanted, f"{path}: {answer}\n{stack.log_tail('web')}"
         assert stack.post("/tasks", {"name": "upload", "params": {"numRecords": 1}}).status == 201
-    assert stack.child_pids("web") == pids, "processes were ended"
+    assert stack.child_pids("web") == pids, "processes have ended"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full exists on Linux only")
 def test_web_answers_while_its_log_cannot_be_written(make_stack: MakeStack) -> None:
     stack = make_stack(roles=["web"], environment={"LOG_LEVEL": "DEBUG"})
     stack.stop_role("web")

@@ -1,4 +1,4 @@
-"""Time grows with the length of a text and no faster, in every function that meets one from outside."""
+"""Every function that receives text from outside takes time at most linear in its length."""
 
 import pytest
 
@@ -11,7 +11,7 @@ CASES = [pytest.param(case, kind, id=f"{case.name}-{kind}") for case in make_cas
 @pytest.mark.parametrize(("case", "kind"), CASES)
 def test_time_grows_no_faster_than_the_length(case: Case, kind: str) -> None:
     rows: list[Row] = []
-    for _ in range(3):  # what else runs on the machine may disturb one
+    for _ in range(3):  # another process may disturb a measurement
         rows.append(measure(case, kind))
         print(rows[-1])
         if rows[-1].is_linear:

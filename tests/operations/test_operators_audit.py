@@ -1,6 +1,6 @@
-"""Every act of an operator is in the audit, with who did it; a new command must say whether it is one.
+"""Every action of an operator is in the audit with its actor; a new command must declare whether it is one.
 
-The admin's forms are held to it by tests/security/test_matrix.py, which goes through each of them.
+tests/security/test_matrix.py checks the admin's forms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.admin.conftest import start
 
 pytestmark = pytest.mark.django_db
 SERVES, READS, DEVELOPS = "serves until it is told to stop", "only reads", "for developers: writes no task"
-# Of other packages: what they do to our data is said here too. Django's own (migrate, shell, …) is the DBA's work.
+# Commands of other packages that change our data are listed as well. Django's own (migrate, shell, …) are the DBA's.
 NOT_AUDITED = {
     "demo": "on a stack of its own",
     "doctor": READS,
@@ -74,7 +74,7 @@ def _set_aside() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A command line, and the action that the audit calls it; `given` makes its last argument."""
+    """A command line and its action in the audit; `given` creates its last argument."""
 
     words: tuple[str, ...]
     action: str
@@ -108,7 +108,7 @@ def test_each_command_is_audited_or_declares_why_not() -> None:
 
 
 def test_each_action_of_a_command_with_several_is_known() -> None:
-    """A new subcommand changes something, or is named here as one that reads."""
+    """A new subcommand is audited, or listed here as one that only reads."""
     reads = {"token": {"list"}, "set_aside": {"list"}, "task": {"status", "list", "verify"}, "queue": set[str]()}
     for name, harmless in reads.items():
         parser: Any = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
@@ -134,7 +134,7 @@ def test_an_action_leaves_an_entry_with_its_actor(act: Act, monkeypatch: pytest.
 def test_the_entries_of_tokens_name_the_token_and_not_its_secret() -> None:
     token, secret = api_tokens.create_token(owner="ann", scope="admin", created_by="olga", source=audit_log.ADMIN)
     api_tokens.revoke_token(token_id=token.pk, actor="vera", source=audit_log.ADMIN)
-    api_tokens.revoke_token(token_id=token.pk, actor="vera", source=audit_log.ADMIN)  # is revoked already
+    api_tokens.revoke_token(token_id=token.pk, actor="vera", source=audit_log.ADMIN)  # already revoked
 
     made, revoked = AuditEntry.objects.order_by("pk")
     assert (made.action, made.actor, made.source) == ("create_token", "olga", "admin")

@@ -1,4 +1,4 @@
-"""deploy/grafana/: alerts, dashboard and scrape configuration name what exists, and count tasks once however many pods tell."""
+"""deploy/grafana/: alerts, dashboard and scrape configuration name existing metrics, and count tasks once for all pods."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from settings.env import ROOT
 
 GRAFANA = ROOT / "deploy" / "grafana"
 HAS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-# Every pod of web tells the same of tasks, queues and workers, for it all comes from Redis; of requests each its own.
+# Metrics of tasks, queues and workers come from Redis and are equal in every web pod; those of requests are per pod.
 ONCE = re.compile(r"(?:max without \(instance, pod\) \((?:(?:rate|increase)\()?|min by \(store\) \(|absent\()$")
 TWO_PODS = """
 rule_files: [alerts.yaml]
@@ -64,7 +64,7 @@ def test_two_pods_raise_one_alert_and_count_one_death(tmp_path: Path) -> None:
 @HAS_PROMTOOL
 def test_promtool_accepts_the_scrape_configuration(tmp_path: Path) -> None:
     text = (GRAFANA / "prometheus.yaml").read_text()
-    # Debian builds its Prometheus without Kubernetes' service discovery: what stands in its place is what the file names.
+    # Debian's Prometheus lacks Kubernetes' service discovery, so a static configuration replaces it.
     [elsewhere] = re.findall(r"# Elsewhere, in place of both: (static_configs: .*)$", text, re.MULTILINE)
     text = re.sub(r"(?ms)^    kubernetes_sd_configs:.*?(?=^    # Elsewhere)", f"    {elsewhere}\n", text)
     [token_path] = re.findall(r"credentials_file: (\S+)", text)

@@ -1,4 +1,4 @@
-"""`/health/live` and `/health/ready`: what each asks, and what is told to whom when something is away."""
+"""`/health/live` and `/health/ready`: what each checks, and which clients see the cause of a fault."""
 
 import time
 from collections.abc import Generator

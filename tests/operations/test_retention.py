@@ -1,4 +1,4 @@
-"""`prune`: what ended long ago goes, all of it; what is open, young or retried meanwhile stays; rows stay."""
+"""`prune` deletes tasks that ended long ago; open, recent and retried ones stay, and so do the rows of all."""
 
 import json
 import os
@@ -28,7 +28,7 @@ YOUNG = datetime.now(UTC) - timedelta(days=1)
 
 
 def make_task(redis: Redis, *, ended_at: datetime | None, number: int, outcome: str = "finished") -> uuid.UUID:
-    """A task as it lies in the tables and in Redis; `ended_at` None: it still runs."""
+    """Create a task in the tables and in Redis; without `ended_at` it is still running."""
     created_at = (ended_at or OLD) - timedelta(minutes=1)
     task_id = uuid.UUID(int=get_lowest_id(created_at).int + number)
     status = outcome if ended_at else "started"
@@ -111,7 +111,7 @@ def test_a_foreign_pickled_job_fails_and_stops_no_other(make_stack: MakeStack, t
     stack = make_stack(workers=1)
     harm = tmp_path / "harm"
     with stack.redis() as client:
-        job = Queue("low", connection=client).enqueue(os.mkdir, str(harm))  # rq's own default is pickle
+        job = Queue("low", connection=client).enqueue(os.mkdir, str(harm))  # RQ's default serializer is pickle
         stack.wait_for(
             lambda: job.get_status(refresh=True) == "failed", deadline_seconds=30, what="the worker refuses the pickle"
         )

@@ -1,4 +1,4 @@
-"""deploy/systemd/ by the systemd of Debian 12: it knows every line, and the units may do no more than they need."""
+"""deploy/systemd/: Debian 12's systemd accepts every line, and the units have the least privileges."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ HAS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason
 
 @HAS_SYSTEMD
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    """Every line: what a Debian's systemd does not know, it ignores."""
+    """systemd ignores lines that it does not know, so each line is checked."""
     for path in UNITS.iterdir():
         shutil.copy(path, tmp_path)
     units = [str(path) for path in tmp_path.iterdir()]

@@ -1,4 +1,4 @@
-"""`manage.py task`, `queues` and `queue` as scripts meet them: words, JSON and exit codes, on real processes."""
+"""`manage.py task`, `queues` and `queue` as scripts use them: arguments, JSON and exit codes, on real processes."""
 
 import json
 import os
@@ -127,7 +127,7 @@ def test_cancel_retry_and_a_paused_queue(make_stack: MakeStack) -> None:
     stack.manage("queue", "resume", "low")
     assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"
     assert stack.run_manage("queue", "pause", "middle").returncode == 2
-    # Every ask of a person is in the audit.
+    # Every request of a person is in the audit.
     actions = [row[0] for row in stack.sql("SELECT action FROM tasks_app_auditentry ORDER BY id")]
     assert actions == ["pause", "start", "cancel", "retry", "resume"]
 
@@ -146,7 +146,7 @@ def test_an_unavailable_store_has_its_own_exit_code(stack: ProcfileStack) -> Non
 def run_on_terminal(
     stack: ProcfileStack, *arguments: str, until: Callable[[str], bool] | None = None
 ) -> tuple[int, str]:
-    """What a person sees; with `until`, Ctrl-C is pressed as soon as it holds."""
+    """Return what a person sees; with `until`, press Ctrl-C as soon as it is true."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
@@ -158,7 +158,7 @@ def run_on_terminal(
         while True:
             try:
                 read = os.read(master, 65536)
-            except OSError:  # the terminal's other end is closed
+            except OSError:  # the other end of the terminal is closed
                 break
             if not read:
                 break

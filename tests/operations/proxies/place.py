@@ -1,4 +1,4 @@
-"""The service started in four ways on one database, with the proxies in front of it."""
+"""The fixture `place`: the service started in several ways on one database, behind each proxy."""
 
 import json
 import re
@@ -39,7 +39,7 @@ PROXIES = {
 }
 
 
-# As each documents what it sends to a backend, for a client at 203.0.113.5 that asks by https.
+# The headers that each documents to send to a backend, for an https request of a client at 203.0.113.5.
 HEADERS = {
     "Caddy": {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https", "X-Forwarded-Host": HOST},
     "Traefik": {
@@ -56,7 +56,7 @@ HEADERS = {
 
 @dataclass
 class Place:
-    """web and stream, started in three ways on one database, and the proxies in front of them."""
+    """web and stream, started in several ways on one database, and the proxies in front of them."""
 
     stack: ProcfileStack
     upstreams: dict[str, Upstream]
@@ -78,7 +78,7 @@ def place(servers: tuple[Database, RedisServer], tmp_path_factory: pytest.TempPa
         "API_OPEN": "0",
         "HTTPS_ONLY": "1",
         "BIND": "::",
-        "FORWARDED_ALLOW_IPS": "127.0.0.0/8",  # ::1 is a stranger
+        "FORWARDED_ALLOW_IPS": "127.0.0.0/8",  # ::1 is not trusted
         "WEB_WORKERS": "1",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
     }
@@ -145,7 +145,7 @@ def is_live(door: Door) -> bool:
 
 
 def log_in(door: Door, *, prefix: str = "", origin: str = "", host: str = "", tls: bool = True, **more: str) -> Answer:
-    """Log in as a browser does, which names the page's origin."""
+    """Log in as a browser does, with the page's origin."""
     page = door.ask("GET", f"{prefix}/admin/login/", host=host, tls=tls, headers=more)
     assert page.status == 200, page
     field = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)

@@ -1,6 +1,6 @@
-"""The example configurations of deploy/proxy, run by the real nginx and HAProxy, and a client that asks through them.
+"""Runs the examples of deploy/proxy with the real nginx and HAProxy, and sends requests through them.
 
-They are taken literally, but for what docs/proxies.md says to replace: host, certificate files and ports.
+The files are used unchanged, except for what docs/proxies.md tells to replace: host, certificate files and ports.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ class Upstream:
 
 @dataclass(slots=True)
 class Answer:
-    """What a client got; of a stream its first bytes."""
+    """The response; of a stream its first bytes."""
 
     status: int
-    headers: http.client.HTTPMessage  # names in any case
+    headers: http.client.HTTPMessage  # case-insensitive
     text: str
     cookies: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """An address that a client may ask: a proxy's, or web itself."""
+    """An address for requests: a proxy, or web itself."""
 
     http_port: int
     https_port: int = 0
@@ -66,7 +66,7 @@ class Door:
         body: str | None = None,
         stream: bool = False,
     ) -> Answer:
-        """Send one request. With `stream`, read what comes first and leave."""
+        """Send one request. With `stream`, read the first bytes and disconnect."""
         sock = socket.create_connection((address, self.https_port if tls else self.http_port), timeout=20)
         if tls:
             sock = ssl.create_default_context(cafile=self.ca).wrap_socket(sock, server_hostname=HOST)
@@ -85,7 +85,7 @@ class Door:
 
     @property
     def host(self) -> str:
-        """What browsers send as Host."""
+        """The Host header of browsers."""
         return f"{HOST}:{self.https_port}" if self.https_port else HOST
 
     def accepts(self) -> bool:
@@ -97,7 +97,7 @@ class Door:
 
 
 def make_certificate(directory: Path) -> None:
-    """A certificate of its own for HOST, in the forms that the examples name."""
+    """Create a self-signed certificate for HOST, in the files that the examples name."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}",
          "-addext", f"subjectAltName=DNS:{HOST}", "-keyout", directory / "privkey.pem",
@@ -109,7 +109,7 @@ def make_certificate(directory: Path) -> None:
 
 
 def fill(text: str, *, http_port: int, https_port: int, certificates: Path, upstream: Upstream) -> str:
-    """Replace what docs/proxies.md says, and nothing else."""
+    """Replace only what docs/proxies.md tells to replace."""
     if upstream.directory:
         text = _UNIX_LINE.sub(r"\1\3", text).replace("/run/longtasks", upstream.directory)
     text = text.replace("/etc/ssl/longtasks", str(certificates))
@@ -119,7 +119,7 @@ def fill(text: str, *, http_port: int, https_port: int, certificates: Path, upst
 
 @contextmanager
 def run_proxy(example: str, *, directory: Path, certificates: Path, upstream: Upstream) -> Iterator[Door]:
-    """Run an example until the block ends."""
+    """Run an example for the duration of the block."""
     directory.mkdir()
     http_port, https_port = free_port(), free_port()
     text = fill(
@@ -144,7 +144,7 @@ def run_proxy(example: str, *, directory: Path, certificates: Path, upstream: Up
 
 
 def _write_main(directory: Path, configuration: Path) -> Path:
-    """Debian's /etc/nginx/nginx.conf, as far as it matters, with its files in the directory."""
+    """Write the relevant part of Debian's /etc/nginx/nginx.conf, with its files in the directory."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = " ".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
     main = directory / "main.conf"

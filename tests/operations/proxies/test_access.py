@@ -1,4 +1,4 @@
-"""Behind each proxy API, admin, stream and documentation work, below a path as well."""
+"""API, admin, stream and documentation work behind each proxy, also below a path."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def test_a_task_is_started_shown_and_watched(place: Place, proxy: str) -> None:
     assert following is None or following.startswith(f"{prefix}/tasks?")
     watched = door.ask("GET", f"{location}/stream", headers=place.token, stream=True)
     assert watched.headers["Content-Type"].startswith("text/event-stream"), watched
-    assert watched.text.startswith("retry:")  # at once, though the stream goes on
+    assert watched.text.startswith("retry:")  # at once, while the stream stays open
 
 
 def test_the_admin_and_its_files_work(place: Place, proxy: str) -> None:
@@ -54,5 +54,5 @@ def test_the_openapi_description_names_the_prefix(place: Place) -> None:
 def test_a_path_may_come_with_its_prefix_or_without(place: Place) -> None:
     for path in ("/health/live", f"{PREFIX}/health/live", f"{PREFIX}/metrics"):
         answer = place.direct("below").ask("GET", path, tls=False)
-        assert answer.status == (401 if "metrics" in path else 200), "no redirect: probes speak http"
+        assert answer.status == (401 if "metrics" in path else 200), "no redirect, because probes use http"
     assert place.direct("below").ask("GET", f"{PREFIX}x/health/live", tls=False, headers=HEADERS["Caddy"]).status == 404

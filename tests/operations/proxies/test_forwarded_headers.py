@@ -1,4 +1,4 @@
-"""Which scheme, host and origin the service believes behind a proxy; a wrong one is refused and named."""
+"""Scheme, host and origin are accepted from trusted proxies only; a wrong one is refused and named."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_plain_http_is_redirected_or_refused(place: Place, name: str) -> None:
     door = place.doors[name]
     page = door.ask("GET", "/admin/login/?next=/x", tls=False, host=HOST)
     assert (page.status, page.headers["Location"]) == (301, f"https://{HOST}/admin/login/?next=/x")
-    # A client's own word does not count.
+    # The client's own header does not count.
     for more in ({}, {"X-Forwarded-Proto": "https"}):
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             refused = door.ask(method, "/tasks", tls=False, body=TASK, headers=more)
@@ -63,7 +63,7 @@ def test_a_proxy_that_is_not_trusted_is_named_instead_of_a_redirect_loop(place: 
 def test_a_proxy_without_x_forwarded_proto_is_refused_with_the_header_to_send(place: Place) -> None:
     for path in ("/admin/", "/tasks"):
         answer = place.direct("addresses").ask("GET", path, tls=False, headers={"X-Forwarded-For": "203.0.113.5"})
-        assert answer.status == 403, "redirected, it would come back for ever"
+        assert answer.status == 403, "a redirect would loop for ever"
         assert "The proxy 127.0.0.1 does not say" in answer.text
         assert "X-Forwarded-Proto" in answer.text
 

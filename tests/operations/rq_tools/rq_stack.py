@@ -30,7 +30,7 @@ def _stack(servers: tuple[Database, RedisServer]) -> Generator[ProcfileStack, No
 
 @pytest.fixture
 def stack(_stack: ProcfileStack) -> Iterator[ProcfileStack]:
-    """One worker, web and mirror; shared, so each test looks at its own tasks, and leaves nothing paused."""
+    """One worker, web and mirror; shared, so each test checks its own tasks and leaves nothing paused."""
     _stack.ensure_running()
     yield _stack
     with _stack.redis() as client:
@@ -38,5 +38,5 @@ def stack(_stack: ProcfileStack) -> Iterator[ProcfileStack]:
     for name in ("high", "low"):
         _stack.post(f"/queues/{name}/resume")
     for status in ("queued", "started"):
-        for task in _stack.get(f"/tasks?status={status}").json["tasks"]:  # a test that has failed holds up no other
+        for task in _stack.get(f"/tasks?status={status}").json["tasks"]:  # a failed test must not block the next one
             _stack.post(f"/tasks/{task['id']}/cancel")

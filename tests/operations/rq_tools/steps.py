@@ -1,4 +1,4 @@
-"""Steps of the tests of RQ's tools: run its command line, start tasks, read what became of them."""
+"""Steps of the tests of RQ's tools: run its command line, start tasks, read their events and logs."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "rq-tools.md"
 
 
 def rq(stack: ProcfileStack, command: str, *arguments: str) -> str:
-    """Run `rq …` of RQ itself, as it is installed; returns what it printed."""
+    """Run RQ's own command `rq …`; return what it prints."""
     url = stack.redis_server.url(stack.redis_number)
     code = "import sys; from rq.cli import main; sys.argv[0] = 'rq'; main()"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Jobs of other functions on our queues: an allowed one runs, any other is refused with its reason."""
+"""Jobs of other functions on our queues: allowed functions run, others are refused with the cause."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def stranger(stack: ProcfileStack, function: str, *, seconds: float, serializer: Any = JSONSerializer) -> str:
-    """A job of another program that is due in so many seconds."""
+    """Enqueue a job of another program that is due in `seconds`; return its id."""
     with stack.redis() as client:
         queue = Queue("low", connection=client, serializer=serializer)
         return str(queue.enqueue_at(datetime.now(UTC) + timedelta(seconds=seconds), function).id)
@@ -55,7 +55,7 @@ def test_a_scheduled_job_of_another_function_is_refused_with_its_cause(stack: Pr
 def test_a_scheduled_job_without_its_data_is_removed(stack: ProcfileStack) -> None:
     with stack.redis() as client:
         client.zadd("rq:scheduled:low", {"gone": 1})
-    stack.wait_for(lambda: scheduled(stack) == 0, deadline_seconds=30, what="it is forgotten")
+    stack.wait_for(lambda: scheduled(stack) == 0, deadline_seconds=30, what="it is removed")
     assert "job gone was scheduled" in log_of(stack, "mirror")
 
 
@@ -99,7 +99,7 @@ def test_cron_runs_the_schedule_of_this_project(stack: ProcfileStack, command: s
             process.wait(timeout=30)
         return child_process.wait_until(lambda: count_schedulers() == 0, deadline_seconds=5)
 
-    # RQ deregisters none that is stopped between its registration and its first round: then the next one is stopped.
+    # RQ does not deregister a scheduler that is stopped between its registration and its first round: try another one.
     for _ in range(3):
         if run_and_stop():
             return

@@ -1,4 +1,4 @@
-"""`rq suspend` and `resume`, and django-rq's, pause and resume all queues."""
+"""`rq suspend` and `rq resume`, and the same commands of django-rq, pause and resume all queues."""
 
 import json
 
@@ -16,7 +16,7 @@ def test_rq_suspend_pauses_all_queues_until_rq_resume(stack: ProcfileStack) -> N
 
     rq(stack, "suspend")
 
-    stack.wait_for(lambda: stack.task(running)["status"] == "queued", deadline_seconds=10, what="it goes back")
+    stack.wait_for(lambda: stack.task(running)["status"] == "queued", deadline_seconds=10, what="it is requeued")
     done = stack.task(running)["progress"]["done"]
     urgent = start(stack, "small", priority="high")
     assert is_suspended_everywhere(stack)
@@ -29,7 +29,7 @@ def test_rq_suspend_pauses_all_queues_until_rq_resume(stack: ProcfileStack) -> N
     rq(stack, "resume")
 
     assert stack.wait_for_end(urgent, deadline_seconds=30)["status"] == "finished"
-    stack.wait_for(lambda: stack.task(running)["progress"]["done"] > done, deadline_seconds=30, what="it goes on")
+    stack.wait_for(lambda: stack.task(running)["progress"]["done"] > done, deadline_seconds=30, what="it continues")
     assert not is_suspended_everywhere(stack)
     stack.post(f"/tasks/{running}/cancel")
     stack.wait_for_end(running, deadline_seconds=30)

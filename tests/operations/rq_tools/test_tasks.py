@@ -1,4 +1,4 @@
-"""RQ's tools on tasks: requeue retries, info only counts, empty deletes nothing for good, a job's methods act on its task."""
+"""RQ's tools and tasks: requeue retries, info only reads, empty loses no task, a job's methods act on its task."""
 
 import json
 
@@ -16,7 +16,9 @@ def test_rq_requeue_of_a_failed_task_is_a_retry(stack: ProcfileStack) -> None:
     rq(stack, "requeue", "--queue", "low", task_id)
 
     stack.wait_for(
-        lambda: ("queued", "retry", "rq") in events_of(stack, task_id), deadline_seconds=30, what="the retry is told"
+        lambda: ("queued", "retry", "rq") in events_of(stack, task_id),
+        deadline_seconds=30,
+        what="the retry is published",
     )
     assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "failed"
     stack.wait_for_record(task_id)

@@ -46,7 +46,7 @@ def test_shutdown_ends_a_worker_and_its_parent_starts_the_next(stack: ProcfileSt
         send_shutdown_command(client, worker_name(client))
     stack.wait_for(lambda: stack.child_pids("worker") not in ([pid], []), deadline_seconds=30, what="another worker")
     done = stack.task(task_id)["progress"]["done"]
-    stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > done, deadline_seconds=30, what="it goes on")
+    stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > done, deadline_seconds=30, what="it continues")
     stack.post(f"/tasks/{task_id}/cancel")
     stack.wait_for_end(task_id, deadline_seconds=30)
 
