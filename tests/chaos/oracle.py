@@ -1,6 +1,6 @@
-"""The oracle of the chaos run: compares what clients were promised with the tables and with Redis.
+"""The oracle of the chaos run: compares the tasks that clients were promised with the tables and with Redis.
 
-Asks the database and Redis directly, never the API: what it judges may not vouch for itself.
+Reads the database and Redis directly, never the API, which is what it judges.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SLICE = 200
 
 @dataclass(slots=True)
 class Interruption:
-    """What the oracle found wrong; empty when all is well."""
+    """The faults that the oracle found; empty if there is none."""
 
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Oracle:
         self.odd: dict[str, int] = {}  # odd tasks judged, by kind
 
     def list_open(self, tasks: Sequence[Accepted]) -> list[Accepted]:
-        """Those that the read side does not show as ended."""
+        """Return the tasks that the read model does not show as ended."""
         waiting = [task for task in tasks if task.task_id not in self._judged]
         ended = {
             row[0]
@@ -57,13 +57,13 @@ class Oracle:
         return [task for task in waiting if _key(task.task_id) not in ended]
 
     def list_unknown(self, tasks: Sequence[Accepted]) -> list[Accepted]:
-        """Those that the read side has never heard of."""
+        """Return the tasks that the read model does not know."""
         waiting = [task for task in tasks if task.task_id not in self._judged]
         known = {row[0] for row in self._read("SELECT id FROM tasks_app_taskrecord WHERE id IN", waiting)}
         return [task for task in waiting if _key(task.task_id) not in known]
 
     def judge(self, tasks: Sequence[Accepted]) -> Interruption:
-        """Judge what has ended since the last time."""
+        """Judge the tasks that ended since the last call."""
         verdict = Interruption()
         tasks = [task for task in tasks if task.task_id not in self._judged]
         records = {
@@ -98,7 +98,7 @@ class Oracle:
         return verdict
 
     def find_leftovers(self) -> list[str]:
-        """What stands in Redis though every task has ended; it may need a moment."""
+        """Return what is left in Redis although every task has ended; Redis may need a moment."""
         deadline = time.monotonic() + 60
         while (left := self._list_leftovers()) and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -156,7 +156,7 @@ class Oracle:
 
 
 def _judge_end(task: Accepted, status: str, error: str) -> str:
-    """Return what is wrong with how a task ended, whatever was killed meanwhile; nothing where it is well."""
+    """Return the fault in a task's end, whatever was killed meanwhile; empty if there is none."""
     if status == "canceled" and task.cancel_asked:
         return ""
     if task.odd and task.odd.must_fail:

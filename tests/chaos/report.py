@@ -1,4 +1,4 @@
-"""The report of a chaos run: what was done, what was found, in figures; as text, Markdown and JSON."""
+"""The report of a chaos run: its actions and findings in figures, as text, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Report:
 
 
 def summary(values: Sequence[float]) -> dict[str, float | int]:
-    """n, p50, p99 and max."""
+    """Return n, p50, p99 and max."""
     if not values:
         return {"n": 0}
     return {
@@ -137,7 +137,7 @@ def summary(values: Sequence[float]) -> dict[str, float | int]:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that `percent` of all do not exceed."""
+    """Return the smallest value that `percent` of all values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * int(percent) // 100) - 1)]
 

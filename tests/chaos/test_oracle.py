@@ -1,4 +1,4 @@
-"""The oracle must be able to find fault: each kind of damage, done on purpose, is told."""
+"""The oracle finds each kind of damage that is done on purpose."""
 
 import json
 import time
@@ -22,7 +22,7 @@ from tests.chaos.report import Report, percentile, summary
 
 
 class StoresOfThisProcess:
-    """Stands in for the stack: the oracle asks it for SQL and Redis only."""
+    """Replaces the stack, of which the oracle uses only SQL and Redis."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
@@ -39,7 +39,7 @@ class StoresOfThisProcess:
 
 @pytest.fixture
 def world(transactional_db: None, redis: Any) -> Any:
-    """A finished upload of ten records, in order everywhere; and its oracle."""
+    """A correctly finished upload of ten records, and its oracle."""
     task_id = uuid.uuid4()
     write_with_orm(slices=[Slice(task_id, 5000, 0, 10)])
     same = {"done": 10, "counts": dict.fromkeys(UploadTask.count_names, 10), "epoch": 1}

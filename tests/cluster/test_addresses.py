@@ -1,4 +1,4 @@
-"""Where the settings say that databases and Redis are: hosts by comma, Sentinels, TLS; and what is refused."""
+"""The settings' addresses of database and Redis: comma-separated hosts, Sentinels, TLS, and refused values."""
 
 from pathlib import Path
 

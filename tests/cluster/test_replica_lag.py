@@ -1,6 +1,6 @@
-"""A replica that is ten seconds behind: who started a task never sees it missing or going backwards, lists may lag.
+"""With a replica ten seconds behind, a client never sees its task missing or going backwards; lists may lag.
 
-The jobs of ended tasks leave Redis after two seconds here, long before the replica knows of their end.
+The jobs of ended tasks leave Redis after two seconds here, long before the replica has their end.
 """
 
 import time
@@ -17,7 +17,7 @@ LAG_SECONDS = 10
 
 
 class Replicated(MariaDB):
-    """mariadbd that may be followed, or follow."""
+    """mariadbd as a primary or as a replica."""
 
     def __init__(self, *, number: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def replica() -> Generator[Replicated, None, None]:
 
 @pytest.fixture(scope="module")
 def lagging(servers: tuple[Database, RedisServer], replica: Replicated) -> Generator[ProcfileStack, None, None]:
-    """web, workers and mirror, with the replica for reads."""
+    """Run web, workers and mirror with the replica for reads."""
     primary = Replicated(number=1)
     stack = ProcfileStack(
         database=primary, redis_server=servers[1], environment={"RESULT_TTL_SECONDS": "2", "WEB_WORKERS": "2"}
@@ -95,7 +95,7 @@ def test_a_client_never_sees_its_task_missing_or_going_back(lagging: ProcfileSta
     followed = lagging.start_upload(records=3000, priority="high")
     ended_at, last, unseen_by_replica = 0.0, ("", -1), False
     deadline = time.monotonic() + 60
-    # Past the moment at which the replica hears of the end, however late that is.
+    # Until after the replica has received the end, however late that is.
     while (
         not ended_at
         or time.monotonic() - ended_at < LAG_SECONDS + 2
@@ -113,9 +113,9 @@ def test_a_client_never_sees_its_task_missing_or_going_back(lagging: ProcfileSta
             job_is_gone = not lagging.redis().exists(f"rq:job:{followed}")
             unseen_by_replica |= job_is_gone and not replica_status(replica, lagging, followed)
     assert last == ("finished", 3000)
-    assert unseen_by_replica, "the replica was never behind: this test showed nothing"
+    assert unseen_by_replica, "the replica was never behind: this test proved nothing"
 
-    # The replica has heard of the cancel by now, and will not hear of the retry for ten seconds.
+    # The replica has the cancel by now, and will have the retry only in ten seconds.
     assert replica_status(replica, lagging, canceled) == "canceled"
     assert lagging.post("/queues/low/resume").status == 200
     assert lagging.post(f"/tasks/{canceled}/retry").status == 202
@@ -126,7 +126,7 @@ def test_a_client_never_sees_its_task_missing_or_going_back(lagging: ProcfileSta
     seen.append(lagging.task(canceled)["status"])
     assert "canceled" not in seen
     assert seen[-1] == "finished"
-    assert replica_status(replica, lagging, canceled) == "canceled", "too slow: this showed nothing"
+    assert replica_status(replica, lagging, canceled) == "canceled", "too slow: this test proved nothing"
 
 
 def test_lists_come_from_the_replica_or_else_from_the_primary(lagging: ProcfileStack, replica: Replicated) -> None:

@@ -1,4 +1,4 @@
-"""TLS to MariaDB and Redis with a certificate authority of one's own: the right one is taken, another is refused."""
+"""TLS to MariaDB and Redis with a private certificate authority: the right one is accepted, another is refused."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def openssl(*words: str, directory: Path) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.pem, which has signed server.pem for localhost, and stranger.pem, which has not."""
+    """Create ca.pem, which signed server.pem for localhost, and stranger.pem, which did not."""
     directory = tmp_path_factory.mktemp("tls")
     for name in ("ca", "stranger"):
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",

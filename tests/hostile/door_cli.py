@@ -1,4 +1,4 @@
-"""Door: the command line. Odd arguments of `task`, `queue`, `token`: an exit code, words, and never a traceback."""
+"""Door: the command line. Odd arguments of `task`, `queue`, `token`: an exit code, a message, and never a traceback."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _arguments = st.one_of(
 
 
 def run(world: World, *, number: int) -> None:
-    """Run as many commands, in one process with Django."""
+    """Run `number` commands in one process with Django."""
     drawn = draw(_arguments, number=max(0, number - len(_BY_HAND)), seed_number=world.seed)
     for arguments in (_BY_HAND + drawn)[: max(number, len(_BY_HAND))]:
         if {"-h", "--help", "--version"} & set(arguments):

@@ -1,6 +1,6 @@
-"""Door: webhooks. Addresses of every form, and receivers with bad manners, good deliveries beside them.
+"""Door: webhooks. Addresses of every form and misbehaving receivers, beside valid deliveries.
 
-Owns what is called: this machine's own receiver, and names that can't be resolved. No address leads anywhere else.
+Owns the addresses: this machine's own receiver, and names that cannot be resolved. No address leads elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.stack import ProcfileStack
 
 DOOR = "webhooks"
 DELIVER_SECONDS = 90.0
-# {port} is the receiver's. Hosts that stand for nothing, or for this machine.
+# {port} is the receiver's. The hosts are unknown or mean this machine.
 _HOSTS = [
     "127.0.0.1:{port}",
     "localhost:{port}",
@@ -85,7 +85,7 @@ urls = st.builds(
 
 
 def run(world: World, *, number: int) -> None:
-    """Start as many tasks with odd addresses or odd receivers; see that good ones are told, once."""
+    """Start `number` tasks with odd addresses or receivers; check that valid receivers are notified once."""
     with Receiver() as receiver:
         stack = world.stack
         by_hand = [f"http://{host}/" for host in _HOSTS]
@@ -114,7 +114,7 @@ def _start(world: World, url: str, told: dict[str, str]) -> None:
 
 
 def _wait(world: World, task_ids: set[str]) -> None:
-    """Wait until all have ended, the tables tell of it, and nothing is left to deliver."""
+    """Wait until all have ended in the tables and no delivery is left."""
     ended: set[str] = set()
 
     def is_through() -> bool:

@@ -14,7 +14,7 @@ VALUES = 300
 @pytest.mark.slow
 def test_odd_values_harm_no_other_task(servers: tuple[Database, RedisServer]) -> None:
     tally = run(servers=servers, values=VALUES, seed=1)
-    # How late an ordinary task may be, `make hostile` judges, on a machine that it has for itself.
+    # `make hostile` judges how late an ordinary task is, on a machine of its own.
     faults = [fault for fault in tally.faults if fault.kind != "late"]
     assert not faults, "\n" + tally.to_text()
     assert tally.values >= VALUES
