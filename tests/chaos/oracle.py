@@ -20,7 +20,7 @@ SLICE = 200
 
 
 @dataclass(slots=True)
-class Interruption:
+class Verdict:
     """The faults that the oracle found; empty if there is none."""
 
     lost: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Interruption:
     disagreeing: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
 
-    def add(self, other: Interruption) -> None:
+    def add(self, other: Verdict) -> None:
         for name in ("lost", "duplicated", "disagreeing", "leftovers"):
             getattr(self, name).extend(getattr(other, name))
 
@@ -62,9 +62,9 @@ class Oracle:
         known = {row[0] for row in self._read("SELECT id FROM tasks_app_taskrecord WHERE id IN", waiting)}
         return [task for task in waiting if _key(task.task_id) not in known]
 
-    def judge(self, tasks: Sequence[Accepted]) -> Interruption:
+    def judge(self, tasks: Sequence[Accepted]) -> Verdict:
         """Judge the tasks that ended since the last call."""
-        verdict = Interruption()
+        verdict = Verdict()
         tasks = [task for task in tasks if task.task_id not in self._judged]
         records = {
             row[0]: row[1:]
@@ -105,7 +105,7 @@ class Oracle:
         return left
 
     def _judge_one(
-        self, task: Accepted, record: Any, checkpoint: Any, rows: dict[str, tuple[int, int]], verdict: Interruption
+        self, task: Accepted, record: Any, checkpoint: Any, rows: dict[str, tuple[int, int]], verdict: Verdict
     ) -> None:
         status, done, counts = record[0], int(record[1]), _counts(record[2])
         self.statuses[status] = self.statuses.get(status, 0) + 1

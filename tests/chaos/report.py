@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.oracle import Interruption
+from tests.chaos.oracle import Verdict
 
 SHOWN = 20
 
@@ -28,7 +28,7 @@ class Report:
     odd: dict[str, int] = field(default_factory=dict)  # odd tasks among them, by kind
     wiped_within_lag: int = 0
     wiped_window_seconds: list[float] = field(default_factory=list)
-    verdict: Interruption = field(default_factory=Interruption)
+    verdict: Verdict = field(default_factory=Verdict)
     recovery_seconds: list[float] = field(default_factory=list)
     not_recovered: int = 0
     preemption_seconds: list[float] = field(default_factory=list)

@@ -23,7 +23,7 @@ from tests.cluster import network
 from tests.cluster.cluster import LOAD, Cluster, ClusterError
 from tests.cluster.faults import Fault, broken, hold, list_faults
 from tests.cluster.nodes import list_missing
-from tests.cluster.oracle import Interruption, judge, read_lines
+from tests.cluster.oracle import Verdict, judge, read_lines
 from tests.cluster.report import write_report
 from tests.support.servers import ServerError
 
@@ -145,7 +145,7 @@ def make(cluster: Cluster, fault: Fault, directory: Path) -> dict[str, Any]:
 
 
 def summarize(
-    verdict: Interruption,
+    verdict: Verdict,
     results: list[dict[str, Any]],
     options: argparse.Namespace,
     *,

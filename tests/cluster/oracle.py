@@ -13,7 +13,7 @@ from tests.cluster.cluster import TABLES, Cluster
 
 
 @dataclass(slots=True)
-class Interruption:
+class Verdict:
     """The findings."""
 
     accepted: int = 0
@@ -36,11 +36,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def judge(cluster: Cluster, directory: Path) -> Interruption:
+def judge(cluster: Cluster, directory: Path) -> Verdict:
     """Compare the answers to the client with the database."""
     accepted = {entry["id"]: entry for entry in read_lines(directory / "accepted.jsonl")}
     seen = Counter(entry["what"] for entry in read_lines(directory / "seen.jsonl"))
-    verdict = Interruption(
+    verdict = Verdict(
         accepted=len(accepted), seen_back=seen["back"], seen_missing=seen["missing"], refused=seen["refused"]
     )
     records = {_key(task_id): status for task_id, status in cluster.sql("SELECT id, status FROM tasks_app_taskrecord")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from tests.chaos.oracle import Interruption, Oracle
+from tests.chaos.oracle import Oracle, Verdict
 from tests.deploys.load import OpenLoad, Sent
 from tests.support.stack import ProcfileStack
 
@@ -37,7 +37,7 @@ class Outcome:
     records: int  # tasks in the database
     sent: list[Sent]
     starts: list[float]  # seconds from acceptance to the first start
-    verdict: Interruption
+    verdict: Verdict
     faults: list[str] = field(default_factory=list)
 
     @property

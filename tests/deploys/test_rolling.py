@@ -6,7 +6,7 @@ import pytest
 
 from longtasks.local_stack.child_process import wait_until
 from longtasks.local_stack.procfile import free_port
-from tests.chaos.oracle import Interruption
+from tests.chaos.oracle import Verdict
 from tests.conftest import MakeStack
 from tests.deploys.load import OpenLoad, Sent
 from tests.deploys.rolling import Outcome, deploy, to_table
@@ -34,7 +34,7 @@ def test_an_unanswered_request_counts_as_failed() -> None:
 
 def test_the_outcome_reports_each_fault() -> None:
     def outcome(**values: object) -> Outcome:
-        made = Outcome(("web",), 1, 1.0, 2, 2, [Sent(0.01, ""), Sent(0.02, "")], [0.1, 0.2], Interruption())
+        made = Outcome(("web",), 1, 1.0, 2, 2, [Sent(0.01, ""), Sent(0.02, "")], [0.1, 0.2], Verdict())
         for name, value in values.items():
             setattr(made, name, value)
         return made
@@ -43,8 +43,8 @@ def test_the_outcome_reports_each_fault() -> None:
     assert not outcome(accepted=0, records=0).is_whole
     assert not outcome(sent=[Sent(0.01, "ConnectionRefusedError()")]).is_whole
     assert not outcome(records=3).is_whole
-    assert not outcome(verdict=Interruption(lost=["a"])).is_whole
-    assert not outcome(verdict=Interruption(duplicated=["a"])).is_whole
+    assert not outcome(verdict=Verdict(lost=["a"])).is_whole
+    assert not outcome(verdict=Verdict(duplicated=["a"])).is_whole
     late = outcome(sent=[Sent(1.5, "")], starts=[4.0])
     assert (late.is_whole, late.is_late, late.late_answers, late.late_starts) == (True, True, 1, 1)
     assert not outcome().is_late

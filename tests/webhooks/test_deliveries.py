@@ -108,9 +108,9 @@ def test_a_receiver_that_answers_byte_by_byte_times_out(client: Client, start: A
 @pytest.mark.django_db(transaction=True)
 def test_a_delivery_of_a_dead_sender_is_sent_later(start: Any, receiver: Receiver, settings: Any) -> None:
     start(receiver.url)
-    (dequeued,) = deliveries.take_due(limit=5)
+    (delivery,) = deliveries.take_due(limit=5)
     assert deliveries.take_due(limit=5) == []  # it may still be in progress
-    WebhookDelivery.objects.update(due_at=dequeued.due_at)
+    WebhookDelivery.objects.update(due_at=delivery.due_at)
     deliver()
     assert len(receiver.got) == 1
 
