@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import Database, RedisServer
-from tests.support.stack import ProcfileStack
+from loadtests.started.servers import Database, RedisServer
+from loadtests.started.stack import ProcfileStack
 
 QUICK, SLOW = "POST /tasks", "POST /tasks/bulk"
 BODY = {QUICK: b'{"name": "upload"}', SLOW: b'{"tasks": [{"name": "upload"}]}'}

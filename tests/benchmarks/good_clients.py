@@ -22,8 +22,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.support.servers import create_servers
-from tests.support.stack import ALL_ROLES, ProcfileStack
+from loadtests.started.servers import create_servers
+from loadtests.started.stack import ALL_ROLES, ProcfileStack
 
 BAD_CLIENTS: Final = 200  # of each kind
 CONNECTIONS: Final = 16  # that the good clients keep open

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loadtests.started.servers import create_servers
+from loadtests.started.stack import ProcfileStack
 from tests.benchmarks.good_clients import (
     CALIBRATION,
     PRODUCTION,
@@ -28,8 +30,6 @@ from tests.benchmarks.good_clients import (
     compose,
     p99,
 )
-from tests.support.servers import create_servers
-from tests.support.stack import ProcfileStack
 
 WAIT_SECONDS: Final = 60
 

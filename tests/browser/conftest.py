@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from loadtests.started.stack import ProcfileStack
 from tests.browser.dashboard import Visit, create_person, open_browser
-from tests.support.stack import ProcfileStack
 
 MakeVisit = Callable[..., Any]
 # Playwright's own 5 s are two looks of the page at the server; the bounds that count are given where they are meant.

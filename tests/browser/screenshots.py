@@ -9,10 +9,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import create_servers
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.browser.dashboard import LIST, Visit, create_person, open_browser
-from tests.support.servers import create_servers
-from tests.support.stack import ProcfileStack
 
 # Where this machine keeps the project is nobody's business: tracebacks are shown without it.
 SHORTEN_PATHS = """paths => {

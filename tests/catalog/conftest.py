@@ -16,8 +16,8 @@ from django.test import override_settings
 from catalog.id_blocks import reserve_ids
 from catalog.models import MODELS
 from catalog.row_writer import Slice, write_with_orm
+from loadtests.started.servers import Database, RedisServer
 from longtasks.local_stack.procfile import PROJECT_DIR
-from tests.support.servers import Database, RedisServer
 
 Rows = dict[str, list[tuple[Any, ...]]]
 

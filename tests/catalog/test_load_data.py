@@ -14,9 +14,9 @@ from catalog.id_blocks import reserve_ids
 from catalog.load_data import LoadDataRefused, load_rows
 from catalog.models import MODELS, User
 from catalog.row_writer import Slice, write_records, write_with_load_data, write_with_orm
+from loadtests.started.servers import Database, RedisServer
 from tests.catalog.conftest import read_rows
 from tests.conftest import MakeStack
-from tests.support.servers import Database, RedisServer
 
 
 @pytest.mark.usefixtures("bulk_writer")

@@ -11,9 +11,9 @@ from django.db import connection
 
 from catalog import sql_scripts
 from catalog.models import MODELS
+from loadtests.started.servers import IS_EMBEDDED, Database, MariaDB
+from loadtests.started.stack import TABLES, ProcfileStack
 from settings.env import ROOT
-from tests.support.servers import IS_EMBEDDED, Database, MariaDB
-from tests.support.stack import TABLES, ProcfileStack
 
 on_mariadb = pytest.mark.skipif(IS_EMBEDDED, reason="the scripts are SQL for MariaDB")
 LIMITED = "byhand"

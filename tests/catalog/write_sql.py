@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 
+from loadtests.started.servers import MariaDB
 from settings.env import ROOT
-from tests.support.servers import MariaDB
 
 
 def main() -> int:

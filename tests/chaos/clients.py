@@ -12,8 +12,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.started.stack import ProcfileStack
 from tests.chaos.odd_mix import SHARE, Odd, draw_odd
-from tests.support.stack import ProcfileStack
 
 REQUEST_SECONDS = 4.0
 PAUSE_SECONDS = 0.25

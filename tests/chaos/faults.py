@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
-from tests.support.stack import ProcfileStack
 
 Action = Callable[[ProcfileStack, random.Random], None]
 CRASH_SECONDS = 6.0

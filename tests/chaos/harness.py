@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.chaos.clients import Accepted, Clients, Ledger
 from tests.chaos.faults import FAULTS, Fault, list_workers
@@ -25,8 +27,6 @@ from tests.chaos.odd_mix import DEADLOCK_TABLE_ROWS
 from tests.chaos.oracle import Oracle
 from tests.chaos.report import Report
 from tests.hostile.world import make_tables
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 END_SECONDS = 240.0  # within which every accepted task must end after a fault
 KNOWN_SECONDS = 15.0  # after which the mirror has received all that it ever will

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtests.started.stack import ENDED, TABLES, ProcfileStack
 from tests.chaos.clients import Accepted
 from tests.chaos.odd_mix import DEATH_WORDS
-from tests.support.stack import ENDED, TABLES, ProcfileStack
 
 SLICE = 200
 

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import ServerError
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import PROJECT_DIR, process_environment
 from tests.cluster import network
@@ -25,7 +26,6 @@ from tests.cluster.faults import Fault, broken, hold, list_faults
 from tests.cluster.nodes import list_missing
 from tests.cluster.oracle import Verdict, judge, read_lines
 from tests.cluster.report import write_report
-from tests.support.servers import ServerError
 
 WHOLE_SECONDS = 150
 END_SECONDS = 400

@@ -20,11 +20,11 @@ from typing import Any
 
 import redis
 
+from loadtests.started.servers import Server
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import PROJECT_DIR, process_environment, procfile_command, read_procfile
 from tests.cluster.network import Network
 from tests.cluster.nodes import DATABASE, MASTER, PASSWORD, USER, Balancer, GaleraNode, RedisNode, SentinelNode
-from tests.support.servers import Server
 
 WEB = ("web1", "web2")
 WORKERS = ("worker1", "worker2", "worker3")

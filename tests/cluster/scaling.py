@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 PAGE = PROJECT_DIR / "docs" / "scaling.md"
 FIGURES = PROJECT_DIR / "docs" / "scaling.json"

@@ -9,12 +9,12 @@ import redis as redis_package
 from django.conf import settings
 from django.test import override_settings
 
+from loadtests.started.servers import IS_EMBEDDED, RedisServer
 from longtasks.local_stack.child_process import wait_until
 from tasks_app.errors import QueueUnavailable
 from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.queues.pipelined_connection import AWAY
 from tasks_app.services import start_tasks
-from tests.support.servers import IS_EMBEDDED, RedisServer
 
 TASK = start_tasks.NewTask(name="upload", params={"numRecords": 1})
 

@@ -8,9 +8,9 @@ from collections.abc import Generator
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Database, MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import free_port
-from tests.support.servers import IS_EMBEDDED, Database, MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no replicas")]
 LAG_SECONDS = 10

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED
+from loadtests.started.stack import TABLES, ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR, free_port
-from tests.support.servers import IS_EMBEDDED
-from tests.support.stack import TABLES, ProcfileStack
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(IS_EMBEDDED, reason="one host, one version")]
 PARTS = ("settings", "longtasks", "tasks_app", "catalog")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, MariaDB, RedisServer
 from longtasks.local_stack.procfile import PROJECT_DIR, free_port
-from tests.support.servers import IS_EMBEDDED, MariaDB, RedisServer
 
 pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="the embedded stack has no network")
 ASK = """

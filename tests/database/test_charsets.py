@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.db import DEFAULT_DB_ALIAS, connection
 
+from loadtests.started.servers import IS_EMBEDDED, Database
 from settings.env import ROOT
 from tasks_app.apps import TasksAppConfig
 from tasks_app.database import charsets, identity_columns
 from tasks_app.operations.doctor import report
-from tests.support.servers import IS_EMBEDDED, Database
 
 pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite supports UTF-8 only")
 NAME = "longtasks_narrow"

@@ -8,12 +8,12 @@ from collections.abc import Callable, Generator
 import pytest
 from django.db import OperationalError, connection
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.database.error_causes import is_database_error, is_lost_connection
 from tasks_app.engine import chunk_attempts
 from tasks_app.engine.interruption import Interruption
 from tasks_app.services import change_tasks
 from tests.support.engine import Worker, _database, checkpoint, history, job, longtasks, positions, start, waiting  # noqa: F401 (fixtures)
-from tests.support.servers import IS_EMBEDDED
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="the numbers are MySQL's and MariaDB's")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Database
 from longtasks.local_stack.child_process import wait_until
 from settings.env import ROOT
-from tests.support.servers import IS_EMBEDDED, Database
 
 NAME = "longtasks_of_version_1"
 OLD = (("tasks_app", "0006"), ("catalog", "0001"))

@@ -12,9 +12,9 @@ import os
 import signal
 import sys
 
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from tests.deploys.rolling import ROLES, Outcome, deploy, to_table
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 
 def main() -> int:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from loadtests.started.stack import ProcfileStack
 from tests.chaos.oracle import Oracle, Verdict
 from tests.deploys.load import OpenLoad, Sent
-from tests.support.stack import ProcfileStack
 
 ROLES = ("web", "worker", "mirror")
 CALM_SECONDS = 2.0  # of load before, between and after

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED
 from longtasks.local_stack.child_process import wait_until
 from longtasks.local_stack.procfile import free_port
 from tests.chaos.oracle import Verdict
 from tests.conftest import MakeStack
 from tests.deploys.load import OpenLoad, Sent
 from tests.deploys.rolling import Outcome, deploy, to_table
-from tests.support.servers import IS_EMBEDDED
 
 RATE = 40
 

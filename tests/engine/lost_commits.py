@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from tests.support.servers import IS_EMBEDDED
+from loadtests.started.servers import IS_EMBEDDED
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no connection that can break")
 

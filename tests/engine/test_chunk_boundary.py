@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from django.db import connection, connections, transaction
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app import task_types
 from tasks_app.checkpoints import cancel_and_reopen, claims, expired_claims
 from tasks_app.checkpoints.claims import Claim, Refusal
@@ -20,7 +21,6 @@ from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.queues import parked_tasks, redis_connection
 from tasks_app.task_types import Chunk, ChunkResult, register, unregister
 from tests.support.engine import Worker, checkpoint, job, positions, start
-from tests.support.servers import IS_EMBEDDED
 from tests.support.task_types import RecordsTask, insert_users
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no such statement")

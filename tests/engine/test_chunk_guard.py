@@ -7,10 +7,10 @@ import pytest
 from django.db import OperationalError, connection, connections
 
 from catalog.models import User
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.task_types import get_task_type
 from tests.support.engine import Worker, checkpoint, job, positions, record, rescue, start
 from tests.support.rude_types import ERRORS, MISUSES, MYSQL_MISUSES, CarefulTask, CarelessTask, RudeTask
-from tests.support.servers import IS_EMBEDDED
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no such statement, method or error")
 

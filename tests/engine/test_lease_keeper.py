@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED
+from loadtests.started.stack import ProcfileStack
 from tests.conftest import MakeStack
 from tests.engine.test_worker import start
-from tests.support.servers import IS_EMBEDDED
-from tests.support.stack import ProcfileStack
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no statement that sleeps, and no server")
 # Short, to keep the suite fast: LONG_CHUNK_SECONDS=30 LONG_CHUNK_LEASE=6 tests the defaults.

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rq.command import send_stop_job_command
 
+from loadtests.started.stack import ProcfileStack
 from tests.conftest import MakeStack
-from tests.support.stack import ProcfileStack
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.stack import ENDED, ProcfileStack
+from loadtests.started.stack import ENDED, ProcfileStack
 
 TABLE = "hostile_rows"
 WAYS = ("bare", "atomic", "everything")
@@ -150,8 +150,8 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=1000)
     options = parser.parse_args()
     os.environ["ENV_FILE"] = ""
+    from loadtests.started.servers import MariaDB, RedisServer
     from tests.hostile.world import ENVIRONMENT, make_tables
-    from tests.support.servers import MariaDB, RedisServer
 
     servers = MariaDB(), RedisServer()
     stack = None

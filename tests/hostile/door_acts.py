@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import IS_EMBEDDED
 from longtasks.local_stack.child_process import wait_until
 from tests.chaos.faults import list_workers
 from tests.hostile.odd_tasks import EITHER, FAILS, FINISHES, Ends, OddTask, OddTasks
 from tests.hostile.world import World
-from tests.support.servers import IS_EMBEDDED
 
 DOOR = "task acts"
 ROWS = 3

@@ -12,12 +12,12 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
+from loadtests.started.stack import ENDED
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.drawing import draw
 from tests.hostile.insider import PASSWORD
 from tests.hostile.raw_http import RawAnswer, exchange, request
 from tests.hostile.world import World
-from tests.support.stack import ENDED
 
 DOOR = "admin"
 SECONDS = 3.0

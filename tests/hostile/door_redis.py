@@ -16,10 +16,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from loadtests.started.stack import ENDED
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.drawing import draw
 from tests.hostile.world import World
-from tests.support.stack import ENDED
 
 DOOR = "Redis entries"
 STREAM = "longtasks:events"

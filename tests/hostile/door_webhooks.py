@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.drawing import draw
 from tests.hostile.receiver import DELIVERED, MANNERS, Receiver
 from tests.hostile.world import World
-from tests.support.stack import ProcfileStack
 
 DOOR = "webhooks"
 DELIVER_SECONDS = 90.0

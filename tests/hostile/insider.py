@@ -17,8 +17,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR
-from tests.support.stack import ProcfileStack
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.started.stack import ENDED, ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.tally import Tally
-from tests.support.stack import ENDED, ProcfileStack
 
 BATCH = 60
 END_SECONDS = 30.0

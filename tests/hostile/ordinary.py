@@ -8,11 +8,11 @@ import time
 import uuid
 from datetime import UTC, datetime
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.chaos.clients import Accepted, Ledger
 from tests.chaos.oracle import Oracle
 from tests.hostile.tally import Tally
-from tests.support.stack import ProcfileStack
 
 A_SECOND = 4
 LATE_SECONDS = 10.0

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Collection
 from functools import partial
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer, create_servers
 from tests.hostile import (
     door_acts,
     door_admin,
@@ -22,7 +23,6 @@ from tests.hostile import (
 )
 from tests.hostile.tally import Tally
 from tests.hostile.world import LEASE_SECONDS, World, make_world
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer, create_servers
 
 QUICK = 1_000  # with fewer values, slow parts are skipped
 

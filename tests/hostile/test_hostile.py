@@ -2,11 +2,11 @@
 
 import pytest
 
+from loadtests.started.servers import Database, RedisServer
 from tests.hostile import door_results, recipes
 from tests.hostile.drawing import draw
 from tests.hostile.odd_tasks import FINISHES
 from tests.hostile.run import run
-from tests.support.servers import Database, RedisServer
 
 VALUES = 300
 

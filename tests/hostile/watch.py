@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.tally import Tally
-from tests.support.stack import ProcfileStack
 
 LOOK_SECONDS = 0.4
 LOG_LINES = 6

@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
+from loadtests.started.stack import ProcfileStack
 from tests.hostile.insider import Insider
 from tests.hostile.ordinary import Ordinary
 from tests.hostile.tally import Tally
 from tests.hostile.watch import Watch
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
-from tests.support.stack import ProcfileStack
 
 ROLES = ("web", "worker", "mirror", "webhooks")
 LEASE_SECONDS = 2.0

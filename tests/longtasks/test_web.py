@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import free_port
 from longtasks.web import granian_command, granian_environment, gunicorn_command
 from settings.env import ROOT, load
-from tests.support.stack import ProcfileStack
 
 
 def test_both_servers_serve_the_application_and_know_the_address() -> None:

@@ -11,8 +11,8 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
+from loadtests.started.servers import Database, MariaDB, RedisServer, SQLite
 from longtasks.local_stack import child_process
-from tests.support.servers import Database, MariaDB, RedisServer, SQLite
 
 
 def dump_database(database: Database, name: str, path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from tests.conftest import MakeStack
-from tests.support.stack import ProcfileStack
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 SECONDS = 10

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
 from longtasks.local_stack.child_process import wait_until
 from longtasks.local_stack.procfile import read_procfile
 from settings.env import ROOT, list_variables
 from tests.operations.compose import COMPOSE_PATH, read_compose
 from tests.operations.namespaces import Namespaces, why_not
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
 
 PASSWORD = "p@s/s#w%o$r:d?&+=\"'\\ x$$"
 GATEWAY = "172.31.251.1"

@@ -15,6 +15,7 @@ from django.test import override_settings
 from django.utils import timezone
 from redis import Redis
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.models import QueueState, TaskCheckpoint
 from tasks_app.operations.doctor import findings
 from tasks_app.operations.doctor.report import examine
@@ -22,7 +23,6 @@ from tasks_app.process_monitor import reports
 from tasks_app.queues import snapshot_stream
 from tasks_app.resilience import set_aside_items
 from tests.conftest import MakeStack
-from tests.support.servers import IS_EMBEDDED
 
 pytestmark = pytest.mark.django_db
 

@@ -16,11 +16,11 @@ from django.test import Client, RequestFactory, override_settings
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
+from loadtests.started.stack import ProcfileStack
 from tasks_app.api.request_metrics import RequestMetricsMiddleware
 from tasks_app.queues import redis_connection
 from tests.conftest import MakeStack
 from tests.support.redis_commands import watched_commands
-from tests.support.stack import ProcfileStack
 
 MIDDLEWARE_BOUND_SECONDS = 15e-6
 MIDDLEWARE_BOUND_CALLS = 110  # the same result on a slow machine

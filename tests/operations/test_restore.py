@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
+from loadtests.started.stack import ENDED, TABLES, ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.operations.backups import RestorableRedis, copy_redis, dump_database, restore_database
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
-from tests.support.stack import ENDED, TABLES, ProcfileStack
 
 ROLES = ("web", "worker", "mirror")
 LAG_SECONDS = 3.0  # the mirror may have been applying these when the database was backed up

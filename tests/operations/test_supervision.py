@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import Database, RedisServer
+from loadtests.started.stack import TABLES, Answer, ProcfileStack
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import read_procfile
 from settings.env import ROOT
-from tests.support.servers import Database, RedisServer
-from tests.support.stack import TABLES, Answer, ProcfileStack
 
 RATE = int(os.environ.get("LONGTASKS_RELOAD_RATE", "150"))
 # A disk that delays Redis for two seconds is not a fault of the reload; by default web refuses after 1.5 s.

@@ -13,10 +13,10 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from loadtests.started.stack import TABLES, ProcfileStack
 from settings.env import ROOT
 from tasks_app.models import TaskRecord
 from tests.conftest import MakeStack
-from tests.support.stack import TABLES, ProcfileStack
 
 NOBODY = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.servers import Database, RedisServer
+from loadtests.started.stack import ALL_ROLES, ProcfileStack
 from settings.env import ROOT
 from tasks_app.process_monitor import reports
 from tasks_app.process_monitor.code_version import read_code_version
 from tests.conftest import MakeStack
-from tests.support.servers import Database, RedisServer
-from tests.support.stack import ALL_ROLES, ProcfileStack
 
 pytestmark = pytest.mark.slow
 JUNK: tuple[bytes, ...] = (

@@ -6,12 +6,12 @@ import pytest
 import redis as redis_package
 from redis.connection import DefaultParser
 
+from loadtests.started.servers import IS_EMBEDDED, RedisServer
 from tasks_app.errors import QueueUnavailable
 from tasks_app.queues import redis_connection
 from tasks_app.queues.pipelined_connection import AWAY, describe_refusal
 from tasks_app.resilience.transient_errors import is_transient_error
 from tests.support.redis_limits import REFUSING
-from tests.support.servers import IS_EMBEDDED, RedisServer
 
 ABOUT_REDIS = {
     "OOM": "OOM command not allowed when used memory > 'maxmemory'.",

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.models import TaskRecord
 from tasks_app.services import start_tasks
 from tests.support.engine import mirror, record, start
 from tests.support.refused_items import append, changed, items, retry
-from tests.support.servers import IS_EMBEDDED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

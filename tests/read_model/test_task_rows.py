@@ -8,11 +8,11 @@ import pytest
 from django.db import OperationalError, connection, connections
 from uuid_utils import uuid7
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskRecord
 from tasks_app.read_model.task_rows import read_snapshot, save_records, to_snapshot
-from tests.support.servers import IS_EMBEDDED
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.models import TaskEvent, TaskMinute, TaskRecord, column_limits
 from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model import mirror as mirror_module
@@ -16,7 +17,6 @@ from tasks_app.read_model.mirror import Mirror
 from tasks_app.resilience import failpoints, set_aside_items
 from tests.support.engine import mirror, start
 from tests.support.refused_items import append, changed, items, retry
-from tests.support.servers import IS_EMBEDDED
 
 
 @pytest.mark.parametrize("name", sorted({f.name for f in TaskEvent._meta.fields} - {"id", "task_id", "at"}))

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED
 from tests.conftest import MakeStack
 from tests.hostile.deadlocks import AT_ONCE, list_rows, provoke
 from tests.hostile.world import ENVIRONMENT, make_tables
-from tests.support.servers import IS_EMBEDDED
 
 NUMBER = int(os.environ.get("DEADLOCKS", "30"))
 

@@ -23,14 +23,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory
 from django.views.debug import technical_500_response
 
+from loadtests.started.servers import IS_EMBEDDED, create_servers
+from loadtests.started.stack import ALL_ROLES, ProcfileStack
 from longtasks.local_stack.child_process import marked_pids
 from settings.database import database_settings
 from settings.env import Longtasks, Process, list_variables, load
 from settings.redis import connection_settings
 from tests.security.doors import list_routes
 from tests.security.marks import HARMLESS, MARKED, ODD, Marks
-from tests.support.servers import IS_EMBEDDED, create_servers
-from tests.support.stack import ALL_ROLES, ProcfileStack
 
 UNKNOWN = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import MySQLdb
 
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import free_port
 from tests.outages import Outage
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 DISK_MIB: Final = 400
 USER: Final = "longtasks"

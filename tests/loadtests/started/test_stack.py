@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from tests.support.servers import REDIS_DATABASES, RedisServer, SQLite
-from tests.support.stack import ProcfileStack
+from loadtests.started.servers import REDIS_DATABASES, RedisServer, SQLite
+from loadtests.started.stack import ProcfileStack
 
 
 def test_more_stacks_than_redis_has_databases_open_one_after_the_other() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from settings.env import ROOT
 from tasks_app.process_monitor import reports
 from tests.conftest import MakeStack
-from tests.support.stack import ProcfileStack
 
 CODE = ("longtasks", "settings", "tasks_app", "catalog")
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from rq.utils import utcformat
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack import child_process, up_lock
 from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.conftest import MakeStack
-from tests.support.stack import ProcfileStack
 
 HOLDER = """
 import signal, sys

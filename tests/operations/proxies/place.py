@@ -10,10 +10,10 @@ from importlib.util import find_spec
 
 import pytest
 
+from loadtests.started.servers import Database, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import free_port, read_procfile
 from tests.operations.proxies.proxy_processes import HOST, Answer, Door, Upstream, make_certificate, run_proxy
-from tests.support.servers import Database, RedisServer
-from tests.support.stack import ProcfileStack
 
 PASSWORD = "a password of ada's"
 

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtests.started.servers import ServerError
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import free_port
 from settings.env import ROOT
-from tests.support.servers import ServerError
 
 EXAMPLES = ROOT / "deploy" / "proxy"
 HOST = "tasks.example.com"

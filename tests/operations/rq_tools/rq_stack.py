@@ -4,8 +4,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.plugin import Database, RedisServer
-from tests.support.stack import ProcfileStack
+from loadtests.started.servers import Database, RedisServer
+from loadtests.started.stack import ProcfileStack
 
 
 @pytest.fixture(scope="package")

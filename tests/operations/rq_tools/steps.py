@@ -10,7 +10,7 @@ from typing import Any
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from tests.support.stack import ProcfileStack
+from loadtests.started.stack import ProcfileStack
 
 ALLOWED = "tasks_app.pruning.run_scheduled"
 

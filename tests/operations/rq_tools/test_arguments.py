@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from loadtests.started.stack import ProcfileStack
 from tests.operations.rq_tools.steps import ALLOWED, PAGE
-from tests.support.stack import ProcfileStack
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack import child_process
 from tests.operations.rq_tools.steps import ALLOWED, PAGE, log_of, rq, status_of
-from tests.support.stack import ProcfileStack
 
 pytestmark = pytest.mark.slow
 

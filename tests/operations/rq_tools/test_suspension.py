@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from tests.operations.rq_tools.steps import audited, is_suspended_everywhere, rq, start, wait_until_running
-from tests.support.stack import ProcfileStack
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from tests.operations.rq_tools.steps import audited, events_of, fail, paused, rq, start
-from tests.support.stack import ProcfileStack
 
 pytestmark = pytest.mark.slow
 

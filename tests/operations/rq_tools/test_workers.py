@@ -3,8 +3,8 @@
 import pytest
 from rq.command import send_command, send_kill_horse_command, send_shutdown_command, send_stop_job_command
 
+from loadtests.started.stack import ProcfileStack
 from tests.operations.rq_tools.steps import log_of, paused, start, wait_until_running, worker_name
-from tests.support.stack import ProcfileStack
 
 pytestmark = pytest.mark.slow
 
