@@ -224,8 +224,8 @@ def _cancel_with_odd_names(world: World, browsers: Sequence[Browser]) -> None:
     for browser in browsers:
         answer = stack.post("/tasks", {"name": "slow", "params": {"records": 100, "chunkMs": 100}})
         task_id = answer.json["id"]
-        told = browser.post(f"{LIST}{task_id}/cancel/", {})
-        _judge(world, f"cancel of {task_id}", told, None)
+        canceled = browser.post(f"{LIST}{task_id}/cancel/", {})
+        _judge(world, f"cancel of {task_id}", canceled, None)
         started.append(task_id)
 
     def list_open() -> list[str]:

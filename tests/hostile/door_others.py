@@ -96,7 +96,7 @@ class Anns:
     running: str
     words: dict[str, str]
     headers: dict[str, str]
-    told: list[bytes]  # what no other client may see
+    private_texts: list[bytes]  # what no other client may see
 
 
 def run(world: World, *, number: int) -> None:
@@ -180,7 +180,7 @@ def _judge(anns: Anns, path: str, answer: RawAnswer) -> str:
     shown = answer.body + "\n".join(answer.headers.values()).encode("latin-1", "replace")
     if answer.status >= 500 and answer.status != 501:
         return f"answers {answer.status}"
-    if any(text in shown for text in anns.told):
+    if any(text in shown for text in anns.private_texts):
         return "tells of ann's task"
     is_task = path.startswith("/tasks/{id}")
     if answer.status == 304 or (is_task and answer.status in (200, 202)):

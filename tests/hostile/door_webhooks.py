@@ -93,20 +93,20 @@ def run(world: World, *, number: int) -> None:
         given = [url.replace("{port}", str(receiver.port)) for url in by_hand + drawn]
         mannered = [f"http://127.0.0.1:{receiver.port}/{name}/{index}" for index, name in enumerate(MANNERS)]
         good = [f"http://127.0.0.1:{receiver.port}/ok/good-{index}" for index in range(max(5, number // 8))]
-        told: dict[str, str] = {}
+        url_by_id: dict[str, str] = {}
         for index, url in enumerate([*mannered, *given]):
-            _start(world, url, told)
+            _start(world, url, url_by_id)
             if index % 8 == 0 and good:
-                _start(world, good[index // 8 % len(good)] + f"-{index}", told)
-        _wait(world, set(told))
-        for task_id, url in told.items():
+                _start(world, good[index // 8 % len(good)] + f"-{index}", url_by_id)
+        _wait(world, set(url_by_id))
+        for task_id, url in url_by_id.items():
             _judge(world, receiver, stack, task_id, url)
 
 
-def _start(world: World, url: str, told: dict[str, str]) -> None:
+def _start(world: World, url: str, url_by_id: dict[str, str]) -> None:
     answer = world.stack.post("/tasks", {"name": "upload", "params": {"numRecords": 1}, "callbackUrl": url})
     if answer.status == 201:
-        told[answer.json["id"]] = url
+        url_by_id[answer.json["id"]] = url
     elif answer.status == 400:
         world.tally.note(DOOR, "refused")
     else:

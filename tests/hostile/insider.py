@@ -22,7 +22,7 @@ from longtasks.local_stack.procfile import PROJECT_DIR
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CommandResult:
     """The result of a command: exit code, output, and the traceback that a shell would show."""
 
     code: int
@@ -46,11 +46,11 @@ class Insider:
             stderr=self._log,
         )
 
-    def command(self, *arguments: str) -> Told:
+    def command(self, *arguments: str) -> CommandResult:
         """Run a management command as a shell would."""
         began = time.monotonic()
         answer = self._ask({"command": list(arguments)})
-        return Told(answer["code"], answer["output"], answer["traceback"], time.monotonic() - began)
+        return CommandResult(answer["code"], answer["output"], answer["traceback"], time.monotonic() - began)
 
     def create(self, model: str, rows: Sequence[dict[str, Any]]) -> str:
         """Write rows of a model of tasks_app by hand; return the error, or an empty text."""

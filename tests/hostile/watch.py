@@ -17,7 +17,7 @@ from tests.hostile.tally import Tally
 
 LOOK_SECONDS = 0.4
 LOG_LINES = 6
-TOLD_SECONDS = 1.0  # until the workers' parent has logged an end
+LOGGED_SECONDS = 1.0  # until the workers' parent has logged an end
 RETIRED = "retired after a task"  # the parent's log line for a worker that retires because of a task's leftovers
 
 
@@ -88,10 +88,10 @@ class Watch:
         """Tell whether another worker has retired properly since the last call."""
 
         def is_told() -> bool:
-            told = self._stack.log_path("worker").read_text(errors="replace").count(RETIRED)
-            return told > self.retired
+            logged = self._stack.log_path("worker").read_text(errors="replace").count(RETIRED)
+            return logged > self.retired
 
-        return wait_until(is_told, deadline_seconds=TOLD_SECONDS)
+        return wait_until(is_told, deadline_seconds=LOGGED_SECONDS)
 
     def _list_living(self) -> dict[int, str]:
         """Return the parents of all roles and their children, without processes that a task forked."""

@@ -41,5 +41,5 @@ def _find_fault(operation: Operation) -> str:
         return ""
     return (
         f"{type(operation).__name__} may change what the previous version relies on. Do it one version after the last "
-        f"code that needs the old shape, or say in the migration's {MARK} why that version goes on"
+        f"code that needs the old shape, or say in the migration's {MARK} why that version still works"
     )

@@ -173,9 +173,12 @@ def test_the_command_is_clean_on_a_running_stack_and_counts_its_faults(make_stac
         return stack.run_manage("doctor", "--json").returncode == 1
 
     stack.wait_for(no_worker, deadline_seconds=120, what="the doctor misses the worker")
-    told = json.loads(stack.run_manage("doctor", "--json").stdout)
-    assert {each["check"] for each in told["findings"] if each["level"] == "fault"} == {"workers: high", "workers: low"}
-    assert told["faults"] == 2
+    output = json.loads(stack.run_manage("doctor", "--json").stdout)
+    assert {each["check"] for each in output["findings"] if each["level"] == "fault"} == {
+        "workers: high",
+        "workers: low",
+    }
+    assert output["faults"] == 2
 
 
 def test_a_worker_of_another_program_is_named(healthy: Redis) -> None:

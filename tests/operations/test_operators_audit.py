@@ -25,7 +25,7 @@ from tasks_app.resilience import set_aside_items
 from tests.admin.conftest import start
 
 pytestmark = pytest.mark.django_db
-SERVES, READS, DEVELOPS = "serves until it is told to stop", "only reads", "for developers: writes no task"
+SERVES, READS, DEVELOPS = "serves until it is stopped", "only reads", "for developers: writes no task"
 # Commands of other packages that change our data are listed as well. Django's own (migrate, shell, …) are the DBA's.
 NOT_AUDITED = {
     "demo": "on a stack of its own",

@@ -85,19 +85,19 @@ def test_the_counts_of_four_processes_add_up_to_the_requests_sent(make_stack: Ma
         return total(scrape(stack), "longtasks_tasks_ended_total", status="finished") == 120
 
     stack.wait_for(all_told, deadline_seconds=60, what="all tasks have ended")
-    told = scrape(stack)
+    scraped = scrape(stack)
     labels = {"queue": "low", "type": "upload"}
-    assert total(told, "longtasks_tasks_accepted_total", **labels) == 120
-    assert total(told, "longtasks_task_wait_seconds_count", **labels) == 120
-    assert total(told, "longtasks_task_run_seconds_count", **labels) == 120
-    assert total(told, "longtasks_task_run_seconds_bucket", **labels, le="+Inf") == 120
-    assert total(told, "longtasks_rows_committed_total", type="upload", table="users") == 240
-    assert total(told, "longtasks_workers") == 1
-    assert total(told, "longtasks_queue_depth") == 0
-    assert total(told, "longtasks_up") == 2
+    assert total(scraped, "longtasks_tasks_accepted_total", **labels) == 120
+    assert total(scraped, "longtasks_task_wait_seconds_count", **labels) == 120
+    assert total(scraped, "longtasks_task_run_seconds_count", **labels) == 120
+    assert total(scraped, "longtasks_task_run_seconds_bucket", **labels, le="+Inf") == 120
+    assert total(scraped, "longtasks_rows_committed_total", type="upload", table="users") == 240
+    assert total(scraped, "longtasks_workers") == 1
+    assert total(scraped, "longtasks_queue_depth") == 0
+    assert total(scraped, "longtasks_up") == 2
 
     # A rolling restart of web loses no count.
-    counted = total(told, "longtasks_http_requests_total", route="/tasks")
+    counted = total(scraped, "longtasks_http_requests_total", route="/tasks")
     pids = set(stack.child_pids("web"))
     stack.hang_up("web")
     stack.wait_for(lambda: not pids & set(stack.child_pids("web")), deadline_seconds=60, what="web has new processes")

@@ -22,7 +22,7 @@ def _nothing_remembered() -> Generator[None, None, None]:
     readiness._fitted_at.clear()
 
 
-def away() -> override_settings:
+def without_redis() -> override_settings:
     queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
     return override_settings(RQ_QUEUES=queues)
 
@@ -35,13 +35,13 @@ def test_ready_when_everything_answers(client: Client) -> None:
 
 def test_live_queries_no_store(client: Client) -> None:
     # No django_db mark: a query would fail the test.
-    with away():
+    with without_redis():
         assert client.get("/health/live").status_code == 200
 
 
 @pytest.mark.django_db
 def test_an_unavailable_redis_is_named(client: Client) -> None:
-    with away():
+    with without_redis():
         answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -72,7 +72,7 @@ def test_a_mirror_too_far_behind_is_named(client: Client, redis: Redis) -> None:
 @override_settings(API_OPEN=False)
 def test_clients_without_a_token_see_no_cause(client: Client) -> None:
     assert client.get("/health/ready").status_code == 200
-    with away():
+    with without_redis():
         answer = client.get("/health/ready")
     assert (answer.status_code, answer.json()["detail"]) == (503, "Not ready.")
     assert redis_connection.get_connection().ping()

@@ -133,8 +133,8 @@ def test_cancel_retry_and_a_paused_queue(make_stack: MakeStack) -> None:
 
 
 def test_an_unavailable_store_has_its_own_exit_code(stack: ProcfileStack) -> None:
-    away = {"REDIS_URL": "redis://127.0.0.1:1/0"}
-    stack.environment, kept = stack.environment | away, stack.environment
+    without_redis = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    stack.environment, kept = stack.environment | without_redis, stack.environment
     try:
         results = [stack.run_manage(*words) for words in (("task", "start", "upload"), ("queues",))]
     finally:

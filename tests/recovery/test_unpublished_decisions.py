@@ -25,9 +25,9 @@ def test_a_cancel_while_redis_refuses_is_published_later(redis: Any, monkeypatch
     assert waiting() == []
     for task_id in (waits, also_waits):
         assert job(task_id).status == record(task_id).status == "canceled"
-    told = len(history(waits))
+    published_count = len(history(waits))
     rescue()
-    assert len(history(waits)) == told, "published once"
+    assert len(history(waits)) == published_count, "published once"
 
 
 def test_a_retry_while_redis_refuses_is_enqueued_later(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:

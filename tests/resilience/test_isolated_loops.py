@@ -137,9 +137,9 @@ def test_a_delivery_that_cannot_be_sent_stops_no_other(redis: Any, longtasks: Ca
         WebhookDelivery.objects.create(task_id=task_id, url=url, snapshot=snapshot, due_at=datetime.now(UTC))
     call_command("webhooks", "--once")
     assert not WebhookDelivery.objects.exists()
-    told = dict(TaskEvent.objects.filter(cause=deliveries.CAUSE).values_list("task_id", "error"))
-    assert set(map(str, told)) == {task_ids[0], task_ids[2]}
-    assert told[uuid.UUID(task_ids[0])].startswith("refused: ")
+    errors = dict(TaskEvent.objects.filter(cause=deliveries.CAUSE).values_list("task_id", "error"))
+    assert set(map(str, errors)) == {task_ids[0], task_ids[2]}
+    assert errors[uuid.UUID(task_ids[0])].startswith("refused: ")
     [item] = items(set_aside_items.WEBHOOK)
     assert item.key == task_ids[1]
     assert retry(item).startswith("refused again: ValueError: not a snapshot")

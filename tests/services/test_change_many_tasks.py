@@ -50,8 +50,8 @@ def test_waiting_tasks_are_canceled_running_ones_requested_and_ended_ones_unchan
     assert TaskRecord.objects.get(pk=running).cancel_requested
     assert TaskCheckpoint.objects.get(pk=running).cancel_requested
     assert waiting("low") == []
-    told = AuditEntry.objects.filter(actor="olga", source="admin", action="cancel")
-    assert {str(entry.task_id) for entry in told} == {running, waits}
+    entries = AuditEntry.objects.filter(actor="olga", source="admin", action="cancel")
+    assert {str(entry.task_id) for entry in entries} == {running, waits}
 
 
 def test_a_canceled_task_can_be_claimed_only_after_a_retry() -> None:
@@ -160,11 +160,11 @@ def test_the_audit_is_one_list_of_all_sources_newest_first() -> None:
     pause_queues.pause_queue(queue="low", actor="olga", reason="deploy", source=audit_log.ADMIN)
     pause_queues.resume_queue(queue="low", actor="olga", source=audit_log.ADMIN)
 
-    told = [
+    entries = [
         (entry.action, entry.source, entry.actor, str(entry.task_id or "")) for entry in audit_log.list_page().entries
     ]
 
-    assert told == [
+    assert entries == [
         ("resume", "admin", "olga", ""),
         ("pause", "admin", "olga", ""),
         ("priority", "admin", "olga", through_api),
