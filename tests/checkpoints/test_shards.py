@@ -46,7 +46,7 @@ def test_a_task_no_larger_than_a_shard_is_not_split(bench):
 def test_shards_run_at_the_same_time_on_two_workers(bench):
     task_id = start(600)
     bench.run_next("one")
-    first, second = bench.take("one"), bench.take("two")
+    first, second = bench.dequeue("one"), bench.dequeue("two")
     assert [len(first), len(second)] == [1, 1]
     assert first[0].task_id != second[0].task_id
     bench.runner("two").run(second)
@@ -86,7 +86,7 @@ def test_a_canceled_task_that_is_retried_writes_each_row_once(bench):
 def test_a_shard_that_runs_while_its_task_is_canceled_and_retried_counts_once(bench):
     task_id = start(600)
     bench.run_next("one")
-    running = bench.take("one")
+    running = bench.dequeue("one")
     change_tasks.cancel_task(task_id=task_id)
     change_tasks.retry_task(task_id=task_id)
     bench.run_next("two")  # splits again, which fences the running shard

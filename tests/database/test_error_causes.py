@@ -101,16 +101,16 @@ def test_an_error_of_the_statement_is_a_failed_attempt(code: int, refuse: Callab
 
 @mysql_only
 @pytest.mark.parametrize(
-    ("verdict", "status"),
+    ("interruption", "status"),
     [(Interruption.STOP, "queued"), (Interruption.PREEMPT, "queued"), (Interruption.ABORT, "stopped")],
 )
 def test_a_task_is_preempted_between_two_tries(
-    verdict: Interruption, status: str, refuse: Callable[[int], None]
+    interruption: Interruption, status: str, refuse: Callable[[int], None]
 ) -> None:
     task_id = start("slow", records=2)
     refuse(1114)
     worker = Worker()
-    worker.verdict = verdict
+    worker.interruption = interruption
     worker.run()
 
     assert job(task_id).status == status

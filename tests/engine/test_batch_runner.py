@@ -42,13 +42,13 @@ def test_small_tasks_that_run_alone_are_preempted_between_two(longtasks: Callabl
     bad = start("small_error")
     good = [start("small"), start("small")]
     worker = Worker()
-    worker.verdict = Interruption.PREEMPT
+    worker.interruption = Interruption.PREEMPT
 
     worker.run()
 
     assert checkpoint(bad).outcome == "failed"
     assert waiting() == good
-    worker.verdict = Interruption.CONTINUE
+    worker.interruption = Interruption.CONTINUE
     while worker.run():
         pass
     assert [positions(task_id) for task_id in good] == [[0, 1, 2]] * 2
@@ -59,8 +59,8 @@ def test_preempted_small_tasks_wait_behind_urgent_ones(longtasks: Callable[..., 
     start("small_error")
     good = [start("small"), start("small")]
     worker = Worker()
-    worker.verdict = Interruption.PREEMPT
-    dequeued = worker.take()
+    worker.interruption = Interruption.PREEMPT
+    dequeued = worker.dequeue()
     rescued = start("slow")
     worker.connection.sadd("longtasks:urgent:low", rescued)
 

@@ -12,12 +12,12 @@ from tasks_app.services import change_tasks
 from tests.support.engine import (
     Worker,
     checkpoint,
+    expire_lease,
     history,
     job,
     positions,
     record,
     rescue,
-    run_out,
     start,
     started,
     waiting,
@@ -51,7 +51,7 @@ def test_cancel_of_a_queued_task() -> None:
 def test_cancel_of_a_task_that_was_just_dequeued(name: str) -> None:
     task_id = start(name)
     worker = Worker()
-    dequeued = worker.take()
+    dequeued = worker.dequeue()
     cancel(task_id)
     worker.runner.run(dequeued)
     assert_canceled(task_id, rows=0)
@@ -65,13 +65,13 @@ def test_cancel_while_it_runs_ends_it_at_the_next_chunk() -> None:
     assert_canceled(task_id, rows=1)
 
 
-@pytest.mark.parametrize("verdict", [Interruption.PREEMPT, Interruption.STOP, Interruption.ABORT])
-def test_cancel_is_not_delayed_by_a_preemption_or_a_stop(verdict: Interruption) -> None:
+@pytest.mark.parametrize("interruption", [Interruption.PREEMPT, Interruption.STOP, Interruption.ABORT])
+def test_cancel_is_not_delayed_by_a_preemption_or_a_stop(interruption: Interruption) -> None:
     task_id = start(records=5)
     worker = Worker()
-    worker.on_check, worker.verdict = lambda: cancel(task_id), verdict
+    worker.on_check, worker.interruption = lambda: cancel(task_id), interruption
     worker.run()
-    if verdict is Interruption.ABORT:
+    if interruption is Interruption.ABORT:
         assert checkpoint(task_id).outcome in ("stopped", "canceled")
         return
     assert waiting() == []
@@ -105,7 +105,7 @@ def test_recovery_ends_a_canceled_task_whose_worker_was_killed() -> None:
     worker.on_check = cancel_and_die
     with pytest.raises(KeyboardInterrupt):
         worker.run()
-    run_out(task_id)
+    expire_lease(task_id)
     rescue()
     assert checkpoint(task_id).outcome == "canceled", "the cancel must not wait for a worker"
     assert_canceled(task_id, rows=1)
@@ -125,13 +125,13 @@ def test_a_canceled_task_continues_only_after_an_explicit_retry() -> None:
     assert record(task_id).status == "finished"
 
 
-@pytest.mark.parametrize(("verdict", "cause"), [(Interruption.STOP, "stop"), (Interruption.PREEMPT, "yield")])
+@pytest.mark.parametrize(("interruption", "cause"), [(Interruption.STOP, "stop"), (Interruption.PREEMPT, "yield")])
 def test_a_preempted_or_stopped_task_is_requeued_first_without_a_failed_attempt(
-    verdict: Interruption, cause: str
+    interruption: Interruption, cause: str
 ) -> None:
     task_id, other = start(records=3), start(records=3)
     worker = Worker()
-    worker.verdict = verdict
+    worker.interruption = interruption
     worker.run()
 
     assert waiting() == [task_id, other]
@@ -166,7 +166,7 @@ def test_a_worker_that_shuts_down_releases_its_task_without_a_failed_attempt() -
 def test_a_task_preempted_after_a_flush_is_requeued_at_once(redis: Any) -> None:
     task_id = start(records=3)
     worker = Worker()
-    worker.on_check, worker.verdict = redis.flushdb, Interruption.PREEMPT
+    worker.on_check, worker.interruption = redis.flushdb, Interruption.PREEMPT
     worker.run()
     assert waiting() == [task_id]
 
@@ -174,9 +174,9 @@ def test_a_task_preempted_after_a_flush_is_requeued_at_once(redis: Any) -> None:
 def test_history_has_each_change_once() -> None:
     task_id = start(records=3)
     worker = Worker()
-    worker.verdict = Interruption.PREEMPT
+    worker.interruption = Interruption.PREEMPT
     worker.run()
-    worker.verdict = Interruption.CONTINUE
+    worker.interruption = Interruption.CONTINUE
     worker.run()
     rescue()
     assert history(task_id) == [

@@ -7,7 +7,18 @@ import pytest
 
 from tasks_app.checkpoints import claims
 from tests.engine.lost_commits import lost_commit, mysql_only
-from tests.support.engine import Worker, checkpoint, job, positions, record, rescue, run_out, start, started, waiting
+from tests.support.engine import (
+    Worker,
+    checkpoint,
+    expire_lease,
+    job,
+    positions,
+    record,
+    rescue,
+    start,
+    started,
+    waiting,
+)
 
 
 @pytest.mark.parametrize("name", ["slow", "stateful", "small", "unknown_total"])
@@ -43,7 +54,7 @@ def test_a_lost_commit_costs_no_attempt_and_counts_once(name: str, number: int, 
 
 def test_a_worker_resumes_its_claim_whose_answer_was_lost() -> None:
     task_id = start()
-    dequeued = Worker("w1").take()
+    dequeued = Worker("w1").dequeue()
     claims.claim(task_id=uuid.UUID(task_id), worker="w1")  # committed, but w1 never got the answer
 
     Worker("w1").runner.run(dequeued)
@@ -59,7 +70,7 @@ def test_a_fenced_worker_changes_nothing() -> None:
 
     def take_over() -> None:
         first.on_check = lambda: None
-        run_out(task_id)
+        expire_lease(task_id)
         rescue()
         second.run()
 

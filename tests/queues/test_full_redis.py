@@ -53,7 +53,7 @@ def beat_of(worker: str) -> None:
 
 def test_no_worker_counts_as_dead_while_redis_refuses_writes(redis: Any) -> None:
     start()
-    Worker().take()
+    Worker().dequeue()
     beat("w1", ago_seconds=3600)
     with without_replicas(redis), pytest.raises(AWAY):
         rescue().watch()

@@ -97,9 +97,9 @@ def test_many_tasks_are_parked_in_steps_and_none_is_lost() -> None:
     ]
     other = start("flaky")
 
-    assert [task.task_id for task in old.take()] == [other]
+    assert [task.task_id for task in old.dequeue()] == [other]
     assert parked_tasks.list_parked_ids(redis_connection.get_connection()) == task_ids
-    assert [task.task_id for task in Worker("new").take()] == task_ids[:200]
+    assert [task.task_id for task in Worker("new").dequeue()] == task_ids[:200]
 
 
 def test_a_busy_worker_is_preempted_only_by_parked_tasks_of_types_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_a_process_without_the_type_shows_rescues_and_changes_its_tasks(
 ) -> None:
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     first, second = waiting()
-    assert Worker("old").take() == []  # parks both
+    assert Worker("old").dequeue() == []  # parks both
     mirror()
 
     assert task_queries.get_task(task_id=first).status == "queued"

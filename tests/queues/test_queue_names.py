@@ -61,7 +61,7 @@ def waiting(redis: Redis, name: str) -> list[str]:
     return [member.decode() for member in redis.lrange(redis_keys.queue_key(name), 0, -1)]
 
 
-def take(*queues: str, types: list[str] | None = None, is_partial: bool = False) -> list[str]:
+def dequeue(*queues: str, types: list[str] | None = None, is_partial: bool = False) -> list[str]:
     dequeued, _ = transitions.dequeue_tasks(
         redis_connection.get_connection(),
         worker="w1",
@@ -107,9 +107,9 @@ def test_only_high_may_use_the_reserve(imports: None, longtasks: Callable[..., N
 def test_a_queue_is_paused_by_its_name(imports: None) -> None:
     task_id = start()
     pause_queues.pause_queue(queue="imports", actor="ann")
-    assert take(*NAMES) == []
+    assert dequeue(*NAMES) == []
     pause_queues.resume_queue(queue="imports", actor="ann")
-    assert take(*NAMES) == [task_id]
+    assert dequeue(*NAMES) == [task_id]
 
 
 def test_every_less_urgent_queue_gets_its_turn(
@@ -137,11 +137,11 @@ def test_low_is_not_starved_by_a_middle_queue(imports: None, worker: Callable[..
 
 
 @pytest.mark.parametrize(
-    ("served", "verdict"),
+    ("served", "interruption"),
     [(NAMES, Interruption.PREEMPT), (("imports",), Interruption.CONTINUE), (("imports", "low"), Interruption.CONTINUE)],
 )
 def test_high_preempts_only_workers_that_serve_it(
-    imports: None, worker: Callable[..., TaskWorker], served: tuple[str, ...], verdict: Interruption
+    imports: None, worker: Callable[..., TaskWorker], served: tuple[str, ...], interruption: Interruption
 ) -> None:
     start()
     one = worker(*served)
@@ -152,14 +152,14 @@ def test_high_preempts_only_workers_that_serve_it(
     start("small")  # in low, which preempts no task
     assert one._check_interruption(dequeued) is Interruption.CONTINUE
     start(priority=1)
-    assert one._check_interruption(dequeued) is verdict
+    assert one._check_interruption(dequeued) is interruption
 
 
 def test_a_worker_of_some_types_parks_the_others_without_an_event(redis: Redis) -> None:
     foreign, own = start("slow"), start("small")
-    assert take("high", "low", types=["small"], is_partial=True) == [own]
+    assert dequeue("high", "low", types=["small"], is_partial=True) == [own]
     assert [each.type_name for each in parked_tasks.list_parked(redis)] == ["slow"]
-    assert take("high", "low") == [foreign]
+    assert dequeue("high", "low") == [foreign]
     mirror()
     assert "unknown_type" not in str(history(foreign))
 

@@ -71,9 +71,9 @@ def test_a_task_failed_by_rqs_own_worker_continues_at_its_checkpoint() -> None:
     from tasks_app.engine.interruption import Interruption
 
     task_id = start(records=3)
-    yielding = Worker()
-    yielding.verdict = Interruption.PREEMPT
-    yielding.run()
+    preempted_worker = Worker()
+    preempted_worker.interruption = Interruption.PREEMPT
+    preempted_worker.run()
     done = checkpoint(task_id).done
     assert 0 < done < 3
     run_stock_worker()
@@ -194,7 +194,7 @@ def failed(longtasks: Any) -> str:
 
 
 def retry_all_taken(worker: Worker) -> None:
-    for dequeued in worker.take():
+    for dequeued in worker.dequeue():
         assert dequeued.has_ended
         requeued_by_rq.retry(worker.connection, dequeued)
 
@@ -203,7 +203,7 @@ def test_a_task_requeued_by_rq_is_recorded_but_not_started_before_the_retry(fail
     ended_at = record(failed).ended_at
     requeue(failed)
     worker = Worker()
-    [dequeued] = worker.take()
+    [dequeued] = worker.dequeue()
     assert dequeued.has_ended
     assert dequeued.snapshot is not None
     assert started() == [f"{failed}:w1"]
@@ -225,7 +225,7 @@ def test_a_task_requeued_by_rq_is_recorded_but_not_started_before_the_retry(fail
 
 def test_a_worker_that_dies_before_the_retry_leaves_the_task_failed(failed: str, redis: Any) -> None:
     requeue(failed)
-    Worker("dead").take()
+    Worker("dead").dequeue()
     watch = Rescuer(connection=redis_connection.get_connection())
     watch._requeuer.place(checkpoint(failed), source="started", worker="dead")
     assert job(failed).status == record(failed).status == job_snapshots.get_status(failed) == "failed"
@@ -258,7 +258,7 @@ def test_params_that_look_like_an_end_do_not_stop_a_task() -> None:
     snapshot = job(task_id)
     snapshot.params = {**snapshot.params, "ended_at": "2026-01-01"}
     redis_connection.get_connection().hset(redis_keys.job_key(task_id), "s", task_snapshot.encode(snapshot))
-    [dequeued] = Worker().take()
+    [dequeued] = Worker().dequeue()
     assert not dequeued.has_ended
     assert dequeued.snapshot is not None
     assert dequeued.snapshot.status == "started"

@@ -16,12 +16,12 @@ from tests.support.dead_workers import assert_finishes, claim_and_die, settle
 from tests.support.engine import (
     Worker,
     checkpoint,
+    expire_lease,
     job,
     mirror,
     positions,
     record,
     rescue,
-    run_out,
     start,
     started,
     waiting,
@@ -38,7 +38,7 @@ def test_every_mirrored_task_ends_after_a_flush(redis: Any, longtasks: Callable[
     Worker().run()
     yielded = start()
     worker = Worker()
-    worker.verdict = Interruption.PREEMPT
+    worker.interruption = Interruption.PREEMPT
     worker.run()
     queued, small = start(), start("small")
     assert (job(scheduled).status, job(yielded).status) == ("scheduled", "queued")
@@ -48,7 +48,7 @@ def test_every_mirrored_task_ends_after_a_flush(redis: Any, longtasks: Callable[
     rescue()
 
     assert sorted(waiting()) == sorted([queued, small, yielded, scheduled]), "the worker of the claim may continue"
-    run_out(claimed)
+    expire_lease(claimed)
     rescue()
     while Worker("next").run():
         pass
@@ -131,7 +131,7 @@ def test_a_queue_entry_without_a_job_is_dequeued_without_a_snapshot(redis: Any) 
     task_id = start()
     settle()
     redis.delete(redis_keys.job_key(task_id))
-    [dequeued] = Worker("w1").take()
+    [dequeued] = Worker("w1").dequeue()
     assert not isinstance(dequeued, transitions.DequeuedTask)  # the worker then reads its task row
     transitions.apply_transitions(redis, [])
 
@@ -149,7 +149,7 @@ def test_an_end_that_the_mirror_missed_is_published_again(redis: Any) -> None:
 
 def test_an_end_that_never_reached_redis_is_published_by_the_rescuer() -> None:
     task_id = start("small")
-    Worker("dead").take()
+    Worker("dead").dequeue()
     settle()
     TaskCheckpoint.objects.update_or_create(
         task_id=uuid.UUID(task_id),

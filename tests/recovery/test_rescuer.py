@@ -11,13 +11,24 @@ from tasks_app.queues import redis_connection
 from tasks_app.queues.worker_liveness import report_exit
 from tasks_app.recovery.rescuer import Rescuer
 from tests.support.dead_workers import assert_finishes, claim_and_die
-from tests.support.engine import Worker, beat, checkpoint, history, record, rescue, run_out, start, started, waiting
+from tests.support.engine import (
+    Worker,
+    beat,
+    checkpoint,
+    expire_lease,
+    history,
+    record,
+    rescue,
+    start,
+    started,
+    waiting,
+)
 
 
 def test_a_task_with_an_expired_lease_is_requeued_first_and_continues_at_its_checkpoint() -> None:
     task_id = claim_and_die()
     other = start()
-    run_out(task_id)
+    expire_lease(task_id)
 
     rescue()
 
@@ -39,7 +50,7 @@ def test_a_task_with_a_valid_lease_is_left_alone_however_silent_its_worker() -> 
 def test_an_exit_report_frees_the_workers_tasks_at_once(was_killed: bool) -> None:
     task_id = start()
     worker = Worker("dead")
-    worker.take()
+    worker.dequeue()
     claims.claim(task_id=uuid.UUID(task_id), worker="dead")
     beat("dead")
     report_exit(redis_connection.get_connection(), worker="dead", was_killed=was_killed)
@@ -54,7 +65,7 @@ def test_an_exit_report_frees_the_workers_tasks_at_once(was_killed: bool) -> Non
 def test_tasks_dequeued_but_not_claimed_by_a_dead_worker_are_requeued(longtasks: Callable[..., None]) -> None:
     longtasks(lease_seconds=0.2)
     task_ids = [start("small"), start("small")]
-    Worker("dead").take()
+    Worker("dead").dequeue()
     watch = Rescuer(connection=redis_connection.get_connection())
     watch.watch()
     assert waiting() == [], "a single check does not prove silence"
@@ -70,7 +81,7 @@ def test_a_task_that_kills_every_worker_fails_with_that_cause(longtasks: Callabl
     task_id = start()
     for number in range(3):
         name = f"dead{number}"
-        assert [dequeued.task_id for dequeued in Worker(name).take()] == [task_id]
+        assert [dequeued.task_id for dequeued in Worker(name).dequeue()] == [task_id]
         claims.claim(task_id=uuid.UUID(task_id), worker=name)
         report_exit(redis_connection.get_connection(), worker=name, was_killed=True)
         rescue().enqueue_due()
@@ -85,7 +96,7 @@ def test_a_task_that_kills_every_worker_fails_with_that_cause(longtasks: Callabl
 
 def test_two_rescuers_requeue_a_task_once() -> None:
     task_id = claim_and_die()
-    run_out(task_id)
+    expire_lease(task_id)
     first, second = (Rescuer(connection=redis_connection.get_connection()) for _ in range(2))
     first.run()
     second.run()
@@ -95,7 +106,7 @@ def test_two_rescuers_requeue_a_task_once() -> None:
 
 def test_the_next_rescuer_finishes_an_interrupted_rescue() -> None:
     task_id = claim_and_die()
-    run_out(task_id)
+    expire_lease(task_id)
     assert expired_claims.expire(task_id=uuid.UUID(task_id)) is not None  # the rescuer died here
     report_exit(redis_connection.get_connection(), worker="dead", was_killed=True)
     rescue()
@@ -105,7 +116,7 @@ def test_the_next_rescuer_finishes_an_interrupted_rescue() -> None:
 
 def test_leases_do_not_expire_right_after_a_database_outage() -> None:
     task_id = claim_and_die()
-    run_out(task_id)
+    expire_lease(task_id)
     watch = Rescuer(connection=redis_connection.get_connection())
     watch.note_outage()
     watch.run()

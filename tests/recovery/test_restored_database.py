@@ -61,9 +61,9 @@ def test_a_task_that_ended_after_the_database_backup_runs_again_from_its_checkpo
     else:
         task_id = start()
         if known == "a chunk":
-            yielding = Worker()
-            yielding.verdict = yielding.verdict.STOP
-            yielding.run()
+            preempted_worker = Worker()
+            preempted_worker.interruption = preempted_worker.interruption.STOP
+            preempted_worker.run()
         mirror()
         backup = back_up()
     run_all()
@@ -115,10 +115,10 @@ def test_a_task_that_redis_knows_at_a_higher_epoch_can_be_claimed_and_ends() -> 
     task_id = start()
     mirror()
     backup = back_up()
-    yielding = Worker()
-    yielding.verdict = yielding.verdict.STOP
+    preempted_worker = Worker()
+    preempted_worker.interruption = preempted_worker.interruption.STOP
     for _ in range(2):
-        yielding.run()
+        preempted_worker.run()
     assert job(task_id).epoch == 2
 
     restore(backup)

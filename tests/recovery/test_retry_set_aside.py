@@ -19,7 +19,7 @@ BIG = 2**64
 
 def test_a_fixed_task_is_requeued_when_its_item_is_retried(redis: Any) -> None:
     bad = start()
-    Worker("dead").take()
+    Worker("dead").dequeue()
     claim(bad)
     mirror()
     TaskCheckpoint.objects.filter(task_id=bad).update(counts={"users": BIG})

@@ -93,7 +93,7 @@ def test_a_cancel_that_never_reached_redis_ends_the_task(bench):
 def test_the_end_of_a_task_by_a_shard_that_could_not_publish_it_is_published(bench, outcome):
     task_id = start(900)
     bench.run_next("one")
-    [dequeued] = bench.take("one")
+    [dequeued] = bench.dequeue("one")
     TaskCheckpoint.objects.filter(pk=dequeued.task_id).update(outcome=outcome, error="planted")
     bench.redis.zrem("rq:wip:low", f"{dequeued.task_id}:one")
     bench.redis.delete(redis_keys.job_key(dequeued.task_id))
@@ -113,7 +113,7 @@ def test_the_end_of_a_task_by_a_shard_that_could_not_publish_it_is_published(ben
 def test_a_lost_shard_is_requeued(bench, job_too):
     task_id = start(900)
     bench.run_next("one")
-    [dequeued] = bench.take("one")
+    [dequeued] = bench.dequeue("one")
     bench.redis.zrem("rq:wip:low", f"{dequeued.task_id}:one")
     if job_too:
         bench.redis.delete(redis_keys.job_key(dequeued.task_id))
@@ -128,8 +128,8 @@ def test_a_lost_shard_is_requeued(bench, job_too):
 def test_shards_that_wait_run_or_are_scheduled_are_left_alone(bench):
     task_id = start(900)
     bench.run_next("one")
-    bench.take("one")
-    [scheduled] = bench.take("two")
+    bench.dequeue("one")
+    [scheduled] = bench.dequeue("two")
     bench.redis.zrem("rq:wip:low", f"{scheduled.task_id}:two")
     bench.redis.zadd("rq:scheduled:low", {scheduled.task_id: 4e9})
     parent = TaskCheckpoint.objects.get(pk=task_id)

@@ -44,7 +44,7 @@ def test_a_job_that_cannot_be_decoded_stops_neither_due_tasks_nor_rescue(redis: 
 def schedule(task_id: str) -> None:
     """Schedule the task as a failed attempt does; it is due."""
     worker = Worker()
-    worker.take(max_tasks=1)
+    worker.dequeue(max_tasks=1)
     due_at = datetime.now(UTC) - timedelta(seconds=1)
     snapshot = replace(job(task_id), status="scheduled", next_attempt_at=due_at, cause="attempt_failed")
     assert transitions.apply_transitions(
@@ -70,7 +70,7 @@ def test_a_due_job_without_a_record_is_set_aside_and_the_others_run(redis: Any) 
 def test_a_checkpoint_that_cannot_be_published_is_set_aside_and_the_next_task_is_requeued(counts: Any) -> None:
     bad, good = start(), start()
     for task_id in (bad, good):
-        Worker("dead").take(max_tasks=1)
+        Worker("dead").dequeue(max_tasks=1)
         claim(task_id)
     mirror()
     TaskCheckpoint.objects.filter(task_id=bad).update(counts=counts)
@@ -104,10 +104,10 @@ def test_an_undecodable_snapshot_is_dequeued_without_ending_the_worker(redis: An
     mirror()
     redis.hset(redis_keys.job_key(bad), "s", b"no JSON")
     worker = Worker()
-    [dequeued] = worker.take(max_tasks=1)
+    [dequeued] = worker.dequeue(max_tasks=1)
     assert dequeued.task_id == bad
     assert not isinstance(dequeued, transitions.DequeuedTask)
-    [dequeued] = worker.take(max_tasks=1)
+    [dequeued] = worker.dequeue(max_tasks=1)
     assert dequeued.task_id == good
     assert isinstance(dequeued, transitions.DequeuedTask)
 

@@ -19,7 +19,7 @@ from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.services import change_tasks, start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register, unregister
-from tests.support.engine import Worker, beat, job, mirror, rescue, run_out, started
+from tests.support.engine import Worker, beat, expire_lease, job, mirror, rescue, started
 
 ROOT = Caller(owner="root", scope="admin", actor="root")
 SEEN: list[tuple[str, str]] = []
@@ -98,7 +98,7 @@ def test_each_small_task_in_a_batch_knows_its_own_owner() -> None:
 def test_a_preempted_task_keeps_owner_and_scope() -> None:
     task_id = start()
     worker = Worker("w1")
-    worker.verdict = Interruption.PREEMPT
+    worker.interruption = Interruption.PREEMPT
     worker.run()
     assert SEEN == [("root", "admin")]
     assert job(task_id).scope == "admin"
@@ -114,7 +114,7 @@ def test_a_task_whose_worker_died_keeps_owner_and_scope(longtasks: Callable[...,
     worker.on_check = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         worker.run()
-    run_out(task_id)
+    expire_lease(task_id)
     rescue()
     assert not started()
     Worker("w2").run()

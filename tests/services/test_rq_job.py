@@ -71,7 +71,7 @@ def test_rq_reads_a_task_as_a_job() -> None:
 
 def test_rqs_registries_do_not_treat_a_started_task_as_abandoned() -> None:
     task_id = start(records=3)
-    Worker().take()
+    Worker().dequeue()
     get_queue("low").started_job_registry.cleanup()
     assert started() == [f"{task_id}:w1"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks_app.checkpoints import claims
 from tasks_app.models import TaskRecord
-from tests.support.engine import Worker, checkpoint, mirror, positions, record, run_out, start, started, waiting
+from tests.support.engine import Worker, checkpoint, expire_lease, mirror, positions, record, start, started, waiting
 
 
 def claim_and_die(worker: str = "dead", **params: Any) -> str:
@@ -40,4 +40,4 @@ def assert_finishes(task_id: str) -> None:
 
 def claim(task_id: str) -> None:
     claims.claim(task_id=uuid.UUID(task_id), worker="dead")
-    run_out(task_id)
+    expire_lease(task_id)

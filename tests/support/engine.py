@@ -47,12 +47,12 @@ def longtasks() -> Generator[Callable[..., None], None, None]:
 
 
 class Worker:
-    """A worker without its loop: the test calls `take` and `run`."""
+    """A worker without its loop: the test calls `dequeue` and `run`."""
 
     def __init__(self, name: str = "w1", *, unknown: Sequence[str] = ()) -> None:
         self.name = name
         self.types = [known for known in list_names() if known not in unknown]
-        self.verdict = Interruption.CONTINUE
+        self.interruption = Interruption.CONTINUE
         self.on_check: Callable[[], None] = lambda: None
         self.should_stop = False
         self.connection = redis_connection.get_connection()
@@ -66,7 +66,7 @@ class Worker:
             ),
         )
 
-    def take(self, *, max_tasks: int = 200) -> list[DequeuedTask]:
+    def dequeue(self, *, max_tasks: int = 200) -> list[DequeuedTask]:
         dequeued, _ = transitions.dequeue_tasks(
             self.connection,
             worker=self.name,
@@ -78,14 +78,14 @@ class Worker:
         return dequeued
 
     def run(self) -> list[DequeuedTask]:
-        dequeued = self.take()
+        dequeued = self.dequeue()
         if dequeued:
             self.runner.run(dequeued)
         return dequeued
 
     def _check_interruption(self, dequeued: DequeuedTask) -> Interruption:
         self.on_check()
-        return self.verdict
+        return self.interruption
 
 
 def start(name: str = "slow", *, priority: str = "low", **params: Any) -> str:
@@ -142,7 +142,7 @@ def beat(worker: str, *, ago_seconds: float = 0, **fields: str) -> None:
     redis_connection.get_connection().hset(f"rq:worker:{worker}", mapping={"last_heartbeat": at, **fields})
 
 
-def run_out(task_id: str) -> None:
+def expire_lease(task_id: str) -> None:
     """Let the lease of a task's claim expire, as if its worker had been silent."""
     TaskCheckpoint.objects.filter(task_id=task_id).update(lease_until=Now() - timedelta(seconds=1))
 

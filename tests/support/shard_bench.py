@@ -36,14 +36,14 @@ class Bench:
         hooks = WorkerHooks(check_interruption=self.after_chunk, should_stop=lambda: False, while_waiting=lambda: None)
         return Runner(connection=self.redis, worker=worker, hooks=hooks)
 
-    def take(self, worker: str) -> list[transitions.DequeuedTask]:
+    def dequeue(self, worker: str) -> list[transitions.DequeuedTask]:
         dequeued, _ = transitions.dequeue_tasks(
             self.redis, worker=worker, types=list_names(), queues=queue_names.QUEUES, max_tasks=10, max_records=100
         )
         return dequeued
 
     def run_next(self, worker: str) -> bool:
-        dequeued = self.take(worker)
+        dequeued = self.dequeue(worker)
         if dequeued:
             self.runner(worker).run(dequeued)
         return bool(dequeued)
