@@ -7,9 +7,9 @@ import pytest
 import redis as redis_package
 from django.db import connections
 
+from loadtests.started.servers import Database, RedisServer, SQLite
+from loadtests.started.stack import ProcfileStack
 from tests.plugin import DATABASE_NAME, servers_key
-from tests.support.servers import Database, RedisServer, SQLite
-from tests.support.stack import ProcfileStack
 
 MakeStack = Callable[..., ProcfileStack]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import redis
 
-from tests.support.servers import RedisServer, create_servers
-from tests.support.stack import Answer, ProcfileStack
+from loadtests.started.servers import RedisServer, create_servers
+from loadtests.started.stack import Answer, ProcfileStack
 
 RECORDS = 3_000
 ROLES = ("web", "worker", "mirror", "webhooks", "stream")

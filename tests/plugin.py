@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 
 import pytest
 
-from tests.support.servers import Database, RedisServer, Server, ServerError, create_servers
+from loadtests.started.servers import Database, RedisServer, Server, ServerError, create_servers
 
 DATABASE_NAME = "longtasks"
 servers_key = pytest.StashKey[tuple[Database, RedisServer]]()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.servers import Database, RedisServer
-from tests.support.stack import ALL_ROLES, Answer, ProcfileStack
+from loadtests.started.servers import Database, RedisServer
+from loadtests.started.stack import ALL_ROLES, Answer, ProcfileStack
 
 
 @dataclass

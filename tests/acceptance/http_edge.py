@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import Iterator
 
-from tests.support.stack import ProcfileStack
+from loadtests.started.stack import ProcfileStack
 
 QUICK, SLOW = "POST /tasks", "POST /tasks/bulk"
 BODY = {QUICK: b'{"name": "upload"}', SLOW: b'{"tasks": [{"name": "upload"}]}'}

@@ -4,10 +4,10 @@ from collections.abc import Generator
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED
 from tests.chaos.faults import FAULTS
 from tests.chaos.harness import Chaos
 from tests.chaos.report import percentile
-from tests.support.servers import IS_EMBEDDED
 
 pytestmark = [
     pytest.mark.slow,

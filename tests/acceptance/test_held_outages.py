@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
+from loadtests.started.stack import ProcfileStack
 from tests.acceptance.test_held_requests import (
     LONG,
     ROWS,
@@ -17,8 +19,6 @@ from tests.acceptance.test_held_requests import (
     wait_until_held,
 )
 from tests.acceptance.test_quick_requests import connect
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
-from tests.support.stack import ProcfileStack
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="stops a Redis of its own")

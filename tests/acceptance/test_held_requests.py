@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.servers import Database, RedisServer
+from loadtests.started.stack import ProcfileStack
 from tasks_app.queues.end_watcher import READ_AGAIN_SECONDS
 from tests.acceptance.test_quick_requests import connect, read_answers
-from tests.support.servers import Database, RedisServer
-from tests.support.stack import ProcfileStack
 
 WAITERS = 300
 SOON_SECONDS = 8.0  # on a busy machine; far below the 50 s of a wait here

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from tests.acceptance.http_edge import (
     AT_ONCE_SECONDS,
     BODY,
@@ -21,7 +22,6 @@ from tests.acceptance.http_edge import (
     read_to_end,
     status_of,
 )
-from tests.support.stack import ProcfileStack
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 FILES = 40  # file descriptors that web may open in addition, in the test of their lack

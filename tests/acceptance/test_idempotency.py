@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.stack import ProcfileStack
+from loadtests.started.stack import ProcfileStack
 
 MakeStack = Callable[..., ProcfileStack]
 KEYS = 60

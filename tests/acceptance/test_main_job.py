@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from loadtests.started.stack import TABLES, ProcfileStack
 from tests.conftest import MakeStack
-from tests.support.stack import TABLES, ProcfileStack
 
 # The required bound is for 1,000,000 records; `make test` can be run with fewer.
 MEMORY_RECORDS = int(os.environ.get("LONGTASKS_MEMORY_RECORDS", "100000"))

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from tests.acceptance.http_edge import AT_ONCE_SECONDS, QUICK, SLOW, ask, assert_problem, make, no_line, status_of
-from tests.support.stack import ProcfileStack
 
 MALFORMED = {
     "no colon": (["nonsense"], 400),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.support.stack import TABLES, ProcfileStack
+from loadtests.started.stack import TABLES, ProcfileStack
 
 StartWorkers = Callable[[str], str]
 

@@ -5,9 +5,9 @@ from collections.abc import Generator
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, create_servers
+from loadtests.started.stack import ProcfileStack
 from tests.outages import OUTAGES, ROLES, Outage, run_outage
-from tests.support.servers import IS_EMBEDDED, create_servers
-from tests.support.stack import ProcfileStack
 
 # `OUTAGE_SECONDS=25` for the long version; `python -m tests.outages --seconds 25` is the same without pytest.
 SECONDS = float(os.environ.get("OUTAGE_SECONDS", "3"))

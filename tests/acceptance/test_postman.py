@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.acceptance.conftest import Guarded
-from tests.support.stack import ProcfileStack
 
 pytestmark = [pytest.mark.newman, pytest.mark.slow]
 NEWMAN = "newman@6.2.2"

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from coverage import Coverage
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
+from loadtests.started.stack import ProcfileStack
 from tests.conftest import MakeStack
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
-from tests.support.stack import ProcfileStack
 
 THREADS = 2
 CLIENTS = 30

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Server, create_servers
+from loadtests.started.stack import Answer
 from tasks_app.domain import task_snapshot
 from tests.acceptance.conftest import Guarded, make_guarded
-from tests.support.servers import IS_EMBEDDED, Server, create_servers
-from tests.support.stack import Answer
 
 ANSWER_SECONDS = 4.0  # two attempts of a second each, on a busy machine
 SOURCE = "Longtasks-Source"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import Database, RedisServer
 from tests.acceptance.conftest import Guarded, make_guarded
-from tests.support.servers import Database, RedisServer
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "8"))
 LONG_SECONDS = 60

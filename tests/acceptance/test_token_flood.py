@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
+from loadtests.started.stack import Answer
 from tests.acceptance.conftest import Guarded, make_guarded
 from tests.acceptance.test_attacks import good_requests
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
-from tests.support.stack import Answer
 
 FLOODERS = 6
 FLOOD_SECONDS = 6.0

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.servers import create_servers
+from loadtests.started.servers import create_servers
 
 BOUND_MS = 100
 ROUNDS = 15

@@ -20,11 +20,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from loadtests.started.servers import create_servers
+from loadtests.started.stack import ALL_ROLES, ProcfileStack
 from tests.benchmarks.bad_clients import attack
 from tests.benchmarks.http_connection import Connection, compose
 from tests.benchmarks.idle_server import serve_and_print_port
-from tests.support.servers import create_servers
-from tests.support.stack import ALL_ROLES, ProcfileStack
 
 CONNECTIONS: Final = 16  # kept open by the good clients
 GIVE_UP_SECONDS: Final = 30.0

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.servers import MariaDB, RedisServer
+from loadtests.started.servers import MariaDB, RedisServer
 
 BOUND_MS: Final = 100
 PAGES: Final = 6

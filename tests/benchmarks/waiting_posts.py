@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loadtests.started.servers import create_servers
+from loadtests.started.stack import ProcfileStack
 from tests.benchmarks.good_clients import CALIBRATION, PRODUCTION, Measured, ask_at_rate, calibrate, p99
 from tests.benchmarks.http_connection import Connection, compose
-from tests.support.servers import create_servers
-from tests.support.stack import ProcfileStack
 
 WAIT_SECONDS: Final = 60
 

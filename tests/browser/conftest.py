@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from loadtests.started.stack import ProcfileStack
 from tests.browser.dashboard import Visit, create_person, open_browser
-from tests.support.stack import ProcfileStack
 
 MakeVisit = Callable[..., Any]
 # Playwright's own 5 s are two refreshes of the page; tests that need a limit give it themselves.

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import ServerError
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import free_port
-from tests.support.servers import ServerError
-from tests.support.stack import ProcfileStack
 
 PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 

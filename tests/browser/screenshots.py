@@ -9,10 +9,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import create_servers
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR
 from tests.browser.dashboard import LIST, Visit, create_person, open_browser
-from tests.support.servers import create_servers
-from tests.support.stack import ProcfileStack
 
 # Tracebacks are shown without the project's directory on this machine.
 SHORTEN_PATHS = """paths => {

@@ -6,9 +6,9 @@ from typing import Any
 import axe_core_python
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from tests.browser.conftest import MakeVisit
 from tests.browser.dashboard import LIST
-from tests.support.stack import ProcfileStack
 
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 PAGES = (

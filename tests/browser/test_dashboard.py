@@ -5,10 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from loadtests.started.stack import ProcfileStack
 from tests.browser.conftest import MakeVisit
 from tests.browser.dashboard import LIST
 from tests.conftest import MakeStack
-from tests.support.stack import ProcfileStack
 
 
 def start_from_form(page: Page, *, records: int, description: str) -> str:

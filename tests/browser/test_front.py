@@ -9,8 +9,8 @@ import axe_core_python
 import pytest
 from playwright.sync_api import expect
 
+from loadtests.started.stack import ProcfileStack
 from tests.browser.front import FrontPage
-from tests.support.stack import ProcfileStack
 
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 HOSTILE = 'it\'s <b>"$HOME"</b> `id` <img src=x onerror="window.hurt=1">'

@@ -1,4 +1,4 @@
-"""What the tests of the catalog share: uploads without a worker, processes of their own, a connection for LOAD DATA."""
+"""Fixtures of the catalog's tests: uploads without a worker, child processes, a connection for LOAD DATA."""
 
 import dataclasses
 import os
@@ -16,14 +16,14 @@ from django.test import override_settings
 from catalog.id_blocks import reserve_ids
 from catalog.models import MODELS
 from catalog.row_writer import Slice, write_with_orm
+from loadtests.started.servers import Database, RedisServer
 from longtasks.local_stack.procfile import PROJECT_DIR
-from tests.support.servers import Database, RedisServer
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
 def read_rows(task_id: uuid.UUID) -> Rows:
-    """All rows of a task, as the database gives them."""
+    """Return all rows of a task as the database returns them."""
     return {
         model._meta.db_table: list(model.objects.filter(task_id=task_id).order_by("position").values_list())
         for model in MODELS
@@ -31,7 +31,7 @@ def read_rows(task_id: uuid.UUID) -> Rows:
 
 
 def upload(*, records: int, task_id: uuid.UUID | None = None) -> uuid.UUID:
-    """Write an upload's rows at once; return its id."""
+    """Write all rows of an upload; return its id."""
     task_id = task_id or uuid.uuid4()
     write_with_orm(slices=[Slice(task_id, reserve_ids(count=records), 0, records)])
     return task_id
@@ -39,7 +39,7 @@ def upload(*, records: int, task_id: uuid.UUID | None = None) -> uuid.UUID:
 
 @pytest.fixture
 def run_python(servers: tuple[Database, RedisServer]) -> Callable[..., str]:
-    """Runs a piece of Python with Django on the test database, in a process of its own; returns what it prints."""
+    """Run Python code with Django on the test database in a child process; return what it prints."""
 
     def run(code: str, **environment: str) -> str:
         database, _ = servers
@@ -58,7 +58,7 @@ def run_python(servers: tuple[Database, RedisServer]) -> Callable[..., str]:
 
 @pytest.fixture
 def bulk_writer(transactional_db: None) -> Generator[None, None, None]:
-    """As with BULK_WRITER=true in the environment: the setting, and a connection that may send files."""
+    """Set what BULK_WRITER=true sets: the setting, and a connection that may send files."""
     if connection.vendor != "mysql":
         pytest.skip("LOAD DATA needs MySQL or MariaDB")
     options = connection.settings_dict["OPTIONS"]

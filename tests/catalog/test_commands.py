@@ -1,4 +1,4 @@
-"""load_test_context and generate_fake_data, called as a user would."""
+"""load_test_context and generate_fake_data, called as a user calls them."""
 
 import re
 from io import StringIO
@@ -35,7 +35,7 @@ def test_the_fixed_rows_are_the_same_however_often_they_are_loaded() -> None:
     assert all(model.objects.filter(id__lt=FIRST_ID).count() == model.objects.count() for model in MODELS)
 
 
-def test_fixed_rows_that_went_missing_come_back() -> None:
+def test_missing_fixed_rows_are_restored() -> None:
     run("load_test_context")
     OrderItem.objects.filter(id__in=(2, 3)).delete()
 
@@ -44,7 +44,7 @@ def test_fixed_rows_that_went_missing_come_back() -> None:
     assert OrderItem.objects.count() == 8
 
 
-def test_fake_data_and_fixed_rows_do_not_meet() -> None:
+def test_fake_data_and_fixed_rows_share_no_id() -> None:
     run("generate_fake_data", "--records", "30")
     run("load_test_context")
     run("generate_fake_data", "--records", "30")
@@ -69,7 +69,7 @@ def test_generate_fake_data_shows_a_bar_on_a_terminal_only() -> None:
 
 
 @pytest.mark.parametrize("records", ["0", "-5", "ten", "1e3"])
-def test_generate_fake_data_refuses_what_is_no_number_of_records(records: str) -> None:
+def test_generate_fake_data_refuses_an_invalid_number_of_records(records: str) -> None:
     with pytest.raises(CommandError, match="is not a valid number of records"):
         run("generate_fake_data", f"--records={records}")
     assert not User.objects.exists()

@@ -57,4 +57,4 @@ def test_values_vary_and_e_mails_and_skus_do_not_repeat() -> None:
     assert len({row[3] for row in rows.users}) > 200
     assert len({row[3:5] for row in rows.users}) > 4500
     assert all(row[5].isascii() and " " not in row[5] for row in rows.users)
-    assert not all(row[4].isascii() for row in rows.users)  # or nothing here would test UTF-8
+    assert not all(row[4].isascii() for row in rows.users)  # otherwise no test covers UTF-8

@@ -1,4 +1,4 @@
-"""Blocks of ids never overlap, whoever reserves them at the same time."""
+"""Blocks of ids never overlap, even if threads and processes reserve them at the same time."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +22,13 @@ def test_the_first_block_begins_after_the_fixed_ids_and_the_next_follows_it() ->
 
 
 @pytest.mark.django_db
-def test_no_block_of_nothing() -> None:
+def test_an_empty_block_is_refused() -> None:
     with pytest.raises(ValueError, match="can't reserve 0 ids"):
         reserve_ids(count=0)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_not_inside_a_transaction_that_may_roll_it_back() -> None:
+def test_a_reservation_inside_a_transaction_is_refused() -> None:
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
         reserve_ids(count=1)
 

@@ -1,4 +1,4 @@
-"""The bulk writer: the same rows as the ORM's, in the same transaction, and no error passes as a warning."""
+"""The bulk writer writes the same rows as the ORM in the same transaction, and its warnings are errors."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,14 @@ from catalog.id_blocks import reserve_ids
 from catalog.load_data import LoadDataRefused, load_rows
 from catalog.models import MODELS, User
 from catalog.row_writer import Slice, write_records, write_with_load_data, write_with_orm
+from loadtests.started.servers import Database, RedisServer
 from tests.catalog.conftest import read_rows
 from tests.conftest import MakeStack
-from tests.support.servers import Database, RedisServer
 
 
 @pytest.mark.usefixtures("bulk_writer")
 def test_rows_equal_the_orm_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_writer, "LOAD_RECORDS", 700)  # so that slices are cut and pooled
+    monkeypatch.setattr(row_writer, "LOAD_RECORDS", 700)  # so that slices are split and pooled
     tasks = [uuid.uuid4() for _ in range(5)]
     slices = [Slice(task_id, reserve_ids(count=500), 3, 500) for task_id in tasks]
     with transaction.atomic():
@@ -38,7 +38,7 @@ def test_rows_equal_the_orm_s(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("bulk_writer")
-def test_the_setting_picks_it_and_a_rollback_takes_it_back() -> None:
+def test_the_setting_selects_the_writer_and_a_rollback_removes_its_rows() -> None:
     task_id = uuid.uuid4()
     slices = [Slice(task_id, reserve_ids(count=50), 0, 50)]
     with transaction.atomic():
@@ -103,19 +103,19 @@ def load_or_refuse_products(model: type[Model], rows: Sequence[Row], using: str)
 
 
 @pytest.mark.usefixtures("server_without_local_infile")
-def test_a_server_that_refuses_gets_the_same_rows_from_the_orm(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_refuses_load_data_gets_the_same_rows_from_the_orm(caplog: pytest.LogCaptureFixture) -> None:
     check_fallback(caplog)
 
 
 @pytest.mark.usefixtures("bulk_writer")
-def test_a_client_that_refuses_is_no_other_case(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_refuses_load_data_uses_the_orm(caplog: pytest.LogCaptureFixture) -> None:
     connection.close()
     connection.settings_dict["OPTIONS"] = connection.settings_dict["OPTIONS"] | {"local_infile": False}
     check_fallback(caplog)
 
 
 @pytest.mark.usefixtures("bulk_writer")
-def test_a_server_that_refuses_from_one_statement_to_the_next(
+def test_a_server_that_starts_to_refuse_load_data_gets_the_rows_from_the_orm(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_writer, "load_rows", load_or_refuse_products)
@@ -139,7 +139,9 @@ def check_fallback(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.slow
-def test_no_task_fails_where_the_server_refuses(make_stack: MakeStack, servers: tuple[Database, RedisServer]) -> None:
+def test_no_task_fails_where_the_server_refuses_load_data(
+    make_stack: MakeStack, servers: tuple[Database, RedisServer]
+) -> None:
     database, _ = servers
     if not database.is_process:
         pytest.skip("LOAD DATA needs MySQL or MariaDB")
@@ -156,6 +158,6 @@ def test_no_task_fails_where_the_server_refuses(make_stack: MakeStack, servers: 
 @pytest.mark.django_db
 def test_on_another_database_the_error_names_the_setting() -> None:
     if connection.vendor == "mysql":
-        pytest.skip("this database has LOAD DATA")
+        pytest.skip("this database supports LOAD DATA")
     with pytest.raises(ImproperlyConfigured, match="BULK_WRITER"):
         load_rows(model=User, rows=[], using="default")

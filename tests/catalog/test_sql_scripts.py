@@ -1,4 +1,4 @@
-"""catalog/sql: both files are what write_sql makes, and load the very database that migrate and load_test_context make."""
+"""catalog/sql: both files match write_sql, and give the same database as migrate and load_test_context."""
 
 import subprocess
 from collections.abc import Generator
@@ -11,9 +11,9 @@ from django.db import connection
 
 from catalog import sql_scripts
 from catalog.models import MODELS
+from loadtests.started.servers import IS_EMBEDDED, Database, MariaDB
+from loadtests.started.stack import TABLES, ProcfileStack
 from settings.env import ROOT
-from tests.support.servers import IS_EMBEDDED, Database, MariaDB
-from tests.support.stack import TABLES, ProcfileStack
 
 on_mariadb = pytest.mark.skipif(IS_EMBEDDED, reason="the scripts are SQL for MariaDB")
 LIMITED = "byhand"
@@ -33,7 +33,7 @@ SCHEMA = {
 
 
 def load(database: MariaDB, name: str, script: str) -> None:
-    """Load a script as a DBA does."""
+    """Load a script as a DBA would."""
     with (SQL / script).open("rb") as text:
         subprocess.run(
             ["mariadb", "--no-defaults", f"--socket={database.socket_path}", "--user=root", "--database", name],
@@ -63,7 +63,7 @@ def test_the_files_are_what_the_command_writes(tmp_path: Path) -> None:
     call_command("write_sql", "--directory", str(tmp_path), verbosity=0)
     for name in (sql_scripts.INIT, sql_scripts.TEST_CONTEXT):
         written = (tmp_path / name).read_text(encoding="utf-8")
-        assert (SQL / name).read_text(encoding="utf-8") == written, "run `make sql` and commit what it writes"
+        assert (SQL / name).read_text(encoding="utf-8") == written, "run `make sql` and commit the result"
 
 
 @pytest.mark.django_db
@@ -75,7 +75,7 @@ def test_another_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 
 class HandMadeStack(ProcfileStack):
-    """A stack whose tables came from init.sql; `migrate --fake-initial` follows, as the file's header says."""
+    """A stack with the tables of init.sql; `migrate --fake-initial` follows, as the file's header says."""
 
     def make_tables(self) -> str:
         assert isinstance(self.database, MariaDB)
@@ -83,7 +83,7 @@ class HandMadeStack(ProcfileStack):
         self.database.query("", f"CREATE DATABASE `{self.database_name}` CHARACTER SET latin1")  # the file widens it
         load(self.database, self.database_name, sql_scripts.INIT)
         load(self.database, self.database_name, sql_scripts.TEST_CONTEXT)
-        # All that the service needs from then on, as docs/operations.md says.
+        # The privileges that the service needs, according to docs/operations.md.
         self.database.query("", f"CREATE OR REPLACE USER {LIMITED} IDENTIFIED BY ''")
         self.database.query("", f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{self.database_name}`.* TO {LIMITED}")
         self.environment["DATABASE_URL"] = self.environment["DATABASE_URL"].replace("root@", f"{LIMITED}@", 1)
@@ -105,10 +105,10 @@ def by_hand(servers: tuple[Database, Any]) -> Generator[HandMadeStack, None, Non
 
 @on_mariadb
 @pytest.mark.django_db
-def test_both_files_and_two_uploads_make_the_demos_counts(by_hand: HandMadeStack) -> None:
+def test_both_files_and_two_uploads_give_the_counts_of_the_demo(by_hand: HandMadeStack) -> None:
     assert "No migrations to apply" in by_hand.make_tables()
 
-    # pytest-django's database is the one that migrate makes.
+    # pytest-django's database was created by migrate.
     migrated = str(connection.settings_dict["NAME"])
     made, wanted = (read_schema(by_hand.database, name) for name in (by_hand.database_name, migrated))
     for view, rows in wanted.items():

@@ -1,11 +1,11 @@
-"""`python -m tests.catalog.write_sql`: `manage.py write_sql` on a MariaDB of its own. `make sql` runs it."""
+"""`python -m tests.catalog.write_sql`: `manage.py write_sql` on its own MariaDB. `make sql` runs it."""
 
 import os
 import subprocess
 import sys
 
+from loadtests.started.servers import MariaDB
 from settings.env import ROOT
-from tests.support.servers import MariaDB
 
 
 def main() -> int:

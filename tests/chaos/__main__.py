@@ -35,7 +35,7 @@ def main() -> int:
             chaos.sigterm(tries=max(3, options.tries // 3))
             chaos.hung(tries=max(1, options.tries // 20))
     finally:
-        # Also of a run that broke off: what was measured until then.
+        # An aborted run is reported as well, with what was measured until then.
         report = chaos.finish()
         report.write(options.directory)
         print(report.to_markdown())

@@ -1,6 +1,6 @@
-"""Load for the chaos run: HTTP clients that start and cancel tasks, and try again with their key until they are told.
+"""Load for the chaos run: HTTP clients that start and cancel tasks, and retry with their key until they get an answer.
 
-Owns the ledger of what the API has accepted: nothing else counts as promised.
+Owns the ledger of accepted tasks: only these are promised.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.started.stack import ProcfileStack
 from tests.chaos.odd_mix import SHARE, Odd, draw_odd
-from tests.support.stack import ProcfileStack
 
 REQUEST_SECONDS = 4.0
 PAUSE_SECONDS = 0.25
@@ -28,16 +28,16 @@ class Accepted:
     records: int
     accepted_at: float  # time.time()
     cancel_asked: bool = False
-    odd: Odd | None = None  # an odd task, and how it must end
+    odd: Odd | None = None  # an odd task and its required end
 
 
 class Ledger:
-    """What was accepted so far."""
+    """The tasks accepted so far."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tasks: dict[str, Accepted] = {}
-        self.tries = 0  # requests that were sent to start them: more where answers were lost
+        self.tries = 0  # requests sent to start them, more if answers were lost
         self.slow_refusals = 0  # answers other than 201 that took longer than two seconds
 
     def add(self, task: Accepted) -> None:
@@ -61,7 +61,7 @@ class Clients:
         self._most_open = most_open
         self._threads = [threading.Thread(target=self._run, args=(seed,), daemon=True) for seed in range(number)]
         self._busy = 0
-        self.may_take_long = True  # may chunks be started that take longer than a worker has to end?
+        self.may_take_long = True  # may tasks start whose chunks take longer than a worker's grace period?
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -73,7 +73,7 @@ class Clients:
         self._open = number
 
     def pause(self) -> None:
-        """Returns when no request is on its way any more."""
+        """Return when no request is in flight."""
         self._may_run.clear()
         while self._busy:
             time.sleep(0.05)
@@ -134,7 +134,7 @@ class Clients:
 
 
 def _draw_task(dice: random.Random) -> tuple[str, dict[str, Any], int]:
-    """Mostly small ones, some of a few chunks, some that dawdle for seconds."""
+    """Mostly small tasks, some of a few chunks, some that take seconds."""
     draw = dice.random()
     if draw < 0.08:
         records = dice.randint(10, 30)

@@ -1,6 +1,6 @@
-"""The faults of the chaos run: each does its harm to a running stack and mends what a supervisor would mend.
+"""The faults of the chaos run: each harms a running stack and repairs what a supervisor would repair.
 
-After a fault every process runs again; whether the tasks came through is for the oracle to say.
+After a fault every process runs again; the oracle judges the tasks.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
-from tests.support.stack import ProcfileStack
 
 Action = Callable[[ProcfileStack, random.Random], None]
 CRASH_SECONDS = 6.0
@@ -23,7 +23,7 @@ CRASH_SECONDS = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of harm; `is_long` ones take too long for the soak's rhythm."""
+    """A kind of fault; the soak leaves out those with `is_long`."""
 
     name: str
     action: Action
@@ -32,7 +32,7 @@ class Fault:
 
 
 def worker_name(pid: int) -> str:
-    """The name under which a worker process holds its claims."""
+    """Return the name under which a worker process claims tasks."""
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if b"--name" in words:
@@ -46,7 +46,7 @@ def list_workers(stack: ProcfileStack) -> dict[str, int]:
 
 
 def find_victim(stack: ProcfileStack, dice: random.Random) -> int:
-    """A worker process in the middle of a task, where there is one."""
+    """Return a worker process that is running a task, if there is one."""
     workers = list_workers(stack)
     with contextlib.suppress(Exception):
         held = stack.sql(
@@ -132,7 +132,7 @@ def flush(stack: ProcfileStack, dice: random.Random) -> None:
 
 
 def crash_at(point: str, *, role: str) -> Action:
-    """SIGKILL at a named line, again and again, until the role is restarted without the switch."""
+    """SIGKILL at a failpoint, repeatedly, until the role is restarted without it."""
 
     def crash(stack: ProcfileStack, dice: random.Random) -> None:
         stack.environment["CRASH_POINTS"] = f"{point}={dice.randint(1, 4)}"

@@ -1,6 +1,6 @@
-"""The chaos run: a stack under load, fault after fault, the oracle after each.
+"""The chaos run: a stack under load, one fault after the other, each judged by the oracle.
 
-Owns the order of things. What a fault does, who makes load and who judges stands in the modules beside it.
+Owns the sequence. Faults, load and oracle are in their own modules.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.chaos.clients import Accepted, Clients, Ledger
 from tests.chaos.faults import FAULTS, Fault, list_workers
@@ -25,11 +27,9 @@ from tests.chaos.odd_mix import DEADLOCK_TABLE_ROWS
 from tests.chaos.oracle import Oracle
 from tests.chaos.report import Report
 from tests.hostile.world import make_tables
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
-END_SECONDS = 240.0  # within which everything accepted must have ended after a fault
-KNOWN_SECONDS = 15.0  # after which the mirror has heard of everything that it ever will
+END_SECONDS = 240.0  # within which every accepted task must end after a fault
+KNOWN_SECONDS = 15.0  # after which the mirror has received all that it ever will
 RECOVERY_SECONDS = 120.0
 PREEMPTION_TRIES = 100
 
@@ -48,7 +48,7 @@ class Chaos:
 
     @contextmanager
     def running(self) -> Generator[None, None, None]:
-        """Servers, stack and clients run inside."""
+        """Run servers, stack and clients for the duration of the block."""
         database, redis_server = self.servers
         for server in self.servers:
             server.start()
@@ -83,7 +83,7 @@ class Chaos:
     # --- the parts of a run
 
     def every_fault(self, *, times: int, kinds: tuple[Fault, ...] = FAULTS) -> None:
-        """Each kind of fault `times` times, everything judged after each kind."""
+        """Make each kind of fault `times` times, and judge all tasks after each kind."""
         for fault in kinds:
             for _ in range(times):
                 self.clients.go_on()
@@ -92,7 +92,7 @@ class Chaos:
             self.settle(fault.name)
 
     def soak(self, *, minutes: float, pause_seconds: float = 5.0) -> None:
-        """A random fault every few seconds."""
+        """Make a random fault every few seconds."""
         self.report.minutes = minutes
         self.clients.go_on()
         short = [fault for fault in FAULTS if not fault.is_long]
@@ -113,7 +113,7 @@ class Chaos:
             fault.action(self.stack, self.dice)
 
     def settle(self, after: str) -> None:
-        """Let everything end, and judge it."""
+        """Wait until all tasks have ended, and judge them."""
         self.clients.pause()
         for server in self.servers:
             server.wait_until_ready()
@@ -138,7 +138,7 @@ class Chaos:
         self.say(f"   {after}: {self.report.accepted} accepted, {'all is well' if verdict.is_well else 'NOT WELL'}")
 
     def preemption(self, *, tries: int = PREEMPTION_TRIES) -> None:
-        """With every worker inside a task without end: from the POST of a high task to its start."""
+        """Measure from the POST of a high task to its start, with every worker in an endless task."""
         self.clients.pause()
         endless = [self._start("slow", {"records": 1_000_000, "chunkMs": 250}, "low") for _ in range(2)]
         wait_until(lambda: self._count_claims() >= 2, deadline_seconds=30)
@@ -158,7 +158,7 @@ class Chaos:
         self.settle("preemption")
 
     def sigterm(self, *, tries: int) -> None:
-        """From SIGTERM to the exit of the workers' parent, which waits for its children; in the middle of tasks."""
+        """Measure from SIGTERM to the exit of the workers' parent, which waits for its children, during tasks."""
         self.clients.may_take_long = False
         self.clients.go_on()
         for _ in range(tries):
@@ -169,7 +169,7 @@ class Chaos:
         self.settle("SIGTERM")
 
     def hung(self, *, tries: int) -> None:
-        """While a server hangs: the answers of web, and SIGTERM to exit."""
+        """Measure the answers of web, and SIGTERM to exit, while a server hangs."""
         self.clients.may_take_long = False
         for server in (self.stack.redis_server, self.stack.database):
             for _ in range(tries):
@@ -199,16 +199,16 @@ class Chaos:
             self.ledger.add(Accepted(answer.json["id"], "upload", 1, time.time()))
 
     def _measure_recovery(self, kill: Callable[[], None]) -> None:
-        """From a kill to the next chunk that is committed of a task that was in the killed worker's hands."""
+        """Measure from a kill to the next committed chunk of a task that the killed worker was running."""
         wait_until(self._list_claims, deadline_seconds=10, pause_seconds=0.05)
         before = self._list_claims()
         living = set(list_workers(self.stack))
         kill()
         killed_at = time.monotonic()
-        # What was killed needs a moment to be gone.
+        # A killed process takes a moment to disappear.
         wait_until(lambda: living - set(list_workers(self.stack)), deadline_seconds=5)
         dead = living - set(list_workers(self.stack))
-        # Odd tasks have few chunks, or none at all: nothing tells there that work goes on.
+        # Odd tasks have few chunks or none, so their checkpoint does not show that work continues.
         odd = {uuid.UUID(task.task_id).hex for task in self.ledger.list() if task.odd}
         victims = {key: claim for key, claim in before.items() if claim[0] in dead and uuid.UUID(key).hex not in odd}
 
@@ -218,7 +218,7 @@ class Chaos:
                     [row] = self.stack.sql(
                         "SELECT epoch, done, outcome FROM tasks_app_taskcheckpoint WHERE task_id = %s", task_id
                     )
-                    # Its worker may have committed, or ended it, between our look and the kill.
+                    # Its worker may have committed or ended it between our check and the kill.
                     if row[2] or (row[0] > epoch and row[1] > done):
                         if row[0] > epoch:
                             self.report.recovery_seconds.append(time.monotonic() - killed_at)
@@ -242,7 +242,7 @@ class Chaos:
         return len(self._list_claims())
 
     def _watch(self) -> None:
-        """Tell the clients how much is open, and sample the mirror's lag."""
+        """Give the clients the number of open tasks, and sample the mirror's lag."""
         while not self._watching.wait(0.25):
             with contextlib.suppress(Exception):
                 self.clients.tell_open(len(self._list_open()))
@@ -263,7 +263,7 @@ class Chaos:
         return str(answer.json["id"])
 
     def warm_up(self) -> None:
-        """Wait until workers are at work again."""
+        """Wait until workers run again."""
         wait_until(
             lambda: len(list_workers(self.stack)) >= 2 and self._list_claims(), deadline_seconds=15, pause_seconds=0.1
         )
@@ -275,7 +275,7 @@ class Chaos:
         return [task for task in self.oracle.list_open(self._list_promised()) if task.task_id not in (exclude or ())]
 
     def _set_wiped_apart(self) -> None:
-        """Set tasks apart that a FLUSHALL wiped before the mirror had read them: nobody but Redis knew them."""
+        """Separate the tasks that a FLUSHALL deleted before the mirror read them: only Redis knew them."""
         for task in self.oracle.list_unknown(self._list_promised()):
             later = [at for at in self.flushed_at if at >= task.accepted_at - 1]
             if later:

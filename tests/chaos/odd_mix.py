@@ -1,4 +1,4 @@
-"""The odd tasks of the chaos run: a few per cent of the load, each with the end that it must come to under any fault.
+"""The odd tasks of the chaos run: a few per cent of the load, each with its required end under any fault.
 
 Owns the list. Their types are those of the hostile run.
 """
@@ -14,7 +14,7 @@ from typing import Any
 SHARE = 0.04  # of all tasks
 DEADLOCK_ROWS = 12
 DEADLOCK_TABLE_ROWS = 100
-# How the last attempt may read where it was not the task that failed, but its worker that was killed.
+# The possible error of the last attempt if the worker was killed and the task did not fail itself.
 DEATH_WORDS = ("The worker that ran this task",)
 
 
@@ -26,7 +26,7 @@ class Odd:
     name: str  # of the type
     params: Mapping[str, Any]
     records: int
-    words: tuple[str, ...] = ()  # of its error, where it must fail; none: it must finish
+    words: tuple[str, ...] = ()  # words of its error if it must fail; empty: it must finish
     is_long: bool = False  # its one chunk takes longer than a lease
 
     @property

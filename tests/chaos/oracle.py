@@ -1,6 +1,6 @@
-"""The oracle of the chaos run: compares what clients were promised with the tables and with Redis.
+"""The oracle of the chaos run: compares the tasks that clients were promised with the tables and with Redis.
 
-Asks the database and Redis directly, never the API: what it judges may not vouch for itself.
+Reads the database and Redis directly, never the API, which is what it judges.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtests.started.stack import ENDED, TABLES, ProcfileStack
 from tests.chaos.clients import Accepted
 from tests.chaos.odd_mix import DEATH_WORDS
-from tests.support.stack import ENDED, TABLES, ProcfileStack
 
 SLICE = 200
 
 
 @dataclass(slots=True)
-class Interruption:
-    """What the oracle found wrong; empty when all is well."""
+class Verdict:
+    """The faults that the oracle found; empty if there is none."""
 
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
     disagreeing: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
 
-    def add(self, other: Interruption) -> None:
+    def add(self, other: Verdict) -> None:
         for name in ("lost", "duplicated", "disagreeing", "leftovers"):
             getattr(self, name).extend(getattr(other, name))
 
@@ -47,7 +47,7 @@ class Oracle:
         self.odd: dict[str, int] = {}  # odd tasks judged, by kind
 
     def list_open(self, tasks: Sequence[Accepted]) -> list[Accepted]:
-        """Those that the read side does not show as ended."""
+        """Return the tasks that the read model does not show as ended."""
         waiting = [task for task in tasks if task.task_id not in self._judged]
         ended = {
             row[0]
@@ -57,14 +57,14 @@ class Oracle:
         return [task for task in waiting if _key(task.task_id) not in ended]
 
     def list_unknown(self, tasks: Sequence[Accepted]) -> list[Accepted]:
-        """Those that the read side has never heard of."""
+        """Return the tasks that the read model does not know."""
         waiting = [task for task in tasks if task.task_id not in self._judged]
         known = {row[0] for row in self._read("SELECT id FROM tasks_app_taskrecord WHERE id IN", waiting)}
         return [task for task in waiting if _key(task.task_id) not in known]
 
-    def judge(self, tasks: Sequence[Accepted]) -> Interruption:
-        """Judge what has ended since the last time."""
-        verdict = Interruption()
+    def judge(self, tasks: Sequence[Accepted]) -> Verdict:
+        """Judge the tasks that ended since the last call."""
+        verdict = Verdict()
         tasks = [task for task in tasks if task.task_id not in self._judged]
         records = {
             row[0]: row[1:]
@@ -98,14 +98,14 @@ class Oracle:
         return verdict
 
     def find_leftovers(self) -> list[str]:
-        """What stands in Redis though every task has ended; it may need a moment."""
+        """Return what is left in Redis although every task has ended; Redis may need a moment."""
         deadline = time.monotonic() + 60
         while (left := self._list_leftovers()) and time.monotonic() < deadline:
             time.sleep(0.5)
         return left
 
     def _judge_one(
-        self, task: Accepted, record: Any, checkpoint: Any, rows: dict[str, tuple[int, int]], verdict: Interruption
+        self, task: Accepted, record: Any, checkpoint: Any, rows: dict[str, tuple[int, int]], verdict: Verdict
     ) -> None:
         status, done, counts = record[0], int(record[1]), _counts(record[2])
         self.statuses[status] = self.statuses.get(status, 0) + 1
@@ -156,7 +156,7 @@ class Oracle:
 
 
 def _judge_end(task: Accepted, status: str, error: str) -> str:
-    """Return what is wrong with how a task ended, whatever was killed meanwhile; nothing where it is well."""
+    """Return the fault in a task's end, whatever was killed meanwhile; empty if there is none."""
     if status == "canceled" and task.cancel_asked:
         return ""
     if task.odd and task.odd.must_fail:

@@ -1,4 +1,4 @@
-"""The report of a chaos run: what was done, what was found, in figures; as text, Markdown and JSON."""
+"""The report of a chaos run: its actions and findings in figures, as text, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.oracle import Interruption
+from tests.chaos.oracle import Verdict
 
 SHOWN = 20
 
@@ -28,7 +28,7 @@ class Report:
     odd: dict[str, int] = field(default_factory=dict)  # odd tasks among them, by kind
     wiped_within_lag: int = 0
     wiped_window_seconds: list[float] = field(default_factory=list)
-    verdict: Interruption = field(default_factory=Interruption)
+    verdict: Verdict = field(default_factory=Verdict)
     recovery_seconds: list[float] = field(default_factory=list)
     not_recovered: int = 0
     preemption_seconds: list[float] = field(default_factory=list)
@@ -125,7 +125,7 @@ class Report:
 
 
 def summary(values: Sequence[float]) -> dict[str, float | int]:
-    """n, p50, p99 and max."""
+    """Return n, p50, p99 and max."""
     if not values:
         return {"n": 0}
     return {
@@ -137,7 +137,7 @@ def summary(values: Sequence[float]) -> dict[str, float | int]:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that `percent` of all do not exceed."""
+    """Return the smallest value that `percent` of all values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * int(percent) // 100) - 1)]
 

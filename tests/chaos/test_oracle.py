@@ -1,4 +1,4 @@
-"""The oracle must be able to find fault: each kind of damage, done on purpose, is told."""
+"""The oracle finds each kind of damage that is done on purpose."""
 
 import json
 import time
@@ -22,7 +22,7 @@ from tests.chaos.report import Report, percentile, summary
 
 
 class StoresOfThisProcess:
-    """Stands in for the stack: the oracle asks it for SQL and Redis only."""
+    """Replaces the stack, of which the oracle uses only SQL and Redis."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
@@ -39,7 +39,7 @@ class StoresOfThisProcess:
 
 @pytest.fixture
 def world(transactional_db: None, redis: Any) -> Any:
-    """A finished upload of ten records, in order everywhere; and its oracle."""
+    """A correctly finished upload of ten records, and its oracle."""
     task_id = uuid.uuid4()
     write_with_orm(slices=[Slice(task_id, 5000, 0, 10)])
     same = {"done": 10, "counts": dict.fromkeys(UploadTask.count_names, 10), "epoch": 1}
@@ -55,7 +55,7 @@ def world(transactional_db: None, redis: Any) -> Any:
     )
 
 
-def test_a_task_in_order_is_well(world: Any) -> None:
+def test_a_correct_task_has_no_finding(world: Any) -> None:
     assert world.oracle.list_open(world.tasks) == []
     assert world.oracle.judge(world.tasks).is_well
     assert world.oracle.statuses == {"finished": 1}
@@ -66,7 +66,7 @@ def test_a_missing_row_is_lost(world: Any) -> None:
     assert len(world.oracle.judge(world.tasks).lost) == 1
 
 
-def test_a_row_twice_is_duplicated(world: Any) -> None:
+def test_a_duplicated_row_is_found(world: Any) -> None:
     row = User.objects.get(task_id=world.id, position=3)
     row.pk = 9999
     row.save(force_insert=True)
@@ -81,19 +81,19 @@ def test_a_task_that_never_ended_is_lost(world: Any) -> None:
     assert len(world.oracle.judge(world.tasks).lost) == 1
 
 
-def test_a_task_that_nobody_knows_is_lost(world: Any) -> None:
+def test_an_unknown_task_is_lost(world: Any) -> None:
     TaskRecord.objects.all().delete()
     assert world.oracle.list_unknown(world.tasks) == world.tasks
     assert len(world.oracle.judge(world.tasks).lost) == 1
 
 
 @pytest.mark.parametrize("changes", [{"status": "failed"}, {"done": 9}, {"counts": {"users": 1}}])
-def test_a_record_that_tells_otherwise_disagrees(world: Any, changes: dict[str, Any]) -> None:
+def test_a_contradicting_task_row_disagrees(world: Any, changes: dict[str, Any]) -> None:
     TaskRecord.objects.update(**changes)
     assert world.oracle.judge(world.tasks).disagreeing
 
 
-def test_rows_that_a_canceled_task_does_not_tell_of_are_found(world: Any) -> None:
+def test_unreported_rows_of_a_canceled_task_are_found(world: Any) -> None:
     TaskRecord.objects.update(status="canceled", done=9)
     TaskCheckpoint.objects.update(outcome="canceled", done=9)
     assert not world.oracle.judge(world.tasks).is_well
@@ -107,7 +107,7 @@ def test_leftovers_in_redis_are_found(world: Any, redis: Any, monkeypatch: pytes
     assert len(world.oracle._list_leftovers()) == 3
 
 
-def test_the_report_tells_what_was_found(world: Any) -> None:
+def test_the_report_lists_the_findings(world: Any) -> None:
     OrderItem.objects.filter(task_id=world.id).delete()
     report = Report(verdict=world.oracle.judge(world.tasks), recovery_seconds=[0.5, 1.0])
     data = json.loads(json.dumps(report.to_json()))
@@ -115,7 +115,7 @@ def test_the_report_tells_what_was_found(world: Any) -> None:
     assert str(world.id) in report.to_markdown()
 
 
-def test_figures() -> None:
+def test_figures_are_formatted() -> None:
     assert percentile([float(number) for number in range(1, 101)], 99) == 99
     assert summary([1.0, 3.0]) == {"n": 2, "p50": 2.0, "p99": 3.0, "max": 3.0}
     assert summary([]) == {"n": 0}

@@ -1,6 +1,6 @@
-"""`python -m tests.cluster`: builds the cluster, breaks it in every way of `faults` under load, judges, writes the report.
+"""`python -m tests.cluster`: builds the cluster, makes every fault of `faults` under load, judges, writes the report.
 
-`--clean` removes what a killed run has left. `--only PATTERN` makes the faults whose name matches.
+`--clean` removes what a killed run has left. `--only PATTERN` makes only the faults with a matching name.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import ServerError
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import PROJECT_DIR, process_environment
 from tests.cluster import network
 from tests.cluster.cluster import LOAD, Cluster, ClusterError
 from tests.cluster.faults import Fault, broken, hold, list_faults
 from tests.cluster.nodes import list_missing
-from tests.cluster.oracle import Interruption, judge, read_lines
+from tests.cluster.oracle import Verdict, judge, read_lines
 from tests.cluster.report import write_report
-from tests.support.servers import ServerError
 
 WHOLE_SECONDS = 150
 END_SECONDS = 400
@@ -98,7 +98,7 @@ def start_load(cluster: Cluster, directory: Path) -> subprocess.Popen[bytes]:
 
 
 def stop_load(load: subprocess.Popen[bytes], directory: Path) -> None:
-    """No new tasks; the client goes on reading until all have ended, or for END_SECONDS."""
+    """Start no new tasks; the client reads until all have ended, for END_SECONDS at most."""
     (directory / "stop").touch()
 
     def all_ended() -> bool:
@@ -111,7 +111,7 @@ def stop_load(load: subprocess.Popen[bytes], directory: Path) -> None:
 
 
 def settle(cluster: Cluster) -> None:
-    """Wait until the mirrors have told of every end; who can't is shown with its log, and judged."""
+    """Wait until the mirrors have written every end; one that cannot is shown with its log, and judged."""
     open_ = "SELECT COUNT(*) FROM tasks_app_taskrecord WHERE status IN ('queued', 'started', 'scheduled')"
     try:
         cluster.wait_for(
@@ -122,7 +122,7 @@ def settle(cluster: Cluster) -> None:
 
 
 def make(cluster: Cluster, fault: Fault, directory: Path) -> dict[str, Any]:
-    """Make one fault and mend it; returns what the client felt of it."""
+    """Make one fault and repair it; return its effect on the client."""
     started_at = time.time()
     with broken(cluster, fault):
         hold(fault.hold_seconds)
@@ -145,7 +145,7 @@ def make(cluster: Cluster, fault: Fault, directory: Path) -> dict[str, Any]:
 
 
 def summarize(
-    verdict: Interruption,
+    verdict: Verdict,
     results: list[dict[str, Any]],
     options: argparse.Namespace,
     *,

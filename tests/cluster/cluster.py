@@ -1,6 +1,6 @@
 """Owns the running cluster: its network, its servers, and the project's processes on their hosts.
 
-It starts, kills, cuts off and mends; what is done to it in which order stands in `faults`. It knows nothing of pytest.
+It starts, kills, isolates and repairs; `faults` owns what is done in which order. Must not know pytest.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 
 import redis
 
+from loadtests.started.servers import Server
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import PROJECT_DIR, process_environment, procfile_command, read_procfile
 from tests.cluster.network import Network
 from tests.cluster.nodes import DATABASE, MASTER, PASSWORD, USER, Balancer, GaleraNode, RedisNode, SentinelNode
-from tests.support.servers import Server
 
 WEB = ("web1", "web2")
 WORKERS = ("worker1", "worker2", "worker3")
@@ -39,11 +39,11 @@ TABLES = ("users", "products", "order_items")
 
 
 class ClusterError(Exception):
-    """The cluster is not as it should be; the message says what and shows the last lines of a log."""
+    """The cluster is not healthy; the message names the cause and shows the last lines of a log."""
 
 
 class Cluster:
-    """`with Cluster() as cluster:`; leaving the block ends every process and removes every namespace."""
+    """`with Cluster() as cluster:`; the end of the block ends every process and removes every namespace."""
 
     def __init__(self, *, single_writer: bool = False, redis_wait_replicas: int = 1) -> None:
         self.network = Network(HOSTS)
@@ -107,7 +107,7 @@ class Cluster:
         server.start()
 
     def primary(self) -> str:
-        """The host of the Redis that a majority of Sentinels calls the primary; "" while there is none."""
+        """Return the host of the Redis primary according to a majority of Sentinels; "" while there is none."""
         votes: dict[str, int] = {}
         for sentinel in self.sentinels.values():
             with contextlib.suppress(redis.RedisError, OSError):
@@ -119,7 +119,7 @@ class Cluster:
         return ""
 
     def replicas(self) -> int:
-        """How many replicas follow the primary, as it sees it."""
+        """Return how many replicas follow the primary, as it reports."""
         host = self.primary() if self.sentinels else REDIS[0]
         if not host:
             return 0
@@ -132,7 +132,7 @@ class Cluster:
         return self.redis[self.primary() or REDIS[0]].client()
 
     def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Ask a node that is in the cluster, once it has what the others have."""
+        """Query a node of the cluster that has caught up with the others."""
         for node in self.databases.values():
             if node.members():
                 return node.query(statement, parameters, database=DATABASE)
@@ -149,13 +149,13 @@ class Cluster:
     # --- the project's processes
 
     def environment(self, host: str) -> dict[str, str]:
-        """What an operator would write for this host."""
+        """Return the environment that an operator would write for this host."""
         first = 0 if self._single_writer else HOSTS.index(host) % len(DB)
         order = [DB[(first + step) % len(DB)] for step in range(len(DB))]
         nodes = ",".join(f"{self.network.address(node)}:3306" for node in order)
         data = self.directory / host
         data.mkdir(exist_ok=True)
-        # Nothing of the tests' own environment: the hosts are another installation.
+        # Without the tests' own environment: the hosts are another installation.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("REDIS", "DATABASE"))}
         return process_environment(inherited) | {
             "DJANGO_SETTINGS_MODULE": "settings.production",
@@ -180,7 +180,7 @@ class Cluster:
         }
 
     def start_host(self, host: str) -> None:
-        """Start what belongs on the host, where it does not run."""
+        """Start the host's processes that do not run."""
         if self.is_running(host):
             return
         role = host.rstrip("0123456789")
@@ -196,13 +196,13 @@ class Cluster:
         return host in self._processes and self._processes[host].poll() is None
 
     def kill_host(self, host: str) -> None:
-        """kill -9 of everything of the project on the host, at once."""
+        """Kill (-9) all processes of the project on the host at once."""
         pids = child_process.marked_pids(mark=self.mark, also={"LONGTASKS_HOST": host})
         child_process.signal_pids(pids=pids, signal_number=signal.SIGKILL)
         self._processes[host].wait()
 
     def stop_host(self, host: str) -> None:
-        """SIGTERM, as for a deploy."""
+        """Send SIGTERM, as for a deploy."""
         child_process.stop(process=self._processes[host], grace_seconds=30)
 
     def manage(self, *arguments: str) -> str:
@@ -218,7 +218,7 @@ class Cluster:
     # --- from outside
 
     def get(self, path: str) -> int:
-        """The status of a GET from the load host; 0 without an answer."""
+        """Return the status of a GET from the load host; 0 without an answer."""
         script = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).status)"
         asked = subprocess.run(
             self.network.command(LOAD, [sys.executable, "-c", script, self.balancer.url + path]),

@@ -1,4 +1,4 @@
-"""The list of what is done to the cluster under load. Each fault is made, left alone for a while, and mended."""
+"""The faults of the cluster under load. Each is made, lasts for a while, and is repaired."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOLD_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Fault:
-    """What is broken, for how long, and how it is mended."""
+    """What is broken, for how long, and how it is repaired."""
 
     name: str
     break_: Callable[[Cluster], None]
@@ -25,7 +25,7 @@ class Fault:
 
 @contextmanager
 def broken(cluster: Cluster, fault: Fault) -> Iterator[None]:
-    """Break, and mend whatever happens."""
+    """Break it, and always repair it."""
     fault.break_(cluster)
     try:
         yield
@@ -34,7 +34,7 @@ def broken(cluster: Cluster, fault: Fault) -> Iterator[None]:
 
 
 def list_faults() -> list[Fault]:
-    """Every host in turn, killed and cut off; then what only a part of the network sees."""
+    """List the faults: each host killed and isolated in turn, then partial partitions."""
     return [
         Fault("nothing: for comparison", lambda c: None, lambda c: None),
         *(killed(host) for host in (WEB[0], WORKERS[0], MIRRORS[0])),
@@ -130,11 +130,11 @@ def _mend_redis(cluster: Cluster) -> None:
 
 
 def _isolate_primary(cluster: Cluster) -> None:
-    # The Sentinel of the host hears nobody either: the host is apart from the other Redis hosts as a whole.
+    # The host's Sentinel is isolated as well, because the host is cut off from all other Redis hosts.
     primary = _primary(cluster)
     cluster.network.part(primary, [host for host in REDIS if host != primary])
 
 
 def hold(seconds: float) -> None:
-    """Let a fault last. The one wait of this test that is no condition: time is what the fault is made of."""
+    """Let a fault last. The only wait for time instead of a condition, because the duration is the fault."""
     time.sleep(seconds)

@@ -1,8 +1,8 @@
-"""The client of the cluster test: starts uploads, follows each to its end, and notes what it saw. Runs on its own host.
+"""The client of the cluster test: starts uploads, follows each to its end, and records both. Runs on its own host.
 
-`python -m tests.cluster.load URL DIRECTORY`: one line of JSON a task in accepted.jsonl and ended.jsonl, one a fault
-of the reading in seen.jsonl; ends when DIRECTORY/stop is there. It behaves as a client should: one Idempotency-Key a task,
-asked again until there is an answer.
+`python -m tests.cluster.load URL DIRECTORY`: a JSON line for each task in accepted.jsonl and ended.jsonl, and for each
+wrong read in seen.jsonl; ends when DIRECTORY/stop exists. It behaves as a client should: one Idempotency-Key a task,
+and retries until there is an answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RANK = {"queued": 0, "scheduled": 0, "started": 0, "finished": 1, "failed": 1, "
 
 
 class Client:
-    """What the threads share."""
+    """The state that the threads share."""
 
     def __init__(self, url: str, directory: Path) -> None:
         self.address = urlsplit(url).netloc
@@ -48,7 +48,7 @@ class Client:
             file.flush()
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        """One request on a connection of its own; status 0 without an answer."""
+        """Send one request on its own connection; status 0 without an answer."""
         connection = http.client.HTTPConnection(self.address, timeout=8)
         try:
             content = None if body is None else json.dumps(body)
@@ -85,7 +85,7 @@ class Client:
             time.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))
 
     def read_tasks(self, number: int) -> None:
-        """Ask for every open task, over and over: it must be there, and never go back."""
+        """Read every open task repeatedly: it must exist and never go back."""
         while not (self.should_stop() and (self.directory / "quit").exists()):
             with self.lock:
                 mine = [task for task_id, task in self.open.items() if hash(task_id) % READERS == number]

@@ -1,7 +1,7 @@
-"""Owns the network of the cluster test: one namespace a host, each with an address of its own, on one switch.
+"""Owns the network of the cluster test: one namespace for each host, with its own address, on one switch.
 
-The switch stands in a namespace too, so nothing of this machine's own network is touched or reached. Hosts are cut
-off as by a pulled cable: packets vanish, nobody is told.
+The switch is in a namespace too, so this machine's network is neither touched nor reached. Hosts are isolated as by a
+pulled cable: packets vanish without an error.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NOBODY = "02:00:00:00:00:fe"  # a hardware address that no host has
 
 
 class NetworkError(Exception):
-    """The namespaces can't be made here; the message is one line that says why."""
+    """The namespaces cannot be created here; the message is one line with the cause."""
 
 
 class Network:
-    """`with Network(hosts) as network:`; leaving the block removes every namespace."""
+    """`with Network(hosts) as network:`; the end of the block removes every namespace."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self.hosts = tuple(hosts)
@@ -49,7 +49,7 @@ class Network:
         return f"{SUBNET}.{self.hosts.index(host) + 10}"
 
     def command(self, host: str, command: Sequence[str]) -> list[str]:
-        """The command as run on a host. `ip` becomes the command itself, so the pid is the command's."""
+        """Return the command as run on a host. `ip` executes it in its own process, so the pid is the command's."""
         return [_ip(), "netns", "exec", PREFIX + host, *command]
 
     def cut(self, host: str) -> None:
@@ -60,7 +60,7 @@ class Network:
         _run("netns", "exec", SWITCH, _ip(), "link", "set", f"p-{host}", "master", "switch")
 
     def part(self, host: str, others: Sequence[str]) -> None:
-        """Let a host and some others not hear each other, both ways; the rest they do."""
+        """Drop the packets between a host and some others, in both directions; other traffic passes."""
         for other in others:
             self._apart.add((host, other))
             for one, two in ((host, other), (other, host)):
@@ -90,7 +90,7 @@ class Network:
 
 
 def find_refusal() -> str:
-    """Why no namespaces can be made here, in one line; "" when they can."""
+    """Return why no namespaces can be created here, in one line; "" if they can."""
     if _ip(required=False) is None:
         return "the cluster test needs `ip`: apt-get install iproute2"
     if _left_over():
@@ -100,7 +100,7 @@ def find_refusal() -> str:
     if tried.returncode:
         return f"the cluster test may not make network namespaces here ({tried.stderr.strip()}): run it as root"
     try:
-        for kind in ("bridge", "veth"):  # the kernel may lack them where namespaces are allowed
+        for kind in ("bridge", "veth"):  # the kernel may lack them although namespaces are allowed
             tried = subprocess.run(
                 [_ip(), "-n", probe, "link", "add", f"try-{kind}", "type", kind],
                 capture_output=True,
@@ -115,7 +115,7 @@ def find_refusal() -> str:
 
 
 def remove_all() -> None:
-    """End what still runs in the namespaces of this test, and remove them. Touches nothing else."""
+    """End all processes in the namespaces of this test and remove them. Touches nothing else."""
     for name in _left_over():
         for _ in range(50):
             pids = [int(pid) for pid in _run("netns", "pids", name).split()]

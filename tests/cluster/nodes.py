@@ -1,6 +1,6 @@
-"""Owns the servers of the cluster test: Redis with Sentinels, Galera nodes, HAProxy; each on a host of its own.
+"""Owns the servers of the cluster test: Redis with Sentinels, Galera nodes, HAProxy; each on its own host.
 
-They answer this process through sockets in their directories, whatever the network between the hosts does.
+They answer this process through sockets in their directories, whatever the state of the network between the hosts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ MASTER = "longtasks"
 USER = "longtasks"
 DATABASE = "longtasks"
 GALERA_LIBRARIES = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib/libgalera_smm.so")
-# How soon a host that fell silent is given up. The defaults (30 s, 5 s) would make the test long, not different.
+# How soon a silent host counts as down. The defaults (30 s, 5 s) would only make the test longer.
 SENTINEL_SECONDS = 3
 GALERA_SUSPECT_SECONDS = 3
-TRANSFER_SECONDS = 150  # a node that comes back fetches what it missed before it answers
+TRANSFER_SECONDS = 150  # a returning node catches up before it answers
 
 
 class Node(Server):
@@ -44,7 +44,7 @@ class Node(Server):
 
 
 class RedisNode(Node):
-    """redis-server with a configuration file, which Sentinels rewrite; the first one begins as the primary."""
+    """redis-server with a configuration file, which Sentinels rewrite; the first one starts as the primary."""
 
     name = "redis"
 
@@ -56,7 +56,7 @@ class RedisNode(Node):
         return redis.Redis(unix_socket_path=str(self.socket_path), password=PASSWORD, socket_timeout=5)
 
     def role(self) -> str:
-        """master or slave; "" when it does not answer."""
+        """Return master or slave; "" if it does not answer."""
         try:
             with self.client() as client:
                 return str(client.role()[0].decode())
@@ -78,7 +78,7 @@ class RedisNode(Node):
             "hash-max-listpack-value 512",
             f"requirepass {PASSWORD}",
             f"masterauth {PASSWORD}",
-            # A primary that nobody follows takes no writes: what it took would be lost.
+            # A primary without replicas refuses writes, which would be lost.
             "min-replicas-to-write 1",
             "min-replicas-max-lag 2",
             "repl-ping-replica-period 1",
@@ -114,7 +114,7 @@ class SentinelNode(Node):
             return client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)[0].decode()
 
     def sees(self) -> tuple[int, int]:
-        """How many replicas and how many other Sentinels it knows."""
+        """Return how many replicas and how many other Sentinels it knows."""
         with redis.Redis(unix_socket_path=str(self.socket_path), password=PASSWORD, socket_timeout=5) as client:
             state = client.sentinel_master(MASTER)
         return int(state["num-slaves"]), int(state["num-other-sentinels"])
@@ -149,9 +149,9 @@ class SentinelNode(Node):
 
 
 class GaleraNode(Node):
-    """mariadbd as a node of a Galera cluster; the first one makes the cluster, once.
+    """mariadbd as a node of a Galera cluster; the first one creates the cluster, once.
 
-    flush_log_at_trx_commit=2, as Galera's own advice is: a commit is safe because the other nodes hold it.
+    flush_log_at_trx_commit=2, as Galera recommends: a commit is safe because the other nodes have it.
     """
 
     name = "galera"
@@ -176,7 +176,7 @@ class GaleraNode(Node):
             return list(cursor.fetchall())
 
     def members(self) -> int:
-        """How many nodes it sees; 0 when it is out of the cluster, or away."""
+        """Return how many nodes it sees; 0 if it is out of the cluster or unavailable."""
         import MySQLdb
 
         try:
@@ -194,7 +194,7 @@ class GaleraNode(Node):
     def _prepare(self) -> None:
         if (self.directory / "data").exists():
             return
-        # As root, the state transfer's rsync would turn into nobody, who may not write here.
+        # As root, the rsync of the state transfer would switch to the user nobody, which may not write here.
         shutil.chown(self.directory, "mysql")
         made = subprocess.run(
             [
@@ -233,7 +233,7 @@ class GaleraNode(Node):
 
 
 class Balancer(Node):
-    """HAProxy in front of the web hosts. It repeats a request only where nobody can have heard it."""
+    """HAProxy in front of the web hosts. It repeats a request only if no host can have received it."""
 
     name = "haproxy"
 
@@ -281,7 +281,7 @@ backend web
 
 
 def find_galera() -> str:
-    """Where Galera's library is; raises ServerError where it is not."""
+    """Return the path of Galera's library; raises ServerError if it is missing."""
     for path in GALERA_LIBRARIES:
         if Path(path).exists():
             return path
@@ -289,7 +289,7 @@ def find_galera() -> str:
 
 
 def list_missing() -> list[str]:
-    """Debian packages that the cluster test needs and this machine lacks."""
+    """Return the Debian packages that the cluster test needs and this machine lacks."""
     wanted = {"mariadbd": "mariadb-server", "redis-server": "redis-server", "haproxy": "haproxy", "rsync": "rsync"}
     path = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
     missing = [package for binary, package in wanted.items() if shutil.which(binary, path=path) is None]

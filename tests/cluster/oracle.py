@@ -1,4 +1,4 @@
-"""What must hold of the cluster test: every 201 has ended, and what finished has exactly its rows. Reads, never writes."""
+"""The oracle of the cluster test: every accepted task has ended, and finished ones have exactly their rows. Only reads."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.cluster.cluster import TABLES, Cluster
 
 
 @dataclass(slots=True)
-class Interruption:
-    """What was found."""
+class Verdict:
+    """The findings."""
 
     accepted: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)  # accepted, and nobody knows of them
+    lost: list[str] = field(default_factory=list)  # accepted, but unknown to the service
     open: list[str] = field(default_factory=list)
     wrong_rows: list[str] = field(default_factory=list)
-    strangers: int = 0  # tasks with rows that no 201 told of: asks whose answer was lost
+    strangers: int = 0  # tasks with rows but without a 201: requests whose answer was lost
     seen_back: int = 0  # reads in which a task went backwards
     seen_missing: int = 0
     refused: int = 0
@@ -36,11 +36,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def judge(cluster: Cluster, directory: Path) -> Interruption:
-    """Compare what the client was told with what the database holds."""
+def judge(cluster: Cluster, directory: Path) -> Verdict:
+    """Compare the answers to the client with the database."""
     accepted = {entry["id"]: entry for entry in read_lines(directory / "accepted.jsonl")}
     seen = Counter(entry["what"] for entry in read_lines(directory / "seen.jsonl"))
-    verdict = Interruption(
+    verdict = Verdict(
         accepted=len(accepted), seen_back=seen["back"], seen_missing=seen["missing"], refused=seen["refused"]
     )
     records = {_key(task_id): status for task_id, status in cluster.sql("SELECT id, status FROM tasks_app_taskrecord")}

@@ -1,8 +1,8 @@
-"""Measures what a task of one record costs each part, and computes what more tasks a second would need.
+"""Measures the CPU cost of a one-record task in each part, and computes the needs of higher rates.
 
-`python -m tests.cluster.scaling [TASKS]`: drains TASKS tasks with 1, 2, 4 and 8 worker hosts (processes of their own; the
-cores are this machine's), writes docs/scaling.json and the tables of docs/scaling.md. Time on a CPU is what is
-counted: it is the same on a busy machine.
+`python -m tests.cluster.scaling [TASKS]`: drains TASKS tasks with 1, 2, 4 and 8 worker hosts (separate processes on this
+machine's cores), writes docs/scaling.json and the tables of docs/scaling.md. It counts CPU time, which is the same on a
+busy machine.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 PAGE = PROJECT_DIR / "docs" / "scaling.md"
 FIGURES = PROJECT_DIR / "docs" / "scaling.json"
@@ -31,11 +31,11 @@ POSTS, CLIENTS = 4000, 8
 TICKS = os.sysconf("SC_CLK_TCK")
 PARTS = ("web", "worker", "mirror", "redis", "mariadb")
 RATES = (10_000, 100_000, 1_000_000)
-BUSY = 0.6  # of a core, in the long run: the rest is for peaks and failovers
+BUSY = 0.6  # of a core in the long run; the rest is for peaks and failovers
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """Time on a CPU of living processes and of their children that have ended."""
+    """Return the CPU time of living processes and of their ended children."""
     total = 0
     for pid in pids:
         try:
@@ -47,7 +47,7 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 class Meter:
-    """CPU seconds by part between two looks."""
+    """Return the CPU seconds by part between two measurements."""
 
     def __init__(self, stack: ProcfileStack, workers: list[str]) -> None:
         self.stack, self.workers = stack, workers
@@ -79,10 +79,10 @@ def count_ended(stack: ProcfileStack) -> int:
 
 
 def drain(stack: ProcfileStack, hosts: int, tasks: int) -> dict[str, Any]:
-    """Let `hosts` worker hosts drain a queue that is full; everything is counted until the last record is mirrored."""
+    """Let `hosts` worker hosts drain a full queue; count until the last task row is mirrored."""
     already = count_ended(stack)
     enqueue(stack, tasks)
-    time.sleep(1)  # lets the mirror take in the starts
+    time.sleep(1)  # lets the mirror apply the starts
     names = [f"host{number}" for number in range(1, hosts + 1)]
     for name in names:
         stack.start_role(name, command="python manage.py workers 1")
@@ -102,7 +102,7 @@ def drain(stack: ProcfileStack, hosts: int, tasks: int) -> dict[str, Any]:
 
 
 def measure_posts(stack: ProcfileStack) -> dict[str, int]:
-    """What the accepting of one task costs web, and Redis: clients that keep their connection, at once, no workers."""
+    """Measure the cost of accepting a task in web and Redis: concurrent clients on kept connections, no workers."""
     body = json.dumps({"name": "upload", "params": {"numRecords": 1}})
 
     def post(number: int) -> None:
@@ -123,7 +123,7 @@ def measure_posts(stack: ProcfileStack) -> dict[str, int]:
 
 
 def model(costs: dict[str, float]) -> list[dict[str, Any]]:
-    """How many cores, and how many of what has one writer, each rate needs. `costs` in µs of a CPU a task."""
+    """Return the cores, and the single-writer servers, that each rate needs. `costs` in µs of CPU a task."""
     rows = []
     for rate in RATES:
         cores = {part: math.ceil(rate * cost / 1e6 / BUSY) for part, cost in costs.items()}
@@ -134,7 +134,7 @@ def model(costs: dict[str, float]) -> list[dict[str, Any]]:
 def main() -> None:
     tasks = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     database, redis_server = MariaDB(), RedisServer()
-    # Without the other roles: they do nothing for these tasks.
+    # Without the other roles, which these tasks do not use.
     stack = ProcfileStack(database=database, redis_server=redis_server, environment={"RESULT_TTL_SECONDS": "60"})
     stack._commands = {role: stack._commands[role] for role in ("web", "mirror")}
     try:

@@ -1,4 +1,4 @@
-"""Where the settings say that databases and Redis are: hosts by comma, Sentinels, TLS; and what is refused."""
+"""The settings' addresses of database and Redis: comma-separated hosts, Sentinels, TLS, and refused values."""
 
 from pathlib import Path
 
@@ -39,11 +39,11 @@ def test_one_host_is_djangos_own_backend() -> None:
     assert "hosts" not in config["OPTIONS"]
 
 
-def test_a_replica_need_not_take_writes() -> None:
+def test_a_replica_need_not_accept_writes() -> None:
     assert replica_settings(url="mysql://one,two/longtasks")["OPTIONS"]["takes_writes"] is False
 
 
-def test_tls_options_are_gathered_and_checked_by_default() -> None:
+def test_tls_options_are_collected_and_verified_by_default() -> None:
     options = database("mysql://one/longtasks?ssl_ca=/ca.pem&ssl_cert=/cert.pem&ssl_key=/key.pem")["OPTIONS"]
     assert options["ssl"] == {"ca": "/ca.pem", "cert": "/cert.pem", "key": "/key.pem"}
     assert options["ssl_mode"] == "VERIFY_IDENTITY"
@@ -59,13 +59,13 @@ def test_a_wrong_host_is_refused_without_the_password() -> None:
     assert "hidden" not in str(refusal.value)
 
 
-def test_without_sentinels_the_url_says_it_all() -> None:
+def test_without_sentinels_the_url_is_used_as_it_is() -> None:
     assert redis_settings(url="redis://:p@one/3") == {
         "URL": "redis://:p@one:6379/3?socket_timeout=1.5&socket_connect_timeout=1.5"
     }
 
 
-def test_sentinels_and_what_the_url_gives_beside_them() -> None:
+def test_sentinels_take_password_and_database_from_the_url() -> None:
     config = redis_settings(
         url="rediss://app:p%40ss@/3?ssl_ca_certs=/ca.pem", sentinels=("one:26380", "two", "[fd00::1]:26379")
     )

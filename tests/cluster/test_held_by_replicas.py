@@ -1,4 +1,4 @@
-"""REDIS_WAIT_REPLICAS and min-replicas-to-write: no 201 for what one machine alone holds, not even the second time."""
+"""REDIS_WAIT_REPLICAS and min-replicas-to-write: no 201 for a task without a replica, not even for a repeated request."""
 
 import contextlib
 import dataclasses
@@ -9,19 +9,19 @@ import redis as redis_package
 from django.conf import settings
 from django.test import override_settings
 
+from loadtests.started.servers import IS_EMBEDDED, RedisServer
 from longtasks.local_stack.child_process import wait_until
 from tasks_app.errors import QueueUnavailable
 from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
 from tasks_app.services import start_tasks
-from tests.support.servers import IS_EMBEDDED, RedisServer
 
 TASK = start_tasks.NewTask(name="upload", params={"numRecords": 1})
 
 
 @pytest.fixture(autouse=True)
 def _wants_a_replica() -> Generator[None, None, None]:
-    # A WAIT gives up after half of the timeout.
+    # WAIT returns after half of the timeout.
     with override_settings(
         LONGTASKS=dataclasses.replace(settings.LONGTASKS, redis_wait_replicas=1, redis_timeout_seconds=1)
     ):
@@ -30,7 +30,7 @@ def _wants_a_replica() -> Generator[None, None, None]:
 
 @pytest.fixture
 def replica(redis: redis_package.Redis) -> Generator[RedisServer, None, None]:
-    """A replica of the tests' Redis that has caught up."""
+    """Run a replica of the tests' Redis; it has caught up."""
     server = RedisServer(is_valkey=IS_EMBEDDED)
     try:
         server.start()
@@ -49,14 +49,14 @@ def test_a_task_that_no_replica_holds_is_not_accepted() -> None:
         start_tasks.start_task(task=TASK)
 
 
-def test_asked_again_with_its_key_it_is_still_not_accepted(redis: redis_package.Redis) -> None:
+def test_a_repeated_request_is_not_accepted_without_a_replica(redis: redis_package.Redis) -> None:
     for _ in range(2):
         with pytest.raises(QueueUnavailable):
             start_tasks.start_task(task=TASK, idempotency_key="once")
-    assert redis.llen(redis_keys.queue_key("low")) == 1, "the second time was a replay, and was refused as well"
+    assert redis.llen(redis_keys.queue_key("low")) == 1, "the repeated request was a replay and was refused as well"
 
 
-def test_asked_again_when_a_replica_is_there_it_is_accepted(
+def test_a_repeated_request_is_accepted_once_a_replica_holds_it(
     redis: redis_package.Redis, request: pytest.FixtureRequest
 ) -> None:
     with pytest.raises(QueueUnavailable):
@@ -65,7 +65,7 @@ def test_asked_again_when_a_replica_is_there_it_is_accepted(
     accepted: list[start_tasks.StartedTask] = []
 
     def is_accepted() -> bool:
-        with contextlib.suppress(QueueUnavailable):  # a replica that is busy with its own disk may be late once
+        with contextlib.suppress(QueueUnavailable):  # a replica that is busy with its disk may be late once
             accepted.append(start_tasks.start_task(task=TASK, idempotency_key="twice"))
         return bool(accepted)
 
@@ -76,8 +76,8 @@ def test_asked_again_when_a_replica_is_there_it_is_accepted(
         assert client.lrange(redis_keys.queue_key("low"), 0, -1) == [started.snapshot.id.encode()]
 
 
-def test_a_primary_that_must_have_replicas_takes_nothing_and_is_away(redis: redis_package.Redis) -> None:
-    # The replica of another test has ended, but the primary may not have seen it yet.
+def test_a_primary_without_its_required_replicas_is_unavailable(redis: redis_package.Redis) -> None:
+    # The replica of another test has ended, but the primary may not have noticed yet.
     assert wait_until(lambda: redis.info("replication")["connected_slaves"] == 0, deadline_seconds=30)
     redis.config_set("min-replicas-to-write", 1)
     try:
@@ -85,7 +85,7 @@ def test_a_primary_that_must_have_replicas_takes_nothing_and_is_away(redis: redi
             start_tasks.start_task(task=TASK)
         with pytest.raises(UNAVAILABLE_ERRORS):
             redis_connection.get_connection().set("longtasks:mark", "1")
-        # A replay writes nothing by itself: it must not be taken for an answer either.
+        # A replay writes nothing, so it must not count as replicated either.
     finally:
         redis.config_set("min-replicas-to-write", 0)
     assert not redis.exists(redis_keys.queue_key("low"))

@@ -1,6 +1,6 @@
-"""A replica that is ten seconds behind: who started a task never sees it missing or going backwards, lists may lag.
+"""With a replica ten seconds behind, a client never sees its task missing or going backwards; lists may lag.
 
-The jobs of ended tasks leave Redis after two seconds here, long before the replica knows of their end.
+The jobs of ended tasks leave Redis after two seconds here, long before the replica has their end.
 """
 
 import time
@@ -8,16 +8,16 @@ from collections.abc import Generator
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Database, MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import free_port
-from tests.support.servers import IS_EMBEDDED, Database, MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no replicas")]
 LAG_SECONDS = 10
 
 
 class Replicated(MariaDB):
-    """mariadbd that may be followed, or follow."""
+    """mariadbd as a primary or as a replica."""
 
     def __init__(self, *, number: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def replica() -> Generator[Replicated, None, None]:
 
 @pytest.fixture(scope="module")
 def lagging(servers: tuple[Database, RedisServer], replica: Replicated) -> Generator[ProcfileStack, None, None]:
-    """web, workers and mirror, with the replica for reads."""
+    """Run web, workers and mirror with the replica for reads."""
     primary = Replicated(number=1)
     stack = ProcfileStack(
         database=primary, redis_server=servers[1], environment={"RESULT_TTL_SECONDS": "2", "WEB_WORKERS": "2"}
@@ -87,7 +87,7 @@ def replica_status(replica: Replicated, stack: ProcfileStack, task_id: str) -> s
     return str(rows[0][0]) if rows else ""
 
 
-def test_its_reader_never_sees_a_task_missing_or_going_back(lagging: ProcfileStack, replica: Replicated) -> None:
+def test_a_client_never_sees_its_task_missing_or_going_back(lagging: ProcfileStack, replica: Replicated) -> None:
     assert lagging.post("/queues/low/pause").status == 200
     canceled = lagging.start_upload(records=1)
     assert lagging.post(f"/tasks/{canceled}/cancel").json["status"] == "canceled"
@@ -95,7 +95,7 @@ def test_its_reader_never_sees_a_task_missing_or_going_back(lagging: ProcfileSta
     followed = lagging.start_upload(records=3000, priority="high")
     ended_at, last, unseen_by_replica = 0.0, ("", -1), False
     deadline = time.monotonic() + 60
-    # Past the moment at which the replica hears of the end, however late that is.
+    # Until after the replica has received the end, however late that is.
     while (
         not ended_at
         or time.monotonic() - ended_at < LAG_SECONDS + 2
@@ -113,9 +113,9 @@ def test_its_reader_never_sees_a_task_missing_or_going_back(lagging: ProcfileSta
             job_is_gone = not lagging.redis().exists(f"rq:job:{followed}")
             unseen_by_replica |= job_is_gone and not replica_status(replica, lagging, followed)
     assert last == ("finished", 3000)
-    assert unseen_by_replica, "the replica was never behind: this test showed nothing"
+    assert unseen_by_replica, "the replica was never behind: this test proved nothing"
 
-    # The replica has heard of the cancel by now, and will not hear of the retry for ten seconds.
+    # The replica has the cancel by now, and will have the retry only in ten seconds.
     assert replica_status(replica, lagging, canceled) == "canceled"
     assert lagging.post("/queues/low/resume").status == 200
     assert lagging.post(f"/tasks/{canceled}/retry").status == 202
@@ -126,10 +126,10 @@ def test_its_reader_never_sees_a_task_missing_or_going_back(lagging: ProcfileSta
     seen.append(lagging.task(canceled)["status"])
     assert "canceled" not in seen
     assert seen[-1] == "finished"
-    assert replica_status(replica, lagging, canceled) == "canceled", "too slow: this showed nothing"
+    assert replica_status(replica, lagging, canceled) == "canceled", "too slow: this test proved nothing"
 
 
-def test_lists_are_the_replicas_and_the_primarys_without_it(lagging: ProcfileStack, replica: Replicated) -> None:
+def test_lists_come_from_the_replica_or_else_from_the_primary(lagging: ProcfileStack, replica: Replicated) -> None:
     task_id = lagging.start_upload(records=1)
     assert lagging.get(f"/tasks/{task_id}?wait=20").json["status"] == "finished"
 

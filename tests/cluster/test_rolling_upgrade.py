@@ -1,7 +1,7 @@
-"""Old and new processes run together while a migration adds a column: no task is lost, none is done twice.
+"""Old and new processes run together while a migration adds a column: no task is lost or done twice.
 
 The new version is a copy of this tree with a planted field in tables and snapshots; its migration runs while the old
-version works. Both write to the same database and Redis, and each runs what the other has begun.
+version works. Both write to the same database and Redis, and each continues tasks that the other started.
 """
 
 import os
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED
+from loadtests.started.stack import TABLES, ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR, free_port
-from tests.support.servers import IS_EMBEDDED
-from tests.support.stack import TABLES, ProcfileStack
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(IS_EMBEDDED, reason="one host, one version")]
 PARTS = ("settings", "longtasks", "tasks_app", "catalog")
@@ -34,7 +34,7 @@ for _model in (TaskCheckpoint, TaskRecord, TaskEvent):
 
 @pytest.fixture
 def new_version(tmp_path: Path) -> Path:
-    """The tree with a field more in three tables and in every snapshot, and the migration that adds it."""
+    """A copy of the tree with a new field in three tables and in every snapshot, and the migration that adds it."""
     tree = tmp_path / "new"
     for part in PARTS:
         shutil.copytree(PROJECT_DIR / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -46,7 +46,7 @@ def new_version(tmp_path: Path) -> Path:
     old_line = '    trace: str = ""'
     text = snapshot.read_text()
     assert old_line in text
-    # Written in every snapshot, since it is not what the table of defaults says.
+    # Written in every snapshot, because it differs from the default.
     snapshot.write_text(text.replace(old_line, f'    planted: str = "new"\n{old_line}', 1))
     manage(tree, os.environ, "makemigrations", "tasks_app", "--name", "planted")
     return tree
@@ -61,7 +61,7 @@ def manage(tree: Path, environment: "os._Environ[str] | dict[str, str]", *argume
 
 
 class Starter(threading.Thread):
-    """Starts uploads through whichever web answers, until it is told to stop."""
+    """Starts uploads through any web that answers, until it is stopped."""
 
     def __init__(self, stack: ProcfileStack) -> None:
         super().__init__(daemon=True)
@@ -99,7 +99,7 @@ def test_a_column_is_added_while_both_versions_run(make_stack: Callable[..., Pro
     starter.start()
     starter.wait_for_more(5)
 
-    manage(new_version, stack.environment, "migrate", "--noinput", "--verbosity", "0")  # the old version is at work
+    manage(new_version, stack.environment, "migrate", "--noinput", "--verbosity", "0")  # the old version is running
     starter.wait_for_more(5)
     inside = f"env -C {new_version}"
     stack.start_role("new_web", command=f"{inside} PORT={new_port} python -m longtasks.web")
@@ -135,6 +135,6 @@ def test_a_column_is_added_while_both_versions_run(make_stack: Callable[..., Pro
     planted = dict(stack.sql("SELECT planted, COUNT(*) FROM tasks_app_taskrecord GROUP BY planted"))
     assert planted == {"": len(starter.accepted)}
     workers = {name for (name,) in stack.sql("SELECT DISTINCT worker FROM tasks_app_taskcheckpoint WHERE worker <> ''")}
-    assert len(workers) >= 2, "only one version ran tasks: this test showed nothing"
+    assert len(workers) >= 2, "only one version ran tasks: this test proved nothing"
     for role in ("worker", "mirror", "new_worker", "new_mirror"):
         assert "Traceback" not in stack.log_path(role).read_text(), stack.log_tail(role)

@@ -1,4 +1,4 @@
-"""TLS to MariaDB and Redis with a certificate authority of one's own: the right one is taken, another is refused."""
+"""TLS to MariaDB and Redis with a private certificate authority: the right one is accepted, another is refused."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, MariaDB, RedisServer
 from longtasks.local_stack.procfile import PROJECT_DIR, free_port
-from tests.support.servers import IS_EMBEDDED, MariaDB, RedisServer
 
 pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="the embedded stack has no network")
 ASK = """
@@ -29,7 +29,7 @@ def openssl(*words: str, directory: Path) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.pem, which has signed server.pem for localhost, and stranger.pem, which has not."""
+    """Create ca.pem, which signed server.pem for localhost, and stranger.pem, which did not."""
     directory = tmp_path_factory.mktemp("tls")
     for name in ("ca", "stranger"):
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
@@ -101,7 +101,9 @@ def ask(
 
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1:{port}", "127.0.0.1:1,127.0.0.1:{port}"])
-def test_the_right_authority_is_taken(tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path, hosts: str) -> None:
+def test_the_right_authority_is_accepted(
+    tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path, hosts: str
+) -> None:
     done = ask(tls_servers, database_ca=certificates / "ca.pem", redis_ca=certificates / "ca.pem", hosts=hosts)
     assert done.returncode == 0, done.stderr
     assert "cipher TLS_" in done.stdout

@@ -1,4 +1,4 @@
-"""The faster bulk_create leaves the same rows as Django's own."""
+"""The faster bulk_create writes the same rows as Django's own."""
 
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Tables hold any text, whatever the database's default is; where old ones do not, doctor and processes say so."""
+"""Tables store any text under any default charset; doctor and processes report old tables that do not."""
 
 import logging
 import os
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from django.db import DEFAULT_DB_ALIAS, connection
 
+from loadtests.started.servers import IS_EMBEDDED, Database
 from settings.env import ROOT
 from tasks_app.apps import TasksAppConfig
 from tasks_app.database import charsets, identity_columns
 from tasks_app.operations.doctor import report
-from tests.support.servers import IS_EMBEDDED, Database
 
-pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite knows UTF-8 only")
+pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite supports UTF-8 only")
 NAME = "longtasks_narrow"
 TEXT = "Zażółć 🚀"
 
@@ -105,7 +105,7 @@ def test_the_doctor_and_a_process_at_its_start_name_old_tables(
                 cursor.execute(statement)
             cursor.execute("ALTER TABLE tasks_app_apitoken CONVERT TO CHARACTER SET utf8mb4")
     assert charsets.list_narrow_tables() == []
-    # The narrow table's statement kept the collation of what identifies; the bare one did not, which the doctor says.
+    # The narrow table's statement keeps the collation of identity columns; the bare one does not, and the doctor warns.
     findings = {each.check: each for each in report.examine() if "collation" in each.check}
     assert list(findings) == ["database: collation of tasks_app_apitoken"]
     finding = findings["database: collation of tasks_app_apitoken"]
@@ -116,7 +116,7 @@ def test_the_doctor_and_a_process_at_its_start_name_old_tables(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_default_is_looked_at_where_something_is_to_be_migrated() -> None:
+def test_the_default_charset_is_checked_only_before_a_migration() -> None:
     config = TasksAppConfig.create("tasks_app")
     quoted = connection.ops.quote_name(connection.settings_dict["NAME"])
     with connection.cursor() as cursor:

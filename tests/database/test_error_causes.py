@@ -1,6 +1,6 @@
-"""Whose fault an error of the database is: the statement's is a failed attempt, all others are waited for.
+"""The cause of a database error: one of the statement is a failed attempt, any other is transient.
 
-A trigger raises them, by number, where a chunk writes: so the server and the driver say what they say in earnest.
+A trigger raises each error by its number when a chunk writes, so server and driver report it as in production.
 """
 
 from collections.abc import Callable, Generator
@@ -8,17 +8,17 @@ from collections.abc import Callable, Generator
 import pytest
 from django.db import OperationalError, connection
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.database.error_causes import is_database_error, is_lost_connection
 from tasks_app.engine import chunk_attempts
 from tasks_app.engine.interruption import Interruption
 from tasks_app.services import change_tasks
 from tests.support.engine import Worker, _database, checkpoint, history, job, longtasks, positions, start, waiting  # noqa: F401 (fixtures)
-from tests.support.servers import IS_EMBEDDED
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="the numbers are MySQL's and MariaDB's")
 
-# Disk full, quota, connections, deadlock, lock wait, killed or timed-out statement, read-only, password, and one
-# that nobody knows.
+# Disk full, quota, connections, deadlock, lock wait, killed or timed-out statement, read-only, password, and an
+# unknown one.
 WAITED_FOR = (
     1021,
     1114,
@@ -48,7 +48,7 @@ def _execute(statement: str) -> None:
 
 @pytest.fixture
 def refuse() -> Generator[Callable[[int], None], None, None]:
-    """`refuse(1114)`: every insert into users ends with that number, until `refuse(0)`."""
+    """`refuse(1114)`: every insert into users fails with that number, until `refuse(0)`."""
 
     def change(code: int) -> None:
         _execute("DROP TRIGGER IF EXISTS refuses")
@@ -65,9 +65,7 @@ def refuse() -> Generator[Callable[[int], None], None, None]:
 @mysql_only
 @pytest.mark.parametrize("name", ["slow", "small"])
 @pytest.mark.parametrize("code", WAITED_FOR)
-def test_what_is_no_fault_of_the_statement_costs_no_attempt(
-    code: int, name: str, refuse: Callable[[int], None]
-) -> None:
+def test_a_transient_database_error_costs_no_attempt(code: int, name: str, refuse: Callable[[int], None]) -> None:
     task_id = start(name, records=2)
     worker, seen = Worker(), []
 
@@ -90,7 +88,7 @@ def test_what_is_no_fault_of_the_statement_costs_no_attempt(
 
 @mysql_only
 @pytest.mark.parametrize("code", THE_TASKS)
-def test_what_is_the_statement_s_fault_is_a_failed_attempt(code: int, refuse: Callable[[int], None]) -> None:
+def test_an_error_of_the_statement_is_a_failed_attempt(code: int, refuse: Callable[[int], None]) -> None:
     task_id = start("slow", records=2)
     refuse(code)
     Worker().run()
@@ -103,16 +101,16 @@ def test_what_is_the_statement_s_fault_is_a_failed_attempt(code: int, refuse: Ca
 
 @mysql_only
 @pytest.mark.parametrize(
-    ("verdict", "status"),
+    ("interruption", "status"),
     [(Interruption.STOP, "queued"), (Interruption.PREEMPT, "queued"), (Interruption.ABORT, "stopped")],
 )
-def test_between_two_tries_a_worker_makes_way(
-    verdict: Interruption, status: str, refuse: Callable[[int], None]
+def test_a_task_is_preempted_between_two_tries(
+    interruption: Interruption, status: str, refuse: Callable[[int], None]
 ) -> None:
     task_id = start("slow", records=2)
     refuse(1114)
     worker = Worker()
-    worker.verdict = verdict
+    worker.interruption = interruption
     worker.run()
 
     assert job(task_id).status == status
@@ -121,7 +119,7 @@ def test_between_two_tries_a_worker_makes_way(
 
 
 @mysql_only
-def test_between_two_tries_a_cancel_is_obeyed(refuse: Callable[[int], None]) -> None:
+def test_a_task_is_canceled_between_two_tries(refuse: Callable[[int], None]) -> None:
     task_id = start("slow", records=2)
     refuse(1114)
     worker = Worker()
@@ -132,9 +130,7 @@ def test_between_two_tries_a_cancel_is_obeyed(refuse: Callable[[int], None]) -> 
 
 
 @mysql_only
-def test_tries_in_vain_are_a_failed_attempt_in_the_end(
-    refuse: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_tries_are_a_failed_attempt(refuse: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk_attempts, "get_patience_seconds", lambda error: 0.2)
     task_id = start("slow", records=2)
     refuse(1999)
@@ -147,13 +143,13 @@ def test_tries_in_vain_are_a_failed_attempt_in_the_end(
 
 
 @pytest.mark.parametrize("code", [2002, 2003, 2005, 2006, 2012, 2013, 2026])
-def test_what_the_driver_says_of_its_connection_is_waited_for(code: int) -> None:
+def test_connection_errors_of_the_driver_are_transient(code: int) -> None:
     assert is_database_error(OperationalError(code, "away"))
     assert is_lost_connection(OperationalError(code, "away"))
 
 
 @pytest.mark.skipif(not IS_EMBEDDED, reason="SQLite's own")
-def test_a_full_disk_of_sqlite_is_waited_for_and_a_wrong_statement_is_not() -> None:
+def test_a_full_disk_is_transient_on_sqlite_and_a_wrong_statement_is_not() -> None:
     task_id = start("slow", records=2000)
     worker, tries = Worker(), []
 
@@ -161,7 +157,7 @@ def test_a_full_disk_of_sqlite_is_waited_for_and_a_wrong_statement_is_not() -> N
         tries.append(job(task_id).error)
         with connection.cursor() as cursor:
             if len(tries) == 1:
-                cursor.execute("PRAGMA max_page_count = 1")  # SQLite takes the number of pages that it has
+                cursor.execute("PRAGMA max_page_count = 1")  # SQLite limits the database to its present pages
             elif any("disk is full" in (error or "") for error in tries):
                 cursor.execute("PRAGMA max_page_count = 1000000")
 

@@ -1,4 +1,4 @@
-"""The migration to columns that compare bytes: on a database of version 1 with rows in it, there and back."""
+"""The migration to columns that compare bytes, forwards and back, on a database of version 1 with rows."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Database
 from longtasks.local_stack.child_process import wait_until
 from settings.env import ROOT
-from tests.support.servers import IS_EMBEDDED, Database
 
 NAME = "longtasks_of_version_1"
 OLD = (("tasks_app", "0006"), ("catalog", "0001"))
@@ -68,7 +68,7 @@ def list_collations(database: Database) -> set[str]:
     return {collation for (collation,) in rows}
 
 
-def test_rows_of_version_1_are_told_apart_after_the_upgrade(database: Database) -> None:
+def test_rows_of_version_1_are_distinguished_by_bytes_after_the_upgrade(database: Database) -> None:
     migrate_to(database, *OLD)
     for number, owner in enumerate(OWNERS):
         text = f"{number:032x}"
@@ -85,9 +85,9 @@ def test_rows_of_version_1_are_told_apart_after_the_upgrade(database: Database) 
     assert count_owned(database) == before
 
 
-@pytest.mark.skipif(IS_EMBEDDED, reason="SQLite knows no such collation")
+@pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no such collation")
 def test_an_upgrade_waits_longer_than_a_request_would(database: Database) -> None:
-    """Another session keeps the table busy: the statement that changes it is not given up after read_timeout."""
+    """Another session locks the table: the migration's statement waits longer than read_timeout."""
     import MySQLdb
 
     migrate_to(database, *OLD)

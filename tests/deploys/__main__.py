@@ -1,7 +1,7 @@
 """`python -m tests.deploys [--rate 200]`: a rolling deploy in all six orders. `make rolling-deploy` runs it.
 
-Prints one line an order, after one of the same load with nothing replaced; ends with 1 where anything was lost, doubled,
-failed or late. Where the load is late with nothing replaced, it says so: the machine is too busy to judge lateness.
+Prints one line for each order, after a line for the same load without a deploy; exits with 1 if anything was lost,
+duplicated, failed or late. If the load is late without a deploy, it says so: the machine is too busy to judge.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import os
 import signal
 import sys
 
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from tests.deploys.rolling import ROLES, Outcome, deploy, to_table
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
-"""An open load: so many POSTs a second, each sent when it is due whether or not earlier ones were answered.
+"""An open load: a fixed rate of POSTs, each sent when it is due, whether or not earlier ones were answered.
 
-Owns the requests and what became of each. A request is sent once: a client that tries again would hide a failure.
+Owns the requests and their outcomes. Each request is sent once, because a retry would hide a failure.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from tests.chaos.clients import Accepted
 
 THREADS = 32
 REQUEST_SECONDS = 20.0
-SIZES = (1, 1, 1, 2, 5)  # records: small ones, as most tasks of such a load are
+SIZES = (1, 1, 1, 2, 5)  # records; small, as most tasks of such a load are
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One POST: how long after it was due its answer came, and what was wrong with it ("" for a 201)."""
+    """One POST: the seconds from its due time to its answer, and its error ("" for a 201)."""
 
     seconds: float
     fault: str
 
 
 class OpenLoad:
-    """`with OpenLoad(port=…, rate=200) as load:` POSTs uploads until the block is left."""
+    """`with OpenLoad(port=…, rate=200) as load:` POSTs uploads until the block ends."""
 
     def __init__(self, *, port: int, rate: float) -> None:
         self._port, self._rate = port, rate
@@ -63,7 +63,7 @@ class OpenLoad:
             self.sent.append(Sent(time.monotonic() - due_at, fault))
 
     def _post(self, *, records: int, priority: str) -> str:
-        """Start one upload on a connection of its own; returns what went wrong."""
+        """Start one upload on its own connection; return its error."""
         body = json.dumps({"name": "upload", "params": {"numRecords": records}, "priority": priority})
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=REQUEST_SECONDS)
         try:

@@ -1,6 +1,6 @@
-"""One rolling deploy: the roles are replaced one after the other, as `reload` does, while the load flows; then the verdict.
+"""One rolling deploy: the roles are replaced one after the other under load, as `reload` does, then judged.
 
-Owns the order of things, and what counts as lost, doubled, failed or late.
+Owns the sequence, and what counts as lost, duplicated, failed or late.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from tests.chaos.oracle import Interruption, Oracle
+from loadtests.started.stack import ProcfileStack
+from tests.chaos.oracle import Oracle, Verdict
 from tests.deploys.load import OpenLoad, Sent
-from tests.support.stack import ProcfileStack
 
 ROLES = ("web", "worker", "mirror")
 CALM_SECONDS = 2.0  # of load before, between and after
-UNDISTURBED_SECONDS = 10.0  # of load where nothing is replaced: what this machine does at that rate anyway
+UNDISTURBED_SECONDS = 10.0  # of load without a deploy, for comparison
 REPLACE_SECONDS = 120.0
 END_SECONDS = 120.0
-# Late is an answer that comes more than a second after its request was due, and a task that a worker begins more than
-# three seconds after it was accepted: a deploy may cost moments, never a timeout or a lease.
+# An answer is late a second after its request was due, a task is late if it starts more than three seconds after it
+# was accepted: a deploy may cost moments, never a timeout or a lease.
 LATE_ANSWER_SECONDS = 1.0
 LATE_START_SECONDS = 3.0
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one rolling deploy did to the load."""
+    """The effects of one rolling deploy on the load."""
 
     order: Sequence[str]
     rate: float
     seconds: float
     accepted: int
-    records: int  # tasks that the database holds
+    records: int  # tasks in the database
     sent: list[Sent]
-    starts: list[float]  # seconds from acceptance to the first beginning
-    verdict: Interruption
+    starts: list[float]  # seconds from acceptance to the first start
+    verdict: Verdict
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -46,7 +46,7 @@ class Outcome:
 
     @property
     def doubled(self) -> int:
-        """Rows written twice, and tasks that nobody was told of although each request was answered."""
+        """Return the rows written twice, and the tasks without an answer although each request was answered."""
         return len(self.verdict.duplicated) + (0 if self.failed else max(0, self.records - self.accepted))
 
     @property
@@ -63,20 +63,20 @@ class Outcome:
 
     @property
     def is_whole(self) -> bool:
-        """Nothing was lost, doubled or failed; how late things were depends on the machine."""
+        """Nothing was lost, duplicated or failed. Lateness depends on the machine and does not count."""
         return bool(self.accepted) and self.verdict.is_well and not self.failed and not self.doubled
 
     def describe(self) -> str:
-        """Return what was wrong, some of each."""
+        """Return the faults, some of each kind."""
         verdict = self.verdict
         wrong = [*verdict.lost, *verdict.duplicated, *verdict.disagreeing, *verdict.leftovers]
         return "\n".join([*sorted(set(self.failed))[:5], *wrong[:10]])
 
 
 def deploy(stack: ProcfileStack, *, order: Sequence[str], rate: float) -> Outcome:
-    """Replace the roles in this order under a load of `rate` POSTs a second, and judge what became of each task.
+    """Replace the roles in this order under a load of `rate` POSTs a second, and judge each task.
 
-    An empty order replaces nothing, to compare with.
+    An empty order replaces nothing, for comparison.
     """
     oracle = Oracle(stack)
     [(before,)] = stack.sql("SELECT COUNT(*) FROM tasks_app_taskrecord")
@@ -99,7 +99,7 @@ def deploy(stack: ProcfileStack, *, order: Sequence[str], rate: float) -> Outcom
 
 
 def replace(stack: ProcfileStack, role: str) -> None:
-    """SIGHUP to one role, as `manage.py reload` sends it; returns when none of its old processes runs."""
+    """Send SIGHUP to one role, as `manage.py reload` does; return when its old processes have ended."""
     parent, old = stack.parent_pid(role), set(stack.child_pids(role))
     image = _image(parent)
     stack.hang_up(role)
@@ -115,7 +115,7 @@ def replace(stack: ProcfileStack, role: str) -> None:
 
 
 def to_table(outcomes: Iterable[Outcome]) -> str:
-    """Return one line an order."""
+    """Return one line for each order."""
     head = (
         "order",
         "seconds",
@@ -166,7 +166,7 @@ def _to_line(values: Sequence[object], widths: Sequence[int]) -> str:
 
 
 def _image(pid: int) -> str:
-    """Return where the process's program lies in memory: another place after each exec."""
+    """Return the address of the process's program, which changes with each exec."""
     return Path(f"/proc/{pid}/maps").read_text().partition("-")[0]
 
 

@@ -15,12 +15,12 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import process_environment
 from settings.env import ROOT, list_variables
 from tasks_app import task_types
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import NotAllowed
-from tests.support.stack import ProcfileStack
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.servers import Database, MariaDB
+from loadtests.started.stack import ProcfileStack
 from settings.env import ROOT
-from tests.support.servers import Database, MariaDB
-from tests.support.stack import ProcfileStack
 
 TEXT = (ROOT / "docs" / "original-steps.md").read_text(encoding="utf-8")
 SEED = (

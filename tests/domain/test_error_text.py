@@ -1,4 +1,4 @@
-"""The text of a failed attempt: whatever an exception's class does, it is bounded, valid and says what went wrong."""
+"""The error text of a failed attempt is bounded, valid and names the cause, for any exception class."""
 
 import time
 import tracemalloc
@@ -20,7 +20,7 @@ from tasks_app.domain.error_text import (
 
 
 class Hostile(Exception):
-    """Every method and attribute that a formatter reads raises."""
+    """Raises in every method and attribute that a formatter reads."""
 
     def __str__(self) -> str:
         raise SystemExit(3)

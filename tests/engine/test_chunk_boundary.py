@@ -1,4 +1,4 @@
-"""The edges of the boundary around task code: what runs before, after and beside a chunk's transaction."""
+"""Task code outside a chunk's transaction: hooks, split, preparation, the lease keeper and time limits."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from django.db import connection, connections, transaction
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app import task_types
 from tasks_app.checkpoints import cancel_and_reopen, claims, expired_claims
 from tasks_app.checkpoints.claims import Claim, Refusal
@@ -20,7 +21,6 @@ from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.queues import parked_tasks, redis_connection
 from tasks_app.task_types import Chunk, ChunkResult, register, unregister
 from tests.support.engine import Worker, checkpoint, job, positions, start
-from tests.support.servers import IS_EMBEDDED
 from tests.support.task_types import RecordsTask, insert_users
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no such statement")
@@ -28,7 +28,7 @@ mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no such statemen
 
 @register
 class EdgyTask(RecordsTask):
-    """Does what `acts` says, at each place where the engine calls it."""
+    """Calls the functions in `acts` in each of its hooks."""
 
     name = "edgy"
     first_limit = max_limit = 5
@@ -48,7 +48,7 @@ class EdgyTask(RecordsTask):
 
 @register
 class EdgySmallTask(EdgyTask):
-    """The same, in a shared chunk."""
+    """The same as a batchable task."""
 
     name = "edgy_small"
     shareable = True
@@ -56,7 +56,7 @@ class EdgySmallTask(EdgyTask):
 
 @register
 class EdgySplitTask(EdgyTask):
-    """The same, split."""
+    """The same as a splittable task."""
 
     name = "edgy_split"
     splittable = True
@@ -84,7 +84,7 @@ def fail() -> None:
 
 @pytest.mark.parametrize("name", ["edgy", "edgy_small"])
 @pytest.mark.parametrize("hook", [fail, end_the_process])
-def test_a_hook_of_on_commit_cannot_end_the_worker(name: str, hook: Callable[[], None], acts: Any) -> None:
+def test_an_on_commit_hook_cannot_end_the_worker(name: str, hook: Callable[[], None], acts: Any) -> None:
     acts["run"] = lambda: transaction.on_commit(hook)
     task_id = start(name, records=10 if name == "edgy" else 5)
     Worker().run()
@@ -92,7 +92,7 @@ def test_a_hook_of_on_commit_cannot_end_the_worker(name: str, hook: Callable[[],
     assert positions(task_id) == list(range(10 if name == "edgy" else 5))
 
 
-def test_a_small_task_of_a_type_that_is_gone_ends_no_worker() -> None:
+def test_a_small_task_of_an_unregistered_type_is_parked() -> None:
     task_id, other = start("edgy_small", records=3), start("small", records=3)
     unregister("edgy_small")
     try:
@@ -109,7 +109,7 @@ def test_a_small_task_of_a_type_that_is_gone_ends_no_worker() -> None:
 )
 def test_a_transaction_left_open_outside_of_the_chunk_is_a_failed_attempt(leave: Callable[[], Any], acts: Any) -> None:
     if leave.__code__.co_consts[-1] == "BEGIN" and not IS_EMBEDDED:
-        pytest.skip("MySQL's own BEGIN shows nowhere; its next one commits it, before the chunk")
+        pytest.skip("a BEGIN is not visible on MySQL; the chunk's own BEGIN commits it")
     acts["prepare"] = leave
     worker, task_id = Worker(), start("edgy", records=5)
     worker.run()
@@ -122,7 +122,9 @@ def test_a_transaction_left_open_outside_of_the_chunk_is_a_failed_attempt(leave:
 
 
 @mysql_only
-def test_a_timeout_between_a_statement_and_its_result(acts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeout_between_a_statement_and_its_result_fails_the_attempt(
+    acts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(EdgyTask, "chunk_timeout_seconds", 0.5)
     acts["prepare"] = lambda: execute("SELECT SLEEP(0.7)")
     worker, task_id = Worker(), start("edgy", records=5)
@@ -135,7 +137,7 @@ def test_a_timeout_between_a_statement_and_its_result(acts: Any, monkeypatch: py
 
 @mysql_only
 def test_a_deadlock_in_a_procedure_costs_no_attempt(acts: Any) -> None:
-    """The server rolls back; callproc() passes no wrapper of Django's."""
+    """The server rolls back, and callproc() bypasses Django's execute wrappers."""
     execute("DROP PROCEDURE IF EXISTS deadlocks")
     execute(
         "CREATE PROCEDURE deadlocks() BEGIN ROLLBACK; SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213,"
@@ -160,7 +162,7 @@ def test_a_deadlock_in_a_procedure_costs_no_attempt(acts: Any) -> None:
 @pytest.mark.parametrize(
     "statement", ["SET @x = 1, autocommit = 1", "/*My note*/ COMMIT", "EXECUTE IMMEDIATE 'COMMIT'"]
 )
-def test_less_plain_ways_to_commit_are_refused(statement: str, acts: Any) -> None:
+def test_disguised_commits_are_refused(statement: str, acts: Any) -> None:
     acts["run"] = lambda: execute(statement)
     task_id = start("edgy", records=5)
     Worker().run()
@@ -168,7 +170,7 @@ def test_less_plain_ways_to_commit_are_refused(statement: str, acts: Any) -> Non
     assert positions(task_id) == []
 
 
-def test_a_claim_that_was_let_go_is_not_renewed() -> None:
+def test_a_released_claim_is_not_renewed() -> None:
     task_id = uuid.UUID(start("edgy", records=5))
     claim = claims.claim(task_id=task_id, worker="w1")
     assert isinstance(claim, Claim)
@@ -179,7 +181,7 @@ def test_a_claim_that_was_let_go_is_not_renewed() -> None:
 
 
 @mysql_only
-def test_a_split_that_the_database_refuses_obeys_a_cancel(longtasks: Callable[..., None], acts: Any) -> None:
+def test_a_cancel_ends_the_retries_of_a_failing_split(longtasks: Callable[..., None], acts: Any) -> None:
     longtasks(shard_records=2)
     calls: list[int] = []
     task_id = start("edgy_split", records=10)
@@ -218,8 +220,8 @@ def test_a_split_may_take_longer_than_a_lease(longtasks: Callable[..., None], ac
     assert run_out == []
 
 
-def test_a_process_that_stood_still_is_not_killed_by_its_own_keeper(longtasks: Callable[..., None]) -> None:
-    """A chunk of 0.4 s, with a limit of one, in a process that is stopped for longer than limit and leases."""
+def test_the_lease_keeper_spares_a_process_that_was_stopped(longtasks: Callable[..., None]) -> None:
+    """The chunk takes 0.4 s of its limit of 1 s; the process is stopped for longer than limit and lease."""
     longtasks(lease_seconds=0.4)
     connections.close_all()
     pid = os.fork()
@@ -232,12 +234,12 @@ def test_a_process_that_stood_still_is_not_killed_by_its_own_keeper(longtasks: C
         os._exit(7)
     time.sleep(0.2)
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(2.5)  # the time is the fault
+    time.sleep(2.5)  # the elapsed time is what is tested
     os.kill(pid, signal.SIGCONT)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
-def test_an_alarm_that_comes_as_the_code_returns_leaves_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alarm_as_the_task_code_returns_leaves_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     set_timer = signal.setitimer
 
     def alarm_first(which: int, seconds: float, interval: float = 0.0) -> Any:
@@ -251,5 +253,5 @@ def test_an_alarm_that_comes_as_the_code_returns_leaves_no_timer(monkeypatch: py
         try:
             guard.prepare(lambda: 1)
         except TaskCodeFailed as failed:
-            pytest.fail(f"the code had returned: {failed.error!r}")
+            pytest.fail(f"the task code had already returned: {failed.error!r}")
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""A chunk is whole or nothing of it is there, whatever a task type does to its connection, and whatever it raises."""
+"""tasks_app/engine/chunk_guard.py: a chunk is atomic, whatever a task type does to its connection or raises."""
 
 import threading
 from collections.abc import Callable
@@ -7,10 +7,10 @@ import pytest
 from django.db import OperationalError, connection, connections
 
 from catalog.models import User
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.task_types import get_task_type
 from tests.support.engine import Worker, checkpoint, job, positions, record, rescue, start
 from tests.support.rude_types import ERRORS, MISUSES, MYSQL_MISUSES, CarefulTask, CarelessTask, RudeTask
-from tests.support.servers import IS_EMBEDDED
 
 mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no such statement, method or error")
 
@@ -26,7 +26,7 @@ def _assert_told_in_words(act: str, word: str) -> None:
     assert word in row.error
     assert job(task_id).status == "scheduled"
     assert record(task_id).counts == {"users": 0}
-    # The connection serves the next task as if nothing had happened.
+    # The connection is usable for the next task.
     other = start("slow", records=2)
     Worker().run()
     assert positions(other) == [0, 1]
@@ -35,23 +35,23 @@ def _assert_told_in_words(act: str, word: str) -> None:
 
 
 @pytest.mark.parametrize("act", MISUSES)
-def test_what_would_tear_the_chunk_is_a_failed_attempt_that_says_so(act: str) -> None:
+def test_task_code_that_ends_the_transaction_is_a_failed_attempt_with_its_cause(act: str) -> None:
     _assert_told_in_words(act, MISUSES[act][1])
 
 
 @mysql_only
 @pytest.mark.parametrize("act", MYSQL_MISUSES)
-def test_what_would_tear_the_chunk_on_mysql_is_a_failed_attempt_that_says_so(act: str) -> None:
+def test_mysql_statements_that_end_the_transaction_are_a_failed_attempt_with_their_cause(act: str) -> None:
     _assert_told_in_words(act, MYSQL_MISUSES[act][1])
 
 
 @pytest.mark.parametrize("act", ERRORS)
-def test_whatever_task_code_raises_is_its_own_failed_attempt(act: str) -> None:
+def test_any_exception_of_task_code_is_a_failed_attempt_of_its_task(act: str) -> None:
     _assert_told_in_words(act, ERRORS[act][1])
 
 
 @mysql_only
-def test_a_commit_that_nobody_could_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_below_django_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP PROCEDURE IF EXISTS commits")
         cursor.execute("CREATE PROCEDURE commits() COMMIT")
@@ -71,8 +71,8 @@ def test_a_commit_that_nobody_could_refuse_is_found(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["careless", "careful"])
 @pytest.mark.parametrize("code", [1213, 1205, 1020, 2006, 2013, 1114])
-def test_an_error_that_means_a_rollback_is_not_swallowed(name: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error comes through the connection, as the database's own does; the next test provokes a real one."""
+def test_an_error_that_rolled_back_cannot_be_swallowed(name: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is raised by the connection, as a real one is; the next test provokes a real one."""
     task_type = get_task_type(name)
     assert isinstance(task_type, CarelessTask)
     met = []
@@ -96,7 +96,7 @@ def test_an_error_that_means_a_rollback_is_not_swallowed(name: str, code: int, m
 @mysql_only
 @pytest.mark.parametrize("name", ["careless", "careful"])
 def test_a_real_deadlock_costs_no_attempt_and_no_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other session has changed more rows, so InnoDB takes the chunk for its victim."""
+    """The other session has changed more rows, so InnoDB chooses the chunk as its victim."""
     task_type = get_task_type(name)
     assert isinstance(task_type, CarelessTask)
     filler = start("slow", records=30)
@@ -137,7 +137,7 @@ def test_a_real_deadlock_costs_no_attempt_and_no_row(name: str, monkeypatch: pyt
     assert positions(task_id) == list(range(20))
 
 
-def test_a_session_that_a_task_has_changed_is_not_the_next_task_s() -> None:
+def test_a_changed_session_is_replaced_before_the_next_task() -> None:
     worker = Worker()
     User.objects.exists()
     before = connection.connection
@@ -157,7 +157,7 @@ def _run(statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_zeros_stay_after_a_failure(longtasks: Callable[..., None]) -> None:
+def test_zero_counts_remain_after_a_failure(longtasks: Callable[..., None]) -> None:
     longtasks(retry_attempts=1)
     task_id = start("rude", records=10, act="exit 0")
     Worker().run()
@@ -166,7 +166,7 @@ def test_zeros_stay_after_a_failure(longtasks: Callable[..., None]) -> None:
     assert job(task_id).status == "failed"
 
 
-def test_a_total_that_nobody_knew_is_known_at_the_end() -> None:
+def test_an_unknown_total_is_set_at_the_end() -> None:
     task_id = start("unknown_total", records=4)
     Worker().run()
     assert (job(task_id).total, record(task_id).total) == (4, 4)

@@ -1,4 +1,4 @@
-"""Odd values through the engine: a failed attempt that says what was wrong, and nothing of it is committed."""
+"""Invalid results of a task type: the attempt fails, its error names the value, and nothing is committed."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("which", [*odd_values.RESULTS, *odd_values.TOTALS])
-def test_an_odd_value_is_a_failed_attempt_in_words(which: str) -> None:
+def test_an_invalid_result_is_a_failed_attempt_that_names_the_value(which: str) -> None:
     task_id = start("odd_values", which=which)
     Worker().run()
 
@@ -53,7 +53,7 @@ def test_a_hopeless_task_can_be_retried_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("which", "total"), [("fine", 1), ("no total", 1)])
-def test_the_end_has_all_counts_and_a_total(which: str, total: int) -> None:
+def test_a_finished_task_has_all_counts_and_a_total(which: str, total: int) -> None:
     task_id = start("odd_values", which=which)
     Worker().run()
     row: Any

@@ -1,4 +1,4 @@
-"""The pulse of a worker process, as its parent reads it: silence counts only while the parent is awake."""
+"""tasks_app/engine/pulse.py: the parent measures a worker's silence only while the parent itself is running."""
 
 import os
 import signal
@@ -31,9 +31,9 @@ def silence_after(clock: Clock, reader: PulseReader, seconds: float) -> float:
     return reader.measure_silence()
 
 
-def test_silence_counts_from_the_first_beat_and_ends_with_the_next(clock: Clock) -> None:
+def test_silence_is_measured_from_the_last_beat(clock: Clock) -> None:
     reader = PulseReader()
-    assert silence_after(clock, reader, 0.9) == 0, "it still starts"
+    assert silence_after(clock, reader, 0.9) == 0, "the worker is still starting"
     os.write(reader.worker_end, pulse.BEAT)
     assert silence_after(clock, reader, 0.9) == 0
     assert silence_after(clock, reader, 0.9) == pytest.approx(0.9)
@@ -44,7 +44,7 @@ def test_silence_counts_from_the_first_beat_and_ends_with_the_next(clock: Clock)
     reader.close()
 
 
-def test_a_parent_that_slept_counts_a_second_of_it(clock: Clock) -> None:
+def test_a_suspended_parent_counts_one_second_of_its_sleep(clock: Clock) -> None:
     reader = PulseReader()
     os.write(reader.worker_end, pulse.BEAT)
     reader.measure_silence()
@@ -53,7 +53,7 @@ def test_a_parent_that_slept_counts_a_second_of_it(clock: Clock) -> None:
     reader.close()
 
 
-def test_who_has_said_farewell_is_not_silent(clock: Clock) -> None:
+def test_a_process_that_said_farewell_is_not_silent(clock: Clock) -> None:
     reader = PulseReader()
     os.write(reader.worker_end, pulse.BEAT + pulse.FAREWELL)
     reader.measure_silence()
@@ -80,7 +80,7 @@ def test_a_worker_beats_and_says_farewell_and_hides_the_pipe_from_its_children(m
     reader.close()
 
 
-def test_nothing_is_written_into_what_has_got_the_pipes_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reused_file_descriptor_gets_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = PulseReader()
     monkeypatch.setenv(pulse.VARIABLE, str(reader.worker_end))
     beating = Pulse()
@@ -90,7 +90,7 @@ def test_nothing_is_written_into_what_has_got_the_pipes_number(monkeypatch: pyte
     other_read, other_write = os.pipe()
     os.dup2(other_write, reader.worker_end)
     beating.stop()
-    assert beating.is_broken, "so that the worker retires before its parent takes it for hung"
+    assert beating.is_broken, "the worker must retire before its parent considers it hung"
     os.close(other_write)
     reader.close_worker_end()
     assert os.read(other_read, 10) == b""
@@ -105,7 +105,7 @@ def test_without_a_parent_there_is_no_pulse() -> None:
     assert "pulse" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_how_a_process_ended_in_words() -> None:
+def test_the_end_of_a_process_is_described() -> None:
     assert describe_exit(3) == "ended with exit code 3 in the middle of its work"
     assert describe_exit(-signal.SIGSEGV) == "killed by SIGSEGV"
     assert describe_exit(-signal.SIGKILL).startswith("killed by SIGKILL")

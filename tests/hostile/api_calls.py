@@ -1,6 +1,6 @@
-"""The requests of the API's door: those that someone has thought of, and strategies for more.
+"""The requests of the API's door: hand-written ones, and strategies for more.
 
-Owns what is sent. What an answer may be, `door_api` says.
+Owns what is sent. `door_api` owns which answers are allowed.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ REFUSALS = frozenset({400, 401, 404, 405, 406, 409, 411, 413, 414, 415, 417, 422
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, and what its answer may be where that is narrower than "documented"."""
+    """One request, and its allowed answers where these are narrower than "documented"."""
 
     words: str
     data: bytes
     statuses: frozenset[int] = GOOD | REFUSALS
     is_head: bool = False
-    may_close: bool = False  # malformed beyond an answer
+    may_close: bool = False  # too malformed for an answer
     continues: int = 1  # at most
     is_problem: bool = True  # its errors are problem+json
 
 
 def list_calls() -> list[Call]:
-    """Requests that someone has thought of."""
+    """Return the hand-written requests."""
     calls = []
     json_headers = [(b"Content-Type", b"application/json")]
     for words, body in api_lists.BODIES.items():

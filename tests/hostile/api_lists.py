@@ -1,4 +1,4 @@
-"""Requests that someone has thought of: bodies, headers, raw bytes and paths, by name. Data only."""
+"""Hand-written requests: bodies, headers, raw bytes and paths, by name. Data only."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a task finds in its process and session that an earlier one has left there.
+"""The canary: finds what an earlier task left in its process and session.
 
-Owns the looking; `damage` is what leaves it.
+Owns the checks; `damage` owns what is left.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.utils import timezone, translation
 
 
 def find_leftovers() -> list[str]:
-    """Return what is not as a task may expect it: the traces of earlier tasks in this process."""
+    """Return the traces of earlier tasks in this process."""
     found = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     found += [f"{number.name} is ignored" for number, handler in handlers.items() if handler == signal.SIG_IGN]

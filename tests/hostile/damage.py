@@ -1,4 +1,4 @@
-"""What hostile tasks do to the connection and to the process.
+"""The damage that hostile tasks do to the connection and to the process.
 
 Owns the acts by name. Runs in the workers of the hostile run only.
 """
@@ -29,13 +29,13 @@ TABLE = "hostile_rows"
 
 
 def do(recipe: list[Any], chunk: Chunk) -> None:
-    """Do the act that a recipe names."""
+    """Do the act of a recipe."""
     name, *rest = recipe
     ACTS[name](chunk, *rest)
 
 
 def touch(row: int) -> None:
-    """Take the lock of one row of the run's own table."""
+    """Lock one row of the run's own table."""
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {TABLE} SET n = n + 1 WHERE id = %s", [row])
 
@@ -74,7 +74,7 @@ def _swallow_wrong_statement(chunk: Chunk) -> None:
 
 def _leave_cursor_open(chunk: Chunk) -> None:
     connection.ensure_connection()
-    cursor = connection.connection.cursor()  # the driver's own, never read to its end
+    cursor = connection.connection.cursor()  # the driver's own cursor, never read to its end
     cursor.execute("SELECT 1 UNION SELECT 2")
     _kept.append(cursor)
 
@@ -196,7 +196,7 @@ def _exit_in_child(chunk: Chunk) -> None:
 
 
 def _return_in_child(chunk: Chunk) -> None:
-    os.fork()  # and both go on
+    os.fork()  # and both continue
 
 
 def _read_null_pointer(chunk: Chunk) -> None:
@@ -214,7 +214,7 @@ def _sleep_in_database(chunk: Chunk, seconds: float) -> None:
         time.sleep(seconds)
 
 
-_kept: list[Any] = []  # so that nothing is tidied up by the garbage collection
+_kept: list[Any] = []  # so that the garbage collector does not clean up
 ACTS: dict[str, Callable[..., None]] = {
     # to the connection
     "commit": lambda chunk: connection.commit(),
@@ -275,7 +275,7 @@ ACTS: dict[str, Callable[..., None]] = {
     # that take a while
     "sleep": _sleep,
     "sleep_in_database": _sleep_in_database,
-    # that take their process
+    # that kill their process
     "segfault": _read_null_pointer,
     "exit_0": lambda chunk: os._exit(0),
     "exit_3": lambda chunk: os._exit(3),

@@ -1,6 +1,6 @@
-"""`python -m tests.hostile.deadlocks [--number 1000]`: deadlocks on purpose, against tasks that catch everything.
+"""`python -m tests.hostile.deadlocks [--number 1000]`: provoked deadlocks, against tasks that catch every error.
 
-Owns the provoking session. A chunk is whole, or it is run again: the rows are as many as the task counts, always.
+Owns the provoking session. A chunk is atomic or runs again, so the number of rows always equals the task's counts.
 MariaDB and MySQL only: SQLite has one lock.
 """
 
@@ -18,13 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.stack import ENDED, ProcfileStack
+from loadtests.started.stack import ENDED, ProcfileStack
 
 TABLE = "hostile_rows"
 WAYS = ("bare", "atomic", "everything")
 ROWS = 12  # of a task
-BLOCKED_ROW = 7  # that the other session holds when the task comes to it
-BALLAST = 300  # rows that the other session changes first, so that the task is the one that is rolled back
+BLOCKED_ROW = 7  # that the other session has locked when the task reaches it
+BALLAST = 300  # rows that the other session changes first, so that the task is the victim
 AT_ONCE = 2
 HELD_SECONDS = 30.0
 END_SECONDS = 60.0
@@ -33,7 +33,7 @@ ER_LOCK_NOWAIT = (1205, 3572)
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run of deadlocks came to."""
+    """The outcome of a run of deadlocks."""
 
     tasks: dict[str, str] = field(default_factory=dict)  # id: way
     provoked: int = 0
@@ -42,11 +42,11 @@ class Outcome:
 
 
 def provoke(stack: ProcfileStack, *, number: int) -> Outcome:
-    """Provoke as many deadlocks, one for each task, and compare every task's rows with its counts."""
+    """Provoke `number` deadlocks, one for each task, and compare every task's rows with its counts."""
     outcome = Outcome()
     before = _count_deadlocks(stack)
     lock, numbers = threading.Lock(), itertools.count()
-    # Each client has rows of its own, and its ballast behind all of them.
+    # Each client has its own rows, and its ballast after the rows of all.
     first_ballast = AT_ONCE * 1000
 
     def work(client: int) -> None:
@@ -75,7 +75,7 @@ def list_rows() -> int:
 
 
 def _provoke_one(stack: ProcfileStack, way: str, base: int, ballast: int) -> tuple[str, bool]:
-    """Lock a row that the task will want, wait until it holds another, and ask for that one."""
+    """Lock a row that the task needs, wait until the task has locked another, and request that one."""
     other, probe = _connect(stack), _connect(stack)
     with contextlib.closing(other), contextlib.closing(probe):
         cursor = other.cursor()
@@ -88,7 +88,7 @@ def _provoke_one(stack: ProcfileStack, way: str, base: int, ballast: int) -> tup
         _wait_until_held(probe, base + 1)
         was_victim = True
         try:
-            # Waits for the task, which soon waits for us: one of both is rolled back, the lighter one.
+            # Waits for the task, which soon waits for this session: the lighter of both is rolled back.
             cursor.execute(f"UPDATE {TABLE} SET n = n + 1 WHERE id = {base + 1}")
         except _operational_error():
             was_victim = False
@@ -150,8 +150,8 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=1000)
     options = parser.parse_args()
     os.environ["ENV_FILE"] = ""
+    from loadtests.started.servers import MariaDB, RedisServer
     from tests.hostile.world import ENVIRONMENT, make_tables
-    from tests.support.servers import MariaDB, RedisServer
 
     servers = MariaDB(), RedisServer()
     stack = None

@@ -1,4 +1,4 @@
-"""Door: what task types do to their connection and their process. After each act, canaries look for what it left."""
+"""Door: what task types do to their connection and their process. After each act, canaries check for traces."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from loadtests.started.servers import IS_EMBEDDED
 from longtasks.local_stack.child_process import wait_until
 from tests.chaos.faults import list_workers
 from tests.hostile.odd_tasks import EITHER, FAILS, FINISHES, Ends, OddTask, OddTasks
 from tests.hostile.world import World
-from tests.support.servers import IS_EMBEDDED
 
 DOOR = "task acts"
 ROWS = 3
@@ -19,7 +19,7 @@ SETTLED_SECONDS = 6.0
 _EXACT = Ends(frozenset({"finished"}), rows=ROWS)
 _EXACT_OR_FAILED = Ends(frozenset({"finished", "failed"}))
 
-# What ends the engine's transaction: a failed attempt, of which nothing stays.
+# Acts that end the engine's transaction: a failed attempt that leaves nothing.
 _ENDS_TRANSACTION = [
     "commit",
     "rollback",
@@ -72,7 +72,7 @@ _DEADLY = ["segfault", "exit_0", "exit_3", "sigkill", "sigterm", "sigabrt", "for
 
 
 def run(world: World, *, times: int, canaries: int) -> int:
-    """Do each act `times` times, so many canaries behind each; returns how many values that were."""
+    """Do each act `times` times, followed by `canaries` canaries; return the number of values."""
     acts: list[tuple[str, Ends]] = [(name, _fails(name)) for name in _ENDS_TRANSACTION]
     acts += [(name, _EXACT) for name in _HARMLESS] + [(name, _EXACT_OR_FAILED) for name in _UNCLEAR]
     if IS_EMBEDDED:
@@ -90,7 +90,7 @@ def run(world: World, *, times: int, canaries: int) -> int:
 
 
 def run_slow(world: World, *, seconds: float) -> None:
-    """Chunks that take longer than the lease, one at a time: the others need the second worker."""
+    """Run chunks that take longer than the lease, one at a time, because the others need the second worker."""
     runs = OddTasks(world.stack, world.tally, DOOR)
     slow = [
         _act("sleep", _EXACT, seconds),
@@ -102,10 +102,10 @@ def run_slow(world: World, *, seconds: float) -> None:
 
 
 def run_deadly(world: World, *, is_quick: bool) -> None:
-    """Tasks that take their worker with them: the task fails in the end, and the next worker goes on.
+    """Run tasks that kill their worker: the task fails in the end, and the next worker continues.
 
-    Workers that die one after the other are started again with pauses that grow, and the ordinary tasks wait as long:
-    a run that is not quick lets the new ones grow old between two acts.
+    Workers that die one after the other restart with growing pauses, during which the ordinary tasks wait: a run that
+    is not quick waits between two acts until the new workers count as stable.
     """
     runs = OddTasks(world.stack, world.tally, DOOR)
     ends = Ends(frozenset({"failed", "finished"}), may_die=True)
@@ -117,7 +117,7 @@ def run_deadly(world: World, *, is_quick: bool) -> None:
 
 
 def _count_settled(world: World) -> int:
-    """Count the workers that have lived for long enough to be started again at once."""
+    """Count the workers that have lived long enough to be restarted at once."""
     now = time.time()
     ages = []
     for pid in list_workers(world.stack).values():
@@ -127,7 +127,7 @@ def _count_settled(world: World) -> int:
 
 
 def _fails(name: str) -> Ends:
-    """How an act ends that ends the transaction. Methods of sqlite3's own connection can't be covered, only seen."""
+    """Return how an act that ends the transaction must end. Methods of sqlite3's connection can only be detected."""
     return Ends(may_leave_rows=IS_EMBEDDED and name.startswith("driver_"))
 
 

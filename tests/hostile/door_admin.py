@@ -1,6 +1,6 @@
 """Door: the dashboard. Addresses, filters, searches and forms with odd values, by users with odd names.
 
-Owns a client that logs in by the form, as a browser does. No page may answer 500, whatever it is asked.
+Owns a client that logs in by the form, as a browser does. No request may be answered with 500.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
+from loadtests.started.stack import ENDED
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.drawing import draw
 from tests.hostile.insider import PASSWORD
 from tests.hostile.raw_http import RawAnswer, exchange, request
 from tests.hostile.world import World
-from tests.support.stack import ENDED
 
 DOOR = "admin"
 SECONDS = 3.0
@@ -159,14 +159,14 @@ class Browser:
             headers += [(b"Content-Type", b"application/x-www-form-urlencoded"), (b"Origin", b"http://localhost")]
             headers.append((b"Host", b"localhost"))
         answer = exchange(self._port, request(method, path.encode(), headers=headers, body=body))
-        # The last one of several Set-Cookie lines is enough to go on with.
+        # The last of several Set-Cookie lines is enough.
         for name, value in re.findall(r"(csrftoken|sessionid)=([^;]+)", answer.headers.get("set-cookie", "")):
             self.cookies[name] = value
         return answer
 
 
 def run(world: World, *, number: int) -> None:
-    """Ask as many pages and forms."""
+    """Request `number` pages and forms."""
     browsers = []
     for name in NAMES:
         world.insider.make_user(name)
@@ -198,7 +198,7 @@ def _send_form(world: World, browser: Browser, path: str, key: str, fields: Mapp
     if "numRecords" in fields.get("params-numRecords", ""):
         return
     if fields.get("params-numRecords", "").strip().isdecimal() and int(fields["params-numRecords"]) > 50:
-        fields = {**fields, "params-numRecords": "5"}  # what is accepted is carried out: it should be small
+        fields = {**fields, "params-numRecords": "5"}  # an accepted upload is carried out, so it must be small
     _judge(
         world, f"POST {address} {dict(fields)}", browser.post(address, fields), lambda: browser.post(address, fields)
     )
@@ -218,14 +218,14 @@ def _judge(world: World, words: str, answer: RawAnswer, again: object) -> None:
 
 
 def _cancel_with_odd_names(world: World, browsers: Sequence[Browser]) -> None:
-    """Cancel a task as each user: its history names a user whose name may be longer than the column."""
+    """Cancel a task as each user: its history names the user, whose name may be longer than the column."""
     stack = world.stack
     started = []
     for browser in browsers:
         answer = stack.post("/tasks", {"name": "slow", "params": {"records": 100, "chunkMs": 100}})
         task_id = answer.json["id"]
-        told = browser.post(f"{LIST}{task_id}/cancel/", {})
-        _judge(world, f"cancel of {task_id}", told, None)
+        canceled = browser.post(f"{LIST}{task_id}/cancel/", {})
+        _judge(world, f"cancel of {task_id}", canceled, None)
         started.append(task_id)
 
     def list_open() -> list[str]:

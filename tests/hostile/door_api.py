@@ -1,6 +1,6 @@
 """Door: the HTTP API. Bodies, headers, query strings, paths and methods, on every endpoint.
 
-Owns what is sent and what an answer may be: a documented status, an error as problem+json, soon, and never a 500.
+Owns what is sent and which answers are allowed: a documented status, errors as problem+json, soon, and never a 500.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ END_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Ledger:
-    """Uploads that were accepted: odd as they are, they must be carried out."""
+    """Accepted uploads, which must be carried out although they are odd."""
 
     tasks: list[Accepted] = field(default_factory=list)
 
 
 def run(world: World, *, number: int) -> None:
-    """Send as many requests, and see that every accepted upload is carried out."""
+    """Send `number` requests, and check that every accepted upload is carried out."""
     calls = list_calls()
     drawn = draw(drawn_calls(), number=max(0, number - len(calls)), seed_number=world.seed)
     ledger = Ledger()
@@ -44,7 +44,7 @@ def run(world: World, *, number: int) -> None:
 
 
 def judge(call: Call, answer: RawAnswer) -> str:
-    """Return what is wrong with an answer, or nothing."""
+    """Return the fault of an answer, or an empty text."""
     if answer.status == 0:
         return "" if call.may_close else "no answer"
     if answer.status not in call.statuses:

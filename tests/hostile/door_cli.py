@@ -1,11 +1,11 @@
-"""Door: the command line. Odd arguments of `task`, `queue`, `token`: an exit code, words, and never a traceback."""
+"""Door: the command line. Odd arguments of `task`, `queue`, `token`: an exit code, a message, and never a traceback."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 
 from tests.hostile.drawing import draw
-from tests.hostile.insider import Told
+from tests.hostile.insider import CommandResult
 from tests.hostile.world import World
 
 DOOR = "CLI"
@@ -85,27 +85,27 @@ _arguments = st.one_of(
 
 
 def run(world: World, *, number: int) -> None:
-    """Run as many commands, in one process with Django."""
+    """Run `number` commands in one process with Django."""
     drawn = draw(_arguments, number=max(0, number - len(_BY_HAND)), seed_number=world.seed)
     for arguments in (_BY_HAND + drawn)[: max(number, len(_BY_HAND))]:
         if {"-h", "--help", "--version"} & set(arguments):
             continue
-        told = world.insider.command(*arguments)
-        if arguments[:2] == ["queue", "pause"] and told.code == 0:
+        result = world.insider.command(*arguments)
+        if arguments[:2] == ["queue", "pause"] and result.code == 0:
             world.insider.command("queue", "resume", arguments[2])
-        wrong = _find_wrong(told)
+        wrong = _find_wrong(result)
         if wrong:
-            seen = f"{told.code}: …{(told.traceback or told.output)[-400:]}"
+            seen = f"{result.code}: …{(result.traceback or result.output)[-400:]}"
             world.tally.fault(DOOR, wrong, given=arguments, seen=seen)
         else:
-            world.tally.note(DOOR, "done" if told.code == 0 else "refused")
+            world.tally.note(DOOR, "done" if result.code == 0 else "refused")
 
 
-def _find_wrong(told: Told) -> str:
-    if told.traceback or "Traceback (most recent call last)" in told.output:
+def _find_wrong(result: CommandResult) -> str:
+    if result.traceback or "Traceback (most recent call last)" in result.output:
         return "a traceback"
-    if told.code not in CODES:
-        return f"ends with code {told.code}"
-    if told.code and not told.output.strip():
+    if result.code not in CODES:
+        return f"ends with code {result.code}"
+    if result.code and not result.output.strip():
         return "refuses without a word"
-    return "takes long" if told.seconds > SECONDS else ""
+    return "takes long" if result.seconds > SECONDS else ""

@@ -1,4 +1,4 @@
-"""Door: what task types raise, in a chunk, before it, and in a chunk that they share with others."""
+"""Door: what task types raise, in a chunk, before it, and in a batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.hostile.world import World
 
 DOOR = "task errors"
 TYPES = ("odd_error", "odd_preparation", "odd_small_error")
-# A recipe of `raising`, and words that the error must hold.
+# A recipe of `raising`, and words that the error must contain.
 _BY_HAND: list[tuple[list[Any], tuple[str, ...]]] = [
     (["ValueError", "plain"], ("ValueError", "odd: plain")),
     (["SystemExit", 0], ("SystemExit",)),
@@ -67,12 +67,12 @@ _BY_HAND: list[tuple[list[Any], tuple[str, ...]]] = [
     (["engine", "CancelRequested"], ("CancelRequested",)),
     (["engine", "GaveUp"], ("GaveUp",)),
 ]
-# Errors that say the database is away, though it is there: tried again a while, then shown.
+# Errors that report an available database as unavailable: retried for a while, then shown.
 _LYING = [["django", 2013], ["django", 2006], ["django", 1213]]
 
 
 def run(world: World, *, number: int) -> None:
-    """Raise as many odd exceptions."""
+    """Raise `number` odd exceptions."""
     drawn = draw(st.tuples(st.sampled_from(TYPES), _recipes()), number=number, seed_number=world.seed)
     by_hand = [(name, recipe, words) for recipe, words in _BY_HAND for name in TYPES]
     if number < len(by_hand):
@@ -83,7 +83,7 @@ def run(world: World, *, number: int) -> None:
 
 
 def run_lying(world: World) -> None:
-    """Raise, from code that asked no database, what only an outage should raise."""
+    """Raise errors of an outage from code that sent no query."""
     tasks = [OddTask("odd_error", recipe, Ends(words=(str(recipe[1]),), may_wait=True)) for recipe in _LYING]
     OddTasks(world.stack, world.tally, DOOR).run(tasks, end_seconds=15)
 

@@ -1,7 +1,7 @@
-"""Door: what is another's. Its ids, cursors, keys and ETags in odd spellings, with forged and borrowed tokens.
+"""Door: tasks of another owner. Their ids, cursors, keys and ETags in odd spellings, with forged and foreign tokens.
 
-Owns what is sent and the judgement: nobody sees, touches or stops a task of another owner. Every request carries an
-Authorization header: without one this open API shows everything to everybody.
+Owns what is sent and the judgement: no client sees, changes or stops a task of another owner. Every request carries an
+Authorization header, because without one this open API shows everything.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ Drawn = tuple[str, str, int, str, dict[str, str], Any, bool]
 
 
 def list_calls() -> list[Drawn]:
-    """What someone has thought of: each address with valid tokens of another, each header, body and spelling."""
+    """Return the hand-written requests: each address with another's valid token, each header, body and spelling."""
     addresses = [*_PATHS, *(f"/tasks/{{id}}{action}" for action in dict.fromkeys(_ACTIONS))]
     found: list[Drawn] = []
     for header in ("Bearer {bob}", "Bearer {reader}"):
@@ -90,17 +90,17 @@ def list_calls() -> list[Drawn]:
 
 @dataclass(frozen=True, slots=True)
 class Anns:
-    """What is ann's, and the tokens of all."""
+    """Ann's tasks, and the tokens of all."""
 
     ended: str  # a finished upload's id
     running: str
     words: dict[str, str]
     headers: dict[str, str]
-    told: list[bytes]  # what nobody else may see
+    private_texts: list[bytes]  # what no other client may see
 
 
 def run(world: World, *, number: int) -> None:
-    """Send as many requests in other names than ann's, and see that all that is ann's is as it was."""
+    """Send `number` requests in other names than ann's, and check that ann's tasks are unchanged."""
     anns = _prepare(world)
     sent = [*list_calls(), *draw(calls, number=number, seed_number=world.seed)]
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -121,7 +121,7 @@ def _prepare(world: World) -> Anns:
     )
     world.insider.command("token", "revoke", str(gone["id"]))
     headers = {"Authorization": f"Bearer {ann['token']}"}
-    stack.wait_for(  # a process of web that has just read the tokens reads them again a second later
+    stack.wait_for(  # a web process that has just read the tokens reads them again a second later
         lambda: all(stack.get("/queues", headers=headers).status == 200 for _ in range(6)),
         deadline_seconds=END_SECONDS,
         what="ann's token is known to all processes",
@@ -143,7 +143,7 @@ def _prepare(world: World) -> Anns:
         "digest": "0" * 64, "basic": "YW5uOmFubg==", "key": known["Idempotency-Key"], "request": known["X-Request-ID"],
         "etag": stack.get(f"/tasks/{ended}", headers=headers).headers["ETag"], "mark": mark,
     }  # fmt: skip
-    # A revoked token holds for half a minute where it was known; this one never was.
+    # A revoked token is valid for half a minute where it was cached; this one never was.
     return Anns(ended, running, words, headers, [b"ann-" + mark.encode(), f'"{mark}"'.encode(), f">{mark}".encode()])
 
 
@@ -176,11 +176,11 @@ def _fill(text: str, words: dict[str, str]) -> str:
 
 
 def _judge(anns: Anns, path: str, answer: RawAnswer) -> str:
-    """Return what is wrong with an answer to one who is not ann, or nothing."""
+    """Return the fault of an answer to a client other than ann, or an empty text."""
     shown = answer.body + "\n".join(answer.headers.values()).encode("latin-1", "replace")
     if answer.status >= 500 and answer.status != 501:
         return f"answers {answer.status}"
-    if any(text in shown for text in anns.told):
+    if any(text in shown for text in anns.private_texts):
         return "tells of ann's task"
     is_task = path.startswith("/tasks/{id}")
     if answer.status == 304 or (is_task and answer.status in (200, 202)):
@@ -195,7 +195,7 @@ def _judge(anns: Anns, path: str, answer: RawAnswer) -> str:
 
 
 def _judge_all(world: World, anns: Anns) -> None:
-    """Ann's tasks are as they were, and only she ends the one that runs."""
+    """Check that ann's tasks are unchanged and that she can end the running one."""
     stack = world.stack
     running = stack.get(f"/tasks/{anns.running}", headers=anns.headers).json
     if running["status"] in ("canceled", "failed", "finished", "stopped"):

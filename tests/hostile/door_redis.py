@@ -1,6 +1,6 @@
-"""Door: Redis. Jobs, queue entries and stream entries that a stranger has written, and RQ's own tools on our queues.
+"""Door: Redis. Foreign jobs, queue entries and stream entries, and RQ's own tools on our queues.
 
-Owns what is written. What waits behind it must go on, and nothing odd may stay in a queue or in the stream.
+Owns what is written. Tasks behind it must continue, and nothing odd may stay in a queue or in the stream.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from loadtests.started.stack import ENDED
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.drawing import draw
 from tests.hostile.world import World
-from tests.support.stack import ENDED
 
 DOOR = "Redis entries"
 STREAM = "longtasks:events"
@@ -126,7 +126,7 @@ _BY_HAND: list[tuple[str, Any]] = [
 
 
 def run(world: World, *, number: int) -> None:
-    """Write as many entries: half into the stream, half as jobs of the low queue."""
+    """Write `number` entries: half into the stream, half as jobs of the low queue."""
     drawn = draw(_entries, number=max(0, number - 2 * len(_BY_HAND)), seed_number=world.seed)
     given = [(place, entry) for entry in _BY_HAND for place in ("stream", "job")]
     given += [(("stream", "job")[index % 2], entry) for index, entry in enumerate(drawn)]
@@ -159,7 +159,7 @@ def _write_batch(world: World, given: list[tuple[str, tuple[str, Any]]]) -> None
 
 
 def _expect_drained(world: World, words: list[str]) -> None:
-    """Wait until queue and stream are empty but for the ordinary, and say of which values they are not."""
+    """Wait until queue and stream have ordinary entries only, and report the values that are left."""
     ended = sum(world.watch.ended.values())
     marks: dict[str, Any] = {}
 
@@ -189,7 +189,7 @@ def _expect_drained(world: World, words: list[str]) -> None:
 
 
 def _remove(world: World, marks: dict[str, Any]) -> None:
-    """Do what an operator would do by hand, so that the run goes on."""
+    """Do what an operator would do by hand, so that the run continues."""
     with world.stack.redis() as client:
         first, second = _id(marks["last"])
         client.xtrim(STREAM, minid=f"{first}-{second + 1}", approximate=False)
@@ -208,7 +208,7 @@ def _id(value: bytes) -> tuple[int, int]:
 
 
 def _foreign_jobs() -> dict[str, dict[str, Any]]:
-    """Jobs of RQ that are none of ours."""
+    """Write foreign RQ jobs."""
     stamp = datetime.now(UTC).isoformat()
     job = {"status": "queued", "origin": "low", "created_at": stamp, "enqueued_at": stamp}
     return {
@@ -230,7 +230,7 @@ def _foreign_jobs() -> dict[str, dict[str, Any]]:
 
 
 def _enter_without_jobs(world: World) -> None:
-    """Queue entries that name nothing, or no text."""
+    """Write queue entries that name no job or are not text."""
     entries = [b"nothing", b"", b"\xff\xfe", b"a" * 5_000, str(uuid.uuid4()).encode(), b"x y", b"%s"]
     with world.stack.redis() as client:
         for entry in entries:
@@ -240,7 +240,7 @@ def _enter_without_jobs(world: World) -> None:
 
 
 def _cancel_by_rq(world: World) -> None:
-    """RQ's own Job.cancel on a waiting task: canceled here too, not queued for ever."""
+    """Call RQ's own Job.cancel on a waiting task: it must be canceled, not queued for ever."""
     stack = world.stack
     stack.post("/queues/low/pause", {"reason": "hostile"})
     task_id = stack.start_upload(records=1)
@@ -264,7 +264,7 @@ def _cancel_by_rq(world: World) -> None:
 
 
 def run_stock_worker(world: World, *, tasks: int = 5) -> None:
-    """A stock `rq worker --burst` takes our jobs while ours are down: put back, or ended with the reason."""
+    """Let a stock `rq worker --burst` dequeue our jobs while our workers are down: requeued, or ended with the cause."""
     stack = world.stack
     world.ordinary.pause()
     with world.watch.expecting("worker"):

@@ -74,7 +74,7 @@ _TOTALS: list[Recipe] = [
 
 
 def run(world: World, *, number: int) -> None:
-    """Run as many odd results, half of them by hand where there are few."""
+    """Run `number` odd results, half of them hand-written if `number` is small."""
     fields = st.one_of(
         st.tuples(st.sampled_from(["done", "counts", "state", "finished", "whole", "list"]), recipes.values),
         st.tuples(st.just("counts"), _counts()),
@@ -86,7 +86,7 @@ def run(world: World, *, number: int) -> None:
 
 
 def run_totals(world: World, *, number: int) -> None:
-    """Run as many odd totals."""
+    """Run `number` odd totals."""
     drawn = draw(recipes.values, number=max(0, number - len(_TOTALS)), seed_number=world.seed)
     tasks = [OddTask("odd_total", given, _expect_total(given)) for given in (_TOTALS + drawn)[: max(number, 12)]]
     OddTasks(world.stack, world.tally, DOOR).run(tasks, singly=True)
@@ -103,7 +103,7 @@ def _counts() -> Any:
 
 
 def expect(given: dict[str, Recipe]) -> Ends:
-    """Return how a task must end that returns this."""
+    """Return how a task with this result must end."""
     [(field, value)] = given.items()
     fails = Ends(words=("odd_result",) if field in ("whole", "list") else ("odd_result", field))
     kind = value[0]
@@ -131,7 +131,7 @@ def expect(given: dict[str, Recipe]) -> Ends:
 
 
 def _expect_counts(pairs: list[list[Recipe]], fails: Ends) -> Ends:
-    # What a later pair of the same key overwrites is not seen.
+    # A later pair with the same key overwrites it.
     last = {repr(key): (key, number) for key, number in pairs}
     is_clear = len(last) == len(pairs)
     for key, number in last.values():

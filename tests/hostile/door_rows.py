@@ -1,6 +1,6 @@
-"""Door: the database. Rows that somebody has written by hand: records, checkpoints, deliveries, queue states.
+"""Door: the database. Rows that were written by hand: task rows, checkpoints, deliveries, queue states.
 
-Owns what is written. The shared loops go on past them, and the pages and lists that show them answer.
+Owns what is written. The shared loops continue past them, and the pages and lists that show them answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.hostile.world import World
 
 DOOR = "database rows"
 NOW = "2026-01-01T00:00:00Z"
-LOOK_SECONDS = 2.0  # several passes of rescue
+LOOK_SECONDS = 2.0  # several passes of the rescuer
 BATCH = 25
 
 _odd: st.SearchStrategy[Any] = st.one_of(
@@ -81,7 +81,7 @@ _deliveries = st.fixed_dictionaries(
 
 
 def run(world: World, *, number: int) -> None:
-    """Write as many rows, a third of each kind, and look at every list and page beside them."""
+    """Write `number` rows, a third of each kind, and request every list and page."""
     share = max(5, number // 3)
     kinds = (
         ("TaskRecord", "id", _RECORD, draw(_records, number=share, seed_number=world.seed)),
@@ -110,7 +110,7 @@ def _write(world: World, model: str, key: str, base: dict[str, Any], drawn: list
             world.tally.note(DOOR, "refused by the table")
         else:
             written.append((row.get(key, ""), changes))
-    # Nothing tells when rescue has passed by a row that it can't use: it is given the time of several passes.
+    # Nothing shows that the rescuer has skipped a row, so wait for the time of several passes.
     world.watch.look_for(LOOK_SECONDS)
     if sum(world.watch.ended.values()) > ended:
         world.tally.fault(DOOR, "a process has ended", given=f"{model} {written}", seen="")

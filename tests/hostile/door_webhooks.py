@@ -1,6 +1,6 @@
-"""Door: webhooks. Addresses of every form, and receivers with bad manners, good deliveries beside them.
+"""Door: webhooks. Addresses of every form and misbehaving receivers, beside valid deliveries.
 
-Owns what is called: this machine's own receiver, and names that can't be resolved. No address leads anywhere else.
+Owns the addresses: this machine's own receiver, and names that cannot be resolved. No address leads elsewhere.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.drawing import draw
 from tests.hostile.receiver import DELIVERED, MANNERS, Receiver
 from tests.hostile.world import World
-from tests.support.stack import ProcfileStack
 
 DOOR = "webhooks"
 DELIVER_SECONDS = 90.0
-# {port} is the receiver's. Hosts that stand for nothing, or for this machine.
+# {port} is the receiver's. The hosts are unknown or mean this machine.
 _HOSTS = [
     "127.0.0.1:{port}",
     "localhost:{port}",
@@ -85,7 +85,7 @@ urls = st.builds(
 
 
 def run(world: World, *, number: int) -> None:
-    """Start as many tasks with odd addresses or odd receivers; see that good ones are told, once."""
+    """Start `number` tasks with odd addresses or receivers; check that valid receivers are notified once."""
     with Receiver() as receiver:
         stack = world.stack
         by_hand = [f"http://{host}/" for host in _HOSTS]
@@ -93,20 +93,20 @@ def run(world: World, *, number: int) -> None:
         given = [url.replace("{port}", str(receiver.port)) for url in by_hand + drawn]
         mannered = [f"http://127.0.0.1:{receiver.port}/{name}/{index}" for index, name in enumerate(MANNERS)]
         good = [f"http://127.0.0.1:{receiver.port}/ok/good-{index}" for index in range(max(5, number // 8))]
-        told: dict[str, str] = {}
+        url_by_id: dict[str, str] = {}
         for index, url in enumerate([*mannered, *given]):
-            _start(world, url, told)
+            _start(world, url, url_by_id)
             if index % 8 == 0 and good:
-                _start(world, good[index // 8 % len(good)] + f"-{index}", told)
-        _wait(world, set(told))
-        for task_id, url in told.items():
+                _start(world, good[index // 8 % len(good)] + f"-{index}", url_by_id)
+        _wait(world, set(url_by_id))
+        for task_id, url in url_by_id.items():
             _judge(world, receiver, stack, task_id, url)
 
 
-def _start(world: World, url: str, told: dict[str, str]) -> None:
+def _start(world: World, url: str, url_by_id: dict[str, str]) -> None:
     answer = world.stack.post("/tasks", {"name": "upload", "params": {"numRecords": 1}, "callbackUrl": url})
     if answer.status == 201:
-        told[answer.json["id"]] = url
+        url_by_id[answer.json["id"]] = url
     elif answer.status == 400:
         world.tally.note(DOOR, "refused")
     else:
@@ -114,7 +114,7 @@ def _start(world: World, url: str, told: dict[str, str]) -> None:
 
 
 def _wait(world: World, task_ids: set[str]) -> None:
-    """Wait until all have ended, the tables tell of it, and nothing is left to deliver."""
+    """Wait until all have ended in the tables and no delivery is left."""
     ended: set[str] = set()
 
     def is_through() -> bool:

@@ -1,6 +1,6 @@
-"""Draws odd values: the same ones for the same seed, by hypothesis' strategies, without a test function.
+"""Draws odd values from hypothesis' strategies, without a test function; the same seed gives the same values.
 
-Owns the way of drawing. What is drawn, the doors say.
+Owns how values are drawn. The doors own the strategies.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 Value = TypeVar("Value")
-TRIES = 5  # of a strategy that knows few values
+TRIES = 5  # of a strategy with few values
 
 
 def draw(strategy: SearchStrategy[Value], *, number: int, seed_number: int) -> list[Value]:
-    """Return `number` values; fewer where the strategy has no more to give."""
+    """Return `number` values; fewer if the strategy has fewer."""
     found: list[Value] = []
     for turn in range(TRIES):
         wanted = number - len(found)

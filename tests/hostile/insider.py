@@ -1,4 +1,4 @@
-"""A long-lived process with Django, on the stack's database and Redis: management commands and rows without a start each.
+"""A long-lived process with Django on the stack's stores, which runs commands and writes rows without a new start.
 
 Run as `python -m tests.hostile.insider`, it answers lines of JSON. The class `Insider` is its client.
 """
@@ -17,13 +17,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import PROJECT_DIR
-from tests.support.stack import ProcfileStack
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a command did: exit code, output, and the traceback that a shell would have shown."""
+class CommandResult:
+    """The result of a command: exit code, output, and the traceback that a shell would show."""
 
     code: int
     output: str
@@ -32,7 +32,7 @@ class Told:
 
 
 class Insider:
-    """The client. Safe for threads: one call after the other."""
+    """The client. Thread-safe: it makes one call after the other."""
 
     def __init__(self, stack: ProcfileStack) -> None:
         self._lock = threading.Lock()
@@ -46,14 +46,14 @@ class Insider:
             stderr=self._log,
         )
 
-    def command(self, *arguments: str) -> Told:
+    def command(self, *arguments: str) -> CommandResult:
         """Run a management command as a shell would."""
         began = time.monotonic()
         answer = self._ask({"command": list(arguments)})
-        return Told(answer["code"], answer["output"], answer["traceback"], time.monotonic() - began)
+        return CommandResult(answer["code"], answer["output"], answer["traceback"], time.monotonic() - began)
 
     def create(self, model: str, rows: Sequence[dict[str, Any]]) -> str:
-        """Write rows of a model of tasks_app by hand; returns the error, or nothing."""
+        """Write rows of a model of tasks_app by hand; return the error, or an empty text."""
         return str(self._ask({"model": model, "rows": list(rows)})["traceback"])
 
     def make_user(self, name: str) -> None:
@@ -110,7 +110,7 @@ def serve() -> None:
 def _run(arguments: list[str]) -> tuple[int, str]:
     from django.core.management import get_commands, load_command_class
 
-    # As a pipe's: text that can't be encoded is an error here too.
+    # As for a pipe: text that cannot be encoded is an error.
     output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     errors = io.TextIOWrapper(output.buffer, encoding="utf-8", errors="backslashreplace", write_through=True)
     code = 0

@@ -1,6 +1,6 @@
-"""Starts odd tasks, waits for their ends and judges them: by their record, their checkpoint and their rows.
+"""Starts odd tasks, waits for their ends and judges them by task row, checkpoint and written rows.
 
-Owns what "ended with an error that says what was wrong" means. What makes a task odd, the doors say.
+Owns what "ended with an error that names the cause" means. The doors own what makes a task odd.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.started.stack import ENDED, ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.tally import Tally
-from tests.support.stack import ENDED, ProcfileStack
 
 BATCH = 60
 END_SECONDS = 30.0
@@ -24,16 +24,16 @@ DEATH_WORDS = ("died or fell silent", "fell silent")
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How a task may end."""
+    """The allowed ends of a task."""
 
     statuses: frozenset[str] = frozenset({"failed"})
-    words: tuple[str, ...] = ()  # each of which the error must hold
+    words: tuple[str, ...] = ()  # the error must contain each of them
     most_attempts: int = 2
-    rows: int | None = None  # of a finished one; None: as many as it counts
-    tells_rows: bool = True  # False: what it counts is what is odd
-    may_leave_rows: bool = False  # of a failed attempt: where nothing can keep the driver from committing
-    may_die: bool = False  # it takes its process with it
-    may_wait: bool = False  # for the database, for as long as that deserves: it must show so, and can be canceled
+    rows: int | None = None  # of a finished task; None: as many as it counts
+    tells_rows: bool = True  # False: its counts are the odd value
+    may_leave_rows: bool = False  # of a failed attempt, if the driver's commit cannot be prevented
+    may_die: bool = False  # it kills its process
+    may_wait: bool = False  # for the database, up to the time limit: its error says so, and it can be canceled
 
 
 FAILS = Ends()
@@ -43,7 +43,7 @@ EITHER = Ends(frozenset({"finished", "failed"}))
 
 @dataclass(frozen=True, slots=True)
 class OddTask:
-    """A task to start: its type, what the type's params say, and how it must end."""
+    """A task to start: its type, its recipe, and its allowed ends."""
 
     name: str
     recipe: Any
@@ -139,7 +139,7 @@ class OddTasks:
 
 
 def _find_wrong(ends: Ends, status: str, error: str, failures: int, counted: int, rows: int) -> str:
-    """Return what is wrong with an end, or nothing."""
+    """Return the fault of an end, or an empty text."""
     if status not in ends.statuses:
         return f"ends {status}, should be {' or '.join(sorted(ends.statuses))}"
     if status == "failed":

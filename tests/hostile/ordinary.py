@@ -1,4 +1,4 @@
-"""Ordinary tasks beside the odd ones: small uploads, all the time, in both queues; each must end, once, in time."""
+"""Ordinary tasks beside the odd ones: small uploads in both queues, each of which must end once and in time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 import uuid
 from datetime import UTC, datetime
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.chaos.clients import Accepted, Ledger
 from tests.chaos.oracle import Oracle
 from tests.hostile.tally import Tally
-from tests.support.stack import ProcfileStack
 
 A_SECOND = 4
 LATE_SECONDS = 10.0
@@ -21,7 +21,7 @@ REQUEST_SECONDS = 10.0
 
 
 class Ordinary:
-    """A client that starts small uploads, and judges what became of them."""
+    """A client that starts small uploads and judges their ends."""
 
     def __init__(self, stack: ProcfileStack, tally: Tally, *, seed: int) -> None:
         self._stack, self._tally = stack, tally

@@ -1,6 +1,6 @@
-"""Odd exceptions: each name of the list raises one. A recipe is [name, argument…].
+"""Odd exceptions: each name in the list raises one. A recipe is [name, argument…].
 
-Owns how they are made. Must not judge what becomes of them.
+Owns how they are made. Must not judge their effect.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NoReturn
 
-NAMED = "odd: "  # begins the text of exceptions that have one
+NAMED = "odd: "  # the beginning of an exception's text
 
 
 class UnspeakableError(Exception):
-    """Can't be turned into text."""
+    """Cannot be converted to text."""
 
     def __str__(self) -> str:
         raise ValueError("this exception has no words")
@@ -21,18 +21,18 @@ class UnspeakableError(Exception):
 
 
 class SilentError(Exception):
-    """Turns into something that is no text."""
+    """Its conversion to text returns another type."""
 
     def __str__(self) -> Any:
         return None  # noqa: PLE0307
 
 
 class OwnBaseError(BaseException):
-    """No Exception."""
+    """Not a subclass of Exception."""
 
 
 class ArgumentlessError(Exception):
-    """Can't be made again from its arguments."""
+    """Cannot be recreated from its arguments."""
 
     def __init__(self, *, needed: str) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""One HTTP exchange as bytes: nothing is checked, quoted or put right on its way. A connection for each.
+"""One HTTP exchange as bytes, unchecked, unquoted and uncorrected. Each exchange has its own connection.
 
-Owns sending and reading. What to send, and what to think of the answer, others say.
+Owns sending and reading. Must not know what is sent or judge the answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ READ_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """What came back; status 0 where nothing did."""
+    """The answer; status 0 if there was none."""
 
     status: int
     headers: dict[str, str]
@@ -35,7 +35,7 @@ class RawAnswer:
 def request(
     method: bytes, target: bytes, *, headers: Sequence[tuple[bytes, bytes]] = (), body: bytes | None = None
 ) -> bytes:
-    """Return a request; Host, Connection and Content-Length are added where they are not given."""
+    """Return a request; Host, Connection and Content-Length are added if they are missing."""
     given = {name.lower() for name, _ in headers}
     lines = list(headers)
     if b"host" not in given:
@@ -49,7 +49,7 @@ def request(
 
 
 def exchange(port: int, data: bytes, *, is_head: bool = False) -> RawAnswer:
-    """Send bytes and read until the server closes, or the answer is whole."""
+    """Send bytes and read until the server closes the connection or the answer is complete."""
     began = time.monotonic()
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as sock:

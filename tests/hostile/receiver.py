@@ -1,6 +1,6 @@
-"""A receiver of webhooks on loopback, well behaved or not: the path says how it answers.
+"""A webhook receiver on loopback; the path decides how it answers or misbehaves.
 
-Owns the bad manners. Counts what it was sent by path.
+Owns the misbehaviour. Counts its requests by path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
 def _drip(sock: socket.socket) -> None:
-    """A byte a moment: each of them renews a socket's time limit."""
+    """Send single bytes, each of which renews the socket's timeout."""
     deadline = time.monotonic() + SLOW_SECONDS
     for letter in OK * 10:
         if time.monotonic() > deadline:
@@ -29,7 +29,7 @@ def _drip(sock: socket.socket) -> None:
 
 
 def _pour(sock: socket.socket) -> None:
-    """Headers without end."""
+    """Send endless headers."""
     sock.sendall(b"HTTP/1.1 200 OK\r\n")
     deadline = time.monotonic() + SLOW_SECONDS
     while time.monotonic() < deadline:

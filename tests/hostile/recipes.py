@@ -1,7 +1,7 @@
-"""Odd values as JSON: a recipe that travels in a task's params, and the Python value that it stands for.
+"""Odd values as JSON: a recipe in a task's params, and the Python value that it builds.
 
-Owns both directions' meaning: what may be drawn, what is built, and which of them a checkpoint can surely keep. Must
-not import Django at the top: the run itself has none.
+Owns which recipes exist, what they build, and which values a checkpoint can certainly store. Must not import Django at
+the top, because the run itself does not use it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _SAFE = 2**53
 
 
 class Number(enum.IntEnum):
-    """An integer that is none of JSON's."""
+    """An integer that is not a JSON integer."""
 
     ONE = 1
 
 
 class Text(str):
-    """Text that is none of JSON's."""
+    """Text that is not a JSON string."""
 
 
 def build(recipe: Recipe) -> Any:
@@ -44,7 +44,7 @@ def _make_dict(pairs: list[list[Recipe]]) -> dict[Any, Any]:
 
 
 def _make_key(key: Recipe) -> Any:
-    """What can't be a key, is one by its words."""
+    """Replace an unhashable key by its text."""
     name = build(key)
     try:
         hash(name)
@@ -120,7 +120,7 @@ def is_surely_good(recipe: Recipe) -> bool:
 
 
 def is_surely_bad(recipe: Recipe) -> bool:
-    """Tell whether a value holds anything that is no JSON, or far too much."""
+    """Tell whether a value contains something that is not JSON, or far too much."""
     kind, *rest = recipe
     if kind in ("none", "bool", "int", "tuple", "enum", "subclass"):
         return False
@@ -140,7 +140,7 @@ def is_surely_bad(recipe: Recipe) -> bool:
 
 
 def _last(pairs: list[list[Recipe]]) -> list[list[Recipe]]:
-    """The pairs that are left of a dict in which a key comes twice."""
+    """Return the pairs that remain in a dict with duplicate keys."""
     return list({repr(key): [key, value] for key, value in pairs}.values())
 
 

@@ -1,4 +1,4 @@
-"""The order of a hostile run, and how its values are shared out among the doors."""
+"""The order of a hostile run, and how its values are divided among the doors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Collection
 from functools import partial
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer, create_servers
 from tests.hostile import (
     door_acts,
     door_admin,
@@ -22,13 +23,12 @@ from tests.hostile import (
 )
 from tests.hostile.tally import Tally
 from tests.hostile.world import LEASE_SECONDS, World, make_world
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer, create_servers
 
-QUICK = 1_000  # with fewer values, what takes long is left out
+QUICK = 1_000  # with fewer values, slow parts are skipped
 
 
 def run_on_own_servers(*, values: int, seed: int, only: Collection[str] = ()) -> Tally:
-    """Run on servers that live as long as the run."""
+    """Run on servers of the run's own."""
     servers = create_servers()
     try:
         for server in servers:
@@ -40,7 +40,7 @@ def run_on_own_servers(*, values: int, seed: int, only: Collection[str] = ()) ->
 
 
 def run(*, servers: tuple[Database, RedisServer], values: int, seed: int, only: Collection[str] = ()) -> Tally:
-    """Send odd values through every door, and return what came of them."""
+    """Send odd values through every door; return the tally."""
     with make_world(servers=servers, seed=seed) as world:
         for name, door in _list_doors(world, values):
             if only and name not in only:
@@ -48,7 +48,7 @@ def run(*, servers: tuple[Database, RedisServer], values: int, seed: int, only: 
             world.tally.say(f"{name}: begins, {world.tally.values:,} values, {len(world.tally.faults):,} faults so far")
             try:
                 door()
-            except Exception as error:  # the doors behind it are tried too
+            except Exception as error:  # the following doors run as well
                 where = traceback.format_exc()[-600:]
                 world.tally.add_fault(name, f"breaks off: {type(error).__name__}", given=name, seen=where)
         world.finish()

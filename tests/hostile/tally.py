@@ -1,6 +1,6 @@
-"""What came of the odd values: counts by door and outcome, and the faults with their inputs.
+"""The tally of the odd values: counts by door and outcome, and the faults with their inputs.
 
-Owns the arithmetic and the words of the report. Knows no door.
+Owns the arithmetic and the text of the report. Must not know a door.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ SHOWN_PER_KIND = 2
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An input that did what it must not."""
+    """An input with a forbidden effect."""
 
     door: str
-    kind: str  # what went wrong, in a few words that its likes share
+    kind: str  # the fault in a few words, the same for similar faults
     given: str  # the input
     seen: str
 
 
 @dataclass(slots=True)
 class Tally:
-    """Safe for threads."""
+    """Thread-safe."""
 
     outcomes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     faults: list[Fault] = field(default_factory=list)
@@ -37,19 +37,19 @@ class Tally:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, door: str, outcome: str, *, number: int = 1) -> None:
-        """Count values that did what they should."""
+        """Count values with an allowed effect."""
         with self._lock:
             self.outcomes[door][outcome] += number
 
     def fault(self, door: str, kind: str, *, given: object, seen: object) -> None:
-        """Count a value that did what it must not."""
+        """Count a value with a forbidden effect."""
         shown = given if isinstance(given, str) else repr(given)
         with self._lock:
             self.outcomes[door]["FAULT"] += 1
             self.faults.append(Fault(door, kind, _cut(shown), _cut(str(seen))))
 
     def add_fault(self, door: str, kind: str, *, given: object, seen: object) -> None:
-        """Note a fault that belongs to no single value: a process that ended, a task that is late."""
+        """Record a fault that belongs to no single value: an ended process, a late task."""
         with self._lock:
             self.faults.append(Fault(door, kind, _cut(str(given)), _cut(str(seen))))
 

@@ -1,7 +1,7 @@
-"""Task types of which the params say what they do wrong: what they return, raise, leave behind.
+"""Task types whose params name what they do wrong: what they return, raise or leave behind.
 
-Owns the types. How to do each kind of damage stands in the modules beside it. All write rows first, so that what stays
-of a failed attempt shows.
+Owns the types. Each kind of damage is in its own module. All write rows first, so that the remains of a failed attempt
+are visible.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
 from tests.hostile import canary, damage, raising, recipes
 from tests.support.task_types import insert_users
 
-ROWS = 3  # that each chunk writes before it does what it should not
+ROWS = 3  # that each chunk writes before its forbidden act
 
 
 class OddParams(serializers.Serializer[Any]):
@@ -26,7 +26,7 @@ class OddParams(serializers.Serializer[Any]):
 
 
 class OddTask(TaskType):
-    """Base: one record, some rows, and what the recipe says."""
+    """Base class: one record, some rows, and the recipe's act."""
 
     params_serializer = OddParams
     count_names = ("users",)
@@ -44,7 +44,7 @@ class OddTask(TaskType):
 
 @register
 class OddResultTask(OddTask):
-    """Returns what the recipe says: {"done", "counts", "state", "finished"}, {"whole"} or {"list"}."""
+    """Returns the result of the recipe: {"done", "counts", "state", "finished"}, {"whole"} or {"list"}."""
 
     name = "odd_result"
 
@@ -63,7 +63,7 @@ class OddResultTask(OddTask):
 
 @register
 class OddTotalTask(OddTask):
-    """Has the total that the recipe says."""
+    """Has the total of the recipe."""
 
     name = "odd_total"
 
@@ -76,7 +76,7 @@ class OddTotalTask(OddTask):
 
 @register
 class OddErrorTask(OddTask):
-    """Raises what the recipe says."""
+    """Raises the recipe's exception."""
 
     name = "odd_error"
 
@@ -98,7 +98,7 @@ class OddPreparationTask(OddErrorTask):
 
 @register
 class OddSmallErrorTask(OddErrorTask):
-    """Raises it in a chunk that it shares with others."""
+    """Raises it in a batch."""
 
     name = "odd_small_error"
     shareable = True
@@ -106,7 +106,7 @@ class OddSmallErrorTask(OddErrorTask):
 
 @register
 class OddActTask(OddTask):
-    """Does to its connection or its process what the recipe names, and returns as if nothing had been."""
+    """Does the recipe's damage to its connection or process, and returns a valid result."""
 
     name = "odd_act"
 
@@ -119,7 +119,7 @@ class OddActTask(OddTask):
 
 @register
 class ImpatientTask(OddTask):
-    """Has less time for a chunk than it takes."""
+    """Has a shorter time limit than its chunk needs."""
 
     name = "odd_impatient"
     chunk_timeout_seconds = 1
@@ -130,7 +130,7 @@ class ImpatientTask(OddTask):
 
 @register
 class CanaryTask(OddTask):
-    """Fails where an earlier task has left something behind in this process."""
+    """Fails if an earlier task has left a trace in this process."""
 
     name = "odd_canary"
 
@@ -141,16 +141,16 @@ class CanaryTask(OddTask):
 
 
 class RowsParams(serializers.Serializer[Any]):
-    base = serializers.IntegerField(min_value=0)  # the first of the rows that are its own
+    base = serializers.IntegerField(min_value=0)  # the first of its own rows
     rows = serializers.IntegerField(min_value=1, max_value=1000)
     way = serializers.ChoiceField(("bare", "atomic", "everything"))
     rowMs = serializers.IntegerField(min_value=0, max_value=1000, default=2)
-    backwards = serializers.BooleanField(default=False)  # takes its rows' locks in the other order
+    backwards = serializers.BooleanField(default=False)  # locks its rows in reverse order
 
 
 @register
 class SkipBadRowsTask(TaskType):
-    """Writes row by row and skips what the database refuses, as importers do; counts what it believes to have written."""
+    """Writes row by row and skips refused rows, as importers do; counts the rows that it believes written."""
 
     name = "odd_skip_bad_rows"
     params_serializer = RowsParams

@@ -2,19 +2,19 @@
 
 import pytest
 
+from loadtests.started.servers import Database, RedisServer
 from tests.hostile import door_results, recipes
 from tests.hostile.drawing import draw
 from tests.hostile.odd_tasks import FINISHES
 from tests.hostile.run import run
-from tests.support.servers import Database, RedisServer
 
 VALUES = 300
 
 
 @pytest.mark.slow
-def test_odd_values_harm_nobody(servers: tuple[Database, RedisServer]) -> None:
+def test_odd_values_harm_no_other_task(servers: tuple[Database, RedisServer]) -> None:
     tally = run(servers=servers, values=VALUES, seed=1)
-    # How late an ordinary task may be, `make hostile` judges, on a machine that it has for itself.
+    # `make hostile` judges how late an ordinary task is, on a machine of its own.
     faults = [fault for fault in tally.faults if fault.kind != "late"]
     assert not faults, "\n" + tally.to_text()
     assert tally.values >= VALUES
@@ -27,7 +27,7 @@ def test_the_same_seed_draws_the_same_values() -> None:
     assert len(first) == 50
 
 
-def test_what_is_drawn_can_be_built() -> None:
+def test_every_drawn_recipe_can_be_built() -> None:
     for recipe in draw(recipes.values, number=200, seed_number=5):
         recipes.build(recipe)
         assert not (recipes.is_surely_good(recipe) and recipes.is_surely_bad(recipe)), recipe
@@ -38,7 +38,7 @@ def test_plain_results_are_expected_to_finish() -> None:
     assert "failed" in door_results.expect({"state": ["dict", [[["text", "a"], ["float", "nan"]]]]}).statuses
 
 
-def test_what_can_be_no_key_is_one_by_its_words() -> None:
+def test_an_unhashable_key_is_built_from_its_text() -> None:
     assert recipes.build(["dict", [[["set"], ["none"]]]]) == {"{1, 2}": None}
     assert not recipes.is_surely_bad(["dict", [[["set"], ["none"]]]])
     assert recipes.is_surely_bad(["dict", [[["int", "1"], ["none"]]]])

@@ -1,6 +1,6 @@
-"""Watches the processes of a stack: one that ends though nobody killed it is a fault.
+"""Watches the processes of a stack: one that ends without being killed is a fault.
 
-Owns the list of who should live. Starts again what has ended, as a supervisor does, so that a run goes on.
+Owns the list of expected processes. Restarts ended ones, as a supervisor does, so that a run continues.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.hostile.tally import Tally
-from tests.support.stack import ProcfileStack
 
 LOOK_SECONDS = 0.4
 LOG_LINES = 6
-TOLD_SECONDS = 1.0  # until the workers' parent has told of an end
-RETIRED = "retired after a task"  # what the workers' parent says of one that ends because of what a task has left in it
+LOGGED_SECONDS = 1.0  # until the workers' parent has logged an end
+RETIRED = "retired after a task"  # the parent's log line for a worker that retires because of a task's leftovers
 
 
 class Watch:
-    """A thread that looks at every process of every role."""
+    """A thread that checks every process of every role."""
 
     def __init__(self, stack: ProcfileStack, tally: Tally) -> None:
         self._stack, self._tally = stack, tally
@@ -30,7 +30,7 @@ class Watch:
         self._allowed: set[str] = set()
         self._end, self._lock = threading.Event(), threading.RLock()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.ended: Counter[str] = Counter()  # by role, nobody having killed them
+        self.ended: Counter[str] = Counter()  # by role, without having been killed
         self.expected: Counter[str] = Counter()
         self.retired = 0
 
@@ -44,7 +44,7 @@ class Watch:
 
     @contextlib.contextmanager
     def expecting(self, role: str) -> Generator[None, None, None]:
-        """Inside, processes of that role may end."""
+        """Within the block, processes of that role may end."""
         self.look()
         with self._lock:
             self._allowed.add(role)
@@ -56,14 +56,14 @@ class Watch:
                 self._allowed.discard(role)
 
     def look_for(self, seconds: float) -> None:
-        """Look all the time for so long; returns early where something has ended."""
+        """Check for so long; return early if a process has ended."""
         before = sum(self.ended.values())
         wait_until(
             lambda: self.look() or sum(self.ended.values()) > before, deadline_seconds=seconds, pause_seconds=0.2
         )
 
     def look(self) -> None:
-        """Compare who lives with who lived a moment ago."""
+        """Compare the living processes with those of a moment ago."""
         with self._lock:
             living = self._list_living()
             for pid, role in list(self._known.items()):
@@ -85,16 +85,16 @@ class Watch:
                     self._stack.start_role(role)
 
     def _has_retired(self) -> bool:
-        """Tell whether one more worker has retired, in good order, than was seen so far."""
+        """Tell whether another worker has retired properly since the last call."""
 
         def is_told() -> bool:
-            told = self._stack.log_path("worker").read_text(errors="replace").count(RETIRED)
-            return told > self.retired
+            logged = self._stack.log_path("worker").read_text(errors="replace").count(RETIRED)
+            return logged > self.retired
 
-        return wait_until(is_told, deadline_seconds=TOLD_SECONDS)
+        return wait_until(is_told, deadline_seconds=LOGGED_SECONDS)
 
     def _list_living(self) -> dict[int, str]:
-        """The parents of all roles, and their children; not what a task has forked."""
+        """Return the parents of all roles and their children, without processes that a task forked."""
         living = {}
         for role in self._stack.roles:
             if not self._stack.is_running(role):
@@ -112,7 +112,7 @@ class Watch:
 
 
 def _is_service(pid: int) -> bool:
-    """Tell a service process from a helper that lives for a moment only (ps, a resource tracker)."""
+    """Tell a service process from a short-lived helper (ps, a resource tracker)."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

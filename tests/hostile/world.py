@@ -1,6 +1,6 @@
-"""The world of a hostile run: servers, a stack, the ordinary client, the watch, a process inside. All of its own.
+"""The world of a hostile run: its own servers, stack, ordinary client, watch and inside process.
 
-Owns their lives. What is done to them, the doors say.
+Owns their lifetimes. The doors own what is done to them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
+from loadtests.started.stack import ProcfileStack
 from tests.hostile.insider import Insider
 from tests.hostile.ordinary import Ordinary
 from tests.hostile.tally import Tally
 from tests.hostile.watch import Watch
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
-from tests.support.stack import ProcfileStack
 
 ROLES = ("web", "worker", "mirror", "webhooks")
 LEASE_SECONDS = 2.0
@@ -32,14 +32,14 @@ ENVIRONMENT = {
     "WEBHOOK_FIRST_SECONDS": "0.1",
     "WEBHOOK_TIMEOUT_SECONDS": "1.5",
     "RATE_LIMIT_PER_ADDRESS": "0",
-    "REDIS_TIMEOUT_SECONDS": "10",  # a disk that stalls is none of these values
+    "REDIS_TIMEOUT_SECONDS": "10",  # a stalling disk is not one of these values
 }
 TABLES = ("hostile_rows", "hostile_rows_empty")
 
 
 @dataclass(slots=True)
 class World:
-    """What the doors are given."""
+    """The arguments of the doors."""
 
     stack: ProcfileStack
     tally: Tally
@@ -49,7 +49,7 @@ class World:
     seed: int
 
     def finish(self) -> None:
-        """Let everything end, and judge the ordinary tasks and the processes."""
+        """Wait for all ends, and judge the ordinary tasks and the processes."""
         self.ordinary.finish()
         self.watch.finish()
         ended = {f"{role} processes ended, not killed": float(number) for role, number in self.watch.ended.items()}
@@ -63,7 +63,7 @@ class World:
 
 @contextlib.contextmanager
 def make_world(*, servers: tuple[Database, RedisServer], seed: int) -> Generator[World, None, None]:
-    """Everything runs inside."""
+    """Run everything for the duration of the block."""
     database, redis_server = servers
     stack = ProcfileStack(database=database, redis_server=redis_server, environment=ENVIRONMENT, workers=2, roles=ROLES)
     tally = Tally()
@@ -83,7 +83,7 @@ def make_world(*, servers: tuple[Database, RedisServer], seed: int) -> Generator
 
 
 def make_tables(stack: ProcfileStack, *, rows: int = 0) -> None:
-    """Make the tables that the odd task types use, with rows 0 to `rows`."""
+    """Create the tables of the odd task types, with rows 0 to `rows`."""
     engine = "" if IS_EMBEDDED else " ENGINE=InnoDB"
     for table in TABLES:
         stack.sql(f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY, n INTEGER NOT NULL){engine}")

@@ -15,9 +15,9 @@ from loadtests.analysis.page import to_page
 from loadtests.analysis.terms import TERMS
 from loadtests.artillery_reader.plan import read_plan
 from loadtests.bench.errors import BenchError
+from loadtests.started.servers import IS_EMBEDDED
+from loadtests.started.stack import ProcfileStack
 from settings.env import ROOT
-from tests.support.servers import IS_EMBEDDED
-from tests.support.stack import ProcfileStack
 
 KEPT = json.loads((ROOT / "docs" / "load-test.json").read_text(encoding="utf-8"))
 

@@ -1,1 +1,1 @@
-"""Tests of the project package: child processes, the embedded server, the stack runner."""
+"""Tests of longtasks."""

@@ -1,4 +1,4 @@
-"""A request is held where there is a place, and resumed once, whatever happens to it first."""
+"""longtasks/holding_worker.py: a bounded number of requests is held, and each is resumed exactly once."""
 
 import selectors
 import socket
@@ -17,7 +17,7 @@ PLACES = 3
 
 
 class Subscriber:
-    """Keeps what it is asked."""
+    """Records its calls."""
 
     def __init__(self) -> None:
         self.watched: list[Any] = []
@@ -32,7 +32,7 @@ class Subscriber:
 
 @pytest.fixture
 def worker() -> Iterator[HoldingWorker]:
-    """A worker that listens nowhere."""
+    """A worker without a listening socket."""
     worker = HoldingWorker.__new__(HoldingWorker)
     worker.alive = True
     worker.poller = selectors.DefaultSelector()
@@ -52,9 +52,9 @@ def worker() -> Iterator[HoldingWorker]:
 
 
 class Client:
-    """A connection and its client's end."""
+    """A connection and the client's end of it."""
 
-    sockets: ClassVar[list[socket.socket]] = []  # all of a test
+    sockets: ClassVar[list[socket.socket]] = []  # of all clients of a test
 
     def __init__(self, request_bytes: int = 100) -> None:
         self.sock, self.theirs = socket.socketpair()
@@ -72,7 +72,7 @@ def dispatch(worker: HoldingWorker) -> None:
         key.data(key.fileobj)
 
 
-def test_there_are_so_many_places_and_each_is_free_again(worker: HoldingWorker) -> None:
+def test_the_number_of_held_requests_is_bounded_and_places_are_reused(worker: HoldingWorker) -> None:
     assert [hold(worker, Client()) for _ in range(PLACES + 1)] == [True] * PLACES + [False]
     worker._watcher.watched[0].notify("a snapshot")
     assert list(worker._woken) == [("call", "a snapshot")]
@@ -87,7 +87,7 @@ def test_large_requests_are_held_up_to_a_bound(worker: HoldingWorker, monkeypatc
     assert hold(worker, Client(600))
 
 
-def test_a_worker_that_is_to_end_holds_none_and_answers_all(worker: HoldingWorker) -> None:
+def test_a_stopping_worker_holds_no_request_and_answers_all(worker: HoldingWorker) -> None:
     assert hold(worker, Client(), name="first")
     worker.alive = False
     assert not hold(worker, Client())
@@ -96,7 +96,7 @@ def test_a_worker_that_is_to_end_holds_none_and_answers_all(worker: HoldingWorke
     assert worker._watcher.dropped == worker._watcher.watched
 
 
-def test_who_leaves_is_woken_once(worker: HoldingWorker) -> None:
+def test_a_disconnected_client_wakes_its_request_once(worker: HoldingWorker) -> None:
     client = Client()
     assert hold(worker, client)
     client.theirs.close()
@@ -105,7 +105,7 @@ def test_who_leaves_is_woken_once(worker: HoldingWorker) -> None:
     assert list(worker._woken) == [("call", None)]
 
 
-def test_what_is_sent_ahead_is_not_read_and_wakes_the_loop_once(worker: HoldingWorker) -> None:
+def test_pipelined_bytes_are_not_read_and_wake_the_loop_once(worker: HoldingWorker) -> None:
     client = Client()
     assert hold(worker, client)
     client.theirs.sendall(b"GET /")

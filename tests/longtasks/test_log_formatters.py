@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each in production, readable in development, the same context on both, no secret."""
+"""Log lines: a JSON object in production, text in development, with the same context and without secrets."""
 
 import json
 import logging
@@ -57,7 +57,7 @@ def test_text_is_one_line_with_the_same_context() -> None:
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
-def test_the_colours_of_uvicorn_are_left_out(formatter: logging.Formatter) -> None:
+def test_the_colours_of_uvicorn_are_omitted(formatter: logging.Formatter) -> None:
     """uvicorn attaches a copy of its message with terminal escape codes to each record (`extra`)."""
     record = make_record("Started server process [%d]", 7, color_message="Started server process [\x1b[36m%d\x1b[0m]")
     line = formatter.format(record)
@@ -99,7 +99,7 @@ def test_secrets_are_hidden(formatter: logging.Formatter, message: str) -> None:
         assert "***" in line
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_text_without_a_secret_is_unchanged() -> None:
     message = "task 0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10: http://host:3000/tasks answered 201"
     assert message in TextFormatter().format(make_record(message))
 
@@ -122,13 +122,13 @@ def test_production_writes_json_development_text() -> None:
             assert shown.endswith("WARNING x: hello you")
 
 
-def test_a_request_gives_its_lines_its_id(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_of_a_request_carry_its_id(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     client.get("/health/live", headers={"X-Request-ID": "mine-1"})
     assert log_context.request_id.get() == "mine-1"
 
 
 def test_the_ids_are_the_same_across_web_and_worker(make_stack: MakeStack) -> None:
-    """A purge of a task id that is too broken to purge fails: its attempts are lines of the worker."""
+    """A purge of a broken task id fails, so the worker logs its attempts."""
     stack = make_stack(
         workers=1, environment={"LOG_FORMAT": "JSON", "RETRY_ATTEMPTS": "1", "BULK_WRITER": "0", "LOG_LEVEL": "INFO"}
     )
@@ -152,7 +152,7 @@ def test_the_ids_are_the_same_across_web_and_worker(make_stack: MakeStack) -> No
 
 
 class Unshowable:
-    """What a task type may put into a log line or an exception."""
+    """Return a value that a task type may put into a log line or an exception."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -209,7 +209,7 @@ def test_whatever_a_record_holds_becomes_a_bounded_printable_line(
     began = time.perf_counter()
     text = formatter.format(record)
     assert time.perf_counter() - began < 2
-    text.encode()  # no lone surrogate
+    text.encode()  # contains no lone surrogate
     assert len(text) < 100_000
     first, *others = text.split("\n")
     assert first.isprintable()
@@ -232,8 +232,8 @@ def test_whatever_a_record_holds_becomes_a_bounded_printable_line(
     ],
     ids=["url", "name", "bearer", "long", "long url", "longer than a line"],
 )
-def test_a_cut_shows_no_half_of_a_secret(secret: str, shown: int) -> None:
-    """Wherever the text is cut: the secret stands so many characters before the end of its beginning, or after."""
+def test_truncation_reveals_no_part_of_a_secret(secret: str, shown: int) -> None:
+    """The secret begins so many characters before the cut, or after it."""
     for before, after in ((shown, 60_000), (60_000, shown), (shown, 21_000 - shown)):
         text = "x " * (before // 2) + secret + " y" * (after // 2)
         line = TextFormatter().format(make_record(text))
@@ -242,7 +242,7 @@ def test_a_cut_shows_no_half_of_a_secret(secret: str, shown: int) -> None:
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
-def test_the_name_of_an_extra_tells_that_it_is_a_secret(formatter: logging.Formatter) -> None:
+def test_an_extra_with_a_secret_name_is_hidden(formatter: logging.Formatter) -> None:
     line = formatter.format(make_record("x", api_key="hunter2", password="hunter2 hunter3", actor="ann"))
     assert "hunter2" not in line
     assert "api_key" in line

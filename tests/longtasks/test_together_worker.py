@@ -1,4 +1,4 @@
-"""An answer leaves in one go, and what a slow client has no room for follows, without anyone waiting in the loop."""
+"""longtasks/together_worker.py: a response is sent at once; the rest for a slow client follows without blocking."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ ID = b"0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 
 
 def make_pair(*written: bytes) -> tuple[AnsweringSocket, socket.socket]:
-    """A client's socket that holds back what was written to it, and the client's own end."""
+    """A client's socket that buffers what is written to it, and the client's own end."""
     accepted, theirs = socket.socketpair()
     ours = AnsweringSocket(fileno=accepted.detach())
     hold(ours, *written)
@@ -22,7 +22,7 @@ def make_pair(*written: bytes) -> tuple[AnsweringSocket, socket.socket]:
 
 def hold(ours: AnsweringSocket, *written: bytes) -> None:
     ours.hold()
-    ours.setblocking(True)  # gunicorn does so for each request; the event loop must not wait all the same
+    ours.setblocking(True)  # gunicorn does this for each request; the event loop must still not wait
     ours.settimeout(5)
     for part in written:
         ours.sendall(part)
@@ -40,7 +40,7 @@ def test_head_and_body_leave_together() -> None:
         assert theirs.recv(65536) == b"more"
 
 
-def test_what_the_client_has_no_room_for_is_returned_and_follows_later() -> None:
+def test_bytes_that_do_not_fit_the_socket_are_returned_and_sent_later() -> None:
     ours, theirs = make_pair(HEAD, BODY)
     with ours, theirs:
         rest = ours.send_held()
@@ -58,7 +58,7 @@ def test_what_the_client_has_no_room_for_is_returned_and_follows_later() -> None
         assert kept == [True]
 
 
-def test_the_event_loop_waits_for_no_room() -> None:
+def test_the_event_loop_does_not_wait_for_socket_space() -> None:
     ours, theirs = make_pair(BODY)
     with ours, theirs:
         ours.send_held()
@@ -66,7 +66,7 @@ def test_the_event_loop_waits_for_no_room() -> None:
         assert ours.send_held() == b"more"
 
 
-def test_a_client_that_is_gone_keeps_no_connection() -> None:
+def test_a_disconnected_clients_connection_is_closed() -> None:
     ours, theirs = make_pair(HEAD)
     with ours:
         theirs.close()
@@ -75,8 +75,8 @@ def test_a_client_that_is_gone_keeps_no_connection() -> None:
         assert send_rest(ours, BODY, True) is False
 
 
-def test_a_client_that_does_not_read_is_one_that_is_gone(tmp_path: Path) -> None:
-    """gunicorn would log a time-out with its traceback."""
+def test_a_client_that_does_not_read_counts_as_disconnected(tmp_path: Path) -> None:
+    """gunicorn would log a timeout with its traceback."""
     path = tmp_path / "file"
     path.write_bytes(BODY)
     accepted, theirs = socket.socketpair()
@@ -104,5 +104,5 @@ def test_a_client_that_does_not_read_is_one_that_is_gone(tmp_path: Path) -> None
         (b"GET /admin/ HTTP/1.1\r\n", False),
     ],
 )
-def test_quick_is_what_asks_redis_once(request_line: bytes, is_quick: bool) -> None:
+def test_quick_requests_are_those_with_one_redis_command(request_line: bytes, is_quick: bool) -> None:
     assert bool(QUICK.match(request_line)) is is_quick

@@ -1,4 +1,4 @@
-"""The launcher of web: the server that WEB_SERVER names, with the settings that hold for both."""
+"""longtasks/web.py starts the server that WEB_SERVER names, with the settings of both servers."""
 
 import itertools
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import free_port
 from longtasks.web import granian_command, granian_environment, gunicorn_command
 from settings.env import ROOT, load
-from tests.support.stack import ProcfileStack
 
 
 def test_both_servers_serve_the_application_and_know_the_address() -> None:
@@ -39,7 +39,7 @@ def test_granian_starts_with_empty_counters(tmp_path: Path) -> None:
     assert not left_behind.exists()
 
 
-def test_a_wrong_value_ends_the_start_with_one_line() -> None:
+def test_an_invalid_value_ends_the_start_with_one_line() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "longtasks.web"],
         env={**os.environ, "WEB_SERVER": "apache"},
@@ -65,11 +65,11 @@ def test_granian_answers(stack: ProcfileStack, tmp_path: Path) -> None:
     )
     try:
         stack.wait_for(lambda: is_live(f"{address}:{port}"), deadline_seconds=90, what="granian answers")
-        # A process of granian's that is told to stop while it starts does not hear it.
+        # A granian process that gets the signal during its start ignores it.
         stack.wait_for(all_started, deadline_seconds=90, what="all its processes have started")
     finally:
         stack.stop_role("granian")
-    stack.wait_for(lambda: not stack.pids("granian"), deadline_seconds=10, what="none of its processes is left")
+    stack.wait_for(lambda: not stack.pids("granian"), deadline_seconds=10, what="all its processes have ended")
 
 
 def is_live(address: str) -> bool:

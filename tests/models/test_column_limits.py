@@ -1,4 +1,4 @@
-"""Every text that a snapshot or a command can bring to a column: cut or refused before it, on SQLite as on MySQL."""
+"""Every text from a snapshot or a command is truncated or refused before its column, on SQLite as on MySQL."""
 
 import json
 import uuid
@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User as Person
 from django.db import models
+from django.test import Client
 
 from tasks_app.auth import api_tokens, audit_log
 from tasks_app.domain import task_snapshot
@@ -14,7 +16,8 @@ from tasks_app.models import AuditEntry, QueueState, SetAsideItem, TaskEvent, Ta
 from tasks_app.queues import redis_connection, snapshot_stream
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.services import change_tasks, pause_queues, start_tasks
-from tests.support.engine import Worker, job, mirror, start
+from tests.support.engine import Worker, job, mirror, record, start
+from tests.support.refused_items import items
 
 LONG = "ñ🚀" * 1000
 TABLES = (TaskRecord, TaskEvent, WebhookDelivery, AuditEntry, QueueState, SetAsideItem)
@@ -22,7 +25,7 @@ TEXTS = [name for name, types in task_snapshot._TYPES.items() if types[0] is str
 
 
 def assert_all_fits() -> None:
-    """No row holds more than its column, which SQLite would let it."""
+    """No row exceeds its column, which SQLite would allow."""
     for model in TABLES:
         fields = [field for field in model._meta.fields if isinstance(field, models.CharField)]
         for row in model._default_manager.all():
@@ -83,6 +86,18 @@ def test_a_person_with_a_long_name_starts_a_task() -> None:
     assert column_limits.cut_actor("n" * 94) == "n" * column_limits.OWNER
 
 
+def test_a_superuser_with_a_long_name_cancels(redis: Any, client: Client) -> None:
+    person = Person.objects.create_superuser("n" * 94, password="x")
+    client.force_login(person)
+    task_id = start()
+    mirror()
+    assert client.post(f"/admin/tasks_app/taskrecord/{task_id}/cancel/").status_code in (200, 302)
+    assert job(task_id).actor == "n" * 64
+    assert record(task_id).status == "canceled"
+    assert AuditEntry.objects.get().actor == "n" * 64
+    assert items() == []
+
+
 def test_an_owner_of_a_token_that_is_too_long_is_refused() -> None:
     with pytest.raises(ValueError, match="owner has 65 characters: give 1 to 64"):
         api_tokens.create_token(owner="o" * 65, scope="read")
@@ -90,6 +105,6 @@ def test_an_owner_of_a_token_that_is_too_long_is_refused() -> None:
     assert (len(token.note), len(token.created_by)) == (255, 64)
 
 
-def test_numbers_are_held_to_their_columns() -> None:
+def test_numbers_are_limited_to_their_columns() -> None:
     good = task_snapshot.Snapshot(id=str(uuid.uuid4()), name="slow", created_at=datetime.now(UTC), total=2**63 - 1)
     assert column_limits.check(good) is good

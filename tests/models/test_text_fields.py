@@ -1,4 +1,4 @@
-"""Every text column is declared: for identity, or free text. The next one that is not is found here."""
+"""Every text column is declared as identity or as free text; a new one without a declaration fails here."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.db import connection, models
 from tasks_app.models.text_fields import FreeTextField, IdentityField, get_identity_collation
 
 APPS = ("tasks_app", "catalog")
-# An address that mail would go to; nothing compares it.
+# An e-mail address; no query compares it.
 OTHER_FREE_TEXT = (models.EmailField,)
 
 
@@ -32,8 +32,8 @@ def test_each_short_text_is_declared() -> None:
     assert undeclared == [], "declare it as IdentityField or FreeTextField (tasks_app.models.text_fields)"
 
 
-def test_nothing_is_looked_up_by_free_text() -> None:
-    """Free text stands in no index, no constraint and no key: what does is for identity."""
+def test_no_index_or_key_uses_free_text() -> None:
+    """Free text is in no index, constraint or key; only identity columns are."""
     indexed = {
         f"{model._meta.label}.{name}"
         for app in APPS

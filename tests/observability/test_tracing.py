@@ -1,4 +1,4 @@
-"""Tracing: one trace from the request to the chunk where it is on; not even an import where it is off."""
+"""Tracing: one trace from the request to the chunk if it is on, and no import if it is off."""
 
 import dataclasses
 import subprocess
@@ -29,7 +29,7 @@ def exporter() -> Any:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)  # once in a process
+    trace.set_tracer_provider(provider)  # once for each process
     return exporter
 
 
@@ -67,7 +67,7 @@ def test_request_and_chunk_are_in_the_trace_of_the_client(spans: Any) -> None:
     assert [link.context.span_id for link in shared.links] == [served.context.span_id] * 2
 
 
-def test_off_nothing_travels_and_nothing_is_imported() -> None:
+def test_without_tracing_nothing_is_sent_or_imported() -> None:
     snapshot = start_tasks.start_task(task=start_tasks.NewTask("upload", {"numRecords": 5})).snapshot
     assert snapshot.trace == ""
     assert "tasks_app.observability.tracing.TracingMiddleware" not in settings.MIDDLEWARE
@@ -98,7 +98,7 @@ def start_with_tracing(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_on_the_middleware_is_installed() -> None:
+def test_with_tracing_the_middleware_is_installed() -> None:
     ended = start_with_tracing(
         "import settings.tracing; settings.tracing.MODULES = {}  # as if the packages were installed\n"
         "import django, sys; django.setup(); from django.conf import settings\n"
@@ -110,7 +110,7 @@ def test_on_the_middleware_is_installed() -> None:
 @pytest.mark.parametrize(
     "start", ["import manage; sys.argv = ['manage.py', 'mirror']; manage.main()", "import longtasks.wsgi"]
 )
-def test_without_its_packages_the_start_says_so_in_one_line(start: str) -> None:
+def test_without_its_packages_the_start_fails_with_one_line(start: str) -> None:
     ended = start_with_tracing(f"import sys; sys.modules['opentelemetry'] = None; {start}")
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1

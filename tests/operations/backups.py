@@ -1,6 +1,6 @@
-"""Backups of a test stack's stores as docs/operations.md takes them, and the way back. Knows nothing of tasks.
+"""Backup and restore of a test stack's stores, as docs/operations.md describes them. Must not know tasks.
 
-The database: a dump in one transaction (SQLite: its own backup). Redis: an RDB file that a client fetches.
+The database: a dump in one transaction (SQLite: its backup API). Redis: an RDB file that a client fetches.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
+from loadtests.started.servers import Database, MariaDB, RedisServer, SQLite
 from longtasks.local_stack import child_process
-from tests.support.servers import Database, MariaDB, RedisServer, SQLite
 
 
 def dump_database(database: Database, name: str, path: Path) -> None:
-    """Back a database up while others write to it."""
+    """Back up a database while clients write to it."""
     if isinstance(database, SQLite):
         with (
             contextlib.closing(sqlite3.connect(database._path(name))) as source,
@@ -38,7 +38,7 @@ def dump_database(database: Database, name: str, path: Path) -> None:
 
 
 def restore_database(database: Database, name: str, path: Path) -> None:
-    """Replace a database by its backup; nobody may be connected."""
+    """Replace a database by its backup; no client may be connected."""
     database.create_database(name)
     if isinstance(database, SQLite):
         shutil.copy(path, database._path(name))
@@ -50,17 +50,17 @@ def restore_database(database: Database, name: str, path: Path) -> None:
 
 
 def copy_redis(server: RedisServer, path: Path) -> None:
-    """Fetch a copy of all data while others write."""
+    """Fetch a copy of all data while clients write."""
     subprocess.run(["redis-cli", "-s", str(server.socket_path), "--rdb", str(path)], check=True, capture_output=True)
 
 
 class RestorableRedis(RedisServer):
-    """A Redis that can be given the data of a copy."""
+    """A Redis whose data can be replaced by a copy's."""
 
     _reads_rdb = False
 
     def restore(self, path: Path) -> None:
-        """Replace all data by a copy's. With appendonly on, Redis would not look at the RDB file: it is turned on later."""
+        """Replace all data by a copy's. With appendonly Redis ignores the RDB file, so it is enabled afterwards."""
         self.stop()
         shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
         (self.directory / "appendonly.aof").unlink(missing_ok=True)
@@ -77,7 +77,7 @@ class RestorableRedis(RedisServer):
                 ),
                 deadline_seconds=30,
             )
-        self.restart()  # by its own file from now on
+        self.restart()  # its append-only file counts from now on
 
     def _command(self) -> list[str]:
         command = super()._command()

@@ -1,4 +1,4 @@
-"""deploy/compose.yaml as Docker Compose reads it, as far as the file goes: ${…}, $$, and variables without a value.
+"""Reads deploy/compose.yaml as Docker Compose does, as far as the file needs: ${…}, $$, variables without a value.
 
 Owns the reading. Must not start anything: namespaces.py does.
 """
@@ -18,7 +18,7 @@ _REFERENCE: Final = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<res
 
 
 def read_compose(variables: Mapping[str, str]) -> dict[str, Any]:
-    """The services as they are when these variables are set. Raises ValueError as compose refuses."""
+    """Return the services with these variables set. Raises ValueError where compose refuses the file."""
     services: dict[str, Any] = _resolve(yaml.safe_load(COMPOSE_PATH.read_text()), variables)["services"]
     for service in services.values():
         environment = service.get("environment", {})

@@ -1,6 +1,6 @@
 """What a migration may do while the previous version still works on the same database.
 
-Owns the rules and the words for what breaks them. Must not touch a database.
+Owns the rules and the messages of their violations. Must not touch a database.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from django.db.migrations.operations import AddField, AddIndex, AlterModelOption
 from django.db.migrations.operations.base import Operation
 from django.db.models import NOT_PROVIDED
 
-MARK = "why_previous_version_works"  # an attribute of a Migration, for what these rules refuse: one sentence
+MARK = "why_previous_version_works"  # an attribute of a Migration: one sentence that justifies what these rules refuse
 
 
 def find_faults(migration: Migration) -> list[str]:
-    """Return what the previous version could not work beside; nothing where the migration says why it can."""
+    """Return what would break the previous version; nothing if the migration declares why it does not."""
     if getattr(migration, MARK, ""):
         return []
     return [f"{migration.app_label}.{migration.name}: {fault}" for fault in _list_faults(migration)]
@@ -41,5 +41,5 @@ def _find_fault(operation: Operation) -> str:
         return ""
     return (
         f"{type(operation).__name__} may change what the previous version relies on. Do it one version after the last "
-        f"code that needs the old shape, or say in the migration's {MARK} why that version goes on"
+        f"code that needs the old shape, or say in the migration's {MARK} why that version still works"
     )

@@ -1,7 +1,7 @@
-"""A container without Docker: commands run in namespaces, on the files, mounts, user and environment of the real one.
+"""A container without Docker: commands in namespaces with the files, mounts, user and environment of the real one.
 
-Owns the root file system (read-only, made of what the Dockerfile copies), the network of its own and the dropped rights.
-Knows nothing of compose or Kubernetes. All that it starts ends with `close`, and with this process.
+Owns the root file system (read-only, of the files that the Dockerfile copies), its network and the dropped rights.
+Must not know compose or Kubernetes. Its processes end with `close`, and with this process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def why_not() -> str:
-    """The reason why this machine can't, or nothing."""
+    """Return the reason why this machine cannot run it, or an empty text."""
     if os.geteuid() != 0:
         return "only root may make namespaces"
     missing = [tool for tool in TOOLS if shutil.which(tool, path=_PATH) is None]
@@ -43,7 +43,7 @@ def why_not() -> str:
 
 
 def image_environment() -> dict[str, str]:
-    """What the Dockerfile's ENV sets, and HOME as Docker does."""
+    """Return the environment of the Dockerfile's ENV, and HOME as Docker sets it."""
     text = re.search(r"^ENV (.*?[^\\])$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
     assert text
     pairs = (pair.partition("=") for pair in text[1].replace("\\\n", " ").split())
@@ -52,7 +52,7 @@ def image_environment() -> dict[str, str]:
 
 
 def image_files() -> dict[str, Path]:
-    """What the Dockerfile copies out of the project, by where it is in the image."""
+    """Return the project's files that the Dockerfile copies, by their path in the image."""
     last_stage = DOCKERFILE.read_text().rpartition("\nFROM ")[2]
     work_dir = re.search(r"^WORKDIR (\S+)$", last_stage, re.MULTILINE)
     assert work_dir
@@ -65,7 +65,7 @@ def image_files() -> dict[str, Path]:
 
 
 class Namespaces:
-    """One root file system and one network, in which `run` and `start` work as user 10001 with no rights."""
+    """One root file system and one network, in which `run` and `start` work as user 10001 without rights."""
 
     def __init__(
         self, *, user: str, tmpfs: Sequence[str], sockets: Mapping[str, Path], addresses: Sequence[str]
@@ -114,7 +114,7 @@ class Namespaces:
         for each in tmpfs:
             path, _, options = each.partition(":")
             lines += [f"mkdir -p {root}{path}", f"mount -t tmpfs -o {options} none {root}{path}"]
-        # Its Python: the interpreter and the packages, where their scripts look for them. Last: that may be below a tmpfs.
+        # Its Python: interpreter and packages at the paths in their scripts. Last, because these may be below a tmpfs.
         packages = os.path.realpath(sys.prefix)
         for path in dict.fromkeys((packages, os.path.realpath(sys.base_prefix))):
             if not any(path.startswith(f"{name}/") or path == name for name in SYSTEM_PATHS):
@@ -125,7 +125,7 @@ class Namespaces:
         return lines
 
     def command(self, words: Sequence[str]) -> list[str]:
-        """These words as the container's user has them run: without rights, and with no way to any."""
+        """Return the command that runs these words as the container's user, without rights or a way to gain any."""
         inside = [f"--{kind}=/proc/{self._holder.pid}/ns/{name}" for kind, name in (("mount", "mnt"), ("net", "net"))]
         return [
             "/usr/bin/nsenter", *inside, "/usr/sbin/chroot", str(self.root), "/usr/bin/env", "-C", "/opt/longtasks",
@@ -134,13 +134,13 @@ class Namespaces:
         ]  # fmt: skip
 
     def start(self, name: str, words: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start a container's command; what it writes is in `log(name)`."""
+        """Start a container's command; `log(name)` returns its output."""
         return self._spawn(self.command(words), {**image_environment(), **environment}, name)
 
     def run(
         self, words: Sequence[str], environment: Mapping[str, str], *, timeout_seconds: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end: as `docker exec`, or an exec probe."""
+        """Run a command to its end, as `docker exec` or an exec probe does."""
         return subprocess.run(
             self.command(words),
             env={**image_environment(), **environment, child_process.MARK: self._mark},

@@ -1,4 +1,4 @@
-"""Machines whose clocks are off: Redis's clock decides, so nothing is rescued for it and no time runs backwards."""
+"""Machines with wrong clocks: the clock of Redis decides, so no task is rescued and no time runs backwards."""
 
 from datetime import datetime
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from loadtests.started.stack import ProcfileStack
 from tests.conftest import MakeStack
-from tests.support.stack import ProcfileStack
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 SECONDS = 10
@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def off_by(seconds: int) -> dict[str, str]:
-    """The environment of a machine whose clock is off."""
+    """Return the environment of a machine with a wrong clock."""
     return {"LD_PRELOAD": str(LIBRARY), "FAKETIME": f"{seconds:+d}s"}
 
 
@@ -45,7 +45,7 @@ def assert_all_end_in_order(stack: ProcfileStack) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-SECONDS, SECONDS])
-def test_a_worker_host_whose_clock_is_off_is_named_and_nothing_is_rescued(make_stack: MakeStack, seconds: int) -> None:
+def test_a_worker_host_with_a_wrong_clock_is_named_and_no_task_is_rescued(make_stack: MakeStack, seconds: int) -> None:
     stack = make_stack(workers=2, roles=("web", "mirror"), environment={"LEASE_SECONDS": "2"})
     words = [f"{name}={value}" for name, value in off_by(seconds).items()]
     stack.start_role("skewed", command=" ".join(["env", *words, "python manage.py workers 2"]))

@@ -1,7 +1,7 @@
-"""The containers' commands as compose.yaml and the manifests write them, run without Docker, and probed as written.
+"""The containers' commands and probes of compose.yaml and the manifests, run without Docker.
 
-As the same user, without rights, on a read-only root file system with the same mounts, and with the variables that compose
-passes on. What is asked of web comes as it does there: from the gateway of compose's network, and by a pod's address.
+They run as the same user, without rights, on a read-only root file system with the same mounts and the variables of
+compose. Requests reach web as they do there: from the gateway of compose's network, and by a pod's address.
 """
 
 import json
@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
 from longtasks.local_stack.child_process import wait_until
 from longtasks.local_stack.procfile import read_procfile
 from settings.env import ROOT, list_variables
 from tests.operations.compose import COMPOSE_PATH, read_compose
 from tests.operations.namespaces import Namespaces, why_not
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
 
 PASSWORD = "p@s/s#w%o$r:d?&+=\"'\\ x$$"
 GATEWAY = "172.31.251.1"
@@ -33,7 +33,7 @@ SHELL = {
     "LEASE_SECONDS": "2",
 }
 SERVICES = (*read_procfile(), "cron")
-# In the containers' network: status, and where a redirect leads.
+# Runs in the containers' network: status, and the target of a redirect.
 ASK = """
 import http.client, json, sys
 asked = json.loads(sys.argv[1])
@@ -46,14 +46,14 @@ CAN_RUN = pytest.mark.skipif(IS_EMBEDDED or bool(why_not()), reason=why_not() or
 
 
 class Containers:
-    """The services of compose.yaml in namespaces, on the test's MariaDB and a Redis of their own."""
+    """The services of compose.yaml in namespaces, on the test's MariaDB and their own Redis."""
 
     def __init__(self, namespaces: Namespaces, services: dict[str, Any]) -> None:
         self.namespaces = namespaces
         self.services = services
 
     def run(self, service: str, *words: str) -> str:
-        """What a command prints in a service's container; it must succeed."""
+        """Run a command in a service's container; return what it prints. It must succeed."""
         done = self.namespaces.run(words, self.services[service]["environment"])
         assert done.returncode == 0, f"{service}: {' '.join(words)}: {done.returncode}\n{done.stdout}"
         return done.stdout
@@ -109,7 +109,7 @@ def containers(servers: tuple[Database, RedisServer]) -> Generator[Containers, N
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_health_check_of_compose_passes(containers: Containers, service: str) -> None:
     if "healthcheck" not in containers.services[service]:
-        assert service in ("webhooks", "cron")  # which wait for nothing that could hang them
+        assert service in ("webhooks", "cron")  # which depend on nothing that could hang
         pytest.skip("compose.yaml checks no health here")
     assert wait_until(lambda: containers.is_healthy(service), deadline_seconds=60, pause_seconds=0.3), (
         containers.namespaces.log(service)
@@ -134,7 +134,9 @@ def test_every_probe_of_kubernetes_passes(containers: Containers, role: str) -> 
             return containers.namespaces.run(words, {}).returncode == 0
         assert ports[probe["httpGet"]["port"]] == 3000
         assert "httpHeaders" not in probe["httpGet"]
-        return 200 <= containers.ask(probe["httpGet"]["path"], host="10.244.1.17:3000")[0] < 400  # as the kubelet asks
+        return (
+            200 <= containers.ask(probe["httpGet"]["path"], host="10.244.1.17:3000")[0] < 400
+        )  # as the kubelet sends it
 
     for name in ("startupProbe", "readinessProbe", "livenessProbe"):
         if name in container:
@@ -142,12 +144,12 @@ def test_every_probe_of_kubernetes_passes(containers: Containers, role: str) -> 
                 f"{name}\n{containers.namespaces.log(role)}"
             )
     [waiting] = pod["initContainers"]
-    containers.run(role, *waiting["args"])  # ends, since the migrations are done
+    containers.run(role, *waiting["args"])  # ends, because the migrations are applied
 
 
 @CAN_RUN
 def test_a_task_runs_for_a_client_behind_the_proxy_of_this_machine(containers: Containers) -> None:
-    """The proxy ends TLS and reaches web from the network's gateway: trusted as shipped, and nobody else is."""
+    """The proxy terminates TLS and reaches web from the network's gateway, the only peer trusted by default."""
     assert wait_until(lambda: containers.is_healthy("web"), deadline_seconds=60, pause_seconds=0.3)
     output = containers.run("web", "python", "manage.py", "token", "create", "ann", "--scope", "admin")
     token = re.search(r"lt_[\w-]{20,}", output)
@@ -155,7 +157,7 @@ def test_a_task_runs_for_a_client_behind_the_proxy_of_this_machine(containers: C
     forwarded = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "203.0.113.7", "Authorization": f"Bearer {token[0]}"}
 
     status, location, _ = containers.ask("/queues", source="127.0.0.1", **forwarded)
-    assert (status, location) == (403, None)  # a token by plain http is refused, and not redirected
+    assert (status, location) == (403, None)  # a token over plain http is refused and not redirected
     task = json.dumps({"name": "upload", "params": {"numRecords": 50}})
     status, _, answered = containers.ask(
         "/tasks", source=GATEWAY, method="POST", body=task, Content_Type="application/json", **forwarded
@@ -172,7 +174,7 @@ def test_a_task_runs_for_a_client_behind_the_proxy_of_this_machine(containers: C
 
 @CAN_RUN
 def test_sigterm_ends_every_container_within_its_grace_period(containers: Containers) -> None:
-    """The last test of the file: it stops them all."""
+    """The last test of the file, because it stops all containers."""
     assert wait_until(lambda: containers.is_healthy("web"), deadline_seconds=60, pause_seconds=0.3)
     began = time.monotonic()
     for name in SERVICES:
@@ -186,8 +188,8 @@ def test_sigterm_ends_every_container_within_its_grace_period(containers: Contai
 
 
 def test_every_variable_reaches_the_containers() -> None:
-    """Whatever is set where compose starts arrives in every one of our containers, letter by letter."""
-    # Where they are inside is the container's own; PORT and STREAM_PORT say which ports of the machine lead there.
+    """Every variable in the environment of compose reaches each container unchanged."""
+    # The ports inside are the container's own; PORT and STREAM_PORT are the ports of the machine.
     own = {"BIND": "0.0.0.0", "PORT": "3000", "STREAM_PORT": "3001", "DATA_DIR": "/var/lib/longtasks"}
     names = {variable.name for variable in list_variables()} - own.keys() - {"DATABASE_PASSWORD"}
     values = {name: f"{name} $x $$ ${{y}} '\" %" for name in names} | {"MARIADB_PASSWORD": PASSWORD, "PORT": "8080"}
@@ -200,7 +202,7 @@ def test_every_variable_reaches_the_containers() -> None:
     assert services["web"]["ports"] == ["127.0.0.1:8080:3000"]
 
 
-def test_what_is_not_set_is_left_to_its_default() -> None:
+def test_unset_variables_keep_their_default() -> None:
     needed = {"SECRET_KEY": "x", "ALLOWED_HOSTS": "x", "MARIADB_PASSWORD": "x"}
     environment = read_compose(needed)["web"]["environment"]
     assert environment["DATABASE_URL"] == "mysql://longtasks@mariadb:3306/longtasks"
@@ -210,14 +212,12 @@ def test_what_is_not_set_is_left_to_its_default() -> None:
             read_compose({each: "x" for each in needed if each != name})
 
 
-def test_the_containers_may_do_as_little_as_they_need() -> None:
+def test_containers_have_the_least_privileges() -> None:
     services = read_compose({"SECRET_KEY": "x", "ALLOWED_HOSTS": "x", "MARIADB_PASSWORD": "x"})
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert re.search(r":\d+\.\d+\.\d+$", service["image"]) or "build" in service, (
-            name
-        )  # a version, not a moving tag
+        assert re.search(r":\d+\.\d+\.\d+$", service["image"]) or "build" in service, name  # a fixed version
         if "build" in service:
             assert service["read_only"] is True, name
             assert service["user"] == "10001:10001", name

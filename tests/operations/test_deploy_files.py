@@ -1,4 +1,4 @@
-"""The files of deploy/: what is generated fits the Procfile, and each is valid for the tool that reads it."""
+"""The files of deploy/: generated files match the Procfile, and each is valid for the tool that reads it."""
 
 import configparser
 import re
@@ -19,7 +19,7 @@ from tests.security.marks import MARKED
 DEPLOY = ROOT / "deploy"
 STOP_SECONDS = 40  # deploy/generate.py's
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-# Kubernetes's own schemas do not know what KEDA adds: what its ScaledObject must hold, by KEDA's documentation.
+# Kubernetes's schemas do not contain KEDA's ScaledObject: its required fields, by KEDA's documentation.
 SCALED_OBJECT = {
     "type": "object",
     "required": ["apiVersion", "kind", "metadata", "spec"],
@@ -61,7 +61,7 @@ def all_documents() -> list[dict[str, Any]]:
     return [each for path in MANIFESTS if path.name != "kustomization.yaml" for each in documents(path)]
 
 
-def test_generated_files_are_what_the_procfile_says() -> None:
+def test_generated_files_match_the_procfile() -> None:
     checked = subprocess.run(
         [sys.executable, "deploy/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -116,7 +116,7 @@ def test_every_process_is_deployed_with_probes_resources_and_a_budget() -> None:
         assert command.removeprefix("/bin/sh -c ").removeprefix("exec ") == read_procfile()[role]
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}
         assert "memory" in container["resources"]["limits"]
-        assert "livenessProbe" in container or role == "webhooks"  # which waits for nothing that could hang it
+        assert "livenessProbe" in container or role == "webhooks"  # which depends on nothing that could hang
         stop = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
         assert spec["template"]["spec"]["terminationGracePeriodSeconds"] >= int(stop[1]) + STOP_SECONDS
         assert spec["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"] == spec["selector"]
@@ -127,7 +127,7 @@ def test_every_process_is_deployed_with_probes_resources_and_a_budget() -> None:
 
 
 def pods() -> dict[str, dict[str, Any]]:
-    """The specification of every pod, by the name of what makes it."""
+    """Return the specification of every pod, by the name of its owner."""
     found = {}
     for each in all_documents():
         spec = each.get("spec", {})
@@ -138,8 +138,8 @@ def pods() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", pods())
-def test_every_pod_may_do_as_little_as_it_needs(name: str) -> None:
-    """What Kubernetes' "restricted" standard asks, a read-only root, and every variable of ConfigMap and Secret."""
+def test_every_pod_has_the_least_privileges(name: str) -> None:
+    """Kubernetes' "restricted" standard, a read-only root, and every variable of ConfigMap and Secret."""
     pod = pods()[name]
     user = {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}
     assert pod["securityContext"] == {**user, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -150,7 +150,7 @@ def test_every_pod_may_do_as_little_as_it_needs(name: str) -> None:
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
         }  # fmt: skip
-        assert "command" not in container  # it would replace the image's tini, which buries orphans
+        assert "command" not in container  # it would replace the image's tini, which reaps orphans
         assert re.fullmatch(r"longtasks:\d+\.\d+\.\d+", container["image"])
         assert container["envFrom"] == [{"configMapRef": {"name": "longtasks"}}, {"secretRef": {"name": "longtasks"}}]
         assert {each["mountPath"] for each in container["volumeMounts"]} == {"/var/lib/longtasks", "/tmp"}
@@ -158,7 +158,7 @@ def test_every_pod_may_do_as_little_as_it_needs(name: str) -> None:
 
 
 def test_every_variable_is_in_the_configmap_or_the_secret() -> None:
-    """Set, or as a comment with its default; secrets in the Secret. What is set is what settings/env.py takes."""
+    """Set, or commented out with its default; secrets are in the Secret. settings/env.py accepts each set value."""
     texts = {name: (DEPLOY / "kubernetes" / f"{name}.yaml").read_text() for name in ("configmap", "secret")}
     named = {name: re.findall(r"^  (?:# )?([A-Z][A-Z_]+): ", text, re.MULTILINE) for name, text in texts.items()}
     assert sorted(named["configmap"] + named["secret"]) == sorted(
@@ -168,7 +168,7 @@ def test_every_variable_is_in_the_configmap_or_the_secret() -> None:
     values = {}
     for name, key in (("configmap", "data"), ("secret", "stringData")):
         values |= yaml.safe_load(texts[name])[key]
-        # With every # gone it is the same, with the defaults.
+        # The same with every comment uncommented, which are the defaults.
         whole = yaml.safe_load(re.sub(r"^  # ([A-Z][A-Z_]+: )", r"  \1", texts[name], flags=re.MULTILINE))[key]
         defaults = {variable.name: variable.default for variable in list_variables()}
         assert {each: whole[each] for each in whole.keys() - values.keys()} == {
@@ -180,8 +180,8 @@ def test_every_variable_is_in_the_configmap_or_the_secret() -> None:
     assert [str(ip_network(each)) for each in loaded.process.forwarded_allow_ips.split(",")] == ["10.0.0.0/8"]
 
 
-def test_a_stop_waits_as_long_as_the_slowest_process_may_take() -> None:
-    """web answers held requests at once, and ends all others within gunicorn's graceful_timeout."""
+def test_every_grace_period_covers_the_slowest_process() -> None:
+    """web answers held requests at once and all others within gunicorn's graceful_timeout."""
     [graceful] = re.findall(
         r"^graceful_timeout = (\d+)$", (ROOT / "longtasks" / "gunicorn.py").read_text(), re.MULTILINE
     )
@@ -194,7 +194,7 @@ def test_a_stop_waits_as_long_as_the_slowest_process_may_take() -> None:
 
 
 def test_base_images_are_pinned_and_can_be_pinned_by_digest() -> None:
-    """The digest itself cannot be known here: docs/operations.md has the command that asks for it."""
+    """The digest itself is unknown here: docs/operations.md has the command that prints it."""
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     [default] = re.findall(r"^ARG PYTHON_IMAGE=(python:\d+\.\d+\.\d+-slim-\w+)$", dockerfile, re.MULTILINE)
     assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
@@ -219,12 +219,12 @@ def test_compose_runs_every_process() -> None:
         assert services[name]["restart"] == "unless-stopped"
 
 
-def test_docker_compose_takes_the_file() -> None:
+def test_docker_compose_accepts_the_file() -> None:
     known = shutil.which("docker") and subprocess.run(
         ["docker", "compose", "version"], capture_output=True, check=False
     )
     if not known or known.returncode:
-        pytest.skip("`docker compose` is not installed: deploy/compose.yaml is checked by its structure only")
+        pytest.skip("`docker compose` is not installed: only the structure of deploy/compose.yaml is checked")
     checked = subprocess.run(
         ["docker", "compose", "-f", str(DEPLOY / "compose.yaml"), "config", "--quiet"],
         env={"PATH": "/usr/bin:/usr/local/bin", "SECRET_KEY": "x" * 50, "ALLOWED_HOSTS": "x", "MARIADB_PASSWORD": "x"},
@@ -248,7 +248,7 @@ def test_deploy_files_set_known_variables_only() -> None:
     assert names - known == set()
 
 
-def test_recommended_configurations_hold_what_the_doctor_asks_for() -> None:
+def test_recommended_configurations_meet_the_doctors_checks() -> None:
     redis = (DEPLOY / "redis.conf").read_text()
     for line in (
         "appendonly yes", "appendfsync always", "maxmemory-policy noeviction", "hash-max-listpack-value 512",

@@ -1,4 +1,4 @@
-"""The doctor names each fault that is planted on a real stack, and finds none where none is."""
+"""The doctor names each fault that is planted in a real stack, and finds none in a healthy one."""
 
 import contextlib
 import dataclasses
@@ -15,6 +15,7 @@ from django.test import override_settings
 from django.utils import timezone
 from redis import Redis
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.models import QueueState, TaskCheckpoint
 from tasks_app.operations.doctor import findings
 from tasks_app.operations.doctor.report import examine
@@ -22,14 +23,13 @@ from tasks_app.process_monitor import reports
 from tasks_app.queues import snapshot_stream
 from tasks_app.resilience import set_aside_items
 from tests.conftest import MakeStack
-from tests.support.servers import IS_EMBEDDED
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def healthy(redis: Redis) -> Redis:
-    """Redis with one living worker, as RQ's registration leaves it."""
+    """Redis with one living worker, registered as RQ does it."""
     now = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     redis.hset(
         "rq:worker:w1", mapping={"queues": "high,low", "state": "idle", "last_heartbeat": now, "birth": now, "rows": 0}
@@ -43,7 +43,7 @@ def faults() -> dict[str, findings.Finding]:
 
 
 def report(redis: Redis, slot: int, **changes: Any) -> None:
-    """A mirror that has run for an hour."""
+    """A mirror that has been running for an hour."""
     values = {"version": "1.0.0", "began_at": time.time() - 3600, **changes}
     entry = reports.Entry(host="one", kind="mirror", slot=slot, pid=1, reporter_pid=1, **values)
     assert reports.write(redis, entry)
@@ -143,17 +143,17 @@ PLANTED = ANYWHERE | ({} if IS_EMBEDDED else ON_MYSQL)
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_named_with_what_mends_it(healthy: Redis, name: str) -> None:
+def test_a_planted_fault_is_named_with_its_fix(healthy: Redis, name: str) -> None:
     with PLANTED[name](healthy):
         found = faults()
     assert name in found, found
     assert found[name].found
     assert found[name].mend
-    # Nothing else is blamed; without workers both queues have none.
+    # No other finding; without workers both queues have none.
     assert {each.split(":")[0] for each in found} == {name.partition(":")[0]}
 
 
-def test_a_redis_that_is_away_is_a_fault_and_no_crash(healthy: Redis) -> None:
+def test_an_unavailable_redis_is_a_finding_and_not_a_crash(healthy: Redis) -> None:
     queues = {name: {**each, "URL": "redis://:hunter2@127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
     with override_settings(RQ_QUEUES=queues):
         found = faults()
@@ -164,7 +164,7 @@ def test_a_redis_that_is_away_is_a_fault_and_no_crash(healthy: Redis) -> None:
 def test_the_command_is_clean_on_a_running_stack_and_counts_its_faults(make_stack: MakeStack) -> None:
     stack = make_stack(workers=1)
     stack.wait_for(
-        lambda: stack.run_manage("doctor").returncode == 0, deadline_seconds=120, what="the doctor is content"
+        lambda: stack.run_manage("doctor").returncode == 0, deadline_seconds=120, what="the doctor finds no fault"
     )
     assert "No faults." in stack.manage("doctor")
     stack.stop_role("worker")
@@ -173,9 +173,12 @@ def test_the_command_is_clean_on_a_running_stack_and_counts_its_faults(make_stac
         return stack.run_manage("doctor", "--json").returncode == 1
 
     stack.wait_for(no_worker, deadline_seconds=120, what="the doctor misses the worker")
-    told = json.loads(stack.run_manage("doctor", "--json").stdout)
-    assert {each["check"] for each in told["findings"] if each["level"] == "fault"} == {"workers: high", "workers: low"}
-    assert told["faults"] == 2
+    output = json.loads(stack.run_manage("doctor", "--json").stdout)
+    assert {each["check"] for each in output["findings"] if each["level"] == "fault"} == {
+        "workers: high",
+        "workers: low",
+    }
+    assert output["faults"] == 2
 
 
 def test_a_worker_of_another_program_is_named(healthy: Redis) -> None:
@@ -188,7 +191,7 @@ def test_a_worker_of_another_program_is_named(healthy: Redis) -> None:
     assert "stock serves high" in found["workers: foreign"].found
 
 
-def test_a_worker_whose_clock_is_off_is_named(healthy: Redis) -> None:
+def test_a_worker_with_a_wrong_clock_is_named(healthy: Redis) -> None:
     healthy.hset("rq:worker:w1", "skew", "-10.204")
     assert "w1's machine is 10.2 s behind Redis's" in faults()["clocks: worker"].found
 
@@ -197,9 +200,7 @@ def test_a_worker_whose_clock_is_off_is_named(healthy: Redis) -> None:
     ("word", "name", "value"),
     [("OOM", "maxmemory", "1"), ("NOREPLICAS", "min-replicas-to-write", "1")],
 )
-def test_a_redis_that_refuses_writes_is_named_with_what_mends_it(
-    healthy: Redis, word: str, name: str, value: str
-) -> None:
+def test_a_redis_that_refuses_writes_is_named_with_its_fix(healthy: Redis, word: str, name: str, value: str) -> None:
     with redis_config(healthy, name, value):
         found = faults()
     assert list(found) == ["redis: refuses writes"]

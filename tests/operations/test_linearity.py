@@ -1,4 +1,4 @@
-"""Time grows with the length of a text and no faster, in every function that meets one from outside."""
+"""Every function that receives text from outside takes time at most linear in its length."""
 
 import pytest
 
@@ -9,9 +9,9 @@ CASES = [pytest.param(case, kind, id=f"{case.name}-{kind}") for case in make_cas
 
 
 @pytest.mark.parametrize(("case", "kind"), CASES)
-def test_time_grows_with_the_length_and_no_faster(case: Case, kind: str) -> None:
+def test_time_grows_no_faster_than_the_length(case: Case, kind: str) -> None:
     rows: list[Row] = []
-    for _ in range(3):  # what else runs on the machine may disturb one
+    for _ in range(3):  # another process may disturb a measurement
         rows.append(measure(case, kind))
         print(rows[-1])
         if rows[-1].is_linear:
@@ -26,7 +26,7 @@ def test_each_regular_expression_of_the_product_is_in_a_case() -> None:
     assert covered - found == set(), "no longer in the product"
 
 
-def test_what_grows_by_the_square_is_found() -> None:
+def test_quadratic_time_is_detected() -> None:
     def count_each(text: str) -> int:
         return sum(text.count("y", start) for start in range(0, len(text), 4))
 

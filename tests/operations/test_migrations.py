@@ -1,4 +1,4 @@
-"""Migrations run while the previous version works: it reads and writes the new tables by the models that it knows."""
+"""Migrations run while the previous version works: it reads and writes the new tables with its own models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.db.migrations.migration import Migration
 from tests.operations.migration_rules import MARK, find_faults
 
 APPS = ("tasks_app", "catalog")
-# Older than the rule: whoever comes from before 0003_shards stops the workers for its migration.
+# Older than the rule: for the migration 0003_shards the workers must be stopped.
 LAST_BEFORE_THE_RULE = {"tasks_app": "0006_list_indexes", "catalog": "0001_initial"}
 NOT_BESIDE = {
     ("tasks_app", "0001_initial", "TaskCheckpoint"),
@@ -32,7 +32,7 @@ def list_migrations(app: str) -> list[Migration]:
 
 
 def list_states() -> list[tuple[str, str]]:
-    """Return every migration after which an app's version may still be at work beside the newest tables."""
+    """Return every migration after which an app's version may still run with the newest tables."""
     return [(app, migration.name) for app in APPS for migration in list_migrations(app)]
 
 
@@ -64,7 +64,7 @@ def test_older_models_read_and_write_the_newest_tables(app: str, name: str) -> N
 
 
 def use(old: Apps, model: type[models.Model]) -> None:
-    """Insert, read, update and delete a row as a version would that knows this state of the model."""
+    """Insert, read, update and delete a row as a version with this state of the model does."""
     row = make_row(model)
     found = model._default_manager.get(pk=row.pk)
     found.save()
@@ -72,7 +72,7 @@ def use(old: Apps, model: type[models.Model]) -> None:
 
 
 def make_row(model: type[models.Model]) -> models.Model:
-    """Insert a row that names only what the model has no default for."""
+    """Insert a row with only the fields that have no default."""
     values = {
         field.name: make_value(field)
         for field in model._meta.concrete_fields
@@ -82,7 +82,7 @@ def make_row(model: type[models.Model]) -> models.Model:
 
 
 def make_value(field: Any) -> Any:
-    """Return some value for a field."""
+    """Return a valid value for a field."""
     if isinstance(field, models.ForeignKey):
         return make_row(field.related_model)
     for kind, value in (
@@ -122,7 +122,7 @@ def make_migration(*steps: Any, **attributes: Any) -> Migration:
     ],
     ids=lambda step: type(step).__name__,
 )
-def test_what_the_previous_version_could_not_bear_is_refused_by_name(step: Any) -> None:
+def test_a_migration_that_breaks_the_previous_version_is_refused_by_name(step: Any) -> None:
     [fault] = find_faults(make_migration(step))
     assert fault.startswith("tasks_app.0007_planted: ")
     assert find_faults(make_migration(step, **{MARK: "Nothing since 1.0 names it."})) == []
@@ -140,11 +140,11 @@ def test_what_the_previous_version_could_not_bear_is_refused_by_name(step: Any) 
     ],
     ids=lambda step: type(step).__name__,
 )
-def test_what_it_does_not_notice_is_accepted(step: Any) -> None:
+def test_a_migration_that_the_previous_version_does_not_notice_is_accepted(step: Any) -> None:
     assert find_faults(make_migration(step)) == []
 
 
-def test_a_table_that_is_new_may_be_shaped_in_its_own_migration() -> None:
+def test_a_new_table_may_be_changed_in_its_own_migration() -> None:
     steps = (
         operations.CreateModel("Planted", [("id", models.AutoField(primary_key=True))]),
         operations.AddField("planted", "number", models.IntegerField()),

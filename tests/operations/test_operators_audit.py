@@ -1,6 +1,6 @@
-"""Every act of an operator is in the audit, with who did it; a new command must say whether it is one.
+"""Every action of an operator is in the audit with its actor; a new command must declare whether it is one.
 
-The admin's forms are held to it by tests/security/test_matrix.py, which goes through each of them.
+tests/security/test_matrix.py checks the admin's forms.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tasks_app.resilience import set_aside_items
 from tests.admin.conftest import start
 
 pytestmark = pytest.mark.django_db
-SERVES, READS, DEVELOPS = "serves until it is told to stop", "only reads", "for developers: writes no task"
-# Of other packages: what they do to our data is said here too. Django's own (migrate, shell, …) is the DBA's work.
+SERVES, READS, DEVELOPS = "serves until it is stopped", "only reads", "for developers: writes no task"
+# Commands of other packages that change our data are listed as well. Django's own (migrate, shell, …) are the DBA's.
 NOT_AUDITED = {
     "demo": "on a stack of its own",
     "doctor": READS,
@@ -74,7 +74,7 @@ def _set_aside() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A command line, and the action that the audit calls it; `given` makes its last argument."""
+    """A command line and its action in the audit; `given` creates its last argument."""
 
     words: tuple[str, ...]
     action: str
@@ -100,15 +100,15 @@ ACTS = (
 )
 
 
-def test_each_command_is_audited_or_says_why_not() -> None:
+def test_each_command_is_audited_or_declares_why_not() -> None:
     known = {name for name, app in get_commands().items() if app != "django.core"}
     audited = {act.words[0] for act in ACTS}
     assert audited.isdisjoint(NOT_AUDITED)
     assert known == audited | NOT_AUDITED.keys()
 
 
-def test_each_ask_of_a_command_with_several_is_known() -> None:
-    """A new subcommand changes something, or is named here as one that reads."""
+def test_each_action_of_a_command_with_several_is_known() -> None:
+    """A new subcommand is audited, or listed here as one that only reads."""
     reads = {"token": {"list"}, "set_aside": {"list"}, "task": {"status", "list", "verify"}, "queue": set[str]()}
     for name, harmless in reads.items():
         parser: Any = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
@@ -119,7 +119,7 @@ def test_each_ask_of_a_command_with_several_is_known() -> None:
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: " ".join(act.words[:2]))
-def test_an_act_leaves_an_entry_with_who_did_it(act: Act, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_action_leaves_an_entry_with_its_actor(act: Act, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getpass", lambda prompt="": "a long enough passw0rd")
     words = [*act.words, act.given()] if act.given else list(act.words)
     before = set(AuditEntry.objects.values_list("pk", flat=True))
@@ -134,7 +134,7 @@ def test_an_act_leaves_an_entry_with_who_did_it(act: Act, monkeypatch: pytest.Mo
 def test_the_entries_of_tokens_name_the_token_and_not_its_secret() -> None:
     token, secret = api_tokens.create_token(owner="ann", scope="admin", created_by="olga", source=audit_log.ADMIN)
     api_tokens.revoke_token(token_id=token.pk, actor="vera", source=audit_log.ADMIN)
-    api_tokens.revoke_token(token_id=token.pk, actor="vera", source=audit_log.ADMIN)  # is revoked already
+    api_tokens.revoke_token(token_id=token.pk, actor="vera", source=audit_log.ADMIN)  # already revoked
 
     made, revoked = AuditEntry.objects.order_by("pk")
     assert (made.action, made.actor, made.source) == ("create_token", "olga", "admin")
@@ -145,7 +145,7 @@ def test_the_entries_of_tokens_name_the_token_and_not_its_secret() -> None:
         assert token.digest not in entry.detail
 
 
-def test_no_token_without_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_token_is_created_or_revoked_without_its_audit_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     token, _ = api_tokens.create_token(owner="ann", scope="read")
 
     def fail(**_: Any) -> None:
@@ -161,7 +161,7 @@ def test_no_token_without_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert token.revoked_at is None
 
 
-def test_a_dry_run_of_prune_is_no_act() -> None:
+def test_a_dry_run_of_prune_is_not_audited() -> None:
     call_command("prune", "--older-than", "30d", "--dry-run", stdout=io.StringIO())
     assert not AuditEntry.objects.exists()
 
@@ -173,7 +173,7 @@ def superuser() -> Client:
     return client
 
 
-def test_a_change_of_rights_says_whose_and_which_they_are_now(superuser: Client) -> None:
+def test_a_change_of_rights_names_the_user_and_the_new_rights(superuser: Client) -> None:
     user = User.objects.create_user("vera")
     group = Group.objects.create(name="operators")
     form = {
@@ -191,7 +191,7 @@ def test_a_change_of_rights_says_whose_and_which_they_are_now(superuser: Client)
     assert not Group.objects.exists()
 
 
-def test_an_audit_that_cannot_be_written_leaves_people_as_they_are(
+def test_a_failed_audit_entry_rolls_back_the_change_of_a_user(
     superuser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = User.objects.create_user("vera", password="before")
@@ -208,7 +208,7 @@ def test_an_audit_that_cannot_be_written_leaves_people_as_they_are(
     assert user.check_password("before")
 
 
-def test_the_page_of_the_audit_shows_it(superuser: Client) -> None:
+def test_the_audit_page_shows_the_entries(superuser: Client) -> None:
     token, _ = api_tokens.create_token(owner="ann", scope="read", created_by="root")
     shown = superuser.get("/admin/tasks_app/auditentry/?action=create_token").content.decode()
     assert "create token" in shown

@@ -1,4 +1,4 @@
-"""deploy/grafana/: alerts, dashboard and scrape configuration name what exists, and count tasks once however many pods tell."""
+"""deploy/grafana/: alerts, dashboard and scrape configuration name existing metrics, and count tasks once for all pods."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from settings.env import ROOT
 
 GRAFANA = ROOT / "deploy" / "grafana"
 HAS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-# Every pod of web tells the same of tasks, queues and workers, for it all comes from Redis; of requests each its own.
+# Metrics of tasks, queues and workers come from Redis and are equal in every web pod; those of requests are per pod.
 ONCE = re.compile(r"(?:max without \(instance, pod\) \((?:(?:rate|increase)\()?|min by \(store\) \(|absent\()$")
 TWO_PODS = """
 rule_files: [alerts.yaml]
@@ -48,23 +48,23 @@ def promtool(*words: str) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_what_every_pod_tells_alike_is_counted_once() -> None:
+def test_metrics_that_every_pod_reports_are_counted_once() -> None:
     for expression in all_expressions():
         for found in re.finditer(r"longtasks_(?!http_)", expression):
             assert ONCE.search(expression[: found.start()]), expression
 
 
 @HAS_PROMTOOL
-def test_two_pods_are_no_two_alerts_and_no_two_deaths(tmp_path: Path) -> None:
+def test_two_pods_raise_one_alert_and_count_one_death(tmp_path: Path) -> None:
     shutil.copy(GRAFANA / "alerts.yaml", tmp_path)
     (tmp_path / "two_pods.yaml").write_text(TWO_PODS)
     promtool("test", "rules", str(tmp_path / "two_pods.yaml"))
 
 
 @HAS_PROMTOOL
-def test_promtool_takes_the_scrape_configuration(tmp_path: Path) -> None:
+def test_promtool_accepts_the_scrape_configuration(tmp_path: Path) -> None:
     text = (GRAFANA / "prometheus.yaml").read_text()
-    # Debian builds its Prometheus without Kubernetes' service discovery: what stands in its place is what the file names.
+    # Debian's Prometheus lacks Kubernetes' service discovery, so a static configuration replaces it.
     [elsewhere] = re.findall(r"# Elsewhere, in place of both: (static_configs: .*)$", text, re.MULTILINE)
     text = re.sub(r"(?ms)^    kubernetes_sd_configs:.*?(?=^    # Elsewhere)", f"    {elsewhere}\n", text)
     [token_path] = re.findall(r"credentials_file: (\S+)", text)
@@ -92,7 +92,7 @@ def test_dashboard_and_alerts_name_metrics_that_exist(client: Any) -> None:
     assert used - known == set()
 
 
-def test_every_alert_says_why_and_what_to_do() -> None:
+def test_every_alert_has_a_cause_and_an_action() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text()
     rules = yaml.safe_load((GRAFANA / "alerts.yaml").read_text())
     alerts = [rule for group in rules["groups"] for rule in group["rules"]]
@@ -105,5 +105,5 @@ def test_every_alert_says_why_and_what_to_do() -> None:
 
 
 @HAS_PROMTOOL
-def test_promtool_takes_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     promtool("check", "rules", str(GRAFANA / "alerts.yaml"))

@@ -1,4 +1,4 @@
-"""/metrics: right under many gunicorn processes, cheap on the path of a request, honest about stores that are away."""
+"""/metrics is correct with several gunicorn processes, cheap for a request, and reports unavailable stores."""
 
 import math
 import re
@@ -16,14 +16,14 @@ from django.test import Client, RequestFactory, override_settings
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
+from loadtests.started.stack import ProcfileStack
 from tasks_app.api.request_metrics import RequestMetricsMiddleware
 from tasks_app.queues import redis_connection
 from tests.conftest import MakeStack
 from tests.support.redis_commands import watched_commands
-from tests.support.stack import ProcfileStack
 
 MIDDLEWARE_BOUND_SECONDS = 15e-6
-MIDDLEWARE_BOUND_CALLS = 110  # the same on a slow machine, where they take longer
+MIDDLEWARE_BOUND_CALLS = 110  # the same result on a slow machine
 
 
 def scrape(stack: ProcfileStack) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -45,7 +45,7 @@ def total(samples: dict[Any, float], name: str, **labels: str) -> float:
     return sum(value for (each, have), value in samples.items() if each == name and wanted <= set(have))
 
 
-def test_four_processes_add_up_to_the_requests_sent(make_stack: MakeStack) -> None:
+def test_the_counts_of_four_processes_add_up_to_the_requests_sent(make_stack: MakeStack) -> None:
     stack = make_stack(workers=1, environment={"WEB_WORKERS": "4"})
     stack.wait_for(lambda: len(stack.child_pids("web")) >= 4, deadline_seconds=30, what="four processes serve")
     before = scrape(stack)
@@ -85,19 +85,19 @@ def test_four_processes_add_up_to_the_requests_sent(make_stack: MakeStack) -> No
         return total(scrape(stack), "longtasks_tasks_ended_total", status="finished") == 120
 
     stack.wait_for(all_told, deadline_seconds=60, what="all tasks have ended")
-    told = scrape(stack)
+    scraped = scrape(stack)
     labels = {"queue": "low", "type": "upload"}
-    assert total(told, "longtasks_tasks_accepted_total", **labels) == 120
-    assert total(told, "longtasks_task_wait_seconds_count", **labels) == 120
-    assert total(told, "longtasks_task_run_seconds_count", **labels) == 120
-    assert total(told, "longtasks_task_run_seconds_bucket", **labels, le="+Inf") == 120
-    assert total(told, "longtasks_rows_committed_total", type="upload", table="users") == 240
-    assert total(told, "longtasks_workers") == 1
-    assert total(told, "longtasks_queue_depth") == 0
-    assert total(told, "longtasks_up") == 2
+    assert total(scraped, "longtasks_tasks_accepted_total", **labels) == 120
+    assert total(scraped, "longtasks_task_wait_seconds_count", **labels) == 120
+    assert total(scraped, "longtasks_task_run_seconds_count", **labels) == 120
+    assert total(scraped, "longtasks_task_run_seconds_bucket", **labels, le="+Inf") == 120
+    assert total(scraped, "longtasks_rows_committed_total", type="upload", table="users") == 240
+    assert total(scraped, "longtasks_workers") == 1
+    assert total(scraped, "longtasks_queue_depth") == 0
+    assert total(scraped, "longtasks_up") == 2
 
     # A rolling restart of web loses no count.
-    counted = total(told, "longtasks_http_requests_total", route="/tasks")
+    counted = total(scraped, "longtasks_http_requests_total", route="/tasks")
     pids = set(stack.child_pids("web"))
     stack.hang_up("web")
     stack.wait_for(lambda: not pids & set(stack.child_pids("web")), deadline_seconds=60, what="web has new processes")
@@ -108,13 +108,13 @@ def test_four_processes_add_up_to_the_requests_sent(make_stack: MakeStack) -> No
 def test_progress_failures_retries_and_rows_of_a_canceled_task_are_counted(make_stack: MakeStack) -> None:
     stack = make_stack(workers=1, environment={"PAUSE_MS": "50"})
     task_id = stack.start_upload(records=200_000)
-    stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > 0, deadline_seconds=30, what="it has begun")
+    stack.wait_for(lambda: stack.task(task_id)["progress"]["done"] > 0, deadline_seconds=30, what="it has started")
     high = stack.start_upload(records=3000, priority="high")
     stack.wait_for_end(high, deadline_seconds=60)
     stack.post(f"/tasks/{task_id}/cancel")
     task = stack.wait_for_end(task_id, deadline_seconds=30)
 
-    # The mirror counts after its commit: a moment later than the task shows its end.
+    # The mirror counts after its commit, a moment after the task shows its end.
     def is_counted() -> bool:
         return total(scrape(stack), "longtasks_tasks_ended_total", status="canceled") == 1
 
@@ -127,7 +127,7 @@ def test_progress_failures_retries_and_rows_of_a_canceled_task_are_counted(make_
 
 
 @pytest.mark.django_db
-def test_a_redis_that_is_away_shows_as_down(client: Client) -> None:
+def test_an_unavailable_redis_is_reported_as_down(client: Client) -> None:
     queues = {name: {**each, "URL": "redis://127.0.0.1:1/0"} for name, each in settings.RQ_QUEUES.items()}
     with override_settings(RQ_QUEUES=queues):
         answer = client.get("/metrics")
@@ -159,7 +159,7 @@ def test_scraping_neither_scans_nor_writes(client: Client, redis: Redis) -> None
     assert used <= {
         "HGETALL", "XRANGE", "TIME", "INFO", "LLEN", "ZCARD", "LINDEX", "GET", "SMEMBERS", "HGET", "CLIENT", "HELLO",
         "SELECT", "AUTH", "PING", "EXISTS", "TYPE",
-        "HSCAN",  # of the one hash of processes, a page of it
+        "HSCAN",  # a page of the one hash of processes
     }  # fmt: skip
     assert [command.name for command in commands].count("HSCAN") == 1
     assert redis_connection.get_connection().dbsize() == 0
@@ -180,12 +180,12 @@ def test_the_middleware_costs_little() -> None:
         for _ in range(200):
             middleware(request)
         seconds.append((time.perf_counter() - began) / 200)
-    # The fastest of many rounds: what a busy machine adds is not the middleware's.
+    # The fastest of many rounds, which excludes the load of a busy machine.
     assert min(seconds) < max(MIDDLEWARE_BOUND_SECONDS, MIDDLEWARE_BOUND_CALLS * seconds_of_a_call()), seconds
 
 
 def seconds_of_a_call() -> float:
-    """What the shortest of Python's calls takes here: how fast this machine is."""
+    """Return the time of Python's shortest call, as a measure of this machine's speed."""
 
     def nothing(_: object) -> None: ...
 
@@ -198,7 +198,7 @@ def seconds_of_a_call() -> float:
     return fastest
 
 
-# As in `promtool check metrics`: what a name may not end with, by type, and the units that it wants in their base.
+# As in `promtool check metrics`: forbidden suffixes by type, and the units that must be base units.
 RESERVED = ("_total", "_count", "_sum", "_bucket")
 ODD_UNITS = re.compile(
     r"_(?:milli|micro|nano|kilo|mega|giga)?"
@@ -208,7 +208,7 @@ TYPE_IN_NAME = re.compile(r"(?:^|_)(?:counter|gauge|histogram|summary|metric)(?:
 
 
 def complaints_of(text: str) -> list[str]:
-    """What promtool would say of an exposition, and which names are not ours."""
+    """Return promtool's complaints about an exposition, and the names that are not ours."""
     found = []
     names = [family.name for family in text_string_to_metric_families(text)]
     found += [f"{name}: twice" for name, times in Counter(names).items() if times > 1]
@@ -234,8 +234,8 @@ def complaints_of(text: str) -> list[str]:
 
 
 @pytest.mark.django_db
-def test_names_and_types_are_as_prometheus_wants_them(stack: ProcfileStack, client: Client) -> None:
-    """Of several processes and of one: every family is ours, and promtool has nothing to say, where it is installed."""
+def test_names_and_types_follow_the_prometheus_conventions(stack: ProcfileStack, client: Client) -> None:
+    """With several processes and with one, each family has our prefix and promtool, if installed, reports nothing."""
     task_id = stack.start_upload(records=10)
     stack.wait_for_end(task_id, deadline_seconds=30)
     client.get("/health/live")
@@ -249,7 +249,7 @@ def test_names_and_types_are_as_prometheus_wants_them(stack: ProcfileStack, clie
             assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
-def test_the_complaints_are_found() -> None:
+def test_breaches_of_the_conventions_are_found() -> None:
     text = (
         "# HELP rq_request_processing_seconds_total Time.\n# TYPE rq_request_processing_seconds_total summary\n"
         "rq_request_processing_seconds_total_count 0.0\nrq_request_processing_seconds_total_sum 0.0\n"

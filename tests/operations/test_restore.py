@@ -1,6 +1,6 @@
-"""Backups of Redis and the database from different times, taken under load and restored: what is lost, and what is exact.
+"""Backups of Redis and the database, taken at different times under load, are restored: which tasks are lost.
 
-docs/operations.md promises what is asserted here. `pytest -s` prints what was lost.
+These tests assert what docs/operations.md promises. `pytest -s` prints what was lost.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
+from loadtests.started.stack import ENDED, TABLES, ProcfileStack
 from longtasks.local_stack.child_process import wait_until
 from tests.operations.backups import RestorableRedis, copy_redis, dump_database, restore_database
-from tests.support.servers import IS_EMBEDDED, Database, RedisServer
-from tests.support.stack import ENDED, TABLES, ProcfileStack
 
 ROLES = ("web", "worker", "mirror")
-LAG_SECONDS = 3.0  # what the mirror may have had in hand when the database was backed up
+LAG_SECONDS = 3.0  # the mirror may have been applying these when the database was backed up
 
 
 @dataclass
 class Load:
-    """A client that starts tasks without a pause, and remembers when each was accepted."""
+    """A client that starts tasks without a pause and records when each was accepted."""
 
     stack: ProcfileStack
     accepted: dict[str, tuple[float, int]] = field(default_factory=dict)  # id: (when, records)
@@ -54,7 +54,7 @@ class Load:
             self.start(records=1500 if number % 10 == 0 else 1 + number % 7)
 
     def wait_for_ends(self, number: int) -> None:
-        """Wait until so many more tasks have ended."""
+        """Wait until `number` more tasks have ended."""
 
         def ended() -> int:
             return int(self.stack.sql("SELECT COUNT(*) FROM tasks_app_taskcheckpoint WHERE outcome = 'finished'")[0][0])
@@ -65,7 +65,7 @@ class Load:
 
 @pytest.fixture
 def stack(servers: tuple[Database, RedisServer]) -> Generator[ProcfileStack, None, None]:
-    """A stack on the tests' database server, and on a Redis of its own: that one is restored as a whole."""
+    """A stack on the tests' database server and on its own Redis, which is restored as a whole."""
     server = RestorableRedis(is_valkey=IS_EMBEDDED)
     environment = {"LEASE_SECONDS": "2", "PAUSE_MS": "20"}
     stack = ProcfileStack(database=servers[0], redis_server=server, workers=2, roles=ROLES, environment=environment)
@@ -89,7 +89,7 @@ def restore_redis(stack: ProcfileStack, path: Path) -> None:
 
 
 def judge(stack: ProcfileStack, load: Load) -> set[str]:
-    """Return what was lost; whatever is there must end, with each of its rows once."""
+    """Return the lost tasks; all others must end with each row written once."""
 
     def statuses() -> dict[str, str]:
         rows = stack.sql("SELECT id, status FROM tasks_app_taskrecord")
@@ -148,9 +148,9 @@ def test_redis_older_than_the_database(stack: ProcfileStack, tmp_path: Path) -> 
     print(f"Redis older: {len(lost)} of {len(load.accepted)} lost: accepted after the database's backup")
     assert lost, "the test has started nothing after the backups"
     early = {each for each in lost if load.accepted[each][0] < dumped_at - LAG_SECONDS}
-    assert not early, f"lost though the database's backup is newer: {early}"
+    assert not early, f"lost although the database's backup is newer: {early}"
     assert stack.task(canceled)["status"] == "canceled"
-    assert load.start(records=3, key="between") != keyed, "its key was in Redis only: docs/operations.md says so"
+    assert load.start(records=3, key="between") != keyed, "its key was in Redis only, as docs/operations.md says"
 
 
 @pytest.mark.slow
@@ -175,7 +175,7 @@ def test_the_database_older_than_redis(stack: ProcfileStack, tmp_path: Path) -> 
 
     print(f"database older: {len(lost)} of {len(load.accepted)} lost: accepted after Redis's copy")
     early = {each for each in lost if load.accepted[each][0] < copied_at}
-    assert not early, f"lost though Redis's copy is newer: {early}"
+    assert not early, f"lost although Redis's copy is newer: {early}"
     assert lost, "the test has started nothing after the backups"
     assert stack.task(canceled)["status"] == "canceled"
     assert load.start(records=3, key="between") == keyed

@@ -1,4 +1,4 @@
-"""`prune`: what ended long ago goes, all of it; what is open, young or retried meanwhile stays; rows stay."""
+"""`prune` deletes tasks that ended long ago; open, recent and retried ones stay, and so do the rows of all."""
 
 import json
 import os
@@ -28,7 +28,7 @@ YOUNG = datetime.now(UTC) - timedelta(days=1)
 
 
 def make_task(redis: Redis, *, ended_at: datetime | None, number: int, outcome: str = "finished") -> uuid.UUID:
-    """A task as it lies in the tables and in Redis; `ended_at` None: it still runs."""
+    """Create a task in the tables and in Redis; without `ended_at` it is still running."""
     created_at = (ended_at or OLD) - timedelta(minutes=1)
     task_id = uuid.UUID(int=get_lowest_id(created_at).int + number)
     status = outcome if ended_at else "started"
@@ -54,7 +54,7 @@ def left() -> set[uuid.UUID]:
 
 
 @pytest.mark.django_db
-def test_only_what_ended_before_goes(redis: Redis) -> None:
+def test_only_tasks_that_ended_before_are_deleted(redis: Redis) -> None:
     old = [
         make_task(redis, ended_at=OLD, number=number, outcome=outcome)
         for number, outcome in enumerate(["finished", "failed", "canceled"] * 9)
@@ -71,7 +71,7 @@ def test_only_what_ended_before_goes(redis: Redis) -> None:
 
 
 @pytest.mark.django_db
-def test_a_task_whose_retry_the_mirror_has_not_told_yet_stays(redis: Redis) -> None:
+def test_a_task_whose_retry_is_not_mirrored_yet_stays(redis: Redis) -> None:
     task_id = make_task(redis, ended_at=OLD, number=1, outcome="failed")
     TaskCheckpoint.objects.filter(pk=task_id).update(outcome="")
     call_command("prune", "--older-than", "30d")
@@ -80,7 +80,7 @@ def test_a_task_whose_retry_the_mirror_has_not_told_yet_stays(redis: Redis) -> N
 
 
 @pytest.mark.django_db
-def test_it_goes_on_where_it_was_stopped(redis: Redis) -> None:
+def test_prune_continues_where_it_was_stopped(redis: Redis) -> None:
     for number in range(10):
         make_task(redis, ended_at=OLD, number=number)
     chunks = retention.prune(ended_before=datetime.now(UTC) - timedelta(days=30), chunk_tasks=3)
@@ -92,7 +92,7 @@ def test_it_goes_on_where_it_was_stopped(redis: Redis) -> None:
 
 
 @pytest.mark.django_db
-def test_the_schedule_may_be_switched_off(redis: Redis) -> None:
+def test_the_schedule_can_be_switched_off(redis: Redis) -> None:
     from dataclasses import replace
 
     make_task(redis, ended_at=OLD, number=1)
@@ -102,16 +102,16 @@ def test_the_schedule_may_be_switched_off(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("text", ["30", "d", "-1d", "30 days", "1y"])
-def test_a_wrong_age_is_refused(text: str) -> None:
+def test_an_invalid_age_is_refused(text: str) -> None:
     with pytest.raises(CommandError, match="older-than"):
         call_command("prune", f"--older-than={text}")
 
 
-def test_a_pickled_job_of_a_stranger_fails_and_harms_nobody(make_stack: MakeStack, tmp_path: Path) -> None:
+def test_a_foreign_pickled_job_fails_and_stops_no_other(make_stack: MakeStack, tmp_path: Path) -> None:
     stack = make_stack(workers=1)
     harm = tmp_path / "harm"
     with stack.redis() as client:
-        job = Queue("low", connection=client).enqueue(os.mkdir, str(harm))  # rq's own default is pickle
+        job = Queue("low", connection=client).enqueue(os.mkdir, str(harm))  # RQ's default serializer is pickle
         stack.wait_for(
             lambda: job.get_status(refresh=True) == "failed", deadline_seconds=30, what="the worker refuses the pickle"
         )
@@ -120,7 +120,7 @@ def test_a_pickled_job_of_a_stranger_fails_and_harms_nobody(make_stack: MakeStac
     assert not harm.exists()
 
 
-def test_rqs_cron_enqueues_it_and_a_worker_runs_it(make_stack: MakeStack) -> None:
+def test_rqs_cron_enqueues_prune_and_a_worker_runs_it(make_stack: MakeStack) -> None:
     stack = make_stack(workers=1)
     task_id = stack.start_upload(records=1)
     stack.wait_for_end(task_id, deadline_seconds=30)

@@ -1,6 +1,6 @@
-"""deploy/supervisord.conf run for real: every process is killed in turn, and the service is whole again, tasks exact.
+"""A real supervisord with deploy/supervisord.conf: after each process is killed, the service recovers with exact tasks.
 
-Then a rolling restart under load, on the same supervisor: no request fails, no task is lost or doubled.
+Then a rolling restart under load on the same supervisor: no request fails, no task is lost or duplicated.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.started.servers import Database, RedisServer
+from loadtests.started.stack import TABLES, Answer, ProcfileStack
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import read_procfile
 from settings.env import ROOT
-from tests.support.servers import Database, RedisServer
-from tests.support.stack import TABLES, Answer, ProcfileStack
 
 RATE = int(os.environ.get("LONGTASKS_RELOAD_RATE", "150"))
-# A disk on which Redis waits for two seconds is no fault of a reload; by default web would refuse after 1.5.
+# A disk that delays Redis for two seconds is not a fault of the reload; by default web refuses after 1.5 s.
 ENVIRONMENT = {"LEASE_SECONDS": "2", "REDIS_TIMEOUT_SECONDS": "10"}
 
 
 class SupervisedStack(ProcfileStack):
-    """The same stack, but supervisord runs it by the file of deploy/."""
+    """The same stack, run by supervisord with the file in deploy/."""
 
     supervisor: "subprocess.Popen[bytes]"
 
@@ -64,13 +64,13 @@ class SupervisedStack(ProcfileStack):
         return asked.stdout
 
     def program_pids(self) -> dict[str, int]:
-        """The parents that run, by program."""
+        """Return the running parents, by program."""
         found = re.findall(r"^(\w+)\s+RUNNING\s+pid (\d+)", self.control("status"), re.MULTILINE)
         return {name: int(pid) for name, pid in found}
 
     def program_pid(self, name: str) -> int:
         pids = self.program_pids()
-        assert name in pids, f"{name} does not run: {pids}"  # a pid of 0 would be our own process group
+        assert name in pids, f"{name} does not run: {pids}"  # pid 0 would be our own process group
         return pids[name]
 
     def children_of(self, pid: int) -> list[int]:
@@ -82,7 +82,7 @@ class SupervisedStack(ProcfileStack):
         return self.run_dir / f"{role}.log"
 
     def wait_until_whole(self, *, without: int = 0) -> None:
-        """Every process runs again, and none of them is `without`, which was killed."""
+        """Tell whether every process runs again, other than the killed `without`."""
 
         def whole() -> bool:
             pids = self.program_pids()
@@ -157,7 +157,7 @@ def test_reload_under_load_fails_no_request_and_loses_no_task(supervised: Superv
     for thread in threads:
         thread.start()
     try:
-        stack.wait_for(lambda: len(answers) > RATE, deadline_seconds=90, what="the load flows")
+        stack.wait_for(lambda: len(answers) > RATE, deadline_seconds=90, what="the load is running")
         before = {name: stack.children_of(stack.program_pid(name)) for name in ("web", "worker")}
         parents = stack.program_pids()
         sent_before = len(answers)
@@ -166,7 +166,7 @@ def test_reload_under_load_fails_no_request_and_loses_no_task(supervised: Superv
             lambda: not any(map(is_alive, before["web"])), deadline_seconds=120, what="web's processes are new"
         )
         sent_by_then = len(answers)
-        stack.wait_for(lambda: len(answers) > sent_by_then + RATE, deadline_seconds=90, what="the load flows on")
+        stack.wait_for(lambda: len(answers) > sent_by_then + RATE, deadline_seconds=90, what="the load continues")
     finally:
         stop.set()
         for thread in threads:
@@ -179,7 +179,7 @@ def test_reload_under_load_fails_no_request_and_loses_no_task(supervised: Superv
     assert stack.program_pids() == parents, "a parent was restarted"
     assert [answer for answer in answers if answer.status != 201] == []
     during = sent_by_then - sent_before
-    assert during > RATE / 3, f"only {during} requests were answered during the reload: the test says little"
+    assert during > RATE / 3, f"only {during} requests were answered during the reload: the test proves little"
     ids = {answer.json["id"] for answer in answers}
     assert len(ids) == len(answers)
     assert stack.wait_for_end(big, deadline_seconds=300)["insertedRecords"] == all_tables(60_000)

@@ -1,4 +1,4 @@
-"""deploy/systemd/ by the systemd of Debian 12: it knows every line, and the units may do no more than they need."""
+"""deploy/systemd/: Debian 12's systemd accepts every line, and the units have the least privileges."""
 
 import shutil
 import subprocess
@@ -13,8 +13,8 @@ HAS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason
 
 
 @HAS_SYSTEMD
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    """Every line: what a Debian's systemd does not know, it ignores."""
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """systemd ignores lines that it does not know, so each line is checked."""
     for path in UNITS.iterdir():
         shutil.copy(path, tmp_path)
     units = [str(path) for path in tmp_path.iterdir()]
@@ -25,7 +25,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
 @HAS_SYSTEMD
 @pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.stem)
-def test_units_may_do_as_little_as_they_need(path: Path) -> None:
+def test_units_have_the_least_privileges(path: Path) -> None:
     checked = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(path)],
         capture_output=True,

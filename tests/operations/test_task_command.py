@@ -1,4 +1,4 @@
-"""`manage.py task`, `queues` and `queue` as scripts meet them: words, JSON and exit codes, on real processes."""
+"""`manage.py task`, `queues` and `queue` as scripts use them: arguments, JSON and exit codes, on real processes."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from loadtests.started.stack import TABLES, ProcfileStack
 from settings.env import ROOT
 from tasks_app.models import TaskRecord
 from tests.conftest import MakeStack
-from tests.support.stack import TABLES, ProcfileStack
 
 NOBODY = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 
 
-def test_start_wait_tells_the_end_and_verify_counts_the_rows(stack: ProcfileStack) -> None:
+def test_start_wait_reports_the_end_and_verify_counts_the_rows(stack: ProcfileStack) -> None:
     done = stack.run_manage("task", "start", "upload", "--records", "321", "--priority", "high", "--wait", "--json")
     assert done.returncode == 0, done.stdout
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -56,7 +56,7 @@ def test_a_failed_attempt_is_shown_with_its_traceback(transactional_db: None) ->
     assert "line 1, in run" in said.getvalue()
 
 
-def test_verify_names_a_lost_row_and_a_row_too_many(stack: ProcfileStack) -> None:
+def test_verify_names_a_missing_and_an_extra_row(stack: ProcfileStack) -> None:
     lost = stack.start_upload(records=20)
     double = stack.start_upload(records=20)
     for task_id in (lost, double):
@@ -127,14 +127,14 @@ def test_cancel_retry_and_a_paused_queue(make_stack: MakeStack) -> None:
     stack.manage("queue", "resume", "low")
     assert stack.wait_for_end(task_id, deadline_seconds=30)["status"] == "finished"
     assert stack.run_manage("queue", "pause", "middle").returncode == 2
-    # Every ask of a person is in the audit.
+    # Every request of a person is in the audit.
     actions = [row[0] for row in stack.sql("SELECT action FROM tasks_app_auditentry ORDER BY id")]
     assert actions == ["pause", "start", "cancel", "retry", "resume"]
 
 
-def test_a_store_that_is_away_has_its_own_exit_code(stack: ProcfileStack) -> None:
-    away = {"REDIS_URL": "redis://127.0.0.1:1/0"}
-    stack.environment, kept = stack.environment | away, stack.environment
+def test_an_unavailable_store_has_its_own_exit_code(stack: ProcfileStack) -> None:
+    without_redis = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    stack.environment, kept = stack.environment | without_redis, stack.environment
     try:
         results = [stack.run_manage(*words) for words in (("task", "start", "upload"), ("queues",))]
     finally:
@@ -146,7 +146,7 @@ def test_a_store_that_is_away_has_its_own_exit_code(stack: ProcfileStack) -> Non
 def run_on_terminal(
     stack: ProcfileStack, *arguments: str, until: Callable[[str], bool] | None = None
 ) -> tuple[int, str]:
-    """What a person sees; with `until`, Ctrl-C is pressed as soon as it holds."""
+    """Return what a person sees; with `until`, press Ctrl-C as soon as it is true."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
@@ -158,7 +158,7 @@ def run_on_terminal(
         while True:
             try:
                 read = os.read(master, 65536)
-            except OSError:  # the terminal's other end is closed
+            except OSError:  # the other end of the terminal is closed
                 break
             if not read:
                 break
@@ -188,7 +188,7 @@ def test_queues_are_watched_until_ctrl_c(stack: ProcfileStack) -> None:
     assert "mirror: " in shown
 
 
-def test_who_stops_watching_does_not_stop_the_task(stack: ProcfileStack) -> None:
+def test_ctrl_c_ends_the_watch_and_not_the_task(stack: ProcfileStack) -> None:
     task_id = stack.start_upload(records=300_000)
     code, shown = run_on_terminal(stack, "task", "status", task_id, "--watch", until=lambda text: "started" in text)
     assert code == 130, shown

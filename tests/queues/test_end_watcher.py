@@ -1,4 +1,4 @@
-"""Who waits for a task's end is told once: by what its mover publishes, by what Redis knew before, or at the deadline."""
+"""tasks_app/queues/end_watcher.py: a watcher is notified once, by a publication, by a poll or at the deadline."""
 
 import threading
 import time
@@ -21,8 +21,8 @@ SOON_SECONDS = 20.0
 LATE = 1e9
 
 
-class Told:
-    """A watch that keeps what it is told."""
+class RecordedWatch:
+    """A watch that stores its notifications."""
 
     def __init__(self, task_id: str, *, seconds: float = 50) -> None:
         self.answers: list[Snapshot | None] = []
@@ -34,14 +34,14 @@ class Told:
         self._is_told.set()
 
     def read(self) -> Snapshot | None:
-        assert self._is_told.wait(SOON_SECONDS), "nobody told anything"
+        assert self._is_told.wait(SOON_SECONDS), "no notification arrived"
         [answer] = self.answers
         return answer
 
 
 @pytest.fixture
 def watcher(redis: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndWatcher]:
-    """A watcher that reads nothing again by itself: what it hears, it hears at once."""
+    """A watcher that never polls, so that it learns of ends by publication alone."""
     monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", LATE)
     yield EndWatcher()
     wait_until(lambda: not redis.pubsub_channels(f"{PREFIX}?*"))
@@ -68,10 +68,10 @@ def end(task: Snapshot, status: str = task_status.FINISHED) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(task_status.ENDED))
-def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, status: str) -> None:
+def test_a_published_end_notifies_the_watcher(watcher: EndWatcher, redis: Any, status: str) -> None:
     task, other = start(), start()
-    told, again, others = Told(task.id), Told(task.id), Told(other.id)
-    for each in (told, again, others):
+    recorded, again, others = RecordedWatch(task.id), RecordedWatch(task.id), RecordedWatch(other.id)
+    for each in (recorded, again, others):
         watcher.watch(each.watch)
     wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 2)
     redis.publish(PREFIX + task.id, "no snapshot")
@@ -79,7 +79,7 @@ def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, st
         redis_connection.get_connection(), [Transition(replace(task, done=1), "unchanged", "stay")]
     )  # no end
     end(task, status)
-    for each in (told, again):
+    for each in (recorded, again):
         snapshot = each.read()
         assert snapshot is not None
         assert (snapshot.status, snapshot.done) == (status, 3)
@@ -87,33 +87,33 @@ def test_an_end_is_told_when_it_is_published(watcher: EndWatcher, redis: Any, st
     watcher.drop(others.watch)
 
 
-def test_an_end_before_the_watch_is_told(watcher: EndWatcher) -> None:
+def test_an_end_before_the_watch_notifies_the_watcher(watcher: EndWatcher) -> None:
     task = start()
     end(task)
-    told = Told(task.id)
-    watcher.watch(told.watch)
-    snapshot = told.read()
+    recorded = RecordedWatch(task.id)
+    watcher.watch(recorded.watch)
+    snapshot = recorded.read()
     assert snapshot is not None
     assert snapshot.status == "finished"
 
 
-def test_at_the_deadline_the_newest_state_is_told(watcher: EndWatcher) -> None:
+def test_the_newest_state_is_reported_at_the_deadline(watcher: EndWatcher) -> None:
     task = start()
     transitions.apply_transitions(
         redis_connection.get_connection(), [Transition(replace(task, done=2), "unchanged", "stay")]
     )
-    told, unknown = Told(task.id, seconds=0.3), Told(str(uuid.uuid4()), seconds=0.3)
-    watcher.watch(told.watch)
+    recorded, unknown = RecordedWatch(task.id, seconds=0.3), RecordedWatch(str(uuid.uuid4()), seconds=0.3)
+    watcher.watch(recorded.watch)
     watcher.watch(unknown.watch)
-    snapshot = told.read()
+    snapshot = recorded.read()
     assert snapshot is not None
     assert (snapshot.status, snapshot.done) == ("queued", 2)
     assert unknown.read() is None
 
 
-def test_who_is_dropped_is_told_nothing(watcher: EndWatcher, redis: Any) -> None:
+def test_a_dropped_watcher_is_not_notified(watcher: EndWatcher, redis: Any) -> None:
     task, other = start(), start()
-    dropped, kept = Told(task.id), Told(other.id)
+    dropped, kept = RecordedWatch(task.id), RecordedWatch(other.id)
     watcher.watch(dropped.watch)
     watcher.watch(kept.watch)
     wait_until(lambda: len(redis.pubsub_channels(f"{PREFIX}?*")) == 2)
@@ -128,46 +128,46 @@ def test_who_is_dropped_is_told_nothing(watcher: EndWatcher, redis: Any) -> None
 def test_an_end_that_was_not_published_is_read(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.1)
     watcher, task = EndWatcher(), start()
-    told = Told(task.id)
-    watcher.watch(told.watch)
+    recorded = RecordedWatch(task.id)
+    watcher.watch(recorded.watch)
     wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*"))
     redis.hset(redis_keys.job_key(task.id), "s", task_snapshot.encode(replace(task, status="canceled")))
-    snapshot = told.read()
+    snapshot = recorded.read()
     assert snapshot is not None
     assert snapshot.status == "canceled"
 
 
-def test_who_has_left_does_not_delay_what_is_read_again(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dropped_watcher_does_not_delay_the_next_poll(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.5)
     monkeypatch.setattr(end_watcher, "_PAGE", 2)
     watcher, task = EndWatcher(), start()
-    many = [Told(str(uuid.uuid4())) for _ in range(200)]
+    many = [RecordedWatch(str(uuid.uuid4())) for _ in range(200)]
     for each in many:
         watcher.watch(each.watch)
     wait_until(lambda: watcher._unread)
     for each in many:
         watcher.drop(each.watch)
-    told = Told(task.id)
-    watcher.watch(told.watch)
+    recorded = RecordedWatch(task.id)
+    watcher.watch(recorded.watch)
     wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*") == [(PREFIX + task.id).encode()])
     began = time.monotonic()
     redis.hset(redis_keys.job_key(task.id), "s", task_snapshot.encode(replace(task, status="canceled")))
-    assert told.read() is not None
-    assert time.monotonic() - began < 5  # a hundred pages of those who left would take 50 s
+    assert recorded.read() is not None
+    assert time.monotonic() - began < 5  # a hundred pages of dropped watches would take 50 s
 
 
-def test_a_subscription_that_breaks_is_made_again(watcher: EndWatcher, redis: Any) -> None:
+def test_a_broken_subscription_is_renewed(watcher: EndWatcher, redis: Any) -> None:
     task = start()
-    told = Told(task.id)
-    watcher.watch(told.watch)
+    recorded = RecordedWatch(task.id)
+    watcher.watch(recorded.watch)
     wait_until(lambda: redis.pubsub_channels(f"{PREFIX}?*"))
     [mine] = [each["id"] for each in redis.client_list(_type="pubsub") if each["sub"] == "2"]
     redis.client_kill_filter(_id=mine)
-    end(task)  # while nobody hears it
-    assert told.read() is not None
+    end(task)  # while nobody is subscribed
+    assert recorded.read() is not None
 
 
-def test_where_an_acl_forbids_the_channels_ends_are_read(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ends_are_polled_where_an_acl_forbids_the_channels(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(end_watcher, "READ_AGAIN_SECONDS", 0.1)
     redis.acl_setuser("nochannels", enabled=True, nopass=True, keys=["*"], commands=["+@all"], channels=[])
     try:
@@ -180,10 +180,10 @@ def test_where_an_acl_forbids_the_channels_ends_are_read(redis: Any, monkeypatch
         with pytest.raises(redis_package.exceptions.NoPermissionError):
             restricted.publish(PREFIX, "x")
         watcher, task = EndWatcher(), start()
-        told = Told(task.id)
-        watcher.watch(told.watch)
+        recorded = RecordedWatch(task.id)
+        watcher.watch(recorded.watch)
         end(task)
-        assert told.read() is not None
+        assert recorded.read() is not None
         restricted.close()
     finally:
         redis.acl_deluser("nochannels")

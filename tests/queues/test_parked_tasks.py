@@ -1,4 +1,4 @@
-"""A task of a type that a worker does not know waits for one that does, at the cost of no attempt and no other task."""
+"""tasks_app/queues/parked_tasks.py: a task of an unknown type waits for a worker that knows it, at no cost to others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def old_worker(name: str = "old") -> Worker:
 
 
 def age_parked(redis: Redis, *task_ids: str) -> None:
-    """As if they had been parked for as long as a deploy may take."""
+    """Make the tasks look parked for as long as a deploy may take."""
     for task_id in task_ids:
         at = int(redis.hget(redis_keys.job_key(task_id), "parked_at")) - parked_tasks.REPORT_AFTER_SECONDS - 1
         redis.hset(redis_keys.job_key(task_id), "parked_at", at)
@@ -45,7 +45,7 @@ def beat(redis: Redis, worker: str, *, types: list[str]) -> None:
 
 @pytest.fixture
 def forgotten() -> Generator[None, None, None]:
-    """This process is of a version without the type, as after a roll-back."""
+    """Make this process one without the type, as after a rollback."""
     task_type = _registry[TYPE]
     task_id = start(records=2)
     forget = start(records=2)
@@ -57,12 +57,12 @@ def forgotten() -> Generator[None, None, None]:
         _registry[TYPE] = task_type
 
 
-def test_it_costs_no_attempt_and_goes_to_a_worker_that_knows_it() -> None:
+def test_a_parked_task_costs_no_attempt_and_goes_to_a_worker_that_knows_its_type() -> None:
     task_id = start()
 
     assert old_worker().run() == []
     assert (job(task_id).status, job(task_id).attempts, job(task_id).error) == ("queued", 0, None)
-    assert old_worker().run() == []  # it does not meet it again
+    assert old_worker().run() == []  # it does not dequeue it again
     assert [task.task_id for task in Worker("new").run()] == [task_id]
 
     assert record(task_id).status == "finished"
@@ -73,7 +73,7 @@ def test_it_costs_no_attempt_and_goes_to_a_worker_that_knows_it() -> None:
     assert parked_tasks.list_parked_lists(redis_connection.get_connection()) == []
 
 
-def test_other_tasks_go_on_and_parked_ones_keep_their_order() -> None:
+def test_other_tasks_run_and_parked_ones_keep_their_order() -> None:
     first, known, second, third = start(), start("flaky", times=0), start("small"), start()
     urgent = start(priority="high")
 
@@ -89,7 +89,7 @@ def test_other_tasks_go_on_and_parked_ones_keep_their_order() -> None:
     assert {record(task_id).status for task_id in (first, second, third, urgent)} == {"finished"}
 
 
-def test_many_of_them_are_parked_in_steps_and_none_is_lost() -> None:
+def test_many_tasks_are_parked_in_steps_and_none_is_lost() -> None:
     old = old_worker()
     task_ids = [
         snapshot.id
@@ -98,12 +98,12 @@ def test_many_of_them_are_parked_in_steps_and_none_is_lost() -> None:
     ]
     other = start("flaky")
 
-    assert [task.task_id for task in old.take()] == [other]
+    assert [task.task_id for task in old.dequeue()] == [other]
     assert parked_tasks.list_parked_ids(redis_connection.get_connection()) == task_ids
-    assert [task.task_id for task in Worker("new").take()] == task_ids[:200]
+    assert [task.task_id for task in Worker("new").dequeue()] == task_ids[:200]
 
 
-def test_a_busy_worker_makes_way_for_parked_tasks_of_types_that_it_knows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_worker_is_preempted_only_by_parked_tasks_of_types_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     start(priority="high")
     old_worker().run()
     waiting_task = start()
@@ -118,7 +118,7 @@ def test_a_busy_worker_makes_way_for_parked_tasks_of_types_that_it_knows_alone(m
     assert worker._check_interruption(low) is Interruption.CONTINUE
 
 
-def test_what_waits_for_a_type_counts_as_waiting(longtasks: Any) -> None:
+def test_parked_tasks_count_as_waiting(longtasks: Any) -> None:
     task_ids = [start() for _ in range(3)]
     old_worker().run()
 
@@ -142,12 +142,12 @@ def test_a_parked_task_can_be_canceled_and_change_its_priority() -> None:
     assert [task.task_id for task in Worker("new").run()] == [changed]
 
 
-def test_rescue_leaves_it_alone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rescuer_leaves_a_parked_task_alone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     task_id = start()
     old_worker().run()
     mirror()
-    redis.delete("longtasks:alive")  # all is compared
+    redis.delete("longtasks:alive")  # compare all tasks
 
     rescue()
 
@@ -155,18 +155,18 @@ def test_rescue_leaves_it_alone(redis: Redis, monkeypatch: pytest.MonkeyPatch) -
     assert parked_tasks.list_parked_ids(redis) == [task_id]
 
 
-def test_shards_wait_as_well_and_their_task_says_why(redis: Redis, longtasks: Any) -> None:
+def test_shards_are_parked_and_their_task_names_the_cause(redis: Redis, longtasks: Any) -> None:
     longtasks(shard_records=300, batch_records=100)
     task_id = start("upload", numRecords=600)
     new, old = Worker("new"), old_worker()
-    new.run()  # it splits the task
+    new.run()  # splits the task
 
     assert old.run() == []
     shards = parked_tasks.list_parked_ids(redis)
     assert len(shards) == 2
     made = rescue()
     made.run()
-    assert parked_tasks.list_parked_ids(redis) == shards, "the shards were taken for lost"
+    assert parked_tasks.list_parked_ids(redis) == shards, "the shards were treated as lost"
     age_parked(redis, *shards)
     made.run()
     assert "No living worker knows the task type 'upload'" in (job(task_id).error or "")
@@ -178,7 +178,7 @@ def test_shards_wait_as_well_and_their_task_says_why(redis: Redis, longtasks: An
     assert old.run() == new.run() == []
 
 
-def test_after_ten_minutes_the_task_the_doctor_and_the_metrics_say_so(redis: Redis) -> None:
+def test_a_task_parked_for_ten_minutes_is_reported_by_task_doctor_and_metrics(redis: Redis) -> None:
     task_id, other = start(), start()
     old_worker().run()
     beat(redis, "old", types=["small"])
@@ -217,7 +217,7 @@ def unknown_seconds() -> float:
     return value
 
 
-def test_doctor_says_at_once_that_the_workers_lack_a_type(redis: Redis) -> None:
+def test_doctor_reports_a_type_that_no_worker_knows(redis: Redis) -> None:
     beat(redis, "old", types=[name for name in list_names() if name != TYPE])
     [finding] = task_checks.check_task_types()
     assert (finding.level, finding.found) == (
@@ -227,12 +227,12 @@ def test_doctor_says_at_once_that_the_workers_lack_a_type(redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("forgotten")
-def test_a_process_without_the_type_shows_rescues_and_changes_such_tasks(
+def test_a_process_without_the_type_shows_rescues_and_changes_its_tasks(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks_app.recovery.reconciliation.SETTLED_SECONDS", 0.0)
     first, second = waiting()
-    assert Worker("old").take() == []  # it parks both
+    assert Worker("old").dequeue() == []  # parks both
     mirror()
 
     assert task_queries.get_task(task_id=first).status == "queued"

@@ -1,4 +1,4 @@
-"""One clock: Redis's, in the scripts and, as far as its answers tell, in web; no time of a task runs backwards."""
+"""tasks_app/queues/redis_clock.py: scripts and web use the clock of Redis; no time of a task runs backwards."""
 
 import random
 import time
@@ -16,7 +16,7 @@ from tests.support.engine import Worker, job, record, rescue, start
 
 
 def seconds_ahead(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """This machine's clock is off, for all that asks it by Python."""
+    """Shift this machine's clock, as Python code reads it."""
 
     class Skewed(datetime):
         @classmethod
@@ -44,10 +44,10 @@ def redis_now() -> float:
 
 
 @pytest.mark.parametrize("skew", [-10.0, 10.0])
-def test_what_redis_times_is_right_whatever_this_machine_says(monkeypatch: pytest.MonkeyPatch, skew: float) -> None:
+def test_times_are_redis_times_whatever_the_local_clock_says(monkeypatch: pytest.MonkeyPatch, skew: float) -> None:
     began = datetime.fromtimestamp(redis_now(), tz=UTC)
     seconds_ahead(monkeypatch, skew)
-    first = start("small")  # from its answer web learns the time
+    first = start("small")  # web learns the time from its answer
     task_id = start("small")
     assert clock.skew_seconds == pytest.approx(skew, abs=0.2)
     while Worker().run():
@@ -67,7 +67,7 @@ def test_what_redis_times_is_right_whatever_this_machine_says(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("skew", [-10.0, 10.0])
-def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, longtasks: Any, skew: float) -> None:
+def test_a_next_attempt_is_due_by_the_redis_clock(monkeypatch: pytest.MonkeyPatch, longtasks: Any, skew: float) -> None:
     longtasks(retry_attempts=3, retry_first_seconds=3)
     seconds_ahead(monkeypatch, skew)
     task_id = start("flaky", times=1, at=1)
@@ -78,7 +78,7 @@ def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, l
     assert due is not None
     assert due.timestamp() == pytest.approx(score, abs=0.01)
     assert rescue().enqueue_due() == 0
-    # A change of the priority keeps the time.
+    # A change of priority keeps the time.
     transitions.apply_transitions(
         redis_connection.get_connection(),
         [
@@ -92,7 +92,7 @@ def test_a_next_attempt_is_due_by_redis_clock(monkeypatch: pytest.MonkeyPatch, l
     assert redis_connection.get_connection().zscore("rq:scheduled:low", task_id) == score
 
 
-def test_a_workers_first_sign_of_life_tells_of_the_skew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workers_first_heartbeat_reports_its_clock_skew(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds_ahead(monkeypatch, 10.0)
     connection = redis_connection.get_connection()
     worker_liveness.beat(connection, worker="w1", queues=["low"], fields={"queues": "low"}, ttl_seconds=60)
@@ -102,14 +102,14 @@ def test_a_workers_first_sign_of_life_tells_of_the_skew(monkeypatch: pytest.Monk
     ]
 
 
-def test_small_differences_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_clock_differences_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = RedisClock()
     now = time.time()
     seen.note(sent_at=now, seconds=int(now + 0.1), microseconds=int((now + 0.1) % 1 * 1e6))
     assert abs((seen.now() - datetime.now(UTC)).total_seconds()) < 0.05
     slow = RedisClock()
     slow.note(sent_at=now - 30, seconds=int(now), microseconds=0)
-    assert slow.skew_seconds == 0.0, "an answer that took so long tells nothing"
+    assert slow.skew_seconds == 0.0, "a slow answer says nothing about the clock"
     assert clock_module.TRUSTED_SECONDS < 1
 
 

@@ -1,4 +1,4 @@
-"""Minute roll-ups: each snapshot counts once, rows as they are committed, quantiles within their error."""
+"""Minute roll-ups count each snapshot once and rows when they are committed; quantiles are within their error."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ def test_a_task_counts_once_in_one_batch_or_in_many(at_once: bool) -> None:
     assert last.minute.second == 0
 
 
-def test_rows_of_a_task_that_goes_on_after_a_retry_are_not_counted_again() -> None:
+def test_rows_committed_before_a_retry_are_not_counted_again() -> None:
     failed = replace(started(done=4, counts={"users": 4}), status="failed", cause="end", ended_at=CREATED)
     tell(NEW, failed)
     run_mirror()
@@ -69,7 +69,7 @@ def test_rows_of_a_task_that_goes_on_after_a_retry_are_not_counted_again() -> No
     assert [total(name) for name in ("accepted", "failed", "finished", "rows")] == [1, 1, 1, 10]
 
 
-def test_minutes_without_a_task_are_there_too() -> None:
+def test_minutes_without_a_task_are_listed() -> None:
     views = minute_rollups.list_last(minutes=60)
     assert len(views) == 60
     assert all(later.minute - earlier.minute == timedelta(minutes=1) for earlier, later in pairwise(views))

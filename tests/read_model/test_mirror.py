@@ -1,4 +1,4 @@
-"""The mirror on real stores: whatever dies, records and history are what the stream told, each change once."""
+"""tasks_app/read_model/mirror.py: task rows and history have each change of the stream once, whatever dies."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tasks_app.resilience import failpoints
 from tests.support.engine import Worker, _database, history, job, longtasks, mirror, record, start  # noqa: F401 (fixtures)
 
 
-def test_what_a_mirror_that_died_before_its_trim_has_left_is_trimmed(
+def test_entries_left_by_a_mirror_that_died_before_trimming_are_trimmed(
     redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task_id = start()
@@ -32,7 +32,7 @@ def test_what_a_mirror_that_died_before_its_trim_has_left_is_trimmed(
     assert history(task_id) == [("queued", "start")]
 
 
-def test_a_mirror_that_died_in_its_transaction_has_done_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_died_in_its_transaction_has_changed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     task_id = start()
 
     def die(name: str) -> None:
@@ -46,7 +46,7 @@ def test_a_mirror_that_died_in_its_transaction_has_done_nothing(monkeypatch: pyt
     assert history(task_id) == [("queued", "start")]
 
 
-def test_an_end_that_is_told_again_stands_in_the_history_once(redis: Any) -> None:
+def test_an_end_that_is_published_twice_is_in_the_history_once(redis: Any) -> None:
     task_id = start(records=1)
     Worker().run()
     snapshot_stream.append(redis, job(task_id))
@@ -55,14 +55,14 @@ def test_an_end_that_is_told_again_stands_in_the_history_once(redis: Any) -> Non
     assert [status for status, _ in history(task_id)].count("finished") == 1
 
 
-def test_a_stream_that_begins_anew_with_lower_ids_is_read(redis: Any) -> None:
+def test_a_new_stream_with_lower_ids_is_read(redis: Any) -> None:
     mirror()
     MirrorCursor.objects.update(stream_id="99999999999999-0")
     task_id = start()
     assert record(task_id).status == "queued"
 
 
-def test_who_was_taken_over_is_not_believed(redis: Any) -> None:
+def test_a_snapshot_of_a_fenced_worker_is_ignored(redis: Any) -> None:
     task_id = start(records=3)
     Worker().run()
     late = job(task_id)
@@ -72,7 +72,7 @@ def test_who_was_taken_over_is_not_believed(redis: Any) -> None:
     assert record(task_id).done == 3
 
 
-def test_a_task_that_finished_lately_is_read_from_redis_alone(
+def test_a_recently_finished_task_is_read_from_redis_alone(
     redis: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     task_id = start()

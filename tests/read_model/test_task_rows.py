@@ -1,4 +1,4 @@
-"""A snapshot survives the way through its row, by whichever road it is written or read."""
+"""tasks_app/read_model/task_rows.py: a snapshot is unchanged by writing and reading its row, by every path."""
 
 import dataclasses
 import uuid
@@ -8,11 +8,11 @@ import pytest
 from django.db import OperationalError, connection, connections
 from uuid_utils import uuid7
 
+from loadtests.started.servers import IS_EMBEDDED
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskRecord
 from tasks_app.read_model.task_rows import read_snapshot, save_records, to_snapshot
-from tests.support.servers import IS_EMBEDDED
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -53,7 +53,7 @@ def test_a_snapshot_comes_back_equal_from_both_readers(changes):
     assert to_snapshot(TaskRecord.objects.get(pk=snapshot.id)) == snapshot
 
 
-def test_saving_again_brings_every_column_up_to_date():
+def test_saving_again_updates_every_column():
     snapshot = make_snapshot()
     save_records([snapshot], [NOW])
     changed = dataclasses.replace(snapshot, **FULL)
@@ -64,13 +64,13 @@ def test_saving_again_brings_every_column_up_to_date():
     assert TaskRecord.objects.count() == 2
 
 
-def test_a_row_that_is_not_there_is_none():
+def test_a_missing_row_is_none():
     assert read_snapshot(uuid.uuid4()) is None
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no connection that can break")
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_the_server_has_dropped_is_replaced():
+def test_a_dropped_connection_is_replaced():
     snapshot = make_snapshot()
     save_records([snapshot], [NOW])
     read_snapshot(uuid.UUID(snapshot.id))
@@ -84,14 +84,14 @@ def test_a_connection_that_the_server_has_dropped_is_replaced():
     assert read_snapshot(uuid.UUID(snapshot.id)) == snapshot
 
 
-def test_a_reconnect_that_is_refused_is_an_error_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no connection, and none to be had: nothing can be asked whether it is usable."""
+def test_a_refused_reconnect_is_a_database_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no connection and none can be made, so none can be checked."""
 
     def refuse() -> None:
         raise OperationalError(1045, "Access denied")
 
     fresh = connections.create_connection("default")
-    fresh.features.has_native_uuid_field = False  # known already: nothing is asked for it
+    fresh.features.has_native_uuid_field = False  # read before, so that it needs no query
     monkeypatch.setattr(fresh, "connect", refuse)
     monkeypatch.setattr("tasks_app.read_model.task_rows.connections", {"default": fresh})
     with pytest.raises(OperationalError, match="Access denied"):

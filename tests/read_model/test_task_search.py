@@ -1,4 +1,4 @@
-"""Lists of tasks: every mix of filters finds what a plain look at all tasks finds, along one index and without a sort."""
+"""tasks_app/read_model/task_search.py: every mix of filters finds the matching tasks by one index, without a sort."""
 
 import random
 import uuid
@@ -29,7 +29,7 @@ MIXES = [dict(mix) for mix in chain.from_iterable(combinations(FILTERS.items(), 
 
 
 def make_record(number: int, dice: random.Random) -> TaskRecord:
-    """A task a second; no purge is high or canceled, and nothing of eve's has failed."""
+    """A task a second; no purge is high or canceled, and no task of eve's has failed."""
     created_at = BEGAN_AT + timedelta(seconds=number)
     owner = dice.choices(["ann", "ben", "eve", ""], [60, 30, 9, 1])[0]
     name = dice.choices(["upload", "purge", "report"], [80, 19, 1])[0]
@@ -50,7 +50,7 @@ def make_record(number: int, dice: random.Random) -> TaskRecord:
 
 @pytest.fixture
 def records() -> list[TaskRecord]:
-    """Some thousand tasks, newest first."""
+    """Return some thousand tasks, newest first."""
     dice = random.Random(4711)
     made = [make_record(number, dice) for number in range(TASKS)]
     TaskRecord.objects.bulk_create(made)
@@ -96,14 +96,14 @@ WANTED = st.builds(
 
 
 @pytest.mark.parametrize("seconds", [0.0, task_search.SEARCH_SECONDS])
-def test_every_mix_finds_exactly_what_fits(records: list[TaskRecord], seconds: float) -> None:
-    """With no time at all each page ends after its first window; with the usual time after several."""
+def test_every_mix_of_filters_finds_exactly_the_matching_tasks(records: list[TaskRecord], seconds: float) -> None:
+    """Without any time each page ends after its first window, with the usual time after several."""
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(wanted=WANTED, limit=st.integers(1, 200) | st.sampled_from([1, 50, 200]), window=st.integers(5, 600))
     def check(wanted: TaskFilter, limit: int, window: int) -> None:
         expected = [record.pk for record in records if fits(record, wanted)]
-        # One task a page is slow where thousands fit: the first pages tell as much.
+        # One task a page is slow if thousands match; the first pages are enough.
         limit = max(limit, len(expected) // 20)
         entries = {"FIRST_ENTRIES": window, "MAX_ENTRIES": 4 * window}
         rows = {"FIRST_ROWS": window // 5, "MAX_ROWS": window // 3}
@@ -113,7 +113,7 @@ def test_every_mix_finds_exactly_what_fits(records: list[TaskRecord], seconds: f
     check()
 
 
-def test_tasks_that_arrive_meanwhile_change_no_later_page(
+def test_tasks_that_start_meanwhile_change_no_later_page(
     records: list[TaskRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task_search, "SEARCH_SECONDS", 0)
@@ -129,7 +129,7 @@ def test_tasks_that_arrive_meanwhile_change_no_later_page(
     assert seen == [record.pk for record in records if fits(record, wanted)]
 
 
-def test_a_search_that_takes_too_long_says_how_far_it_came(
+def test_a_search_that_times_out_returns_its_position(
     records: list[TaskRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task_search, "SEARCH_SECONDS", 0)
@@ -163,7 +163,7 @@ def explain(sql: str) -> list[dict[str, Any]]:
 
 
 def assert_ranges(queries: list[dict[str, str]], *, indexes: set[str]) -> None:
-    """Each query reads a range of one of these indexes (the rows of a page: by their ids), and sorts nothing."""
+    """Each query reads a range of one of these indexes (or a page's rows by id) and sorts nothing."""
     assert queries
     for query in queries:
         for plan in explain(query["sql"]):
@@ -191,7 +191,7 @@ def test_a_page_is_a_range_of_one_index(records: list[TaskRecord], mix: dict[str
     assert_ranges(captured.captured_queries, indexes={f"record_by_{name}" for name in mix} | {"PRIMARY"})
 
 
-def test_the_open_tasks_are_found_along_their_statuses(records: list[TaskRecord]) -> None:
+def test_open_tasks_are_found_by_the_status_index(records: list[TaskRecord]) -> None:
     now = datetime.now(UTC)
     wanted = sorted((record.pk, record.priority) for record in records if record.status in OPEN)
     with CaptureQueriesContext(connection) as captured:

@@ -1,3 +1,4 @@
-"""These tests run tasks, workers and rescues in this process."""
+"""These tests run tasks, workers and rescuers in this process."""
 
 from tests.support.engine import _database, longtasks  # noqa: F401 (fixtures)
+from tests.support.shard_bench import bench, small_shards  # noqa: F401 (fixtures)

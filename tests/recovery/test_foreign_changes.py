@@ -1,4 +1,4 @@
-"""RQ's own workers and tools at our queues: what they do to a task behind our back is undone, or done properly."""
+"""tasks_app/recovery/foreign_changes.py: changes by RQ's own workers and tools are undone or completed."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.support.engine import Worker, checkpoint, history, job, mirror, recor
 
 
 def run_stock_worker(*options: str) -> None:
-    """`rq worker --burst high low` of RQ itself."""
+    """Run RQ's own `rq worker --burst high low`."""
     code = "import sys; from rq.cli import main; sys.argv[0] = 'rq'; main()"
     url = settings.RQ_QUEUES["high"]["URL"]
     done = subprocess.run(
@@ -51,7 +51,7 @@ def assert_finishes(task_id: str) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--serializer", "json")], ids=["pickle", "json"])
-def test_what_a_worker_of_rqs_own_has_failed_comes_back(redis: Any, options: tuple[str, ...]) -> None:
+def test_a_task_failed_by_rqs_own_worker_is_requeued(redis: Any, options: tuple[str, ...]) -> None:
     task_ids = [start("small", priority="high"), start()]
     run_stock_worker(*options)
     assert {stock_job(task_id).get_status().value for task_id in task_ids} == {"failed"}
@@ -67,13 +67,13 @@ def test_what_a_worker_of_rqs_own_has_failed_comes_back(redis: Any, options: tup
         assert not redis.exists(f"rq:failed:{name}")
 
 
-def test_one_that_had_begun_goes_on_where_it_was() -> None:
+def test_a_task_failed_by_rqs_own_worker_continues_at_its_checkpoint() -> None:
     from tasks_app.engine.interruption import Interruption
 
     task_id = start(records=3)
-    yielding = Worker()
-    yielding.verdict = Interruption.PREEMPT
-    yielding.run()
+    preempted_worker = Worker()
+    preempted_worker.interruption = Interruption.PREEMPT
+    preempted_worker.run()
     done = checkpoint(task_id).done
     assert 0 < done < 3
     run_stock_worker()
@@ -83,7 +83,7 @@ def test_one_that_had_begun_goes_on_where_it_was() -> None:
     assert_finishes(task_id)
 
 
-def test_a_retry_need_not_wait_for_rescue() -> None:
+def test_a_retry_does_not_wait_for_the_rescuer() -> None:
     task_id = start()
     with pytest.raises(TaskNotEnded):
         change_tasks.retry_task(task_id=task_id)
@@ -125,12 +125,12 @@ def test_a_cancel_of_rqs_own_ends_a_running_task_at_its_next_chunk() -> None:
 
 
 def lose_in_the_middle(redis: Any, task_id: str) -> None:
-    """What a stock worker leaves that dies before it has noted what it took."""
+    """Leave what a stock worker leaves that dies before it records the job that it dequeued."""
     redis.lmove("rq:queue:low", "rq:queue:low:intermediate", "LEFT", "RIGHT")
 
 
 def lose_by_rqs_cleanup(redis: Any, task_id: str) -> None:
-    """A stock worker died while it ran the task, and another one's maintenance calls it abandoned."""
+    """A stock worker died during the task, and another one's maintenance declares it abandoned."""
     redis.lpop("rq:queue:low")
     redis.hset(f"rq:job:{task_id}", "status", "started")
     redis.zadd("rq:wip:low", {f"{task_id}:execution": 1})
@@ -154,7 +154,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_task_that_rqs_tools_have_lost_comes_back(redis: Any, way: str) -> None:
+def test_a_task_that_rqs_tools_have_lost_is_requeued(redis: Any, way: str) -> None:
     task_id = start()
     mirror()
     WAYS[way](redis, task_id)
@@ -167,7 +167,7 @@ def test_a_task_that_rqs_tools_have_lost_comes_back(redis: Any, way: str) -> Non
     assert_finishes(task_id)
 
 
-def test_an_end_of_ours_is_told_where_rqs_cleanup_has_called_it_failed(redis: Any) -> None:
+def test_an_end_is_published_after_rqs_cleanup_called_it_failed(redis: Any) -> None:
     task_id = start(records=3)
     worker = Worker()
     worker.on_check = lambda: redis.hset(redis_keys.job_key(task_id), "status", "failed")
@@ -180,7 +180,7 @@ def test_an_end_of_ours_is_told_where_rqs_cleanup_has_called_it_failed(redis: An
 
 
 def requeue(task_id: str) -> None:
-    """What `rq requeue` does."""
+    """Do what `rq requeue` does."""
     FailedJobRegistry("low", connection=redis_connection.get_connection(), serializer=JSONSerializer).requeue(task_id)
 
 
@@ -194,16 +194,16 @@ def failed(longtasks: Any) -> str:
 
 
 def retry_all_taken(worker: Worker) -> None:
-    for dequeued in worker.take():
+    for dequeued in worker.dequeue():
         assert dequeued.has_ended
         requeued_by_rq.retry(worker.connection, dequeued)
 
 
-def test_a_requeued_task_is_noted_but_not_started_until_it_is_retried(failed: str) -> None:
+def test_a_task_requeued_by_rq_is_recorded_but_not_started_before_the_retry(failed: str) -> None:
     ended_at = record(failed).ended_at
     requeue(failed)
     worker = Worker()
-    [dequeued] = worker.take()
+    [dequeued] = worker.dequeue()
     assert dequeued.has_ended
     assert dequeued.snapshot is not None
     assert started() == [f"{failed}:w1"]
@@ -225,7 +225,7 @@ def test_a_requeued_task_is_noted_but_not_started_until_it_is_retried(failed: st
 
 def test_a_worker_that_dies_before_the_retry_leaves_the_task_failed(failed: str, redis: Any) -> None:
     requeue(failed)
-    Worker("dead").take()
+    Worker("dead").dequeue()
     watch = Rescuer(connection=redis_connection.get_connection())
     watch._requeuer.place(checkpoint(failed), source="started", worker="dead")
     assert job(failed).status == record(failed).status == job_snapshots.get_status(failed) == "failed"
@@ -240,7 +240,7 @@ def test_a_task_that_is_requeued_twice_runs_once(failed: str) -> None:
     assert waiting() == [failed]
 
 
-def test_a_finished_task_that_is_put_into_its_queue_is_not_run(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_finished_task_that_rq_enqueues_again_is_not_run(caplog: pytest.LogCaptureFixture) -> None:
     task_id = start("small")
     Worker().run()
     connection = redis_connection.get_connection()
@@ -258,7 +258,7 @@ def test_params_that_look_like_an_end_do_not_stop_a_task() -> None:
     snapshot = job(task_id)
     snapshot.params = {**snapshot.params, "ended_at": "2026-01-01"}
     redis_connection.get_connection().hset(redis_keys.job_key(task_id), "s", task_snapshot.encode(snapshot))
-    [dequeued] = Worker().take()
+    [dequeued] = Worker().dequeue()
     assert not dequeued.has_ended
     assert dequeued.snapshot is not None
     assert dequeued.snapshot.status == "started"

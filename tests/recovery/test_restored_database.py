@@ -1,4 +1,4 @@
-"""A database older than Redis, or the other way round, on real stores: the checkpoint is the truth, epochs never fall."""
+"""tasks_app/recovery/restored_database.py: with one store restored the checkpoint decides, and epochs never decrease."""
 
 import time
 import uuid
@@ -27,7 +27,7 @@ from tests.support.engine import (
 
 
 def back_up() -> dict[Any, list[Any]]:
-    """All that the database holds."""
+    """Return all rows of the database."""
     return {model: list(model.objects.all()) for model in (TaskRecord, TaskCheckpoint, TaskEvent, User, MirrorCursor)}
 
 
@@ -49,7 +49,7 @@ def assert_finished(task_id: str) -> None:
 
 
 @pytest.mark.parametrize("known", ["no table", "nothing", "its start", "a chunk"])
-def test_a_task_that_ended_after_the_databases_backup_runs_again_from_it(known: str) -> None:
+def test_a_task_that_ended_after_the_database_backup_runs_again_from_its_checkpoint(known: str) -> None:
     mirror()
     MirrorCursor.objects.update_or_create(name="events", defaults={"stream_id": f"{int(time.time() * 1000) - 1000}-0"})
     if known == "no table":
@@ -61,9 +61,9 @@ def test_a_task_that_ended_after_the_databases_backup_runs_again_from_it(known: 
     else:
         task_id = start()
         if known == "a chunk":
-            yielding = Worker()
-            yielding.verdict = yielding.verdict.STOP
-            yielding.run()
+            preempted_worker = Worker()
+            preempted_worker.interruption = preempted_worker.interruption.STOP
+            preempted_worker.run()
         mirror()
         backup = back_up()
     run_all()
@@ -78,7 +78,7 @@ def test_a_task_that_ended_after_the_databases_backup_runs_again_from_it(known: 
     assert_finished(task_id)
 
 
-def test_what_was_canceled_after_the_databases_backup_stays_so() -> None:
+def test_a_task_canceled_after_the_database_backup_stays_canceled() -> None:
     task_id = start()
     mirror()
     backup = back_up()
@@ -94,7 +94,7 @@ def test_what_was_canceled_after_the_databases_backup_stays_so() -> None:
     assert record(task_id).status == checkpoint(task_id).outcome == "canceled"
 
 
-def test_a_task_that_waits_is_listed_again() -> None:
+def test_a_waiting_task_missing_from_the_restored_database_is_listed_again() -> None:
     mirror()
     first = start()
     mirror()
@@ -115,10 +115,10 @@ def test_a_task_that_redis_knows_at_a_higher_epoch_can_be_claimed_and_ends() -> 
     task_id = start()
     mirror()
     backup = back_up()
-    yielding = Worker()
-    yielding.verdict = yielding.verdict.STOP
+    preempted_worker = Worker()
+    preempted_worker.interruption = preempted_worker.interruption.STOP
     for _ in range(2):
-        yielding.run()
+        preempted_worker.run()
     assert job(task_id).epoch == 2
 
     restore(backup)
@@ -163,7 +163,7 @@ def test_a_retry_that_an_older_redis_has_lost_is_kept(redis: Any) -> None:
     assert_finished(task_id)
 
 
-def test_an_older_stream_that_is_read_again_changes_no_record(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_an_older_stream_again_changes_no_task_row(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     task_id = start()
     old = redis.dump(snapshot_stream.STREAM_KEY)
     Worker().run()

@@ -14,10 +14,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from loadtests.started.servers import IS_EMBEDDED, create_servers
+from loadtests.started.stack import ALL_ROLES, ProcfileStack
 from longtasks.local_stack.child_process import marked_pids
 from tests.security.marks import MARKED, ODD, Marks
-from tests.support.servers import IS_EMBEDDED, create_servers
-from tests.support.stack import ALL_ROLES, ProcfileStack
 
 
 class Marked:

@@ -1,4 +1,4 @@
-"""A chunk knows who started its task and with which scope, on every way that a task may take to it."""
+"""tasks_app/services/authorization.py: each chunk knows its task's owner and scope, however the task got to it."""
 
 import dataclasses
 from collections.abc import Callable, Generator, Mapping
@@ -19,7 +19,7 @@ from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.services import change_tasks, start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import Chunk, ChunkResult, TaskType, register, unregister
-from tests.support.engine import Worker, beat, job, mirror, rescue, run_out, started
+from tests.support.engine import Worker, beat, expire_lease, job, mirror, rescue, started
 
 ROOT = Caller(owner="root", scope="admin", actor="root")
 SEEN: list[tuple[str, str]] = []
@@ -31,7 +31,7 @@ class Params(serializers.Serializer[Any]):
 
 
 class Rights(TaskType):
-    """Notes whose chunk it is; runs alone."""
+    """Records the owner of its chunk; runs alone."""
 
     name = "rights"
     params_serializer = Params
@@ -88,17 +88,17 @@ def test_every_chunk_knows_who_started_its_task() -> None:
     assert SEEN == [("ann", "write")] * 3 + [("", "write")] * 3
 
 
-def test_small_tasks_in_one_chunk_each_know_theirs() -> None:
+def test_each_small_task_in_a_batch_knows_its_own_owner() -> None:
     start("shared_rights")
     start("shared_rights", caller=Caller(owner="ann", scope="write"))
     Worker().run()
     assert sorted(SEEN) == [("ann", "write"), ("root", "admin")]
 
 
-def test_a_task_that_makes_way_keeps_them() -> None:
+def test_a_preempted_task_keeps_owner_and_scope() -> None:
     task_id = start()
     worker = Worker("w1")
-    worker.verdict = Interruption.PREEMPT
+    worker.interruption = Interruption.PREEMPT
     worker.run()
     assert SEEN == [("root", "admin")]
     assert job(task_id).scope == "admin"
@@ -106,7 +106,7 @@ def test_a_task_that_makes_way_keeps_them() -> None:
     assert SEEN == [("root", "admin")] * 3
 
 
-def test_a_task_whose_worker_died_keeps_them(longtasks: Callable[..., None]) -> None:
+def test_a_task_whose_worker_died_keeps_owner_and_scope(longtasks: Callable[..., None]) -> None:
     longtasks(lease_seconds=0.2)
     task_id = start()
     worker = Worker("w1")
@@ -114,7 +114,7 @@ def test_a_task_whose_worker_died_keeps_them(longtasks: Callable[..., None]) -> 
     worker.on_check = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         worker.run()
-    run_out(task_id)
+    expire_lease(task_id)
     rescue()
     assert not started()
     Worker("w2").run()
@@ -122,7 +122,7 @@ def test_a_task_whose_worker_died_keeps_them(longtasks: Callable[..., None]) -> 
     assert job(task_id).status == task_status.FINISHED
 
 
-def test_a_retry_keeps_them() -> None:
+def test_a_retry_keeps_owner_and_scope() -> None:
     task_id = start(fails=True)
     change_tasks.cancel_task(task_id=task_id)
     change_tasks.retry_task(task_id=task_id, actor="eve")
@@ -131,7 +131,7 @@ def test_a_retry_keeps_them() -> None:
     assert (job(task_id).owner, job(task_id).scope) == ("root", "admin")
 
 
-def test_shards_have_those_of_their_task(longtasks: Callable[..., None]) -> None:
+def test_shards_have_owner_and_scope_of_their_task(longtasks: Callable[..., None]) -> None:
     longtasks(shard_records=2)
     start("split_rights", records=4)
     while Worker().run():
@@ -139,10 +139,12 @@ def test_shards_have_those_of_their_task(longtasks: Callable[..., None]) -> None
     assert SEEN == [("root", "admin")] * 4
 
 
-def test_after_a_flush_the_owner_is_known_and_the_least_scope_is_believed(redis: Any) -> None:
+def test_after_a_flush_a_task_has_its_owner_and_the_least_scope(redis: Any) -> None:
     task_id = start()
     mirror()
-    TaskRecord.objects.update(updated_at=F("updated_at") - timedelta(minutes=1))  # not one that has just changed
+    TaskRecord.objects.update(
+        updated_at=F("updated_at") - timedelta(minutes=1)
+    )  # older than a change that has just happened
     redis.flushdb()
     rescue()
     assert job(task_id).scope == "write"
@@ -150,7 +152,7 @@ def test_after_a_flush_the_owner_is_known_and_the_least_scope_is_believed(redis:
     assert SEEN == [("root", "write")] * 3
 
 
-# --- versions side by side
+# --- old and new versions side by side
 
 
 def snapshot(**values: Any) -> Snapshot:
@@ -168,7 +170,7 @@ def test_a_snapshot_of_a_version_without_scopes_has_the_least() -> None:
 
 
 @pytest.mark.parametrize("scope", ["", "read", "write", "Admin", "admin ", "root", "x" * 10_000])
-def test_a_scope_that_is_none_is_the_least(scope: str) -> None:
+def test_an_invalid_scope_counts_as_the_least(scope: str) -> None:
     assert get_starting_scope(scope) == "write"
     odd = snapshot(scope=scope)
     redis_connection.get_connection().hset(redis_keys.job_key(odd.id), "s", encode(odd))
@@ -176,7 +178,7 @@ def test_a_scope_that_is_none_is_the_least(scope: str) -> None:
     assert {("", "write")} == set(SEEN)
 
 
-def test_nobody_may_touch_anything() -> None:
+def test_callers_may_touch_only_their_own_tasks() -> None:
     assert not ANONYMOUS.may_touch("")
     assert not ANONYMOUS.may_touch("ann")
     assert ANONYMOUS.sees_owner == ""

@@ -1,4 +1,4 @@
-"""Sets of tasks: canceled, retried, moved to another queue, each with the same words as one alone; all audited."""
+"""tasks_app/services/change_many_tasks.py: sets of tasks are canceled, retried or moved like single ones, and audited."""
 
 import uuid
 
@@ -33,7 +33,7 @@ def claim(task_id: str) -> Claim:
     return held
 
 
-def test_waiting_tasks_are_canceled_running_ones_asked_and_ended_ones_left() -> None:
+def test_waiting_tasks_are_canceled_running_ones_requested_and_ended_ones_unchanged() -> None:
     running = start()
     take()
     claim(running)
@@ -50,11 +50,11 @@ def test_waiting_tasks_are_canceled_running_ones_asked_and_ended_ones_left() -> 
     assert TaskRecord.objects.get(pk=running).cancel_requested
     assert TaskCheckpoint.objects.get(pk=running).cancel_requested
     assert waiting("low") == []
-    told = AuditEntry.objects.filter(actor="olga", source="admin", action="cancel")
-    assert {str(entry.task_id) for entry in told} == {running, waits}
+    entries = AuditEntry.objects.filter(actor="olga", source="admin", action="cancel")
+    assert {str(entry.task_id) for entry in entries} == {running, waits}
 
 
-def test_a_canceled_task_can_never_be_claimed_again_but_by_a_retry() -> None:
+def test_a_canceled_task_can_be_claimed_only_after_a_retry() -> None:
     task_id = start()
     change_many_tasks.cancel_tasks(task_ids=[task_id], actor="olga")
     assert not isinstance(claims.claim(task_id=uuid.UUID(task_id), worker="w1"), Claim)
@@ -89,14 +89,14 @@ def test_priority_moves_a_waiting_task_to_the_back_of_the_other_queue() -> None:
     )
 
     assert sorted(result.changed) == sorted([second, third])
-    assert waiting("high") == [first, second, third]  # in the order in which they were started
+    assert waiting("high") == [first, second, third]  # in the order of their start
     assert waiting("low") == []
     run_mirror()
     assert TaskRecord.objects.get(pk=second).priority == "high"
     assert AuditEntry.objects.filter(action="priority").count() == 2
 
 
-def test_priority_of_a_running_task_stays() -> None:
+def test_priority_of_a_running_task_does_not_change() -> None:
     task_id = start()
     take()
     with pytest.raises(TaskNotWaiting):
@@ -105,7 +105,7 @@ def test_priority_of_a_running_task_stays() -> None:
     assert waiting("high") == []
 
 
-def test_priority_that_comes_after_the_worker_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_priority_set_after_the_dequeue_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     task_id = start()
     stale = job_snapshots.get_snapshot(task_id)
     take()
@@ -143,7 +143,7 @@ def test_an_unknown_priority_is_refused() -> None:
         change_many_tasks.change_priorities(task_ids=[start()], priority="urgent", actor="olga")
 
 
-def test_a_set_has_a_bound() -> None:
+def test_the_size_of_a_set_is_bounded() -> None:
     with pytest.raises(ValueError, match="at most"):
         change_many_tasks.cancel_tasks(task_ids=[str(uuid.uuid4()) for _ in range(1001)], actor="olga")
 
@@ -160,11 +160,11 @@ def test_the_audit_is_one_list_of_all_sources_newest_first() -> None:
     pause_queues.pause_queue(queue="low", actor="olga", reason="deploy", source=audit_log.ADMIN)
     pause_queues.resume_queue(queue="low", actor="olga", source=audit_log.ADMIN)
 
-    told = [
+    entries = [
         (entry.action, entry.source, entry.actor, str(entry.task_id or "")) for entry in audit_log.list_page().entries
     ]
 
-    assert told == [
+    assert entries == [
         ("resume", "admin", "olga", ""),
         ("pause", "admin", "olga", ""),
         ("priority", "admin", "olga", through_api),
@@ -194,7 +194,7 @@ def test_the_audit_pages_by_key_and_repeats_nothing() -> None:
     assert seen == sorted(seen, reverse=True)
 
 
-def test_an_ask_that_changes_nothing_is_not_audited() -> None:
+def test_a_request_that_changes_nothing_is_not_audited() -> None:
     task_id = start()
     change_tasks.cancel_task(task_id=task_id, actor="x")
     change_tasks.cancel_task(task_id=task_id, actor="y")

@@ -1,4 +1,4 @@
-"""What longtasks takes from RQ: fails when a new RQ changes what is overridden or relied on."""
+"""tasks_app/services/rq_job.py: these tests fail when a new RQ changes what is overridden or relied on."""
 
 import inspect
 from collections.abc import Callable
@@ -30,7 +30,7 @@ OVERRIDDEN = [
 
 
 @pytest.mark.parametrize(("theirs", "ours", "name"), OVERRIDDEN, ids=lambda value: getattr(value, "__name__", value))
-def test_what_is_overridden_still_takes_the_same_arguments(theirs: type, ours: type, name: str) -> None:
+def test_overridden_methods_of_rq_still_take_the_same_arguments(theirs: type, ours: type, name: str) -> None:
     assert list(inspect.signature(getattr(theirs, name)).parameters) == list(
         inspect.signature(getattr(ours, name)).parameters
     )
@@ -39,7 +39,7 @@ def test_what_is_overridden_still_takes_the_same_arguments(theirs: type, ours: t
 @pytest.mark.parametrize(
     "name", ["register_birth", "register_death", "subscribe", "set_state", "get_state", "queue_names", "serialize"]
 )
-def test_what_the_worker_calls_is_there(name: str) -> None:
+def test_the_methods_that_the_worker_calls_exist(name: str) -> None:
     assert callable(getattr(SimpleWorker, name))
 
 
@@ -69,9 +69,9 @@ def test_rq_reads_a_task_as_a_job() -> None:
     assert get_queue("low").finished_job_registry.get_job_ids() == [task_id]
 
 
-def test_rqs_registries_do_not_take_a_started_task_for_abandoned() -> None:
+def test_rqs_registries_do_not_treat_a_started_task_as_abandoned() -> None:
     task_id = start(records=3)
-    Worker().take()
+    Worker().dequeue()
     get_queue("low").started_job_registry.cleanup()
     assert started() == [f"{task_id}:w1"]
 
@@ -94,7 +94,7 @@ def test_requeue_of_the_job_retries_the_task_from_its_checkpoint(longtasks: Call
     assert positions(task_id) == [0]
 
 
-def test_delete_of_the_job_cancels_the_task_before() -> None:
+def test_delete_of_the_job_cancels_the_task_first() -> None:
     task_id = start(records=3)
     fetch(task_id).delete()
     assert checkpoint(task_id).outcome == "canceled"

@@ -1,1 +1,1 @@
-"""What several test packages share: started servers and stacks, task types for tests, helpers of the engine."""
+"""Helpers of several test packages: task types, engine steps, refused items, outages."""

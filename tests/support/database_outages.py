@@ -1,7 +1,7 @@
-"""Outages of MariaDB for tests/outages.py: full disk, limits, password, locks, DNS, and whatever else it may answer with.
+"""Outages of MariaDB for tests/outages.py: full disk, limits, password, locks, DNS and other errors.
 
-Owns a server that can be harmed so: on a disk of its own, reached over TCP by a name, by a user without privileges.
-Needs root, for the disk and for a hosts file that only this process and its children see (`hide_hosts`).
+Owns the server that suffers them: on its own disk, reached over TCP by name, by a user without privileges.
+Needs root for the disk and for a hosts file that only this process and its children see (`hide_hosts`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import MySQLdb
 
+from loadtests.started.servers import MariaDB, RedisServer
+from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import free_port
 from tests.outages import Outage
-from tests.support.servers import MariaDB, RedisServer
-from tests.support.stack import ProcfileStack
 
 DISK_MIB: Final = 400
 USER: Final = "longtasks"
@@ -45,7 +45,7 @@ class FragileMariaDB(MariaDB):
         super().remove()
 
     def give_user(self, database: str) -> str:
-        """Make the user, who may do in `database` what an application may; returns the DATABASE_URL."""
+        """Create the user with an application's privileges on `database`; return the DATABASE_URL."""
         self.query("", f"CREATE USER IF NOT EXISTS {USER}@'127.0.0.1' IDENTIFIED BY 'first'")
         self.query("", f"GRANT ALL ON `{database}`.* TO {USER}@'127.0.0.1'")
         return f"mysql://{USER}:first@{DATABASE_HOST}:{self.port}/{database}"
@@ -56,7 +56,7 @@ class FragileMariaDB(MariaDB):
 
 
 def hide_hosts() -> None:
-    """Give this process, which runs in a mount namespace of its own, a hosts file and a resolver of its own."""
+    """Give this process, which runs in its own mount namespace, its own hosts file and resolver."""
     resolver = _hosts.with_suffix(".resolver")
     resolver.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     _name_hosts(DATABASE_HOST, REDIS_HOST)
@@ -77,7 +77,7 @@ def _query(stack: ProcfileStack, statement: str, database: str = "") -> list[tup
 
 
 def _end_connections(stack: ProcfileStack) -> None:
-    """What is refused at the door is met by who comes anew."""
+    """End the connections: an error at login meets new connections only."""
     for (number,) in _query(stack, f"SELECT id FROM information_schema.processlist WHERE user = '{USER}'"):
         with suppress(MySQLdb.Error):
             _query(stack, f"KILL {number}")
@@ -124,7 +124,7 @@ def _empty_disk(stack: ProcfileStack) -> None:
 
 
 class _ReadLock:
-    """FLUSH TABLES WITH READ LOCK, as a backup holds it, with a statement time of a second."""
+    """FLUSH TABLES WITH READ LOCK, as a backup holds it, with a statement time limit of a second."""
 
     def begin(self, stack: ProcfileStack) -> None:
         _then_reconnect("SET GLOBAL max_statement_time = 1")(stack)
@@ -159,7 +159,7 @@ def _remember_hosts(stack: ProcfileStack) -> None:
 
 
 def _of_database(name: str, begin: Callable[[ProcfileStack], Any], end: Callable[[ProcfileStack], Any]) -> Outage:
-    """Starts are accepted while it lasts; a look may find no answer."""
+    """Starts are accepted during the outage; a read may fail."""
     return Outage(
         name, begin, end, starts_refused=False, reads_refused=True, not_ready=False, problem="store-unavailable"
     )

@@ -1,4 +1,4 @@
-"""What the engine's tests share: tasks, workers and rescues in this process, on the real MariaDB and Redis."""
+"""Steps of the engine's tests: tasks, workers and rescuers in this process, on real stores."""
 
 import dataclasses
 import uuid
@@ -29,7 +29,7 @@ from tasks_app.task_types import list_names
 
 @pytest.fixture(autouse=True)
 def _database(transactional_db: None) -> None:
-    """Real commits: what is tested is what another transaction sees."""
+    """Use real commits, because the tests check what another transaction sees."""
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def longtasks() -> Generator[Callable[..., None], None, None]:
 
 
 class Worker:
-    """A worker without its loop: takes and runs when it is told to."""
+    """A worker without its loop: the test calls `dequeue` and `run`."""
 
     def __init__(self, name: str = "w1", *, unknown: Sequence[str] = ()) -> None:
         self.name = name
         self.types = [known for known in list_names() if known not in unknown]
-        self.verdict = Interruption.CONTINUE
+        self.interruption = Interruption.CONTINUE
         self.on_check: Callable[[], None] = lambda: None
         self.should_stop = False
         self.connection = redis_connection.get_connection()
@@ -66,7 +66,7 @@ class Worker:
             ),
         )
 
-    def take(self, *, max_tasks: int = 200) -> list[DequeuedTask]:
+    def dequeue(self, *, max_tasks: int = 200) -> list[DequeuedTask]:
         dequeued, _ = transitions.dequeue_tasks(
             self.connection,
             worker=self.name,
@@ -78,24 +78,24 @@ class Worker:
         return dequeued
 
     def run(self) -> list[DequeuedTask]:
-        dequeued = self.take()
+        dequeued = self.dequeue()
         if dequeued:
             self.runner.run(dequeued)
         return dequeued
 
     def _check_interruption(self, dequeued: DequeuedTask) -> Interruption:
         self.on_check()
-        return self.verdict
+        return self.interruption
 
 
 def start(name: str = "slow", *, priority: str = "low", **params: Any) -> str:
-    """Accept a task; returns its id."""
+    """Start a task; return its id."""
     params = {"records": 3, **params}
     return start_tasks.start_task(task=start_tasks.NewTask(name=name, params=params, priority=priority)).snapshot.id
 
 
 def mirror() -> None:
-    """Let a mirror read all that the stream holds."""
+    """Run a mirror until the stream is empty."""
     reader = Mirror(connection=redis_connection.get_connection())
     while reader.step():
         pass
@@ -117,14 +117,14 @@ def record(task_id: str) -> TaskRecord:
 
 
 def job(task_id: str) -> Snapshot:
-    """The snapshot that Redis holds."""
+    """Return the snapshot in Redis."""
     snapshot = job_snapshots.get_snapshot(task_id)
     assert snapshot is not None
     return snapshot
 
 
 def positions(task_id: str) -> list[int]:
-    """The rows of a task, doubled ones twice."""
+    """Return the positions of a task's rows, duplicates included."""
     return list(User.objects.filter(task_id=task_id).order_by("position").values_list("position", flat=True))
 
 
@@ -137,17 +137,17 @@ def started(name: str = "low") -> list[str]:
 
 
 def beat(worker: str, *, ago_seconds: float = 0, **fields: str) -> None:
-    """A worker's sign of life, as old as one likes."""
+    """Write a heartbeat of the given age."""
     at = utcformat(datetime.now(UTC) - timedelta(seconds=ago_seconds))
     redis_connection.get_connection().hset(f"rq:worker:{worker}", mapping={"last_heartbeat": at, **fields})
 
 
-def run_out(task_id: str) -> None:
-    """The lease of a task's claim is over, as if its worker had been silent for as long."""
+def expire_lease(task_id: str) -> None:
+    """Let the lease of a task's claim expire, as if its worker had been silent."""
     TaskCheckpoint.objects.filter(task_id=task_id).update(lease_until=Now() - timedelta(seconds=1))
 
 
 def history(task_id: str) -> list[tuple[str, str]]:
-    """(status, cause) of a task's events."""
+    """Return (status, cause) of a task's events."""
     mirror()
     return list(TaskEvent.objects.filter(task_id=task_id).order_by("pk").values_list("status", "cause"))

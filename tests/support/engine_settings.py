@@ -1,4 +1,4 @@
-"""settings.test, and the task types of these tests: for the processes of a stack that must know them."""
+"""settings.test with the task types of the tests, for the processes of a stack."""
 
 from settings.test import *  # noqa: F403
 from settings.test import INSTALLED_APPS

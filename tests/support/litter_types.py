@@ -1,6 +1,6 @@
-"""A task type that leaves all behind that a task can, and one that tells what it finds.
+"""A task type that changes everything it can in its process, and one that reports what it finds.
 
-For a worker process that nobody else uses, or for a test that cleans up after it.
+Use them in a worker process of their own, or in a test that cleans up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _stop = threading.Event()
 
 
 def stop_thread() -> None:
-    """Let the thread end that a `litter` task has left in this process."""
+    """End the thread that a `litter` task left in this process."""
     _stop.set()
 
 
@@ -39,12 +39,12 @@ def ignore(*_: Any) -> None: ...
 
 
 class LitterParams(RecordsParams):
-    thread = serializers.BooleanField(default=False)  # leave a thread behind, and nothing else
+    thread = serializers.BooleanField(default=False)  # leave only a thread
 
 
 @register
 class LitterTask(RecordsTask):
-    """Leaves everything behind."""
+    """Leaves its process changed."""
 
     name = "litter"
     params_serializer = LitterParams
@@ -63,7 +63,7 @@ class ForkParams(RecordsParams):
 
 @register
 class ForkTask(RecordsTask):
-    """Forks, and lets the copy come back into the engine's code."""
+    """Forks and lets the copy return into the engine's code."""
 
     name = "fork"
     params_serializer = ForkParams
@@ -78,7 +78,7 @@ class ForkTask(RecordsTask):
 
 @register
 class LookTask(RecordsTask):
-    """Tells in its state what it finds in its process."""
+    """Reports the state of its process in its own state."""
 
     name = "look"
 
@@ -89,7 +89,7 @@ class LookTask(RecordsTask):
 
 
 def litter() -> None:
-    """Leave behind what this process can take."""
+    """Change as much of this process as it survives."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
         signal.signal(number, ignore)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR2])
@@ -119,7 +119,7 @@ def litter() -> None:
 
 
 def look() -> dict[str, Any]:
-    """What a task can find of its predecessors, as JSON can say it."""
+    """Return what a task can find of its predecessors, as JSON values."""
     children = subprocess.run(
         ["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
     )

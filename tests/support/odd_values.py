@@ -1,4 +1,4 @@
-"""A task type that returns and raises what it is asked to, after it has written one row."""
+"""A task type that writes one row and then returns or raises what its params name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class OddParams(serializers.Serializer[Any]):
 
 @register
 class OddValues(TaskType):
-    """Declares two counts and returns none of them where all is well."""
+    """Declares two counts and returns neither in the valid case."""
 
     name = "odd_values"
     params_serializer = OddParams

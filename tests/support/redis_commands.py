@@ -1,7 +1,7 @@
-"""Which commands reach one database of a Redis on which the stacks of other tests run too.
+"""The commands that reach one database of a Redis that other tests' stacks use as well.
 
-Redis counts commands (commandstats) for all its databases together, and an idle worker asks twice a second: only
-MONITOR tells who asked for what.
+Redis counts commands (commandstats) for all databases together, and an idle worker sends two a second: only
+MONITOR shows the database of each command.
 """
 
 from collections.abc import Generator
@@ -16,16 +16,16 @@ BEGIN, END = "watched from here", "watched to here"
 @dataclass(frozen=True, slots=True)
 class Command:
     name: str  # in capitals
-    in_script: bool  # asked by a Lua script: no round trip
+    in_script: bool  # sent by a Lua script: no round trip
 
 
 @contextmanager
 def watched_commands(client: redis.Redis) -> Generator[list[Command], None, None]:
-    """The commands that the block sends to the client's database; the list is filled when the block ends."""
+    """Yield a list that holds the block's commands to the client's database once the block has ended."""
     number = client.connection_pool.connection_kwargs["db"]
     commands: list[Command] = []
     with client.monitor() as monitor:
-        client.echo(BEGIN)  # the client's own connection may have been made for it
+        client.echo(BEGIN)  # the client may have connected for it
         yield commands
         client.echo(END)
         for seen in monitor.listen():

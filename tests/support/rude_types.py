@@ -1,4 +1,4 @@
-"""Task types that treat their connection, their process and their time as no task type should."""
+"""Task types that misuse their connection, their process and their time."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def _raise(error: BaseException) -> Callable[[], None]:
     return act
 
 
-# As lambdas: the methods are to be looked up in the chunk.
+# Lambdas, so that the methods are looked up during the chunk.
 # ruff: noqa: PLW0108
-# What spoils a chunk's transaction, and a word of the error that says so.
+# Calls that break a chunk's transaction, each with a word of its error.
 MISUSES: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "commit": (lambda: connection.commit(), "called commit()"),
     "rollback": (lambda: connection.rollback(), "called rollback()"),
@@ -69,7 +69,7 @@ MYSQL_MISUSES: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "LOCK TABLES": (lambda: _execute("LOCK TABLES users WRITE"), "ran 'LOCK TABLES"),
     "TRUNCATE": (lambda: _execute("TRUNCATE products"), "ran 'TRUNCATE"),
 }
-# What no task type should raise, with a word of its own traceback.
+# Exceptions that no task type should raise, each with a word of its traceback.
 ERRORS: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "exit 0": (lambda: sys.exit(0), "SystemExit: 0"),
     "exit 3": (lambda: sys.exit(3), "SystemExit: 3"),
@@ -87,7 +87,7 @@ class RudeParams(RecordsParams):
 
 @register
 class RudeTask(RecordsTask):
-    """Writes half of its chunk, does what `act` says, and writes the other half."""
+    """Writes half of its chunk, does what `act` names, and writes the other half."""
 
     name = "rude"
     params_serializer = RudeParams
@@ -106,7 +106,7 @@ class RudeTask(RecordsTask):
 
 @register
 class CarelessTask(RecordsTask):
-    """Inserts row by row and skips those that the database refuses, as importers do."""
+    """Inserts row by row and skips refused rows, as importers do."""
 
     name = "careless"
     first_limit = 20
@@ -133,7 +133,7 @@ class CarelessTask(RecordsTask):
 
 @register
 class CarefulTask(CarelessTask):
-    """The same, each row in a savepoint."""
+    """The same with a savepoint for each row."""
 
     name = "careful"
     use_savepoints = True
@@ -141,7 +141,7 @@ class CarefulTask(CarelessTask):
 
 @register
 class SleepyTask(RecordsTask):
-    """Its first chunk takes `chunkMs`, in Python or (`inDatabase`) in one statement; may swallow its timeout."""
+    """Its first chunk takes `chunkMs`, in Python or (`inDatabase`) in one statement; it may swallow its timeout."""
 
     class Params(RecordsParams):
         inDatabase = serializers.BooleanField(default=False)
@@ -154,7 +154,7 @@ class SleepyTask(RecordsTask):
 
     def run_chunk(self, chunk: Chunk) -> ChunkResult:
         insert_users(chunk, stop=chunk.start + chunk.limit)
-        seconds = 0 if chunk.start else chunk.params["chunkMs"] / 1000  # after a death it begins with one record
+        seconds = 0 if chunk.start else chunk.params["chunkMs"] / 1000  # after a death it starts with one record
         if chunk.params.get("inDatabase"):
             _execute(f"SELECT SLEEP({seconds})")
             seconds = 0
@@ -170,7 +170,7 @@ class SleepyTask(RecordsTask):
 
 @register
 class HastyTask(SleepyTask):
-    """The same, with too little time."""
+    """The same with too short a time limit."""
 
     name = "hasty"
     chunk_timeout_seconds = 1.0

@@ -1,6 +1,6 @@
-"""Task types that do what the catalog's never do: dawdle, fail, crash their process, not know their size.
+"""Task types that dawdle, fail, crash their process or do not know their size, as the catalog's never do.
 
-Like the catalog's they write one row a record, so that a lost or doubled chunk shows in the table.
+Like the catalog's they write one row a record, so that a lost or duplicated chunk shows in the table.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
 
 
 def insert_users(chunk: Chunk, *, stop: int) -> None:
-    """One row a record, from where the chunk starts to `stop`."""
+    """Insert one row a record, from the chunk's start to `stop`."""
     at = datetime(2024, 1, 1, tzinfo=UTC)
-    # Without a state: far above what `reserve_ids` gives out, and the same each time.
+    # Without a state: far above the ids of `reserve_ids`, and the same each time.
     first_id = chunk.state.get("firstId") or ((chunk.task_id.int & 0xFFFF_FFFF_FFFF) | 1 << 48) << 12
     User.objects.bulk_create(
         [
@@ -47,13 +47,13 @@ def insert_users(chunk: Chunk, *, stop: int) -> None:
 
 class RecordsParams(serializers.Serializer[Any]):
     records = serializers.IntegerField(default=10)
-    chunkMs = serializers.IntegerField(default=0)  # every chunk takes so long
-    times = serializers.IntegerField(default=0)  # fails so many times before it goes on
-    at = serializers.IntegerField(default=0)  # … when it comes to this record
+    chunkMs = serializers.IntegerField(default=0)  # duration of each chunk
+    times = serializers.IntegerField(default=0)  # number of failures before it continues
+    at = serializers.IntegerField(default=0)  # fails at this record
 
 
 class RecordsTask(TaskType):
-    """Base: N records, one row each."""
+    """Base class: N records, one row each."""
 
     params_serializer = RecordsParams
     count_names = ("users",)
@@ -82,14 +82,14 @@ class RecordsTask(TaskType):
 
 @register
 class SlowTask(RecordsTask):
-    """As slow as `chunkMs` says: one record a chunk."""
+    """Takes `chunkMs` for each chunk of one record."""
 
     name = "slow"
 
 
 @register
 class StatefulTask(RecordsTask):
-    """As `upload` does, it keeps its ids in its state: a chunk that is run again writes the same keys."""
+    """Keeps its ids in its state, as `upload` does: a repeated chunk writes the same keys."""
 
     name = "stateful"
 
@@ -105,7 +105,7 @@ class StatefulTask(RecordsTask):
 
 @register
 class FlakyTask(RecordsTask):
-    """Raises `times` times when it comes to record `at`."""
+    """Raises `times` times at record `at`."""
 
     name = "flaky"
 
@@ -118,7 +118,7 @@ class FlakyTask(RecordsTask):
 
 @register
 class CrashTask(RecordsTask):
-    """Takes its process with it, as a bug in a C extension does."""
+    """Kills its process, as a bug in a C extension does."""
 
     name = "crash"
     shareable = True
@@ -133,7 +133,7 @@ class ExitParams(RecordsParams):
 
 @register
 class ExitTask(RecordsTask):
-    """Ends its process without a word to anybody."""
+    """Ends its process silently."""
 
     name = "exit"
     params_serializer = ExitParams
@@ -144,7 +144,7 @@ class ExitTask(RecordsTask):
 
 @register
 class HangTask(RecordsTask):
-    """Holds Python's lock for years: no other thread of its process runs any more."""
+    """Holds Python's GIL for years, so that no other thread of its process runs."""
 
     name = "hang"
 
@@ -154,7 +154,7 @@ class HangTask(RecordsTask):
 
 @register
 class BatchedTask(RecordsTask):
-    """Shares a chunk with others."""
+    """Runs in a batch with others."""
 
     name = "small"
     shareable = True
@@ -163,7 +163,7 @@ class BatchedTask(RecordsTask):
 
 @register
 class SmallErrorTask(BatchedTask):
-    """Shares a chunk, and never succeeds."""
+    """Runs in a batch and never succeeds."""
 
     name = "small_error"
 
@@ -173,7 +173,7 @@ class SmallErrorTask(BatchedTask):
 
 @register
 class UnknownTotalTask(RecordsTask):
-    """Tells only at its end how many records it had; its last chunk is empty."""
+    """Has an unknown total until its end; its last chunk is empty."""
 
     name = "unknown_total"
 
@@ -186,7 +186,7 @@ class UnknownTotalTask(RecordsTask):
 
 @register
 class SmallClashTask(BatchedTask):
-    """Shares a chunk, and writes a key that is there already."""
+    """Runs in a batch and writes a key that exists already."""
 
     name = "small_clash"
 

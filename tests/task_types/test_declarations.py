@@ -1,4 +1,4 @@
-"""What a task type declares is judged when it is registered, before any task of it can go wrong."""
+"""The declaration of a task type is validated when it is registered."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class Params(serializers.Serializer[Any]):
         ("undoes", None),
     ],
 )  # fmt: skip
-def test_a_declaration_that_cannot_be_used_is_refused_in_words(attribute: str, value: Any) -> None:
+def test_an_invalid_declaration_is_refused_with_its_cause(attribute: str, value: Any) -> None:
     fine = {"name": "declared", "params_serializer": Params}
     known = list_task_types()
     with pytest.raises(ValueError, match=rf"task type Odd: {attribute} is .*; accepted: "):
@@ -37,12 +37,12 @@ def test_a_declaration_that_cannot_be_used_is_refused_in_words(attribute: str, v
     assert list_task_types() == known
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_all_faults_of_a_declaration_are_reported_at_once() -> None:
     with pytest.raises(ValueError, match=r"name is None.*params_serializer is None.*max_limit is 0"):
         register(type("Odd", (TaskType,), {"max_limit": 0}))
 
 
-def test_a_right_declaration_is_registered() -> None:
+def test_a_valid_declaration_is_registered() -> None:
     register(type("Fine", (TaskType,), {"name": "é" * 64, "params_serializer": Params, "count_names": ("a.b-c_1",)}))
     try:
         assert get_task_type("é" * 64).count_names == ("a.b-c_1",)
@@ -50,7 +50,7 @@ def test_a_right_declaration_is_registered() -> None:
         unregister("é" * 64)
 
 
-def test_names_that_no_chunk_has_counted_keep_their_zero_and_the_end_tells_the_total() -> None:
+def test_uncounted_names_stay_zero_and_the_end_sets_the_total() -> None:
     snapshot = job(start("unknown_total"))
     failed = with_checkpoint(snapshot, TaskCheckpoint(counts={}, outcome="failed"))
     assert (failed.counts, failed.total) == ({"users": 0}, None)

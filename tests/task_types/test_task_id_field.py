@@ -1,4 +1,4 @@
-"""A parameter that names a task is found wherever a serializer puts it; `undoes` must be one."""
+"""tasks_app/task_types/task_id_field.py: a task id in the params is found at any depth; `undoes` must name one."""
 
 import uuid
 from typing import Any
@@ -58,20 +58,20 @@ def test_ids_are_found_at_any_depth(params: dict[str, Any], paths: list[str]) ->
 
 
 class Node(serializers.Serializer[Any]):
-    """Holds itself."""
+    """Contains itself."""
 
     def get_fields(self) -> dict[str, Any]:
         return {"taskId": TaskIdField(required=False), "nodes": Node(many=True, required=False)}
 
 
-def test_a_serializer_that_holds_itself_has_an_end() -> None:
+def test_a_recursive_serializer_is_searched_to_the_end() -> None:
     params = {"nodes": [{}, {"nodes": [{"taskId": ID}]}]}
     assert list(find_task_ids(Node, params)) == [("nodes.1.nodes.0.taskId", ID)]
 
 
 @pytest.mark.parametrize("value", ["x", 5, {"id": ID}, [ID], True, ""])
-def test_a_value_that_is_no_id_is_found_and_unknown(db: None, value: Any) -> None:
-    """No serializer has seen it: a program has started the task by itself."""
+def test_a_value_that_is_not_an_id_is_an_unknown_task(db: None, value: Any) -> None:
+    """No serializer validated it, because a program started the task."""
     [(path, _)] = find_task_ids(get_task_type("purge").params_serializer, {"taskId": value})
     assert path == "taskId"
     for caller in (ANONYMOUS, Caller(owner="ann", scope="write")):
@@ -79,7 +79,7 @@ def test_a_value_that_is_no_id_is_found_and_unknown(db: None, value: Any) -> Non
             start_tasks.start_task(task=NewTask("purge", {"taskId": value}), caller=caller)
 
 
-def test_who_names_no_caller_can_name_no_task(db: None) -> None:
+def test_without_a_caller_no_task_can_be_named(db: None) -> None:
     own = start_tasks.start_task(task=NewTask("upload", {"numRecords": 1})).snapshot.id
     with pytest.raises(NamedTaskUnknown):
         start_tasks.start_task(task=NewTask("purge", {"taskId": own}))
@@ -100,7 +100,7 @@ class PlainParams(serializers.Serializer[Any]):
 
 
 @pytest.mark.parametrize("name", ["task", "taskId", "tasks", "missing"])
-def test_what_a_type_undoes_must_be_looked_up(name: str) -> None:
+def test_undoes_must_name_a_task_id_parameter(name: str) -> None:
     known = list_task_types()
     with pytest.raises(ValueError, match=rf"task type Odd: undoes is '{name}'; accepted: .* TaskIdField"):
         register(type("Odd", (TaskType,), {"name": "odd", "params_serializer": PlainParams, "undoes": name}))

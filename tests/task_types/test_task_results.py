@@ -1,4 +1,4 @@
-"""What a task type returns is checked: whatever can't be stored is refused in words, and nothing else is."""
+"""tasks_app/task_types/task_results.py: a result that cannot be stored is refused with its cause; no other is."""
 
 import json
 import uuid
@@ -51,7 +51,7 @@ def nest(levels: int) -> Any:
 
 
 class Endless(Mapping[str, int]):
-    """Names without end."""
+    """Has endless names."""
 
     def __getitem__(self, key: str) -> int:
         return 1
@@ -67,7 +67,7 @@ class Endless(Mapping[str, int]):
 
 
 class Fickle(dict[str, int]):
-    """Another value at each look."""
+    """Returns another value at each read."""
 
     looks = 0
 
@@ -118,7 +118,7 @@ WRONG: list[tuple[Any, str, str]] = [
 
 
 @pytest.mark.parametrize(("returned", "field", "word"), WRONG)
-def test_a_result_that_cannot_be_used_is_refused_by_type_field_and_value(returned: Any, field: str, word: str) -> None:
+def test_an_invalid_result_is_refused_with_type_field_and_value(returned: Any, field: str, word: str) -> None:
     with pytest.raises(InvalidTaskResult) as refused:
         check_result(returned, task_type=Free(), chunk=make_chunk())
     words = str(refused.value)
@@ -146,7 +146,7 @@ def test_counts_are_bounded_in_sum() -> None:
         check_result(result(counts={"other": 1}), task_type=Free(), chunk=make_chunk(), committed=many)
 
 
-def test_what_was_checked_is_what_is_written() -> None:
+def test_the_checked_values_are_the_written_values() -> None:
     fickle = Fickle(x=1)
     checked, _ = check_result(result(counts=fickle, state=Fickle(x=1)), task_type=Free(), chunk=make_chunk())
     assert type(checked.counts) is type(checked.state) is dict
@@ -170,7 +170,7 @@ def test_whether_a_chunk_was_the_last_one(returned: ChunkResult, chunk: Chunk, l
     assert check_result(returned, task_type=Free(), chunk=chunk) == (returned, last)
 
 
-def test_a_type_without_a_total_must_say_finished() -> None:
+def test_a_type_without_a_total_must_set_finished() -> None:
     with pytest.raises(InvalidTaskResult, match="finished is None; accepted: True or False"):
         check_result(result(), task_type=Free(), chunk=make_chunk(total=None))
 
@@ -185,7 +185,7 @@ def test_there_is_one_result_for_each_chunk(returned: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 2**63, 2**70, 1.0, NAN, "5", True, Decimal(5), Unshowable(), [5]])
-def test_a_wrong_total_never_stops_a_start_and_is_named_to_the_worker(value: Any) -> None:
+def test_an_invalid_total_stops_no_start_and_is_named_to_the_worker(value: Any) -> None:
     class Odd(TaskType):
         name = "odd_total"
 
@@ -201,7 +201,7 @@ def test_a_wrong_total_never_stops_a_start_and_is_named_to_the_worker(value: Any
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("caf\udce9"), SystemExit(0), KeyboardInterrupt()])
-def test_a_total_that_raises(error: BaseException) -> None:
+def test_a_total_that_raises_is_unknown_at_the_start_and_named_to_the_worker(error: BaseException) -> None:
     class Raising(TaskType):
         name = "raising_total"
 
@@ -215,7 +215,7 @@ def test_a_total_that_raises(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 0, 5, MOST])
-def test_a_right_total(value: int | None) -> None:
+def test_a_valid_total_is_returned(value: int | None) -> None:
     assert check_total(value, task_type=Free()) == value
 
 
@@ -228,7 +228,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING, ANYTHING, ANYTHING, ANYTHING)
-def test_anything_is_either_stored_as_it_is_or_refused_in_words(
+def test_any_value_is_stored_unchanged_or_refused_with_its_cause(
     done: Any, counts: Any, state: Any, finished: Any
 ) -> None:
     for returned in (result(done=done), result(counts=counts), result(state=state), result(finished=finished)):
@@ -255,7 +255,7 @@ def test_anything_is_either_stored_as_it_is_or_refused_in_words(
         {"x": "y" * (STATE_BYTES - 10)},
     ],
 )
-def test_what_is_accepted_can_be_stored(state: dict[str, Any]) -> None:
+def test_accepted_results_can_be_stored(state: dict[str, Any]) -> None:
     counts = {"a" * 64: MOST, "é 🎉 %s \\ ' \"": 0}
     checked, _ = check_result(result(state=state, counts=counts), task_type=Free(), chunk=make_chunk())
     task_id = uuid.uuid4()

@@ -1,4 +1,4 @@
-"""Child processes: none outlives its parent, none is missed, none of anybody else's is touched."""
+"""Child processes end with their parent, are all found, and foreign processes are left alone."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def mark() -> Generator[str, None, None]:
     yield value
     child_process.kill_marked(mark=value)
     while _spawned:
-        with _spawned.pop():  # waits for it, and closes its pipe
+        with _spawned.pop():  # waits for the process and closes its pipe
             pass
 
 
@@ -61,18 +61,18 @@ def test_a_child_ends_when_its_parent_is_killed(mark: str) -> None:
     assert child_process.wait_until(lambda: not child_process.marked_pids(mark=mark), deadline_seconds=5)
 
 
-def test_a_child_outlives_the_thread_that_asked_for_it(mark: str) -> None:
+def test_a_child_outlives_the_thread_that_spawned_it(mark: str) -> None:
     started: list[subprocess.Popen[bytes]] = []
     thread = threading.Thread(target=lambda: started.append(spawn(WAIT, mark)))
     thread.start()
     thread.join()
 
-    # It would end at once; a process that ends is found by wait(), so half a second is a fair chance to see it.
+    # It would end at once, and wait() returns when it ends: half a second is enough.
     with pytest.raises(subprocess.TimeoutExpired):
         started[0].wait(timeout=0.5)
 
 
-def test_stop_is_graceful_first_and_kills_at_last(mark: str) -> None:
+def test_stop_terminates_first_and_kills_after_the_grace_period(mark: str) -> None:
     assert child_process.stop(process=spawn(WAIT, mark), grace_seconds=5) == -signal.SIGTERM
     deaf = spawn(DEAF, mark, subprocess.PIPE)
     assert deaf.stdout

@@ -1,4 +1,4 @@
-"""The embedded Valkey: private, synced, alone on its directory, and gone with its stack."""
+"""The embedded Valkey is private, syncs its writes, locks its directory and ends with its stack."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_every_write_is_synced_and_survives_a_stop(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_two_on_one_directory_are_refused(tmp_path: Path) -> None:
+def test_two_servers_on_one_directory_are_refused(tmp_path: Path) -> None:
     server = EmbeddedValkey(data_dir=tmp_path)
     server.start()
     try:
@@ -43,7 +43,7 @@ def test_two_on_one_directory_are_refused(tmp_path: Path) -> None:
         server.stop()
 
 
-def test_a_directory_too_deep_for_a_socket_gets_one_elsewhere(tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_gets_a_socket_elsewhere(tmp_path: Path) -> None:
     server = EmbeddedValkey(data_dir=tmp_path / ("d" * 120))
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""The stack runner, with small programs in place of the Procfile's processes."""
+"""longtasks/local_stack/supervisor.py, with small programs instead of the Procfile's processes."""
 
 import io
 import os
@@ -46,7 +46,7 @@ def watch_until(stack: Stack, output: io.StringIO, text: str) -> None:
     assert child_process.wait_until(found, deadline_seconds=60), output.getvalue()
 
 
-def test_it_serves_passes_on_output_and_leaves_nothing(
+def test_the_supervisor_serves_relays_output_and_leaves_no_process(
     monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO, tmp_path: Path
 ) -> None:
     use_procfile(monkeypatch, web=WEB, worker=WAIT)
@@ -61,7 +61,7 @@ def test_it_serves_passes_on_output_and_leaves_nothing(
     assert (tmp_path / "db.sqlite3").exists(), "it has not migrated"
 
 
-def test_a_process_that_ends_is_started_again(
+def test_a_process_that_ends_is_restarted(
     monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO, tmp_path: Path
 ) -> None:
     once, end = tmp_path / "once", tmp_path / "end"
@@ -72,7 +72,7 @@ def test_a_process_that_ends_is_started_again(
         worker=f"/bin/sh -c 'test -e {once} && exec sleep 60; touch {once}; {waits_for_the_end}; exit 3'",
     )
     with stack:
-        end.touch()  # not before web answers: what ends while the stack starts stops it
+        end.touch()  # not before web answers: a process that ends during the start stops the stack
         watch_until(stack, output, "ended with status 3; starts again")
 
         def has_started_again() -> bool:
@@ -89,7 +89,7 @@ def test_a_process_that_ends_while_starting_stops_all(monkeypatch: pytest.Monkey
     assert child_process.marked_pids(mark=stack.mark) == []
 
 
-def test_a_line_that_never_ends_is_printed_in_pieces(
+def test_an_endless_line_is_printed_in_pieces(
     monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO
 ) -> None:
     writes = (
@@ -110,7 +110,7 @@ def test_a_line_that_never_ends_is_printed_in_pieces(
         ("unix:/run/longtasks", "unix:/run/longtasks/web.sock"),
     ],
 )
-def test_the_address_of_web_is_one_that_can_be_asked(bind: str, address: str, tmp_path: Path) -> None:
+def test_the_address_of_web_can_be_requested(bind: str, address: str, tmp_path: Path) -> None:
     made = Stack(
         environment={"BIND": bind}, port=3000, workers=1, data_dir=tmp_path, redis_url="redis://x", output=io.StringIO()
     )
@@ -118,7 +118,7 @@ def test_the_address_of_web_is_one_that_can_be_asked(bind: str, address: str, tm
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET6, socket.AF_UNIX])
-def test_web_is_looked_for_where_bind_says(family: socket.AddressFamily, tmp_path: Path) -> None:
+def test_web_is_probed_at_the_address_of_bind(family: socket.AddressFamily, tmp_path: Path) -> None:
     bind = "::1" if family == socket.AF_INET6 else f"unix:{tmp_path}"
     with socket.socket(family) as listener:
         listener.bind(("::1", 0) if family == socket.AF_INET6 else str(tmp_path / "web.sock"))
@@ -142,7 +142,7 @@ def test_web_is_looked_for_where_bind_says(family: socket.AddressFamily, tmp_pat
         answering.join(5)
 
 
-def test_a_valkey_that_was_killed_is_started_again_with_what_it_had_acknowledged(
+def test_a_killed_valkey_restarts_with_its_acknowledged_writes(
     monkeypatch: pytest.MonkeyPatch, stack: Stack, output: io.StringIO
 ) -> None:
     use_procfile(monkeypatch, web=WEB)
@@ -170,11 +170,11 @@ def test_a_valkey_that_was_killed_is_started_again_with_what_it_had_acknowledged
     assert child_process.marked_pids(mark=stack.mark) == []
 
 
-def test_a_free_port_is_none_that_an_outgoing_connection_may_take() -> None:
+def test_a_free_port_is_outside_the_ephemeral_range() -> None:
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     ports = {free_port() for _ in range(20)}
     assert max(ports) < lowest
-    with socket.socket() as dequeued:
-        dequeued.bind(("127.0.0.1", free_port()))
-        dequeued.listen()
-        assert dequeued.getsockname()[1] not in {free_port() for _ in range(20)}
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", free_port()))
+        other.listen()
+        assert other.getsockname()[1] not in {free_port() for _ in range(20)}
