@@ -43,7 +43,7 @@ def test_staff_with_view_permission_watches_all_tasks(ada: Person) -> None:
     viewer = ada.watch()
     assert viewer.sees_owner is None
     assert viewer.may_still()
-    assert str(ada.user.pk) in viewer.place
+    assert str(ada.user.pk) in viewer.key
 
 
 def expire(ada: Person) -> None:
@@ -212,9 +212,9 @@ def test_an_open_api_requires_no_session_and_no_ticket(settings: Any, ada: Perso
     settings.API_OPEN = True
     for meta in ({}, {"HTTP_COOKIE": f"sessionid={ada.key}", "HTTP_SEC_FETCH_SITE": "cross-site"}):
         viewer = identify_viewer({"REMOTE_ADDR": "192.0.2.1", **meta}, ticket=None)
-        assert (viewer.sees_owner, viewer.place) == (None, "address 192.0.2.1")
+        assert (viewer.sees_owner, viewer.key) == (None, "address 192.0.2.1")
     viewer = redeem(ask(Client()).json()["ticket"])  # the same page works with an open API
-    assert (viewer.sees_owner, viewer.place) == (None, "address 192.0.2.1")
+    assert (viewer.sees_owner, viewer.key) == (None, "address 192.0.2.1")
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "ACCESS_TOKEN", "api_key", "authorization"])
