@@ -11,7 +11,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from longtasks.http.behind_proxy import take_from_proxy
+from longtasks.http.behind_proxy import apply_proxy_headers
 from tasks_app.api import early_refusal
 from tasks_app.auth import api_tokens, token_cache, token_use
 from tasks_app.http import peers
@@ -363,7 +363,7 @@ def test_whose_word_counts_for_https(
     meta = {"REMOTE_ADDR": remote} | ({"HTTP_X_FORWARDED_PROTO": said} if said is not None else {})
     assert peers.is_https(meta) is expected
     environ = {**meta, "wsgi.url_scheme": "http"}
-    take_from_proxy(environ)
+    apply_proxy_headers(environ)
     assert environ["wsgi.url_scheme"] == ("https" if expected else "http")
 
 
@@ -381,7 +381,7 @@ def test_the_path_of_a_prefix_is_cut_once(settings: Any) -> None:
         ("/lt/lt/x", "/lt/x"), ("//lt/x", "//lt/x"),
     ):  # fmt: skip
         environ = {"PATH_INFO": path, "wsgi.url_scheme": "http"}
-        take_from_proxy(environ)
+        apply_proxy_headers(environ)
         assert (environ["PATH_INFO"], environ["SCRIPT_NAME"]) == (cut, "/lt")
 
 
