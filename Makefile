@@ -129,12 +129,12 @@ bench: debian-packages .venv/.full .venv/.bench ## run all benchmarks, also on t
 load: .venv/.embedded .venv/.load ## run k6 against the service on TARGET: make load ARGS="max-rate --png rates.png", see loadtests/
 	@.venv/bin/python -m loadtests $(or $(ARGS),responsiveness)
 
-load-artillery: .venv/.embedded .venv/.load ## run the assignment's two Artillery files with k6 against TARGET
+load-artillery: .venv/.embedded .venv/.load ## run the design document's two Artillery files with k6 against TARGET
 	@.venv/bin/python -m loadtests artillery loadtests/artillery/responsiveness.yaml $(ARGS)
 	@.venv/bin/python -m loadtests artillery loadtests/artillery/gradual.yaml $(ARGS)
 
 .PHONY: load-test
-load-test: debian-packages .venv/.dev .venv/.full .venv/.load ## run the assignment's Artillery files on a temporary stack; writes docs/load-test.md (5 min, ARGS=--quick: a short run)
+load-test: debian-packages .venv/.dev .venv/.full .venv/.load ## run the design document's Artillery files on a temporary stack; writes docs/load-test.md (5 min, ARGS=--quick: a short run)
 	@.venv/bin/python -m loadtests.analysis $(ARGS)
 
 .PHONY: screenshots

@@ -197,7 +197,7 @@ def refused_task(redis: Any) -> tuple[str, SetAsideItem]:
 
 def test_an_item_that_is_tried_again_is_applied_as_at_first(redis: Any) -> None:
     task_id, item = refused_task(redis)
-    assert retry(item) == "refused again: ValueError: priority is 'Middle': no queue"
+    assert retry(item) == "refused again: ValueError: priority is 'Middle': not a valid queue name"
     item.refresh_from_db()
     assert item.tries == 2
     SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"Middle", b"high"), size=item.size - 2)

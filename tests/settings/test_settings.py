@@ -79,10 +79,10 @@ def test_values_are_read() -> None:
     assert loaded.process.port == 8080
 
 
-BIND = "an IP address as 127.0.0.1, ::1 or 0.0.0.0, a host's name, or unix:/directory"
-PROXIES = "addresses and networks as 10.0.0.7,10.0.0.0/8,fd00::/8, or *"
-ORIGINS = "origins as https://tasks.example.com:8443, separated by commas"
-PREFIX = "empty, or a path as /longtasks, of letters, digits, -, . _ and ~"
+BIND = "an IP address such as 127.0.0.1, ::1 or 0.0.0.0, a host name, or unix:/directory"
+PROXIES = "addresses and networks such as 10.0.0.7,10.0.0.0/8,fd00::/8, or *"
+ORIGINS = "origins such as https://tasks.example.com:8443, comma-separated"
+PREFIX = "empty, or a path such as /longtasks, of letters, digits, -, . _ and ~"
 
 
 @pytest.mark.parametrize(
@@ -207,8 +207,8 @@ def test_production_starts_with_good_values() -> None:
             {"DATABASE_READ_URL": "mysql://one/x", "DATABASE_URL": None},
             "DATABASE_READ_URL is set and DATABASE_URL is not",
         ),
-        ({"BULK_WRITER": "1"}, "BULK_WRITER=1 wants MySQL or MariaDB"),
-        ({"DATABSE_URL": "mysql://one/x"}, "DATABSE_URL is not a variable of longtasks. Is DATABASE_URL meant?"),
+        ({"BULK_WRITER": "1"}, "BULK_WRITER=1 needs MySQL or MariaDB"),
+        ({"DATABSE_URL": "mysql://one/x"}, "DATABSE_URL is not a variable of longtasks. Did you mean DATABASE_URL?"),
         ({"ENV_FILE": "/nowhere/.env"}, "/nowhere/.env is not a file"),
         ({"DEBUG": "1"}, "DEBUG='1'"),
         ({"SECRET_KEY": None}, "SECRET_KEY is not set"),
@@ -254,7 +254,7 @@ def test_sentinels_are_enough_in_production() -> None:
     ],
 )
 def test_a_name_that_is_almost_ours_is_refused(name: str, meant: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match=f"^{name} is not a variable of longtasks. Is {meant} meant?"):
+    with pytest.raises(ImproperlyConfigured, match=f"^{name} is not a variable of longtasks. Did you mean {meant}?"):
         load(environment={name: "1"})
 
 
