@@ -42,9 +42,7 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
     """Delete in chunks; yields the sums after each chunk, so that the caller can stop after any chunk."""
     pruned = Pruned()
     after = uuid.UUID(int=0)
-    newest = get_lowest_id(
-        ended_before
-    )  # it was created before it ended, which bounds the primary key
+    newest = get_lowest_id(ended_before)  # it was created before it ended, which bounds the primary key
     while True:
         page = list(
             TaskRecord.objects.filter(pk__gt=after, pk__lt=newest)
