@@ -16,7 +16,7 @@ PRODUCT: Final = ("longtasks", "settings", "tasks_app", "catalog")
 
 def find_asserts(source: str, *, path: str) -> Iterator[str]:
     """Yield `path:line` of each assert statement."""
-    for node in ast.walk(ast.parse(source)):
+    for node in sorted(ast.walk(ast.parse(source)), key=lambda node: getattr(node, "lineno", 0)):
         if isinstance(node, ast.Assert):
             yield f"{path}:{node.lineno}"
 
