@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, with the development settings unless DJANGO_SETTINGS_MODULE says otherwise."""
+"""Django's command line. Without DJANGO_SETTINGS_MODULE it uses the development settings."""
 
 import os
 import sys

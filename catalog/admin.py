@@ -1,6 +1,6 @@
-"""What tasks wrote, as lists in the admin: read-only, by task, and as fast at ten million rows as at ten.
+"""The admin's read-only lists of the rows that tasks wrote, as fast with ten million rows as with ten.
 
-Owns lists that page by key and never count. A list walks the primary key, newest first, or one task's index.
+Owns the paging: by primary key, newest first, or along one task's index. Must not count rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from unfold.admin import ModelAdmin
 from catalog.models import OrderItem, Product, User
 
 PAGE_ROWS: Final = 50
-# How the dashboard says what purge has counted, and the types' parameters: here for the catalogues.
+# Names of counts and parameters that the dashboard translates; listed so that makemessages finds them.
 COUNT_WORDS: Final = (
     gettext_noop("deleted users"),
     gettext_noop("deleted products"),
@@ -34,7 +34,7 @@ COUNT_WORDS: Final = (
 
 
 class RowFilterForm(forms.Form):
-    """The lists' one filter."""
+    """The only filter of the lists."""
 
     task = forms.UUIDField(label=_("Task"), required=False)
 
@@ -43,7 +43,7 @@ class TaskRowAdmin(ModelAdmin):
     """The list of one table."""
 
     columns: ClassVar[tuple[str, ...]]
-    joined: ClassVar[tuple[str, ...]] = ()  # foreign keys that are shown by what they refer to
+    joined: ClassVar[tuple[str, ...]] = ()  # foreign keys whose rows are shown
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -58,7 +58,7 @@ class TaskRowAdmin(ModelAdmin):
         return super().get_queryset(request).select_related(*self.joined)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show a page of rows: of one task in the order of its records, else the newest first."""
+        """Return a page of rows: one task's in the order of its records, or all tasks' newest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = RowFilterForm(request.GET, auto_id="filter-%s")
@@ -73,7 +73,7 @@ class TaskRowAdmin(ModelAdmin):
             "form": form,
             "task_id": task_id or "",
             "headers": [capfirst(str(self.opts.get_field(name).verbose_name)) for name in self.columns],  # type: ignore[union-attr]
-            "rows": [(row, [_say(getattr(row, name)) for name in self.columns]) for row in rows],
+            "rows": [(row, [_format(getattr(row, name)) for name in self.columns]) for row in rows],
             "change_url": f"admin:{self.opts.app_label}_{self.opts.model_name}_change",
             "cursor": cursor,
             "next_cursor": next_cursor,
@@ -118,5 +118,5 @@ class OrderItemAdmin(TaskRowAdmin):
     joined = ("user", "product")
 
 
-def _say(value: Any) -> str:
+def _format(value: Any) -> str:
     return str(localize(value))

@@ -1,4 +1,4 @@
-"""The Django application of the catalog: the data that the tasks write."""
+"""The Django application of the catalog: the data that tasks write."""
 
 from __future__ import annotations
 

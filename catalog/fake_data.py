@@ -1,7 +1,7 @@
-"""Fake records: the values in users, products and order items, as a pure function of (task, position).
+"""Fake records: the values of users, products and order items, as a pure function of (task, position).
 
-Faker draws pools of values once per process, always the same ones; a cheap hash of the task and the position
-picks from them. So any process makes the same rows of the same chunk. Must not touch the database.
+Owns the pools of values, which each process draws from Faker once, with a fixed seed; a cheap hash of task and position
+picks from them. Every process therefore makes the same rows for the same chunk. Must not use the database.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 SEED = 1729
-FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)  # earliest moment that a fake row speaks of
+FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)  # earliest time in a fake row
 CATALOG = {
     "home": ("lamp", "kettle", "armchair", "bookshelf"),
     "garden": ("hose", "rake", "bench", "flowerpot"),
@@ -33,7 +33,7 @@ Row = tuple[Any, ...]
 
 
 class Rows(NamedTuple):
-    """Rows of the three tables, each in the order of its model's fields. Row i of each is the same record."""
+    """Rows of the three tables, with values in the order of the model's fields. Row i of each table is the same record."""
 
     users: list[Row]
     products: list[Row]
@@ -42,7 +42,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Values to pick from. Every length is a power of two: picking is a shift and a mask."""
+    """Values to pick from. Every length is a power of two, so that a shift and a mask pick a value."""
 
     first_names: list[tuple[str, str]]  # 512: the name, and its form in an e-mail address
     last_names: list[tuple[str, str]]  # 512
@@ -55,7 +55,7 @@ class Pools:
     moments: list[Any]  # 256
 
     def converted(self, convert: Callable[[Any], Any]) -> Pools:
-        """Return the same pools with dates, times and decimals converted (for a writer that wants text)."""
+        """Return the same pools with dates, times and decimals converted, for a writer that needs text."""
         names = ("birth_dates", "prices", "totals", "moments")
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return Pools(**{**values, **{name: [convert(value) for value in values[name]] for name in names}})
@@ -63,8 +63,8 @@ class Pools:
 
 @cache
 def draw_pools() -> Pools:
-    """Draw the pools from Faker: slow (some 50 ms) the first time, then from memory."""
-    from faker import Faker  # 300 ms to import: only processes that make rows pay for it
+    """Return the pools from Faker: about 50 ms at the first call, then from memory."""
+    from faker import Faker  # the import takes 300 ms, so only processes that make rows do it
 
     providers = [f"faker.providers.{name}" for name in ("person", "address", "phone_number", "color")]
     people = Faker("es_ES", use_weighting=False, providers=providers)
@@ -91,9 +91,9 @@ def draw_pools() -> Pools:
 
 
 def make_rows(*, task_id: uuid.UUID, first_id: int, start: int, stop: int, pools: Pools, task_value: Any) -> Rows:
-    """Make the rows of the records start…stop-1 of a task whose record 0 has the id `first_id`.
+    """Return the rows of the records start…stop-1 of a task whose record 0 has the id `first_id`.
 
-    `task_value` is the value of the column task_id, in the form the writer wants.
+    `task_value` is the value of the column task_id, in the form that the writer needs.
     """
     first_names, last_names, cities, phones = pools.first_names, pools.last_names, pools.cities, pools.phones
     birth_dates, goods, prices = pools.birth_dates, pools.goods, pools.prices
@@ -109,7 +109,7 @@ def make_rows(*, task_id: uuid.UUID, first_id: int, start: int, stop: int, pools
         bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & MASK
         bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & MASK
         bits ^= bits >> 31
-        low, high = bits & 0xFFFFFFF, bits >> 34  # small ints: their arithmetic is the fast kind
+        low, high = bits & 0xFFFFFFF, bits >> 34  # small ints, whose arithmetic is faster
         first_name, first_mail = first_names[low & 511]
         last_name, last_mail = last_names[low >> 9 & 511]
         name, category, code = goods[high & 255]

@@ -1,6 +1,6 @@
-"""LOAD DATA LOCAL INFILE: the fast way into a table of MySQL or MariaDB, within the open transaction.
+"""LOAD DATA LOCAL INFILE: inserts many rows into a table of MySQL or MariaDB, in the caller's transaction.
 
-Knows tables and text, not what the rows mean. Must not leave a file behind, whatever dies.
+Owns the statement and its errors. Must not know what the rows mean, nor leave a file behind, even after a crash.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.db import DatabaseError, IntegrityError, connections, models
 
 from catalog.fake_data import Pools, Row, draw_pools
 
-# "Loading local data is disabled": MySQL's, MariaDB's, an old server's, and the client library's own.
+# "Loading local data is disabled": the error codes of MySQL, MariaDB, old servers, and the client library.
 _REFUSALS: Final = frozenset({3948, 4166, 1148, 2068})
 
 
@@ -27,7 +27,7 @@ class LoadDataRefused(Exception):
 
 @cache
 def text_pools() -> Pools:
-    """Return the pools of fake data in the form that LOAD DATA reads: UTC, no offset."""
+    """Return the pools of fake data as text for LOAD DATA: times in UTC without an offset."""
     return draw_pools().converted(_as_text)
 
 
@@ -36,11 +36,11 @@ def _as_text(value: Any) -> str:
 
 
 def load_rows(*, model: type[models.Model], rows: Sequence[Row], using: str) -> None:
-    """Insert rows whose values are in the order of the model's fields and are numbers or plain text.
+    """Insert rows whose values are numbers or plain text, in the order of the model's fields.
 
-    With LOCAL the server turns errors (a key that exists, a value that does not fit) into warnings and goes
-    on. So every warning and every missing row is an error here: IntegrityError, and the transaction rolls back.
-    Raises LoadDataRefused where the command itself is not allowed; the transaction is as it was then.
+    With LOCAL the server turns errors (a duplicate key, a value that does not fit) into warnings and continues. Every
+    warning or missing row therefore raises IntegrityError here. Raises LoadDataRefused if the command is not allowed;
+    the transaction is unchanged then.
     """
     connection = connections[using]
     if connection.vendor != "mysql":
@@ -51,7 +51,7 @@ def load_rows(*, model: type[models.Model], rows: Sequence[Row], using: str) -> 
     line = "\t".join(["%s"] * len(columns)) + "\n"
     text = line * len(rows) % tuple(chain.from_iterable(rows))
     quote = connection.ops.quote_name
-    # A file in memory: it has a name for the client library to open, and goes with the process.
+    # A file in memory has a name that the client library can open, and vanishes with the process.
     with os.fdopen(os.memfd_create("rows"), "wb", buffering=0) as file:
         file.write(text.encode())
         with connection.cursor() as cursor:

@@ -1,6 +1,7 @@
 """The tables that tasks fill: users, products and order items. Every row names the task that made it.
 
-Rows come from tasks and commands only, with ids from `catalog.id_blocks`; nothing here may ask the database for one.
+Owns columns and indexes. Only tasks and commands insert rows, with ids from `catalog.id_blocks`; the database must not
+generate one.
 """
 
 from __future__ import annotations
@@ -16,16 +17,15 @@ from tasks_app.models.text_fields import FreeTextField, IdentityField
 
 
 class AssignedIdField(models.BigIntegerField):
-    """A bigint primary key that is given, never generated: MySQL returns no ids from a bulk insert."""
+    """A bigint primary key that the caller sets, because MySQL returns no generated ids from a bulk insert."""
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
-        # SQLite stores a row under its primary key only when the type reads exactly "integer";
-        # "bigint" would cost a second index.
+        # SQLite stores a row under its primary key only if the type is exactly "integer"; "bigint" costs a second index.
         return "integer" if connection.vendor == "sqlite" else super().db_type(connection)
 
 
 class TaskRow(models.Model):
-    """What every row has: its id, and which record of which task it belongs to."""
+    """The columns of every row: its id, and the record and task that it belongs to."""
 
     id = AssignedIdField(_("id"), primary_key=True)
     task_id = models.UUIDField(_("task"), help_text=_("The task or run that made the row."))
@@ -79,10 +79,10 @@ class Product(TaskRow):
 
 
 class OrderItem(TaskRow):
-    """A user's order of a product. The price is the one at the time of the order."""
+    """A user's order of a product, with the price at the time of the order."""
 
-    # The foreign keys live in the database, which refuses to orphan a row. Were it Django that cascaded or
-    # protected, deleting a range of users would first load each one.
+    # The database enforces the foreign keys. If Django cascaded or protected, it would load each user of a range
+    # before it deletes the range.
     user = models.ForeignKey(User, models.DO_NOTHING, verbose_name=_("user"), related_name="order_items")
     product = models.ForeignKey(Product, models.DO_NOTHING, verbose_name=_("product"), related_name="order_items")
     quantity = models.PositiveSmallIntegerField(_("quantity"))
@@ -105,7 +105,7 @@ MODELS: Final[tuple[type[User | Product | OrderItem], ...]] = (User, Product, Or
 
 
 class IdBlock(models.Model):
-    """The next free id. One row; `catalog.id_blocks` moves it on, a block at a time."""
+    """The next free id: one row, which `catalog.id_blocks` increases by a block at a time."""
 
     name = IdentityField(_("name"), max_length=40, primary_key=True)
     next_id = models.BigIntegerField(_("next id"))

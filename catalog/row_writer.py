@@ -1,7 +1,7 @@
-"""Writes records of the catalog into its three tables, in the transaction that the caller opened.
+"""Writes records of the catalog into its three tables, in the caller's transaction.
 
-Picks one of two writers, which insert the same rows: the ORM's bulk_create (every database) or
-LOAD DATA LOCAL INFILE (setting `bulk_writer`, MySQL and MariaDB). Must not commit and must not choose ids.
+Owns the choice of the writer; both insert the same rows: the ORM's bulk_create (every database) or LOAD DATA LOCAL
+INFILE (setting `bulk_writer`, MySQL and MariaDB). Must not commit or choose ids.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from catalog.load_data import LoadDataRefused, load_rows, text_pools
 from catalog.models import MODELS
 
 logger = logging.getLogger(__name__)
-INSERT_RECORDS: Final = 2000  # records of one INSERT a table: some 400 KB, far below any max_allowed_packet
-LOAD_RECORDS: Final = 10_000  # records of one LOAD DATA a table: some 1.5 MB in memory
+INSERT_RECORDS: Final = 2000  # records per INSERT and table: about 400 KB, far below any max_allowed_packet
+LOAD_RECORDS: Final = 10_000  # records per LOAD DATA and table: about 1.5 MB in memory
 
 
 class Slice(NamedTuple):
@@ -49,9 +49,9 @@ def write_with_orm(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) ->
 
 
 def write_with_load_data(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALIAS) -> None:
-    """Insert the rows with LOAD DATA LOCAL INFILE. Raises when the server took one in any other form.
+    """Insert the rows with LOAD DATA LOCAL INFILE. Raises IntegrityError if the server changed or skipped a row.
 
-    What the server does not allow to load is inserted with bulk_create: a setting of the server's fails no task.
+    If the server does not allow LOAD DATA, bulk_create inserts the rows, so that a server setting fails no task.
     """
     pools = text_pools()
     model: Any
@@ -69,7 +69,7 @@ def write_with_load_data(*, slices: Sequence[Slice], using: str = DEFAULT_DB_ALI
 def _warn_of_refusal(reason: str) -> None:
     """Log once in this process why BULK_WRITER has no effect."""
     logger.warning(
-        "BULK_WRITER=1 has no effect, rows are written more slowly by the ORM: LOAD DATA LOCAL INFILE is refused (%s). "
+        "BULK_WRITER=1 has no effect, and the ORM writes rows more slowly: LOAD DATA LOCAL INFILE is refused (%s). "
         "SET GLOBAL local_infile = 1 on the database server, or unset BULK_WRITER.",
         reason,
     )
@@ -92,7 +92,7 @@ def _rows_of(batch: Iterable[Slice], pools: Pools, *, as_text: bool) -> Rows:
 
 
 def _batches(slices: Iterable[Slice], *, size: int) -> Iterator[list[Slice]]:
-    """Cut and pool slices so that each batch holds `size` records, the last one the rest."""
+    """Split and join slices so that each batch holds `size` records, and the last batch the rest."""
     batch: list[Slice] = []
     free = size
     for task_id, first_id, start, stop in slices:

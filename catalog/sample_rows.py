@@ -1,4 +1,4 @@
-"""A small, fixed set of rows to try things on: the same ids and values in every database."""
+"""A small, fixed set of rows for trying things out: the same ids and values in every database."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PRODUCTS = (
     ("Desk lamp", "home", Decimal("59.90"), 15),
 )
 ORDER_ITEMS = ((1, 2, 3), (1, 1, 1), (2, 3, 12), (3, 1, 2), (3, 4, 1), (4, 3, 6), (5, 2, 1), (5, 4, 2))
-"""User, product, quantity."""
+"""User, product, quantity; users and products by their number from 1."""
 
 
 def make_rows() -> tuple[list[User], list[Product], list[OrderItem]]:
@@ -82,7 +82,7 @@ def make_rows() -> tuple[list[User], list[Product], list[OrderItem]]:
 
 
 def load_test_context() -> dict[str, int]:
-    """Insert the rows that are not there yet; return how many of each table that were."""
+    """Insert the missing rows; return their number by table."""
     users, products, order_items = make_rows()
     with transaction.atomic():
         before = {model._meta.db_table: model.objects.filter(task_id=CONTEXT_ID).count() for model in MODELS}

@@ -1,7 +1,7 @@
 """The two SQL scripts for setting up a database by hand: init.sql (the tables) and test_context.sql (fixed rows).
 
-Owns their text. init.sql is the state that all migrations lead to, and the list of these migrations, so that `migrate`
-finds none to apply. It is written in Django's own SQL for MariaDB. Must not change the database that it is connected to.
+Owns their text. init.sql creates the tables as all migrations leave them and lists these migrations, so that `migrate`
+finds none to apply. Django writes its SQL for MariaDB. Must not change the connected database.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from catalog.sample_rows import make_rows
 
 INIT: Final = "init.sql"
 TEST_CONTEXT: Final = "test_context.sql"
-OLDEST_MARIADB: Final = (10, 7)  # the first that has the type uuid, which the scripts use
+OLDEST_MARIADB: Final = (10, 7)  # the first version with the type uuid, which the scripts use
 _NEW_LINE: Final = "\n    "
 _NEXT_COLUMN: Final = re.compile(r", (?=`\w+` \w|CONSTRAINT )")
 _INIT_HEADER: Final = """\
 -- The tables of longtasks, for an empty database on MariaDB 10.7 or newer.
--- Written by `manage.py write_sql` from the migrations that are listed at its end. Do not edit.
+-- Written by `manage.py write_sql` from the migrations listed at its end. Do not edit.
 --
 --   mariadb --database NAME < catalog/sql/init.sql
 --   manage.py migrate --fake-initial    finds no migration to apply, and writes the content types and permissions
 
 SET NAMES utf8mb4;
 
--- As `manage.py migrate` does. Leave it out if the database is utf8mb4 with a collation of your own choice.
+-- `manage.py migrate` does the same. Omit this statement if the database is utf8mb4 with your own choice of collation.
 ALTER DATABASE CHARACTER SET utf8mb4;
 """
 _CONTEXT_HEADER: Final = """\
--- The fixed rows of `manage.py load_test_context`. Rows that exist already stay as they are.
+-- The fixed rows of `manage.py load_test_context`. Existing rows stay unchanged.
 -- Written by `manage.py write_sql` from catalog/sample_rows.py. Do not edit.
 --
 --   mariadb --database NAME < catalog/sql/test_context.sql
@@ -45,7 +45,7 @@ SET NAMES utf8mb4;
 
 
 class UnsuitableServer(Exception):
-    """The connected server is not one whose SQL the scripts are written in; the message says what to do."""
+    """The connected server is not a MariaDB that can generate the scripts; the message says what to do."""
 
 
 def make_scripts(connection: Any) -> dict[str, str]:
@@ -70,7 +70,7 @@ def _list_init(connection: Any) -> Iterator[str]:
     tables = [model for model in loader.project_state().apps.get_models() if model._meta.can_migrate(connection)]
     with connection.schema_editor(collect_sql=True) as editor:
         for model in (MigrationRecorder.Migration, *sorted(tables, key=lambda model: model._meta.db_table)):
-            editor.create_model(model)  # also the tables between many and many
+            editor.create_model(model)  # also creates the tables of many-to-many fields
     tables_sql = [statement for statement in editor.collected_sql if statement.startswith("CREATE TABLE")]
     yield from map(_break_lines, tables_sql)
     yield from (statement for statement in editor.collected_sql if statement not in tables_sql)
@@ -80,7 +80,7 @@ def _list_init(connection: Any) -> Iterator[str]:
 
 
 def _break_lines(statement: str) -> str:
-    """Return a CREATE TABLE with a line for each column."""
+    """Return a CREATE TABLE with one line per column."""
     head, _, columns = statement.removesuffix(");").partition(" (")
     return "\n".join((f"{head} (", f"    {_NEXT_COLUMN.sub(f',{_NEW_LINE}', columns)}", ");", ""))
 

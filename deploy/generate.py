@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Generates what deploy/ repeats of the Procfile and of .env.example: `python deploy/generate.py [--check]`.
+"""`python deploy/generate.py [--check]`: generates the files of deploy/ that depend on the Procfile or .env.example.
 
-The Procfile is the one list of processes: from it come deploy/systemd/ and deploy/supervisord.conf. .env.example is the
-list of variables (a test keeps it equal to settings/env.py): from it come the ConfigMap, the Secret and the part of
-compose.yaml between `generated: begin` and `generated: end`. Needs the standard library only. `--check` writes nothing
-and ends with 1 where a file is not what they say (a test runs it).
+Owns these files. From the Procfile, the only list of processes: deploy/systemd/ and deploy/supervisord.conf. From
+.env.example, the list of variables (a test keeps it equal to settings/env.py): the ConfigMap, the Secret, and the part of
+compose.yaml between `generated: begin` and `generated: end`. Must import only the standard library. `--check` writes
+nothing and exits with 1 if a file is out of date (a test runs it).
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTE = "Generated from the Procfile by deploy/generate.py: change those, not this file."
+NOTE = "Generated from the Procfile by deploy/generate.py: change those two, not this file."
 VARIABLES_NOTE = "Generated from .env.example by deploy/generate.py"
-# Seconds that a process may take to end: web waits for its requests (30 s), webhooks for their receivers (10 s); a
-# worker ends within two and leaves its chunk to another.
+# How long a process may take to end: web waits for its requests (30 s), webhooks for receivers (10 s); a worker ends
+# within two seconds, and another worker continues its task.
 STOP_SECONDS = 40
 WHAT = {
-    "web": "answers HTTP",
+    "web": "serves HTTP",
     "worker": "runs tasks",
     "mirror": "mirrors tasks into the database and rescues them",
-    "webhooks": "tells receivers of tasks that have ended",
+    "webhooks": "notifies receivers of ended tasks",
     "stream": "serves the live stream",
 }
-# What the ConfigMap and the Secret set; every other variable stands in them as a comment with its default.
+# The values that the ConfigMap and the Secret set; they list every other variable as a comment with its default.
 KUBERNETES_VALUES = {
     "ALLOWED_HOSTS": "longtasks.example.com",
-    # The pods of the ingress controller, which end TLS: your cluster's network of pods.
+    # The ingress controller, which terminates TLS, has an address of the cluster's pod network.
     "FORWARDED_ALLOW_IPS": "10.0.0.0/8",
     "BIND": "0.0.0.0",  # noqa: S104 (the pod's network)
     "DATA_DIR": "/var/lib/longtasks",
-    # One process a pod: KEDA counts pods.
+    # One process per pod, because KEDA counts pods.
     "WORKERS": "1",
     "SECRET_KEY": "replace-me-with-50-random-characters",
     "DATABASE_URL": "mysql://longtasks@mysql:3306/longtasks",
@@ -74,7 +74,7 @@ def read_procfile() -> dict[str, str]:
 
 
 def shell_command(command: str, *, dollar: str, percent: str) -> str:
-    """The Procfile's line for a shell; `exec` makes the signalled process ours."""
+    """Return the shell command for a Procfile line. `exec` replaces the shell, so that signals reach the process."""
     return f"/bin/sh -c 'exec {command}'".replace("$", dollar).replace("%", percent)
 
 
@@ -86,7 +86,7 @@ Description=longtasks {name}: {WHAT.get(name, "see the Procfile")}
 After=network-online.target
 Wants=network-online.target
 PartOf=longtasks.target
-# A process that can't start is tried again for ever: the cause may be elsewhere.
+# Retry a failing start without limit, because the cause may be another service.
 StartLimitIntervalSec=0
 
 [Service]
@@ -100,8 +100,8 @@ Environment=PYTHONUNBUFFERED=1
 Environment=DATA_DIR=/var/lib/longtasks
 EnvironmentFile=/etc/longtasks/env
 ExecStart={shell_command(command, dollar="$$", percent="%%")}
-# New code without a gap; see docs/operations.md.
-# A wrong setting ends the reload here, and the old processes go on.
+# A reload loads new code without downtime; see docs/operations.md.
+# If a setting is invalid, the reload stops here, and the old processes continue.
 ExecReload=/bin/sh -c 'exec python -m settings >/dev/null'
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
@@ -154,11 +154,12 @@ WantedBy=multi-user.target
 
 
 def supervisord_conf(processes: dict[str, str]) -> str:
-    """One file for every place: LONGTASKS_HOME (the project) and LONGTASKS_RUN (socket, pid, logs) say where."""
+    """Return a configuration without fixed paths: LONGTASKS_HOME and LONGTASKS_RUN name the directories."""
     parts = [
         f"""\
 ; {NOTE}
-; Wants LONGTASKS_HOME (the project), LONGTASKS_RUN (an existing directory for socket, pid and logs) and what .env.example names:
+; Needs LONGTASKS_HOME (the project), LONGTASKS_RUN (an existing directory for socket, pid and logs), and the variables of
+; .env.example that you change:
 ;   LONGTASKS_HOME=$PWD LONGTASKS_RUN=/run/longtasks supervisord -c deploy/supervisord.conf
 
 [supervisord]
@@ -186,10 +187,10 @@ directory=%(ENV_LONGTASKS_HOME)s
 environment=PATH="%(ENV_LONGTASKS_HOME)s/.venv/bin:%(ENV_PATH)s",PYTHONUNBUFFERED="1"
 autostart=true
 autorestart=true
-; A start that fails is tried again after 1, 2, 3 … s.
+; A failed start is retried after 1, 2, 3 … s.
 startsecs=1
 startretries=1000
-; The parent gets the signal and ends its children in order; who is left after that is killed.
+; The parent gets the signal and stops its children in order; processes that remain after stopwaitsecs are killed.
 stopsignal=TERM
 stopwaitsecs={STOP_SECONDS}
 killasgroup=true
@@ -202,7 +203,7 @@ redirect_stderr=true
 
 
 def quoted(text: str) -> str:
-    """A text in YAML, always a text: `1` and `no` stay what they are."""
+    """Return a quoted YAML string, so that `1` and `no` remain text."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -220,8 +221,8 @@ def kubernetes_entries(variables: list[Variable]) -> str:
 
 def config_map(variables: list[Variable]) -> str:
     return f"""\
-# {VARIABLES_NOTE}: every variable that is no secret. Change values by a patch
-# of your own kustomization, or here; what is commented out has its default.
+# {VARIABLES_NOTE}: every variable that is not secret. Change values here or by a
+# patch in your own kustomization; a variable that is commented out has its default.
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -234,9 +235,9 @@ data:
 
 def secret(variables: list[Variable]) -> str:
     return f"""\
-# {VARIABLES_NOTE}: every variable that may hold a secret. An example: keep
-# the real one out of the repository. In a URL, user and password are percent-encoded (@ is %40, / is %2F, # is %23, % is
-# %25, $ is %24); DATABASE_PASSWORD is taken as it is.
+# {VARIABLES_NOTE}: every variable that may hold a secret. This is an example: keep
+# the real file out of the repository. In a URL, percent-encode user and password (@ is %40, / is %2F, # is %23, % is %25,
+# $ is %24); DATABASE_PASSWORD is not encoded.
 apiVersion: v1
 kind: Secret
 metadata:
@@ -247,7 +248,7 @@ stringData:
 
 
 def compose_file(text: str, variables: list[Variable]) -> str:
-    """compose.yaml with every variable that it does not set by itself: passed on where it is set, else left out."""
+    """Return compose.yaml with a line for each variable that it does not set itself; compose passes on those that are set."""
     before, begin, rest = text.partition("    # generated: begin\n")
     _, end, after = rest.partition("    # generated: end\n")
     if not (begin and end):
@@ -258,7 +259,7 @@ def compose_file(text: str, variables: list[Variable]) -> str:
 
 
 def generate() -> dict[Path, str]:
-    """Every generated file with its content."""
+    """Return every generated file with its content."""
     processes, variables = read_procfile(), read_variables()
     directory = ROOT / "deploy"
     compose = directory / "compose.yaml"
@@ -282,7 +283,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         for path in (*stale, *left_over):
             sys.stdout.write(
-                f"{path.relative_to(ROOT)} is not what the Procfile and .env.example say: run python deploy/generate.py\n"
+                f"{path.relative_to(ROOT)} differs from the Procfile or .env.example: run python deploy/generate.py\n"
             )
         return 1 if stale or left_over else 0
     for path in stale:

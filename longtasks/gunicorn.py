@@ -24,16 +24,16 @@ READY_SECONDS = 60  # how long a new process may load the code before the old pr
 
 
 def _read_process_variables() -> dict[str, str]:
-    """Read the settings in a child process, at each start and HUP. Exits with the error's one line if a value is invalid."""
-    asked = subprocess.run(
+    """Read the settings in a child process, at each start and HUP. If a value is invalid, print the error and exit."""
+    result = subprocess.run(
         [sys.executable, "-m", "settings"],
         env={"DJANGO_SETTINGS_MODULE": "settings.development"} | os.environ,
         stdout=subprocess.PIPE,
         check=False,
     )
-    if asked.returncode:
-        sys.exit(asked.returncode)
-    variables: dict[str, str] = json.loads(asked.stdout)
+    if result.returncode:
+        sys.exit(result.returncode)
+    variables: dict[str, str] = json.loads(result.stdout)
     return variables
 
 
@@ -46,11 +46,11 @@ if _host.startswith("unix:"):
 else:
     bind = f"[{_host}]:{_variables['port']}" if ":" in _host else f"{_host}:{_variables['port']}"
 workers = int(_variables["web_workers"])
-# The event loop serves quick requests concurrently and holds waiting ones; a thread gets complete requests only.
+# The event loop serves quick requests concurrently and holds waiting ones; threads get complete requests only.
 worker_class = "longtasks.holding_worker.HoldingWorker"
 threads = int(_variables["web_threads"])
 backlog = 2048
-# Half of them may be held requests. Each connection needs a file descriptor, and many systems default to 1024.
+# Half of the connections may be held requests. Each connection needs a file descriptor; many systems allow 1024 by default.
 worker_connections = 4000
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 2 * worker_connections)), _hard))
@@ -74,7 +74,7 @@ secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
 
-class LoggerOfErrors(Logger):  # type: ignore[misc]
+class ErrorLogger(Logger):  # type: ignore[misc]
     """gunicorn's logger without an access log, which a `logconfig_dict` would otherwise turn on."""
 
     def access(self, *arguments: Any) -> None:
@@ -90,18 +90,21 @@ class LoggerOfErrors(Logger):  # type: ignore[misc]
 
 
 def note_exit(message: Any, arguments: tuple[Any, ...]) -> None:
-    """Store how a process ended in the environment, which its successor inherits; gunicorn reports it in this line only."""
+    """Store how a worker process ended in the environment, which its successor inherits.
+
+    Parses the log line, because gunicorn reports the exit nowhere else.
+    """
     if len(arguments) == 2 and (found := EXIT_MESSAGE.match(str(message))):
         how = arguments[1] if found[1] == "was sent" else f"code {arguments[1]}"
         exits = [*os.environ.get(EXITS_VARIABLE, "").split(",")[-KEPT_EXITS:], f"{arguments[0]}={how}"]
         os.environ[EXITS_VARIABLE] = ",".join(filter(None, exits))
 
 
-logger_class = LoggerOfErrors
+logger_class = ErrorLogger
 accesslog = None
 errorlog = "-"
 loglevel = _variables["log_level"].lower()
-# The parent's lines (boot, HUP, a worker's death) have the common format. The parent keeps the formatter of its start.
+# The parent's lines (boot, HUP, a worker's exit) have the common format. The parent loads the formatter at its start only.
 logconfig_dict = {
     "formatters": {"longtasks": {"()": f"longtasks.log_formatters.{_variables['log_format'].capitalize()}Formatter"}},
     "handlers": {"longtasks": {"class": "logging.StreamHandler", "formatter": "longtasks"}},
@@ -114,9 +117,9 @@ control_socket_disable = True
 
 
 def on_starting(server: Any) -> None:
-    """Create the directory through which the processes share their request metrics; it is emptied at a start.
+    """Create the directory through which the processes share their request metrics, and empty it.
 
-    Not called on HUP: the counters continue.
+    gunicorn does not call this on HUP: the counters continue.
     """
     named = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
     root = Path(__file__).resolve().parent.parent
@@ -129,9 +132,9 @@ def on_starting(server: Any) -> None:
 
 
 def on_reload(server: Any) -> None:
-    """Keep the old processes serving until each new one has loaded the code; gunicorn would stop them at once.
+    """Keep the old processes serving until each new process has loaded the code.
 
-    Loading takes a second or more, and requests would have to wait for it.
+    gunicorn would stop the old ones at once, and requests would wait a second or more until the code is loaded.
     """
     known = set(server.WORKERS)
 
@@ -162,14 +165,17 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Report a requested exit, so that the successor does not count as a restart. Runs in the worker; a hung one exits 1."""
+    """Report a requested exit, so that the successor does not count as a restart.
+
+    Runs in the worker. A hung worker exits with 1, so its exit is not reported here.
+    """
     reporter, ending = getattr(worker, "reporter", None), sys.exc_info()[1]
     if reporter is not None and isinstance(ending, SystemExit) and not ending.code:
         reporter.end()
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Keep the counters of the ended process, and remove its gauges."""
+    """Remove the gauges of the ended process; its counters stay in the sums."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)

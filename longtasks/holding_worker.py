@@ -1,10 +1,10 @@
-"""gunicorn's worker of web: requests that wait for a task's end (`?wait=`, `Prefer: wait`) are held in its event loop.
+"""The gunicorn worker class of web: its event loop holds requests that wait for a task's end (`?wait=`, `Prefer: wait`).
 
-Owns the held requests: how many there may be, and that each is resumed exactly once: at its task's end, at its deadline,
-when its client leaves or when the worker is to end. A held request is a paused call
-(tasks_app/queues/pipelined_connection.py): it has no thread and no connection to the database. A paused
-call goes on in the thread that began it: in the event loop's or, where that cannot wait for Redis (see
-together_worker), in one thread that all others share. Must not import Django: gunicorn's parent loads it.
+Owns the held requests: their maximum number, and that each is resumed exactly once: at its task's end, at its deadline,
+when its client disconnects or when the worker shuts down. A held request is a paused call
+(tasks_app/queues/pipelined_connection.py): it occupies no thread and no database connection. A paused call continues
+in the thread that started it: the event loop's thread or, if the event loop cannot wait for Redis (see
+together_worker), one thread that all such requests share. Must not import Django: gunicorn's parent loads this module.
 """
 
 from __future__ import annotations
@@ -22,21 +22,26 @@ from typing import Any, Final
 
 from longtasks.together_worker import ROUND_REQUESTS, TogetherConnection, TogetherWorker
 
-PLACES: Final = 2000  # of a process; who finds none is answered at once
-HELD_BYTES: Final = 32 * 1024 * 1024  # of the held requests of a process together
-OVERDUE_SECONDS: Final = 0.5  # after a deadline, for a watcher that still waits for Redis
+PLACES: Final = 2000  # held requests per process; a further request is answered without waiting
+HELD_BYTES: Final = 32 * 1024 * 1024  # total size of a process's held requests
+OVERDUE_SECONDS: Final = 0.5  # after a request's deadline: the watcher may still wait for Redis
 _SWEEP_SECONDS: Final = 1.0
 
 
 @dataclass(eq=False, slots=True)
 class Held:
-    """A request that waits; `watch` is None until the watcher knows of it."""
+    """A request that waits; `watch` is None until it is registered with the watcher."""
 
     conn: TogetherConnection
     paused: Any
     deadline: float
-    is_aside: bool  # begun in the shared thread
+    is_aside: bool  # started in the shared thread
     watch: Any = None
+
+
+def _fail_unloaded(*_: Any, **__: Any) -> None:
+    """Stand in for the application's functions until `load_wsgi` has imported them."""
+    raise RuntimeError("a request arrived before load_wsgi")
 
 
 class HoldingWorker(TogetherWorker):
@@ -47,15 +52,15 @@ class HoldingWorker(TogetherWorker):
         self._held: set[Held] = set()
         self._held_bytes = 0
         self._woken: deque[tuple[Any, Any]] = deque()
-        self._resume: Callable[[Sequence[tuple[Any, Any]]], None] | None = None
-        self._run_aside: Callable[..., object] | None = None
+        self._resume: Callable[[Sequence[tuple[Any, Any]]], None] = _fail_unloaded
+        self._run_aside: Callable[..., object] = _fail_unloaded
         self._ready_aside: deque[TogetherConnection] = deque()
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="waits")
         self._watcher: Any = None
         self._refusal: Any = None
         self._sweeps_after = 0.0
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # Half of the connections stay for requests that do not wait.
+        # Half of the connections are reserved for requests that do not wait.
         self._places = min(PLACES, self.worker_connections // 2, files // 2)
 
     def load_wsgi(self) -> None:
@@ -75,8 +80,7 @@ class HoldingWorker(TogetherWorker):
         self._aside.submit(self._answer_aside)
 
     def _answer_aside(self) -> None:
-        """In the shared thread: answer those that have come meanwhile, side by side, up to where they wait."""
-        assert self._run_aside is not None
+        """Run the requests that have arrived concurrently, until each waits or is answered. Runs in the shared thread."""
         conns: list[TogetherConnection] = []
         with contextlib.suppress(IndexError):
             while len(conns) < ROUND_REQUESTS:
@@ -95,12 +99,11 @@ class HoldingWorker(TogetherWorker):
             self._run_aside([partial(answer, conn) for conn in conns], on_pause=ask_for_place)
 
     def _hold_aside(self, conn: TogetherConnection, paused: Any, wait: Any) -> None:
-        assert self._resume is not None
         if not self.hold(conn, paused, wait, is_aside=True):
             self._aside.submit(self._resume, [(paused, self._refusal)])
 
     def hold(self, conn: TogetherConnection, paused: Any, wait: Any, *, is_aside: bool = False) -> bool:
-        """Hold a request until its task ends. False where it cannot: there is no place, or this worker is to end."""
+        """Hold a request until its task ends. Return False if the limits are reached or this worker shuts down."""
         if not self.alive or len(self._held) >= self._places or self._held_bytes + conn.request_bytes > HELD_BYTES:
             return False
         held = Held(conn, paused, wait.deadline, is_aside)
@@ -117,15 +120,14 @@ class HoldingWorker(TogetherWorker):
         return True
 
     def _wake(self, held: Held, snapshot: Any) -> None:
-        """Let a request be answered with `snapshot`, None: with what it knew when it began to wait."""
+        """Resume a request with its task's `snapshot`. With None it answers the state from before the wait."""
         if held not in self._held:
-            return  # it was woken by something else before
+            return  # already resumed for another reason
         self._held.remove(held)
         self._held_bytes -= held.conn.request_bytes
         with contextlib.suppress(OSError, KeyError, ValueError):
             self.poller.unregister(held.conn.sock)
         if held.is_aside:
-            assert self._resume is not None
             self._aside.submit(self._resume, [(held.paused, snapshot)])
         else:
             self._woken.append((held.paused, snapshot))
@@ -135,7 +137,7 @@ class HoldingWorker(TogetherWorker):
         self._wake(held, None)
 
     def _on_readable(self, held: Held, client: Any) -> None:
-        """The client has closed its end, or sends ahead."""
+        """Handle a client that closes its end, or that sends its next request early."""
         try:
             data = held.conn.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -143,16 +145,15 @@ class HoldingWorker(TogetherWorker):
         except OSError:
             data = b""
         if data:
-            # Its next request stays in the socket, bounded by the kernel, until this one is answered.
+            # The next request stays in the socket's kernel buffer until this one is answered.
             self.poller.unregister(client)
         else:
-            # It may have closed its sending half alone: it is answered, and if it is gone, that costs nothing.
+            # The client may have closed only its sending half. Answer it; if the client is gone, that is harmless.
             self._wake_early(held)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(0 if self._woken else timeout)
         if self._woken:
-            assert self._resume is not None
             self._resume([self._woken.popleft() for _ in range(min(len(self._woken), ROUND_REQUESTS))])
 
     def murder_pending(self) -> None:
@@ -164,7 +165,7 @@ class HoldingWorker(TogetherWorker):
                 self._wake_early(held)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """A worker that is to end answers all who wait, with what is known."""
+        """At shutdown, answer all held requests with the state from before their wait."""
         super()._cap_keepalive(deadline)
         for held in list(self._held):
             self._wake_early(held)

@@ -18,7 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
 
 
 def is_worker_alive() -> bool:
-    """Return whether a worker of this host sent a heartbeat within the last minute: its key in Redis expires then."""
+    """Return whether a worker of this host sent a heartbeat within the last minute, after which its key in Redis expires."""
     from tasks_app.queues import redis_connection, redis_keys
 
     prefix = redis_keys.worker_key(f"{socket.gethostname().replace(':', '-')}-").encode()

@@ -1,8 +1,8 @@
 """The formatters of log lines: JSON for machines, text for people, both with the same context and without secrets.
 
-Owns the formatters that settings/base.py and longtasks/gunicorn.py name. A record may hold any
-text of a client or a task type: each text is bounded, secrets are redacted, control characters are escaped, and no
-value makes a formatter raise. Must not import Django: gunicorn's parent loads it.
+Owns the formatters that settings/base.py and longtasks/gunicorn.py name. A record may hold any text of a client or a
+task type: each text is bounded, secrets are redacted, control characters are escaped, and no value makes a formatter
+raise. Must not import Django: gunicorn's parent loads this module.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tasks_app.observability.redaction import shorten
 # The attributes of every LogRecord; any other attribute was passed as `extra`.
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Extras that no line shows: Django's request object, and uvicorn's copy of the message with terminal colours.
-_LEFT_OUT: Final = frozenset({"request", "color_message"})
+_OMITTED: Final = frozenset({"request", "color_message"})
 _INTEGER_BITS: Final = 64  # JSON readers support no more, and Python refuses to print integers of thousands of digits
-_NAME_CHARACTERS: Final = 100  # of an extra's name
+_NAME_CHARACTERS: Final = 100  # maximum length of an extra's name
 
 
 def _to_text(value: object) -> str:
@@ -45,7 +45,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _PLAIN | _LEFT_OUT}
+    return {name: value for name, value in vars(record).items() if name not in _PLAIN | _OMITTED}
 
 
 class SafeFormatter(logging.Formatter):
@@ -92,7 +92,7 @@ class JsonFormatter(SafeFormatter):
             return value
         if kind is float and math.isfinite(value):
             return value
-        # Redaction sees the name too, because the name may mark the value as a secret.
+        # The name is redacted together with the value, because the name may mark the value as a secret.
         return escape(shorten(f"{name}{_to_text(value)}").removeprefix(name), unsafe=IN_JSON)
 
 

@@ -1,8 +1,9 @@
-"""gunicorn's threaded worker, but a thread gets a request only when all of it is there: slow clients hold up nobody.
+"""gunicorn's threaded worker class, changed so that a thread gets complete requests only: slow clients block no thread.
 
-gunicorn hands a connection to one of few threads at its first byte, or even before, and the thread then waits for the
-rest; as many slow clients as threads stop the process. Here its event loop gathers the bytes. What is not complete in
-time is closed; what is too large is refused unread. Must not import Django: gunicorn's parent loads it.
+gunicorn passes a connection to one of its few threads at the first byte or earlier, and the thread then waits for the
+rest; as many slow clients as threads block the process. Here the event loop buffers the bytes. A connection whose
+request is incomplete in time is closed; a request that is too large is refused before its body is read. Must not import
+Django: gunicorn's parent loads this module.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from longtasks.http.request_head import HEADER_BYTES, Refused, problem_answer, read_head
 
-GATHER_SECONDS: Final = 20.0  # from the first look to the last byte of the body
-CLOSING_SECONDS: Final = 2.0  # for a client to close its end after an answer that said so
-SEND_SECONDS: Final = 20.0  # for a client that does not read its answer
-GATHERED_BYTES: Final = 64 * 1024 * 1024  # of all connections of this process together
+GATHER_SECONDS: Final = 20.0  # from the first read to the last byte of the body
+CLOSING_SECONDS: Final = 2.0  # for a client to close its end after a response with `Connection: close`
+SEND_SECONDS: Final = 20.0  # for a client that does not read its response
+GATHERED_BYTES: Final = 64 * 1024 * 1024  # total size of a process's incomplete requests
 READ_BYTES: Final = 64 * 1024
-TURN_SECONDS: Final = 0.0002  # in which another process of web may accept
+TURN_SECONDS: Final = 0.0002  # pause in which another web process may accept
 _END: Final = b"\r\n\r\n"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-# No file for one more connection, of this process or of the system: those that are open will be closed.
+# The process or the system has no file descriptor or memory for another connection, until others are closed.
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 EXHAUSTED_SECONDS: Final = 0.5  # until the next try to accept
 _WARNING_SECONDS: Final = 60.0
-# gunicorn's errors by what they are answered with; all other ParseExceptions are 400.
+# gunicorn's errors and the status of their response; all other ParseExceptions give 400.
 _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (InvalidResponseHeader, 500),
     (InvalidResponseHeaderName, 500),
@@ -57,35 +58,35 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
 
 
 class PatientConnection(TConn):  # type: ignore[misc]
-    """A connection with the bytes of the request that it is sending."""
+    """A connection with the buffered bytes of its incomplete request."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.gathered = bytearray()
-        self.searched = 0  # bytes in which the head does not end
-        self.wanted = 0  # bytes of the whole request; 0: not known yet
+        self.searched = 0  # first bytes of `gathered` that do not contain the end of the head
+        self.wanted = 0  # size of the whole request; 0: not known yet
         self.is_closed = False
         self.is_refused = False
 
     def init(self) -> None:
-        """Called for each request, where it is answered: in a thread, or in the event loop."""
+        """Prepare for a request. Called for each request where it is answered: in a thread or in the event loop."""
         super().init()
         self.sock.settimeout(SEND_SECONDS)
 
     def read(self) -> None:
-        """Take what has arrived. Raises BlockingIOError when that is nothing."""
+        """Read the bytes that have arrived. Raises BlockingIOError if there are none."""
         data = self.sock.recv(READ_BYTES)
         if not data:
             self.is_closed = True
         self.gathered += data
 
     def is_complete(self) -> bool:
-        """Tell whether a whole request is there. Raises Refused."""
+        """Return whether a whole request has arrived. Raises Refused."""
         if not self.wanted:
             if self.gathered.startswith((b"\r", b"\n")):
                 del self.gathered[: len(self.gathered) - len(self.gathered.lstrip(b"\r\n"))]
                 self.searched = 0
-            # Not from the beginning each time: a client may send its head byte by byte.
+            # Search only what is new: a client may send its head byte by byte.
             end = self.gathered.find(_END, max(0, self.searched - len(_END)), HEADER_BYTES)
             if end < 0:
                 self.searched = len(self.gathered)
@@ -100,7 +101,7 @@ class PatientConnection(TConn):  # type: ignore[misc]
         return len(self.gathered) >= self.wanted
 
     def hand_over(self) -> bytes:
-        """Give the parser the one request that is complete, and return it; what follows it stays here."""
+        """Pass the complete request to the parser and return it; the bytes of the next request stay in `gathered`."""
         request = bytes(self.gathered[: self.wanted])
         del self.gathered[: self.wanted]
         self.searched = self.wanted = 0
@@ -111,11 +112,13 @@ class PatientConnection(TConn):  # type: ignore[misc]
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
-    """Gathers requests in the event loop; its threads work on complete ones only."""
+    """Buffers requests in the event loop; its threads get complete requests only."""
 
     connection_class: type[PatientConnection] = PatientConnection
     gathered_bytes = 0
-    accepts_at_once = 1  # while there is little to do; with more, one process would take what another has time for
+    accepts_at_once = (
+        1  # raised under load only; otherwise one process would accept connections that idle ones could serve
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,7 +127,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: Any) -> None:
         if self.nr_conns > 1 and self.accepts_at_once == 1:
-            # Where cores are few, the process that is awake would take all of many clients, and keep them.
+            # On few cores, the running process would otherwise accept every waiting connection and starve its siblings.
             time.sleep(TURN_SECONDS)
         for _ in range(self.accepts_at_once):
             if self.nr_conns >= self.worker_connections:
@@ -141,7 +144,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._gather(self.connection_class(self.cfg, sock, address, listener.getsockname()))
 
     def _pause_accepting(self, error: OSError) -> None:
-        """Leave new connections in the listener's backlog for a moment; gunicorn's loop comes by within a second."""
+        """Leave new connections in the listener's backlog for a moment; gunicorn's loop tries again within a second."""
         now = time.monotonic()
         self._accepts_after = now + EXHAUSTED_SECONDS
         self.set_accept_enabled(False)
@@ -158,12 +161,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             super().set_accept_enabled(enabled)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        # The event loop has sent it already, where the client waited for it; gunicorn would send it once more.
+        # If the client waited for 100 Continue, the event loop has sent it; gunicorn would send it a second time.
         req._expected_100_continue = False
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer what gunicorn's parser refuses as a problem. What clients do wrong is not logged."""
+        """Answer a request that gunicorn's parser refuses with problem+json. Client errors are not logged."""
         status = next((status for kind, status in _STATUSES if isinstance(exc, kind)), 500)
         if status == 500:
             self.log.error("a request failed outside the application", exc_info=exc)
@@ -172,13 +175,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             client.sendall(problem_answer(status, detail))
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
-        """A connection that was kept alive sends again."""
+        """Handle the next request of a connection that was kept alive."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._gather(conn)
 
     def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
-        """A connection whose request was not complete sends more."""
+        """Handle more bytes of an incomplete request."""
         if self._dequeue(conn):
             self.poller.unregister(client)
             self.pending_conns.remove(conn)
@@ -189,14 +192,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if not keeps_alive:
             self._let_go(conn)
         elif conn.gathered:
-            # What came together with the last request has been read from the socket already: nothing would wake us.
+            # These bytes have already been read from the socket, so the poller would not report them.
             conn.sock.setblocking(False)
             self._gather(conn)
         else:
             super().finish_request(conn, fs)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """A worker that is to end does not wait longer for slow clients than for silent ones."""
+        """At shutdown, wait for slow clients no longer than for silent ones."""
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
@@ -209,10 +212,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.gathered_bytes = sum(len(conn.gathered) for conn in self.pending_conns)
 
     def _let_go(self, conn: PatientConnection) -> None:
-        """Close our end, and the whole when the client has closed its own, or a little later.
+        """Close our end now, and the connection when the client has closed its end or CLOSING_SECONDS have passed.
 
-        Closed at once, with bytes unread, the kernel would tell the client to forget the answer. gunicorn waits for the
-        client where it stands, in the event loop.
+        If we closed the connection with unread bytes, the kernel would send a reset, and the client could lose the
+        response. gunicorn's own code waits for the client in the event loop, which would block it.
         """
         conn.timeout = time.monotonic() + CLOSING_SECONDS
         self.closing_conns.append(conn)
@@ -241,7 +244,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def _gather(self, conn: PatientConnection) -> None:
-        """Take what is there; wait in the event loop for the rest."""
+        """Read the bytes that have arrived; wait in the event loop for the rest."""
         if self._dequeue(conn):
             self._pass_on(conn)
             return
@@ -250,7 +253,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, 1, partial(self.on_pending_socket_readable, conn))  # selectors.EVENT_READ
 
     def _dequeue(self, conn: PatientConnection) -> bool:
-        """Tell whether the event loop is done with a connection, in whichever way."""
+        """Read from a connection. Return whether its request is complete, refused, or its client disconnected."""
         before = len(conn.gathered)
         try:
             if conn.gathered and conn.is_complete():

@@ -1,8 +1,8 @@
-"""gunicorn's worker of web: its event loop answers quick requests itself, those that are ready side by side.
+"""A gunicorn worker class whose event loop answers quick requests itself, and concurrently.
 
-Owns which requests are quick. To hand a request to a thread and back costs two switches, more than Django and DRF do;
-and what each thread asks of Redis goes and is synced to disk alone. Requests that may take long (pages, lists) go to
-PatientWorker's threads as ever. Must not import Django: gunicorn's parent loads it.
+Owns which requests are quick. Passing a request to a thread and back costs two context switches, more than Django and
+DRF cost; and Redis would receive each thread's commands separately and sync each to disk. Requests that may take long
+(pages, lists) go to PatientWorker's threads. Must not import Django: gunicorn's parent loads this module.
 """
 
 from __future__ import annotations
@@ -21,33 +21,34 @@ from typing import Any, Final
 from longtasks.http.request_head import problem_answer
 from longtasks.patient_worker import SEND_SECONDS, PatientConnection, PatientWorker
 
-# What asks Redis once, and the database by primary key if at all; then it may wait for the task's end.
+# Requests that query Redis once and the database at most by primary key; then they may wait for the task's end.
 QUICK: Final = re.compile(
     rb"(?:POST /tasks|(?:GET|HEAD) /tasks/[0-9a-fA-F-]{36})(\?wait=[0-9]{1,2})? HTTP/1\.1\r\n",
 )
-_PREFERS: Final = re.compile(rb"\r\nprefer:", re.IGNORECASE)  # to wait
-ROUND_REQUESTS: Final = 64  # at once; the others wait for the next round
-SLOW_SECONDS: Final = 0.5  # a round that took longer has met a Redis or a database that hangs
-THREADED_SECONDS: Final = 5.0  # until the next try; a loop that stands still answers nobody, not even /health/live
+_PREFERS: Final = re.compile(rb"\r\nprefer:", re.IGNORECASE)  # Prefer: wait
+ROUND_REQUESTS: Final = 64  # maximum requests per round; the others wait for the next round
+SLOW_SECONDS: Final = 0.5  # a longer round means that Redis or the database hangs
+# After a slow round, threads answer all requests for this time: a blocked loop answers nobody, not even /health/live.
+THREADED_SECONDS: Final = 5.0
 
-HELD_BACK_SECONDS: Final = 1.0  # who is refused for sending too many is told so a little later, and sends fewer
+HELD_BACK_SECONDS: Final = 1.0  # delay of a 429 response, which slows down clients that send too many requests
 
 
 class AnsweringSocket(socket.socket):
-    """A client's socket that can hold back what is written, so that an answer's head and body leave together."""
+    """A client's socket that can buffer what is written, so that a response's head and body are sent together."""
 
     held: bytearray | None = None
 
     def settimeout(self, value: float | None) -> None:
-        """Change nothing while an answer is held back: that is in the event loop, which waits for nothing."""
-        if self.held is None and value != self.gettimeout():
-            super().settimeout(value)  # a call of the system
+        """Ignore the call while a response is buffered: that happens in the event loop, which must not block."""
+        if self.held is None and value != self.gettimeout():  # avoids a needless system call
+            super().settimeout(value)
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(None if flag else 0)
 
     def hold(self) -> None:
-        """Hold back what is written from now on, and wait for nothing."""
+        """Buffer what is written from now on, and make the socket non-blocking."""
         self.settimeout(0)
         self.held = bytearray()
 
@@ -58,7 +59,7 @@ class AnsweringSocket(socket.socket):
         try:
             super().sendall(data, flags)
         except TimeoutError:
-            # gunicorn logs a time-out with its traceback; a client that reads too slowly is one that is gone.
+            # gunicorn logs a timeout with its traceback; a client that reads too slowly counts as disconnected.
             raise BrokenPipeError(errno.EPIPE, "the client does not read its answer") from None
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
@@ -68,7 +69,7 @@ class AnsweringSocket(socket.socket):
             raise BrokenPipeError(errno.EPIPE, "the client does not read its answer") from None
 
     def send_held(self) -> bytes:
-        """Send what was held back, without waiting; return what the client has no room for. Raises OSError."""
+        """Send the buffered response without blocking; return the rest that the socket did not accept. Raises OSError."""
         held, self.held = self.held or bytearray(), None
         try:
             sent = self.send(held) if held else 0
@@ -78,11 +79,11 @@ class AnsweringSocket(socket.socket):
 
 
 class TogetherConnection(PatientConnection):
-    """A connection that knows whether its request is a quick one."""
+    """A connection that knows whether its request is quick."""
 
     is_quick = False
-    may_wait = False  # for a task's end
-    request_bytes = 0  # of the request that is being answered
+    may_wait = False  # the request may wait for a task's end
+    request_bytes = 0  # size of the request that is being answered
 
     def __init__(self, cfg: Any, sock: Any, client: Any, server: Any) -> None:
         super().__init__(cfg, AnsweringSocket(fileno=sock.detach()), client, server)
@@ -99,7 +100,7 @@ class TogetherConnection(PatientConnection):
 
 
 class Answered:
-    """The future of a request that was answered already, as `finish_request` asks for it."""
+    """A completed future of an answered request, as `finish_request` expects it."""
 
     def __init__(self, keeps_alive: bool) -> None:
         self._keeps_alive = keeps_alive
@@ -115,7 +116,7 @@ class Answered:
 
 
 class TogetherWorker(PatientWorker):
-    """Answers what is quick in the event loop, round by round; leaves the rest to threads."""
+    """Answers quick requests in the event loop, round by round; threads answer the others."""
 
     connection_class = TogetherConnection
     _threaded_until = 0.0
@@ -128,20 +129,20 @@ class TogetherWorker(PatientWorker):
         self._held_back: deque[tuple[float, int, TogetherConnection]] = deque()
 
     def init_process(self) -> None:
-        # gunicorn looks a setting up some twenty times a request, each time through three functions in Python.
+        # gunicorn reads settings about twenty times per request, each time through three Python functions.
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         super().init_process()
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        # Here, in the child: what the parent had imported would stay when HUP brings new code.
+        # Imported in the child: after HUP, modules that the parent has imported would keep their old code.
         from django.conf import settings
 
         from tasks_app.api.early_refusal import find_wait_seconds
         from tasks_app.queues.request_connection import run_concurrently
 
         self._find_wait_seconds = find_wait_seconds
-        if not settings.LONGTASKS.redis_wait_replicas:  # to wait for replicas is not quick
+        if not settings.LONGTASKS.redis_wait_replicas:  # waiting for replicas is not quick
             self._run_together = run_concurrently
 
     def _pass_on(self, conn: Any) -> None:
@@ -149,7 +150,7 @@ class TogetherWorker(PatientWorker):
             head = bytes(conn.gathered[: conn.gathered.find(b"\r\n\r\n") + 2])
             peer = conn.client[0] if isinstance(conn.client, tuple) else ""
             if wait_seconds := self._find_wait_seconds(head, peer):
-                # Answered at once, clients that send the next request then would keep this loop from all others.
+                # Answered at once, clients that send their next request immediately would occupy this loop.
                 conn.gathered.clear()
                 self._held_back.append((time.monotonic() + HELD_BACK_SECONDS, math.ceil(wait_seconds), conn))
                 return
@@ -166,7 +167,7 @@ class TogetherWorker(PatientWorker):
             self._let_go(conn)
 
     def is_for_loop(self, conn: TogetherConnection) -> bool:
-        """Tell whether the event loop answers this request, now that it knows how quick Redis is."""
+        """Return whether the event loop answers this request: it is quick, and the last rounds were not slow."""
         return conn.is_quick and self._run_together is not None and time.monotonic() >= self._threaded_until
 
     def enqueue_req(self, conn: Any) -> None:
@@ -178,18 +179,17 @@ class TogetherWorker(PatientWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(0 if self._ready else timeout)
-        if self._ready:
-            self._answer_round()
+        if self._ready and self._run_together is not None:
+            self._answer_round(self._run_together)
         else:
             self.accepts_at_once = 1
 
-    def _answer_round(self) -> None:
-        assert self._run_together is not None
+    def _answer_round(self, run_together: Callable[..., object]) -> None:
         conns = [self._ready.popleft() for _ in range(min(len(self._ready), ROUND_REQUESTS))]
-        # A busy loop comes by seldom: clients who come by the hundred would wait for seconds, one for each pass.
+        # Accept several connections per iteration under load: with one per iteration, a burst of clients would wait for seconds.
         self.accepts_at_once = max(1, len(conns) // 4)
         began = time.monotonic()
-        self._run_together(
+        run_together(
             [partial(self._answer, conn) for conn in conns],
             on_pause=lambda index, paused, wait: self.hold(conns[index], paused, wait),
         )
@@ -200,7 +200,7 @@ class TogetherWorker(PatientWorker):
                 self.enqueue_req(conn)
 
     def hold(self, conn: TogetherConnection, paused: Any, wait: Any) -> bool:
-        """Tell whether a request that wants to wait is held; here none is."""
+        """Return whether a request that wants to wait is held; this class holds none."""
         return False
 
     def _answer(self, conn: TogetherConnection) -> None:
@@ -208,7 +208,7 @@ class TogetherWorker(PatientWorker):
         self.send_answer(conn, self.handle(conn))
 
     def send_answer(self, conn: TogetherConnection, keeps_alive: bool) -> None:
-        """Send the answer that a connection's socket holds back; the event loop waits for nothing."""
+        """Send the response that a connection's socket has buffered, without blocking the event loop."""
         conn.is_quick = False
         try:
             rest = conn.sock.send_held()
@@ -217,13 +217,13 @@ class TogetherWorker(PatientWorker):
         if not rest:
             self.finish_request(conn, Answered(keeps_alive))
             return
-        # The client reads slowly: a thread has the time.
+        # The client reads slowly: a thread may wait for it.
         future = self.tpool.submit(send_rest, conn.sock, rest, keeps_alive)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
 
 def send_rest(sock: AnsweringSocket, rest: bytes, keeps_alive: bool) -> bool:
-    """Send the rest of an answer, however slowly the client reads, and tell whether the connection can be kept."""
+    """Send the rest of a response to a slow client; return whether the connection can be kept alive."""
     try:
         sock.settimeout(SEND_SECONDS)
         sock.sendall(rest)

@@ -1,6 +1,6 @@
 """`python -m longtasks.web`: the launcher of the web server that WEB_SERVER names, gunicorn or granian.
 
-Owns the server's command line. It replaces itself by the server (exec, same pid), so signals reach the server. Must not
+Owns the server's command line. The server replaces this process (exec, same pid), so signals reach the server. Must not
 serve a request.
 """
 
@@ -41,7 +41,7 @@ def granian_command(process: Process) -> list[str]:
 
 
 def granian_environment(process: Process, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with the directory for shared request metrics, which is emptied at a start."""
+    """Return the environment with the directory for shared request metrics; create and empty that directory."""
     named = environment.get("PROMETHEUS_MULTIPROC_DIR", "")
     directory = Path(named) if named else ROOT / process.data_dir / "metrics" / f"web-{process.port}"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -52,10 +52,10 @@ def granian_environment(process: Process, environment: Mapping[str, str]) -> dic
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.development")
-    environment = dict(os.environ)  # taken before load() adds the variables of .env, which the server reads itself
+    environment = dict(os.environ)  # copied before load() adds the variables of .env, which the server reads itself
     try:
         process = load().process
-        _ = settings.SECRET_KEY  # loads DJANGO_SETTINGS_MODULE, which may refuse
+        _ = settings.SECRET_KEY  # loads DJANGO_SETTINGS_MODULE, which may raise ImproperlyConfigured
     except ImproperlyConfigured as error:
         sys.exit(f"longtasks: {error}")
     if process.web_server == "GRANIAN":

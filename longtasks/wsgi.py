@@ -1,6 +1,6 @@
 """The WSGI application that gunicorn and Granian serve.
 
-Owns web's handlers at the start and the end of a request. Must not know a server.
+Owns web's handlers at the start and the end of a request. Must not depend on a particular server.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""Django settings: base, development, production, test. Every environment variable is read in env.py."""
+"""The Django settings: base, development, production, test. Only env.py reads environment variables."""

@@ -1,6 +1,7 @@
-"""The forms in which settings name addresses: where web listens, trusted proxies, origins, and the path's prefix.
+"""The checks of addresses in settings: where web listens, trusted proxies, origins, and the path prefix.
 
-Owns their checks, each of which returns the value in its one form. Raises ValueError with what is accepted.
+Each check returns the value in its normal form, or raises ValueError that names the accepted values. Must not read a
+variable: env.py does that.
 """
 
 from __future__ import annotations
@@ -17,38 +18,38 @@ _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
 def check_bind(text: str) -> str:
-    """An address without brackets, a host's name, or `unix:` and the directory of the sockets."""
+    """Return an address without brackets, a host name, or `unix:` and the directory of the sockets."""
     if text.startswith(UNIX):
         directory = "/" + text.removeprefix(UNIX).strip("/")
-        # The kernel takes paths of 107 bytes, with the socket's name.
+        # The kernel allows 107 bytes for the path, including the socket's name.
         if text.startswith(f"{UNIX}/") and 1 < len(directory.encode()) < 90 and directory.isprintable():
             return UNIX + directory
     else:
         bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
         if _is_address(bare) or (bare == text and _is_host(text.lower())):
             return bare
-    raise ValueError("an IP address as 127.0.0.1, ::1 or 0.0.0.0, a host's name, or unix:/directory")
+    raise ValueError("an IP address such as 127.0.0.1, ::1 or 0.0.0.0, a host name, or unix:/directory")
 
 
 def check_proxies(text: str) -> str:
-    """Addresses and networks, or `*`, separated by commas; "" where no proxy is trusted."""
+    """Return addresses and networks, or `*`, comma-separated; "" if no proxy is trusted."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     try:
         return ",".join(part if part == ANY else _network(part) for part in parts)
     except ValueError:
-        raise ValueError("addresses and networks as 10.0.0.7,10.0.0.0/8,fd00::/8, or *") from None
+        raise ValueError("addresses and networks such as 10.0.0.7,10.0.0.0/8,fd00::/8, or *") from None
 
 
 def check_origins(text: str) -> tuple[str, ...]:
-    """Origins as browsers write them: small letters, no default port."""
+    """Return origins as browsers write them: lower case, without a default port."""
     return tuple(_origin(part.strip()) for part in text.split(",") if part.strip())
 
 
 def check_prefix(text: str) -> str:
-    """A path that begins with a slash and ends with none; "" for the root."""
+    """Return a path that begins with a slash and does not end with one; "" for the root."""
     bare = text.rstrip("/")
     if not _PREFIX.fullmatch(bare):
-        raise ValueError("empty, or a path as /longtasks, of letters, digits, -, . _ and ~")
+        raise ValueError("empty, or a path such as /longtasks, of letters, digits, -, . _ and ~")
     return bare
 
 
@@ -66,7 +67,7 @@ def _origin(text: str) -> str:
     is_bracketed = host.startswith("[") and host.endswith("]") and _is_address(host[1:-1])
     is_port = not colon or (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536)
     if not separator or scheme not in _DEFAULT_PORTS or not (is_bracketed or _is_host(host)) or not is_port:
-        raise ValueError("origins as https://tasks.example.com:8443, separated by commas")
+        raise ValueError("origins such as https://tasks.example.com:8443, comma-separated")
     return f"{scheme}://{host}" if port in ("", _DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{int(port)}"
 
 

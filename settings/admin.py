@@ -1,11 +1,11 @@
-"""How the admin looks and where its login leads: django-unfold's settings, and Django's for the login."""
+"""The admin's settings: its appearance (django-unfold), and the pages before and after its login."""
 
 from typing import Any
 
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
-# Where Django sends who has logged in, when no page was asked for before.
+# The page after a login, if no other page was requested before.
 LOGIN_REDIRECT_URL = "admin:index"
 LOGIN_URL = "admin:login"
 

@@ -1,4 +1,4 @@
-"""Settings that every environment shares. Reads no variable itself: env.py does."""
+"""The settings that all environments share. Must not read a variable: env.py does that."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ STREAM_PORT = _process.stream_port
 FORWARDED_ALLOW_IPS = _process.forwarded_allow_ips
 CSRF_TRUSTED_ORIGINS = list(_process.csrf_trusted_origins)
 CSRF_FAILURE_VIEW = "longtasks.http.refusals.csrf_failure"
-# The path that a proxy shows this service under; all that we link to begins with it.
+# The path prefix under which a proxy serves this service; all links begin with it.
 URL_PREFIX = _process.script_name
 FORCE_SCRIPT_NAME = URL_PREFIX or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = URL_PREFIX or "/"
@@ -56,7 +56,7 @@ INSTALLED_APPS = [
     "longtasks",  # for its commands
 ]
 
-# The Admin… one steps aside outside /admin/: the API has no session, and POST /tasks costs no SQL.
+# AdminMiddleware passes requests outside /admin/ through: the API has no session, and POST /tasks sends no SQL.
 MIDDLEWARE = [
     "tasks_app.api.request_ids.RequestIdMiddleware",
     "tasks_app.api.request_metrics.RequestMetricsMiddleware",
@@ -75,7 +75,7 @@ if LONGTASKS.tracing:
     MIDDLEWARE.insert(1, "tasks_app.observability.tracing.TracingMiddleware")
 
 DEFAULT_EXCEPTION_REPORTER_FILTER = "longtasks.http.debug_pages.ReporterFilter"
-# Who has a copy of the database is not logged in by it.
+# The database holds no session key, so a copy of it logs nobody in.
 SESSION_ENGINE = "longtasks.http.sessions"
 
 ROOT_URLCONF = "longtasks.urls"
@@ -105,16 +105,16 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 if _process.database_read_url and not _process.database_url:
-    raise ImproperlyConfigured("DATABASE_READ_URL is set and DATABASE_URL is not: set it, or unset the replica.")
+    raise ImproperlyConfigured("DATABASE_READ_URL is set and DATABASE_URL is not: set both, or neither.")
 if LONGTASKS.bulk_writer and not _process.database_url.startswith(("mysql://", "mariadb://")):
-    raise ImproperlyConfigured("BULK_WRITER=1 wants MySQL or MariaDB: name one in DATABASE_URL, or unset BULK_WRITER.")
+    raise ImproperlyConfigured("BULK_WRITER=1 needs MySQL or MariaDB: name one in DATABASE_URL, or unset BULK_WRITER.")
 DATABASES: dict[str, dict[str, Any]] = {
     "default": database_settings(url=_process.database_url, data_dir=DATA_DIR, local_infile=LONGTASKS.bulk_writer)
 }
 if _process.database_read_url:
     DATABASES["replica"] = replica_settings(url=_process.database_read_url)
     DATABASE_ROUTERS = ["tasks_app.database.replica_router.ReplicaRouter"]
-# Containers get passwords as they are; a URL would want them percent-encoded.
+# DATABASE_PASSWORD is not percent-encoded, unlike a password in the URL: containers often get a password this way.
 if _process.database_password:
     for _database in DATABASES.values():
         _database["PASSWORD"] = _database.get("PASSWORD") or _process.database_password
@@ -126,12 +126,12 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
 
 STATIC_URL = f"{URL_PREFIX}/static/"
-# Files are served from the packages themselves: no collectstatic before the first start.
+# Static files are served from the packages, so no collectstatic is needed before the first start.
 WHITENOISE_USE_FINDERS = True
-# No other origin's page has a use for them.
+# Pages of other origins have no use for our static files.
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
-# The largest body that any view takes; the API's own, smaller limits are checked in its parsers.
+# The largest body that any view accepts; the API's parsers check its own, smaller limits.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 
@@ -146,7 +146,7 @@ _redis = connection_settings(
 RQ_QUEUES = {
     name: {
         **_redis,
-        "SERIALIZER": "rq.serializers.JSONSerializer",  # never pickle: Redis may be written by others
+        "SERIALIZER": "rq.serializers.JSONSerializer",  # never pickle: others may write to Redis
         "DEFAULT_TIMEOUT": LONGTASKS.job_timeout_seconds,
         "DEFAULT_RESULT_TTL": LONGTASKS.result_ttl_seconds,
     }
@@ -158,7 +158,7 @@ RQ = {
     "COMMIT_MODE": "auto",
     "DEFAULT_RESULT_TTL": LONGTASKS.result_ttl_seconds,
 }
-# What jobs other than tasks may call, by dotted path: whoever can write to Redis can name any function.
+# The functions, by dotted path, that jobs other than tasks may call: anyone who can write to Redis could name any function.
 RQ_ALLOWED_FUNCTIONS: frozenset[str] = frozenset({"tasks_app.pruning.run_scheduled"})
 
 REST_FRAMEWORK = {
@@ -174,7 +174,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "longtasks",
-    "DESCRIPTION": "Long-running tasks that survive whatever dies.",
+    "DESCRIPTION": "Long-running tasks that survive the crash of any process.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "APPEND_COMPONENTS": {
@@ -182,8 +182,8 @@ SPECTACULAR_SETTINGS = {
             "bearer": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "An API token, made by `manage.py token create`. It sees the tasks of its own owner; with "
-                "scope `admin` all. On a developer's machine the API is open and takes requests without one.",
+                "description": "An API token, created by `manage.py token create`. It gives access to the tasks of its "
+                "owner; with scope `admin`, to all tasks. On a developer's machine the API is open and needs no token.",
             }
         }
     },
@@ -204,8 +204,8 @@ LOGGING: dict[str, Any] = {
         "json": {"()": "longtasks.log_formatters.JsonFormatter"},
     },
     "filters": {
-        # What a client is told (400, 404, 503 …) needs no line each, which would let anyone fill the log. Django gives
-        # some of them an exception too (a form that cannot be read); `status_code` is what it answers.
+        # Lets only 5xx with an exception through. A line for each 400, 404 or 503 would let anyone fill the log. Django
+        # also attaches exceptions to some 4xx (a form that cannot be parsed); `status_code` is the response's status.
         "crashes": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: record.exc_info is not None and getattr(record, "status_code", 500) >= 500,
@@ -214,13 +214,13 @@ LOGGING: dict[str, Any] = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT.lower()}},
     "root": {"handlers": ["console"], "level": _process.log_level},
     "loggers": {
-        # Django's own handlers are silent without DEBUG.
+        # Django's default handlers log nothing without DEBUG.
         "django": {"handlers": [], "level": _process.log_level},
         "django.request": {"filters": ["crashes"]},
-        # All of them are 400 or 403: an unknown host, a wrong CSRF token, too many fields. A filter would not do:
-        # Django logs to loggers below this one, which take over its level only.
+        # These are all 400 or 403: an unknown host, a wrong CSRF token, too many fields. A filter would have no effect,
+        # because Django logs to loggers below this one, which inherit only its level.
         "django.security": {"level": "CRITICAL"},
-        # RQ writes several lines a job.
+        # RQ writes several lines per job.
         "rq.worker": {"level": "WARNING"},
     },
 }

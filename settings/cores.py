@@ -1,17 +1,17 @@
-"""How many cores this process may use: what WEB_WORKERS and WORKERS of 0 mean.
+"""The number of cores that this process may use: the meaning of 0 in WEB_WORKERS and WORKERS.
 
-Owns the count, from the affinity and the control group's quota. Must not know a variable.
+Owns the count, from the CPU affinity and the control group's quota. Must not know a variable.
 """
 
 import math
 import os
 from pathlib import Path
 
-QUOTA_PATH = Path("/sys/fs/cgroup/cpu.max")  # of the own control group in a container (version 2)
+QUOTA_PATH = Path("/sys/fs/cgroup/cpu.max")  # a container's own control group (cgroup v2)
 
 
 def count_cores(*, quota_path: Path = QUOTA_PATH) -> int:
-    """Return the cores of the affinity, or the quota, rounded up, where that is less; 1 or more."""
+    """Return the smaller of the cores in the affinity and the quota, rounded up; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = quota_path.read_text(encoding="ascii").split()

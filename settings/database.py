@@ -1,6 +1,6 @@
 """Turns DATABASE_URL and DATABASE_READ_URL into Django's DATABASES entries, for SQLite and for MySQL/MariaDB.
 
-Must not read the environment: env.py does.
+Owns the options of the connections. Must not read the environment: env.py does that.
 """
 
 import re
@@ -13,7 +13,7 @@ from settings.service_url import RefusedUrl, ServiceUrl, parse_url
 
 SQLITE_OPTIONS = {
     "timeout": 30,
-    # Every transaction here writes: taking the lock at BEGIN waits in turn, an upgrade later would fail at once.
+    # Every transaction writes. BEGIN IMMEDIATE waits for the write lock; upgrading to it later would fail at once.
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 }
@@ -26,9 +26,9 @@ MYSQL_OPTIONS = {
     "write_timeout": 30,
 }
 MYSQL_ENGINE = "django.db.backends.mysql"
-HOSTS_ENGINE = "longtasks.mysql_failover"  # Django's own, with a choice of hosts
+HOSTS_ENGINE = "longtasks.mysql_failover"  # Django's MySQL backend with a list of hosts
 TLS_OPTIONS = ("ca", "capath", "cert", "key", "cipher")
-# What may follow the ? of a URL.
+# The options that may follow the ? of a URL.
 MYSQL_NUMBERS = ("connect_timeout", "read_timeout", "write_timeout")
 MYSQL_TEXTS = (
     "unix_socket", "charset", "collation", "init_command", "isolation_level", "sql_mode", "read_default_file",
@@ -38,10 +38,10 @@ SQLITE_TEXTS = ("transaction_mode", "init_command")
 
 
 def database_settings(*, url: str, data_dir: Path, local_infile: bool, name: str = "DATABASE_URL") -> dict[str, Any]:
-    """Options in the URL's query (`?unix_socket=/path&read_timeout=60&ssl_ca=/path`) win over the defaults.
+    """Return the entry of a database. Options in the URL's query (`?read_timeout=60&ssl_ca=/path`) replace the defaults.
 
-    `mysql://user:password@one:3306,two:3306/name`: the first host that is well and takes writes is used. Raises
-    ImproperlyConfigured with one line that names the variable and holds no part of the URL but its options' names.
+    With several hosts (`mysql://user:password@one:3306,two:3306/name`) the first healthy host that accepts writes is
+    used. Raises ImproperlyConfigured: one line with the variable's name, and of the URL at most the names of options.
     """
     if not url:
         parsed = ServiceUrl(scheme="sqlite", path=f"/{data_dir / 'longtasks.sqlite3'}")
@@ -59,7 +59,7 @@ def database_settings(*, url: str, data_dir: Path, local_infile: bool, name: str
 
 
 def replica_settings(*, url: str) -> dict[str, Any]:
-    """The entry of a replica (or several), which is never written to nor migrated."""
+    """Return the entry of one or more replicas, which are never written to or migrated."""
     config = database_settings(url=url, data_dir=Path(), local_infile=False, name="DATABASE_READ_URL")
     if config["ENGINE"] == HOSTS_ENGINE:
         config["OPTIONS"]["takes_writes"] = False
@@ -78,7 +78,7 @@ def _mysql(url: ServiceUrl, options: dict[str, Any], *, name: str) -> dict[str, 
     database = url.path.removeprefix("/")
     if not database or "/" in database:
         raise ImproperlyConfigured(
-            f"{name} is refused: one name of a database follows the host, as in mysql://user:password@host:3306/name."
+            f"{name} is refused: one database name must follow the host, as in mysql://user:password@host:3306/name."
         )
     if not url.hosts and "unix_socket" not in options:
         raise ImproperlyConfigured(f"{name} is refused: it names no host. Write one, or ?unix_socket=/path/of/it.")
@@ -99,7 +99,7 @@ def _entry(engine: str, *, database: str) -> dict[str, Any]:
 
 
 def _read_options(query: dict[str, str], *, name: str, texts: tuple[str, ...]) -> dict[str, Any]:
-    """Turn the query's options into the driver's; one that is not known is refused, for the driver would crash."""
+    """Return the driver's options from the URL's query. Unknown options are refused, because the driver would crash."""
     numbers = ("timeout",) if "transaction_mode" in texts else MYSQL_NUMBERS
     options: dict[str, Any] = {}
     for option, value in query.items():
@@ -108,20 +108,20 @@ def _read_options(query: dict[str, str], *, name: str, texts: tuple[str, ...]) -
         elif option in numbers and re.fullmatch(r"[0-9]{1,6}", value):
             options[option] = int(value)
         elif option in (*numbers, *texts):
-            wanted = "a whole number" if option in numbers else "a value"
-            raise ImproperlyConfigured(f"{name} is refused: its option {option} wants {wanted}.")
+            needed = "a whole number" if option in numbers else "a value"
+            raise ImproperlyConfigured(f"{name} is refused: its option {option} needs {needed}.")
         else:
             raise ImproperlyConfigured(
-                f"{name} is refused: it has an option that is not known. Known are {', '.join((*numbers, *texts))}."
+                f"{name} is refused: it has an unknown option. The known options are {', '.join((*numbers, *texts))}."
             )
     return options
 
 
 def _with_tls(options: dict[str, Any]) -> dict[str, Any]:
-    """Gather ssl_ca, ssl_cert, ssl_key … into the one option that the driver takes."""
+    """Collect ssl_ca, ssl_cert, ssl_key … in the one option `ssl` that the driver accepts."""
     tls = {name: options[f"ssl_{name}"] for name in TLS_OPTIONS if f"ssl_{name}" in options}
     if not tls:
         return options
     rest = {name: value for name, value in options.items() if name.removeprefix("ssl_") not in tls}
-    # A CA is given to be checked against.
+    # With a CA, the server's certificate and name are verified by default.
     return {"ssl_mode": "VERIFY_IDENTITY"} | rest | {"ssl": tls}

@@ -1,6 +1,6 @@
 """`python -m settings.document`: writes the table of variables into .env.example and docs/settings.md, from env.py.
 
-`--check` writes nothing and ends with 1 where one of them differs (a test runs it).
+Owns the format of that table. `--check` writes nothing and exits with 1 if a file differs (a test runs it).
 """
 
 import sys
@@ -12,14 +12,14 @@ BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
 
 
 def env_example(text: str) -> str:
-    """The file with its head as it is, and a block for each variable."""
+    """Return the file with its head unchanged, and a block for each variable."""
     head = text.split("\n\n", 1)[0]
     blocks = [f"# {each.meaning} ({each.type})\n{each.name}={each.default}" for each in list_variables()]
     return "\n\n".join([head, *blocks]) + "\n"
 
 
 def settings_page(text: str) -> str:
-    """The document with its table between the two marks."""
+    """Return the page with the table between its two markers."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     rows = ["| variable | type | default | meaning |", "|---|---|---|---|"]
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
             stale.append((path, render(text)))
     for path, text in stale:
         if "--check" in arguments:
-            sys.stdout.write(f"{path.name} is not what the declared variables say: run python -m settings.document\n")
+            sys.stdout.write(f"{path.name} differs from the declared variables: run python -m settings.document\n")
         else:
             path.write_text(text, encoding="utf-8")
     return 1 if stale and "--check" in arguments else 0

@@ -1,7 +1,7 @@
-"""Reads the file `.env`: the lines that docker compose and python-dotenv read alike, and refuses all others.
+"""Reads the file `.env`. It accepts only lines that docker compose and python-dotenv read in the same way.
 
-Owns the file's grammar (docs/settings.md). No refusal repeats a value. Needs the standard library alone: the Makefile
-asks it, before anything is installed, which database is meant: `python3 -P settings/env_file.py DATABASE_URL`.
+Owns the file's grammar (docs/settings.md). Must not repeat a value in an error. Must import only the standard library,
+because the Makefile runs it before anything is installed: `python3 -P settings/env_file.py DATABASE_URL`.
 """
 
 import os
@@ -18,11 +18,11 @@ _COMMENT = re.compile(r"(?<![ \t])[ \t]++#.*")
 
 
 class RefusedFile(ValueError):
-    """The file cannot be read; the message is one line with the line's number and without its value."""
+    """The file is invalid; the message is one line with the line's number and without its value."""
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the file's variables; raises RefusedFile."""
+    """Return the file's variables. Raises RefusedFile."""
     if not path.is_file():
         raise RefusedFile(f"{path} is not a file: create it, or set ENV_FILE to another one (empty: none).")
     try:
@@ -30,7 +30,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     except OSError as error:
         raise RefusedFile(f"{path} cannot be read: {error.strerror}.") from None
     if len(data) > FILE_BYTES:
-        raise RefusedFile(f"{path} has {len(data)} bytes: at most {FILE_BYTES} are read.")
+        raise RefusedFile(f"{path} has {len(data)} bytes: at most {FILE_BYTES} are allowed.")
     variables: dict[str, str] = {}
     lines: dict[str, int] = {}
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -55,7 +55,7 @@ def _read_line(data: bytes) -> tuple[str, str] | None:
     if not text or text.startswith("#"):
         return None
     if not text.replace("\t", " ").isprintable():
-        raise RefusedFile("it holds characters that cannot be printed")
+        raise RefusedFile("it holds non-printable characters")
     line = _LINE.fullmatch(text)
     if line is None:
         raise RefusedFile("it is not NAME=value")
@@ -67,7 +67,7 @@ def _read_line(data: bytes) -> tuple[str, str] | None:
 
 
 def _read_value(text: str) -> str:
-    """Read a value as compose and python-dotenv do; a value on which they differ is refused."""
+    """Return a value as both compose and python-dotenv read it. Raises RefusedFile if they differ on it."""
     if text.startswith("'"):
         single = _SINGLE.fullmatch(text)
         if single is None:
@@ -85,23 +85,23 @@ def _read_value(text: str) -> str:
     else:
         value = _COMMENT.sub("", text).rstrip(" \t")
         if value.startswith("#"):
-            raise RefusedFile("begins with #: put it in single quotes, or a comment into a line of its own")
+            raise RefusedFile("begins with #: put it in single quotes, or put the comment on its own line")
         if "'" in value or '"' in value or "\\" in value:
             raise RefusedFile("holds a quote or a \\: put the whole value in quotes")
     if "$" in value:
-        raise RefusedFile("holds a $, which others replace: put the value in single quotes")
+        raise RefusedFile("holds a $, which other tools expand: put the value in single quotes")
     return value
 
 
 def main(arguments: list[str]) -> int:
-    """Print the scheme of the URL that the environment, or else the file, gives a variable; never the URL."""
+    """Print only the scheme of a variable's URL, from the environment or else from the file."""
     name = arguments[0]
     root = Path(__file__).resolve().parent.parent
     file = os.environ.get("ENV_FILE", ".env")
     try:
         variables = read_env_file(root / file) if file and (root / file).exists() else {}
     except RefusedFile:
-        return 1  # whatever is started next says why
+        return 1  # the process that starts next reports the reason
     sys.stdout.write((variables | os.environ).get(name, "").partition("://")[0])
     return 0
 

@@ -1,6 +1,6 @@
-"""Turns REDIS_URL and REDIS_SENTINELS into django-rq's entry of a queue: one server, or whichever Sentinels say is primary.
+"""Turns REDIS_URL and REDIS_SENTINELS into the connection part of RQ_QUEUES: one server, or the Sentinels' primary.
 
-Must not read the environment: env.py does.
+Owns the options of the connections. Must not read the environment: env.py does that.
 """
 
 import re
@@ -14,7 +14,7 @@ from redis.retry import Retry
 from settings.service_url import RefusedUrl, ServiceUrl, parse_address, parse_url
 
 SENTINEL_PORT = 26379
-# What may follow the ? of a URL.
+# The options that may follow the ? of a URL.
 OPTIONS = ("db", "socket_timeout", "socket_connect_timeout")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 CHOICES = {"ssl_cert_reqs": ("none", "optional", "required"), "ssl_check_hostname": ("true", "false")}
@@ -29,9 +29,9 @@ def connection_settings(
     sentinel_password: str,
     timeout_seconds: float,
 ) -> dict[str, Any]:
-    """What of RQ_QUEUES says where Redis is. With Sentinels the URL gives user, password, database and TLS alone.
+    """Return the connection part of RQ_QUEUES. With Sentinels the URL gives only user, password, database and TLS.
 
-    Raises ImproperlyConfigured with one line that names the variable and holds no part of its value.
+    Raises ImproperlyConfigured: one line with the variable's name and without any part of its value.
     """
     parsed = _parse_url(url, wants_host=not sentinels) if url or not sentinels else ServiceUrl(scheme="redis")
     if not sentinels:
@@ -40,7 +40,7 @@ def connection_settings(
         raise ImproperlyConfigured("REDIS_URL is refused: unix:// and REDIS_SENTINELS are both set. Unset one.")
     if not master_name:
         raise ImproperlyConfigured("REDIS_MASTER_NAME is empty: with REDIS_SENTINELS give the primary's name.")
-    speaking = {
+    connection_options = {
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         # redis-py must not resend a command: only the caller knows which commands are idempotent.
@@ -50,14 +50,14 @@ def connection_settings(
         tls: dict[str, Any] = {name: value for name, value in parsed.query.items() if name.startswith("ssl_")}
         if "ssl_check_hostname" in tls:
             tls["ssl_check_hostname"] = tls["ssl_check_hostname"] == "true"
-        speaking |= {"ssl": True} | tls
+        connection_options |= {"ssl": True} | tls
     return {
         "SENTINELS": [_address(sentinel) for sentinel in sentinels],
         "MASTER_NAME": master_name,
         "DB": int(parsed.query.get("db") or parsed.path.strip("/") or 0),
         "PASSWORD": parsed.password or None,
-        "CONNECTION_KWARGS": speaking | ({"username": parsed.user} if parsed.user else {}),
-        "SENTINEL_KWARGS": speaking
+        "CONNECTION_KWARGS": connection_options | ({"username": parsed.user} if parsed.user else {}),
+        "SENTINEL_KWARGS": connection_options
         | ({"username": sentinel_username} if sentinel_username else {})
         | ({"password": sentinel_password} if sentinel_password else {}),
     }
@@ -72,7 +72,7 @@ def _parse_url(url: str, *, wants_host: bool) -> ServiceUrl:
     known = (*OPTIONS, *TLS_OPTIONS) if parsed.scheme == "rediss" else OPTIONS
     if not parsed.query.keys() <= set(known):
         raise ImproperlyConfigured(
-            f"REDIS_URL is refused: it has an option that is not known to {parsed.scheme}://. Known are "
+            f"REDIS_URL is refused: it has an unknown option. The known options of {parsed.scheme}:// are "
             f"{', '.join(known)}."
         )
     numbers = [parsed.query.get("db", "")] if is_unix else [parsed.query.get("db", ""), parsed.path.removeprefix("/")]
@@ -92,7 +92,7 @@ def _parse_url(url: str, *, wants_host: bool) -> ServiceUrl:
 
 
 def _with_timeouts(url: ServiceUrl, seconds: float) -> str:
-    """The URL with socket timeouts in its query, the only form in which django-rq hands them on."""
+    """Return the URL with the socket timeouts in its query: django-rq passes timeouts on only in this form."""
     timeouts = {"socket_timeout": f"{seconds:g}", "socket_connect_timeout": f"{seconds:g}"}
     return str(replace(url, query=timeouts | url.query))
 
@@ -104,5 +104,5 @@ def _address(sentinel: str) -> tuple[str, int]:
         return parse_address(sentinel, default_port=SENTINEL_PORT)
     except RefusedUrl as refusal:
         raise ImproperlyConfigured(
-            f"REDIS_SENTINELS is refused: {refusal}. Give host:port, comma-separated where there are several."
+            f"REDIS_SENTINELS is refused: {refusal}. Give one or more host:port, comma-separated."
         ) from None

@@ -1,7 +1,7 @@
-"""Takes the URLs of database and Redis apart, and refuses what has no single meaning.
+"""Parses the URLs of database and Redis, and refuses ambiguous ones.
 
-Owns their grammar. Must not read the environment, and no refusal may repeat any part of a URL: whatever part it is
-taken for, it may be a piece of a password.
+Owns their grammar. Must not read the environment. Must not repeat any part of a URL in an error, because any part of an
+ambiguous URL may belong to a password.
 """
 
 import ipaddress
@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-# Each scheme's own port; 0: it has no host.
+# The default port of each scheme; 0: the scheme has no host.
 DEFAULT_PORTS = {"mysql": 3306, "mariadb": 3306, "redis": 6379, "rediss": 6379, "sqlite": 0, "unix": 0}
-ENCODE = "write / ? # @ % : and blanks in user and password as %2F %3F %23 %40 %25 %3A and %20"
+ENCODE = "write / ? # @ % : and spaces in user and password as %2F %3F %23 %40 %25 %3A and %20"
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9._])?")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -19,12 +19,12 @@ _URL_CHARACTERS = 4096
 
 
 class RefusedUrl(ValueError):
-    """The URL has no single meaning; the message is one clause without any part of it."""
+    """The URL is ambiguous or invalid; the message is one clause without any part of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceUrl:
-    """A URL in decoded parts; `str()` encodes them again, in a form that every library reads alike."""
+    """A URL in decoded parts; `str()` encodes them in a form that every library reads in the same way."""
 
     scheme: str
     user: str = ""
@@ -41,7 +41,7 @@ class ServiceUrl:
 
     @property
     def shown(self) -> str:
-        """For people and logs: where the service is, without user, password and options."""
+        """The address of the service for users and logs, without user, password and options."""
         return f"{self.scheme}://{self._hosts()}{self.path}"
 
     def _hosts(self) -> str:
@@ -49,14 +49,14 @@ class ServiceUrl:
 
 
 def parse_url(text: str) -> ServiceUrl:
-    """Take a URL apart; raises RefusedUrl."""
+    """Parse a URL. Raises RefusedUrl."""
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in DEFAULT_PORTS:
         raise RefusedUrl(f"it does not begin with one of {', '.join(f'{each}://' for each in DEFAULT_PORTS)}")
     if len(text) > _URL_CHARACTERS:
         raise RefusedUrl(f"it has more than {_URL_CHARACTERS} characters")
     if not text.isprintable() or " " in text:
-        raise RefusedUrl(f"it holds blanks or characters that cannot be printed: {ENCODE}")
+        raise RefusedUrl(f"it holds spaces or non-printable characters: {ENCODE}")
     if "#" in rest or _LONE_PERCENT.search(rest):
         raise RefusedUrl(f"it holds a # or a % that is not encoded: {ENCODE}")
     before, mark, query = rest.partition("?")
@@ -67,7 +67,7 @@ def parse_url(text: str) -> ServiceUrl:
     user, _, password = credentials.partition(":")
     default_port = DEFAULT_PORTS[scheme]
     if names and not default_port:
-        raise RefusedUrl(f"{scheme}:// takes no host: write {scheme}:/// and a path")
+        raise RefusedUrl(f"{scheme}:// has no host: write {scheme}:/// and a path")
     return ServiceUrl(
         scheme=scheme,
         user=_decode(user),
@@ -79,7 +79,7 @@ def parse_url(text: str) -> ServiceUrl:
 
 
 def parse_address(text: str, *, default_port: int) -> tuple[str, int]:
-    """Read `host`, `host:port`, `[IPv6]` or `[IPv6]:port`; raises RefusedUrl."""
+    """Parse `host`, `host:port`, `[IPv6]` or `[IPv6]:port`. Raises RefusedUrl."""
     text = text.strip()
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
@@ -89,9 +89,9 @@ def parse_address(text: str, *, default_port: int) -> tuple[str, int]:
         try:
             ipaddress.IPv6Address(host)
         except ValueError:
-            raise RefusedUrl("what is in brackets is not an IPv6 address") from None
+            raise RefusedUrl("the text in brackets is not an IPv6 address") from None
     elif not _HOST.fullmatch(host):
-        raise RefusedUrl(f"a host is missing or not a host's name (IPv6 addresses go in brackets); {ENCODE}")
+        raise RefusedUrl(f"a host is missing or not a host name (IPv6 addresses go in brackets); {ENCODE}")
     if not _PORT.fullmatch(port) or not 0 < int(port) < 65_536:
         raise RefusedUrl(f"a port is not a number from 1 to 65535; {ENCODE}")
     return host, int(port)
@@ -101,12 +101,12 @@ def _parse_query(query: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=32)
     except ValueError:
-        raise RefusedUrl("what follows the ? is not name=value&name=value") from None
+        raise RefusedUrl("the text after the ? is not name=value&name=value") from None
     options = dict(pairs)
     if len(options) < len(pairs):
-        raise RefusedUrl("an option behind the ? is given twice")
+        raise RefusedUrl("an option after the ? is given twice")
     if not all(value.isprintable() for value in options.values()):
-        raise RefusedUrl("an option behind the ? holds characters that cannot be printed")
+        raise RefusedUrl("an option after the ? holds non-printable characters")
     return options
 
 
@@ -116,5 +116,5 @@ def _decode(text: str) -> str:
     except UnicodeDecodeError:
         raise RefusedUrl("its %-encoding is not UTF-8") from None
     if not decoded.isprintable():
-        raise RefusedUrl("it holds characters that cannot be printed, %-encoded")
+        raise RefusedUrl("it holds %-encoded non-printable characters")
     return decoded

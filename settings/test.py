@@ -1,10 +1,10 @@
-"""The tests: as development, without the developer's .env file and without what only costs time."""
+"""The settings of the tests: development without the developer's .env file, and with a fast password hasher."""
 
 import os
 
-# Set before env.py reads, and inherited by the processes that tests start.
+# Set before env.py reads the environment; processes that tests start inherit it.
 os.environ.setdefault("ENV_FILE", "")
-# Tests are one address, and send wrong tokens by the hundred. Those of the limit set one.
+# All tests have one address and send hundreds of wrong tokens. The tests of the limit set it themselves.
 os.environ.setdefault("RATE_LIMIT_PER_ADDRESS", "0")
 
 from settings.development import *

@@ -1,4 +1,4 @@
-"""Checks that the optional packages that TRACING=1 needs are installed."""
+"""The check that the optional packages for TRACING=1 are installed."""
 
 from importlib.util import find_spec
 
@@ -11,11 +11,11 @@ MODULES = {
 
 
 def require_tracing_packages() -> None:
-    """Raise ImproperlyConfigured where a package is missing: each request and chunk would fail for it."""
+    """Raise ImproperlyConfigured if a package is missing; otherwise each request and chunk would fail."""
     missing = [package for module, package in MODULES.items() if not _is_installed(module)]
     if missing:
         raise ImproperlyConfigured(
-            f"TRACING=1 wants {' and '.join(missing)}: pip install -r requirements-tracing.txt, or unset TRACING."
+            f"TRACING=1 needs {' and '.join(missing)}: pip install -r requirements-tracing.txt, or unset TRACING."
         )
 
 

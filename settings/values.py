@@ -1,6 +1,6 @@
-"""Turns the text of a variable into its checked value, by what its field in env.py says of it.
+"""Parses and validates the text of a variable by the metadata of its field in env.py.
 
-Must not know a variable by name. A refusal repeats a value only where it cannot be a secret.
+Must not know a variable by name, nor repeat a value in an error if it may be a secret.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ NUMBER_CHARACTERS = 15
 
 
 def parse_value(field: dataclasses.Field[Any], text: str) -> Any:
-    """Return the value of a variable; raises ImproperlyConfigured with one line that holds no secret."""
+    """Return the value of a variable. Raises ImproperlyConfigured: one line without secrets."""
     if field.metadata["check"] is not None:
         try:
             return field.metadata["check"](text)
@@ -44,7 +44,7 @@ def parse_value(field: dataclasses.Field[Any], text: str) -> Any:
         raise _refusal(field, text, " or ".join(choices))
     schemes = field.metadata["schemes"]
     if schemes and text:
-        # A URL may hold a password, wherever it is wrong: nothing of it is repeated.
+        # Repeat no part of an invalid URL: it may hold a password.
         if text.partition("://")[0] not in schemes:
             expected = " or ".join(f"{scheme}://" for scheme in schemes)
             raise ImproperlyConfigured(f"{field.name.upper()} is refused: give empty or a URL with {expected}.")
@@ -76,7 +76,7 @@ def _parse_number(field: dataclasses.Field[Any], text: str, kind: type[int] | ty
 
 
 def _refusal(field: dataclasses.Field[Any], text: str, accepted: str) -> ImproperlyConfigured:
-    # What is long, or holds what URLs and keys hold, may be a secret that was meant for another variable.
+    # A long text, or one with characters of URLs and keys, may be a secret that was meant for another variable.
     shown = f"={text!r}" if re.fullmatch(r"[\w.,+ -]{0,16}", text) else ""
     return ImproperlyConfigured(f"{field.name.upper()}{shown} is refused: give {accepted}.")
 

@@ -1,52 +1,54 @@
-"""Decides which names of variables are ours, and refuses those that were meant to be.
+"""Finds misspelt names of our variables, in `.env` and in the environment.
 
-Owns the rule: in `.env` every name must be known; in the environment, which holds others' variables too, a name is
-refused that is one slip of the keyboard away from one of ours. Kubernetes sets LONGTASKS_STREAM_PORT and the like for its
-services, so a prefix is no slip.
+Owns the rule: in `.env` every name must be known. The environment also holds variables of other programs, so a name there
+is refused only if it is one typo away from one of ours. An added prefix is not a typo, because Kubernetes sets variables
+such as LONGTASKS_STREAM_PORT for its services.
 """
 
 import difflib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-# Read before the settings are: in the environment they have an effect, in `.env` they would have none.
+# Read before `.env`: they have an effect in the environment only.
 READ_EARLIER = ("DJANGO_SETTINGS_MODULE", "ENV_FILE", "PROMETHEUS_MULTIPROC_DIR")
-# Variables of other programs that `.env` may contain: OpenTelemetry's, createsuperuser's, and those of compose alone.
+# Variables of other programs that `.env` may contain: OpenTelemetry's, createsuperuser's and compose's.
 OTHERS = ("OTEL_", "DJANGO_SUPERUSER_", "COMPOSE_", "MARIADB_")
 # Shorter names (PORT, BIND, DEBUG) are similar to too many other names.
-SHORTEST_LIKENESS = 6
+SHORTEST_MISSPELT = 6
 
 
 def find_strange_in_file(names: Iterable[str], *, known: Collection[str], path: Path) -> str:
-    """Return one line on the first name in `.env` that nobody would read; "" where there is none."""
+    """Return one line on the first name in `.env` that is unknown; "" if there is none."""
     for name in names:
         if name in known or name.startswith(OTHERS):
             continue
         if name in READ_EARLIER:
             return f"{name} has no effect in {path}: set it in the environment."
         nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6)
-        hint = f"Is {nearest[0]} meant?" if nearest else "Take it out; .env.example has all that are known."
+        hint = f"Did you mean {nearest[0]}?" if nearest else "Remove it; .env.example lists all variables."
         return f"{name} in {path} is not a variable of longtasks. {hint}"
     return ""
 
 
 def find_near_miss(names: Iterable[str], *, known: Collection[str]) -> str:
-    """Return one line on the first name in the environment that is almost one of ours; "" where there is none."""
+    """Return one line on the first name in the environment that is a misspelt name of ours; "" if there is none."""
     ours = (*known, *READ_EARLIER)
     for name in names:
         if name in ours:
             continue
         upper = name.upper()
         meant = [
-            each for each in ours if upper == each or (len(each) >= SHORTEST_LIKENESS and _is_one_slip(upper, each))
+            each for each in ours if upper == each or (len(each) >= SHORTEST_MISSPELT and _is_one_typo(upper, each))
         ]
         if meant:
-            return f"{name} is not a variable of longtasks. Is {meant[0]} meant? If not, unset {name} for longtasks."
+            return (
+                f"{name} is not a variable of longtasks. Did you mean {meant[0]}? If not, unset {name} for longtasks."
+            )
     return ""
 
 
-def _is_one_slip(one: str, other: str) -> bool:
-    """Tell whether a character is missing, too much or another, or two have changed places."""
+def _is_one_typo(one: str, other: str) -> bool:
+    """Return whether the names differ by one missing, added, replaced or swapped character."""
     if abs(len(one) - len(other)) > 1:
         return False
     while one and other and one[0] == other[0]:

@@ -1,12 +1,12 @@
 -- The tables of longtasks, for an empty database on MariaDB 10.7 or newer.
--- Written by `manage.py write_sql` from the migrations that are listed at its end. Do not edit.
+-- Written by `manage.py write_sql` from the migrations listed at its end. Do not edit.
 --
 --   mariadb --database NAME < catalog/sql/init.sql
 --   manage.py migrate --fake-initial    finds no migration to apply, and writes the content types and permissions
 
 SET NAMES utf8mb4;
 
--- As `manage.py migrate` does. Leave it out if the database is utf8mb4 with a collation of your own choice.
+-- `manage.py migrate` does the same. Omit this statement if the database is utf8mb4 with your own choice of collation.
 ALTER DATABASE CHARACTER SET utf8mb4;
 
 CREATE TABLE `django_migrations` (

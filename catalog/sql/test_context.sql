@@ -1,4 +1,4 @@
--- The fixed rows of `manage.py load_test_context`. Rows that exist already stay as they are.
+-- The fixed rows of `manage.py load_test_context`. Existing rows stay unchanged.
 -- Written by `manage.py write_sql` from catalog/sample_rows.py. Do not edit.
 --
 --   mariadb --database NAME < catalog/sql/test_context.sql

@@ -1,4 +1,4 @@
-"""The task types of the catalog, one class a file. Importing this package registers them all."""
+"""The task types of the catalog, one class per file. Importing this package registers them all."""
 
 from __future__ import annotations
 

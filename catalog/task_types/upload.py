@@ -1,4 +1,4 @@
-"""The task type `upload`: N records of fake data, each a user, a product and an order item."""
+"""The task type `upload`: inserts N records of fake data, each a user, a product and an order item."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UploadParams(serializers.Serializer[Any]):
 
 @register
 class UploadTask(TaskType):
-    """Ids are reserved once per task and kept in its state, so a chunk run twice writes the same keys."""
+    """Reserves ids once per task and keeps them in its state, so that a chunk that runs twice writes the same keys."""
 
     name = "upload"
     description = gettext_noop("Inserts users, products and order items.")
@@ -37,7 +37,7 @@ class UploadTask(TaskType):
         return {"firstId": reserve_ids(count=params["numRecords"])}
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> list[int]:
-        """Return the id of record 0 for each chunk's task: from its state, or from one block for all new ones."""
+        """Return the id of record 0 of each chunk's task: from its state, or from one block for all new tasks."""
         wanted = [0 if "firstId" in chunk.state else chunk.params["numRecords"] for chunk in chunks]
         next_id = reserve_ids(count=sum(wanted)) if any(wanted) else 0
         first_ids = []
@@ -57,7 +57,7 @@ class UploadTask(TaskType):
         return results
 
     def count_rows(self, task_id: uuid.UUID) -> dict[str, int]:
-        """Count by task, which each table has an index for."""
+        """Count the rows of a task; each table has an index for it."""
         return {
             name: model.objects.filter(task_id=task_id).count()
             for name, model in zip(self.count_names, MODELS, strict=True)

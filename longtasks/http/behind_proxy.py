@@ -1,7 +1,7 @@
 """Reads the client's scheme and the path prefix from the proxy in front of web, for every web server.
 
-Owns writing them into the WSGI environ; the servers' own handling is off (longtasks/gunicorn.py). tasks_app/http/peers.py
-decides which proxy is trusted. Must not read X-Forwarded-Host and -Port: a proxy forwards the Host header.
+Owns writing both into the WSGI environ; the servers' own handling is off (longtasks/gunicorn.py). tasks_app/http/peers.py
+decides which proxy is trusted. Must not read X-Forwarded-Host or X-Forwarded-Port: a proxy forwards the Host header.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.conf import settings
 from tasks_app.http import peers, url_prefix
 
 
-def take_from_proxy(environ: dict[str, Any]) -> None:
+def apply_proxy_headers(environ: dict[str, Any]) -> None:
     """Write the client's scheme into the WSGI environ, and cut the prefix from the path."""
     if peers.is_https(environ):
         environ["wsgi.url_scheme"] = "https"

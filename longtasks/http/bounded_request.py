@@ -1,6 +1,6 @@
-"""Web's request. Bounds the headers that Django and the standard library read in time that grows with the square of their length.
+"""Web's request class. It bounds the headers whose parsing takes quadratic time in Django or the standard library.
 
-Owns those bounds, for every server of web: gunicorn's worker refuses earlier what is too long, Granian does not.
+Owns those bounds, for every web server: gunicorn's worker refuses long headers earlier, Granian does not.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.core.handlers.wsgi import WSGIRequest
 
-from longtasks.http.behind_proxy import take_from_proxy
+from longtasks.http.behind_proxy import apply_proxy_headers
 from longtasks.http.request_head import HOST_BYTES
 
 CONTENT_TYPE_CHARACTERS: Final = 256
@@ -17,26 +17,26 @@ COOKIE_CHARACTERS: Final = 16 * 1024
 
 
 class BoundedRequest(WSGIRequest):
-    """Django's request, made of headers that cost little to read, as the proxy in front tells of it."""
+    """Django's request with bounded headers, and with the scheme and prefix that the proxy reports."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         bound_headers(environ)
-        take_from_proxy(environ)
+        apply_proxy_headers(environ)
         super().__init__(environ)
 
 
 def bound_headers(environ: dict[str, Any]) -> None:
-    """Cut the Content-Type, and empty a Host or Cookie header that no sane client sends.
+    """Cut a long Content-Type, and empty a Host or Cookie header that is longer than any valid one.
 
-    A Host that HTTP/1.1 wants and that is missing counts as empty.
+    A missing Host counts as empty if the request is HTTP/1.1, which requires it.
     """
     content_type = environ.get("CONTENT_TYPE")
     if content_type is not None and len(content_type) > CONTENT_TYPE_CHARACTERS:
-        # email.message, which Django parses it with, counts all quotation marks again at each semicolon.
+        # Django parses it with email.message, which counts all quotation marks again at each semicolon.
         environ["CONTENT_TYPE"] = content_type[:CONTENT_TYPE_CHARACTERS]
     host = environ.get("HTTP_HOST")
     if len(host) > HOST_BYTES if host is not None else environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
-        environ["HTTP_HOST"] = ""  # which is refused as an unknown host; without one Django would take its own name
+        environ["HTTP_HOST"] = ""  # refused as an unknown host; if it were missing, Django would use SERVER_NAME
     cookie = environ.get("HTTP_COOKIE")
     if cookie is not None:
         # http.cookies copies the rest of a quoted value at each backslash (CVE-2024-7592); our cookies hold none.

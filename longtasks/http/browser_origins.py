@@ -1,7 +1,7 @@
-"""Protection against pages of other origins (CSRF) in the API, the admin and the login.
+"""Protection of the API, the admin and the login against pages of other origins (CSRF).
 
 Owns the refusal of changes from another origin, and the headers that limit what our pages may load. Must not
-authenticate: only browsers send these headers.
+authenticate: only browsers send an origin.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tasks_app.http.origins import comes_from_elsewhere
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SHOWN_CHARACTERS: Final = 200
-# Alpine, which draws the admin, compiles its attributes (unsafe-eval) and sets styles.
+# The admin's pages use Alpine, which compiles its attributes (unsafe-eval) and sets styles (unsafe-inline).
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -1,6 +1,7 @@
-"""What Django's pages for developers (DEBUG=1) show of the settings: nothing that may hold a secret.
+"""The filter that hides secrets on Django's debug pages (DEBUG=1).
 
-Django hides settings by their names; ours hold secrets in URLs and in the object LONGTASKS.
+Owns the names of the hidden settings. Django hides settings by name, and ours also hold secrets in URLs and in the
+object LONGTASKS.
 """
 
 import re
@@ -9,7 +10,7 @@ from django.views.debug import SafeExceptionReporterFilter
 
 
 class ReporterFilter(SafeExceptionReporterFilter):
-    """Django's own, with our names."""
+    """Django's filter, with our names added."""
 
     hidden_settings = re.compile(
         "API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|HTTP_COOKIE|URL|LONGTASKS|SENTINEL|HEADERS", flags=re.IGNORECASE

@@ -1,6 +1,6 @@
-"""The middleware that refuses plain http requests which must not be redirected, if HTTPS_ONLY is on.
+"""The middleware that, under HTTPS_ONLY, refuses plain http requests that must not be redirected.
 
-Owns the refusal. Must not redirect: SecurityMiddleware does.
+Owns the refusal. Must not redirect: SecurityMiddleware does that.
 """
 
 from collections.abc import Callable

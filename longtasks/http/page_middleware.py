@@ -1,6 +1,6 @@
-"""Django's middleware, kept to the pages that need it: session, locale, login and messages to the admin.
+"""Django's middleware, limited to the paths that need it: session, locale, login and messages to the admin.
 
-The API keeps no session; its requests pass through without work and without SQL.
+Owns which path gets which middleware. The API has no session: its requests pass through without SQL.
 """
 
 import re
@@ -17,17 +17,17 @@ from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
 ADMIN_PREFIX: Final = "/admin/"
-KNOWN_HOSTS: Final = 16  # where ALLOWED_HOSTS takes all of a domain, clients could fill the memory
-# What probes and scrapers ask for, by an address that ALLOWED_HOSTS can't know: a pod's, 127.0.0.1 in a container.
+KNOWN_HOSTS: Final = 16  # maximum: with a wildcard in ALLOWED_HOSTS, clients could fill the memory
+# Probes and scrapers request these paths by an address that ALLOWED_HOSTS cannot list: a pod's, or a container's 127.0.0.1.
 INSIDE: Final = re.compile("/(?:health/live|health/ready|metrics)/?")
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
 
 class AdminMiddleware(SessionMiddleware, AuthenticationMiddleware, MessageMiddleware):
-    """Session, language, login and messages under /admin/; elsewhere it steps aside.
+    """Session, language, login and messages under /admin/; other requests pass through.
 
-    A chain of Django's own. It inherits from three of them for Django's checks alone, which look for them in
-    MIDDLEWARE (admin.E408 to E410).
+    Runs a chain of Django's own classes. It inherits from three of them only because Django's checks search MIDDLEWARE
+    for them (admin.E408 to E410).
     """
 
     async_capable = False
@@ -46,15 +46,15 @@ class AdminMiddleware(SessionMiddleware, AuthenticationMiddleware, MessageMiddle
         try:
             return self._admin(request)
         finally:
-            # The language belongs to the thread: without this the thread's next API answer would speak it.
+            # The active language belongs to the thread: the thread's next API response would be in that language.
             translation.deactivate()
 
 
 class HostAndLengthMiddleware(CommonMiddleware):
     """Refuses unknown hosts and sets Content-Length; adds a missing slash in the admin only.
 
-    The API takes both forms, and looking up each of its addresses twice would be for nothing. Nor is a host looked at
-    twice there. Probes and scrapes may name any host, or in HTTP/1.0 none.
+    The API accepts paths with and without the slash, so its paths need no second lookup. It checks each host once per
+    process. Probes and scrapers may name any host, or none in HTTP/1.0.
     """
 
     def __init__(self, get_response: Respond) -> None:

@@ -1,6 +1,6 @@
-"""Refusals that say which setting is wrong: a page for browsers, a problem for everybody else.
+"""Refusals that name the wrong setting: an HTML page for browsers, problem+json for other clients.
 
-Owns how they look, and the refusal of a form whose origin or token is wrong (CSRF_FAILURE_VIEW).
+Owns their format, and the refusal of a form whose origin or token is wrong (CSRF_FAILURE_VIEW).
 """
 
 import logging
@@ -25,7 +25,7 @@ _ORIGINS: Final = tuple(reason.partition("%s")[0] for reason in (REASON_BAD_ORIG
 
 
 def refuse(request: HttpRequest, status: int, detail: str) -> HttpResponse:
-    """Answer with one sentence, in the form that the client reads."""
+    """Return a response with one sentence, in the format that the client accepts."""
     if "text/html" not in request.META.get("HTTP_ACCEPT", ""):
         return problem(status, detail)
     title = f"{status} {HTTPStatus(status).phrase}"
@@ -39,7 +39,7 @@ def refuse(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Say why a form was refused, and which origin to add where that is the reason."""
+    """Return why a form was refused; if its origin is the reason, name the origin to add."""
     if not reason.startswith(_ORIGINS):
         return refuse(request, 403, "The form's token is missing or too old. Load the page again, and send it again.")
     named = request.META.get("HTTP_ORIGIN")

@@ -1,7 +1,7 @@
 """The check of a request's head in web's event loop, before the parser: its limits, and the length of the body.
 
-Owns the limits of a request's head and the answers to requests that are refused before Django sees them, as
-application/problem+json. Must not import Django: gunicorn's parent loads it.
+Owns those limits, and the responses (application/problem+json) to requests that are refused before Django sees them.
+Must not import Django: gunicorn's parent loads this module.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-HEADER_BYTES: Final = 64 * 1024  # of all header lines together, with the request line
+HEADER_BYTES: Final = 64 * 1024  # total size of the request line and all header lines
 HEADER_LINES: Final = 200  # gunicorn's C parser holds 256
-URL_BYTES: Final = 8000  # gunicorn takes request lines of 8190
+URL_BYTES: Final = 8000  # gunicorn accepts request lines of 8190
 HOST_BYTES: Final = 262  # a DNS name has 253 letters, a port five digits
-BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
+BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view accepts (DATA_UPLOAD_MAX_MEMORY_SIZE)
 LENGTH_DIGITS: Final = 18  # maximum digits of a Content-Length, leading zeros included; longer values are refused
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*+(\d++)[ \t]*+\r\n", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)

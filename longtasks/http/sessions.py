@@ -1,7 +1,7 @@
-"""Sessions in the database by the digest of their key: a copy of the table logs nobody in.
+"""The session store: the database holds only the digest of a session's key, so a copy of the table logs nobody in.
 
-Owns what the column session_key holds. All else is Django's own store. (The key itself is random, of 160 bits and more:
-a plain digest is enough. Sessions of before an upgrade are not found: people log in again.)
+Owns the content of the column session_key; the rest is Django's own store. A plain digest is enough, because the key is
+random and has more than 160 bits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DIGEST_BYTES: Final = 20  # the column holds 40 characters
 
 
 class SessionStore(db.SessionStore):
-    """Django's store of sessions; the browser's cookie holds the key, the table its digest."""
+    """Django's session store; the browser's cookie holds the key, the table its digest."""
 
     def load(self) -> dict[str, Any]:
         row = self.model.objects.filter(session_key=digest_of(self.session_key), expire_date__gt=timezone.now()).first()
@@ -42,7 +42,7 @@ class SessionStore(db.SessionStore):
         if key is not None:
             super().delete(digest_of(key))
 
-    # Django's asynchronous forms do not call the others.
+    # Django's asynchronous methods do not call the synchronous ones.
     async def aload(self) -> dict[str, Any]:
         return await sync_to_async(self.load)()
 
@@ -57,5 +57,5 @@ class SessionStore(db.SessionStore):
 
 
 def digest_of(session_key: str | None) -> str:
-    """Return what the table holds of a session's key."""
+    """Return the digest of a session's key, as the table holds it."""
     return hashlib.blake2b((session_key or "").encode(), digest_size=DIGEST_BYTES).hexdigest()

@@ -1,6 +1,6 @@
-"""The lines that `manage.py up` and `manage.py demo` print when the stack serves: its pages, and how to get a login.
+"""The lines that `manage.py up` and `manage.py demo` print when the stack is ready: its pages, and how to create a user.
 
-Owns their wording and order. Must not start or ask anything.
+Owns their wording and order. Must not start a process or query a store.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PAGES: Final = {"page": "/", "API docs": "/docs", "admin": "/admin/", "health":
 def list_pages(address: str, *, prefix: str = "", create_user: str = CREATE_USER) -> dict[str, str]:
     """Return the full address of each page by its label, and the command that creates an admin user.
 
-    `address` is that of web. A Unix socket has no addresses for a browser: only the socket is named.
+    `address` is web's address. A browser cannot open a Unix socket, so only the socket is listed then.
     """
     if address.startswith("unix:"):
         return {"address": address, "admin user": create_user}

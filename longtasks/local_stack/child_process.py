@@ -1,8 +1,8 @@
-"""Owns child processes: starting one so that it cannot outlive us, stopping it, and finding its descendants.
+"""Child processes that cannot outlive this one: starting them, stopping them, and finding their descendants.
 
-It knows nothing of what the processes do. Three nets, because one is never enough: every child dies with its
-parent (PR_SET_PDEATHSIG), leads its own process group, and carries a mark in its environment by which `marked_pids`
-finds all its descendants, wherever they were re-parented to. Nothing without the mark is ever signalled.
+Owns three safeguards: every child dies with its parent (PR_SET_PDEATHSIG), leads its own process group, and carries a
+mark in its environment, by which `marked_pids` finds all its descendants, even re-parented ones. Must not signal a
+process without the mark, nor know what the processes do.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import IO
 MARK = "LONGTASKS_STACK_MARK"
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-# The kernel sends the death signal when the *thread* that forked ends, so one thread that lives as long as we do forks.
+# The kernel sends the death signal when the *thread* that forked ends, so all forks happen in one thread that never ends.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 
@@ -34,17 +34,17 @@ def spawn(
     death_signal: signal.Signals = signal.SIGTERM,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a group of its own that gets `death_signal` when this process ends, however it ends."""
+    """Start a child in its own process group. The kernel sends it `death_signal` when this process ends, even by SIGKILL."""
     parent_pid = os.getpid()
 
     def die_with_parent() -> None:
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-            if os.getppid() != parent_pid:  # the parent ended before prctl: no signal will come any more
+            if os.getppid() != parent_pid:  # the parent ended before prctl, so no signal will come
                 os._exit(1)
 
     def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 (a list of our own, no shell)
+        return subprocess.Popen(  # noqa: S603 (our own list, no shell)
             list(command),
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -60,10 +60,10 @@ def spawn(
 
 
 def stop(*, process: subprocess.Popen[bytes], grace_seconds: float) -> int:
-    """SIGTERM, then SIGKILL after `grace_seconds`; returns the exit status."""
+    """Send SIGTERM, then SIGKILL after `grace_seconds`; return the exit status."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGCONT)  # a paused process must be able to hear it
+        process.send_signal(signal.SIGCONT)  # a paused process handles SIGTERM only after SIGCONT
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(timeout=grace_seconds)
         process.kill()
@@ -71,7 +71,7 @@ def stop(*, process: subprocess.Popen[bytes], grace_seconds: float) -> int:
 
 
 def marked_pids(*, mark: str, also: Mapping[str, str] | None = None) -> list[int]:
-    """The living processes that carry `mark` (and the variables `also`) in the environment they were started with."""
+    """Return the live processes that were started with `mark` (and the variables `also`) in their environment."""
     wanted = {f"{key}={value}".encode() for key, value in {MARK: mark, **(also or {})}.items()}
     found = []
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
@@ -84,24 +84,24 @@ def marked_pids(*, mark: str, also: Mapping[str, str] | None = None) -> list[int
 
 
 @dataclass(frozen=True, slots=True)
-class Living:
-    """A process that was seen alive: its pid alone may come to mean another one."""
+class ProcessIdentity:
+    """A process by its pid and start time, because the kernel reuses pids."""
 
     pid: int
-    began: str  # in the kernel's ticks since boot
+    start_ticks: str  # the kernel's ticks since boot
 
     def is_alive(self) -> bool:
-        """Tell whether this very process still runs."""
+        """Return whether this process still runs."""
         stat = _read_stat(self.pid)
-        return stat is not None and stat[0] != "Z" and stat[19] == self.began
+        return stat is not None and stat[0] != "Z" and stat[19] == self.start_ticks
 
 
-def list_descendants(*, pid: int, argument: str) -> list[Living]:
-    """The living descendants of a process that have `argument` on their command line. Linux only: else none."""
-    children: dict[int, list[Living]] = {}
+def list_descendants(*, pid: int, argument: str) -> list[ProcessIdentity]:
+    """Return the live descendants of a process that have `argument` on their command line; only Linux reports any."""
+    children: dict[int, list[ProcessIdentity]] = {}
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
         if entry.name.isdigit() and (stat := _read_stat(int(entry.name))) is not None:
-            children.setdefault(int(stat[1]), []).append(Living(int(entry.name), stat[19]))
+            children.setdefault(int(stat[1]), []).append(ProcessIdentity(int(entry.name), stat[19]))
     found, parents = [], [pid]
     while parents:
         for child in children.get(parents.pop(), ()):
@@ -113,7 +113,7 @@ def list_descendants(*, pid: int, argument: str) -> list[Living]:
 
 
 def _read_stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat from the state on: [0] state, [1] parent, [19] when it began."""
+    """Return the fields of /proc/PID/stat from the state on: [0] state, [1] parent, [19] start time."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -127,19 +127,19 @@ def signal_pids(*, pids: Iterable[int], signal_number: signal.Signals) -> None:
 
 
 def kill_marked(*, mark: str, deadline_seconds: float = 5) -> None:
-    """Kill whatever still carries `mark`, and wait until it is gone."""
+    """Send SIGKILL to all processes that carry `mark`, and wait until they have ended. Raises RuntimeError."""
 
-    def gone() -> bool:
+    def have_ended() -> bool:
         pids = marked_pids(mark=mark)
         signal_pids(pids=pids, signal_number=signal.SIGKILL)
         return not pids
 
-    if not wait_until(gone, deadline_seconds=deadline_seconds):
+    if not wait_until(have_ended, deadline_seconds=deadline_seconds):
         raise RuntimeError(f"processes {marked_pids(mark=mark)} survived SIGKILL for {deadline_seconds} s")
 
 
 def wait_until(condition: Callable[[], object], *, deadline_seconds: float, pause_seconds: float = 0.02) -> bool:
-    """True as soon as `condition()` is, False after `deadline_seconds`."""
+    """Return True as soon as `condition()` is true, False after `deadline_seconds`."""
     deadline = time.monotonic() + deadline_seconds
     while not condition():
         if time.monotonic() > deadline:

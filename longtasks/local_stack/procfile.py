@@ -1,6 +1,6 @@
-"""Reads the Procfile: which processes there are, their commands, and the environment they start with.
+"""The processes of the Procfile: their names, commands and environment, and free ports for them.
 
-Must not start anything.
+Owns how a Procfile line becomes a command. Must not start a process.
 """
 
 import contextlib
@@ -14,9 +14,7 @@ from pathlib import Path
 from honcho.environ import parse_procfile
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
-
-
-FREE_PORTS = range(20_000, 32_000)  # Linux gives ports from 32768 on to outgoing connections
+FREE_PORTS = range(20_000, 32_000)  # below 32768, where Linux starts to assign ports to outgoing connections
 
 
 def read_procfile() -> dict[str, str]:
@@ -24,20 +22,20 @@ def read_procfile() -> dict[str, str]:
 
 
 def procfile_command(command: str) -> list[str]:
-    """A Procfile line as a command of the shell; `exec` makes the pid ours to signal."""
+    """Return the shell command for a Procfile line. `exec` makes the shell's pid the process's, so that it gets our signals."""
     return ["/bin/sh", "-c", f"exec {command}"]
 
 
 def process_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with this Python's scripts first on PATH: `gunicorn` and `python` must be those that run us."""
+    """Return `environment` with this Python's scripts first on PATH, so that `gunicorn` and `python` are its own."""
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def free_port() -> int:
-    """Return a port of this machine on which nobody listens.
+    """Return a port of this machine on which no process listens.
 
-    It is below those that the system gives to outgoing connections: one of them could take it before it is listened on.
+    The port is below those of outgoing connections, one of which could occupy it before the caller listens on it.
     """
     for _ in FREE_PORTS:
         port = secrets.choice(FREE_PORTS)

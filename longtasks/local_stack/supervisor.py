@@ -1,4 +1,4 @@
-"""The supervisor of the local stack: embedded Valkey without a REDIS_URL, migrations, then the Procfile's processes.
+"""The supervisor of the local stack. It starts an embedded Valkey if REDIS_URL is empty, migrates, and runs the Procfile.
 
 Owns starting, watching, restarting and stopping these processes, for `manage.py up` and `manage.py demo`. Must not know
 what a task is.
@@ -185,7 +185,7 @@ class Stack:
                 self._output.write("valkey", f"cannot be started: {error}")
 
     def stop(self) -> None:
-        """Stop all processes, after STOP_SECONDS by SIGKILL; afterwards no process that this stack started is left."""
+        """Stop all processes, by SIGKILL after STOP_SECONDS. Afterwards no process that this stack started is left."""
         try:
             processes = [running.process for running in self._running.values()]
             for process in processes:
@@ -214,7 +214,7 @@ class Stack:
                 probe.bind((self._bind.strip("[]"), self.port))
             except OSError as error:
                 raise StackError(
-                    f"port {self.port} is not free ({error.strerror}): stop the process that listens there, or set another PORT"
+                    f"port {self.port} is not free ({error.strerror}): stop the process that listens on it, or set another PORT"
                 ) from error
 
     def _require_redis(self) -> None:

@@ -1,7 +1,7 @@
-"""The lock by which `make up` is found: held on a file in DATA_DIR for as long as the process lives.
+"""The lock by which `manage.py reload` finds `make up`, which holds it on a file in DATA_DIR while it runs.
 
-Owns who may be signalled. The number in the file counts only while the lock is held: after a power cut it may be
-another program's. Must not know what the signal does.
+Owns which process may be signalled. The pid in the file is valid only while the lock is held: after a power cut another
+program may have that pid. Must not know what the signal does.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "up.pid"
-WRITE_SECONDS: Final = 1.0  # between taking the lock and having written the pid, on a busy machine
+WRITE_SECONDS: Final = 1.0  # a holder on a busy machine may need this long to write its pid
 NAMESPACE: Final = Path("/proc/self/ns/pid")
 
 
 class LockError(Exception):
-    """The lock is another process's, or its holder cannot be signalled from here; the message is for people."""
+    """Another process holds the lock, or its holder cannot be signalled from here; the message is for the user."""
 
 
 @contextlib.contextmanager
 def hold(directory: Path) -> Iterator[None]:
-    """Hold the lock of a data directory. Raises LockError where another process holds it.
+    """Hold the lock of a data directory. Raises LockError if another process holds it.
 
-    Children do not inherit it. The file stays: without the lock it says nothing.
+    Children do not inherit the lock. The file remains afterwards; without the lock its content means nothing.
     """
     with open(os.open(directory / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
@@ -42,9 +42,9 @@ def hold(directory: Path) -> Iterator[None]:
 
 
 def find_holder(directory: Path) -> int | None:
-    """Return the pid of the process that holds the lock, None where nobody does.
+    """Return the pid of the process that holds the lock, None if no process does.
 
-    Raises LockError where the holder's pid means nothing here.
+    Raises LockError if the pid is missing or belongs to another pid namespace.
     """
     path = directory / FILE_NAME
     deadline = time.monotonic() + WRITE_SECONDS
@@ -63,7 +63,7 @@ def find_holder(directory: Path) -> int | None:
 
 
 def signal_holder(directory: Path, number: signal.Signals) -> int | None:
-    """Send a signal to the process that holds the lock; returns its pid, None where nobody holds it. Raises LockError."""
+    """Send a signal to the process that holds the lock; return its pid, None if no process holds it. Raises LockError."""
     pid = find_holder(directory)
     if pid is None:
         return None
@@ -75,7 +75,7 @@ def signal_holder(directory: Path, number: signal.Signals) -> int | None:
     except ProcessLookupError:
         return None
     try:
-        # The holder wrote its own number. If the lock is still held, the number was not given to another process.
+        # The holder wrote its own pid. While it holds the lock, it lives, so no other process has that pid.
         if find_holder(directory) != pid:
             return None
         signal.pidfd_send_signal(process, number)
@@ -98,7 +98,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _read_namespace() -> str:
-    """Return the process's pid namespace, outside of which its pid means nothing; "" where there are none."""
+    """Return this process's pid namespace, in which its pid is valid; "" on systems without namespaces."""
     try:
         return os.readlink(NAMESPACE)
     except OSError:

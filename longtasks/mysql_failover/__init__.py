@@ -1,1 +1,1 @@
-"""A database backend: Django's MySQL backend with a list of hosts. ENGINE names it; Django imports its module `base`."""
+"""Django's MySQL backend with a list of hosts. The setting ENGINE names this package; Django imports its module `base`."""

@@ -1,7 +1,7 @@
 """Django's MySQL backend with a list of hosts: connects to a healthy host, keeps it, and fails over to the next.
 
 Owns the choice of the host. A healthy node responds, is in the primary component of its Galera cluster, and, if writes
-are needed, accepts them (the primary among replicas). Must not know what the database is used for.
+are needed, accepts them (the primary, not a replica). Must not know what the database is used for.
 """
 
 from __future__ import annotations

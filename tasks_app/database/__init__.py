@@ -1,1 +1,1 @@
-"""What Django leaves open about databases: whose fault an error is, fast inserts, replicas, columns."""
+"""What Django does not provide for databases: causes of errors, fast inserts, replicas, character sets, timeouts."""

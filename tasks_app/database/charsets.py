@@ -1,7 +1,7 @@
-"""Whether the database's tables hold any text: utf8mb4, whatever the database's default is.
+"""Checks that the database's tables can hold any text, that is, that their character set is utf8mb4.
 
-Owns the check, and makes utf8mb4 the database's default before a migration creates tables. Must not convert a table that
-is there: with millions of rows that locks it for long, so an operator decides when.
+Owns the check, and makes utf8mb4 the database's default before a migration creates tables. Must not convert an existing
+table: with millions of rows that locks it for a long time, so an operator decides when.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from tasks_app.database.column_changes import to_statement
 
 logger = logging.getLogger(__name__)
 WANTED: Final = "utf8mb4"
-OTHERS: Final = ("ascii", "binary")  # somebody's choice, for columns that hold nothing else
+OTHERS: Final = ("ascii", "binary")  # deliberate choices, for columns that need no other characters
 
 
 @dataclass(frozen=True, slots=True)
 class NarrowTable:
-    """A table of ours with columns that cannot hold every text."""
+    """One of our tables with columns that cannot hold every text."""
 
     table: str
     columns: tuple[str, ...]
     charset: str
-    statement: str  # what converts it, or two: that copies the table, and writers wait meanwhile
+    statement: str  # one or two statements that convert it; they copy the table, and writers wait meanwhile
 
 
 def get_narrow_default(*, using: str = DEFAULT_DB_ALIAS) -> str:
-    """Return the database's default character set where it is another than utf8mb4, else ""."""
+    """Return the database's default character set if it is not utf8mb4, else ""."""
     if connections[using].vendor != "mysql":
         return ""
     with connections[using].cursor() as cursor:
@@ -46,7 +46,7 @@ def get_narrow_default(*, using: str = DEFAULT_DB_ALIAS) -> str:
 
 
 def list_narrow_tables(*, using: str = DEFAULT_DB_ALIAS) -> list[NarrowTable]:
-    """Return the tables of the installed applications that have text columns of another character set."""
+    """Return the tables of the installed applications that have text columns with another character set."""
     connection = connections[using]
     if connection.vendor != "mysql":
         return []
@@ -69,14 +69,14 @@ def list_narrow_tables(*, using: str = DEFAULT_DB_ALIAS) -> list[NarrowTable]:
 
 
 def _to_statement(table: str, connection: BaseDatabaseWrapper) -> str:
-    # Converting gives every column the default collation, whatever else the same statement says: those that identify
-    # get theirs back by a second one.
+    # CONVERT gives every column the default collation, whatever else the statement says; a second statement restores
+    # the collation of the identity columns.
     steps = [[f"CONVERT TO CHARACTER SET {WANTED}"], identity_columns.list_clauses(table, connection=connection)]
     return " ".join(to_statement(table, clauses, connection=connection) + ";" for clauses in steps if clauses)
 
 
 def widen_default(sender: AppConfig, *, using: str, plan: Any = (), **_: Any) -> None:
-    """Before migrations run: make utf8mb4 the default of the tables to come. Raises CommandError where that is refused."""
+    """Make utf8mb4 the default of new tables, before migrations run. Raises CommandError if the database refuses it."""
     charset = get_narrow_default(using=using) if plan else ""
     if not charset:
         return
@@ -87,14 +87,14 @@ def widen_default(sender: AppConfig, *, using: str, plan: Any = (), **_: Any) ->
             cursor.execute(statement)
     except DatabaseError as error:
         raise CommandError(
-            f"The database's character set is {charset}, in which its tables could not hold every text, and changing it "
-            f"was refused ({error}). Run as an administrator of the database, then migrate again: {statement};"
+            f"The database's character set is {charset}: its new tables could not hold every text. The database refused "
+            f"to change it ({error}). Run this as an administrator of the database, then migrate again: {statement};"
         ) from error
-    logger.warning("the database's default character set was %s, and is %s now: for new tables", charset, WANTED)
+    logger.warning("the default character set of new tables was %s and is now %s", charset, WANTED)
 
 
 def warn_of_narrow_tables() -> None:
-    """Log one line that names the tables that do not hold every text. For the start of a process: never raises."""
+    """Log one line that names the tables that cannot hold every text. For the start of a process: never raises."""
     try:
         narrow = list_narrow_tables()
     except DatabaseError:
@@ -102,7 +102,7 @@ def warn_of_narrow_tables() -> None:
     if narrow:
         names = ", ".join(f"{each.table} ({each.charset})" for each in narrow[:20])
         logger.warning(
-            "these tables are not %s, and tasks with other letters are set aside: %s. `manage.py doctor` names the "
+            "these tables are not %s, so tasks with other characters are set aside: %s. `manage.py doctor` prints the "
             "statements that convert them",
             WANTED,
             names,

@@ -1,7 +1,7 @@
-"""Changes of columns for migrations and for the statements that the doctor gives: many columns by one ALTER TABLE.
+"""Changes many columns by one ALTER TABLE, for migrations and for the statements that the doctor prints.
 
-Owns the SQL of such a statement, and the operation for migrations that runs it. One AlterField for each column would
-copy the table once for each. SQLite has nothing to do: its columns have no collation but bytes. Must not know any model.
+Owns the SQL of such a statement, and the migration operation that runs it. One AlterField per column would copy the table
+once per column. On SQLite nothing changes, because its columns always compare bytes. Must not know any model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.db.migrations.state import ProjectState
 
 
 def to_clauses(fields: Iterable[models.Field[Any, Any]], *, connection: BaseDatabaseWrapper) -> list[str]:
-    """Return what an ALTER TABLE of MySQL or MariaDB says to give these columns their type and collation."""
+    """Return the clauses of an ALTER TABLE (MySQL, MariaDB) that give these columns their type and collation."""
     clauses = []
     for field in fields:
         parameters: dict[str, Any] = field.db_parameters(connection)  # type: ignore[assignment]
@@ -30,12 +30,12 @@ def to_clauses(fields: Iterable[models.Field[Any, Any]], *, connection: BaseData
 
 
 def to_statement(table: str, clauses: Sequence[str], *, connection: BaseDatabaseWrapper) -> str:
-    """Return the statement that does all of it at once."""
+    """Return one statement with all clauses."""
     return f"ALTER TABLE {connection.ops.quote_name(table)} {', '.join(clauses)}"
 
 
 class AlterFieldsTogether(Operation):
-    """Alter type and collation of several fields of a model by one statement."""
+    """Alters type and collation of several fields of a model by one statement."""
 
     reduces_to_sql = True
     reversible = True
@@ -58,13 +58,13 @@ class AlterFieldsTogether(Operation):
         if connection.vendor != "mysql" or not self.allow_migrate_model(connection.alias, model):
             return
         clauses = to_clauses((model._meta.get_field(name) for name, _ in self.fields), connection=connection)
-        with _patient(connection):
+        with _without_read_timeout(connection):
             schema_editor.execute(to_statement(model._meta.db_table, clauses, connection=connection))
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
-        """Change the columns to what they were."""
+        """Restore the columns."""
         self.database_forwards(app_label, schema_editor, from_state, to_state)
 
     def describe(self) -> str:
@@ -73,8 +73,8 @@ class AlterFieldsTogether(Operation):
 
 
 @contextmanager
-def _patient(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Wait for the answer however long a table takes: the connection of a request gives up after read_timeout."""
+def _without_read_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Reconnect without read_timeout, because altering a large table may take much longer."""
     options = connection.settings_dict["OPTIONS"]
     if "read_timeout" not in options:
         yield

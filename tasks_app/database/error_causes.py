@@ -1,7 +1,7 @@
-"""Whose fault a database error is: the statement's (and so the task's), or the database's (and so waited for).
+"""Decides what caused a database error: the statement (the attempt fails) or the database (the caller waits and retries).
 
-Owns the rule: errors of integrity, data, syntax, permission and size are the statement's; all others are the
-database's. Must not wait, retry or decide anything about tasks.
+Owns the rule: errors of integrity, data, syntax, permission and size come from the statement, all others from the
+database. Must not wait, retry or decide anything about tasks.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def _codes(*entries: int | tuple[int, int]) -> frozenset[int]:
     return frozenset(single.union(*(range(entry[0], entry[1] + 1) for entry in entries if isinstance(entry, tuple))))
 
 
-# MySQL's and MariaDB's numbers that the driver calls OperationalError though the statement is wrong: their SQLSTATE is
-# 21, 22, 23, 42 or 0A, or they name what the statement asked for. Numbers that are in neither list are waited for, but
-# not for long (SUSPECT_SECONDS). https://mariadb.com/kb/en/mariadb-error-code-reference/
+# Codes of MySQL and MariaDB that the driver raises as OperationalError although the statement is wrong: their SQLSTATE
+# class is 21, 22, 23, 42 or 0A, or they concern what the statement requested. A code in neither list counts as the
+# database's, but only for SUSPECT_SECONDS. https://mariadb.com/kb/en/mariadb-error-code-reference/
 STATEMENT_CODES: Final = _codes(
     (1005, 1008),
     1022,
@@ -89,7 +89,7 @@ STATEMENT_CODES: Final = _codes(
     4078,
     4166,  # the same (MariaDB)
 )
-# Conditions of the whole server or host: no statement does better, and an operator may already be fixing them.
+# Conditions of the whole server or host: every statement fails, and an operator may already be fixing the cause.
 SERVER_CODES: Final = frozenset(
     {
         3,  # error on write: the directory of temporary files is full
@@ -128,8 +128,8 @@ READ_ONLY: Final = 1290  # the server runs with an option that forbids the state
 OUT_OF_SYNC: Final = 2014  # a connection that a signal interrupted; the driver calls it ProgrammingError
 NOWAIT: Final = 3572
 DEADLOCK: Final = 1213
-# How long the same chunk is tried again while the database answers other statements, before that counts as a failed
-# attempt: conditions of the server last until an operator fixes them; any other error may be the chunk's own fault.
+# How long a chunk is retried while the database answers other statements, before the attempt counts as failed. Server
+# conditions last until an operator fixes them; any other error may be caused by the chunk itself.
 SERVER_SECONDS: Final = 3600.0
 SUSPECT_SECONDS: Final = 120.0
 
@@ -169,24 +169,24 @@ def is_lost_connection(error: BaseException) -> bool:
 
 
 def rolls_nothing_back(error: BaseException) -> bool:
-    """Tell whether an error of the database leaves the transaction as it was: a lock that was asked for without waiting."""
+    """Return whether the error leaves the transaction unchanged: a lock that was requested with NOWAIT is not free."""
     return get_code(error) == NOWAIT
 
 
 def get_patience_seconds(error: BaseException) -> float:
-    """Return how long a chunk that ends in this error is tried again while the database answers other statements."""
+    """Return how long a chunk that ends in this error is retried while the database answers other statements."""
     code = get_code(error)
-    if code is None:  # SQLite: full, locked or not readable, for everybody
+    if code is None:  # SQLite: full, locked or unreadable, for every statement
         return SERVER_SECONDS
     return SERVER_SECONDS if code in SERVER_CODES or code == READ_ONLY else SUSPECT_SECONDS
 
 
 def _is_refused_option(code: int, error: BaseException) -> bool:
-    """Tell whether the server runs with an option that forbids this statement, and is not only read-only for a while."""
+    """Return whether a server option other than read-only forbids this statement; read-only may be temporary."""
     return code == READ_ONLY and "read" not in str(error).lower()
 
 
 def get_code(error: BaseException) -> int | None:
-    """Return the server's or the driver's number of an error; None where it has none (SQLite)."""
+    """Return the server's or the driver's error code; None if there is none (SQLite)."""
     code = error.args[0] if error.args else None
     return code if isinstance(code, int) and isinstance(error, Error) else None

@@ -1,4 +1,4 @@
-"""A circuit breaker: fails queries to a database at once for a second after it hung, without a further timeout.
+"""A circuit breaker: for a second after a database hung, queries to it fail at once instead of waiting for a timeout.
 
 Owns which databases have hung, in this process's memory. Must not know the queries.
 """
@@ -12,13 +12,13 @@ from typing import Final
 
 from django.db import InterfaceError, OperationalError
 
-HUNG_SECONDS: Final = 0.5  # a connection that is dead says so at once
+HUNG_SECONDS: Final = 0.5  # a query that fails later hung; a dead connection fails at once
 REST_SECONDS: Final = 1.0
-_hung_until: Final[dict[str, float]] = {}  # by alias; by this process's monotonic clock
+_hung_until: Final[dict[str, float]] = {}  # by alias; on this process's monotonic clock
 
 
 def is_resting(alias: str) -> bool:
-    """Return whether this database hung a moment ago, so that it must not be queried now."""
+    """Return whether this database hung a moment ago and must not be queried yet."""
     return monotonic() < _hung_until.get(alias, 0.0)
 
 
@@ -26,7 +26,7 @@ def is_resting(alias: str) -> bool:
 def noted_hangs(alias: str) -> Iterator[None]:
     """Context for queries of this database. Raises OperationalError at once if the database hung a moment ago."""
     if is_resting(alias):
-        raise OperationalError(2013, "It did not answer a moment ago, and is not asked again at once.")
+        raise OperationalError(2013, "The database did not answer a moment ago; the query was not sent.")
     began = monotonic()
     try:
         yield

@@ -1,6 +1,6 @@
-"""Whether the columns that identify are compared byte by byte in this database, whatever was done to its tables.
+"""Checks that this database compares the identity columns byte by byte, because a table may have been altered by hand.
 
-Owns the check and the clauses that put a table's columns right. Must not change a table: an operator chooses the hour.
+Owns the check and the clauses that fix a table's columns. Must not change a table: an operator decides when.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tasks_app.models.text_fields import IdentityField, get_identity_collation
 
 @dataclass(frozen=True, slots=True)
 class LooseTable:
-    """A table in which different values of an identity can be equal."""
+    """A table in which different values of an identity column can compare as equal."""
 
     table: str
     columns: tuple[str, ...]
@@ -26,7 +26,7 @@ class LooseTable:
 
 
 def list_loose_tables(*, using: str = DEFAULT_DB_ALIAS) -> list[LooseTable]:
-    """Return the tables whose identity columns have another collation than the one that compares bytes."""
+    """Return the tables whose identity columns have a collation that does not compare bytes."""
     connection = connections[using]
     wanted = get_identity_collation(connection)
     if wanted is None:

@@ -1,7 +1,7 @@
-"""Which database a read goes to: the replica of DATABASE_READ_URL for reads that may lag, else the primary.
+"""Chooses the database of a read: the replica (DATABASE_READ_URL) for reads that may be stale, else the primary.
 
-Owns the router and the fallback for an unavailable replica. Must not know what is read. Everything reads the
-primary unless it asks for the replica here: workers, mirror, rescue and commands never do.
+Owns the router and the fallback for an unavailable replica. Must not know what is read. Only reads through
+`read_lagging` use the replica; workers, mirror, rescue and commands never do.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class _Rest:
 
 
 class ReplicaRouter:
-    """Sends what `read_lagging` runs to the replica. Installed where DATABASE_READ_URL is set."""
+    """Routes reads inside `read_lagging` to the replica. Installed if DATABASE_READ_URL is set."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         return REPLICA if _may_lag.get() else None
 
     def db_for_write(self, model: Any, **hints: Any) -> str:
-        # Not Django's answer, the database from which an instance came.
+        # By default Django would write to the database that the instance was read from.
         return DEFAULT_DB_ALIAS
 
     def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool:
@@ -54,9 +54,9 @@ def has_replica() -> bool:
 
 
 def read_lagging(step: Callable[[], Answer]) -> Answer:
-    """Run a read that may lag on the replica; on the primary if there is no replica or it is unavailable.
+    """Run a read that may be stale on the replica; on the primary if there is no replica or it is unavailable.
 
-    The step must have fetched its rows when it returns: a queryset handed out would read the primary.
+    The step must fetch its rows before it returns: a queryset that is evaluated later would read the primary.
     """
     if not has_replica() or time.monotonic() < _Rest.until:
         return step()

@@ -1,4 +1,4 @@
-"""How long a process waits for the database: for a connection, for a lock, for an answer.
+"""The timeouts of this process's database connections: idle time, connecting, and waiting for a response.
 
 Owns these settings of the connections. Must not retry.
 """
@@ -13,10 +13,10 @@ from django.db.backends.signals import connection_created
 
 
 def limit_idle_time(seconds: float) -> None:
-    """Let the database drop this process's connections when it falls silent for so long, in a transaction too.
+    """Make the database close connections of this process that are idle for this long, even inside a transaction.
 
-    A worker that was stopped (SIGSTOP) in the middle of a chunk would hold its locks against the one that takes
-    over. MySQL and MariaDB only: `wait_timeout` counts between two statements.
+    Otherwise a worker that is stopped (SIGSTOP) in the middle of a chunk would keep its locks, and its successor would
+    wait for them. MySQL and MariaDB only: `wait_timeout` counts the time between two statements.
     """
 
     def set_wait_timeout(sender: object, connection: Any, **_: object) -> None:
@@ -28,9 +28,9 @@ def limit_idle_time(seconds: float) -> None:
 
 
 def limit_answer_time(seconds: float) -> None:
-    """Let this process wait no longer for an answer of the database, which may hang without closing anything.
+    """Limit how long this process waits for a response of the database, which may hang without closing a connection.
 
-    Whole seconds, as the driver takes them. MySQL and MariaDB only, and for connections that are opened from now on.
+    Rounded down to whole seconds, which the driver requires. MySQL and MariaDB only; applies to new connections.
     """
     whole = max(1, math.floor(seconds))
     for config in _mysql_configs():
@@ -40,7 +40,7 @@ def limit_answer_time(seconds: float) -> None:
 
 
 def allow_statement_time(seconds: float) -> None:
-    """Let this process wait so long for a statement: for one that has another way to notice a database that hangs."""
+    """Allow this process's statements this long. For a process that detects a hung database in another way."""
     for config in _mysql_configs():
         config["OPTIONS"] = config["OPTIONS"] | dict.fromkeys(("read_timeout", "write_timeout"), math.ceil(seconds))
 

@@ -1,1 +1,1 @@
-"""What a task is, without any store: its status, snapshot, ids and priority. Imports nothing of the project but errors."""
+"""The concepts of a task, without any store: status, snapshot, ids, priority, caller. Must not import higher layers."""

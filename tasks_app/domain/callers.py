@@ -1,4 +1,4 @@
-"""The caller: the identity and the rights with which a request is made through API, admin or command line.
+"""The caller: the identity and the rights of a request through API, admin or command line.
 
 Owns what a scope means for the tasks of others. Must not know tokens, requests or stores.
 """
@@ -42,9 +42,9 @@ COMMAND_LINE: Final = Caller(owner="", scope=ADMIN)  # a user of `manage.py` has
 
 
 def get_starting_scope(scope: str) -> str:
-    """Return the scope of a task's start as a snapshot tells it: ADMIN only where it says so, else WRITE.
+    """Return the scope of a task's start from a snapshot's field: ADMIN if the field is ADMIN, else WRITE.
 
-    WRITE is the least that starts a task. A snapshot says nothing where it was made from a row, which has no column
-    for the scope, or was written by a version that knows no scopes.
+    WRITE is the weakest scope that may start a task. The field is empty in a snapshot that was made from a row, which has
+    no column for the scope, or that an older version wrote.
     """
     return ADMIN if scope == ADMIN else WRITE

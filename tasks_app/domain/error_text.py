@@ -1,10 +1,10 @@
-"""Errors as text: what the `error` column of a failed attempt holds, and the one line of it that is shown to clients.
+"""Errors as text: the `error` column of a failed attempt, and its summary of one line for clients.
 
-Owns the form and the length of these texts. Exceptions are foreign: their methods may raise, their messages may be
-huge or no valid Unicode, their causes may form a cycle. None of that may raise here. Must not know tasks or stores.
+Owns the format and the length of these texts. Exceptions come from foreign code: their methods may raise, their messages
+may be huge or invalid Unicode, their causes may form a cycle. None of that may raise here. Must not know tasks or stores.
 
-Only the lines that say which exception was raised begin at the left margin; frames, further lines of a message,
-notes and the members of a group are indented. So `summarize_error` finds the exception in any of these texts.
+Only the line that names an exception begins at the left margin; frames, further lines of its message, notes and the
+members of a group are indented. This is how `summarize_error` finds the exception in a text.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any, Final
 
 from tasks_app.domain import printable
 
-ERROR_CHARACTERS: Final = 20_000  # of a whole text
+ERROR_CHARACTERS: Final = 20_000  # maximum of a whole text
 SUMMARY_CHARACTERS: Final = 500
-_MESSAGE: Final = 4_000  # characters of the raised exception's message
-_CAUSE_MESSAGE: Final = 1_000  # of each of its causes
-_EXTRAS: Final = 2_000  # of notes and the members of a group
-_SOURCE_LINE: Final = 160  # characters of a source line; file and function names are cut to as many
-_OUTER, _INNER = 4, 16  # frames that are shown of a longer stack
+_MESSAGE: Final = 4_000  # maximum characters of the raised exception's message
+_CAUSE_MESSAGE: Final = 1_000  # maximum characters of each cause's message
+_EXTRAS: Final = 2_000  # maximum characters of notes and the members of a group
+_SOURCE_LINE: Final = 160  # maximum characters of a source line, a file name and a function name
+_OUTER, _INNER = 4, 16  # first and last frames that are shown of a longer stack
 _CAUSE_INNER: Final = 6
 _CAUSES: Final = 8
 _NOTES: Final = 5
@@ -35,7 +35,7 @@ _HEADER: Final = "Traceback (most recent call last):"
 _CAUSED: Final = "The above exception was the direct cause of the following exception:"
 _DURING: Final = "During handling of the above exception, another exception occurred:"
 
-_repr = reprlib.Repr()  # it looks at the beginning and the end of what is long, never at all of it
+_repr = reprlib.Repr()  # reads only the beginning and the end of a long value
 _repr.maxstring = _repr.maxother = 200
 _repr.maxlong = 100
 _repr.maxlist = _repr.maxtuple = _repr.maxdict = 10
@@ -44,18 +44,18 @@ _LINE_BREAKS: Final = re.compile("[\n\t\u2028\u2029]")
 
 
 def describe_error(error: BaseException) -> str:
-    """Return the traceback of an exception with its causes, escaped, of ERROR_CHARACTERS at most. Never raises.
+    """Return the escaped traceback of an exception with its causes, at most ERROR_CHARACTERS long. Never raises.
 
-    A text that is too long loses its oldest causes and its middle frames; the type of the raised exception, the
-    beginning of its message and its innermost frames stay.
+    A longer text loses its oldest causes and its middle frames; the type of the raised exception, the beginning of its
+    message and its innermost frames remain.
     """
     blocks = [_describe_one(error, message=_MESSAGE, outer=_OUTER, inner=_INNER)]
-    left = ERROR_CHARACTERS - len(blocks[0])
+    remaining = ERROR_CHARACTERS - len(blocks[0])
     for older, link in _walk_causes(error):
         block = _describe_one(older, message=_CAUSE_MESSAGE, outer=0, inner=_CAUSE_INNER)
         block = f"{block}\n\n{link}\n\n"
-        left -= len(block)
-        if left < 0:
+        remaining -= len(block)
+        if remaining < 0:
             break
         blocks.append(block)
     return "".join(reversed(blocks))[-ERROR_CHARACTERS:]
@@ -69,22 +69,22 @@ def error_line(error: BaseException, *, characters: int = SUMMARY_CHARACTERS) ->
 
 
 def summarize_error(text: str) -> str:
-    """Return what went wrong as one line, without the trace: the type and message of the raised exception.
+    """Return the type and message of the raised exception in a traceback, as one line.
 
-    A text that is no traceback is shortened to SUMMARY_CHARACTERS and otherwise left as it is.
+    A text without a traceback is only shortened to SUMMARY_CHARACTERS.
     """
     lines = text[-ERROR_CHARACTERS:].rstrip().split("\n")
-    start = max((place for place, line in enumerate(lines) if line and not line[0].isspace()), default=0)
-    said = []
+    start = max((index for index, line in enumerate(lines) if line and not line[0].isspace()), default=0)
+    parts = []
     for line in lines[start:]:
         if line.startswith("  +"):  # notes and members of a group
             break
-        said.append(line.strip())
-    return _cut(" ".join(part for part in said if part), SUMMARY_CHARACTERS)
+        parts.append(line.strip())
+    return _cut(" ".join(part for part in parts if part), SUMMARY_CHARACTERS)
 
 
 def describe_value(value: object, *, characters: int = 200) -> str:
-    """Return a value's repr as one escaped line of bounded length, whatever its class does. Never raises."""
+    """Return a value's repr as one escaped line of bounded length. Never raises, even if the value's class does."""
     kind = type(value)
     if kind is int and value.bit_length() > 512:  # type: ignore[attr-defined]
         return f"an int of {value.bit_length()} bits"  # type: ignore[attr-defined]
@@ -96,7 +96,7 @@ def describe_value(value: object, *, characters: int = 200) -> str:
 
 
 def escape(text: str) -> str:
-    """Return the text with control characters and lone surrogates as backslash escapes; line breaks and tabs stay."""
+    """Return the text with control characters and lone surrogates as backslash escapes; line breaks and tabs remain."""
     return printable.escape(text, unsafe=printable.IN_LINES)
 
 
@@ -108,8 +108,8 @@ def _describe_one(error: BaseException, *, message: int, outer: int, inner: int,
     if isinstance(error, SyntaxError):
         lines += _describe_syntax(error)
     first, *more = _read_message(error, message).strip().split("\n")
-    said = "\n    ".join([f"{_name_type(error)}: {first}" if first else _name_type(error), *more])
-    lines.append(_cut(said, message + 2 * _SOURCE_LINE))
+    summary = "\n    ".join([f"{_name_type(error)}: {first}" if first else _name_type(error), *more])
+    lines.append(_cut(summary, message + 2 * _SOURCE_LINE))
     extras = "\n".join(_describe_notes(error) + _describe_members(error, depth))
     if extras:
         lines.append(_cut(extras, _EXTRAS))
@@ -119,18 +119,18 @@ def _describe_one(error: BaseException, *, message: int, outer: int, inner: int,
 def _describe_frames(trace: object, outer: int, inner: int) -> Iterator[str]:
     first: list[TracebackType] = []
     last: deque[TracebackType] = deque(maxlen=inner)
-    left_out = 0
+    omitted = 0
     while isinstance(trace, TracebackType):
         if len(first) < outer:
             first.append(trace)
         else:
-            left_out += len(last) == inner
+            omitted += len(last) == inner
             last.append(trace)
         trace = trace.tb_next
     for each in first:
         yield from _describe_frame(each)
-    if left_out:
-        yield f"  [{left_out} frames left out]"
+    if omitted:
+        yield f"  [{omitted} frames left out]"
     for each in last:
         yield from _describe_frame(each)
 
@@ -156,9 +156,9 @@ def _describe_notes(error: BaseException) -> list[str]:
     notes = _safely(lambda: error.__notes__, None)
     if type(notes) is not list:
         return []
-    said = [escape(note[:_SOURCE_LINE]) if type(note) is str else describe_value(note) for note in notes[:_NOTES]]
+    texts = [escape(note[:_SOURCE_LINE]) if type(note) is str else describe_value(note) for note in notes[:_NOTES]]
     more = [f"  + [{len(notes) - _NOTES} notes left out]"] if len(notes) > _NOTES else []
-    return [f"  + {line}" for note in said for line in note.split("\n")] + more
+    return [f"  + {line}" for note in texts for line in note.split("\n")] + more
 
 
 def _describe_members(error: BaseException, depth: int) -> list[str]:
@@ -177,7 +177,7 @@ def _describe_members(error: BaseException, depth: int) -> list[str]:
 
 
 def _walk_causes(error: BaseException) -> Iterator[tuple[BaseException, str]]:
-    """Yield what led to an exception, newest first, and the words between it and the next one."""
+    """Yield the causes of an exception, newest first, each with the sentence that links it to the next exception."""
     seen = {id(error)}
     for _ in range(_CAUSES):
         older, link = _safely(lambda: error.__cause__, None), _CAUSED  # noqa: B023 (called at once)
@@ -215,8 +215,8 @@ def _cut(text: str, characters: int, *, keep_end: bool = False) -> str:
 
 
 def _safely(read: Callable[[], Any], otherwise: Any) -> Any:
-    """Return what `read` returns, or `otherwise` where the foreign code that it calls raises anything at all."""
+    """Return the result of `read`, or `otherwise` if the foreign code that it calls raises anything."""
     try:
         return read()
-    except BaseException:  # also SystemExit: the attempt has failed already, and this only says why
+    except BaseException:  # even SystemExit: the attempt has already failed, and this only describes the error
         return otherwise

@@ -1,6 +1,6 @@
-"""Foreign values as plain JSON: what may be stored with a task, and what is refused.
+"""Converts values of foreign code to plain JSON that may be stored with a task, or refuses them.
 
-Owns depth, size and types of such values. Must not know what they are for.
+Owns the limits of depth, size and types. Must not know what the values are for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DEPTH: Final = 30  # MariaDB's JSON functions go 32 levels deep
 
 
 class NotJson(Exception):
-    """A value that JSON can't hold as it is, or that is too large."""
+    """A value that JSON cannot represent, or that is too large."""
 
     def __init__(self, *, path: str, value: object, accepted: str) -> None:
         self.path, self.value, self.accepted = path, value, accepted
@@ -24,16 +24,16 @@ class NotJson(Exception):
 
 
 class JsonCopy:
-    """Copies a value into plain dicts, lists, strings and numbers, or raises NotJson. For one copy.
+    """Copies a value into plain dicts, lists, strings and numbers, or raises NotJson. One instance makes one copy.
 
-    Looks at no more than `most_bytes` allow, and at DEPTH levels: cycles and endless mappings end it too. `convert`
-    is asked about a value of another type, and returns it as it is where it knows nothing better.
+    Reads at most `most_bytes` and DEPTH levels, so cycles and endless mappings end it too. `convert` is called with a
+    value of another type, and returns it unchanged if it cannot convert it.
     """
 
     def __init__(self, *, most_bytes: int, convert: Callable[[Any], Any] | None = None) -> None:
         self._most = most_bytes
         self._convert = convert
-        self._left = most_bytes
+        self._remaining = most_bytes
 
     def copy(self, value: object) -> Any:
         """Return the copy. Raises NotJson."""
@@ -46,10 +46,10 @@ class JsonCopy:
         return copied
 
     def _copy(self, value: object, path: str, depth: int) -> Any:
-        self._left -= 1
+        self._remaining -= 1
         if isinstance(value, str):
             return self._copy_text(value, path)
-        if self._left < 0:
+        if self._remaining < 0:
             raise self._too_large(path, value)
         if value is None or value is True or value is False:
             return value
@@ -68,7 +68,7 @@ class JsonCopy:
         if isinstance(value, Mapping):
             return self._copy_mapping(value, path, depth)
         if isinstance(value, (list, tuple)):
-            return [self._copy(item, f"{path}[{place}]", depth + 1) for place, item in enumerate(value)]
+            return [self._copy(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
         if self._convert is not None:
             converted = self._convert(value)
             if converted is not value:
@@ -87,8 +87,8 @@ class JsonCopy:
 
     def _copy_text(self, value: str, path: str) -> str:
         text = str.__str__(value)
-        self._left -= len(text)
-        if self._left < 0:
+        self._remaining -= len(text)
+        if self._remaining < 0:
             raise self._too_large(path, text)
         try:
             text.encode()

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# Half a surrogate pair cannot be written as UTF-8; the others move the cursor, erase, reorder text or end a line.
+# Lone surrogates cannot be encoded as UTF-8; the other characters move the cursor, erase, reorder text or end a line.
 _UNSAFE: Final = "\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-IN_JSON: Final = re.compile(f"[{_UNSAFE}]")  # which escapes the lower ones itself
+IN_JSON: Final = re.compile(f"[{_UNSAFE}]")  # JSON escapes the characters below \x20 itself
 IN_LINE: Final = re.compile(f"[\x00-\x1f{_UNSAFE}]")
 IN_LINES: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_UNSAFE}]")
 

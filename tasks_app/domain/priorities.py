@@ -1,4 +1,4 @@
-"""Priorities: which priority puts a task into which queue.
+"""Priorities: the queue of a task by its priority.
 
 Owns the numbers 1 to 10, of which 1 to 3 mean `high`. Must not know tasks, Redis or HTTP.
 """
@@ -30,14 +30,14 @@ def read_priority(text: str) -> str | int | None:
 
 
 def find_queue(priority: str | int, *, own_queue: str) -> str:
-    """Return the queue of a start: `high` for high and 1 to 3, else the queue that the task's type names."""
+    """Return the queue of a new task: `high` for high and 1 to 3, else its task type's own queue."""
     if isinstance(priority, int):
         return HIGH if priority <= LAST_OF_HIGH else own_queue
     return HIGH if priority == HIGH else own_queue
 
 
 def describe_priority(*, queue: str, urgency: int | None) -> str | int:
-    """Return a task's priority as it was given: the number, or `high` or `low`."""
+    """Return a task's priority as the client gave it: the number, or `high` or `low`."""
     if urgency is not None:
         return urgency
     return HIGH if queue == HIGH else LOW

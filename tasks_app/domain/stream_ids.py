@@ -1,6 +1,6 @@
-"""The ids of Redis stream entries: a time and a number. Which of two is older, and when it was written.
+"""The ids of Redis stream entries, each a time and a number: their time and their order.
 
-Owns their arithmetic. Must not ask Redis.
+Owns their arithmetic. Must not query Redis.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ START: Final = "0-0"  # the cursor before the first entry
 
 
 def get_time_of(entry_id: str) -> datetime:
-    """Return the time that a stream id holds (millisecond resolution, Redis's clock)."""
+    """Return the time in a stream id (millisecond resolution, Redis's clock)."""
     return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, tz=UTC)
 
 
 def is_older(first: str, second: str) -> bool:
-    """Tell whether the stream id `first` comes before `second`."""
+    """Return whether the stream id `first` comes before `second`."""
     return _parts(first) < _parts(second)
 
 

@@ -23,9 +23,9 @@ from tasks_app.domain.task_status import ENDED, QUEUED, SCHEDULED
 class Snapshot:
     """The whole state of a task at a change, as one entry of the stream.
 
-    Applying the newest one of a task is enough, applying one twice does no harm, a missed one is healed by the
-    next. In JSON a field that has its default is left out, and of a field that stands twice the last one counts:
-    so the Lua scripts change a snapshot by appending to it.
+    Applying a snapshot is idempotent, and applying only a task's newest one is enough: the next one makes up for a missed
+    one. In JSON a field with its default is omitted, and the last of duplicate fields counts, so that the Lua scripts can
+    change a snapshot by appending to it.
     """
 
     id: str  # UUIDv7 in its 36-character form; also the RQ job's id
@@ -33,7 +33,7 @@ class Snapshot:
     created_at: datetime  # when the request was accepted
     params: dict[str, Any] = field(default_factory=dict)  # validated
     priority: str = "low"  # the queue
-    urgency: int | None = None  # the number from 1 to 10 that was given as priority
+    urgency: int | None = None  # the client's priority if it was a number from 1 to 10
     status: str = QUEUED  # RQ's words
     description: str = ""
     owner: str = ""  # of the task; "" if the API is open
@@ -45,20 +45,20 @@ class Snapshot:
     error: str | None = None  # of the last failed attempt: traceback or reason
     worker: str = ""  # the current or last worker
     epoch: int = 0  # of the checkpoint's claim; a lower epoch comes from a fenced worker
-    started_at: datetime | None = None  # first begin; kept when the task is resumed
+    started_at: datetime | None = None  # the first start; kept when the task is resumed
     ended_at: datetime | None = None
     next_attempt_at: datetime | None = None  # while scheduled
-    request_id: str = ""  # of the request that started it
+    request_id: str = ""  # of the request that started the task
     callback_url: str = ""
     cancel_requested: bool = False
     weight: int = 0  # cost in records within a batch of small tasks; 0: not batched
-    parent: str = ""  # of a shard: the task that it is a part of
-    parent_epoch: int = 0  # of a shard: the parent's epoch when it was split; another one ends the shard
-    parent_total: int = 0  # of a shard: all records of the parent
+    parent: str = ""  # of a shard: the id of the split task
+    parent_epoch: int = 0  # of a shard: the parent's epoch at the split; if the parent's epoch changes, the shard ends
+    parent_total: int = 0  # of a shard: number of records of the parent
     first: int = 0  # of a shard: its first record within the parent
     cause: str = ""  # why this snapshot was written: start, take, progress, yield, rescue, retry, …
-    actor: str = ""  # the person or client that caused it
-    trace: str = ""  # W3C traceparent of the request that started it, where TRACING is on
+    actor: str = ""  # the person or client that caused this snapshot
+    trace: str = ""  # W3C traceparent of the request that started the task, if TRACING is on
 
     @property
     def ended(self) -> bool:
@@ -66,7 +66,7 @@ class Snapshot:
 
     @property
     def given_priority(self) -> str | int:
-        """The priority as the start gave it: a number, `high` or `low`."""
+        """The priority as the client gave it: a number, `high` or `low`."""
         return describe_priority(queue=self.priority, urgency=self.urgency)
 
     def changed(self, *, cause: str, actor: str = "", **changes: Any) -> Snapshot:
@@ -131,7 +131,7 @@ _TYPES: Final = {name: _OTHER_TYPES.get(name, (type(_DEFAULTS.get(name, "")),)) 
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """Return the snapshot as compact JSON, defaults left out; times in UTC with a Z."""
+    """Return the snapshot as compact JSON without defaults; times in UTC with a Z."""
     data: dict[str, Any] = {"id": snapshot.id, "name": snapshot.name, "created_at": snapshot.created_at}
     for name in _OPTIONAL:
         value = getattr(snapshot, name)
@@ -141,7 +141,7 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def decode(data: bytes | str) -> Snapshot:
-    """Return the snapshot of its JSON. Unknown fields are ignored: a newer version may have written them.
+    """Return the snapshot from its JSON. Unknown fields are ignored, because a newer version may have written them.
 
     Raises ValueError if it is not a snapshot: a field is missing or has another type.
     """
@@ -173,7 +173,7 @@ def decode(data: bytes | str) -> Snapshot:
 
 
 def decode_if_valid(data: bytes | str | None) -> Snapshot | None:
-    """Return the snapshot of its JSON; None for empty or invalid JSON."""
+    """Return the snapshot from its JSON; None if the JSON is empty or invalid."""
     if not data:
         return None
     try:
@@ -195,8 +195,8 @@ def with_all_counts(known: Mapping[str, int], counts: Mapping[str, int]) -> dict
 def supersedes(new: Snapshot, old: Snapshot) -> bool:
     """Return whether `new`, later in the stream than `old`, replaces it.
 
-    A lower epoch comes from a worker that was taken over; an end is undone by an explicit retry only, and
-    that raises the epoch. Workers of two shards may publish the progress of their task out of order.
+    A lower epoch comes from a fenced worker. Only an explicit retry undoes an end, and it raises the epoch. The workers of
+    two shards may publish the progress of their task out of order.
     """
     if new.epoch != old.epoch:
         return new.epoch > old.epoch

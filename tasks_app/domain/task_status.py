@@ -1,6 +1,6 @@
-"""The statuses of a task, in RQ's words, and which of them are ends.
+"""The statuses of a task, with RQ's names, and which of them are final.
 
-Owns these words. Must not know any store.
+Owns these names. Must not know any store.
 """
 
 from __future__ import annotations

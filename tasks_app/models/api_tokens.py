@@ -10,7 +10,7 @@ from tasks_app.models.text_fields import FreeTextField, IdentityField
 
 
 class ApiToken(models.Model):
-    """A token of the API. Made and revoked by `manage.py token` and the admin, through tasks_app.auth.api_tokens."""
+    """An API token. Created and revoked by `manage.py token` and the admin, through tasks_app.auth.api_tokens."""
 
     class Scope(models.TextChoices):
         # Each scope includes the previous ones.
@@ -18,13 +18,13 @@ class ApiToken(models.Model):
         WRITE = callers.WRITE, _("read and write")
         ADMIN = callers.ADMIN, _("everything, of all owners")
 
-    # Owner of the tasks that the token starts and sees. Several tokens of one owner see the same tasks.
+    # Owner of the tasks that the token starts and may read. Several tokens of one owner give access to the same tasks.
     owner = IdentityField(_("owner"), max_length=64)
     scope = IdentityField(_("scope"), max_length=8, choices=Scope.choices)
     note = FreeTextField(_("note"), max_length=255, default="", blank=True)
     # SHA-256 of the whole token: 256 random bits need no slower hash.
     digest = IdentityField(max_length=64, unique=True)
-    # The first characters of the token, to recognize it.
+    # The first characters of the token, by which people recognize it.
     prefix = IdentityField(_("begins with"), max_length=12)
     created_at = models.DateTimeField(_("created at"))
     created_by = IdentityField(_("created by"), max_length=64, default="", blank=True)

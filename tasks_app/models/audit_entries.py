@@ -12,8 +12,8 @@ from tasks_app.models.text_fields import FreeTextField, IdentityField
 class AuditEntry(models.Model):
     """One request that was carried out.
 
-    Starts through the API are not here: POST /tasks writes no SQL. Their TaskRecord and its event tell of them, and
-    `audit.list_page` puts both into one list.
+    Starts through the API have no row here, because POST /tasks sends no SQL; their TaskRecord and its first event record
+    them. `audit_log.list_page` merges both into one list.
     """
 
     class Action(models.TextChoices):
@@ -36,7 +36,7 @@ class AuditEntry(models.Model):
         CLI = "cli", _("command line")
         RQ = "rq", _("RQ's tools")
 
-    # UUIDv7, as the ids of tasks: both lists merge by it, newest last.
+    # UUIDv7 like the ids of tasks, so that both lists merge by id, newest last.
     id = models.UUIDField(primary_key=True, default=uuid7)
     at = models.DateTimeField(_("at"))
     source = IdentityField(_("through"), max_length=8, choices=Source.choices)

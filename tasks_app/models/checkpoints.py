@@ -1,6 +1,6 @@
 """The table of checkpoints: the write side of a task.
 
-Owns columns and indexes. Must not hold behaviour: checkpoints/ writes it.
+Owns columns and indexes. Must not hold behaviour: only checkpoints/ writes the table.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from tasks_app.models.text_fields import IdentityField
 class TaskCheckpoint(models.Model):
     """How far a task has committed, and which worker holds its claim. The authority on how a task ended.
 
-    Inserted by the first claim of a worker (or by a cancel that comes before it); every chunk's transaction
-    updates it. All times are the database's own.
+    Inserted by the first claim of a worker, or by a cancel before it; every chunk's transaction updates it. All times
+    are on the database's clock.
     """
 
     task_id = models.UUIDField(primary_key=True)
@@ -32,21 +32,21 @@ class TaskCheckpoint(models.Model):
     lease_until = models.DateTimeField(null=True)
     # Failed attempts. An attempt that fails adds one; an explicit retry resets it.
     failures = models.PositiveIntegerField(default=0)
-    # `done` when the last claim began. Unchanged when the claim expires: the worker died (or sent no heartbeat)
-    # without committing a chunk, and that is a failed attempt.
+    # `done` when the last claim began. If `done` still equals it when the claim expires, the worker died (or sent no
+    # heartbeat) without committing a chunk, which counts as a failed attempt.
     claimed_done = models.PositiveBigIntegerField(default=0)
     # Set by cancel while a worker holds a claim; the worker's next chunk finds it and ends the task.
     cancel_requested = models.BooleanField(default=False)
-    # How the task ended; empty until then. Written once by runner or cancel; emptied by an explicit retry only.
+    # How the task ended; empty until then. Written once by runner or cancel; only an explicit retry clears it.
     outcome = IdentityField(max_length=10, default="", choices=[("", ""), *Status.choices])
-    # Of the last failed attempt.
+    # The error of the last failed attempt.
     error = models.TextField(default="")
-    # First claim; end.
+    # The time of the first claim, and of the end.
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     # Number of shards of a split task. 0: not split.
     shards = models.PositiveIntegerField(default=0)
-    # Of a shard: the task that it is a part of, and the records from `first` on, `size` of them.
+    # Of a shard: the split task, and the shard's `size` records from `first` on.
     parent_id = models.UUIDField(null=True)
     first = models.PositiveBigIntegerField(default=0)
     size = models.PositiveBigIntegerField(default=0)
@@ -59,7 +59,7 @@ class TaskCheckpoint(models.Model):
             models.Index(fields=["outcome", "lease_until"], name="checkpoint_outcome_lease"),
             # the shards of a task
             models.Index(fields=["parent_id"], name="checkpoint_parent"),
-            # rescue: ends that the read side has not seen yet
+            # rescue: ends that the read side does not show yet
             models.Index(fields=["updated_at"], name="checkpoint_updated"),
         ]
 

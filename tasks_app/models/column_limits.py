@@ -1,7 +1,7 @@
-"""What the columns hold: lengths of text and ranges of numbers, on SQLite as on MySQL.
+"""The limits of the columns: lengths of text and ranges of numbers, the same on SQLite and MySQL.
 
-Owns the limits, which it takes from the models' fields. Text that only describes is cut; a value that means something
-(an owner, a URL, a number) is refused. Must not read or write a row.
+Owns the limits, which come from the models' fields. Descriptive text is cut; a value that has a meaning (an owner, a URL,
+a number) is refused. Must not read or write a row.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import AuditEntry, QueueState, TaskEvent, TaskRecord
 
 MOST: Final = 2**63 - 1
-ATTEMPTS_MOST: Final = 2**31 - 1  # the smallest of what the databases' integers hold
+ATTEMPTS_MOST: Final = 2**31 - 1  # the maximum of the smallest integer type among the databases
 
 
-def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
-    field = model._meta.get_field(name)
-    assert isinstance(field, models.Field)
-    return field
+def _length_of_column(model: type[models.Model], name: str) -> int:
+    columns = {field.name: field for field in model._meta.concrete_fields}
+    return columns[name].max_length or 0
 
 
 def length_of(*columns: tuple[type[models.Model], str]) -> int:
-    """Return the length of text that each of these columns holds."""
-    return min(_field(model, name).max_length or 0 for model, name in columns)
+    """Return the length of text that all these columns can hold."""
+    return min(_length_of_column(model, name) for model, name in columns)
 
 
 ACTOR: Final = length_of((TaskEvent, "actor"), (AuditEntry, "actor"), (QueueState, "paused_by"))
 OWNER: Final = length_of((TaskRecord, "owner"), (AuditEntry, "actor"))
-# Of a snapshot: what is cut, and what is refused.
+# The limits of a snapshot's fields: longer texts are cut (CUT) or refused (REFUSED).
 CUT: Final = {
     "actor": ACTOR,
     "worker": length_of((TaskRecord, "worker"), (TaskEvent, "worker")),
@@ -52,12 +51,12 @@ _STATUSES: Final = frozenset(task_status.STATUSES)
 
 
 def cut_actor(name: str) -> str:
-    """Return the name of a person or client as the columns for it hold it."""
+    """Return the name of a person or client, cut to the length of its columns."""
     return name[:ACTOR]
 
 
 def cut_texts(snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot with its describing texts cut to what the columns hold."""
+    """Return the snapshot with its descriptive texts cut to the length of their columns."""
     changes: dict[str, Any] = {
         name: text[:most] for name, most in CUT.items() if len(text := getattr(snapshot, name)) > most
     }
@@ -65,7 +64,7 @@ def cut_texts(snapshot: Snapshot) -> Snapshot:
 
 
 def check(snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot as the read side's columns hold it. Raises ValueError that names what they do not hold."""
+    """Return the snapshot with cut texts. Raises ValueError that names a value which the read side's columns cannot hold."""
     snapshot = cut_texts(snapshot)
     if str(uuid.UUID(snapshot.id)) != snapshot.id:
         raise ValueError(f"id is {snapshot.id[:80]!r}: a UUID in its form of 36 characters is needed")
@@ -80,9 +79,9 @@ def check(snapshot: Snapshot) -> Snapshot:
         if not 0 <= rows <= MOST:
             raise ValueError(f"counts[{table[:80]!r}] is {rows}: 0 to {MOST} is needed")
     if snapshot.status not in _STATUSES:
-        raise ValueError(f"status is {snapshot.status[:80]!r}: no status of tasks")
-    if not queues.NAME.match(snapshot.priority):  # also a queue that QUEUES names no longer
-        raise ValueError(f"priority is {snapshot.priority[:80]!r}: no queue")
+        raise ValueError(f"status is {snapshot.status[:80]!r}: not a valid status")
+    if not queues.NAME.match(snapshot.priority):  # a queue that QUEUES no longer names is valid
+        raise ValueError(f"priority is {snapshot.priority[:80]!r}: not a valid queue name")
     if snapshot.urgency is not None and not priorities.is_urgency(snapshot.urgency):
         raise ValueError(f"urgency is {snapshot.urgency}: 1 to 10 is needed")
     return snapshot

@@ -10,7 +10,7 @@ from tasks_app.models.text_fields import FreeTextField, IdentityField
 
 
 class MirrorCursor(models.Model):
-    """How far the mirror has read the stream: one row, locked while a mirror works."""
+    """How far the mirror has read the stream: one row, which the active mirror locks."""
 
     name = IdentityField(primary_key=True, max_length=32)
     stream_id = IdentityField(max_length=64, default=stream_ids.START)
@@ -21,7 +21,7 @@ class MirrorCursor(models.Model):
 
 
 class QueueState(models.Model):
-    """Whether a queue is paused, since when, by whom and why: durable; Redis holds a copy for the workers."""
+    """Whether a queue is paused, since when, by whom and why. This row is durable; workers read a copy in Redis."""
 
     name = IdentityField(_("queue"), primary_key=True, max_length=32)
     paused_at = models.DateTimeField(_("paused at"), null=True)

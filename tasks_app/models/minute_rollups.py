@@ -11,22 +11,22 @@ from tasks_app.models.text_fields import IdentityField
 class TaskMinute(models.Model):
     """Counts and durations of one minute, so that charts and "today" never scan tasks.
 
-    `waits` and `runs` are histograms (see tasks_app.read_model.minute_rollups): how many tasks fell into each bucket of duration.
+    `waits` and `runs` are histograms: the number of tasks by bucket of duration (see tasks_app.read_model.minute_rollups).
     """
 
     minute = models.DateTimeField(_("minute"))
     queue = IdentityField(_("queue"), max_length=32)
     name = IdentityField(_("type"), max_length=64)
-    # Accepted; begun or resumed by a worker; ended, by how.
+    # Numbers of tasks: accepted; started or resumed by a worker; ended, by status.
     accepted = models.PositiveIntegerField(default=0)
     started = models.PositiveIntegerField(default=0)
     finished = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
     canceled = models.PositiveIntegerField(default=0)
     stopped = models.PositiveIntegerField(default=0)
-    # Committed rows, over all tables.
+    # Committed rows in all tables.
     rows = models.PositiveBigIntegerField(default=0)
-    # Of the tasks that ended in this minute: acceptance to first begin, first begin to end.
+    # Of the tasks that ended in this minute: the time from acceptance to the first start, and from there to the end.
     waits = models.JSONField(default=dict)
     runs = models.JSONField(default=dict)
 

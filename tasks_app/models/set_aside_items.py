@@ -18,11 +18,11 @@ class SetAsideItem(models.Model):
         TOTAL = "total", _("total")
 
     kind = IdentityField(_("kind"), max_length=12, choices=Kind.choices)
-    # Of a snapshot its id in the stream, of a task and its webhook the task's id, of a total its field. ASCII.
+    # In ASCII: a snapshot's id in the stream, the task's id of a task or webhook, or a total's field.
     key = IdentityField(_("key"), max_length=200)
-    # The bytes that were refused. Binary: it holds what the other tables' character set does not.
+    # The refused bytes. Binary, because they may not be valid in the tables' character set.
     payload = models.BinaryField(_("payload"), default=b"")
-    # Length of what was refused; more than the payload's where that was cut.
+    # Length of the refused bytes; larger than the payload if that was cut.
     size = models.PositiveBigIntegerField(_("bytes"), default=0)
     # Escaped to ASCII.
     reason = FreeTextField(_("reason"), max_length=500)

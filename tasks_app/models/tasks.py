@@ -1,7 +1,6 @@
-"""The tables of tasks: TaskCheckpoint (write side), TaskRecord and TaskEvent (read side).
+"""The tables of the read side: TaskRecord (the newest state of a task) and TaskEvent (its history).
 
-Owns columns and indexes. Must not hold behaviour: writing is done by runner, commands and mirror, reading by
-queries.
+Owns columns and indexes. Must not hold behaviour: the mirror writes these tables, read_model/ reads them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from tasks_app.models.text_fields import FreeTextField, IdentityField
 
 
 class Status(models.TextChoices):
-    """RQ's own words."""
+    """The statuses of a task, with RQ's names."""
 
     QUEUED = task_status.QUEUED, _("queued")
     STARTED = task_status.STARTED, _("started")
@@ -29,9 +28,9 @@ class Status(models.TextChoices):
 class TaskRecord(models.Model):
     """The read side of a task: its newest snapshot. Written by the mirror only."""
 
-    # UUIDv7: newest last, so paging by id is paging by time of creation.
+    # UUIDv7, newest last, so that paging by id is paging by time of creation.
     id = models.UUIDField(_("id"), primary_key=True)
-    # From the request; never change.
+    # From the request; these never change.
     name = IdentityField(_("type"), max_length=64)
     description = FreeTextField(_("description"), max_length=255, default="", blank=True)
     params = models.JSONField(_("parameters"), default=dict, blank=True)
@@ -39,8 +38,8 @@ class TaskRecord(models.Model):
     request_id = IdentityField(_("request id"), max_length=64, default="", blank=True)
     callback_url = FreeTextField(_("callback URL"), max_length=500, default="", blank=True)
     created_at = models.DateTimeField(_("created at"))
-    # The queue it waits in, and the number that was given as its priority. An operator's change of priority changes
-    # the one and empties the other.
+    # The queue that the task waits in, and the number that the client gave as priority. An operator's change of priority
+    # changes the queue and clears the number.
     priority = IdentityField(_("queue"), max_length=32)
     urgency = models.PositiveSmallIntegerField(_("priority"), null=True)
     # From the newest snapshot.
@@ -62,14 +61,14 @@ class TaskRecord(models.Model):
     class Meta:
         verbose_name = _("task")
         verbose_name_plural = _("tasks")
-        # To see: view_taskrecord, Django's own.
+        # The permission to view tasks is Django's own view_taskrecord.
         permissions = [
             ("operate_tasks", _("Can start, cancel and retry tasks and change their priority")),
             ("administer_tasks", _("Can pause and resume queues and use RQ's own pages")),
         ]
-        # A page of a list is a range of one of these, newest first: the filter it begins with, the id, and then what
-        # the other filters compare, so that no row is read to find out that it is not wanted. The status is in two
-        # of them only, for it is what changes: each change moves an entry of these, and of no other.
+        # A page of a list is a range of one of these indexes, newest first: the column of one filter, the id, then the
+        # columns of the other filters, so that the index alone decides whether a row matches. Only two indexes contain
+        # the status, because each change of a status rewrites an entry in each of them.
         indexes = [
             models.Index(fields=["owner", "id", "status", "name", "priority"], name="record_by_owner"),
             models.Index(fields=["status", "id", "owner", "name", "priority"], name="record_by_status"),
@@ -85,7 +84,7 @@ class TaskEvent(models.Model):
     """One change of a task, for its history. Written by the mirror only."""
 
     task_id = models.UUIDField()
-    # The status after the change, and why it came: start, take, yield, rescue, retry, …
+    # The status after the change, and the cause of the change: start, take, yield, rescue, retry, …
     status = IdentityField(_("status"), max_length=12, choices=Status.choices)
     cause = IdentityField(_("cause"), max_length=24, default="", blank=True)
     # When the snapshot was written (Redis's clock).

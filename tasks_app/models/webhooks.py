@@ -8,7 +8,7 @@ from tasks_app.models.text_fields import FreeTextField
 
 
 class WebhookDelivery(models.Model):
-    """An outstanding delivery. Written by the mirror, deleted when it was delivered or given up."""
+    """An outstanding delivery. The mirror inserts it; it is deleted after delivery or after the last attempt."""
 
     task_id = models.UUIDField()
     url = FreeTextField(max_length=500)
@@ -16,7 +16,7 @@ class WebhookDelivery(models.Model):
     snapshot = models.TextField()
     # Attempts started.
     attempts = models.PositiveIntegerField(default=0)
-    # When the next attempt is due. A claim moves it ahead, so the delivery of a dead sender is retried.
+    # When the next attempt is due. A sender's claim moves it into the future; if the sender dies, the delivery is retried.
     due_at = models.DateTimeField()
 
     class Meta:

@@ -1,1 +1,1 @@
-"""Logs and traces: their context, what is left out of them, and how many there may be."""
+"""Logs and traces: their context, the redaction of secrets, and limits on repeated lines."""

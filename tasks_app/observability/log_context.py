@@ -1,6 +1,7 @@
-"""The context of every log line: request, task, worker and chunk of the code that writes it.
+"""The context of every log line: the request, task, worker and chunk that the logging code works for.
 
-Owns four context variables, each set where the thing begins. Must not know how lines look: longtasks/log_formatters.py does.
+Owns four context variables, each set where a request, task, worker or chunk begins. Must not format lines:
+longtasks/log_formatters.py does that.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ VARIABLES: Final = (request_id, task_id, worker, chunk)
 
 
 def begin_task(*, task: str, request: str) -> None:
-    """From here on lines belong to a task and to the request that started it; empty names end that."""
+    """Set the task of the following log lines, and the request that started it; empty texts clear both."""
     task_id.set(task)
     request_id.set(request)
     chunk.set("")
 
 
 def get_context() -> dict[str, str]:
-    """Return what is known here and now, by name."""
+    """Return the variables that are set, by name."""
     return {variable.name: value for variable in VARIABLES if (value := variable.get())}

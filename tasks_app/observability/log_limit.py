@@ -1,4 +1,4 @@
-"""Bounds how often a process logs what anyone can cause by a request."""
+"""Limits how often a process logs a line that any client can cause by a request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SECONDS: Final = 60.0
 
 
 class LogLimit:
-    """Lets one line through in SECONDS; threads that race let through one more, which does no harm."""
+    """Lets one line through per SECONDS. Racing threads may let through one more, which is harmless."""
 
     def __init__(self) -> None:
         self._next = 0.0

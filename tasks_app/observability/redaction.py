@@ -1,7 +1,7 @@
-"""Removes passwords, tokens, tickets and keys from texts that people will read: log lines, findings of the doctor.
+"""Removes passwords, tokens, tickets and keys from texts for people: log lines and findings of the doctor.
 
-Owns the patterns of secrets and how a long text is shortened without showing half of one. Every function here takes
-time that grows linearly with the text, whatever the text is: all log lines pass through it.
+Owns the patterns of secrets, and how a long text is shortened without showing a part of a secret. Every function here
+takes linear time for any text, because every log line passes through it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import re
 from typing import Final
 
 HIDDEN: Final = "***"
-CHARACTERS: Final = 20_000  # of one text in a log line
-_MARGIN: Final = 4_000  # read beyond what is kept, so that a secret at the cut is seen whole
+CHARACTERS: Final = 20_000  # maximum of one text in a log line
+_MARGIN: Final = 4_000  # read beyond the cut, so that a secret at the cut is recognized
 _WORD: Final = re.compile(r"\S++")
-# user:password@ in a URL. It is used on text that ends with an @, so each attempt finds its end.
+# user:password@ in a URL. Applied to text that ends with an @, so every attempt finds an end.
 _URL: Final = re.compile(r"(?P<keep>(?<=[a-z0-9+.-])://[^\s:/@]*+:)[^\s@]++", re.IGNORECASE)
 # Authorization: Bearer …, Basic …
 _AUTHORIZATION: Final = re.compile(r"(?P<keep>\b(?:bearer|basic)\s++)[\w.~+/=-]{6,}+", re.IGNORECASE)
 # Our own tokens, anywhere in a text.
 _TOKEN: Final = re.compile(r"(?P<keep>lt_)[\w-]{40,}+", re.ASCII)
-# password=…, 'token': '…', SECRET_KEY='…', sessionid=… A name without a value matches too: so no part of a text is
-# tried twice.
+# password=…, 'token': '…', SECRET_KEY='…', sessionid=… A name without a value matches too, so that no part of a text is
+# matched twice.
 _NAMED: Final = re.compile(
     r"""(?P<keep>(?:password|passwd|secret|token|ticket|api[_-]?key|sessionid|csrftoken|cookie)[\w-]*+)"""
     r"""(?P<tail>\\?["']?\s*+[=:]\s*+\\?["']?)?+(?(tail)(?P<value>[^\s"'\\,;&)}\]]*+)|)""",
@@ -38,11 +38,11 @@ def hide_secrets(text: str) -> str:
 
 
 def shorten(text: str, *, characters: int = CHARACTERS) -> str:
-    """Return the text without secrets: the whole of it, or its beginning and its end with the number left out."""
+    """Return the text without secrets; of a long text the beginning, the number of omitted characters, and the end."""
     if len(text) <= characters:
         return hide_secrets(text)
     half = characters // 2
-    # An @ ends a URL whose own @ lies beyond the cut.
+    # The added @ ends a URL whose own @ lies beyond the cut.
     head = hide_secrets(text[: half + _MARGIN] + "@")[:half]
     tail = text[-half - _MARGIN :]
     # The first word of the tail may be the second half of a secret.

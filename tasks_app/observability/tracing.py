@@ -1,7 +1,7 @@
-"""OpenTelemetry, where TRACING is on: a span for each request and each chunk, in one trace from POST to the last row.
+"""OpenTelemetry tracing: a span for each request and each chunk, in one trace from the POST to the last row.
 
-Owns the tracer. The context travels in the task's snapshot (`trace`, a W3C traceparent). Off, which is the default,
-nothing of OpenTelemetry is imported, no middleware is installed, and each call here costs the look at a boolean.
+Owns the tracer. The task's snapshot carries the context (`trace`, a W3C traceparent). With TRACING off (the default),
+OpenTelemetry is not imported, no middleware is installed, and each call here only reads a boolean.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from django.http.response import HttpResponseBase
 
 from tasks_app.domain.task_snapshot import Snapshot
 
-_PARENT_CHARACTERS: Final = 128  # of a traceparent header, which has 55
-_LINKS: Final = 32  # of a shared chunk's span, to the tasks that share it
+_PARENT_CHARACTERS: Final = 128  # maximum of a traceparent header; a valid one has 55
+_LINKS: Final = 32  # maximum links from the span of a batch's chunk to the batch's tasks
 _OFF: Final[AbstractContextManager[None]] = nullcontext()
 
 
 def get_traceparent() -> str:
-    """Return the current context, for a new task's snapshot; empty when tracing is off."""
+    """Return the current context for a new task's snapshot; "" if tracing is off."""
     if not settings.LONGTASKS.tracing:
         return ""
     carrier: dict[str, str] = {}
@@ -33,7 +33,7 @@ def get_traceparent() -> str:
 
 
 def chunk_span(snapshot: Snapshot, *, start: int, limit: int, worker: str) -> AbstractContextManager[None]:
-    """A span around one chunk of a task, child of the request that started it."""
+    """Return a span around one chunk of a task, a child of the request that started the task."""
     if not settings.LONGTASKS.tracing:
         return _OFF
     values = {"task.id": snapshot.id, "task.type": snapshot.name, "chunk.start": start, "chunk.limit": limit}
@@ -41,7 +41,7 @@ def chunk_span(snapshot: Snapshot, *, start: int, limit: int, worker: str) -> Ab
 
 
 def shared_chunk_span(snapshots: Iterable[Snapshot], *, worker: str) -> AbstractContextManager[None]:
-    """A span around a chunk that many small tasks share; links lead to the first of their requests."""
+    """Return a span around the chunk of a batch, with links to the requests of its first tasks."""
     if not settings.LONGTASKS.tracing:
         return _OFF
     tasks = list(snapshots)
@@ -55,7 +55,7 @@ def shared_chunk_span(snapshots: Iterable[Snapshot], *, worker: str) -> Abstract
 
 
 class TracingMiddleware:
-    """A span for each request, child of the client's `traceparent` header. Only with TRACING."""
+    """Opens a span for each request, a child of the client's `traceparent` header. Installed with TRACING only."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -100,9 +100,9 @@ def _span(
 
 @lru_cache(maxsize=1)
 def get_tracer() -> Any:
-    """Return this process's tracer; its spans leave in batches from a thread of their own (never before a fork).
+    """Return this process's tracer. A thread exports its spans in batches, so the first call must follow the fork.
 
-    Where they go, OpenTelemetry's own variables say (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME …).
+    OpenTelemetry's own variables name their destination (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME …).
     """
     from opentelemetry import trace
 

@@ -1,8 +1,8 @@
 """The Prometheus metrics: the current state of queues, workers and mirror, and the totals over all tasks.
 
-Owns the names of these metrics. Every process that serves /metrics answers the same: it all comes from Redis, in a
-few round trips, without scans and without RQ's registries' `count` (which runs clean-ups). A store that is
-unavailable shows as `longtasks_up 0`, and its metrics are omitted. Requests are counted in `tasks_app.api.request_metrics`.
+Owns the names of these metrics. Every process that serves /metrics returns the same values: they come from Redis in a few
+round trips, without scans and without `count` of RQ's registries, which runs clean-ups. For an unavailable store it
+returns `longtasks_up 0` and omits its metrics. `tasks_app.api.request_metrics` counts the requests.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tasks_app.resilience.transient_errors import REDIS_ERRORS, mapped_database_
 
 _COUNTERS: Final = (
     ("accepted", "tasks_accepted", "Tasks accepted.", ("queue", "type")),
-    ("ended", "tasks_ended", "Tasks ended, by how.", ("queue", "type", "status")),
+    ("ended", "tasks_ended", "Tasks ended, by status.", ("queue", "type", "status")),
     ("rows", "rows_committed", "Rows that tasks have committed.", ("type", "table")),
-    ("preempted", "tasks_preempted", "Times a task made way for a more urgent one.", ("queue", "type")),
+    ("preempted", "tasks_preempted", "Preemptions of tasks by a more urgent one.", ("queue", "type")),
     ("rescued", "tasks_rescued", "Tasks requeued after a worker died or Redis lost them.", ("queue", "type")),
-    ("attempts_failed", "attempts_failed", "Failed attempts that will be tried again.", ("queue", "type")),
+    ("attempts_failed", "attempts_failed", "Failed attempts that will be retried.", ("queue", "type")),
     ("retried", "tasks_retried", "Explicit retries of ended tasks.", ("queue", "type")),
 )
 _HISTOGRAMS: Final = (
-    ("wait", "task_wait_seconds", "From acceptance to the first beginning."),
-    ("run", "task_run_seconds", "From the first beginning to the end, waits in between included."),
+    ("wait", "task_wait_seconds", "Time from acceptance to the first start."),
+    ("run", "task_run_seconds", "Time from the first start to the end, including waits in between."),
 )
 
 
@@ -64,7 +64,7 @@ class TaskCollector(Collector):
         yield up
 
     def describe(self) -> Iterable[Metric]:
-        return []  # so that registering sends no query
+        return []  # otherwise registering the collector would query the stores
 
 
 def _totals() -> Iterator[Metric]:
@@ -90,7 +90,7 @@ def _redis_state() -> Iterator[Metric]:
     yield _gauge("clock_skew_seconds", "Largest skew of a worker machine's clock to Redis's.", max(skews, default=0.0))
     yield from _parked_tasks()
     removed = GaugeMetricFamily(
-        "longtasks_removed_queue_tasks", "Tasks in queues that QUEUES names no longer.", labels=("queue",)
+        "longtasks_removed_queue_tasks", "Tasks in queues that QUEUES no longer names.", labels=("queue",)
     )
     for name, tasks in removed_queues.count_tasks(connection).items():
         removed.add_metric((name,), tasks)
@@ -101,12 +101,14 @@ def _redis_state() -> Iterator[Metric]:
 
 
 def _process_state() -> Iterator[Metric]:
-    """What each process has reported last. A place, host, kind and slot, is the same for a process's successors."""
+    """Yield each process's last report. A process's successors have the same host, kind and slot."""
     labels = ("host", "kind", "slot")
     found = list_processes(redis_connection.get_connection())
     for family, value in (
         (
-            GaugeMetricFamily("longtasks_process_cpu_cores", "CPU used lately: 1 is one core.", labels=labels),
+            GaugeMetricFamily(
+                "longtasks_process_cpu_cores", "CPU used since the last report: 1 is one core.", labels=labels
+            ),
             lambda entry: entry.cpu_percent / 100,
         ),
         (
@@ -114,14 +116,12 @@ def _process_state() -> Iterator[Metric]:
             lambda entry: entry.rss_bytes,
         ),
         (
-            CounterMetricFamily(
-                "longtasks_process_restarts", "Deaths in this place that a successor followed.", labels=labels
-            ),
+            CounterMetricFamily("longtasks_process_restarts", "Restarts of the process in this slot.", labels=labels),
             lambda entry: entry.restarts,
         ),
         (
             GaugeMetricFamily(
-                "longtasks_process_start_time_seconds", "When it began, in seconds since 1970.", labels=labels
+                "longtasks_process_start_time_seconds", "Start time, in seconds since 1970.", labels=labels
             ),
             lambda entry: entry.began_at,
         ),
@@ -140,13 +140,17 @@ def _queue_state() -> Iterator[Metric]:
     bounds = admission.get_bounds()
     for name, meaning, value in (
         ("queue_depth", "Tasks that wait.", lambda view: view.depth),
-        ("queue_bound", "Waiting tasks from which on requests get 503.", lambda view: bounds[view.name]),
+        ("queue_bound", "Waiting tasks at which requests get 503.", lambda view: bounds[view.name]),
         ("queue_started", "Tasks that run.", lambda view: view.started),
         ("queue_scheduled", "Tasks that wait for their next attempt.", lambda view: view.scheduled),
-        ("queue_oldest_wait_seconds", "Wait of the task at the head.", lambda view: view.oldest_wait_seconds or 0.0),
+        (
+            "queue_oldest_wait_seconds",
+            "How long the task at the head has waited.",
+            lambda view: view.oldest_wait_seconds or 0.0,
+        ),
         (
             "queue_paused",
-            "1 while the queue is paused, or `rq suspend` pauses all.",
+            "1 if the queue is paused, or `rq suspend` pauses all queues.",
             lambda view: float(view.paused_at is not None or view.is_suspended),
         ),
     ):

@@ -1,7 +1,7 @@
-"""Whether this process can serve: Redis, the database, its migrations, and the mirror not too far behind.
+"""Checks whether this process can serve: Redis, the database, its migrations, and the mirror's lag.
 
-Owns the checks of /health/ready. Each is cheap: one write to Redis that changes nothing, one SELECT, one look at the
-stream; migrations are compared until they fit once, and then every minute.
+Owns the checks of /health/ready. Each is cheap: one write to Redis without an effect, one SELECT, one read of the stream;
+migrations are compared on each call until they are complete, and then once a minute.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tasks_app.queues.pipelined_connection import describe_refusal
 from tasks_app.read_model import mirror_lag
 
 MIGRATIONS_SECONDS: Final = 60.0
-_fitted_at: dict[str, float] = {}
+_complete_at: dict[str, float] = {}  # by alias; on this process's monotonic clock
 
 
 def find_faults() -> dict[str, str]:
-    """Return the reasons by name of what is not ready; empty if this process can serve."""
+    """Return the reason of each failed check by its name; empty if this process can serve."""
     faults: dict[str, str] = {}
     for name, check in _CHECKS.items():
         try:
@@ -40,9 +40,8 @@ def find_faults() -> dict[str, str]:
 
 
 def _check_redis() -> str:
-    full_redis.check_writes(
-        redis_connection.get_connection(), room=True
-    )  # a PING is answered by one that takes no task as well
+    # A write, because a Redis that accepts no task still answers a PING.
+    full_redis.check_writes(redis_connection.get_connection(), room=True)
     return ""
 
 
@@ -54,12 +53,12 @@ def _check_database() -> str:
 
 def _check_migrations() -> str:
     now = time.monotonic()
-    if now - _fitted_at.get(connection.alias, -MIGRATIONS_SECONDS) < MIGRATIONS_SECONDS:
+    if now - _complete_at.get(connection.alias, -MIGRATIONS_SECONDS) < MIGRATIONS_SECONDS:
         return ""
     missing = _list_known_migrations() - set(MigrationRecorder(connection).applied_migrations())
     if missing:
         return f"{len(missing)} not applied, such as {'.'.join(min(missing))}"
-    _fitted_at[connection.alias] = now
+    _complete_at[connection.alias] = now
     return ""
 
 

@@ -1,7 +1,7 @@
-"""Deletes what ended long ago: records, history, checkpoints and jobs of ended tasks, in small transactions.
+"""Deletes tasks that ended long ago (records, history, checkpoints and jobs), in small transactions.
 
-Owns the rule of what may go: tasks whose record and checkpoint both say that they ended before the cutoff. Rows that
-tasks wrote stay (the task type `purge` deletes those). It can be stopped at any time: the next run continues.
+Owns the rule: a task may be deleted if its record and its checkpoint both show that it ended before the cutoff. Rows that
+tasks wrote remain; the task type `purge` deletes those. A run can be stopped at any time; the next run continues.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
 from tasks_app.queues import queue_names, redis_connection, redis_keys
 
 CHUNK_TASKS: Final = 500
-# A job that RQ's cron enqueues runs in a worker, between tasks: it must be back before the worker's lease is over.
+# RQ's cron enqueues the job, and a worker runs it between tasks: it must end before the worker's lease expires.
 SCHEDULED_SECONDS: Final = 3.0
 
 
 @dataclass(slots=True)
 class Pruned:
-    """The number of deleted rows and jobs, or in a dry run of those that would be deleted."""
+    """Numbers of deleted rows and jobs; in a dry run, of those that would be deleted."""
 
     tasks: int = 0
     events: int = 0
@@ -42,7 +42,7 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
     """Delete in chunks; yields the sums after each chunk, so that the caller can stop after any chunk."""
     pruned = Pruned()
     after = uuid.UUID(int=0)
-    newest = get_lowest_id(ended_before)  # such a task was created earlier, so this bounds the primary key
+    newest = get_lowest_id(ended_before)  # it was created before it ended, which bounds the primary key
     while True:
         page = list(
             TaskRecord.objects.filter(pk__gt=after, pk__lt=newest)
@@ -63,9 +63,9 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
 
 
 def run_scheduled() -> int:
-    """Prune by PRUNE_AFTER_DAYS for a few seconds, as longtasks/cron.py schedules it; the next run continues.
+    """Prune by PRUNE_AFTER_DAYS for a few seconds; return the number of deleted tasks. The next run continues.
 
-    Returns how many tasks were deleted. In RQ_ALLOWED_FUNCTIONS.
+    longtasks/cron.py schedules it, so it is in RQ_ALLOWED_FUNCTIONS.
     """
     days = settings.LONGTASKS.prune_after_days
     if not days:
@@ -81,26 +81,26 @@ def run_scheduled() -> int:
 
 def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) -> None:
     with transaction.atomic():
-        # Locked, so that a retry (which reopens the checkpoint) comes before, and saves the task, or after.
-        # Along their keys: along the outcome it would wait for every task that runs.
+        # The lock orders this against a retry, which reopens the checkpoint: a retry before it saves the task.
+        # By primary key, because reading along the index of the outcome would wait for every running task's lock.
         rows = along(TaskCheckpoint.objects.select_for_update().filter(pk__in=task_ids), PRIMARY)
         open_ids = set(rows.filter(outcome="").values_list("pk", flat=True))
-        gone = [task_id for task_id in task_ids if task_id not in open_ids]
-        if not gone:
+        ended = [task_id for task_id in task_ids if task_id not in open_ids]
+        if not ended:
             return
-        checkpoints = TaskCheckpoint.objects.select_for_update().filter(pk__in=gone).exclude(outcome="")
-        history = TaskEvent.objects.filter(task_id__in=gone)
-        pruned.tasks += len(gone)
+        checkpoints = TaskCheckpoint.objects.select_for_update().filter(pk__in=ended).exclude(outcome="")
+        history = TaskEvent.objects.filter(task_id__in=ended)
+        pruned.tasks += len(ended)
         if dry_run:
             pruned.events += history.count()
             pruned.checkpoints += checkpoints.count()
             return
-        # Jobs first: without its job an ended task can still be retried from its record, should this roll back.
-        pruned.jobs += _delete_jobs(gone)
+        # Jobs first: if the transaction rolls back, an ended task can still be retried from its record, without its job.
+        pruned.jobs += _delete_jobs(ended)
         pruned.events += history.delete()[0]
-        pruned.checkpoints += TaskCheckpoint.objects.filter(pk__in=gone).exclude(outcome="").delete()[0]
-        pruned.checkpoints += TaskCheckpoint.objects.filter(parent_id__in=gone).delete()[0]  # shards
-        TaskRecord.objects.filter(pk__in=gone).delete()
+        pruned.checkpoints += TaskCheckpoint.objects.filter(pk__in=ended).exclude(outcome="").delete()[0]
+        pruned.checkpoints += TaskCheckpoint.objects.filter(parent_id__in=ended).delete()[0]  # shards
+        TaskRecord.objects.filter(pk__in=ended).delete()
 
 
 def _delete_jobs(task_ids: list[uuid.UUID]) -> int:

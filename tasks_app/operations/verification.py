@@ -1,6 +1,6 @@
-"""Verifies tasks: the rows in the tables against the checkpoint's counts and the record's.
+"""Verifies tasks: compares the rows in the tables with the counts of the checkpoint and of the record.
 
-Owns the comparison. Must not write anything: what differs is for people to judge.
+Owns the comparison. Must not write anything: people judge the differences.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ TRIES: Final = 5
 
 EQUAL: Final = "equal"
 DIFFERENT: Final = "different"
-PURGED: Final = "purged"  # a later task has deleted its rows, as requested
-UNCOUNTED: Final = "uncounted"  # its type can't count rows: record and checkpoint agree
+PURGED: Final = "purged"  # a later task has deleted its rows on request
+UNCOUNTED: Final = "uncounted"  # its type cannot count rows; record and checkpoint are equal
 
 
 @dataclass(slots=True)
-class Interruption:
-    """The result of a comparison."""
+class Comparison:
+    """The result of comparing one task."""
 
     task_id: str
     name: str
@@ -41,7 +41,7 @@ class Interruption:
     differences: list[str] = field(default_factory=list)
 
 
-def verify_task(*, task_id: str) -> Interruption:
+def verify_task(*, task_id: str) -> Comparison:
     """Compare one task. Raises UnknownTask, StoreUnavailable."""
     try:
         key = uuid.UUID(task_id)
@@ -54,7 +54,7 @@ def verify_task(*, task_id: str) -> Interruption:
         return _verify(record)
 
 
-def verify_all() -> Iterator[Interruption]:
+def verify_all() -> Iterator[Comparison]:
     """Compare all tasks that have a record, oldest first, in pages."""
     after = uuid.UUID(int=0)
     while True:
@@ -66,39 +66,41 @@ def verify_all() -> Iterator[Interruption]:
         after = records[-1].pk
 
 
-def _verify(record: TaskRecord) -> Interruption:
-    verdict = Interruption(task_id=str(record.pk), name=record.name, status=record.status)
+def _verify(record: TaskRecord) -> Comparison:
+    comparison = Comparison(task_id=str(record.pk), name=record.name, status=record.status)
     for attempt in range(TRIES):
         before = _read_checkpoint(record.pk)
         rows = _count_rows(record)
         if _read_checkpoint(record.pk) == before:
             break  # nothing was committed while we counted
         if attempt == TRIES - 1:
-            verdict.differences.append("it commits faster than its rows can be counted: verify it when it has ended")
+            comparison.differences.append(
+                "the task commits rows faster than they can be counted: verify it after its end"
+            )
     record.refresh_from_db()
     done, counts, outcome = before
-    verdict.status, verdict.record, verdict.checkpoint = record.status, _without_zeros(record.counts), counts
-    verdict.rows = _without_zeros(rows) if rows is not None else None
+    comparison.status, comparison.record, comparison.checkpoint = record.status, _without_zeros(record.counts), counts
+    comparison.rows = _without_zeros(rows) if rows is not None else None
     # The record of a running task may be older than its checkpoint, because the mirror lags.
     if outcome and record.status in task_status.ENDED:
         if record.status != outcome:
-            verdict.differences.append(f"status: the record says {record.status}, the checkpoint {outcome}")
+            comparison.differences.append(f"status: the record says {record.status}, the checkpoint {outcome}")
         if record.done != done:
-            verdict.differences.append(f"done: the record says {record.done}, the checkpoint {done}")
-        verdict.differences += _compare("record", verdict.record, "checkpoint", counts)
+            comparison.differences.append(f"done: the record says {record.done}, the checkpoint {done}")
+        comparison.differences += _compare("record", comparison.record, "checkpoint", counts)
     elif outcome and record.status not in task_status.ENDED:
-        verdict.differences.append(f"status: the record says {record.status}, the checkpoint {outcome}")
+        comparison.differences.append(f"status: the record says {record.status}, the checkpoint {outcome}")
     elif not outcome and record.status == task_status.FINISHED:
-        verdict.differences.append("the record says finished, the checkpoint does not")
-    wrong_rows = [] if verdict.rows is None else _compare("checkpoint", counts, "tables", verdict.rows)
+        comparison.differences.append("the record says finished, the checkpoint does not")
+    wrong_rows = [] if comparison.rows is None else _compare("checkpoint", counts, "tables", comparison.rows)
     if wrong_rows and _is_purged(record):
-        verdict.verdict = PURGED
+        comparison.verdict = PURGED
     else:
-        verdict.differences += wrong_rows
-        verdict.verdict = UNCOUNTED if verdict.rows is None else EQUAL
-    if verdict.differences:
-        verdict.verdict = DIFFERENT
-    return verdict
+        comparison.differences += wrong_rows
+        comparison.verdict = UNCOUNTED if comparison.rows is None else EQUAL
+    if comparison.differences:
+        comparison.verdict = DIFFERENT
+    return comparison
 
 
 def _read_checkpoint(task_id: uuid.UUID) -> tuple[int, dict[str, int], str]:

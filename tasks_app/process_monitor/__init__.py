@@ -1,1 +1,1 @@
-"""The resources of each process on each host, its restarts, and how its predecessor ended."""
+"""The processes of all hosts: their resources, their restarts, and how each predecessor ended."""

@@ -1,6 +1,6 @@
-"""Which code a process runs: the release, and a digest of the files that it has loaded its code from.
+"""The version of the code that a process runs: the release, and a digest of its files.
 
-Owns the digest. Must not know processes. Two deploys of one release are told apart, without git.
+Owns the digest, which distinguishes two deploys of one release without git. Must not know processes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DIGEST_CHARACTERS: Final = 8
 
 
 def read_code_version(*, root: Path | None = None) -> str:
-    """Return the version of the code that lies on the disk now, as `1.0.0+3f9a12cd`. Reads some megabytes."""
+    """Return the version of the code on disk, such as `1.0.0+3f9a12cd`. Reads some megabytes."""
     digest = hashlib.sha256()
     root = root or Path(settings.BASE_DIR)
     for folder in FOLDERS:

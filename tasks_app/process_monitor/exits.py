@@ -1,6 +1,7 @@
-"""How a process has ended, in few letters, and how its parent hands that on to the successor: in the environment.
+"""A short description of how a process ended, which its parent passes to the successor in the environment.
 
-Owns the words and the variable's form. Needs no Django, since the stack's supervisor reads it. Must not know processes.
+Owns the words and the variable's format. Must not import Django, because the local stack's supervisor uses it. Must not
+know processes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _CHARACTERS: Final = 2000
 
 
 def name_exit(code: int) -> str:
-    """Return how a process has ended, by the code that `subprocess` gives."""
+    """Return how a process ended, from the return code of `subprocess`."""
     if code >= 0:
         return f"code {code}"
     try:
@@ -25,6 +26,6 @@ def name_exit(code: int) -> str:
 
 
 def read_exits(environment: Mapping[str, str]) -> dict[int, str]:
-    """Return how processes before this one have ended, by pid."""
+    """Return how previous processes ended, by pid."""
     pairs = re.findall(r"(\d{1,10})=([\w ]{1,40})", environment.get(VARIABLE, "")[:_CHARACTERS], re.ASCII)
     return {int(pid): how for pid, how in pairs}

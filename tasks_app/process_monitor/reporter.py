@@ -1,7 +1,7 @@
-"""Reports processes to the hash of all processes: what each uses, by psutil, and what became of the one before it.
+"""Reports processes to the hash of all processes: what each uses, measured by psutil, and how its predecessor ended.
 
-Owns the measuring, the place that a process takes, and when it reports. Must not end or delay what it reports on: where
-Redis does not answer it gives up quietly, and tries again at the next turn.
+Owns the measuring, the choice of a process's slot, and when it reports. Must not end or delay the reported process: if
+Redis does not answer, it gives up quietly and tries again at the next report.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ from tasks_app.queues import redis_connection
 logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS: Final = 0.25
 PAUSE_SECONDS: Final = 15.0  # after a failure, if the process reports between other work
-TURNS_TO_CLEAN: Final = 60
-_CLAIMS: Final = 10
-_SAME_BEGIN_SECONDS: Final = 5.0  # psutil's time of begin moves with the machine's clock
+REPORTS_PER_CLEANUP: Final = 60
+_CLAIMS: Final = 10  # attempts to claim a slot
+_SAME_BEGIN_SECONDS: Final = 5.0  # psutil's start time of a process shifts with the machine's clock
 _UNKNOWN: Final = "unknown"
 
 
 class Watched:
-    """One process, and those that follow it in its place."""
+    """A reported process, and its successors in the same slot."""
 
     def __init__(self, kind: str, pid: int, *, version: str) -> None:
         self.kind = kind
-        self.slot: int | None = None  # until it has found its place
+        self.slot: int | None = None  # None until it has claimed a slot
         self.process: psutil.Process | None = None
         self.restarts, self.last_exit, self.last_exit_at = 0, "", 0.0
         self.follow(pid, version=version)
 
     def follow(self, pid: int, *, version: str) -> None:
-        """Watch another process in its place."""
+        """Watch a successor in the same slot."""
         self.version = version
         try:
             process = psutil.Process(pid)
-            process.cpu_percent()  # the next call says what it has used since this one
+            process.cpu_percent()  # the next call returns the use since this one
         except psutil.Error:
             self.process = None  # it has ended already
         else:
             self.process = process
 
     def note_exit(self, how: str) -> None:
-        """Count a death that a successor follows."""
+        """Count an exit after which a successor starts."""
         self.restarts, self.last_exit, self.last_exit_at = self.restarts + 1, how, time.time()
 
     def measure(self) -> Entry | None:
-        """Return the entry as it is now; None where the process is gone."""
+        """Return the current entry; None if the process has ended."""
         if self.process is None:
             return None
         try:
@@ -88,29 +88,29 @@ class ProcessReporter:
     def __init__(self) -> None:
         self.watched: list[Watched] = []
         self._exits = read_exits(os.environ)
-        self._turns = 0
+        self._reports = 0
         self._due_at = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def watch(self, kind: str, pid: int, *, version: str = "") -> Watched:
-        """Report this process from the next turn on, which comes at once."""
+        """Add a process to the reports, the next of which is due at once."""
         watched = Watched(kind, pid, version=version or read_code_version())
         self.watched.append(watched)
         self.hurry()
         return watched
 
     def hurry(self) -> None:
-        """Let the next turn come at once."""
+        """Make the next report due at once."""
         self._due_at = min(self._due_at, time.monotonic())
 
     def start(self) -> None:
-        """Report in a thread that never keeps the process from its end."""
+        """Report in a daemon thread, which never keeps the process from ending."""
         self._thread = threading.Thread(target=self._run, name="process-reporter", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
-        """Remove the entries: these processes end on request, so a later start does not count as a restart."""
+        """Remove the entries at a requested end, so that a later start does not count as a restart."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(4 * TIMEOUT_SECONDS)
@@ -120,10 +120,10 @@ class ProcessReporter:
                 if watched.slot is not None and (entry := watched.measure()) is not None:
                     reports.remove(connection, entry)
         except (redis.RedisError, OSError) as error:
-            logger.debug("a process's entry stays: %s", error)
+            logger.debug("a process's entry could not be removed: %s", error)
 
     def report_due(self) -> None:
-        """Report, where it is time. Waits for Redis no longer than TIMEOUT_SECONDS, and then not again for a while."""
+        """Report if it is due. Waits for Redis at most TIMEOUT_SECONDS; after a failure it pauses for PAUSE_SECONDS."""
         now = time.monotonic()
         if now < self._due_at:
             return
@@ -132,7 +132,7 @@ class ProcessReporter:
             self._due_at = now + PAUSE_SECONDS
 
     def report(self) -> bool:
-        """Write every entry once. False: Redis did not take them."""
+        """Write every entry once. Return False if Redis did not accept them."""
         try:
             connection = redis_connection.get_connection(timeout_seconds=TIMEOUT_SECONDS)
             for watched in self.watched:
@@ -140,8 +140,8 @@ class ProcessReporter:
                     self._claim(connection, watched)
                 elif (entry := watched.measure()) is not None:
                     reports.write(connection, entry)
-            self._turns += 1
-            if self._turns % TURNS_TO_CLEAN == 0:
+            self._reports += 1
+            if self._reports % REPORTS_PER_CLEANUP == 0:
                 reports.remove_old(connection)
         except (redis.RedisError, OSError) as error:
             logger.debug("processes can't be reported: %s", error)
@@ -153,31 +153,31 @@ class ProcessReporter:
             try:
                 self.report()
             except Exception:
-                logger.exception("processes could not be reported, and will be again")
+                logger.exception("processes could not be reported; the next report tries again")
             if self._stop.wait(reports.REPORT_SECONDS):
                 return
 
     def _claim(self, connection: redis.Redis, watched: Watched) -> None:
-        """Take the place of the same kind that its holder has left, else the first that is free."""
+        """Claim a slot of the same kind whose holder has ended, else the first free slot."""
         for _ in range(_CLAIMS):
             if (entry := watched.measure()) is None:
                 return
             known = reports.read_all(connection)
-            places = {
+            slots = {
                 each.entry.slot: each
                 for each in known.values()
                 if (each.entry.host, each.entry.kind) == (entry.host, entry.kind)
             }
             before = watched.restarts, watched.last_exit, watched.last_exit_at
-            expected = self._choose_place(watched, entry, places)
+            expected = self._choose_slot(watched, entry, slots)
             claimed = watched.measure()
             if claimed is None or reports.write(connection, claimed, expected=expected):
                 return
             watched.slot, (watched.restarts, watched.last_exit, watched.last_exit_at) = None, before
 
-    def _choose_place(self, watched: Watched, entry: Entry, places: Mapping[int, Reported]) -> bytes:
-        """Set the slot and what is known of the one before; returns what the field holds for that."""
-        for slot, held in sorted(places.items(), key=lambda place: (not _is_same(place[1].entry, entry), place[0])):
+    def _choose_slot(self, watched: Watched, entry: Entry, slots: Mapping[int, Reported]) -> bytes:
+        """Set the slot, and its predecessor's restarts and exit; return the field's current content in Redis."""
+        for slot, held in sorted(slots.items(), key=lambda item: (not _is_same(item[1].entry, entry), item[0])):
             is_own = _is_same(held.entry, entry)
             if is_own or not _is_held(held.entry):
                 watched.slot = slot
@@ -189,22 +189,22 @@ class ProcessReporter:
                     watched.last_exit = self._exits.get(held.entry.pid, _UNKNOWN)
                     watched.last_exit_at = time.time()
                 return held.text
-        watched.slot = next(slot for slot in range(len(places) + 1) if slot not in places)
+        watched.slot = next(slot for slot in range(len(slots) + 1) if slot not in slots)
         return b""
 
 
 def find_host() -> str:
-    """Return this machine's name, in the letters that an entry may have."""
+    """Return this machine's name, in the characters that an entry allows."""
     return name_host(socket.gethostname())
 
 
 def name_host(text: str) -> str:
-    """Return the name without the letters that an entry may not have."""
+    """Return the name with other characters replaced by hyphens."""
     return re.sub(r"[^!-9;-~]", "-", text[:253]) or _UNKNOWN
 
 
 def start_reporting(kind: str, *, parent_kind: str = "") -> ProcessReporter:
-    """Report this process in a thread, and its parent where that cannot do it itself."""
+    """Report this process in a thread; with `parent_kind` also its parent, if that cannot report itself."""
     reporter = ProcessReporter()
     version = read_code_version()
     reporter.watch(kind, os.getpid(), version=version)
@@ -219,11 +219,11 @@ def _is_same(one: Entry, other: Entry) -> bool:
 
 
 def _is_held(entry: Entry) -> bool:
-    """Return whether the process, or the one that reports it and starts its successor, is alive."""
-    return _lives(entry) or (entry.reporter_pid != entry.pid and psutil.pid_exists(entry.reporter_pid))
+    """Return whether the process is alive, or its reporter, which starts its successor."""
+    return _is_alive(entry) or (entry.reporter_pid != entry.pid and psutil.pid_exists(entry.reporter_pid))
 
 
-def _lives(entry: Entry) -> bool:
+def _is_alive(entry: Entry) -> bool:
     try:
         process = psutil.Process(entry.pid)
         is_same = abs(process.create_time() - entry.began_at) < _SAME_BEGIN_SECONDS

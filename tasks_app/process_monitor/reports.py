@@ -1,7 +1,7 @@
-"""The processes of all hosts, as each reports itself in one hash of Redis: what it is, what it uses, how often it began.
+"""The Redis hash in which the processes of all hosts report themselves: identity, resources and restarts.
 
-Owns the hash and the form of an entry. What is read there is foreign: bounded, checked, and left out where it is wrong.
-Must not measure a process, nor know who shows one. A read writes nothing.
+Owns the hash and the format of an entry. Entries from Redis are not trusted: they are bounded and validated, and invalid
+ones are skipped. Must not measure a process or know who shows one. Reads write nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KEY: Final = "longtasks:processes"
 KINDS: Final = ("web", "web-worker", "workers", "worker", "mirror", "webhooks", "stream")
 REPORT_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 15.0  # a process without a report for this long is not shown
-KEPT_SECONDS: Final = 3600  # a successor finds for so long what became of the one before it
+KEPT_SECONDS: Final = 3600  # how long a successor can find its predecessor's entry
 MOST_ENTRIES: Final = 1000
 ENTRY_BYTES: Final = 1000
 LARGEST: Final = 2**53
@@ -35,19 +35,19 @@ _report: Final = lua_script.Script("report_process")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a process reports. Its place, host, kind and slot, is the same for its successors."""
+    """A process's report. Its successors have the same host, kind and slot."""
 
     host: str
     kind: str
     slot: int
     pid: int
     reporter_pid: int  # the process that writes the entry: itself, its parent or its child
-    began_at: float  # seconds since 1970, by its machine's clock
+    began_at: float  # seconds since 1970, on its machine's clock
     version: str
     restarts: int = 0
-    last_exit: str = ""  # of the one before it: "SIGKILL", "code 1", "unknown"; "" where it is the first
+    last_exit: str = ""  # of its predecessor: "SIGKILL", "code 1", "unknown"; "" without a predecessor
     last_exit_at: float = 0.0
-    cpu_percent: float = 0.0  # of one core, since the report before
+    cpu_percent: float = 0.0  # of one core, since the previous report
     rss_bytes: int = 0
 
     @property
@@ -61,7 +61,7 @@ class Reported:
 
     entry: Entry
     text: bytes
-    silent_seconds: float  # by Redis's clock
+    silent_seconds: float  # on Redis's clock
 
     @property
     def began_at(self) -> datetime:
@@ -73,19 +73,22 @@ class Reported:
 
 
 def write(connection: redis.Redis[Any], entry: Entry, *, expected: bytes | None = None) -> bool:
-    """Write an entry, by Redis's clock. With `expected` only where the field holds that (b"": nothing); False: it does not."""
+    """Write an entry with the time of Redis's clock.
+
+    With `expected`, write it only if the field holds that (b"": is missing); return False if it does not.
+    """
     text = json.dumps(asdict(entry), separators=(",", ":"))
     return bool(_report(connection, (KEY,), (entry.field, text, b"*" if expected is None else expected, KEPT_SECONDS)))
 
 
 def list_processes(connection: redis.Redis[Any]) -> list[Reported]:
-    """Return those that have reported lately, by host, kind and slot. Raises Redis's errors."""
+    """Return the processes that reported recently, sorted by host, kind and slot. Raises redis.RedisError."""
     alive = [each for each in read_all(connection).values() if each.silent_seconds < SILENT_SECONDS]
     return sorted(alive, key=lambda each: (each.entry.host, KINDS.index(each.entry.kind), each.entry.slot))
 
 
 def read_all(connection: redis.Redis[Any]) -> dict[str, Reported]:
-    """Return every entry that is whole, silent ones too, by field. Raises Redis's errors."""
+    """Return all valid entries by field, including those of silent processes. Raises redis.RedisError."""
     now = connection.time()[0]
     found = {}
     for name, text in _scan(connection):
@@ -95,7 +98,7 @@ def read_all(connection: redis.Redis[Any]) -> dict[str, Reported]:
 
 
 def remove_old(connection: redis.Redis[Any]) -> None:
-    """Remove entries that nobody has written for KEPT_SECONDS, and whatever is none."""
+    """Remove entries that are older than KEPT_SECONDS, and invalid ones."""
     now = connection.time()[0]
     for name, text in list(_scan(connection)):
         reported = _parse(name, text, now=now)
@@ -104,7 +107,7 @@ def remove_old(connection: redis.Redis[Any]) -> None:
 
 
 def remove(connection: redis.Redis[Any], entry: Entry) -> None:
-    """Remove the entry of a process that ends as it was asked to."""
+    """Remove the entry of a process that ends on request."""
     connection.hdel(KEY, entry.field)
 
 
@@ -132,7 +135,7 @@ def _parse(name: bytes, text: bytes, *, now: int) -> Reported | None:
 
 
 def _check(values: Mapping[str, Any]) -> Entry:
-    """Return the entry. Raises ValueError, TypeError or KeyError where a value is not of its kind or out of bounds."""
+    """Return the entry. Raises ValueError, TypeError or KeyError if a value is missing, of another type or out of bounds."""
     if values["kind"] not in KINDS:
         raise ValueError("kind")
     return Entry(

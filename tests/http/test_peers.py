@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from longtasks.http.behind_proxy import take_from_proxy
+from longtasks.http.behind_proxy import apply_proxy_headers
 from tasks_app.http import peers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("limited_addresses")]
@@ -75,7 +75,7 @@ def test_https_is_believed_of_trusted_proxies_only(
     meta = {"REMOTE_ADDR": remote} | ({"HTTP_X_FORWARDED_PROTO": said} if said is not None else {})
     assert peers.is_https(meta) is expected
     environ = {**meta, "wsgi.url_scheme": "http"}
-    take_from_proxy(environ)
+    apply_proxy_headers(environ)
     assert environ["wsgi.url_scheme"] == ("https" if expected else "http")
 
 

@@ -17,9 +17,9 @@ from tasks_app.queues import redis_connection, snapshot_stream
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Generator[None, None, None]:
-    readiness._fitted_at.clear()
+    readiness._complete_at.clear()
     yield
-    readiness._fitted_at.clear()
+    readiness._complete_at.clear()
 
 
 def without_redis() -> override_settings:

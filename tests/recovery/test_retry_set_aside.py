@@ -34,7 +34,7 @@ def test_a_fixed_task_is_requeued_when_its_item_is_retried(redis: Any) -> None:
 
 def test_a_retried_item_is_applied_as_at_first(redis: Any) -> None:
     task_id, item = refused_task(redis)
-    assert retry(item) == "refused again: ValueError: priority is 'Middle': no queue"
+    assert retry(item) == "refused again: ValueError: priority is 'Middle': not a valid queue name"
     item.refresh_from_db()
     assert item.tries == 2
     SetAsideItem.objects.update(payload=bytes(item.payload).replace(b"Middle", b"high"), size=item.size - 2)

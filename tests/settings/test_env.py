@@ -55,10 +55,10 @@ def test_values_are_read() -> None:
     assert loaded.process.port == 8080
 
 
-BIND = "an IP address as 127.0.0.1, ::1 or 0.0.0.0, a host's name, or unix:/directory"
-PROXIES = "addresses and networks as 10.0.0.7,10.0.0.0/8,fd00::/8, or *"
-ORIGINS = "origins as https://tasks.example.com:8443, separated by commas"
-PREFIX = "empty, or a path as /longtasks, of letters, digits, -, . _ and ~"
+BIND = "an IP address such as 127.0.0.1, ::1 or 0.0.0.0, a host name, or unix:/directory"
+PROXIES = "addresses and networks such as 10.0.0.7,10.0.0.0/8,fd00::/8, or *"
+ORIGINS = "origins such as https://tasks.example.com:8443, comma-separated"
+PREFIX = "empty, or a path such as /longtasks, of letters, digits, -, . _ and ~"
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_wrong_url_is_refused_without_its_password(name: str, value: str) -> N
     ],
 )
 def test_a_misspelled_variable_is_refused(name: str, meant: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match=f"^{name} is not a variable of longtasks. Is {meant} meant?"):
+    with pytest.raises(ImproperlyConfigured, match=f"^{name} is not a variable of longtasks. Did you mean {meant}?"):
         load(environment={name: "1"})
 
 

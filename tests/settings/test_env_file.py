@@ -68,10 +68,10 @@ def test_each_form_of_a_value_is_read(tmp_path: Path, text: str, value: str) -> 
         (f"NA ME={MARK}", "not NAME=value"),
         (f"1NAME={MARK}", "not NAME=value"),
         (f"={MARK}", "not NAME=value"),
-        (f"\u00a0NAME={MARK}", "cannot be printed"),
-        (f"NAME={MARK}\0", "cannot be printed"),
-        (f"NAME={MARK}\rOTHER=1", "cannot be printed"),
-        (f"NAME=\u200b{MARK}", "cannot be printed"),
+        (f"\u00a0NAME={MARK}", "non-printable characters"),
+        (f"NAME={MARK}\0", "non-printable characters"),
+        (f"NAME={MARK}\rOTHER=1", "non-printable characters"),
+        (f"NAME=\u200b{MARK}", "non-printable characters"),
         (f"NAME='{MARK}", "no closing '"),
         (f"NAME='{MARK}'s", "no closing '"),
         (f'NAME="{MARK}', 'no closing "'),
@@ -123,7 +123,7 @@ def test_production_reads_unusual_forms_of_a_line(tmp_path: Path, line: str) -> 
     [
         (
             "DATABSE_URL=mysql://u:m4rkedsecret@db/x",
-            "DATABSE_URL in {path} is not a variable of longtasks. Is DATABASE_URL",
+            "DATABSE_URL in {path} is not a variable of longtasks. Did you mean DATABASE_URL",
         ),
         ("LEASE=m4rkedsecret", "LEASE in {path} is not a variable of longtasks"),
         ("DJANGO_SETTINGS_MODULE=settings.production", "DJANGO_SETTINGS_MODULE has no effect in {path}"),

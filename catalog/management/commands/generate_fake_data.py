@@ -1,4 +1,4 @@
-"""`manage.py generate_fake_data --records N`: writes fake records straight into the tables, without any task."""
+"""`manage.py generate_fake_data --records N`: writes fake records directly into the tables, without a task."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
     @contextmanager
     def _progress(self, *, total: int) -> Generator[Callable[[int], None], None, None]:
-        """Show a bar where there is a terminal to show it on."""
+        """Show a progress bar if the output is a terminal."""
         if not self.stdout.isatty():
             yield lambda done: None
             return

@@ -1,4 +1,4 @@
-"""`manage.py load_test_context`: puts the small, fixed set of rows into the database. Twice does no harm."""
+"""`manage.py load_test_context`: inserts a small, fixed set of rows into the database. Idempotent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from catalog.sample_rows import CONTEXT_ID, load_test_context
 
 
 class Command(BaseCommand):
-    help = "Load a small, fixed set of users, products and order items; rows that are there already stay."
+    help = "Load a small, fixed set of users, products and order items; existing rows stay unchanged."
 
     def handle(self, *args: Any, **options: Any) -> None:
         missing = load_test_context()

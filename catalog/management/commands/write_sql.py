@@ -1,4 +1,4 @@
-"""`manage.py write_sql`: writes catalog/sql/init.sql and test_context.sql anew, after a new migration."""
+"""`manage.py write_sql`: rewrites catalog/sql/init.sql and test_context.sql after a new migration."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ DIRECTORY: Final = Path(__file__).resolve().parents[2] / "sql"
 
 class Command(BaseCommand):
     help = (
-        "Write init.sql (the tables of all migrations) and test_context.sql (the rows of load_test_context) for who sets "
-        "a database up by hand. DATABASE_URL names a MariaDB, which only says its version; `make sql` starts one."
+        "Write init.sql (the tables of all migrations) and test_context.sql (the rows of load_test_context), for setting "
+        "up a database by hand. DATABASE_URL names a MariaDB, which is not changed; `make sql` starts one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where to write them (catalog/sql)")
+        parser.add_argument(
+            "--directory", type=Path, default=DIRECTORY, help="where to write them (default: catalog/sql)"
+        )
 
     def handle(self, *args: Any, directory: Path, **options: Any) -> None:
         try:

@@ -1,1 +1,1 @@
-"""One module per command, named as it is called."""
+"""One module per command, with the command's name."""

@@ -1,6 +1,6 @@
 """`manage.py demo`: runs two uploads on a temporary stack through the REST API, then counts the rows with SQL.
 
-Owns the demo's report. Must not use the application's code to count, nor the database or Redis that .env names.
+Owns the demo's report. Must not count with the application's code, nor use the database or Redis that .env names.
 """
 
 import http.client
@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 self.stdout.write(format_banner("the demo is up until both tasks end", pages))
                 console = Console(file=sys.stdout)
                 tasks = _run(stack=stack, console=console, records=records, high_records=high_records)
-            # Counted after the stack has stopped, so that the rows come from the disk alone.
+            # Counted after the stack has stopped, so that only rows on disk count.
             differences = _report(
                 console=console,
                 tasks=tasks,
@@ -89,7 +89,7 @@ class Command(BaseCommand):
 def _stack(*, directory: Path, log: TextIO) -> Stack:
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "settings.development",
-        "ENV_FILE": "",  # .env names the user's own database
+        "ENV_FILE": "",  # ignore .env, which may name the user's own database
         "BIND": "127.0.0.1",
         "STREAM_PORT": str(free_port()),
         "DATABASE_URL": _database_url(directory),
@@ -147,7 +147,7 @@ def _bars(console: Console) -> tuple[Callable[[list[Task]], None], Callable[[], 
 
 
 def _lines(console: Console) -> tuple[Callable[[list[Task]], None], Callable[[], None]]:
-    """Print a line for each task at each change of status and about every second, where the output is not a terminal."""
+    """Print a line for each task at each change of status and about every second; used if the output is not a terminal."""
     shown: dict[str, tuple[str, float]] = {}
 
     def show(tasks: list[Task]) -> None:
@@ -169,7 +169,7 @@ def _report(*, console: Console, tasks: list[Task], expected: int, counted: dict
     """Print both tables; return one sentence for each difference."""
     console.print(_task_table(tasks))
     reported = {table: sum(task["insertedRecords"][table] for task in tasks) for table in TABLES}
-    counts = Table("table", "asked for", "reported by the tasks", "SELECT COUNT(*)", "")
+    counts = Table("table", "requested", "reported by the tasks", "SELECT COUNT(*)", "")
     for column in counts.columns[1:4]:
         column.justify = "right"
     for table in TABLES:
@@ -181,7 +181,7 @@ def _report(*, console: Console, tasks: list[Task], expected: int, counted: dict
         f"{task['name']} ({task['priority']}) is {task['status']}" for task in tasks if task["status"] != "finished"
     ]
     wrong_tables = [
-        f"{table}: asked for {expected:,}, reported {reported[table]:,}, counted {counted[table]:,}"
+        f"{table}: requested {expected:,}, reported {reported[table]:,}, counted {counted[table]:,}"
         for table in TABLES
         if not expected == reported[table] == counted[table]
     ]
@@ -217,7 +217,7 @@ def _seconds(start: str | None, end: str | None) -> float:
 
 def _count_rows(path: Path) -> dict[str, int]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        statements = [f"SELECT COUNT(*) FROM {table}" for table in TABLES]  # noqa: S608 (names of our own)
+        statements = [f"SELECT COUNT(*) FROM {table}" for table in TABLES]  # noqa: S608 (our own table names)
         counts = (database.execute(statement).fetchone()[0] for statement in statements)
         return dict(zip(TABLES, counts, strict=True))
 

@@ -1,6 +1,6 @@
 """`manage.py reload`: loads the current code without downtime, under `make up` or deploy/supervisord.conf.
 
-Owns sending the signals and waiting until the old workers have ended. Must not restart a process itself: its parent does.
+Owns sending the signals and waiting until the old workers have ended. Must not restart a process: its parent does that.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WORKER_ARGUMENT: Final = "rqworker"  # on the command line of a worker process
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """The parent that got the signal, and its workers at that time."""
+    """The workers of the parent at the time of the signal, and the message for the user."""
 
     message: str
-    workers: list[child_process.Living]
+    workers: list[child_process.ProcessIdentity]
 
 
 class Command(BaseCommand):
@@ -54,18 +54,18 @@ class Command(BaseCommand):
             )
         self.stdout.write(signalled.message)
         deadline = time.monotonic() + timeout
-        while left := [worker for worker in signalled.workers if worker.is_alive()]:
+        while remaining := [worker for worker in signalled.workers if worker.is_alive()]:
             if time.monotonic() > deadline:
-                pids = ", ".join(str(worker.pid) for worker in left)
+                pids = ", ".join(str(worker.pid) for worker in remaining)
                 raise CommandError(
-                    f"after {timeout:g} s {len(left)} old workers still run (process {pids}): read the workers' log."
+                    f"after {timeout:g} s {len(remaining)} old workers still run (process {pids}): read the workers' log."
                 )
             time.sleep(POLL_SECONDS)
         self.stdout.write(f"Reloaded: {len(signalled.workers)} old workers were replaced.")
 
 
 def _signal_up() -> Signalled | None:
-    """Signal the `make up` that holds the lock of this DATA_DIR; None if none runs."""
+    """Signal the `make up` that holds the lock of this DATA_DIR; return None if none runs."""
     try:
         pid = up_lock.find_holder(settings.DATA_DIR)
         workers = _list_workers(pid) if pid is not None else []
@@ -77,7 +77,7 @@ def _signal_up() -> Signalled | None:
 
 
 def _signal_supervisord() -> Signalled | None:
-    """Make the supervisord in LONGTASKS_RUN signal its processes; None if none runs."""
+    """Make the supervisord in LONGTASKS_RUN signal its processes; return None if none runs."""
     run_dir = os.environ.get("LONGTASKS_RUN", "")
     if not run_dir or not shutil.which("supervisorctl") or not (Path(run_dir) / "supervisor.sock").exists():
         return None
@@ -87,13 +87,13 @@ def _signal_supervisord() -> Signalled | None:
     return Signalled("supervisord has sent HUP to its processes.", workers)
 
 
-def _list_workers(parent_pid: int) -> list[child_process.Living]:
+def _list_workers(parent_pid: int) -> list[child_process.ProcessIdentity]:
     return child_process.list_descendants(pid=parent_pid, argument=WORKER_ARGUMENT)
 
 
 def _run_supervisorctl(*words: str) -> str:
     supervisorctl = shutil.which("supervisorctl") or "supervisorctl"
-    result = subprocess.run(  # noqa: S603 (a list of our own, no shell)
+    result = subprocess.run(  # noqa: S603 (our own list, no shell)
         [supervisorctl, "-c", str(PROJECT_DIR / "deploy" / "supervisord.conf"), *words],
         capture_output=True,
         text=True,

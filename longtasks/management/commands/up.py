@@ -1,6 +1,6 @@
 """`manage.py up`: runs the stack until Ctrl-C.
 
-Owns the command's output and exit codes. Must not start a process itself: the supervisor does.
+Owns the command's output and exit codes. Must not start a process: the supervisor does that.
 """
 
 import os
@@ -18,7 +18,7 @@ from settings.service_url import parse_url
 
 class Command(BaseCommand):
     help = "Run all processes of the Procfile until Ctrl-C; without REDIS_URL also an embedded Valkey."
-    requires_system_checks = ()  # each process that it starts runs its own checks
+    requires_system_checks = ()  # each started process runs its own checks
 
     def handle(self, *args: Any, **options: Any) -> None:
         # SIGTERM (a service manager) and SIGHUP (a closed terminal) stop the stack as Ctrl-C does.

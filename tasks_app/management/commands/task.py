@@ -255,7 +255,7 @@ def _follow(snapshot: Snapshot) -> Iterable[Snapshot]:
         yield snapshot
 
 
-def _verdict_data(verdict: verification.Interruption) -> dict[str, Any]:
+def _verdict_data(verdict: verification.Comparison) -> dict[str, Any]:
     return {
         "id": verdict.task_id,
         "name": verdict.name,

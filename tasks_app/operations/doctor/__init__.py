@@ -1,1 +1,1 @@
-"""The doctor: checks that change nothing, each with what is wrong and how to fix it."""
+"""The doctor: read-only checks, each of which reports its faults and their fixes."""

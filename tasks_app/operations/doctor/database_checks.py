@@ -1,4 +1,4 @@
-"""Checks the database: reachable, configured, migrated, enough connections, and columns that hold any text.
+"""Checks the database: connection, configuration, migrations, number of connections, and columns that hold any text.
 
 Owns these checks. Must not change anything.
 """

@@ -71,7 +71,7 @@ def check_workers() -> Iterator[Finding]:
                 FAULT,
                 "workers: foreign",
                 f"{worker.name} serves {', '.join(sorted(served))} and is not a worker of this project: it fails our tasks",
-                "Stop this worker (`rq worker`?), or give it other queues. Rescue requeues the tasks that it has failed.",
+                "Stop this worker (`rq worker`?), or give it other queues. Rescue requeues the tasks that it failed.",
             )
     left_ms: Any = client.pttl(redis_keys.SUSPENDED_KEY)
     if left_ms != -2:  # Redis's answer for a key that does not exist

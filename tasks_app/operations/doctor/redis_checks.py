@@ -1,4 +1,4 @@
-"""Checks Redis: reachable, writable, and configured so that no task is lost.
+"""Checks Redis: connection, writes, and a configuration that loses no task.
 
 Owns these checks. Must not change anything.
 """
@@ -17,7 +17,7 @@ from tasks_app.queues import (
 )
 from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, describe_refusal
 
-# How to fix each error code with which Redis refuses a write.
+# The fix for each error code with which Redis refuses a write.
 _REFUSALS: Final = {
     "OOM": "Redis has reached maxmemory: raise it (CONFIG SET maxmemory, and redis.conf). Workers continue meanwhile.",
     "BUSY": "A script does not end: SCRIPT KILL, or SHUTDOWN NOSAVE if the script has already written.",

@@ -1,6 +1,6 @@
 """The doctor: checks settings, Redis, database, processes and clocks, and reports each fault with its fix.
 
-Owns the list of checks. Must not change anything: a check only returns findings; a check that fails returns the reason.
+Owns the list of checks. Must not change anything: a check only returns findings.
 """
 
 from __future__ import annotations

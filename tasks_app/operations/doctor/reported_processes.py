@@ -1,4 +1,4 @@
-"""Checks the reported processes: all run the same version, and none restarts again and again.
+"""Checks the reported processes: all run the same version, and none restarts repeatedly.
 
 Owns these checks. Must not change anything.
 """

@@ -1,6 +1,6 @@
-"""Checks settings and versions.
+"""Checks settings and versions of packages.
 
-Changes nothing.
+Owns these checks. Must not change anything.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def check_settings() -> Iterator[Finding]:
 
 
 def check_versions() -> Iterator[Finding]:
-    for name, wanted in _VERSIONS.items():
+    for name, minimum in _VERSIONS.items():
         try:
             found = version(name)
         except PackageNotFoundError:
             yield Finding(FAULT, "versions", f"{name} is not installed", "pip install -r requirements.txt")
             continue
-        if tuple(int(part) for part in found.split(".")[:2]) < wanted:
-            needed = ".".join(map(str, wanted))
+        if tuple(int(part) for part in found.split(".")[:2]) < minimum:
+            needed = ".".join(map(str, minimum))
             yield Finding(
                 FAULT,
                 "versions",

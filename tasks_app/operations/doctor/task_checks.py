@@ -1,4 +1,4 @@
-"""Checks task types, queues that no worker serves, and items that were set aside.
+"""Checks task types, removed queues and set-aside items.
 
 Owns these checks. Must not change anything.
 """
@@ -60,7 +60,7 @@ def check_task_types() -> Iterator[Finding]:
                 f"no living worker knows the task type {name!r}: {tasks} tasks wait, the first for {seconds:.0f} s",
                 "Start workers of a version that has it (finish the deploy), or cancel the tasks.",
             )
-    # A worker of an older version does not report its types. Missing workers are the finding of another check.
+    # A worker of an older version does not report its types. Another check reports missing workers.
     if known and (missing := [name for name in list_names() if name not in known and name not in waiting]):
         yield Finding(
             WARNING,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from longtasks.http.behind_proxy import take_from_proxy
+from longtasks.http.behind_proxy import apply_proxy_headers
 
 
 def test_the_url_prefix_is_removed_once(settings: Any) -> None:
@@ -12,5 +12,5 @@ def test_the_url_prefix_is_removed_once(settings: Any) -> None:
         ("/lt/lt/x", "/lt/x"), ("//lt/x", "//lt/x"),
     ):  # fmt: skip
         environ = {"PATH_INFO": path, "wsgi.url_scheme": "http"}
-        take_from_proxy(environ)
+        apply_proxy_headers(environ)
         assert (environ["PATH_INFO"], environ["SCRIPT_NAME"]) == (cut, "/lt")

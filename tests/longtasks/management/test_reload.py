@@ -141,7 +141,7 @@ def test_a_process_is_identified_by_pid_and_start_time() -> None:
         try:
             [found] = child_process.list_descendants(pid=os.getpid(), argument="sleep")
             assert (found.pid, found.is_alive()) == (process.pid, True)
-            assert not child_process.Living(process.pid, "1").is_alive()
+            assert not child_process.ProcessIdentity(process.pid, "1").is_alive()
         finally:
             process.kill()
         child_process.wait_until(lambda: not found.is_alive(), deadline_seconds=10)
@@ -157,7 +157,7 @@ def test_make_up_replaces_its_own_workers(make_stack: MakeStack) -> None:
     stack.start_role("up", command="python manage.py up")
     stack.wait_for(lambda: up_lock.find_holder(stack.directory), deadline_seconds=60, what="make up serves")
 
-    def list_workers(role: str) -> list[child_process.Living]:
+    def list_workers(role: str) -> list[child_process.ProcessIdentity]:
         return child_process.list_descendants(pid=stack.parent_pid(role), argument="rqworker")
 
     stack.wait_for(lambda: len(list_workers("up")) == 2, deadline_seconds=30, what="two workers")
