@@ -19,7 +19,7 @@ class PurgeParams(serializers.Serializer[Any]):
 class PurgeTask(TaskType):
     """Order items go first: they refer to the others. Deleting is idempotent, so a chunk can safely run twice.
 
-    Whose the task is was looked up at the start; as an owner never changes, no chunk asks again.
+    The owner of the upload was checked at the start. An owner never changes, so no chunk checks it again.
     """
 
     name = "purge"
