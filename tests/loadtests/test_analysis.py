@@ -73,7 +73,7 @@ def test_what_went_wrong_is_on_the_page(figures: dict[str, Any]) -> None:
     figures["othersCores"], figures["artillery"] = 0.0, ""
     for run in figures["runs"]:
         run["othersCores"] = 0.1
-    assert "Nothing else was at work." in unfolded(figures)
+    assert "No other program was busy." in unfolded(figures)
     goal["othersCores"] = 1.4
     figures["runs"] = [run for run in figures["runs"] if run["tool"] == "k6"]
     page = to_page(figures)
