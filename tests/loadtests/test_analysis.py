@@ -80,7 +80,7 @@ def test_what_went_wrong_is_on_the_page(figures: dict[str, Any]) -> None:
     assert "to 5 of 12 at 2,000 a second" in unfolded(figures)
     assert "| `http.codes.503` | 4 |" in page
     assert "| `errors.ETIMEDOUT` | 3 |" in page
-    assert "Something else kept up to 1.4 cores busy meanwhile" in unfolded(figures)
+    assert "Other programs kept up to 1.4 cores busy meanwhile" in unfolded(figures)
     assert "Artillery was not installed" in page
 
 
