@@ -17,9 +17,9 @@ class PurgeParams(serializers.Serializer[Any]):
 
 @register
 class PurgeTask(TaskType):
-    """Order items go first: they refer to the others. Deleting is idempotent, so a chunk can safely run twice.
+    """Deletes order items first, because they refer to the other rows. Deleting is idempotent: a chunk can run twice.
 
-    The owner of the upload was checked at the start. An owner never changes, so no chunk checks it again.
+    The start checks that the caller may delete the upload's rows. An owner never changes, so no chunk checks it again.
     """
 
     name = "purge"
@@ -30,13 +30,13 @@ class PurgeTask(TaskType):
 
     def run_chunk(self, chunk: Chunk) -> ChunkResult:
         counts = dict.fromkeys(self.count_names, 0)
-        left = chunk.limit
+        remaining = chunk.limit
         for name, model in zip(self.count_names, (OrderItem, Product, User), strict=True):
             rows = model.objects.filter(task_id=chunk.params["taskId"]).order_by("position")
-            first_kept = rows.values_list("position", flat=True)[left:].first()
+            first_kept = rows.values_list("position", flat=True)[remaining:].first()
             if first_kept is not None:
                 rows = rows.filter(position__lt=first_kept)
             counts[name], _ = rows.order_by().delete()
-            left -= counts[name]
+            remaining -= counts[name]
         done = sum(counts.values())
         return ChunkResult(done, counts, finished=done < chunk.limit)

@@ -17,10 +17,10 @@ TITLES: Final = {
 FILES: Final = {
     "six": ("`loadtests/artillery/six_per_second.yaml`.",),
     "gradual": (
-        "`loadtests/artillery/gradual.yaml`, identical to the document's.",
-        "Artillery fails on the loop in this file, so it runs the same load from `loadtests/artillery/gradual_native.yaml`.",
+        "`loadtests/artillery/gradual.yaml`, character for character the document's.",
+        "Artillery ends in an error on its loop, so it runs `loadtests/artillery/gradual_native.yaml`, the same load.",
     ),
-    "responsiveness": ("`loadtests/artillery/responsiveness.yaml`, identical to the document's.",),
+    "responsiveness": ("`loadtests/artillery/responsiveness.yaml`, character for character the document's.",),
 }
 QUIET_CORES: Final = 0.3  # the system's own work on behalf of the load is in it
 
@@ -55,8 +55,8 @@ def _head(figures: Mapping[str, Any]) -> Iterator[str]:
     yield "# A load test, analysed as the document does\n"
     yield _text(
         "Written by `make load-test` from docs/load-test.json; do not edit.",
-        "The design document runs Artillery, explains its figures and draws conclusions.",
-        "This page does the same for this service, and shows the document's own figures beside its own.",
+        "The design document runs Artillery, explains its figures and judges them.",
+        "This page does the same with this service, and sets the document's own figures beside.",
     )
     yield _text(
         f"**Machine**: {machine['cpu']}, {machine['cores']} cores, {machine['memoryGiB']} GiB, {machine['system']};",
@@ -65,12 +65,12 @@ def _head(figures: Mapping[str, Any]) -> Iterator[str]:
         "The whole service ran: two web processes, two workers, the mirror, MariaDB and Redis,",
         "which sync every commit to the disk; the load generator ran on the same cores.",
         f"Begun {figures['measuredAt']}, commit {figures['commit']}, {figures['seconds']} s in all.",
-        f"**Other programs kept up to {busy:.1f} cores busy meanwhile, so the times are too long.**"
+        f"**Something else kept up to {busy:.1f} cores busy meanwhile, so the times are too long.**"
         if busy > QUIET_CORES
-        else "No other program was busy.",
+        else "Nothing else was at work.",
     )
     if not figures["artillery"]:
-        yield _text("Artillery was not installed: only k6 ran its files; its figures have the same names.")
+        yield _text("Artillery was not installed: k6 alone ran its files, and gives figures of the same names.")
 
 
 def _results(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -95,9 +95,9 @@ def _results(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             if not run.get("ended", True):
                 yield _text(
                     f"{run['tool']} had not ended after {run['seconds']:.0f} s and was interrupted: its counts are those",
-                    "up to that moment. Its times, which it reports at the end, are missing. It is a single Node.js process",
-                    "and creates virtual users as fast as one core allows. A virtual user that gets no response within ten",
-                    "seconds counts as an `errors.ETIMEDOUT`.",
+                    "until then, and its times, which it gives at the end, are missing. It is one process of Node.js,",
+                    "and creates virtual users as fast as its one core allows; one that has no answer after ten seconds",
+                    "is an `errors.ETIMEDOUT`.",
                 )
 
 
@@ -111,7 +111,7 @@ def _meanings(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield ""
     yield _text(
         "Artillery rounds response times to milliseconds and takes percentiles from groups of similar values;",
-        "k6 keeps tenths of a millisecond and interpolates. So their figures differ a little for the same load.",
+        "k6 keeps tenths of a millisecond and interpolates. So the two differ a little on the same load.",
     )
 
 
@@ -133,9 +133,9 @@ def _machine(figures: Mapping[str, Any]) -> Iterator[str]:
     yield "## The document's machine\n"
     yield _text(
         f"**Arithmetic, not measured.** The document's machine is an {seed.CPU}: {seed.CORES} cores, 8 GB, an SSD.",
-        "The costs below were measured here: the cost of a POST in the run at 2,000 a second,",
-        f"the cost of a task with {figures['drain']['tasks']:,} tasks and no other load.",
-        "The arithmetic assumes that its cores are as fast as ours, and that the load generator is on another machine.",
+        "The costs below were measured here: that of a POST in the run at 2,000 a second,",
+        f"that of a task with {figures['drain']['tasks']:,} tasks and no other load.",
+        "The arithmetic takes one of its cores for one of ours, and a load generator on another machine.",
     )
     yield f"| CPU of | one POST, µs | its task of 100 records, µs | cores at {seed.GOAL_RATE:,} a second |"
     yield "|---|--:|--:|--:|"
@@ -154,14 +154,14 @@ def _conclusions(costs: Costs, *, memory_mib: float, hosts: Mapping[str, int]) -
     enough = f"{seed.CORES} are enough" if accept / BUSY <= seed.CORES else f"{seed.CORES} are too few"
     yield _bullet(
         f"Accepting {seed.GOAL_RATE:,} POSTs a second",
-        f"takes the work of {accept:.1f} cores. Responses stay quick while cores are {BUSY:.0%} busy,",
-        f"so {accept / BUSY:.1f} cores are needed: {enough}.",
+        f"is {accept:.1f} cores of work. Answers stay quick while cores are {BUSY:.0%} busy,",
+        f"so it takes {accept / BUSY:.1f}: {enough}.",
         f"{seed.CORES} cores accept {costs.rate(with_tasks=False):,.0f} a second.",
     )
     yield _bullet(
         "Doing the tasks at that rate as well",
         f"takes {both / BUSY:.1f} cores. {seed.CORES} cores accept and finish {costs.rate(with_tasks=True):,.0f} tasks",
-        "of 100 records (300 rows) a second. Tasks that arrive faster wait in the queue.",
+        "of 100 records (300 rows) a second. What comes faster waits in the queue.",
     )
     yield _bullet(
         "Memory.",
@@ -170,7 +170,7 @@ def _conclusions(costs: Costs, *, memory_mib: float, hosts: Mapping[str, int]) -
     )
     yield _bullet(
         "Several hosts.",
-        "If each part runs on its own hosts, a POST costs more: with the costs of [scaling.md](scaling.md),",
+        "Where each part runs on hosts of its own, a POST costs more: with the costs of [scaling.md](scaling.md),",
         f"{hosts['web']:,} µs of web and {hosts['redisOfPost']:,} of Redis,",
         f"{seed.CORES} cores accept {seed.CORES * BUSY * 1e6 / (hosts['web'] + hosts['redisOfPost']):,.0f} a second.",
     )

