@@ -170,7 +170,7 @@ FAULTS = (
     Fault("SIGSTOP of MariaDB", pause_server("mariadb", seconds=(1, 6))),
     Fault("SIGSTOP of MariaDB for 20 s", pause_server("mariadb", seconds=(20, 20)), is_long=True),
     Fault("FLUSHALL", flush),
-    Fault("crash after the take", crash_at("after_take", role="worker"), is_long=True),
+    Fault("crash after the dequeue", crash_at("after_take", role="worker"), is_long=True),
     Fault("crash before a chunk's COMMIT", crash_at("before_chunk_commit", role="worker"), is_long=True),
     Fault("crash after a chunk's COMMIT", crash_at("after_chunk_commit", role="worker"), is_long=True),
     Fault("crash before the job's finish", crash_at("before_end", role="worker"), is_long=True),

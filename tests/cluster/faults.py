@@ -45,14 +45,14 @@ def list_faults() -> list[Fault]:
             lambda c: c.balancer.start(),
             hold_seconds=2,
         ),
-        Fault(f"{SPARE} added, {WORKERS[0]} taken out by SIGTERM, and back", _exchange, _exchange_back),
+        Fault(f"{SPARE} added, {WORKERS[0]} removed by SIGTERM, then added again", _exchange, _exchange_back),
         Fault(
-            f"{WORKERS[2]} hears Redis, not the database",
+            f"{WORKERS[2]} reaches Redis, but not the database",
             lambda c: c.network.part(WORKERS[2], DB),
             lambda c: c.network.rejoin(),
         ),
         Fault(
-            f"{WORKERS[0]} hears the database, not Redis",
+            f"{WORKERS[0]} reaches the database, but not Redis",
             lambda c: c.network.part(WORKERS[0], REDIS),
             lambda c: c.network.rejoin(),
         ),
@@ -60,7 +60,7 @@ def list_faults() -> list[Fault]:
         Fault("the Redis primary killed", _kill_primary, _start_redis, hold_seconds=12, may_lose=True),
         Fault("the Redis primary cut off", _cut_primary, _mend_redis, hold_seconds=12, may_lose=True),
         Fault(
-            "the Redis primary apart from its replicas and Sentinels, but not from web and workers",
+            "the Redis primary cut off from its replicas and Sentinels, but not from web and workers",
             _isolate_primary,
             lambda c: c.network.rejoin(),
             hold_seconds=20,

@@ -35,10 +35,10 @@ def _table(outcome: dict[str, Any]) -> str:
         f"- accepted (201): **{outcome['accepted']}**; finished: {outcome['statuses'].get('finished', 0)}",
         f"- lost: **{outcome['lost']}**; still open: {outcome['still_open']}; wrong rows: **{outcome['wrong_rows']}**",
         f"- reads that went backwards: {outcome['seen_back']}; that missed a task: {outcome['seen_missing']}",
-        f"- tasks that ran though their answer was lost on the way: {outcome['answers_lost']}",
+        f"- tasks that ran although the response to their start was lost: {outcome['answers_lost']}",
         f"- attempts that a dead worker cost: {outcome['failed_attempts']}",
         "",
-        "| what was broken | for s | accepted meanwhile | asked again | longest pause s | longest wait s | whole after s |",
+        "| fault | for s | accepted meanwhile | asked again | longest pause s | longest wait s | whole after s |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [

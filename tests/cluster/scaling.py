@@ -178,7 +178,7 @@ def tables(outcome: dict[str, Any]) -> str:
     said = ", ".join(f"{part} {costs[part]}" for part in PARTS)
     lines += [
         "",
-        f"One task costs, in µs of a CPU: {said}. Web's is that of a POST of its own.",
+        f"One task costs, in µs of a CPU: {said}. Web's cost is that of a single POST.",
         "",
         f"Cores that a rate needs, each {BUSY:.0%} busy:",
         "",

@@ -48,7 +48,7 @@ def read_record(*, file: str, text: str) -> Record:
     state = re.match(r"accepted|proposed|superseded by (?:\[ADR \d{3}\]\([\w.-]+\)|ADR \d{3})", parts["State:"])
     if not state:
         raise WrongForm(f"{file}: the state must begin with accepted, proposed or superseded by ADR 0NN")
-    answers = re.search(r"Answers (ADR \d{3}(?:(?:, | and )ADR \d{3})*) of the original", parts["State:"])
+    answers = re.search(r"Answers (ADR \d{3}(?:(?:, | and )ADR \d{3})*) of the design document", parts["State:"])
     original = tuple(re.findall(r"\d{3}", answers[1])) if answers else ()
     return Record(file, heading[1], heading[2], state[0], original, _read_marks(file, parts["Quality attributes."]))
 
@@ -80,7 +80,7 @@ def render(text: str, records: list[Record]) -> str:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     rows = [
-        f"| ADR | decision | state | original | {' | '.join(ATTRIBUTES)} |",
+        f"| ADR | decision | state | document | {' | '.join(ATTRIBUTES)} |",
         f"|---|---|---|---|{':-:|' * len(ATTRIBUTES)}",
     ]
     for record in records:

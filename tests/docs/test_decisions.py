@@ -1,4 +1,4 @@
-"""The ADRs have one form, their table agrees with them, and each decision of the original has its counterpart."""
+"""The ADRs have one form, their table agrees with them, and each decision of the design document has its counterpart."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.docs.decisions import ATTRIBUTES, FOLDER, WrongForm, read_record, rea
 
 GOOD = """# ADR 099: a title
 
-**State:** accepted; with a remark. Answers ADR 001 and ADR 003 of the original.
+**State:** accepted; with a remark. Answers ADR 001 and ADR 003 of the design document.
 
 **Context.** Why.
 
@@ -30,7 +30,7 @@ def test_the_table_equals_the_decisions() -> None:
     assert page == render(page, read_records()), "run python -m tests.docs.decisions"
 
 
-def test_each_decision_of_the_original_is_answered_and_each_attribute_served() -> None:
+def test_each_decision_of_the_design_document_is_answered_and_each_attribute_served() -> None:
     records = read_records()
     assert {number for record in records for number in record.original} == {"001", "002", "003", "004", "005"}
     served = {name for record in records for name, mark in record.marks.items() if mark in "+±"}
