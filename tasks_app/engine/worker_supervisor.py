@@ -85,7 +85,7 @@ class WorkerSupervisor:
             if self._should_stop:
                 return
             if not slot.replace():
-                logger.error("the reload is broken off: a new worker does not start; the old ones go on")
+                logger.error("the reload is aborted: a new worker does not start; the old workers continue")
                 return
             for each in self._slots:
                 each.watch(restart=True)

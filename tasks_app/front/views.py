@@ -1,7 +1,7 @@
-"""The front page at `/`: a frame of HTML; its scripts ask the API for everything else.
+"""The front page at `/`: a frame of HTML; its scripts request everything else from the API.
 
-Owns the choice between page and API by the Accept header, and the page's own, stricter policy. Must not read a task, a
-queue or a token: whoever opens the page sees no more than whoever reads the source.
+Owns the choice between page and API by the Accept header, and the page's stricter policy. Must not read a task, a queue
+or a token: the page contains no more than its source.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ CONTENT_SECURITY_POLICY: Final = (
 _ACCEPT_CHARACTERS: Final = 2048
 
 
-@csrf_exempt  # it changes nothing; what no browser reads is answered as before
+@csrf_exempt  # it changes nothing, and other clients get a 404
 def front(request: HttpRequest) -> HttpResponse:
-    """Show the page to browsers; tell all others that there is nothing here."""
+    """Show the page to browsers; respond 404 to all other clients."""
     accept = request.META.get("HTTP_ACCEPT", "")[:_ACCEPT_CHARACTERS]
     if request.method not in ("GET", "HEAD") or "text/html" not in accept.lower():
         response = unknown_route(request)

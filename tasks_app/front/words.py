@@ -1,6 +1,6 @@
 """The words of the front page's scripts, in the language of the request.
 
-Owns the list of them. Must not look at a request or a store: whoever renders the page has chosen the language.
+Owns the list of them. Must not read a request or a store: the page's view has set the language.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tasks_app.task_types.field_labels import field_label
 
 
 def get_words() -> dict[str, Any]:
-    """Return the words by what they are for; `{name}` in one stands for what the script puts there."""
+    """Return the words by their use; the script replaces `{name}` and the like."""
     return {
         "states": {value: str(label) for value, label in Status.choices},
         "ended": sorted(ENDED),
@@ -25,14 +25,14 @@ def get_words() -> dict[str, Any]:
         "live": _("Live"),
         "polling": _("Live, by polling"),
         "connecting": _("Connecting"),
-        "away": _("No answer: it tries again"),
+        "away": _("No response: trying again"),
         "asleep": _("Waits for a token"),
-        "tokenRefused": _("The token is not valid any more, or was none. Enter another one."),
-        "noAnswer": _("No answer came. Look at the list before you send it again."),
+        "tokenRefused": _("The token is not valid. Enter another one."),
+        "noAnswer": _("No response. Check the list before you send it again."),
         "started": _("Task {name} is accepted."),
         "changed": _("Task {name}: {state}"),
         "changedMany": _("{count} tasks have changed."),
-        "stopping": _("Task {name} stops after the chunk that runs."),
+        "stopping": _("Task {name} stops after the running chunk."),
         "records": _("{done} of {total} records"),
         "recordsOnly": _("{done} records"),
         "inserted": _("{count} rows"),
@@ -48,7 +48,7 @@ def get_words() -> dict[str, Any]:
         "atLeast": _("At least {low}."),
         "atMost": _("At most {high}."),
         "asJson": _("As JSON."),
-        "badJson": _("Is no JSON."),
+        "badJson": _("Not valid JSON."),
         "optional": _("optional"),
         "wrong": _("Please correct the marked fields."),
         "copy": _("Copy"),

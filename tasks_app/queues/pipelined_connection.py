@@ -1,7 +1,7 @@
-"""The bare connection to Redis for the few commands that a request is measured by, and how requests ask together.
+"""The connection to Redis for the commands of requests: concurrent requests send theirs together.
 
-Owns when such a command is sent: alone, or in one go with those of the requests that a server answers side by side; and
-how such a request pauses, without a thread, until its server resumes it. Must not know what a command means, nor HTTP.
+Owns when such a command is sent, alone or with those of other requests, and how a request pauses without a thread until
+its server resumes it. Must not know what a command means, nor HTTP.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Result = TypeVar("Result")
 
 
 class RedisRefused(redis.exceptions.ResponseError):
-    """Redis refuses a command for a reason of its own: it is busy with a script, not allowed to write, protected …"""
+    """Redis refuses a command because of its own state: busy with a script, not allowed to write, protected …"""
 
 
-# redis-py has classes of its own for some of Redis's reasons; every other one is a RedisRefused.
+# redis-py has classes for some of these states; every other one is a RedisRefused.
 UNAVAILABLE_ERRORS: Final = (
     RedisRefused,
     redis.exceptions.ConnectionError,  # LOADING, NOAUTH, WRONGPASS and too many clients as well
     redis.exceptions.TimeoutError,
-    redis.exceptions.InvalidResponse,  # whoever answers there is no Redis, or stopped in the middle
+    redis.exceptions.InvalidResponse,  # the server is not a Redis, or its reply was cut
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
     redis.exceptions.NoPermissionError,
@@ -40,8 +40,8 @@ UNAVAILABLE_ERRORS: Final = (
     redis.exceptions.TryAgainError,
 )
 
-# The first words of error replies that say that the command is wrong. All other words are about Redis itself: waiting
-# for it is right, and a word that a later version adds is waited for as well.
+# The codes of error replies that mean that the command is wrong. All other codes are about the state of Redis: waiting is
+# right, also for codes that a later version adds.
 WRONG_COMMAND: Final = frozenset(
     {
         *("ERR", "WRONGTYPE", "NOSCRIPT", "EXECABORT", "CROSSSLOT", "NOPROTO"),
@@ -54,8 +54,8 @@ _INNER: Final = re.compile(r": -?([A-Z]{2,}) (.*)", re.DOTALL)
 
 
 def get_refusal(reply: str) -> str:
-    """Return the word with which an error reply says something of Redis itself (BUSY, OOM …); "" where it is about
-    the command, and wrong again the next time."""
+    """Return the code of an error reply about Redis itself (BUSY, OOM …); "" if the command is wrong, which a retry
+    would not change."""
     word, _, text = reply.partition(" ")
     if word in ("ERR", "EXECABORT") and (inner := _INNER.search(text)):
         word, text = inner.groups()
@@ -65,12 +65,12 @@ def get_refusal(reply: str) -> str:
 
 
 def describe_refusal(error: BaseException) -> str:
-    """Return Redis's word for why it refuses, or the name of the exception."""
+    """Return the code of Redis's refusal, or the name of the exception."""
     return getattr(error, "status_code", None) or type(error).__name__
 
 
 def _parse(response: str) -> Exception:
-    """Return the exception of an error reply: redis-py's, or RedisRefused where it only knows a ResponseError."""
+    """Return the exception of an error reply: redis-py's own, or RedisRefused instead of a plain ResponseError."""
     error: Exception = redis_py_internals.parse_error(response)
     is_plain = type(error) in (redis.exceptions.ResponseError, redis.exceptions.ExecAbortError)
     if is_plain and (word := get_refusal(response)):
@@ -82,16 +82,16 @@ redis_py_internals.replace_parse_error(_parse)
 
 
 def _may_be_elsewhere(answer: Any) -> bool:
-    """Tell whether a new connection may reach a server that does answer. One that is full has no better twin."""
+    """Whether a new connection may reach another server that accepts the command. Another server would be as full."""
     return isinstance(answer, UNAVAILABLE_ERRORS) and not isinstance(answer, redis.exceptions.OutOfMemoryError)
 
 
 class CannotPause(Exception):
-    """The call does not run side by side with others, or its server has no place for one more paused call."""
+    """The call does not run concurrently with others, or its server cannot hold another paused call."""
 
 
 class Paused(greenlet):
-    """A call that stops at each command, and where it pauses, until the hub, which started it, continues it."""
+    """A call that is suspended at each command and at each pause, until the hub that started it resumes it."""
 
     hub: greenlet
     on_pause: Callable[[Paused, Any], bool] | None = None
@@ -100,7 +100,7 @@ class Paused(greenlet):
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """What a call hands to the hub in place of a command: the reason of its pause."""
+    """What a call passes to the hub instead of a command: the reason of its pause."""
 
     reason: Any
 
@@ -110,14 +110,14 @@ def _continue(call: Paused, value: Any) -> Any:
 
 
 def is_run_concurrently() -> bool:
-    """Return whether the caller runs in `Line.run_concurrently`."""
+    """Whether the caller runs in `PipelinedConnection.run_concurrently`."""
     return isinstance(getcurrent(), Paused)
 
 
 def pause(reason: Any) -> Any:
     """Pause this call and return the value with which its server resumes it. Raises CannotPause.
 
-    The call must hold no lock and no transaction: other calls of the thread go on meanwhile.
+    The call must hold no lock and no transaction, because other calls run in this thread meanwhile.
     """
     call = getcurrent()
     if not isinstance(call, Paused):
@@ -126,25 +126,25 @@ def pause(reason: Any) -> Any:
 
 
 class PipelinedConnection(threading.local):
-    """A connection that each thread keeps for itself.
+    """A connection of each thread, which sends the commands of concurrent calls together.
 
-    A redis.Redis borrows a connection for each command, with locks, hooks and retries around it: 70 µs, and 25 on
-    the bare one. No command is ever sent twice.
+    redis.Redis takes a connection from its pool for each command, with locks, hooks and retries: 70 µs, against 25 µs on
+    the connection itself. No command is ever sent twice.
     """
 
     _connection: Any = None
     _pool: Any = None
     _pid = 0
-    breaks = 0  # how often this thread's connection was given up: the next command may reach another server
+    breaks = 0  # how often this thread's connection was dropped: the next command may reach another server
 
     def __init__(self, get_client: Callable[[], redis.Redis[Any]]) -> None:
         self._get_client = get_client
 
     def execute_command(self, *words: Any) -> Any:
-        """Return Redis's answer. Raises what it answers with, or one of UNAVAILABLE_ERRORS."""
-        asking = getcurrent()
-        if isinstance(asking, Paused):
-            return asking.hub.switch(words)
+        """Return Redis's reply. Raises the exception of an error reply, or one of UNAVAILABLE_ERRORS."""
+        call = getcurrent()
+        if isinstance(call, Paused):
+            return call.hub.switch(words)
         (answer,) = self.execute_all([words])
         if isinstance(answer, Exception):
             raise answer
@@ -153,14 +153,15 @@ class PipelinedConnection(threading.local):
     def run_concurrently(
         self, calls: Sequence[Callable[[], Result]], *, on_pause: Callable[[int, Paused, Any], bool] | None = None
     ) -> list[Result | None]:
-        """Run calls side by side in this thread, and return their results: what they ask here goes in one go.
+        """Run calls concurrently in this thread, and return their results. Their commands are sent together.
 
-        Each runs until it asks; then all commands are sent together, and each goes on with its own answer, until all
-        have ended: one round trip for all of them and, where Redis syncs every write, one sync. They share the thread,
-        so none may ask while it holds a lock or a transaction. Raises what a call raised, after all others have ended.
+        Each call runs until its next command. Then all commands are sent at once, and each call resumes with its own
+        reply, until all have ended: one round trip for all of them and, if Redis syncs every write, one sync. The calls
+        share the thread, so none may send a command while it holds a lock or a transaction. Raises the first exception
+        of a call, after all others have ended.
 
-        A call that pauses is handed to `on_pause` with its index and its reason. True leaves it paused, its result None,
-        until `resume` is called in this thread; otherwise the call gets CannotPause.
+        A call that pauses is passed to `on_pause` with its index and its reason. If that returns True, the call stays
+        paused, with the result None, until `resume` is called in this thread. Otherwise the call gets CannotPause.
         """
         results: list[Any] = [None] * len(calls)
 
@@ -172,66 +173,66 @@ class PipelinedConnection(threading.local):
 
         hub = getcurrent()
         started = [Paused(start) for _ in calls]
-        for index, asking in enumerate(started):
-            asking.hub = hub
+        for index, call in enumerate(started):
+            call.hub = hub
             if on_pause is not None:
-                asking.on_pause = partial(on_pause, index)
-        self._run([(asking, partial(asking.switch, index, calls[index])) for index, asking in enumerate(started)])
+                call.on_pause = partial(on_pause, index)
+        self._run([(call, partial(call.switch, index, calls[index])) for index, call in enumerate(started)])
         return results
 
     def resume(self, paused: Sequence[tuple[Paused, Any]]) -> None:
-        """Continue calls that paused in this thread, side by side, each with its value; an exception is raised in it.
+        """Resume paused calls of this thread concurrently, each with its value; an exception is raised in the call.
 
         Raises as `run_concurrently` does.
         """
-        self._run([(asking, partial(_continue, asking, value)) for asking, value in paused])
+        self._run([(call, partial(_continue, call, value)) for call, value in paused])
 
     def _run(self, steps: Sequence[tuple[Paused, Callable[[], Any]]]) -> None:
-        asked: list[tuple[Paused, Any]] = []
+        pending: list[tuple[Paused, Any]] = []
         failures: list[BaseException] = []
 
-        def run(asking: Paused, step: Callable[[], Any]) -> None:
+        def run(call: Paused, step: Callable[[], Any]) -> None:
             words = step()
             while isinstance(words, _Pause):
-                if asking.on_pause is not None and asking.on_pause(asking, words.reason):
+                if call.on_pause is not None and call.on_pause(call, words.reason):
                     return
-                words = asking.throw(CannotPause())
-            if not asking.dead:
-                asked.append((asking, words))
-            elif asking.failure is not None:
-                failures.append(asking.failure)
+                words = call.throw(CannotPause())
+            if not call.dead:
+                pending.append((call, words))
+            elif call.failure is not None:
+                failures.append(call.failure)
 
-        for asking, step in steps:
-            run(asking, step)
-        while asked:
-            waiting, asked[:] = list(asked), []
+        for call, step in steps:
+            run(call, step)
+        while pending:
+            waiting, pending[:] = list(pending), []
             answers = self.execute_all([words for _, words in waiting])
-            for (asking, _), answer in zip(waiting, answers, strict=True):
-                run(asking, partial(_continue, asking, answer))
+            for (call, _), answer in zip(waiting, answers, strict=True):
+                run(call, partial(_continue, call, answer))
         if failures:
             raise failures[0]
 
     def execute_all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Send commands in one go; return their answers, an exception in place of each that has none."""
+        """Send commands together. Return their replies, with an exception in place of each that failed."""
         answers: list[Any] = []
         try:
             connection = self._connect()
-            # One piece, so that Redis reads all of it before it syncs; pack_commands gives pieces of 6 KB.
+            # Joined, so that Redis reads all of it before it syncs; pack_commands returns pieces of 6 KB.
             connection.send_packed_command([b"".join(connection.pack_commands(commands))])
             for _ in commands:
                 try:
                     answers.append(connection.read_response())
                 except redis.exceptions.ResponseError as error:
-                    answers.append(error)  # what comes behind it is still to be read
-        except Exception as error:  # whatever it is, nobody may be left without an answer
+                    answers.append(error)  # the replies after it must still be read
+        except Exception as error:  # whatever it is, every call must get a result
             answers += [error] * (len(commands) - len(answers))
-            self._give_up()
+            self._drop()
         else:
             if any(map(_may_be_elsewhere, answers)):
-                self._give_up()
+                self._drop()
         return answers
 
-    def _give_up(self) -> None:
+    def _drop(self) -> None:
         self.breaks += 1
         if self._connection is not None:
             self._connection.disconnect()
@@ -245,14 +246,14 @@ class PipelinedConnection(threading.local):
         if self._pid != os.getpid() or self._is_closed(connection):
             self.breaks += 1
             connection.disconnect()
-            connection.connect()  # asks the Sentinels, where there are any; sending would not
+            connection.connect()  # this asks the Sentinels, if there are any; sending would not
             self._pid = os.getpid()
         return connection
 
     @staticmethod
     def _is_closed(connection: Any) -> bool:
-        """Tell whether the server has closed an idle connection: there is something to read, and it is the end."""
+        """Whether the server has closed an idle connection: it is readable, and at its end."""
         try:
             return bool(connection.can_read(timeout=0))
-        except redis.exceptions.ConnectionError:  # hiredis reads the end at once
+        except redis.exceptions.ConnectionError:  # hiredis reads the end of the stream at once
             return True

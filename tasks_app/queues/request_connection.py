@@ -1,4 +1,4 @@
-"""The one pipelined connection that this process's requests share.
+"""The pipelined connection that all requests of this process share.
 
 Owns that connection. Must not know what the commands mean.
 """

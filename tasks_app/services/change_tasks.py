@@ -42,7 +42,7 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
     """Cancel a task. Rows that are already committed stay and are counted. Only a retry starts the task again.
 
     Returns the snapshot: `canceled`, or the running state, in which case its worker ends the task at its next chunk.
-    The commit in the database decides: if Redis is unavailable then, rescue applies the change later.
+    The commit in the database decides: if Redis is unavailable then, recovery applies the change later.
     With `owner`, only a task of that owner. Raises UnknownTask, TaskEnded, StoreUnavailable, QueueUnavailable.
     """
     with mapped_database_errors():
@@ -63,8 +63,8 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
 def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit_log.API) -> Snapshot:
     """Requeue a failed, stopped or canceled task from its checkpoint; its attempts restart at 0.
 
-    Also one that a worker of RQ's own has failed, of which the checkpoint knows nothing. Once the database has it, it
-    is done: where Redis can't be told then, rescue enqueues it. What it may do, it may as its owner: see
+    Includes a task that RQ's own worker has failed, which its checkpoint does not show. The commit in the database decides:
+    if Redis is unavailable then, recovery enqueues the task. The rights are those of the owner: see
     `authorization.check_retry`, which raises as for a start.
     Raises UnknownTask, TaskEnded (it has finished), TaskNotEnded, StoreUnavailable, QueueUnavailable.
     """
@@ -75,11 +75,10 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, sourc
             row, reopened = cancel_and_reopen.reopen(task_id=uuid.UUID(snapshot.id))
             if reopened:
                 audit_log.record(action=AuditEntry.Action.RETRY, source=source, actor=actor, task_ids=[snapshot.id])
-        if not reopened:
+        if row is None or not reopened:
             if row is not None and row.outcome:
                 raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be retried")
             return _retry_taken_by_others(snapshot, row, actor=actor, source=source)
-        assert row is not None
         move = retry_transition(snapshot, row, actor=actor)
         apply_to_redis([move])
         return move.snapshot

@@ -123,24 +123,24 @@ def count_sum(counts: dict[str, int]) -> int:
 
 @register.filter
 def queue_label(name: str) -> str:
-    """Say a queue's name: `high` and `low` in the reader's language, others as they are."""
+    """Return the name of a queue: `high` and `low` translated, others unchanged."""
     return {"high": _("high"), "low": _("low")}.get(name, name)
 
 
 @register.filter
 def cause_label(cause: str) -> str:
-    """Say why a task changed; a cause that is not known here as it is."""
+    """Return why a task changed; an unknown cause unchanged."""
     return {
         "start": _("accepted"),
-        "take": _("taken by a worker"),
-        "yield": _("made way"),
+        "take": _("dequeued by a worker"),
+        "yield": _("preempted by an urgent task"),
         "stop": _("its worker stopped"),
         "due": _("its pause is over"),
-        "rescue": _("put back by rescue"),
-        "foreign_worker": _("put back: a worker of another program had failed it"),
+        "rescue": _("requeued by recovery"),
+        "foreign_worker": _("requeued: a worker of another program had failed it"),
         "unknown_type": _("no worker knew its type"),
         "retry": _("retried"),
-        "cancel": _("cancel asked"),
+        "cancel": _("cancel requested"),
         "priority": _("priority changed"),
         "attempt_failed": _("the attempt failed"),
         "end": _("ended"),

@@ -69,7 +69,7 @@ def test_a_task_from_the_form_moves_to_100_percent_without_reloading(visit: Make
 
     assert values_of(page) == 100
     assert loads == []
-    expect(page.locator("#task-timeline")).to_contain_text("taken by a worker")
+    expect(page.locator("#task-timeline")).to_contain_text("dequeued by a worker")
     expect(page.locator("#task-timeline")).to_contain_text("ended")
     expect(page.locator("[data-live-status]")).to_have_text("finished")
     assert stack.row_counts(task_id) == dict.fromkeys(("users", "products", "order_items"), 30_000)
