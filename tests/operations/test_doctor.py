@@ -124,7 +124,7 @@ ANYWHERE = {
     ),
     "settings: lease": lambda redis: longtasks(lease_seconds=0.5),
     "settings: pause": lambda redis: longtasks(pause_ms=200),
-    "settings: crash points": lambda redis: longtasks(crash_points="after_take=1"),
+    "settings: failpoints": lambda redis: longtasks(crash_points="after_take=1"),
 }
 ON_MYSQL = {
     "database: isolation": lambda redis: session(

@@ -49,7 +49,7 @@ def check_settings() -> Iterator[Finding]:
             "Set RESCUE_SECONDS to 2. Otherwise tasks of dead workers are requeued later.",
         )
     if longtasks.crash_points:
-        yield Finding(FAULT, "settings: crash points", f"CRASH_POINTS={longtasks.crash_points}", "Unset CRASH_POINTS.")
+        yield Finding(FAULT, "settings: failpoints", f"CRASH_POINTS={longtasks.crash_points}", "Unset CRASH_POINTS.")
     if longtasks.pause_ms:
         yield Finding(
             WARNING, "settings: pause", f"PAUSE_MS={longtasks.pause_ms} slows every task down", "Unset PAUSE_MS."
