@@ -1,6 +1,6 @@
 """Reports the exits and hangs of worker processes to Redis, so that recovery need not wait for their leases.
 
-Owns what is not reported yet, and when it is tried again. Must not judge whether a worker is dead (worker_liveness does).
+Owns what is not reported yet, and when it is tried again. Must not judge whether a worker is dead (recovery does).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 import redis
 
-from tasks_app.queues import redis_connection, worker_liveness
+from tasks_app.queues import redis_connection, worker_entries
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 1.0
@@ -51,7 +51,7 @@ class ExitReporter:
         try:
             while self._suspicions:
                 worker, cause = next(iter(self._suspicions.items()))
-                worker_liveness.note_cause(redis_connection.get_connection(), worker=worker, cause=cause)
+                worker_entries.note_cause(redis_connection.get_connection(), worker=worker, cause=cause)
                 del self._suspicions[worker]
             while self._exits:
                 _report_exit(self._exits[0])
@@ -81,6 +81,6 @@ def describe_exit(code: int) -> str:
 
 
 def _report_exit(each: WorkerExit) -> None:
-    worker_liveness.report_exit(
+    worker_entries.report_exit(
         redis_connection.get_connection(), worker=each.worker, was_killed=each.was_killed, cause=each.cause
     )

@@ -1,6 +1,6 @@
 """A worker's heartbeat: once a second it writes to Redis that it lives, what it is and what it runs.
 
-Owns when it is sent. Must not judge a missed heartbeat (worker_liveness).
+Owns when it is sent. Must not judge a missed heartbeat (recovery does).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import redis
 
-from tasks_app.queues.worker_liveness import beat
+from tasks_app.queues.worker_entries import beat
 from tasks_app.resilience.transient_errors import REDIS_ERRORS
 
 logger = logging.getLogger(__name__)

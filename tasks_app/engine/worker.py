@@ -38,7 +38,7 @@ from tasks_app.engine.waiting_work import check_waiting_work
 from tasks_app.observability import log_context
 from tasks_app.queues import redis_connection, snapshot_stream, transitions
 from tasks_app.queues.transitions import DequeuedJob, DequeuedTask
-from tasks_app.queues.worker_liveness import TYPES_FIELD, encode_types
+from tasks_app.queues.worker_entries import TYPES_FIELD, encode_types
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.resilience import failpoints
 from tasks_app.resilience.backoff import Backoff, ShutdownRequested

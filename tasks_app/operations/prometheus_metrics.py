@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from tasks_app.errors import LongtasksError
 from tasks_app.process_monitor.reports import list_processes
 from tasks_app.queues import admission, parked_tasks, redis_connection, removed_queues
-from tasks_app.queues.worker_liveness import list_registered
+from tasks_app.queues.worker_entries import list_registered
 from tasks_app.read_model import mirror_lag, queue_overview, task_totals
 from tasks_app.resilience import set_aside_items
 from tasks_app.resilience.transient_errors import REDIS_ERRORS, mapped_database_errors

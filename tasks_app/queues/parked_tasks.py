@@ -14,7 +14,7 @@ from typing import Any, Final
 import redis
 
 from tasks_app.queues import lua_script, redis_keys, snapshot_stream
-from tasks_app.queues.worker_liveness import list_registered
+from tasks_app.queues.worker_entries import list_registered
 
 PARKED_LISTS_KEY: Final = "longtasks:parked"
 REPORT_AFTER_SECONDS: Final = 600  # a rolling deploy is over by then

@@ -24,10 +24,10 @@ from tasks_app.queues import full_redis, queue_names, redis_keys, removed_queues
 from tasks_app.queues.parked_tasks import ParkedErrors
 from tasks_app.queues.redis_clock import clock
 from tasks_app.queues.transitions import Transition
-from tasks_app.queues.worker_liveness import DeathEvidence, LivenessJudge, read_causes
 from tasks_app.read_model import older_database
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.recovery import due_tasks, housekeeping, reconciliation
+from tasks_app.recovery.liveness_judge import DeathEvidence, LivenessJudge, read_causes
 from tasks_app.recovery.reconciliation import Reconciler
 from tasks_app.recovery.registry_members import decode_member, parse_id, parse_ids
 from tasks_app.recovery.requeue import Requeuer

@@ -6,7 +6,7 @@ import pytest
 import redis as redis_package
 
 from tasks_app.engine.interruption import Interruption
-from tasks_app.queues.worker_liveness import report_exit
+from tasks_app.queues.worker_entries import report_exit
 from tasks_app.resilience.backoff import ShutdownRequested
 from tasks_app.services import change_tasks
 from tests.support.engine import (

@@ -44,7 +44,7 @@ def test_tasks_end_and_free_memory_while_redis_is_full(redis: Any, longtasks: Ca
 
 
 def beat_of(worker: str) -> None:
-    from tasks_app.queues.worker_liveness import beat as tell
+    from tasks_app.queues.worker_entries import beat as tell
 
     tell(
         redis_connection.get_connection(), worker=worker, queues=queue_names.QUEUES, fields={"rows": 1}, ttl_seconds=60

@@ -13,7 +13,7 @@ from tasks_app.engine.interruption import Interruption
 from tasks_app.errors import QueueFull
 from tasks_app.operations.doctor import report, task_checks
 from tasks_app.operations.prometheus_metrics import TaskCollector
-from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys, transitions, worker_liveness
+from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys, transitions, worker_entries
 from tasks_app.read_model import queue_overview, task_queries
 from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.services import change_tasks, start_tasks
@@ -39,8 +39,8 @@ def age_parked(redis: Redis, *task_ids: str) -> None:
 
 
 def beat(redis: Redis, worker: str, *, types: list[str]) -> None:
-    fields = {"queues": "high,low", "rows": 0, worker_liveness.TYPES_FIELD: worker_liveness.encode_types(types)}
-    worker_liveness.beat(redis, worker=worker, queues=queue_names.QUEUES, fields=fields, ttl_seconds=60)
+    fields = {"queues": "high,low", "rows": 0, worker_entries.TYPES_FIELD: worker_entries.encode_types(types)}
+    worker_entries.beat(redis, worker=worker, queues=queue_names.QUEUES, fields=fields, ttl_seconds=60)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks_app.domain import task_snapshot
-from tasks_app.queues import lua_script, redis_connection, redis_keys, transitions, worker_liveness
+from tasks_app.queues import lua_script, redis_connection, redis_keys, transitions, worker_entries
 from tasks_app.queues import redis_clock as clock_module
 from tasks_app.queues.redis_clock import RedisClock, clock
 from tests.support.engine import Worker, job, record, rescue, start
@@ -95,9 +95,9 @@ def test_a_next_attempt_is_due_by_the_redis_clock(monkeypatch: pytest.MonkeyPatc
 def test_a_workers_first_heartbeat_reports_its_clock_skew(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds_ahead(monkeypatch, 10.0)
     connection = redis_connection.get_connection()
-    worker_liveness.beat(connection, worker="w1", queues=["low"], fields={"queues": "low"}, ttl_seconds=60)
+    worker_entries.beat(connection, worker="w1", queues=["low"], fields={"queues": "low"}, ttl_seconds=60)
     connection.sadd("rq:workers", redis_keys.worker_key("w1"))
-    assert [worker.skew_seconds for worker in worker_liveness.list_registered(connection)] == [
+    assert [worker.skew_seconds for worker in worker_entries.list_registered(connection)] == [
         pytest.approx(10.0, abs=0.2)
     ]
 

@@ -10,7 +10,7 @@ from longtasks.local_stack.child_process import wait_until
 from tasks_app.engine.interruption import Interruption
 from tasks_app.models import TaskCheckpoint
 from tasks_app.queues import redis_connection, redis_keys, snapshot_stream, transitions
-from tasks_app.queues.worker_liveness import report_exit
+from tasks_app.queues.worker_entries import report_exit
 from tasks_app.recovery.rescuer import Rescuer
 from tests.support.dead_workers import assert_finishes, claim_and_die, settle
 from tests.support.engine import (

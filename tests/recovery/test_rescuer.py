@@ -8,7 +8,7 @@ import pytest
 from longtasks.local_stack.child_process import wait_until
 from tasks_app.checkpoints import claims, expired_claims
 from tasks_app.queues import redis_connection
-from tasks_app.queues.worker_liveness import report_exit
+from tasks_app.queues.worker_entries import report_exit
 from tasks_app.recovery.rescuer import Rescuer
 from tests.support.dead_workers import assert_finishes, claim_and_die
 from tests.support.engine import (

@@ -9,7 +9,7 @@ from tasks_app.domain import task_status
 from tasks_app.engine.task_session import TaskSession
 from tasks_app.models import TaskCheckpoint, TaskRecord
 from tasks_app.queues import redis_keys
-from tasks_app.queues.worker_liveness import report_exit
+from tasks_app.queues.worker_entries import report_exit
 from tasks_app.read_model import task_queries
 from tasks_app.services import change_tasks
 from tests.support.engine import beat

@@ -24,7 +24,7 @@ from tasks_app.queues import (
     redis_keys,
 )
 from tasks_app.queues.redis_time import read_time
-from tasks_app.queues.worker_liveness import list_registered
+from tasks_app.queues.worker_entries import list_registered
 from tasks_app.read_model import mirror_lag, queue_overview
 
 SKEW_SECONDS: Final = 1.0

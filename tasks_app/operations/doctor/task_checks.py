@@ -13,7 +13,7 @@ from tasks_app.queues import (
     redis_connection,
     removed_queues,
 )
-from tasks_app.queues.worker_liveness import list_registered
+from tasks_app.queues.worker_entries import list_registered
 from tasks_app.resilience import set_aside_items
 from tasks_app.task_types import list_names, list_task_types
 

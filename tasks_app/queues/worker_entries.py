@@ -1,21 +1,18 @@
-"""Which workers are dead: by their parent's exit report, by their own, or by missed heartbeats.
+"""The workers' entries in RQ's registry: heartbeats, exit reports, and the list of living workers.
 
-Owns heartbeats, exit reports and how missed heartbeats are judged, all by Redis's clock. Must not know tasks. A wrong
-judgement costs work but no rows: the checkpoint fences a worker that is alive after all.
+Owns the fields of an entry, timed by Redis's clock. Must not judge whether a worker is dead (recovery/liveness_judge).
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
 import redis
-from django.conf import settings
-from rq.utils import str_to_date, utcformat
+from rq.utils import utcformat
 
 from tasks_app.queues import lua_script, queue_names, redis_keys
 from tasks_app.queues.redis_clock import clock
@@ -26,16 +23,6 @@ OWN_FIELD: Final = "rows"  # only our workers have it
 SKEW_FIELD: Final = "skew"
 TYPES_FIELD: Final = "types"  # the task types that a worker knows
 _beat: Final = lua_script.Script("beat")
-
-
-class DeathEvidence(Enum):
-    KILLED = "killed"  # its parent has seen it die while it worked
-    STOPPED = "stopped"  # it was asked to end, and did
-    SILENT = "silent"  # no heartbeat for too long
-
-    @property
-    def is_certain(self) -> bool:
-        return self is not DeathEvidence.SILENT
 
 
 def beat(
@@ -130,57 +117,3 @@ def note_cause(connection: redis.Redis[Any], *, worker: str, cause: str) -> None
     else:
         pipeline.hdel(key, "cause")
     pipeline.execute()
-
-
-def read_causes(connection: redis.Redis[Any], workers: Iterable[str]) -> dict[str, str]:
-    """Return the known causes why these workers died or fell silent, by worker."""
-    names = sorted(set(workers))
-    pipeline = connection.pipeline(transaction=False)
-    for name in names:
-        pipeline.hget(redis_keys.worker_key(name), "cause")
-    answers = pipeline.execute() if names else []
-    return {
-        name: cause.decode(errors="replace")[:CAUSE_CHARACTERS]
-        for name, cause in zip(names, answers, strict=True)
-        if cause
-    }
-
-
-class LivenessJudge:
-    """Judges workers in each pass. A silent one counts as dead once it was silent in passes a quarter of a lease apart.
-
-    Call `forget` after a Redis outage: no worker could send a heartbeat during it.
-    """
-
-    def __init__(self, *, connection: redis.Redis[Any]) -> None:
-        self._redis = connection
-        self._silent_since: dict[str, float] = {}
-
-    def find_dead(self, workers: Iterable[str]) -> dict[str, DeathEvidence]:
-        """Return the dead ones of these workers, with the evidence."""
-        names = sorted(workers)
-        if not names:
-            self._silent_since.clear()
-            return {}
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.time()
-        for name in names:
-            pipeline.hmget(redis_keys.worker_key(name), "last_heartbeat", "death", "killed")
-        (seconds, _), *answers = pipeline.execute()
-        # Suspected after three quarters of a lease, dead a quarter later: together as long as its claims are valid.
-        lease_seconds = settings.LONGTASKS.lease_seconds
-        now = time.monotonic()
-        dead, silent = {}, {}
-        for name, (beaten, death, killed) in zip(names, answers, strict=True):
-            if death:
-                dead[name] = DeathEvidence.KILLED if killed == b"1" else DeathEvidence.STOPPED
-            elif not beaten or seconds - str_to_date(beaten).timestamp() >= lease_seconds * 0.75:
-                silent[name] = self._silent_since.get(name, now)
-                if now - silent[name] >= lease_seconds * 0.25:
-                    dead[name] = DeathEvidence.SILENT
-        self._silent_since = silent
-        return dead
-
-    def forget(self) -> None:
-        """Forget all suspicions, because no worker could send a heartbeat."""
-        self._silent_since.clear()

@@ -1,9 +1,9 @@
-"""tasks_app/queues/worker_liveness.py: when a silent worker counts as dead."""
+"""tasks_app/recovery/liveness_judge.py: when a silent worker counts as dead."""
 
 from collections.abc import Callable
 
 from tasks_app.queues import redis_connection
-from tasks_app.queues.worker_liveness import LivenessJudge
+from tasks_app.recovery.liveness_judge import LivenessJudge
 from tests.support.engine import beat
 
 
