@@ -115,5 +115,5 @@ def test_without_its_packages_the_start_fails_with_one_line(start: str) -> None:
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert (
-        "TRACING=1 wants opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http: pip install -r" in ended.stderr
+        "TRACING=1 needs opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http: pip install -r" in ended.stderr
     )
