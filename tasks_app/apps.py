@@ -1,4 +1,4 @@
-"""The Django application of tasks: finds the task types of the installed apps when Django starts."""
+"""The Django application of tasks. It imports the task types of all installed apps when Django starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TasksAppConfig(AppConfig):
 
     def __init__(self, app_name: str, app_module: Any) -> None:
         super().__init__(app_name, app_module)
-        # Before any application is ready: django-rq makes a metric then, and its file would have holes.
+        # Before any application is ready: django-rq then creates a metric, whose file would be sparse.
         use_allocated_files()
 
     def ready(self) -> None:

@@ -49,7 +49,7 @@ class NotAllowed(LongtasksError):
 
 
 class AuthorizationFailed(LongtasksError):
-    """The task type's `authorize` failed, which is a bug of the task type. Nothing was started."""
+    """The task type's `authorize` failed, which is a bug in the task type. Nothing was started."""
 
     def __init__(self, name: str, what: str) -> None:
         self.name = name
@@ -87,7 +87,7 @@ class TaskNotWaiting(LongtasksError):
 
 
 class QueueFull(LongtasksError):
-    """Admission refused: the queue has reached its bound. Nothing was enqueued."""
+    """The queue has reached its admission limit. Nothing was enqueued."""
 
     def __init__(self, *, queue: str, waiting: int, bound: int, retry_after_seconds: int) -> None:
         self.queue, self.waiting, self.bound = queue, waiting, bound

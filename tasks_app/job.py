@@ -1,4 +1,4 @@
-"""The job class that RQ loads by name (settings.RQ['JOB_CLASS']): the name that people's settings and commands use.
+"""The job class that RQ loads by name (settings.RQ['JOB_CLASS']); users' settings and commands contain this name.
 
 Owns the name only: services/rq_job.py has the class.
 """

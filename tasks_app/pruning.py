@@ -1,6 +1,6 @@
-"""The function that RQ's cron enqueues, under the name that jobs in Redis hold: `tasks_app.pruning.run_scheduled`.
+"""The function that RQ's cron enqueues, under the name that is stored in Redis: `tasks_app.pruning.run_scheduled`.
 
-Owns the name only: operations/retention.py does the work. (RQ names a function by its module, so an import would not do.)
+Owns the name only: operations/retention.py does the work. (RQ stores a function's module, so an import is not enough.)
 """
 
 from __future__ import annotations
@@ -9,5 +9,5 @@ from tasks_app.operations import retention
 
 
 def run_scheduled() -> int:
-    """Prune for a few seconds, and return how many tasks were deleted: see operations/retention.py."""
+    """Prune for a few seconds, and return the number of deleted tasks. See operations/retention.py."""
     return retention.run_scheduled()

@@ -1,7 +1,7 @@
 """The worker class that RQ loads by name (settings.RQ['WORKER_CLASS'], `rqworker`), and the function that jobs name.
 
-Owns the two names, which are stored in Redis and in people's settings, and joins the engine with what the services do
-for it. Must not hold behaviour of its own.
+Owns the two names, which are stored in Redis and in users' settings, and connects the engine to the services. Must not
+contain behaviour of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tasks_app.services import requeued_by_rq
 
 
 class TaskWorker(EngineWorker):
-    """The engine's worker; a task that has ended and was requeued by RQ's own tools is retried as the API does it."""
+    """The engine's worker; an ended task that RQ's own tools requeued is retried, as through the API."""
 
     def retry_requeued(self, dequeued: DequeuedTask) -> None:
         requeued_by_rq.retry(self._redis, dequeued)
@@ -21,7 +21,7 @@ class TaskWorker(EngineWorker):
 def run_task() -> None:
     """The function that the jobs of tasks name. TaskWorker runs tasks itself, in chunks.
 
-    Raises RuntimeError: whoever calls it is another worker class.
+    Raises RuntimeError, because only another worker class would call it.
     """
     raise RuntimeError(
         "Jobs of tasks are run by tasks_app.worker.TaskWorker only: start workers with `manage.py workers` or "

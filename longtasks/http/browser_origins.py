@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 
 from tasks_app.api.problem_details import problem
 from tasks_app.domain.printable import escape
-from tasks_app.http.origins import comes_from_elsewhere
+from tasks_app.http.origins import is_cross_origin
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SHOWN_CHARACTERS: Final = 200
@@ -31,7 +31,7 @@ class BrowserMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method not in SAFE_METHODS and comes_from_elsewhere(request.META):
+        if request.method not in SAFE_METHODS and is_cross_origin(request.META):
             response: HttpResponseBase = problem(
                 403,
                 "Cross-origin request refused: a page of another origin cannot change anything here. Send the request from "

@@ -22,7 +22,7 @@ ANY: Final = [("", gettext_lazy("any"))]
 
 
 class AuditFilterForm(forms.Form):
-    """The audit's filters, from the address."""
+    """The audit's filters, from the query string."""
 
     actor = forms.CharField(label=gettext_lazy("Who"), required=False, max_length=64, strip=False)
     action = forms.ChoiceField(

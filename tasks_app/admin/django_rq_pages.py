@@ -1,4 +1,4 @@
-"""django-rq's own pages beside the dashboard: for administrators only, and fixed where they fail with this service.
+"""django-rq's own pages beside the dashboard: for administrators only, with fixes for this service.
 
 Owns the registration of django-rq's Dashboard and the only replacements of names inside django-rq; the reasons are in
 docs/upstream/django-rq-pages.md. tests/admin/test_django_rq_pages.py fails when the library changes.
@@ -35,7 +35,7 @@ from tasks_app.services import change_many_tasks
 from tasks_app.services.rq_job import TaskJob
 
 logger = logging.getLogger(__name__)
-# Canceling is slow: one request cancels at most so many tasks, and the next request the rest.
+# Canceling is slow, so one request cancels at most this many tasks; the next request continues.
 EMPTY_TASKS: Final = 20_000
 _ROW_PAGES: Final = {f"django_rq_dashboard_{name}" for name in ("add", "change", "delete", "history")}
 
@@ -49,7 +49,7 @@ class ShownWorker(Worker):
 
 
 class CannotRequeue(InvalidJobOperation, NoSuchJobError):
-    """The job cannot be requeued. It is a NoSuchJobError too, which the page that requeues all jobs skips."""
+    """The job cannot be requeued. It is also a NoSuchJobError, which the page that requeues all jobs skips."""
 
 
 def _requeue_by_id(job_id: str, connection: Any, serializer: Any = None) -> Job:
@@ -82,7 +82,7 @@ _replace(utils, Job=TaskJob)
 
 
 def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
-    """Cancel the waiting tasks. RQ would delete the jobs, and the rescue would requeue them."""
+    """Cancel the waiting tasks. RQ would only delete the jobs, and rescue would requeue them."""
     request.current_app = admin.site.name  # type: ignore[attr-defined]
     if request.method != "POST":
         return views.clear_queue(request, queue_index)
@@ -103,7 +103,7 @@ def empty_queue(request: HttpRequest, queue_index: int) -> HttpResponseBase:
 def _handle_errors(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Replace the 500 of django-rq by a message if a worker or job no longer exists or a task cannot be requeued.
 
-    Answer 503 if Redis refuses or is unavailable, as in the API.
+    Return 503 if Redis refuses a command or is unavailable, as in the API.
     """
 
     @wraps(view)
@@ -115,7 +115,12 @@ def _handle_errors(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
             return HttpResponseRedirect(reverse("admin:django_rq_dashboard_changelist"))
         except (*UNAVAILABLE_ERRORS, LongtasksError) as error:
             return problem_response(error, {"request": request})
-        except (AssertionError, ValueError, IndexError, ImproperlyConfigured) as error:  # no rq-scheduler, for one
+        except (
+            AssertionError,
+            ValueError,
+            IndexError,
+            ImproperlyConfigured,
+        ) as error:  # such as: no rq-scheduler
             raise Http404(str(error)) from error
 
     return handled
@@ -139,7 +144,7 @@ class RqPagesAdmin(QueueAdmin):
         return can_administer(request)
 
     def get_urls(self) -> list[Any]:
-        # The pages of a model's rows would answer 500: Dashboard has no table.
+        # The pages of single rows would fail with 500, because Dashboard has no table.
         patterns = [pattern for pattern in super().get_urls() if pattern.name and pattern.name not in _ROW_PAGES]
         for pattern in patterns:
             view = self.admin_site.admin_view(empty_queue) if pattern.name == "django_rq_clear" else pattern.callback

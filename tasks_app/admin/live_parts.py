@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 
 
-def answer_parts(request: HttpRequest, parts: Mapping[str, tuple[str, Mapping[str, Any]]]) -> JsonResponse:
+def parts_response(request: HttpRequest, parts: Mapping[str, tuple[str, Mapping[str, Any]]]) -> JsonResponse:
     """Return {"parts": {element id: HTML}}; `parts` names each element's template and context."""
     html = {name: render_to_string(template, dict(context), request) for name, (template, context) in parts.items()}
     return JsonResponse({"parts": html}, headers={"Cache-Control": "no-store"})

@@ -23,7 +23,7 @@ from unfold.forms import AuthenticationForm
 from tasks_app.http import peers, url_prefix
 from tasks_app.resilience import rate_limit
 
-NAME_TRIES_PER_MINUTE: Final = 10  # of one user name, and of one known browser
+NAME_TRIES_PER_MINUTE: Final = 10  # per user name, and per known browser
 COOKIE: Final = "longtasks_known_browser"
 COOKIE_SECONDS: Final = 90 * 86_400
 _SALT: Final = "tasks_app.admin.login_limit"
@@ -55,7 +55,7 @@ _login: Final = admin.site.login
 
 @wraps(_login)
 def login(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-    """Django's view; it answers 429 after too many attempts, and sets a cookie in the browser of a successful login."""
+    """Django's view; it returns 429 after too many attempts, and sets a cookie in the browser of a successful login."""
     response = _login(request, extra_context)
     wait_seconds = getattr(request, "login_waits_seconds", None)
     if wait_seconds is not None:

@@ -23,7 +23,7 @@ gettext_noop("Task dashboard")
 
 
 def get_navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the menu's groups and entries."""
+    """Return the groups and entries of the menu."""
 
     def item(title: str, icon: str, address: str, check: Callable[[HttpRequest], bool]) -> dict[str, Any]:
         return {"title": title[:1].upper() + title[1:], "icon": icon, "link": address, "permission": check}
@@ -66,7 +66,7 @@ def get_navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _list_data(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return a group for each further application that has registered pages: what tasks write."""
+    """Return a group for each other application with registered models: the tables that tasks write."""
     groups = []
     for config in apps.get_app_configs():
         if config.label in ("tasks_app", "auth", "django_rq"):

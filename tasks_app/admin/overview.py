@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.http import HttpRequest, HttpResponse
 
 from tasks_app.admin.charts import make_charts
-from tasks_app.admin.live_parts import answer_parts
+from tasks_app.admin.live_parts import parts_response
 from tasks_app.admin.permissions import can_administer, can_operate, can_view, requires
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueUnavailable
@@ -41,7 +41,7 @@ class WorkerRow:
 
 
 def add_overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add what the overview shows to the index's context (UNFOLD's DASHBOARD_CALLBACK)."""
+    """Add the overview's data to the context of the index (UNFOLD's DASHBOARD_CALLBACK)."""
     if not can_view(request):
         return context
     return context | collect(request) | {"charts": collect_charts()}
@@ -57,7 +57,7 @@ def overview_live(request: HttpRequest) -> HttpResponse:
     }
     if request.GET.get("minute") != context["minute"]:
         parts["overview-charts"] = ("tasks_app/overview_charts.html", context | {"charts": collect_charts()})
-    return answer_parts(request, parts)
+    return parts_response(request, parts)
 
 
 def collect(request: HttpRequest) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def can_administer(request: HttpRequest) -> bool:
 
 
 def requires(check: Callable[[HttpRequest], bool]) -> Callable[[View], View]:
-    """Refuse a request with 403 that does not pass `check`. The last positional arguments are the view's own."""
+    """Return a decorator that refuses requests with 403 unless `check` passes."""
 
     def decorate(view: View) -> View:
         @wraps(view)

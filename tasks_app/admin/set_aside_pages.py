@@ -1,4 +1,7 @@
-"""The set-aside items in the admin: listed, shown whole, tried again and dropped."""
+"""The pages of set-aside items: list, show, retry and drop.
+
+Owns the pages. Must not apply an item itself: retry_set_aside does.
+"""
 
 from __future__ import annotations
 

@@ -37,11 +37,11 @@ _ACTIONS: Final = {
     "high": gettext_lazy("Priority high"),
     "low": gettext_lazy("Priority low"),
 }
-_ROWS_LIVE: Final = PAGE_TASKS
+_MAX_LIVE_ROWS: Final = PAGE_TASKS
 
 
 class DateTimeInput(forms.DateTimeInput):
-    """The browser's own picker, which needs no script; times are UTC."""
+    """The browser's built-in picker, which needs no script. Times are UTC."""
 
     input_type = "datetime-local"
 
@@ -50,7 +50,7 @@ class DateTimeInput(forms.DateTimeInput):
 
 
 class FilterForm(forms.Form):
-    """The list's filters, from the address."""
+    """The list's filters, from the query string."""
 
     q = forms.CharField(label=gettext_lazy("Search"), required=False, max_length=100)
     status = forms.ChoiceField(label=gettext_lazy("Status"), required=False, choices=[*ANY, *Status.choices])
@@ -122,7 +122,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
 def rows_live(request: HttpRequest) -> HttpResponse:
     """Return the current rows of the given tasks."""
     keys = []
-    for text in request.GET.get("ids", "").split(",")[:_ROWS_LIVE]:
+    for text in request.GET.get("ids", "").split(",")[:_MAX_LIVE_ROWS]:
         try:
             keys.append(uuid.UUID(text))
         except ValueError:

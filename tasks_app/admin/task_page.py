@@ -17,7 +17,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from tasks_app.admin.live_parts import answer_parts, render_page
+from tasks_app.admin.live_parts import parts_response, render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, get_caller, requires
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import cancel_and_reopen
@@ -60,7 +60,7 @@ def task_page(request: HttpRequest, task_id: str) -> HttpResponse:
 def task_live(request: HttpRequest, task_id: str) -> HttpResponse:
     """Return the live parts of the page."""
     context = _collect(request, task_id)
-    return answer_parts(request, {f"task-{name}": (f"tasks_app/task_{name}.html", context) for name in _LIVE_PARTS})
+    return parts_response(request, {f"task-{name}": (f"tasks_app/task_{name}.html", context) for name in _LIVE_PARTS})
 
 
 @require_POST

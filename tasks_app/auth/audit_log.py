@@ -1,6 +1,6 @@
-"""The audit: which operator did what, through admin, API and CLI, as one list, newest first.
+"""The audit: every act of an operator through admin, API and CLI, as one list, newest first.
 
-Owns AuditEntry. The code that carries out an operator's act records it here. Starts through the API have no entry of
+Owns AuditEntry. The code that carries out an act records it here. Starts through the API have no entry of
 their own: the list derives them from the tasks.
 """
 
@@ -37,7 +37,7 @@ def record(
     *, action: str, source: str, actor: str, task_ids: Sequence[str] = (), queue: str = "", detail: str = ""
 ) -> None:
     """Record an act: one entry for each task, or one entry for the queue. One INSERT."""
-    # An operator at the command line sees the result there; the log line is for requests from elsewhere.
+    # An operator at the command line sees the result there, so only the other sources need a log line.
     level = logging.DEBUG if source == CLI else logging.INFO
     what = {"source": source, "actor": actor, "action": action, "queue": queue, "tasks": " ".join(task_ids[:20])}
     logger.log(level, "%s by %s", action, actor or source, extra={name: value for name, value in what.items() if value})

@@ -18,7 +18,7 @@ from tasks_app.queues.redis_connection import get_connection, mapped_redis_error
 
 PREFIX: Final = "ltt_"
 LIFETIME_SECONDS: Final = 30
-TICKETS: Final = 300  # of one token in LIFETIME_SECONDS: what bounds the keys in Redis
+TICKETS: Final = 300  # per token in LIFETIME_SECONDS; bounds the number of keys in Redis
 
 
 class TooManyTickets(LongtasksError):
@@ -33,7 +33,7 @@ class TooManyTickets(LongtasksError):
 class Ticket:
     """The token that created a ticket, and the task that the ticket is limited to."""
 
-    token_id: int  # of the token that created it; 0: none, the API is open
+    token_id: int  # of the token that created it; 0: no token, API_OPEN is set
     task_id: str  # the only task whose stream it opens; "": any
 
 

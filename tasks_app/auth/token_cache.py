@@ -30,13 +30,13 @@ CHARACTERS: Final = len(PREFIX) + 43  # 32 bytes in base64
 MOST_KNOWN: Final = 100_000  # tokens in a process's memory, about 45 MB; any other token is looked up when it is used
 FRESH_SECONDS: Final = 30.0  # after this, one thread reads again and the others use the cached tokens
 OLD_SECONDS: Final = 55.0  # after this, all threads wait for a new read
-LOOK_AGAIN_SECONDS: Final = 1.0  # between two reads of this machine that unknown tokens trigger
+RETRY_LOOKUP_SECONDS: Final = 1.0  # between two reads on this machine that unknown tokens trigger
 FAILED_SECONDS: Final = 5.0  # until a request reads again after the database was unavailable
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """The identity and the rights that a valid token stands for."""
+    """The identity and the rights of a valid token."""
 
     token_id: int
     owner: str
@@ -82,7 +82,7 @@ class KnownTokens:
         """Return the bearer of the token with this id, as `find` does; None once the token is revoked or expired."""
         return self._find(lambda: self._by_id.get(token_id), Q(pk=token_id), may_be_valid=True)
 
-    def read_anew(self) -> bool:
+    def refresh(self) -> bool:
         """Read the tokens unless another thread is reading them. Return whether the last read succeeded."""
         self._read_again(wait=False)
         return not self._failed
@@ -95,15 +95,14 @@ class KnownTokens:
         bearer = look_up()
         if bearer is None:
             newest = machine_numbers.read(machine_numbers.NEWEST_TOKEN)
-            is_newer = (
-                newest > self._newest
-            )  # another process has found a new token, which may be this one: wait for a read
+            # Another process has found a new token, which may be this one: then wait for the read.
+            is_newer = newest > self._newest
             has_looked = self._may_look(now, is_newer) and self._read_again(wait=is_newer, wanted=newest, this=this)
             bearer = look_up()
             if bearer is None and may_be_valid:
                 if self._read_at == -math.inf:
-                    raise StoreUnavailable("the tokens are not known")
-                if self._is_away(now) or (self._is_cut and not has_looked):
+                    raise StoreUnavailable("the tokens were never read")
+                if self._is_unavailable(now) or (self._is_cut and not has_looked):
                     raise UnsureToken
         if bearer is None or (bearer.expires_at is not None and bearer.expires_at <= time.time()):
             return None
@@ -120,7 +119,7 @@ class KnownTokens:
         if now - self._read_at > FRESH_SECONDS or self.holds(secret):
             return True
         if machine_numbers.read(machine_numbers.NEWEST_TOKEN) > self._newest or now > self._guesses_after:
-            self._guesses_after = now + LOOK_AGAIN_SECONDS
+            self._guesses_after = now + RETRY_LOOKUP_SECONDS
             return True
         return False
 
@@ -128,17 +127,17 @@ class KnownTokens:
         """Return whether an unknown token may trigger a read. True uses up the machine's one read of this second."""
         if self._failed and now - self._tried_at <= FAILED_SECONDS:
             return False  # a database that hangs would delay each request
-        if is_newer or now - self._looked_at <= LOOK_AGAIN_SECONDS:
+        if is_newer or now - self._looked_at <= RETRY_LOOKUP_SECONDS:
             return is_newer
         with machine_numbers.locked(machine_numbers.LOOKED_UP_AT) as looked_at:
             # All processes share the monotonic clock of the machine. The file may date from before the last boot.
             now = time.monotonic()  # another process may have read while this one waited for the lock
-            if 0 <= now - looked_at.value <= LOOK_AGAIN_SECONDS:
+            if 0 <= now - looked_at.value <= RETRY_LOOKUP_SECONDS:
                 return False
             looked_at.value = self._looked_at = now
         return True
 
-    def _is_away(self, now: float) -> bool:
+    def _is_unavailable(self, now: float) -> bool:
         """Return whether the last read of this process, or of another process of this machine, failed."""
         if self._failed or (self._lock.locked() and now - self._tried_at > hung_database.HUNG_SECONDS):
             return True
@@ -147,16 +146,16 @@ class KnownTokens:
 
     def _read_again(self, *, wait: bool, wanted: float = 0.0, this: Q | None = None) -> bool:
         """Read the most recently used tokens, and `this` one if there are too many. Return whether they were read."""
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         if not self._lock.acquire(blocking=wait):
             return False
         try:
             # A thread that waited for another thread's read uses the result of that read, or its failure.
-            is_enough = self._newest >= wanted if wanted else asked_at - self._read_at < LOOK_AGAIN_SECONDS
-            has_failed = self._failed and asked_at - self._tried_at <= FAILED_SECONDS
-            if self._tried_at > asked_at or (wait and (is_enough or has_failed)):
+            is_enough = self._newest >= wanted if wanted else requested_at - self._read_at < RETRY_LOOKUP_SECONDS
+            has_failed = self._failed and requested_at - self._tried_at <= FAILED_SECONDS
+            if self._tried_at > requested_at or (wait and (is_enough or has_failed)):
                 return False
-            self._tried_at = asked_at
+            self._tried_at = requested_at
             newest = machine_numbers.read(machine_numbers.NEWEST_TOKEN)  # may be revoked by now
             try:
                 valid = (
@@ -174,7 +173,7 @@ class KnownTokens:
                         "the tokens could not be read, the cached tokens stay valid: %s", type(error).__name__
                     )
                 self._failed = True
-                _publish_failure(asked_at)
+                _publish_failure(requested_at)
                 return False
             bearers = {
                 digest: Bearer(token_id, owner, scope, expires_at.timestamp() if expires_at else None)
@@ -185,12 +184,12 @@ class KnownTokens:
                 _publish_newest(newest)
             self._bearers, self._newest = bearers, newest
             self._by_id = {bearer.token_id: bearer for bearer in bearers.values()}
-            self._read_at, self._failed = asked_at, False
+            self._read_at, self._failed = requested_at, False
             _publish_failure(0.0)
         finally:
             self._lock.release()
-        if self._used and asked_at - self._noted_at > USED_SECONDS:
-            used, self._used, self._noted_at = self._used, set(), asked_at
+        if self._used and requested_at - self._noted_at > USED_SECONDS:
+            used, self._used, self._noted_at = self._used, set(), requested_at
             # In a thread: the write may wait for a lock, and the request must not.
             threading.Thread(target=write_used, args=(used,), name=NOTING_THREAD, daemon=True).start()
         return True

@@ -1,7 +1,7 @@
 """Keeps the token cache of this process fresh: a thread reads the tokens at the start and every 15 s.
 
-Owns the thread and its interval. A process without requests so far has the tokens when the database becomes
-unavailable, and no request waits for a read. Must not know what a token is.
+Owns the thread and its interval. So an idle process has the tokens when the database becomes unavailable, and no
+request waits for a read. Must not know what a token is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tasks_app.auth import token_cache
 
 logger = logging.getLogger(__name__)
 ROUND_SECONDS: Final = 15.0
-AWAY_SECONDS: Final = 3.0  # while the database is unavailable: less than FAILED_SECONDS, so that no request reads
+RETRY_SECONDS: Final = 3.0  # while the database is unavailable: less than FAILED_SECONDS, so that no request reads
 FIRST_SECONDS: Final = 3.0  # longest wait for the first read
 
 
@@ -33,12 +33,12 @@ def keep_fresh() -> None:
 
 def _run(was_read: threading.Event) -> None:
     while True:
-        answers = False
+        succeeded = False
         try:
-            answers = token_cache.known.read_anew()
+            succeeded = token_cache.known.refresh()
         except Exception:
-            logger.exception("the tokens could not be read; the next try is in %g s", AWAY_SECONDS)
+            logger.exception("the tokens could not be read; the next try is in %g s", RETRY_SECONDS)
         finally:
             connection.close()
             was_read.set()
-        time.sleep(ROUND_SECONDS if answers else AWAY_SECONDS)
+        time.sleep(ROUND_SECONDS if succeeded else RETRY_SECONDS)

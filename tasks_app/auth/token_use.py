@@ -1,4 +1,4 @@
-"""Writes when a token was last used, at most once a minute and in a thread of its own.
+"""Writes when a token was last used, at most once a minute and in a separate thread.
 
 Owns ApiToken.last_used_at. Must not delay a request.
 """
@@ -29,6 +29,7 @@ def note_used(token_ids: set[int]) -> None:
 
 
 def write_used(token_ids: set[int]) -> None:
+    """Call `note_used` on a connection that is closed afterwards; log a database error instead of raising it."""
     try:
         note_used(token_ids)
     except (DatabaseError, InterfaceError) as error:

@@ -1,1 +1,1 @@
-"""The front page: one page in front of the API, which it speaks to as any other client does."""
+"""The front page: one page that uses the API as any other client does."""

@@ -19,7 +19,7 @@ from tasks_app.api.problem_details import unknown_route
 from tasks_app.domain import priorities
 from tasks_app.front.words import get_words
 
-# No inline script or style, no eval, no other host; forms go through the scripts, so no token ends in an address.
+# No inline script or style, no eval, no other host. The scripts send the forms, so that no token ends up in a URL.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )

@@ -1,4 +1,4 @@
-"""The words of the front page's scripts, in the language of the request.
+"""The texts of the front page's scripts, in the active language.
 
 Owns the list of them. Must not read a request or a store: the page's view has set the language.
 """

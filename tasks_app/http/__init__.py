@@ -1,1 +1,1 @@
-"""What web and the stream read of an HTTP request before any framework: addresses, origins, schemes."""
+"""What the web process and the stream read from an HTTP request without a framework: addresses, origins, schemes."""

@@ -1,6 +1,7 @@
-"""Whether a browser's request comes from a page of this very origin. The one place that judges origins.
+"""Whether a page of another origin made a browser's request.
 
-Clients other than browsers send no such headers: who calls is not judged here.
+Owns this decision, for the API, the admin and the stream. Must not authenticate: clients other than browsers send none
+of these headers.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from django.conf import settings
 
 from tasks_app.http import peers
 
-_OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: the user's own doing, as an address that they type
+_OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: the user's own action, such as typing the URL
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
-def comes_from_elsewhere(meta: Mapping[str, Any]) -> bool:
-    """Tell whether a browser says that a page of another origin made the request.
+def is_cross_origin(meta: Mapping[str, Any]) -> bool:
+    """Return whether a page of another origin made the request, according to the browser's headers.
 
-    An origin that CSRF_TRUSTED_ORIGINS names is ours. Otherwise Sec-Fetch-Site decides where it is there: no page can
-    forge it, and no proxy changes it. Browsers send it to https and this machine only; elsewhere Origin is compared with
-    Host. Behind a proxy that ends TLS, ours may be http though the page was https; the other way round it is another
-    origin.
+    An origin in CSRF_TRUSTED_ORIGINS is ours. Otherwise Sec-Fetch-Site decides if it is present: no page can forge it,
+    and no proxy changes it. Browsers send it only to https and to this machine; without it, Origin is compared with
+    Host. Behind a proxy that terminates TLS, the request may be http although the page was https. An http page of an
+    https service is another origin.
     """
     origin: str | None = meta.get("HTTP_ORIGIN")
     if origin is not None and origin.lower() in settings.CSRF_TRUSTED_ORIGINS:

@@ -1,7 +1,7 @@
-"""Which network address a request comes from: the peer's, or what trusted proxies say of it.
+"""The network address of the client, and whether it used https: from the connection or from trusted proxies.
 
-Owns whom we trust as a proxy (FORWARDED_ALLOW_IPS), and the reading of X-Forwarded-For and -Proto. Must not look
-anything up: an address is what stands there.
+Owns the list of trusted proxies (FORWARDED_ALLOW_IPS), and the parsing of X-Forwarded-For and -Proto. Must not resolve
+a name.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-HOPS: Final = 16  # proxies behind each other that are looked at; a client may send any number
+HOPS: Final = 16  # most addresses read from X-Forwarded-For; a client may send any number
 ANY: Final = "*"
 _warned: Final[set[str]] = set()
 
 
 def find_peer(meta: Mapping[str, Any]) -> bytes | None:
-    """Return the bytes of the address that a request with these headers comes from; of an IPv6 address its /64.
+    """Return the bytes of the client's address; for IPv6, of its /64 network.
 
-    The rightmost address that is no trusted proxy's (FORWARDED_ALLOW_IPS); what stands left of it anyone may have
-    written. None where there is none: the peer is a unix socket, and said nothing.
+    It is the rightmost address that is not a trusted proxy (FORWARDED_ALLOW_IPS), because a client can forge the ones to
+    its left. None if there is no address: the peer is a unix socket that sent no X-Forwarded-For.
     """
     address = _parse(meta.get("REMOTE_ADDR", ""))
     forwarded: str = meta.get("HTTP_X_FORWARDED_FOR", "")
@@ -41,26 +41,26 @@ def find_peer(meta: Mapping[str, Any]) -> bytes | None:
 
 
 def is_https(meta: Mapping[str, Any]) -> bool:
-    """Tell whether a request came by https: on this connection, or by the word of a trusted proxy."""
+    """Return whether a request came by https: on this connection, or according to a trusted proxy."""
     if meta.get("wsgi.url_scheme") == "https":
         return True
     return says_https(meta) and is_trusted_proxy(meta)
 
 
 def is_trusted_proxy(meta: Mapping[str, Any]) -> bool:
-    """Tell whether the peer is one of FORWARDED_ALLOW_IPS, or a unix socket, which only a proxy of ours can reach."""
+    """Return whether the peer is in FORWARDED_ALLOW_IPS, or a unix socket, which only our own proxy can reach."""
     address = _parse(meta.get("REMOTE_ADDR", ""))
     return address is None or _is_trusted(address)
 
 
 def says_https(meta: Mapping[str, Any]) -> bool:
-    """Tell whether X-Forwarded-Proto says https, whoever wrote it. Of several words all must, for any may be forged."""
+    """Return whether X-Forwarded-Proto is https, trusted or not. Every entry must be https, because any may be forged."""
     said: str | None = meta.get("HTTP_X_FORWARDED_PROTO")
     return said is not None and all(word.strip().lower() == "https" for word in said.split(","))
 
 
 def name_peer(meta: Mapping[str, Any]) -> str:
-    """Return the peer's address as FORWARDED_ALLOW_IPS would name it."""
+    """Return the peer's address in the form that FORWARDED_ALLOW_IPS needs."""
     return str(_parse(meta.get("REMOTE_ADDR", "")) or "(unix socket)")
 
 
@@ -68,15 +68,15 @@ def _read_hops(forwarded: str, address: Address | None) -> Address | None:
     for hop in reversed(forwarded.rsplit(",", HOPS)[-HOPS:]):
         parsed = _parse(hop.strip())
         if parsed is None:
-            return address  # "unknown" or nonsense: the proxy that wrote it is all we know
+            return address  # "unknown" or invalid: the proxy that wrote it is the last known address
         address = parsed
         if _trusted() is None or not _is_trusted(address):
-            return address  # where any is trusted, the one that connects is the only one
+            return address  # with "*", only the last proxy is trusted, not every address in the header
     return address
 
 
 def _parse(text: str) -> Address | None:
-    """Return an address in any of the forms in which proxies write it: with a port, in brackets, with a scope."""
+    """Parse an address in any form that proxies write: with a port, in brackets, with a scope. None if it is invalid."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
@@ -95,19 +95,19 @@ def _is_trusted(address: Address) -> bool:
 
 @cache
 def _trusted() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] | None:
-    """The networks of the trusted proxies; None: all are."""
+    """Return the networks of the trusted proxies; None if every peer is trusted."""
     named = [part.strip() for part in settings.FORWARDED_ALLOW_IPS.split(",") if part.strip()]
     if ANY in named:
-        logger.warning("FORWARDED_ALLOW_IPS=* trusts whoever connects: let nothing but the proxy reach this port")
+        logger.warning("FORWARDED_ALLOW_IPS=* trusts every peer: allow only the proxy to reach this port")
         return None
     return tuple(ipaddress.ip_network(part, strict=False) for part in named)
 
 
 def _warn_once(proxy: str) -> None:
-    if proxy not in _warned and len(_warned) < HOPS:  # the header is anyone's to send
+    if proxy not in _warned and len(_warned) < HOPS:  # bounded, because any client can send the header
         _warned.add(proxy)
         logger.warning(
-            "%s sends X-Forwarded-For, and FORWARDED_ALLOW_IPS does not name it: all clients behind it share the limit"
+            "%s sends X-Forwarded-For, but FORWARDED_ALLOW_IPS does not list it: all clients behind it share the limit"
             " of one address (RATE_LIMIT_PER_ADDRESS)",
             proxy,
         )

@@ -1,7 +1,7 @@
-"""The refusal of plain http requests if HTTPS_ONLY is on, for web and the stream.
+"""The refusal of plain http requests if HTTPS_ONLY is on, for the web process and the stream.
 
 Owns which requests are refused instead of redirected. A POST must not be redirected: the client would follow with a GET,
-get 200, and its task would never start.
+receive 200, and its task would never start.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _REDIRECTED: Final = frozenset({"GET", "HEAD"})
 def explain_refusal(meta: Mapping[str, Any], *, method: str | None) -> str | None:
     """Return why a plain http request is refused; None if it may be redirected to https."""
     if peers.says_https(meta):
-        # Redirected, it would come back the same way for ever.
+        # A redirect would loop: the next request would come the same way.
         peer = peers.name_peer(meta)
         if _log.lets_through():
             logger.warning(
-                "%s sends X-Forwarded-Proto: https, and FORWARDED_ALLOW_IPS does not name it: its requests are refused",
+                "%s sends X-Forwarded-Proto: https, but FORWARDED_ALLOW_IPS does not list it: its requests are refused",
                 peer,
             )
         return (
@@ -33,7 +33,7 @@ def explain_refusal(meta: Mapping[str, Any], *, method: str | None) -> str | Non
             f"your proxy, add its address or network to FORWARDED_ALLOW_IPS."
         )
     if "HTTP_X_FORWARDED_FOR" in meta and "HTTP_X_FORWARDED_PROTO" not in meta and peers.is_trusted_proxy(meta):
-        # It may have come by https: nobody can tell, and a redirect might lead here again for ever.
+        # The client may have used https, and then a redirect would loop.
         return (
             f"The proxy {peers.name_peer(meta)} does not say whether the request came by https. Configure it to send "
             f"X-Forwarded-Proto, as docs/proxies.md shows."

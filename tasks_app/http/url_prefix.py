@@ -1,6 +1,7 @@
-"""The path below which a proxy shows this service (SCRIPT_NAME): added to what we link to, cut from what is asked for.
+"""The path prefix under which a proxy serves this service (SCRIPT_NAME).
 
-A proxy may pass the path on whole or without the prefix; probes from inside ask without it. Both are the same request.
+Owns adding it to links and removing it from request paths. A proxy may forward the path with or without the prefix, and
+internal probes omit it; all are the same request. Must not route.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from django.conf import settings
 
 
 def add(path: str) -> str:
-    """Return the path as clients have to ask for it."""
+    """Return the path as clients must request it."""
     return f"{settings.URL_PREFIX}{path}"
 
 
 def cut(path: str) -> str:
-    """Return the path as our routes know it."""
+    """Return the path without the prefix, as our routes expect it."""
     rest = path.removeprefix(settings.URL_PREFIX)
     if not rest:
         return "/"

@@ -1,12 +1,12 @@
-"""Who runs a command, for the history and the audit."""
+"""The name of the user who runs a command, for the history and the audit."""
 
 import getpass
 
-UNNAMED = "cli"  # a container's user may have a number only
+UNNAMED = "cli"  # in a container, the user may have a number but no name
 
 
 def find_actor() -> str:
-    """Return the name of the operating system's user that runs this process."""
+    """Return the operating-system user of this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

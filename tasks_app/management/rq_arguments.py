@@ -1,6 +1,6 @@
-"""What the commands that replace django-rq's share: our queues instead of `default`, and the entry in the audit.
+"""The parts that the replacements of django-rq's commands share: argument checks and the audit entry.
 
-Owns how their arguments are checked. Must not run a worker nor touch a queue: the commands do.
+Owns these checks; the default is all our queues instead of `default`. Must not run a worker or use a queue.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STORE_UNAVAILABLE: Final = 6  # exit code
 
 
 def read_queues(names: Sequence[str]) -> list[str]:
-    """Return the queues that were named, or all of ours, the most urgent first. Raises CommandError for an unknown one."""
+    """Return the named queues, by default all of ours, most urgent first. Raises CommandError for an unknown one."""
     for name in names:
         check_queue_name(name)
     return [name for name in QUEUES if name in names or not names]
@@ -67,7 +67,7 @@ def check_classes(*, worker_class: str | None, job_class: str | None) -> None:
 
 
 def record_in_audit(*, action: str, detail: str, source: str, queue: str = "") -> None:
-    """Note a command that Redis has carried out; a database that is unavailable is logged, not raised."""
+    """Record a command that Redis has already applied. If the database is unavailable, only log that."""
     try:
         with mapped_database_errors():
             audit_log.record(action=action, source=source, actor=find_actor(), queue=queue, detail=detail)

@@ -1,7 +1,7 @@
-"""May this caller start these tasks? Every way to start or retry a task asks here, before anything is accepted.
+"""Authorization of starts and retries: every way to start or retry a task checks it here before it accepts the task.
 
-Owns the look-up of the owners of tasks that params name, and calling `TaskType.authorize`. A start that cannot be
-judged is refused. Must not know HTTP.
+Owns the look-up of the owners of tasks that params name, and the call of `TaskType.authorize`. Refuses a start if
+`authorize` fails. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _FIELD_CHARACTERS: Final = 200
 _REASON_CHARACTERS: Final = 500
 
 
-def check_starts(asked: Sequence[tuple[str, Mapping[str, Any]]], *, caller: Caller, where: str = "") -> None:
-    """Raise unless the caller may start tasks of these names and params. Free for types without `authorize`.
+def check_starts(requested: Sequence[tuple[str, Mapping[str, Any]]], *, caller: Caller, where: str = "") -> None:
+    """Raise unless the caller may start tasks of these names and params. Costs nothing for types without `authorize`.
 
-    `where` is the place of a task in what was asked for, as errors name it: "" or "tasks.{}.".
+    `where` is the path of a task in the request, as errors name it: "" or "tasks.{}.".
     Raises UnknownTaskType, NamedTaskUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and AuthorizationFailed
-    for whatever else `authorize` raises or returns.
+    if `authorize` raises or returns anything else.
     """
-    typed = [(where.format(place), get_task_type(name), params) for place, (name, params) in enumerate(asked)]
+    typed = [(where.format(place), get_task_type(name), params) for place, (name, params) in enumerate(requested)]
     if not caller.sees_all:
         named = [
             (f"{prefix}params.{path}", value)
@@ -53,7 +53,7 @@ def check_starts(asked: Sequence[tuple[str, Mapping[str, Any]]], *, caller: Call
             if unknown := [field for field, value in named if _parse(value) not in own]:
                 raise NamedTaskUnknown(unknown)
     for prefix, task_type, params in typed:
-        _ask(task_type, params, caller, prefix)
+        _authorize(task_type, params, caller, prefix)
 
 
 def check_retry(snapshot: Snapshot) -> None:
@@ -68,12 +68,12 @@ def check_retry(snapshot: Snapshot) -> None:
         return  # the worker decides: it may run another version
 
 
-def _ask(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix: str) -> None:
+def _authorize(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix: str) -> None:
     if type(task_type).authorize is TaskType.authorize:
         return
     try:
         with mapped_database_errors(), redis_connection.mapped_redis_errors():
-            answer: object = task_type.authorize(params, caller)  # type: ignore[func-returns-value]
+            result: object = task_type.authorize(params, caller)  # type: ignore[func-returns-value]
     except NotAllowed as error:
         field = f"{prefix}params.{error.field}" if error.field else f"{prefix}params"
         raise NotAllowed(escape(error.reason)[:_REASON_CHARACTERS], field=escape(field)[:_FIELD_CHARACTERS]) from error
@@ -84,21 +84,22 @@ def _ask(task_type: TaskType, params: Mapping[str, Any], caller: Caller, prefix:
     except BaseException as error:  # also SystemExit: it must not end the web process
         logger.error("authorize of task type %s raised: the start is refused", task_type.name, exc_info=error)
         raise AuthorizationFailed(task_type.name, f"raised {error_line(error)}") from error
-    if answer is not None:  # `return False` or an un-awaited coroutine must not count as allowed
-        failed = AuthorizationFailed(task_type.name, f"returned {describe_value(answer)} instead of None")
+    if result is not None:  # `return False` or an un-awaited coroutine must not count as allowed
+        failed = AuthorizationFailed(task_type.name, f"returned {describe_value(result)} instead of None")
         logger.error("%s", failed)
         raise failed
 
 
 def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
-    """Return the ids of those tasks that the caller may change.
+    """Return the ids of the tasks that the caller may change.
 
-    The database is asked for all that Redis does not call theirs, also where Redis calls them another's: so another's
-    task takes as long as one that does not exist, and both get the same answer while the database is unavailable.
+    The database is queried for every task that is not the caller's in Redis, even if Redis has it as another owner's.
+    So another owner's task takes as long as an unknown one, and both give the same error while the database is
+    unavailable.
     """
     wanted = list({key for value in values if (key := _parse(value)) is not None})
     ids = [str(key) for key in wanted]
-    # The event loop of web, which starts single tasks, sends single commands of all its requests together.
+    # The event loop of the web process, which starts single tasks, sends the single commands of all requests together.
     snapshots = job_snapshots.get_snapshots(ids) if len(ids) > 1 else [job_snapshots.get_snapshot(each) for each in ids]
     own = {
         key

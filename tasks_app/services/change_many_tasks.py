@@ -1,6 +1,6 @@
-"""The write side for many tasks at once: cancel, retry, change priority as set operations.
+"""Changes many tasks at once: cancel, retry, change of priority, in few statements for the whole set.
 
-Owns the sets only; change_tasks.py defines each change for one task. A set has SET_TASKS tasks at most.
+Owns the set operations, for at most SET_TASKS tasks. Must not define a change: change_tasks.py does.
 """
 
 from __future__ import annotations

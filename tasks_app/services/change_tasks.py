@@ -1,7 +1,7 @@
 """Changes one task: cancel, retry, change of priority. API, admin and command line all call these.
 
-Owns what such a request means. Each is decided in the database first and then applied to Redis. Must not know HTTP, nor
-read the read model except to find a task.
+Owns what each request does. It is decided in the database first and then applied to Redis. Must not know HTTP, nor
+use the read model except to find a task.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, sourc
         if row is None or not reopened:
             if row is not None and row.outcome:
                 raise TaskEnded(task_id=snapshot.id, status=row.outcome, wanted="be retried")
-            return _retry_taken_by_others(snapshot, row, actor=actor, source=source)
+            return _retry_ended_by_rq(snapshot, row, actor=actor, source=source)
         move = retry_transition(snapshot, row, actor=actor)
         apply_to_redis([move])
         return move.snapshot
 
 
-def _retry_taken_by_others(snapshot: Snapshot, row: TaskCheckpoint | None, *, actor: str, source: str) -> Snapshot:
+def _retry_ended_by_rq(snapshot: Snapshot, row: TaskCheckpoint | None, *, actor: str, source: str) -> Snapshot:
     """Requeue a task that has ended in RQ although its snapshot is open and unclaimed; else raise TaskNotEnded."""
     if not snapshot.ended and (row is None or row.lease_until is None):
         if job_snapshots.get_status(snapshot.id) in task_status.ENDED:
@@ -163,7 +163,7 @@ def priority_transition(snapshot: Snapshot, *, priority: str, actor: str) -> Tra
 
 
 def _find(task_id: str, owner: str | None) -> Snapshot:
-    """Return the newest known snapshot of a task, from its job or its record; raise UnknownTask."""
+    """Return the newest known snapshot of a task, from its job in Redis or its task row. Raises UnknownTask."""
     try:
         key = uuid.UUID(task_id)
     except (ValueError, AttributeError, TypeError):

@@ -1,6 +1,6 @@
-"""Pauses and resumes queues, durably.
+"""Pauses and resumes queues durably: in the database first, then in Redis.
 
-Owns what such a request means. The database decides first, then Redis is updated.
+Owns both requests. Must not know HTTP, nor stop a worker: workers read the pause from Redis.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def pause_queue(*, queue: str, actor: str, reason: str = "", source: str = audit
 
 
 def resume_queue(*, queue: str, actor: str, source: str = audit_log.API) -> None:
-    """Resume a paused queue. Raises as `pause_queue` does."""
+    """Resume a paused queue. Raises UnknownQueue, StoreUnavailable."""
     _set_pause(queue, {"source": source, "actor": actor}, paused_at=None, paused_by="", reason="")
 
 

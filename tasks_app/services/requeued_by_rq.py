@@ -1,7 +1,7 @@
-"""What `rq requeue` of a task that has ended means: a retry, as the API's.
+"""Turns `rq requeue` of an ended task into a retry, as through the API.
 
-RQ's own classes know nothing of snapshots and checkpoints: they put the task's id into its queue, and a worker finds it
-there. Owns what the worker does then. Must not run the task.
+RQ's own classes do not know snapshots and checkpoints: they only add the task's id to its queue, where a worker dequeues
+it. Owns what the worker does then. Must not run the task.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def retry(connection: redis.Redis[Any], dequeued: DequeuedTask) -> None:
     Idempotent. Raises transient errors.
     """
     snapshot = dequeued.snapshot
-    # From any place: a task requeued twice is in the queue twice. A transition from "started" would change ended_at.
+    # Source "any", because a task requeued twice is in the queue twice. A transition from "started" would change ended_at.
     transitions.apply_transitions(connection, [Transition(snapshot, "any", "ended")])
     try:
         change_tasks.retry_task(task_id=snapshot.id, actor="rq", source=audit_log.RQ)
     except (QueueUnavailable, StoreUnavailable) as error:
         raise error.__cause__ or error from None
     except LongtasksError as error:
-        logger.warning("`rq requeue` of task %s is refused: %s", snapshot.id, error)
+        logger.warning("`rq requeue` of task %s was refused: %s", snapshot.id, error)
     else:
-        logger.warning("task %s is retried: RQ's own tools have requeued it", snapshot.id)
+        logger.warning("task %s is retried, because RQ's own tools requeued it", snapshot.id)

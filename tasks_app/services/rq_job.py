@@ -1,7 +1,7 @@
-"""The Job class that RQ's own tools and django-rq's pages use: their changes of status reach the mirror too.
+"""The Job class for RQ's own tools and django-rq's pages. It publishes their changes of status to the mirror.
 
-Owns what happens when somebody uses RQ directly on a task's job. The engine itself does not go through here: it
-moves tasks with queues/transitions.py. Cancel and retry made through RQ are those of change_tasks.
+Owns what RQ's methods do to the job of a task: cancel and requeue call change_tasks. Must not serve the engine, which
+moves tasks with queues/transitions.py.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TaskJob(Job):
         """Retry the task as the API's retry does: from its checkpoint."""
         if self.snapshot is None:
             return super().requeue(at_front=at_front)
-        self._carry_out(change_tasks.retry_task)
+        self._change_task(change_tasks.retry_task)
         self.refresh()
         return self
 
@@ -64,7 +64,7 @@ class TaskJob(Job):
         """Cancel the task as the API's cancel does: a running task ends at its next chunk."""
         if self.snapshot is None:
             return super().cancel(pipeline, enqueue_dependents, remove_from_dependencies)
-        self._carry_out(change_tasks.cancel_task)
+        self._change_task(change_tasks.cancel_task)
         return {}
 
     def delete(
@@ -72,10 +72,10 @@ class TaskJob(Job):
     ) -> None:
         """Delete the job; cancel a task that has not ended first, because rescue would requeue it."""
         if self.snapshot is not None and not self.snapshot.ended:
-            self._carry_out(change_tasks.cancel_task)
+            self._change_task(change_tasks.cancel_task)
         super().delete(pipeline, remove_from_queue, delete_dependents)
 
-    def _carry_out(self, action: Callable[..., object]) -> None:
+    def _change_task(self, action: Callable[..., object]) -> None:
         try:
             action(task_id=self.id, actor="rq", source=audit_log.RQ)
         except Exception as error:

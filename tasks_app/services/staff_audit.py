@@ -1,6 +1,6 @@
-"""What changes people and their rights leaves in the audit: users and groups, from the admin and the command line.
+"""Audit entries for changes of users, groups and their permissions, in the admin and on the command line.
 
-Owns the words of these entries. Must not hold a password, nor change anybody.
+Owns the text of these entries. Must not contain a password, nor change a user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def record_change(*, who: User | Group, change: str, actor: str, source: str) ->
 
 @contextmanager
 def recorded_saves(*, change: str, actor: str) -> Iterator[None]:
-    """Record each user saved in this context, as by Django's createsuperuser and changepassword."""
+    """Record each user that is saved in this context, by Django's createsuperuser or changepassword."""
 
     def note(instance: User, **_: Any) -> None:
         record_change(who=instance, change=change, actor=actor, source=audit_log.CLI)

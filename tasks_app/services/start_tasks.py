@@ -1,6 +1,6 @@
 """Starts tasks: one or many, all of them or none.
 
-Owns what a start means: its id, its snapshot, idempotency keys and authorization. Touches Redis only. Must not know HTTP.
+Owns the id and the first snapshot of a task, and idempotency keys. Writes to Redis only. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ def start_tasks(
 ) -> StartedTasks:
     """Accept tasks, all or none, in one round trip to Redis and without SQL.
 
-    Where params name tasks, whose they are is looked up first: that costs another round trip, and a query where Redis
-    does not know them. Without a caller nothing can be named.
+    If params name other tasks, the owners of those are looked up first: another round trip, and a query for tasks that
+    Redis no longer has. An anonymous caller cannot name tasks.
     Starts from other sources than the API are recorded in the audit; the API's starts are in the tasks' history.
-    With `idempotency_key` the same key, owner and tasks give the first answer again for 24 hours.
-    Raises UnknownTaskType, QueueFull (nothing was enqueued), IdempotencyMismatch (the same) and QueueUnavailable;
-    and what `authorization.check_starts` does: nothing was enqueued then either.
+    For 24 hours, the same `idempotency_key`, owner and tasks return the first result again.
+    Raises UnknownTaskType, QueueFull, IdempotencyMismatch, QueueUnavailable, and what `authorization.check_starts`
+    raises. After any error but QueueUnavailable, nothing was enqueued.
     """
     check_starts([(task.name, task.params) for task in tasks], caller=caller, where="tasks.{}.")
     return _start(tasks=tasks, caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
@@ -124,16 +124,16 @@ def _start(
                         task_ids=[snapshot.id for snapshot in snapshots],
                     )
             except StoreUnavailable as error:
-                # The tasks are accepted: after an error, the caller would start them a second time.
-                logger.warning("the audit misses the start of %d tasks by %s: %s", len(snapshots), owner, error)
+                # The tasks are accepted. An error would make the caller start them a second time.
+                logger.warning("the start of %d tasks by %s is not in the audit: %s", len(snapshots), owner, error)
         return StartedTasks(snapshots)
     if not replay.same_body or len(replay.task_ids) != len(tasks):
         raise IdempotencyMismatch(idempotency_key)
-    first_answer = [
+    first_snapshots = [
         _new_snapshot(task, task_id=task_id, created_at=replay.created_at, caller=caller, request_id=request_id)
         for task, task_id in zip(tasks, replay.task_ids, strict=True)
     ]
-    return StartedTasks(first_answer, replayed=True)
+    return StartedTasks(first_snapshots, replayed=True)
 
 
 def _new_id(now: datetime) -> str:

@@ -1,4 +1,7 @@
-"""Template filters: durations, big numbers and statuses in words."""
+"""Template filters that format durations, numbers, statuses and causes in the user's language.
+
+Owns their wording. Must not read a store.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ register = template.Library()
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Say a duration in two units at most; a dash where there is none."""
+    """Format a duration in at most two units; None is a dash."""
     if seconds is None:
         return "–"
     if seconds < 0.9995:
@@ -38,7 +41,7 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def compact(number: float | None) -> str:
-    """Say a number with its thousands, small ones with what they have behind the point."""
+    """Format a number with thousands separators; numbers below 10 keep their decimals."""
     if number is None:
         return "–"
     if 0 < number < 10 and number != int(number):
@@ -48,7 +51,7 @@ def compact(number: float | None) -> str:
 
 @register.filter
 def ago(moment: datetime | None) -> str:
-    """Say how long ago a time is."""
+    """Format the time since a moment."""
     if moment is None:
         return "–"
     seconds = (datetime.now(UTC) - moment).total_seconds()
@@ -59,13 +62,13 @@ def ago(moment: datetime | None) -> str:
 
 @register.filter
 def status_label(status: str) -> str:
-    """Say a status in the reader's language."""
+    """Return a status in the user's language."""
     return str(dict(Status.choices).get(status, status))
 
 
 @register.filter
 def wait_seconds(task: Any) -> float | None:
-    """How long a task waited for its first begin, or has been waiting for it."""
+    """Return how long a task waited for its first start, or has been waiting."""
     if task.started_at is not None:
         return max(0.0, (task.started_at - task.created_at).total_seconds())
     return max(0.0, ((task.ended_at or datetime.now(UTC)) - task.created_at).total_seconds())
@@ -73,7 +76,7 @@ def wait_seconds(task: Any) -> float | None:
 
 @register.filter
 def run_seconds(task: Any) -> float | None:
-    """How long a task ran, or has been running; None before its first begin."""
+    """Return how long a task ran, or has been running; None before its first start."""
     if task.started_at is None:
         return None
     return max(0.0, ((task.ended_at or datetime.now(UTC)) - task.started_at).total_seconds())
@@ -81,7 +84,7 @@ def run_seconds(task: Any) -> float | None:
 
 @register.filter
 def percent(task: Any) -> int | None:
-    """How much of a task is done; None where its total is unknown."""
+    """Return the finished share of a task; None if its total is unknown."""
     if task.status == task_status.FINISHED:
         return 100
     if not task.total:
@@ -101,7 +104,7 @@ def pretty_json(value: Any) -> str:
 
 @register.filter
 def count_label(name: str) -> str:
-    """Say the name of a count: a table's words, where it is one."""
+    """Return the label of a count, which is usually the name of a table."""
     return str(_(name.replace("_", " ")))
 
 

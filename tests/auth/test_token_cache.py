@@ -133,7 +133,7 @@ def test_processes_share_the_news_of_an_outage(client_of: Any, clock: Any, monke
         for known in (first, second):  # the first one makes this second's query
             with pytest.raises(UnsureToken):
                 known.find(WRONG)
-    assert first.read_anew()
+    assert first.refresh()
     clock(2)
     assert second.find(WRONG) is None
 
@@ -141,7 +141,7 @@ def test_processes_share_the_news_of_an_outage(client_of: Any, clock: Any, monke
 def test_a_token_created_just_after_a_read_is_valid_at_once(clock: Any) -> None:
     known = token_cache.KnownTokens()
     for _ in range(3):
-        assert known.read_anew()
+        assert known.refresh()
         _, secret = api_tokens.create_token(owner="ann", scope="read")
         assert known.find(secret) is not None
         clock(2)
@@ -152,7 +152,7 @@ def test_tokens_beyond_the_limit_of_memory_are_queried(clock: Any, monkeypatch: 
     made = [api_tokens.create_token(owner=f"owner {number}", scope="read") for number in range(4)]
     token_use.note_used({token.pk for token, _ in made[:2]})
     known = token_cache.KnownTokens()
-    assert known.read_anew()
+    assert known.refresh()
     assert len(known._bearers) == 2
     assert all(known.holds(secret) for _, secret in made[:2]), "the most recently used ones are in memory"
     third, fourth = (secret for _, secret in made[2:])

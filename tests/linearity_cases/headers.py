@@ -180,7 +180,7 @@ def header_cases() -> list[Case]:
             "stream.access, cookie and origin",
             lambda text: (
                 access._read_session_key({"HTTP_COOKIE": f"sessionid={text}"}),
-                origins.comes_from_elsewhere({"HTTP_ORIGIN": text, "HTTP_HOST": "x"}),
+                origins.is_cross_origin({"HTTP_ORIGIN": text, "HTTP_HOST": "x"}),
             ),
             texts("x", ";", "=", "a=b;", "/", "http://", "[", '"', "\\"),
         ),

@@ -25,7 +25,7 @@ from tasks_app.auth import stream_tickets, token_cache
 from tasks_app.auth.api_tokens import READ
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import UnsureToken
-from tasks_app.http.origins import comes_from_elsewhere
+from tasks_app.http.origins import is_cross_origin
 
 logger = logging.getLogger(__name__)
 PERMISSION: Final = "tasks_app.view_taskrecord"
@@ -126,7 +126,7 @@ def _read_session_key(meta: Mapping[str, Any]) -> str:
 
 def _identify_session(key: str, meta: Mapping[str, Any]) -> Viewer:
     # A browser sends the cookie for a page of any origin, but not a header or a ticket.
-    if comes_from_elsewhere(meta):
+    if is_cross_origin(meta):
         raise PermissionDenied("A page of another origin cannot use the admin session. Use a ticket.")
     user = _get_user(key)
     if not user.is_authenticated:

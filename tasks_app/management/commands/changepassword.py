@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: Django's own, with an entry in the audit."""
+"""`manage.py changepassword`: Django's command, which also writes an audit entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py createsuperuser`: Django's own, with an entry in the audit."""
+"""`manage.py createsuperuser`: Django's command, which also writes an audit entry."""
 
 from __future__ import annotations
 

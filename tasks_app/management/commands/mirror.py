@@ -86,7 +86,7 @@ class Command(ServiceCommand):
                 time.sleep(LINGER_SECONDS)
 
     def step(self) -> int:
-        """Let the mirror take one step. On SQLite it waits for the one write lock itself, in short pauses.
+        """Let the mirror do one step. On SQLite, retry in short pauses to get the single write lock.
 
         SQLite's own busy handler sleeps up to 100 ms between two tries, and a busy worker's gaps are shorter.
         """

@@ -1,6 +1,6 @@
-"""`manage.py processes`: every process of every host, with what it uses and how its predecessor has ended.
+"""`manage.py processes`: all processes of all hosts, with their use of CPU and memory and the last exit.
 
-Owns the table and the JSON of one look. Must not write.
+Owns the table and the JSON. Must not write to a store.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         try:
             while True:
                 try:
-                    found = _look()
+                    found = _read_processes()
                 except QueueUnavailable as error:
                     if not watch:
                         raise CommandError(str(error), returncode=UNAVAILABLE) from error
@@ -62,7 +62,7 @@ class Command(BaseCommand):
             console.print(_draw(found))
 
 
-def _look() -> list[Reported]:
+def _read_processes() -> list[Reported]:
     with redis_connection.mapped_redis_errors():
         return list_processes(redis_connection.get_connection())
 
@@ -96,7 +96,7 @@ def _draw(found: list[Reported]) -> Group:
 
 
 def describe_seconds(seconds: float) -> str:
-    """Return a duration in its two largest units, as `3 h 20 min`."""
+    """Return a duration in its two largest units, such as `3 h 20 min`."""
     left = max(0, int(seconds))
     words: list[str] = []
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):

@@ -1,6 +1,6 @@
-"""`manage.py rqenqueue`: a job that calls a function, on one of our queues. Tasks are started by `manage.py task start`.
+"""`manage.py rqenqueue`: enqueues a job that calls a function. `manage.py task start` starts tasks.
 
-Refuses at once what a worker would refuse. django-rq's own asks for a queue `default`.
+Owns the argument checks: rejects what a worker would reject. django-rq's command requires a queue `default`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`manage.py rqresume`: as `rq resume`, on the Redis of the settings. django-rq's command requires a queue `default`."""
+"""`manage.py rqresume`: like `rq resume`, with the Redis of the settings. django-rq's requires a queue `default`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py rqscheduler`: refused. The mirror process enqueues what is scheduled; rq-scheduler is not installed."""
+"""`manage.py rqscheduler`: refused. The mirror process enqueues scheduled jobs; rq-scheduler is not installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py rqsuspend`: as `rq suspend`, on the Redis of the settings. django-rq's command requires a queue `default`."""
+"""`manage.py rqsuspend`: like `rq suspend`, with the Redis of the settings. django-rq's requires a queue `default`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`manage.py rqworker-pool`: RQ's own parent of workers, on our queues where none is named; prefer `manage.py workers`.
+"""`manage.py rqworker-pool`: RQ's worker pool, by default for all our queues. Prefer `manage.py workers`.
 
-Owns what is refused: unknown queues, and classes that would fail tasks. The rest is django-rq's.
+Owns the argument checks: rejects unknown queues, and classes that would fail tasks. The rest is django-rq's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`manage.py rqworker`: one worker, on our queues where none is named. `manage.py workers` runs such ones.
+"""`manage.py rqworker`: one worker, by default for all our queues. `manage.py workers` runs several.
 
-Owns what is refused: unknown queues, and classes that would fail tasks. The rest is django-rq's.
+Owns the argument checks: rejects unknown queues, and classes that would fail tasks. The rest is django-rq's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`manage.py set_aside list|retry|drop`: the items that shared loops could not process. Words and exit codes only."""
+"""`manage.py set_aside list|retry|drop`: the items that shared loops could not process.
+
+Owns arguments, output and exit codes. Must not apply an item itself: retry_set_aside does.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +30,18 @@ class Command(BaseCommand):
     help = f"List, retry or drop the items that mirror, rescue and webhooks could not process. {EXIT_CODES}."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        asks = parser.add_subparsers(dest="ask", required=True, metavar="list|retry|drop")
-        listing = asks.add_parser("list", help="list the items, newest last", epilog=EXIT_CODES)
+        actions = parser.add_subparsers(dest="action", required=True, metavar="list|retry|drop")
+        listing = actions.add_parser("list", help="list the items, newest last", epilog=EXIT_CODES)
         listing.add_argument("--kind", choices=set_aside_items.KINDS)
         listing.add_argument("--limit", type=int, default=100, help="number of items, at most (100)")
         listing.add_argument("--json", action="store_true", help="print JSON, with the whole payload")
-        for ask, text in (("retry", "apply items again"), ("drop", "delete items permanently")):
-            each = asks.add_parser(ask, help=text, epilog=EXIT_CODES)
+        for action, text in (("retry", "apply items again"), ("drop", "delete items permanently")):
+            each = actions.add_parser(action, help=text, epilog=EXIT_CODES)
             each.add_argument("ids", nargs="+", type=int, metavar="ID")
 
-    def handle(self, *args: Any, ask: str, **options: Any) -> None:
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
-            getattr(self, f"do_{ask}")(options)
+            getattr(self, f"do_{action}")(options)
         except retry_set_aside.UnknownItem as error:
             raise CommandError(str(error), returncode=UNKNOWN) from error
         except LongtasksError as error:

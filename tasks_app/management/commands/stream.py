@@ -1,4 +1,4 @@
-"""`manage.py stream`: serves the live stream on STREAM_PORT, in a process of its own. Run one or more behind a proxy."""
+"""`manage.py stream`: serves the live stream on STREAM_PORT, in a separate process. Run one or more behind a proxy."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class Command(BaseCommand):
         if should_restart:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be lost with this image
             connections.close_all()
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (this very command again)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has installed its handler
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (the same command again)
 
 
 def _listen(config: uvicorn.Config) -> socket.socket:

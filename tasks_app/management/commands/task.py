@@ -1,4 +1,7 @@
-"""`manage.py task …`: start, watch, list, cancel, retry and verify tasks, as the API does. Words and exit codes only."""
+"""`manage.py task …`: start, watch, list, cancel, retry and verify tasks, as the API does.
+
+Owns arguments, output and exit codes. Must not contain a domain rule.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ EXIT_CODES: Final = """exit codes:
   7  verify: something differs
 """
 POLL_SECONDS: Final = 0.2
-_ALONE: Final = {
+_ONLY_SOURCE: Final = {
     "redis": "The database does not answer: this is the state in Redis.",
     "database": "Redis does not answer: this is the state in the database, which may be older.",
 }
@@ -63,8 +66,8 @@ class Command(BaseCommand):
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
-        asks = parser.add_subparsers(dest="ask", required=True, metavar="start|status|list|cancel|retry|verify")
-        start = asks.add_parser("start", help="start a task", epilog=EXIT_CODES)
+        actions = parser.add_subparsers(dest="action", required=True, metavar="start|status|list|cancel|retry|verify")
+        start = actions.add_parser("start", help="start a task", epilog=EXIT_CODES)
         start.formatter_class = RawDescriptionHelpFormatter
         start.add_argument(
             "name", type=text, help="the task type: " + ", ".join(each.name for each in list_task_types())
@@ -78,29 +81,29 @@ class Command(BaseCommand):
             "--priority", type=_priority, default=queue_names.LOW, help="high, low (the default), or 1 (critical) to 10"
         )
         start.add_argument("--wait", action="store_true", help="show the task's progress until it ends")
-        status = asks.add_parser("status", help="show a task")
+        status = actions.add_parser("status", help="show a task")
         status.add_argument("id", type=text)
         status.add_argument("--watch", action="store_true", help="show the task's progress until it ends")
-        listing = asks.add_parser("list", help="list tasks, newest first")
+        listing = actions.add_parser("list", help="list tasks, newest first")
         listing.add_argument("--status", choices=task_status.STATUSES)
         listing.add_argument("--name", type=text, help="the task type")
         listing.add_argument("--priority", type=_priority, help="high, low, or 1 to 10")
         listing.add_argument("--queue", choices=queue_names.QUEUES)
         listing.add_argument("--limit", type=int, default=20, help="number of tasks, at most (20)")
-        for ask, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
-            asks.add_parser(ask, help=words).add_argument("id", type=text)
-        verify = asks.add_parser("verify", help="count a task's rows against its record and its checkpoint")
+        for action, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
+            actions.add_parser(action, help=words).add_argument("id", type=text)
+        verify = actions.add_parser("verify", help="compare a task's rows with its record and checkpoint")
         which = verify.add_mutually_exclusive_group(required=True)
         which.add_argument("id", type=text, nargs="?")
         which.add_argument("--all", action="store_true", help="verify every task that has a record")
-        for each in asks.choices.values():
+        for each in actions.choices.values():
             each.add_argument("--json", action="store_true", help="print JSON, in the form of the API")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.json: bool = options["json"]
         self.console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH)
         try:
-            getattr(self, f"do_{options['ask']}")(options)
+            getattr(self, f"do_{options['action']}")(options)
         except ValidationError as error:
             _fail(WRONG, "; ".join(_lines_of(error.detail)))
         except (errors.UnknownTaskType, errors.NamedTaskUnknown, errors.NotAllowed) as error:
@@ -132,7 +135,7 @@ class Command(BaseCommand):
         found = task_queries.find_task(task_id=options["id"])
         snapshot = found.snapshot
         if found.only_source:
-            self.stderr.write(_ALONE[found.only_source])
+            self.stderr.write(_ONLY_SOURCE[found.only_source])
         if options["watch"]:
             self.watch(snapshot)
         else:
@@ -192,10 +195,10 @@ class Command(BaseCommand):
         if counts.get(verification.DIFFERENT):
             sys.exit(DIFFERENT)
 
-    # --- showing
+    # --- output
 
     def show(self, snapshot: Snapshot, *, trace: bool = True) -> None:
-        """Print a task; `trace`: with the whole traceback of its last failed attempt, else with one line of it."""
+        """Print a task, with the traceback of its last failed attempt, or one line of it without `trace`."""
         if self.json:
             self.print_json(task_data(snapshot))
             return
@@ -210,7 +213,7 @@ class Command(BaseCommand):
             self.stdout.write(indent(text, "  "))
 
     def watch(self, snapshot: Snapshot) -> None:
-        """Show progress until the end: a bar on a terminal, else a line at each change of status."""
+        """Show progress until the task ends: a bar on a terminal, else a line for each change of status."""
         show = self._watch_lines if self.json or not sys.stdout.isatty() else self._watch_bar
         if show(snapshot).status != task_status.FINISHED:
             sys.exit(ENDED_BADLY)

@@ -53,7 +53,7 @@ class Command(BaseCommand):
             )
         except ValueError as error:
             raise CommandError(f"No token was created: {error}.") from None
-        self._answer(options, _as_data(token) | {"token": secret}, f"{secret}\n(id {token.pk}; it is not shown again)")
+        self._print(options, _as_data(token) | {"token": secret}, f"{secret}\n(id {token.pk}; it is not shown again)")
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = ApiToken.objects.order_by("pk")
@@ -65,7 +65,7 @@ class Command(BaseCommand):
             f"last used {row['lastUsedAt'] or 'never'}  {row['note']}".rstrip()
             for row in data
         ]
-        self._answer(options, data, "\n".join(lines) or "There are no tokens.")
+        self._print(options, data, "\n".join(lines) or "There are no tokens.")
 
     def _revoke(self, options: dict[str, Any]) -> None:
         try:
@@ -74,9 +74,9 @@ class Command(BaseCommand):
             raise CommandError(
                 f"There is no token with id {options['id']}: `manage.py token list` shows all."
             ) from None
-        self._answer(options, _as_data(token), f"Token {token.prefix}… of {token.owner} is revoked.")
+        self._print(options, _as_data(token), f"Token {token.prefix}… of {token.owner} is revoked.")
 
-    def _answer(self, options: dict[str, Any], data: Any, text: str) -> None:
+    def _print(self, options: dict[str, Any], data: Any, text: str) -> None:
         self.stdout.write(json.dumps(data) if options["as_json"] else text)
 
 

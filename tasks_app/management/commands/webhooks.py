@@ -68,7 +68,7 @@ class Command(ServiceCommand):
     def close(self, delivery: WebhookDelivery, outcome: Outcome) -> None:
         """Save the outcome of an attempt; set the delivery aside if the database refuses it."""
         if outcome.error:
-            logger.info("webhook of task %s, try %d: %s", delivery.task_id, delivery.attempts, outcome.error)
+            logger.info("webhook of task %s, attempt %d: %s", delivery.task_id, delivery.attempts, outcome.error)
         try:
             deliveries.close(delivery, error=outcome.error, is_final=outcome.is_final)
         except Exception as error:
@@ -77,6 +77,7 @@ class Command(ServiceCommand):
             deliveries.set_aside(delivery, error)
 
     def deliver(self, delivery: WebhookDelivery) -> Outcome:
+        """Send one attempt, in a sender thread."""
         body = to_json(task_data(task_snapshot.decode(delivery.snapshot)))
         return send(
             url=delivery.url,

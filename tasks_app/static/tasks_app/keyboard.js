@@ -1,5 +1,5 @@
-// Makes django-unfold's clickable spans usable by keyboard and screen reader: it toggles the menus with elements
-// that are no buttons. Names come from the page's language.
+// Makes django-unfold's clickable spans usable by keyboard and screen reader: its menu toggles are not buttons.
+// Names come from the page's language.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -25,6 +25,6 @@ document.addEventListener("DOMContentLoaded", () => {
     const icon = link.querySelector(".material-symbols-outlined");
     if (icon && link.textContent.trim() === icon.textContent.trim()) link.setAttribute("aria-label", names.home);
   }
-  // Icons are words of a font: they are not to be read out.
+  // Icons are ligatures, words in an icon font: hidden from screen readers.
   for (const icon of document.querySelectorAll(".material-symbols-outlined:not([role])")) icon.setAttribute("aria-hidden", "true");
 });

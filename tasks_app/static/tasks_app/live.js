@@ -1,5 +1,5 @@
-// Keeps the live parts of a page fresh: asks every few seconds while the page is seen, and changes what has changed.
-// Also the list's small conveniences: tick all, ask before canceling. No framework, no other host.
+// Keeps the live parts of a page up to date: polls every few seconds while the page is visible, and updates what changed.
+// Also serves the list: select all, confirm before canceling. No framework, no other host.
 "use strict";
 
 (() => {
@@ -22,7 +22,7 @@
     const status = root.querySelector("[data-live-status]");
     const pauseMs = 1000 * Number(root.dataset.liveSeconds);
     let timer = 0;
-    let asking = false;
+    let isRefreshing = false;
 
     const address = () => {
       if ("liveRows" in root.dataset) {
@@ -35,36 +35,36 @@
 
     const stateOf = () => document.getElementById("task-head")?.dataset.status;
 
-    const ask = async () => {
+    const refresh = async () => {
       window.clearTimeout(timer);
-      if (document.hidden || asking) return;
+      if (document.hidden || isRefreshing) return;
       const wanted = address();
       if (wanted) {
-        asking = true;
+        isRefreshing = true;
         try {
-          const answer = await fetch(wanted, { headers: { Accept: "application/json" }, redirect: "manual" });
-          if (answer.status === 403 || answer.status === 404 || answer.type === "opaqueredirect") return;
-          if (!answer.ok) throw new Error(String(answer.status));
+          const response = await fetch(wanted, { headers: { Accept: "application/json" }, redirect: "manual" });
+          if (response.status === 403 || response.status === 404 || response.type === "opaqueredirect") return;
+          if (!response.ok) throw new Error(String(response.status));
           const before = stateOf();
-          replaceParts((await answer.json()).parts);
+          replaceParts((await response.json()).parts);
           const after = stateOf();
-          say(before === after ? "" : after);
+          showStatus(before === after ? "" : after);
         } catch {
-          say(root.dataset.liveLost);
+          showStatus(root.dataset.liveLost);
         } finally {
-          asking = false;
+          isRefreshing = false;
         }
       }
-      timer = window.setTimeout(ask, pauseMs);
+      timer = window.setTimeout(refresh, pauseMs);
     };
 
-    // Read out by screen readers: said once, when it changes.
-    const say = (words) => {
+    // Screen readers announce this text, so it is set only when it changes.
+    const showStatus = (words) => {
       if (words || status.textContent === root.dataset.liveLost) status.textContent = words;
     };
 
-    document.addEventListener("visibilitychange", ask);
-    timer = window.setTimeout(ask, pauseMs);
+    document.addEventListener("visibilitychange", refresh);
+    timer = window.setTimeout(refresh, pauseMs);
   };
 
   const replaceParts = (parts) => {
@@ -77,7 +77,7 @@
     }
   };
 
-  // Change `from` into `to` in place, so that focus, ticks and running transitions stay.
+  // Change `from` into `to` in place, so that focus, selections and running transitions are kept.
   const morph = (from, to) => {
     if (from.nodeType !== to.nodeType || from.nodeName !== to.nodeName || from.id !== to.id) {
       from.replaceWith(document.importNode(to, true));

@@ -13,7 +13,7 @@ from rest_framework.exceptions import APIException, PermissionDenied
 
 from tasks_app.api.authentication import Unauthorized
 from tasks_app.api.stream.access import TokenInAddress, Viewer, identify_viewer, read_stream_query
-from tasks_app.http.origins import comes_from_elsewhere
+from tasks_app.http.origins import is_cross_origin
 from tests.api.stream.tickets import ask, make_token, redeem
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("closed_api")]
@@ -158,7 +158,7 @@ def test_a_header_wins_over_a_session_and_a_ticket(ada: Person) -> None:
     ],
 )
 def test_a_page_of_another_origin_cannot_use_the_session(ada: Person, headers: dict[str, str], good: bool) -> None:
-    assert comes_from_elsewhere({"HTTP_HOST": HOST, **headers}) is not good
+    assert is_cross_origin({"HTTP_HOST": HOST, **headers}) is not good
     if good:
         assert ada.watch(**headers).sees_owner is None
     else:
@@ -168,7 +168,7 @@ def test_a_page_of_another_origin_cannot_use_the_session(ada: Person, headers: d
 
 def test_an_http_page_cannot_use_an_https_session(settings: Any) -> None:
     settings.SESSION_COOKIE_SECURE = True
-    assert comes_from_elsewhere({"HTTP_HOST": HOST, "HTTP_ORIGIN": f"http://{HOST}"})
+    assert is_cross_origin({"HTTP_HOST": HOST, "HTTP_ORIGIN": f"http://{HOST}"})
 
 
 def test_checking_a_session_writes_nothing(ada: Person) -> None:

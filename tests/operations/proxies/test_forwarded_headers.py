@@ -57,7 +57,7 @@ def test_a_proxy_that_is_not_trusted_is_named_instead_of_a_redirect_loop(place: 
         assert answer.status == 403, answer
         assert "FORWARDED_ALLOW_IPS" in answer.text
         assert "The peer ::1" in answer.text
-    assert "FORWARDED_ALLOW_IPS does not name it: its requests are refused" in place.stack.log_path("web").read_text()
+    assert "FORWARDED_ALLOW_IPS does not list it: its requests are refused" in place.stack.log_path("web").read_text()
 
 
 def test_a_proxy_without_x_forwarded_proto_is_refused_with_the_header_to_send(place: Place) -> None:

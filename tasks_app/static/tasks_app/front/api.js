@@ -1,4 +1,4 @@
-// The one way to the API. Owns the token, which is in memory only: no storage, no cookie. Tells of each call by events.
+// The API client. Owns the token, which is in memory only: no storage, no cookie. Dispatches an event for each call.
 
 import { settings, words } from "./words.js";
 
@@ -21,7 +21,7 @@ export class Api extends EventTarget {
     return this.#token !== "";
   }
 
-  // Returns whether it may be a token at all: a header takes visible ASCII only.
+  // Returns whether the text can be a token: a header allows visible ASCII only.
   useToken(text) {
     const token = text.trim();
     this.#token = /^[\x21-\x7e]+$/.test(token) ? token : "";
@@ -40,7 +40,7 @@ export class Api extends EventTarget {
     return this.call("POST", settings.prefix + path, body);
   }
 
-  // `address` begins with the prefix, as all that the API links to. Throws Problem.
+  // `address` starts with the prefix, like all links of the API. Throws Problem.
   async call(method, address, body) {
     const headers = { Accept: "application/json" };
     const token = this.#token;
@@ -49,19 +49,19 @@ export class Api extends EventTarget {
     const sent = body === undefined ? undefined : JSON.stringify(body);
     const made = { method, address, body: sent, hasToken: this.hasToken, status: 0 };
     try {
-      const answer = await this.#fetch(address, { method, headers, body: sent });
-      made.status = answer.status;
-      const data = await answer.json().catch(() => null);
-      if (answer.ok && data !== null) return data;
-      throw toProblem(answer, data);
+      const response = await this.#fetch(address, { method, headers, body: sent });
+      made.status = response.status;
+      const data = await response.json().catch(() => null);
+      if (response.ok && data !== null) return data;
+      throw toProblem(response, data);
     } finally {
       this.dispatchEvent(new CustomEvent("call", { detail: made }));
       if (made.status === 401 && token === this.#token) this.dispatchEvent(new Event("refused"));
     }
   }
 
-  // EventSource asks by itself; its ticket is no part of the line that is shown.
-  tellOfStream() {
+  // EventSource makes its own request. The shown call omits the ticket.
+  reportStream() {
     const detail = { method: "GET", address: `${settings.prefix}/stream`, hasToken: this.hasToken, status: 200, isStream: true };
     this.dispatchEvent(new CustomEvent("call", { detail }));
   }
@@ -75,8 +75,8 @@ export class Api extends EventTarget {
   }
 }
 
-function toProblem(answer, data) {
-  const retryAfterSeconds = Number(answer.headers.get("Retry-After")) || 0;
-  if (answer.ok || typeof data?.detail !== "string") return new Problem(`HTTP ${answer.status}`, { status: answer.status });
-  return new Problem(data.detail, { status: answer.status, errors: data.errors ?? [], retryAfterSeconds });
+function toProblem(response, data) {
+  const retryAfterSeconds = Number(response.headers.get("Retry-After")) || 0;
+  if (response.ok || typeof data?.detail !== "string") return new Problem(`HTTP ${response.status}`, { status: response.status });
+  return new Problem(data.detail, { status: response.status, errors: data.errors ?? [], retryAfterSeconds });
 }

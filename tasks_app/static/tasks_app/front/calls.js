@@ -1,8 +1,8 @@
-// The list of the calls that this page has made, as curl. The same call again only counts: polling would bury the others.
+// The list of this page's API calls, as curl. A repeated call is only counted, because polling would hide the others.
 
 import { toCurl } from "./curl.js";
 import { announce, make, setText } from "./dom.js";
-import { fill, sayNumber, words } from "./words.js";
+import { fill, formatNumber, words } from "./words.js";
 
 const KEPT = 20;
 
@@ -19,7 +19,7 @@ export class CallList {
     const entry = this.#entries.get(line) ?? this.#insert(line);
     entry.count += 1;
     setText(entry.status, call.status ? String(call.status) : "—");
-    setText(entry.times, entry.count > 1 ? fill(words.times, { count: sayNumber(entry.count) }) : "");
+    setText(entry.times, entry.count > 1 ? fill(words.times, { count: formatNumber(entry.count) }) : "");
   }
 
   #insert(line) {
@@ -52,7 +52,7 @@ async function copyText(code) {
     await navigator.clipboard.writeText(code.textContent);
     announce(words.copied);
   } catch {
-    // Without https there is no clipboard, and a browser may refuse it: the keyboard can still copy.
+    // The clipboard requires https and the browser's permission. Select the text, so that the keyboard can copy it.
     getSelection().selectAllChildren(code);
     announce(words.selected);
   }

@@ -1,4 +1,4 @@
-// Elements out of code. Text is always text: nothing that comes from the API is read as HTML.
+// Creates elements. Data from the API is only inserted as text, never as HTML.
 
 export const find = (id) => document.getElementById(id);
 
@@ -12,17 +12,17 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Changes only what differs, so that selections and screen readers are left in peace.
+// Sets the text only if it differs, so that selections stay and screen readers do not repeat it.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Said once by screen readers.
+// Screen readers announce the text once.
 export function announce(text) {
   find("said").textContent = text;
 }
 
-// A problem of the API in words; these are English, whatever the page's language.
+// Shows a problem. The API's messages are English in every language of the page.
 export function showProblem(element, problem) {
   setText(element, problem ? problem.message : "");
   if (problem?.isOfApi) element.lang = "en";

@@ -1,8 +1,8 @@
-// A form's fields out of JSON Schema: which control asks for a parameter, and how its value is read back.
-// Bounds are shown and handed to the control; whether a value is right, the API says.
+// Creates form fields from JSON Schema: the control for each parameter, and how its value is read.
+// Bounds are shown and set on the control; the API validates the values.
 
 import { make } from "./dom.js";
-import { fill, sayNumber, words } from "./words.js";
+import { fill, formatNumber, words } from "./words.js";
 
 const DATES = { date: "date" };
 
@@ -12,7 +12,7 @@ export function makeField({ name, schema, label, isRequired }) {
   const id = `param-${name}`;
   const kind = kindOf(schema);
   const control = CONTROLS[kind](schema, isRequired);
-  const help = [schema.description, sayBounds(schema), kind === "json" ? words.asJson : ""].filter(Boolean).join(" ");
+  const help = [schema.description, describeBounds(schema), kind === "json" ? words.asJson : ""].filter(Boolean).join(" ");
   const helpText = make("p", { class: "help", id: `${id}-help` }, help);
   const problem = make("p", { class: "problem", id: `${id}-problem` });
   control.id = id;
@@ -26,7 +26,7 @@ export function makeField({ name, schema, label, isRequired }) {
   return { name, element, control, problem, read: () => READERS[kind](control) };
 }
 
-// null is one of a field's types where it may be empty.
+// A field that may be empty has null as one of its types.
 function typeOf(schema) {
   return Array.isArray(schema.type) ? schema.type.find((type) => type !== "null") : schema.type;
 }
@@ -66,7 +66,7 @@ const CONTROLS = {
     make("textarea", { rows: 3, spellcheck: "false" }, "default" in schema ? JSON.stringify(schema.default) : ""),
 };
 
-// undefined: the parameter is left out, and the task type's default holds.
+// undefined: the parameter is omitted, and the task type's default applies.
 const READERS = {
   checkbox: (control) => control.checked,
   number(control) {
@@ -86,8 +86,8 @@ const READERS = {
   },
 };
 
-function sayBounds({ minimum, maximum }) {
-  const [low, high] = [minimum, maximum].map((bound) => (bound === undefined ? "" : sayNumber(bound)));
+function describeBounds({ minimum, maximum }) {
+  const [low, high] = [minimum, maximum].map((bound) => (bound === undefined ? "" : formatNumber(bound)));
   if (low && high) return fill(words.bounds, { low, high });
   if (low) return fill(words.atLeast, { low });
   return high ? fill(words.atMost, { high }) : "";

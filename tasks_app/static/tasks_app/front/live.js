@@ -1,31 +1,31 @@
-// When to look again. A stream tells at once of changes; where there is none, the page asks every two seconds.
-// While the page is hidden nothing is asked and no stream is open.
+// Decides when the page refreshes. A stream reports changes at once; without a stream, the page polls every two seconds.
+// A hidden page sends no request and has no open stream.
 
 import { settings, words } from "./words.js";
 
-const BUSY_MS = 1_000; // progress is no change of the stream of all tasks
+const BUSY_MS = 1_000; // the stream of all tasks does not report progress
 const POLL_MS = 2_000;
 const IDLE_MS = 5_000;
-const SOON_MS = 200; // changes come in bunches
-const AGAIN_MS = 2_000;
+const SOON_MS = 200; // changes often come in groups
+const RECONNECT_MS = 2_000;
 
 export class Live {
   #api;
-  #look;
-  #say;
+  #refresh;
+  #showState;
   #timer = 0;
   #dueAt = Infinity;
-  #looking = false;
+  #isRefreshing = false;
   #wanted = false;
   #isOn = false;
-  #isAway = false;
+  #isUnavailable = false;
   #source = null;
   #wasOpen = false;
   #streamTimer = 0;
 
-  // `look` asks for everything that is shown, and tells whether something runs; `say` shows how live the page is.
-  constructor({ api, look, say }) {
-    [this.#api, this.#look, this.#say] = [api, look, say];
+  // `refresh` requests everything that is shown, and returns whether a task is running; `showState` shows the connection.
+  constructor({ api, refresh, showState }) {
+    [this.#api, this.#refresh, this.#showState] = [api, refresh, showState];
     document.addEventListener("visibilitychange", () => this.#toggle());
   }
 
@@ -39,8 +39,8 @@ export class Live {
     this.#toggle();
   }
 
-  // What the user has just done shows at once.
-  lookNow() {
+  // Shows the effect of the user's last action at once.
+  refreshNow() {
     this.#schedule(0);
   }
 
@@ -51,7 +51,7 @@ export class Live {
     this.#source?.close();
     this.#source = null;
     if (!this.#isOn || document.hidden) return;
-    this.#say(words.connecting, "connecting");
+    this.#showState(words.connecting, "connecting");
     this.#wasOpen = false;
     this.#schedule(0);
     this.#connect();
@@ -59,7 +59,7 @@ export class Live {
 
   #schedule(ms) {
     if (!this.#isOn || document.hidden) return;
-    if (this.#looking) {
+    if (this.#isRefreshing) {
       this.#wanted ||= ms <= SOON_MS;
       return;
     }
@@ -72,22 +72,22 @@ export class Live {
 
   async #tick() {
     this.#dueAt = Infinity;
-    this.#looking = true;
+    this.#isRefreshing = true;
     this.#wanted = false;
     let pauseMs;
     try {
-      const isBusy = await this.#look();
+      const isBusy = await this.#refresh();
       if (!this.#isStreaming) pauseMs = POLL_MS;
       else pauseMs = isBusy ? BUSY_MS : IDLE_MS;
-      this.#isAway = false;
+      this.#isUnavailable = false;
     } catch (problem) {
       pauseMs = Math.max(POLL_MS, 1_000 * (problem.retryAfterSeconds ?? 0));
-      this.#isAway = true;
+      this.#isUnavailable = true;
     } finally {
-      this.#looking = false;
+      this.#isRefreshing = false;
     }
     if (!this.#isOn || document.hidden) return;
-    this.#tell();
+    this.#reportState();
     this.#schedule(this.#wanted ? SOON_MS : pauseMs);
   }
 
@@ -95,10 +95,10 @@ export class Live {
     return this.#source?.readyState === EventSource.OPEN;
   }
 
-  #tell() {
-    if (this.#isAway) this.#say(words.away, "away");
-    else if (this.#isStreaming) this.#say(words.live, "live");
-    else this.#say(words.polling, "polling");
+  #reportState() {
+    if (this.#isUnavailable) this.#showState(words.unavailable, "unavailable");
+    else if (this.#isStreaming) this.#showState(words.live, "live");
+    else this.#showState(words.polling, "polling");
   }
 
   async #connect() {
@@ -106,29 +106,29 @@ export class Live {
     try {
       if (this.#api.hasToken) address += `?ticket=${encodeURIComponent((await this.#api.post("/stream-tickets", {})).ticket)}`;
     } catch {
-      return this.#comeBack();
+      return this.#reconnect();
     }
     if (!this.#isOn || document.hidden || this.#source) return;
     const source = new EventSource(address);
     this.#source = source;
     source.addEventListener("open", () => {
-      if (!this.#wasOpen) this.#api.tellOfStream();
+      if (!this.#wasOpen) this.#api.reportStream();
       this.#wasOpen = true;
-      this.#schedule(0); // what happened before it was open
+      this.#schedule(0); // gets the changes from before it was open
     });
     source.addEventListener("change", () => this.#schedule(SOON_MS));
     source.addEventListener("error", () => {
       if (this.#source !== source) return;
-      // A ticket opens one stream only, so the browser's own attempt to come back would be refused.
+      // A ticket opens only one stream, so the browser's own reconnection would be refused.
       source.close();
       this.#source = null;
-      this.#comeBack();
+      this.#reconnect();
     });
   }
 
-  // A stream that was never there, as without a proxy that joins both ports, will not be there later.
-  #comeBack() {
+  // If the stream never opened, for example without a proxy that joins both ports, it will not open later.
+  #reconnect() {
     this.#schedule(SOON_MS);
-    if (this.#wasOpen) this.#streamTimer = setTimeout(() => this.#connect(), AGAIN_MS);
+    if (this.#wasOpen) this.#streamTimer = setTimeout(() => this.#connect(), RECONNECT_MS);
   }
 }

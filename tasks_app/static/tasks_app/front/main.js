@@ -1,4 +1,4 @@
-// The front page: joins its parts, and asks for a token where the API wants one.
+// The front page: connects its parts, and asks for a token if the API requires one.
 
 import { Api } from "./api.js";
 import { CallList } from "./calls.js";
@@ -13,18 +13,18 @@ const api = new Api();
 const calls = new CallList(find("calls"));
 api.addEventListener("call", (event) => calls.add(event.detail));
 
-const tasks = new TaskList({ api, onChange: () => live.lookNow() });
+const tasks = new TaskList({ api, onChange: () => live.refreshNow() });
 const form = new StartForm({
   api,
   onStart(task) {
     tasks.add(task);
-    live.lookNow();
+    live.refreshNow();
   },
 });
 let isLoaded = false;
 const live = new Live({
   api,
-  async look() {
+  async refresh() {
     try {
       if (!isLoaded) {
         await form.load();
@@ -38,7 +38,7 @@ const live = new Live({
       throw problem;
     }
   },
-  say(text, state) {
+  showState(text, state) {
     setText(find("live"), text);
     find("live").dataset.state = state;
   },
@@ -69,9 +69,9 @@ find("forget").addEventListener("click", () => close(""));
 find("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const field = find("token");
-  const isSane = api.useToken(field.value);
+  const isValid = api.useToken(field.value);
   field.value = "";
-  if (isSane) {
+  if (isValid) {
     open();
     find("tasks-title").focus();
   } else close(words.tokenRefused);

@@ -1,7 +1,7 @@
 // The table of queues.
 
 import { find, make, setText } from "./dom.js";
-import { sayNumber, words } from "./words.js";
+import { formatNumber, words } from "./words.js";
 
 const rows = new Map(); // by name
 
@@ -9,8 +9,8 @@ export async function refreshQueues(api) {
   const { queues } = await api.get("/queues");
   for (const queue of queues) {
     const row = rows.get(queue.name) ?? insertRow(queue.name);
-    setText(row.depth, sayNumber(queue.depth));
-    setText(row.started, sayNumber(queue.started));
+    setText(row.depth, formatNumber(queue.depth));
+    setText(row.started, formatNumber(queue.started));
     const isPaused = queue.pausedAt !== null || queue.suspended;
     setText(row.state, (isPaused ? words.paused : words.served) + (queue.reason ? `: ${queue.reason}` : ""));
     row.state.className = isPaused ? "state-paused" : "";

@@ -25,7 +25,7 @@ export class StartForm {
     this.#types = new Map(taskTypes.map((type) => [type.name, type]));
     const chosen = find("type").value;
     find("type").replaceChildren(...taskTypes.map(({ name }) => make("option", { value: name }, name)));
-    // The last of the alphabet is no better than the first, but a type that needs nothing can be tried at once.
+    // Preselects a type without required parameters, because the user can start it at once.
     const easy = taskTypes.find((type) => type.params.required.length === 0) ?? taskTypes[0];
     find("type").value = this.#types.has(chosen) ? chosen : (easy?.name ?? "");
     this.#showType();
@@ -34,13 +34,13 @@ export class StartForm {
   #showType() {
     const type = this.#types.get(find("type").value);
     if (!type) return;
-    const said = words.types[type.name];
-    setText(find("type-help"), said?.description || type.description);
+    const texts = words.types[type.name];
+    setText(find("type-help"), texts?.description || type.description);
     this.#fields = Object.entries(type.params.properties).map(([name, schema]) =>
       makeField({
         name,
         schema,
-        label: schema.title ?? said?.fields[name] ?? name,
+        label: schema.title ?? texts?.fields[name] ?? name,
         isRequired: type.params.required.includes(name),
       }),
     );
@@ -89,7 +89,7 @@ export class StartForm {
     };
   }
 
-  // Each error stands at the field that it names; what names none stands above.
+  // Shows each error at its field, and errors without a field above the form.
   #showErrors(problem) {
     for (const field of this.#fields) {
       field.problem.textContent = "";

@@ -1,7 +1,7 @@
-// One task of the list: what it shows, and how it changes in place. Must not ask the API.
+// One task of the list: what it shows, and how it changes in place. Must not call the API.
 
 import { make, setText } from "./dom.js";
-import { fill, sayMilliseconds, sayNumber, sayTime, words } from "./words.js";
+import { fill, formatMilliseconds, formatNumber, formatTime, words } from "./words.js";
 
 const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);
 
@@ -30,7 +30,7 @@ export class TaskRow {
     this.#parts = parts;
     parts.cancel.addEventListener("click", () => onCancel(this));
     parts.retry.addEventListener("click", () => onRetry(this));
-    const created = make("time", { class: "help", datetime: task.createdAt }, sayTime(task.createdAt));
+    const created = make("time", { class: "help", datetime: task.createdAt }, formatTime(task.createdAt));
     this.element = make(
       "li",
       { class: "task", "data-task": task.id },
@@ -58,16 +58,16 @@ export class TaskRow {
     state.className = `badge ${task.status}`;
     this.element.dataset.status = task.status;
     showProgress(progress, task);
-    const said = { done: sayNumber(done), total: total === null ? "" : sayNumber(total) };
+    const said = { done: formatNumber(done), total: total === null ? "" : formatNumber(total) };
     setText(numbers, fill(total === null ? words.recordsOnly : words.records, said));
-    setText(this.#parts.inserted, fill(words.inserted, { count: sayNumber(sum(task.insertedRecords)) }));
-    setText(this.#parts.time, sayDuration(task));
+    setText(this.#parts.inserted, fill(words.inserted, { count: formatNumber(sum(task.insertedRecords)) }));
+    setText(this.#parts.time, formatDuration(task));
     setText(this.#parts.error, task.error ?? "");
     this.#offer(cancel, !isEnded(task));
     this.#offer(retry, ["failed", "stopped", "canceled"].includes(task.status));
   }
 
-  // Who has just pressed a button that goes away stays at its task.
+  // If the focused button disappears, the focus moves to the name of its task.
   #offer(button, isOffered) {
     if (button.hidden === !isOffered) return;
     const hasFocus = document.activeElement === button;
@@ -76,7 +76,7 @@ export class TaskRow {
   }
 
   set isBusy(isBusy) {
-    // aria-disabled keeps the focus, which disabled would lose.
+    // aria-disabled keeps the focus; disabled would lose it.
     for (const button of [this.#parts.cancel, this.#parts.retry]) button.setAttribute("aria-disabled", String(isBusy));
   }
 
@@ -94,8 +94,8 @@ function showProgress(progress, task) {
   progress.className = task.status;
 }
 
-function sayDuration({ startedAt, endedAt }) {
+function formatDuration({ startedAt, endedAt }) {
   if (startedAt === null) return "";
   const until = endedAt === null ? Date.now() : Date.parse(endedAt);
-  return sayMilliseconds(Math.max(0, until - Date.parse(startedAt)));
+  return formatMilliseconds(Math.max(0, until - Date.parse(startedAt)));
 }

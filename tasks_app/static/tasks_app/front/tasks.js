@@ -1,16 +1,16 @@
-// The list of tasks, newest first: the first page is kept fresh, and older pages are added below.
+// The list of tasks, newest first: the first page is kept up to date, and older pages are added below.
 
 import { announce, find, showProblem } from "./dom.js";
 import { TaskRow, isEnded } from "./task_row.js";
 import { fill, words } from "./words.js";
 
 const PAGE = 20;
-const OLD_LOOKS = 5; // tasks of older pages that are asked for one by one at a look
+const OLD_REFRESHES = 5; // tasks of older pages that one refresh requests one by one
 
 export class TaskList {
   #api;
   #rows = new Map(); // by id
-  #started = new Map(); // by id: accepted here, and not yet in the list of the API
+  #started = new Map(); // by id: accepted here, but not yet in the API's list
   #next = null;
   #hasOlder = false;
   #onChange;
@@ -20,7 +20,7 @@ export class TaskList {
     find("older").addEventListener("click", () => this.#loadOlder());
   }
 
-  // Returns whether a task that is shown has not ended.
+  // Returns whether any shown task has not ended.
   async refresh() {
     const page = await this.#api.get(`/tasks?limit=${PAGE}`);
     const fresh = new Map(page.tasks.map((task) => [task.id, task]));
@@ -29,7 +29,7 @@ export class TaskList {
     const kept = new Map();
     if (this.#hasOlder && isJoined) {
       for (const [id, { task }] of this.#rows) if (!fresh.has(id)) kept.set(id, task);
-      await this.#lookAtOld(kept);
+      await this.#refreshOld(kept);
     } else {
       this.#hasOlder = false;
       this.#next = page.next;
@@ -38,7 +38,7 @@ export class TaskList {
     return [...this.#rows.values()].some((row) => !isEnded(row.task));
   }
 
-  // A task that was just accepted: the list of the API knows it a moment later.
+  // Shows a task that was just accepted; the API's list has it a moment later.
   add(task) {
     this.#started.set(task.id, task);
     this.#show([...this.#rows.values()].map((row) => row.task).concat(task));
@@ -50,8 +50,8 @@ export class TaskList {
     this.#show([]);
   }
 
-  async #lookAtOld(kept) {
-    const open = [...kept.values()].filter((task) => !isEnded(task)).slice(0, OLD_LOOKS);
+  async #refreshOld(kept) {
+    const open = [...kept.values()].filter((task) => !isEnded(task)).slice(0, OLD_REFRESHES);
     for (const { id } of open) kept.set(id, await this.#api.get(`/tasks/${encodeURIComponent(id)}`));
   }
 
@@ -70,12 +70,12 @@ export class TaskList {
       if (known && known.task.status !== task.status) changed.push(task);
       const row = known ?? this.#insert(task);
       if (known) row.show(task);
-      // Moved only where it must be: moving an element takes the focus away.
+      // Moved only if necessary, because moving an element loses the focus.
       if (list.children[index] !== row.element) list.insertBefore(row.element, list.children[index] ?? null);
     });
     find("no-tasks").hidden = sorted.length > 0;
     find("older").hidden = this.#next === null;
-    tell(changed);
+    announceChanges(changed);
   }
 
   #insert(task) {
@@ -120,13 +120,13 @@ export class TaskList {
   }
 }
 
-// Times are of one form, so they compare as text; ids of one instant are in their order too.
+// Times have one format, so they compare as text; ids order the tasks of one instant.
 function compareNewest(a, b) {
   const [left, right] = [a.createdAt + a.id, b.createdAt + b.id];
   return left < right ? 1 : left > right ? -1 : 0;
 }
 
-function tell(changed) {
+function announceChanges(changed) {
   if (changed.length === 1) {
     const [{ name, description, status }] = changed;
     announce(fill(words.changed, { name: description || name, state: words.states[status] ?? status }));
