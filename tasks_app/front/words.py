@@ -26,7 +26,7 @@ def get_words() -> dict[str, Any]:
         "polling": _("Live, by polling"),
         "connecting": _("Connecting"),
         "away": _("No response: trying again"),
-        "asleep": _("Waits for a token"),
+        "asleep": _("Waiting for a token"),
         "tokenRefused": _("The token is not valid. Enter another one."),
         "noAnswer": _("No response. Check the list before you send it again."),
         "started": _("Task {name} is accepted."),

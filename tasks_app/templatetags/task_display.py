@@ -138,7 +138,7 @@ def cause_label(cause: str) -> str:
         "take": _("dequeued by a worker"),
         "yield": _("preempted by an urgent task"),
         "stop": _("its worker stopped"),
-        "due": _("its pause is over"),
+        "due": _("due for its next attempt"),
         "rescue": _("requeued by recovery"),
         "foreign_worker": _("requeued: a worker of another program had failed it"),
         "unknown_type": _("no worker knew its type"),
