@@ -1,7 +1,8 @@
 """A worker's claim on a task's checkpoint: made, advanced with each chunk, renewed, released, ended.
 
-Owns a worker's writes to TaskCheckpoint. Each is one short statement or transaction, timed by the database's clock, and
-has no effect for a worker with an older epoch. Must not know Redis.
+Owns a worker's writes to the checkpoint of the task that it runs (shards.py has those to its parent). Each is one short
+statement or transaction, timed by the database's clock, and has no effect for a worker with an older epoch. Must not
+know Redis.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from django.db.models.functions import Now
 from tasks_app.checkpoints.as_snapshot import add_counts
 from tasks_app.checkpoints.cancel_and_reopen import end_canceled, reopen_if_redis_is_newer
 from tasks_app.checkpoints.checkpoint_rows import lease_end, lock_row, read_clock
-from tasks_app.checkpoints.expired_claims import count_missed_heartbeat
+from tasks_app.checkpoints.expired_claims import count_expired_claim
 from tasks_app.database.bulk_insert import insert_columns
 from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
@@ -47,7 +48,7 @@ class Claim:
     ended: bool = False
 
     def is_valid_for(self, row: TaskCheckpoint) -> bool:
-        """Return whether the claim is valid, or was valid until its own last chunk finished the task."""
+        """Return whether the claim is valid, or whether this claim itself has finished the task."""
         return row.epoch == self.epoch and row.worker == self.worker and row.outcome in ("", task_status.FINISHED)
 
     def catch_up(self, row: TaskCheckpoint) -> bool:
@@ -70,8 +71,8 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
     The epoch also rises above `above`, the one in Redis: a database that was restored from a backup may be behind.
 
     An expired claim without a committed chunk counts as a failed attempt, here or in `expire`; attempt RETRY_ATTEMPTS
-    ends the task as failed. A valid claim of `worker` itself is one whose reply was lost, and is replaced. A task whose
-    cancel no worker has carried out is ended. Raises only the database's errors.
+    ends the task as failed. A valid claim of `worker` itself is one whose reply was lost, and is replaced. If a
+    cancel was requested, the task is ended as canceled instead of claimed. Raises only the database's errors.
     """
     while True:
         with transaction.atomic():
@@ -96,7 +97,7 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
             if row.lease_until is not None and row.worker != worker:
                 if not row.has_expired:  # type: ignore[attr-defined]
                     return Refusal(row)
-                if not row.cancel_requested and count_missed_heartbeat(row):
+                if not row.cancel_requested and count_expired_claim(row):
                     return Refusal(row)
             if row.cancel_requested:
                 end_canceled(row)
@@ -124,9 +125,8 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
 def advance(claim: Claim, *, done: int, counts: Mapping[str, int], state: Mapping[str, Any], finished: bool) -> None:
     """Advance the checkpoint by a chunk, inside the chunk's transaction; renews the lease, or ends the task.
 
-    Requires that the checkpoint has the progress of `claim`, so a chunk whose commit got no reply can be tried again
-    without counting twice. The caller updates `claim` after the commit. If it raises Fenced or CancelRequested, the
-    transaction must be rolled back.
+    Has no effect unless the checkpoint is at `claim.done`, so a retry after a lost reply cannot count a chunk twice. The
+    caller updates `claim` after the commit. If it raises Fenced or CancelRequested, the transaction must be rolled back.
     """
     changes: dict[str, Any] = {
         "done": claim.done + done,

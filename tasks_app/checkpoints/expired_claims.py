@@ -43,7 +43,7 @@ def expire(
             return None
         if row.cancel_requested:
             end_canceled(row)
-        elif not (is_attempt and count_missed_heartbeat(row, cause=cause)):
+        elif not (is_attempt and count_expired_claim(row, cause=cause)):
             row.epoch += 1
             row.lease_until = None
             TaskCheckpoint.objects.filter(task_id=task_id).update(epoch=row.epoch, lease_until=None, updated_at=Now())
@@ -66,7 +66,7 @@ def list_unclaimed(*, older_than_seconds: float, limit: int) -> list[TaskCheckpo
     return list(rows.order_by("-updated_at")[:limit])
 
 
-def count_missed_heartbeat(row: TaskCheckpoint, *, cause: str = "") -> bool:
+def count_expired_claim(row: TaskCheckpoint, *, cause: str = "") -> bool:
     """Count an expired claim as a failed attempt. Returns whether that ended the task. The caller has locked the row."""
     if row.done > row.claimed_done:
         return False  # the claim has committed a chunk, so the task makes progress

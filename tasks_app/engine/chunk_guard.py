@@ -258,7 +258,7 @@ class ChunkGuard:
 
     @contextmanager
     def _refusing_methods(self) -> Generator[None, None, None]:
-        """Replace Django's and the driver's methods that end a transaction by refusals while task code runs."""
+        """Replace the methods of Django and the driver that end a transaction by ones that raise, while task code runs."""
         covered: list[tuple[Any, str]] = []
         try:
             for owner, names in ((self.connection, _DJANGO_METHODS), (self.connection.connection, _DRIVER_METHODS)):

@@ -27,7 +27,7 @@ def run_chunk(
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
     the last one; `claim` then equals the checkpoint in the database.
 
-    Raises Fenced, CancelRequested, ParentGone (of a shard), TaskCodeFailed (whatever the task type raises),
+    Raises Fenced, CancelRequested, ParentChanged (of a shard), TaskCodeFailed (whatever the task type raises),
     TransactionLost and other errors of the database. In all of these cases nothing is committed, unless the connection
     broke at the commit: the checkpoint shows it on the next try.
     """

@@ -51,7 +51,7 @@ class _Watch:
 
 
 class LeaseKeeper:
-    """Renews the claim of the running chunk every third of a lease, until the chunk's time limit.
+    """Renews the claim of the running chunk every third of a lease, until half a lease after the chunk's time limit.
 
     Does nothing without `start` (in tests). The worker's main thread calls its methods.
     """
@@ -63,9 +63,9 @@ class LeaseKeeper:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._failed_probes = 0
-        self._abandoned: list[int] = []  # server threads whose connection was cut while the server hung
+        self._abandoned: list[int] = []  # server ids of connections that were cut while the server hung
         # Of the main thread's connection: the driver does not allow a second thread to use it.
-        self._number = 0
+        self._connection_id = 0
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -105,7 +105,7 @@ class LeaseKeeper:
 
     def get_connection_id(self) -> int:
         """Return the server's id of the main thread's connection; 0 if there is none."""
-        return self._number
+        return self._connection_id
 
     def _note_connection(self, sender: object, connection: BaseDatabaseWrapper, **_: object) -> None:
         """Remember the id and the socket of a connection that the main thread has just opened."""
@@ -113,8 +113,8 @@ class LeaseKeeper:
         if connection is self._main and connection.vendor == "mysql":
             if self._socket is not None:
                 self._socket.close()
-            # A duplicate: the driver's own descriptor may belong to another file by the time it is needed.
-            self._number, self._socket = driver.thread_id(), socket.socket(fileno=os.dup(driver.fileno()))
+            # A duplicate, because the system may reuse the driver's own descriptor number after a close.
+            self._connection_id, self._socket = driver.thread_id(), socket.socket(fileno=os.dup(driver.fileno()))
 
     # --- the thread
 
@@ -137,9 +137,9 @@ class LeaseKeeper:
     def _check(self, watch: _Watch, lease_seconds: float) -> None:
         now = time.monotonic()
         overtime = now - watch.began - watch.limit_seconds
-        # Python code gets its timeout by a signal. A statement gets a moment more, and the lease another one.
+        # At its time limit the code gets a signal; a second later its statement is killed; half a lease later renewals stop.
         if overtime > min(1.0, lease_seconds / 6):
-            # Counted from the interruption, not from the limit: a process that was stopped gets its timeout when it continues.
+            # Counted from the interruption, not from the limit: a process paused by SIGSTOP gets its timeout before it is killed.
             watch.interrupted_at = watch.interrupted_at or now
             if now - watch.interrupted_at > 2 * lease_seconds:
                 logger.critical("the running chunk cannot be interrupted: this process kills itself")
@@ -198,9 +198,9 @@ class LeaseKeeper:
 
     def _interrupt_statement(self) -> None:
         """Interrupt a statement that exceeds the chunk's time limit: a signal does not reach a thread that waits for it."""
-        if self._number:
+        if self._connection_id:
             with contextlib.suppress(Exception):
-                self._kill(self._open(), f"KILL QUERY {self._number}")
+                self._kill(self._open(), f"KILL QUERY {self._connection_id}")
 
     @staticmethod
     def _kill(connection: BaseDatabaseWrapper, statement: str) -> None:
@@ -214,7 +214,7 @@ class LeaseKeeper:
         client, self._socket = self._socket, None
         if client is None:
             return
-        self._abandoned.append(self._number)
+        self._abandoned.append(self._connection_id)
         with client, contextlib.suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
         logger.warning("the database hangs: the connection of the running chunk was cut")

@@ -53,7 +53,7 @@ class Runner:
         self._worker = worker
         self._keeper = keeper or LeaseKeeper()
         self._guard = ChunkGuard()
-        self._tries: dict[str, ChunkTries] = {}  # of tasks that were preempted while the database refused their chunk
+        self._tries: dict[str, ChunkTries] = {}  # of tasks that were released while their chunk kept failing
         self.rows = 0  # committed in this process, for the worker's own statistics
         self.must_retire = False  # a task has left something that only the end of this process removes
 

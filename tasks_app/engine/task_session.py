@@ -37,7 +37,7 @@ class TaskSession:
     """A task that this worker has claimed."""
 
     def __init__(self, worker_session: WorkerSession, *, claim: Claim, dequeued: DequeuedTask) -> None:
-        self._of_worker = worker_session
+        self._worker_session = worker_session
         self._redis = worker_session.connection
         self._worker = worker_session.worker
         self._hooks = worker_session.hooks
@@ -112,6 +112,7 @@ class TaskSession:
 
     def publish_split(self, parts: Sequence[Snapshot], *, are_new: bool) -> None:
         """Enqueue the task's shards as the next in its queue."""
+        # New shards are nowhere in Redis yet. The last is pushed first, so that the first is dequeued first.
         moves = [Transition(part, "unchanged" if are_new else "any", "front") for part in reversed(parts)]
         moves.append(Transition(self._as_started(cause="split"), "started", "split", worker=self._worker))
         self.publish(moves)
@@ -156,9 +157,9 @@ class TaskSession:
             self.claim.catch_up(row)
             self.end(status=task_status.CANCELED)
         elif row is not None:
-            self._of_worker.drop(self.dequeued, row)
+            self._worker_session.drop(self.dequeued, row)
         else:
-            self._of_worker.remove_entry(self.dequeued)
+            self._worker_session.remove_entry(self.dequeued)
 
     def fail(self, error: BaseException) -> None:
         """Record a failed attempt: schedule the next one after a growing pause, or end the task as failed."""

@@ -1,7 +1,7 @@
 """The worker's loop: dequeues jobs, runs them, keeps its heartbeat, and answers the interruption check.
 
-Owns the loop of a worker process. It runs in one process, without a fork for each job: a task that takes its
-process with it is found by its lease. Must not know how a task is run (runner) or what RQ's Worker does (rq_worker).
+Owns the loop of a worker process. It runs in one process, without a fork for each job: if a task crashes the process,
+its lease expires and recovery requeues it. Must not know how a task is run (runner) or what RQ's Worker does (rq_worker).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from tasks_app.task_types import get_limit_seconds, list_names, list_task_types
 logger = logging.getLogger(__name__)
 
 IDLE_BLOCK_MS: Final = 500
-LINGER_SECONDS: Final = 0.03  # far below what a high task may wait
+LINGER_SECONDS: Final = 0.03  # much shorter than a task of `high` may wait
 
 
 class EngineWorker(RqWorker):
@@ -110,7 +110,7 @@ class EngineWorker(RqWorker):
             while not self.is_stop_requested:
                 dequeued, last_id = self._dequeue()
                 if dequeued:
-                    failpoints.reach(failpoints.AFTER_TAKE)
+                    failpoints.reach(failpoints.AFTER_DEQUEUE)
                     self._run(dequeued)
                     completed += len(dequeued)
                     idle_since = time.monotonic()
@@ -144,8 +144,8 @@ class EngineWorker(RqWorker):
         self._pulse.start()
         adopt_orphans()
         detach_copies()
-        # A chunk may compute, or wait for a statement, for as long as its type allows; the keeper finds out that the
-        # server hangs. Locks of a worker that is stopped are freed by the rescuer, which ends its connection.
+        # As much time as the slowest task type allows. The keeper detects a hung server, and the rescuer frees the locks of
+        # a worker that was stopped.
         longest_seconds = max([settings.LONGTASKS.job_timeout_seconds, *map(get_limit_seconds, list_task_types())])
         limit_idle_time(longest_seconds + settings.LONGTASKS.lease_seconds)
         allow_statement_time(longest_seconds + settings.LONGTASKS.lease_seconds)

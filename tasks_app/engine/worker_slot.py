@@ -1,6 +1,6 @@
-"""One place among the NUM of `manage.py workers`: a worker process, and its successors.
+"""One of the NUM slots of `manage.py workers`: a worker process, and its successors.
 
-Owns when a process is started, replaced or killed, and the pause after a short life. Must not know the other places
+Owns when a process is started, replaced or killed, and the pause after a short life. Must not know the other slots
 (worker_supervisor).
 """
 
@@ -40,7 +40,7 @@ HANG: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SlotContext:
-    """What the places of one parent share."""
+    """What the slots of one parent share."""
 
     command: WorkerCommand
     exits: ExitReporter
@@ -51,7 +51,7 @@ class SlotContext:
 
 
 class WorkerSlot:
-    """One of the NUM places: a worker process, and those that follow when it dies."""
+    """One slot: a worker process, and those that follow when it dies."""
 
     def __init__(self, context: SlotContext) -> None:
         self._context = context
@@ -62,7 +62,7 @@ class WorkerSlot:
         self.ended = False
 
     def watch(self, *, restart: bool) -> None:
-        """Notice that the process has died or hangs, and start its successor. Without `restart`, a normal end is final."""
+        """Notice that the process has died or hangs, and start its successor. Without `restart` it is not replaced."""
         if (worker := self._worker) is not None:
             code = worker.popen.poll()
             if code is None:

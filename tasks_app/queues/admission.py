@@ -15,7 +15,7 @@ from tasks_app.queues.queue_names import HIGH
 
 
 def get_bounds() -> Mapping[str, int]:
-    """Return how many tasks may wait in each queue; `high` has what QUEUE_RESERVE keeps from every other."""
+    """Return how many tasks may wait in each queue: QUEUE_BOUND in `high`, less the share QUEUE_RESERVE in the others."""
     longtasks = settings.LONGTASKS
     others = max(1, int(longtasks.queue_bound * (1 - longtasks.queue_reserve)))
     return {name: longtasks.queue_bound if name == HIGH else others for name in queue_names.QUEUES}

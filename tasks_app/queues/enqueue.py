@@ -91,8 +91,8 @@ def enqueue_tasks(
 def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:
     """Return when REDIS_WAIT_REPLICAS replicas have what this thread wrote or read last; else raise QueueUnavailable.
 
-    WAIT covers the writes of its own connection up to the last one. So after a read there must be a write first, and a
-    connection that was replaced since (`breaks`), perhaps by one to another server, proves nothing.
+    WAIT confirms only writes of its own connection. So after a mere read something is written first, and the result counts
+    only if the connection was not replaced meanwhile (`breaks`), perhaps by one to another server.
     """
     wanted = settings.LONGTASKS.redis_wait_replicas
     timeout_ms = int(settings.LONGTASKS.redis_timeout_seconds * 500)  # shorter than the socket's timeout

@@ -1,6 +1,6 @@
 """Parked tasks: they wait because no running worker knows their task type, as in a rolling deploy.
 
-Owns how they are listed, and the error that they get after ten minutes: no living worker knows their type. Must not
+Owns how they are listed, and the error that they show after ten minutes if no living worker knows their type. Must not
 park or dequeue tasks (lua/parked.lua and lua/dequeue.lua do), nor know SQL.
 """
 

@@ -1,7 +1,7 @@
 """Transitions: atomic changes of a task's place in Redis, as when it is dequeued, requeued, scheduled or ended.
 
-Owns the two scripts that make them; each also writes the task's status and snapshot. Must not know SQL: the database
-has decided the change before.
+Owns the two scripts that make them; each also writes the task's status and snapshot. Must not know SQL: whether a
+change is allowed was decided before, by the database or, for a priority, by the source that the script checks.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ _transition: Final = lua_script.Script("transition")
 
 MAX_PER_SCRIPT: Final = 20  # source "any" searches the queues, and a script blocks all other commands
 
+# Where a task must be for the transition to happen; lua/transition.lua explains each. unchanged: its place is not checked.
 Source = Literal["started", "scheduled", "missing", "any", "ended", "unchanged", "waiting", "delayed"]
 Target = Literal["front", "back", "urgent", "yield", "split", "parked", "ended", "stay"]
 
 
 @dataclass(slots=True, kw_only=True)
 class DequeuedJob:
-    """A queue entry that a worker has dequeued: another function's job, or a task whose snapshot Redis has lost."""
+    """A queue entry that a worker has dequeued. Unless it is a DequeuedTask: another function's job, or a lost snapshot."""
 
     queue: str
     task_id: str
     failures: int  # failed attempts before this one
-    isolated: bool  # its worker has died or given it up: it runs outside a batch
+    isolated: bool  # its last worker died or released it before its start: it must not run in a batch
     has_ended: bool = False  # RQ's own requeue has enqueued it after its end: it is retried instead of started
 
     def as_task(self, snapshot: Snapshot) -> DequeuedTask:

@@ -27,7 +27,7 @@ from tasks_app.resilience import batch_isolation, failpoints, set_aside_items
 
 CURSOR: Final = "events"
 ROW_BYTES: Final = 700  # of a row beyond its snapshot: default columns, timestamps, quotes
-BATCH_BYTES: Final = 16 << 20  # of a batch in memory and of its longest statement, at most
+BATCH_BYTES: Final = 16 << 20  # limit for a batch in memory and for its longest statement
 SURE_BYTES: Final = 256 << 10  # every server accepts a statement of this length
 Entry = tuple[str, bytes]  # stream id, a snapshot's JSON
 
@@ -132,10 +132,9 @@ class Mirror:
         return entries
 
     def _is_refused_alone(self, entries: Sequence[Entry]) -> bool:
-        """Return whether the outage is caused by this single entry.
+        """Return whether this single entry is the fault, and not the database.
 
-        It is if the entry has failed for STUCK_SECONDS and the next entry succeeds, in a transaction that is rolled
-        back.
+        True if it has failed for STUCK_SECONDS while the next entry can be applied, in a transaction that is rolled back.
         """
         entry_id = entries[0][0]
         if len(entries) > 1 or self._stuck_at[0] != entry_id:

@@ -31,7 +31,7 @@ class BatchCounts:
 def save_snapshots(entries: Sequence[tuple[str, Snapshot]], *, counted: BatchCounts) -> None:
     """Write snapshots (with their stream ids) to the read model's tables, in the transaction of the caller.
 
-    Snapshots that do not supersede the stored state are skipped, so a second read of a task's entry has no effect.
+    Snapshots that do not supersede the stored state are skipped, so applying an entry twice has no effect.
     Shards are only counted. Adds to `counted` what the caller counts after its commit. Raises the database's errors.
     """
     totals = counted.totals

@@ -55,8 +55,8 @@ class Reconciler:
     def compare_page(self) -> bool:
         """Compare the next page of open task rows with Redis. False: it was the last page of the round."""
         if self._compared_to.int == 0:
-            # Read once per round: searching a long queue for each task would block Redis. The scripts check again where
-            # a task is before they move it. Rows that change from now on are skipped: they may not be listed.
+            # The queues are read once per round: searching a long queue for each task would block Redis. The scripts check
+            # the place of a task again before they move it. Rows that change later are skipped: this list may miss them.
             now = read_time(self._redis)
             self._settled_at = datetime.fromtimestamp(now, tz=UTC) - timedelta(seconds=SETTLED_SECONDS)
             self._placed = self._list_placed()
@@ -67,7 +67,7 @@ class Reconciler:
         return len(page) == PAGE
 
     def compare_with_older_database(self, cursor: str) -> None:
-        """After a restore from a backup: run tasks again that have ended since, and restore the rows of the others."""
+        """After a restore from a backup: tasks that ended after the backup run again, the others get their rows back."""
         logger.warning(
             "the database is older than Redis (its cursor was %s): tasks that ended since are compared", cursor
         )
@@ -99,7 +99,7 @@ class Reconciler:
         self._requeue_missing(missing + ends.lost, cause="rescue")
 
     def _compare_ends(self, snapshots: Sequence[Snapshot]) -> None:
-        """Publish the ends that checkpoints confirm again; requeue tasks that have ended only in Redis."""
+        """Publish again the ends that checkpoints confirm; requeue tasks that have ended only in Redis."""
         confirmed, undone = restored_database.split_by_checkpoint(snapshots)
         for snapshot in confirmed:
             snapshot_stream.append(self._redis, snapshot)
@@ -110,7 +110,7 @@ class Reconciler:
     def _undo_end(self, snapshot: Snapshot) -> None:
         step = restored_database.undo_end(snapshot)
         if isinstance(step, TaskCheckpoint):
-            self._requeuer.place(step, source="any", snapshot=snapshot)
+            self._requeuer.put(step, source="any", snapshot=snapshot)
         else:
             self._requeuer.apply(step, kind="undone")
 
@@ -118,7 +118,7 @@ class Reconciler:
         """Cancel a task that RQ's own Job.cancel has canceled: at once, or at its worker's next chunk."""
         row = foreign_changes.cancel(snapshot.parent or snapshot.id)  # a cancel of a shard applies to its task
         if row.outcome:
-            self._requeuer.place(row, source="any")
+            self._requeuer.put(row, source="any")
 
     def _requeue_missing(self, missing: Sequence[uuid.UUID], *, cause: str) -> None:
         """Requeue missing tasks as their checkpoints say. Tasks without a checkpoint go to the end of their queue."""

@@ -35,7 +35,7 @@ class Requeuer:
         self.isolation = batch_isolation.Isolation()
         self.counts: Counter[str] = Counter()  # since the start of this process, by kind
 
-    def place(
+    def put(
         self,
         row: TaskCheckpoint,
         *,
@@ -44,7 +44,7 @@ class Requeuer:
         snapshot: Snapshot | None = None,
         cause: str = "rescue",
     ) -> None:
-        """Move a task where its checkpoint says it belongs: ended, scheduled for its next attempt, or at its queue's head.
+        """Put a task where its checkpoint says that it belongs: ended, scheduled for its next attempt, or at its queue's head.
 
         `source` is its present place in Redis. A task without a snapshot, as after pruning, is skipped.
         """
@@ -58,7 +58,7 @@ class Requeuer:
         if row.outcome:
             if snapshot.parent:
                 self._end_parent(snapshot, row)
-            # The source "started" would record the present as the task's end.
+            # With the source "started" the script would store the current time as the task's end.
             source = "any" if source == "started" else source
             self.apply(Transition(ended_snapshot(snapshot, row), source, "ended"), kind="ended")
             return

@@ -1,8 +1,9 @@
 """Recovery: requeues the tasks that dead workers, a flushed Redis or an interrupted step have left behind.
 
-`Rescuer.run` has all steps in their order; docs/recovery.md describes them for operators. Owns what is done to tasks of
-dead workers and of expired leases. Any number of rescuers may run at once: a row's lock or a Redis script decides each
-step.
+`Rescuer.run` is one whole pass, with its steps in their order. The mirror process calls `watch` and `enqueue_due` more often.
+docs/recovery.md describes them for operators. Owns what is done to tasks of dead workers (`requeue_orphans`, after an exit
+report or missed heartbeats) and of expired leases (`requeue_expired`). Any number of rescuers may run at once: a row lock or
+a Redis script lets only one carry out each step.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Rescuer:
         self._parked_errors.report()
         self.empty_removed_queues()
         for row in self._unpublished_cancels.find():
-            self._requeuer.place(row, source="any")
+            self._requeuer.put(row, source="any")
         for row in self._shard_watch.find_stuck():
             self._requeuer.isolation.run(str(row.task_id), partial(self._place_stuck, row))
         deadline = time.monotonic() + COMPARE_SECONDS
@@ -93,7 +94,7 @@ class Rescuer:
 
     def watch(self) -> None:
         """Requeue the tasks of dead and silent workers: the part of a pass that cannot wait for the next one."""
-        # If Redis refuses writes, no worker can send a heartbeat: then raise, and judge nobody.
+        # If Redis refuses writes, no worker can send a heartbeat. This raises then, before any worker is judged dead.
         full_redis.check_writes(self._redis, room=False)
         self.requeue_expired()
         self.requeue_orphans()
@@ -107,7 +108,7 @@ class Rescuer:
         if row is None:
             transitions.apply_transitions(self._redis, [Transition(snapshot.queued(cause="rescue"), "missing", "back")])
         elif row.outcome or row.lease_until is None:
-            self._requeuer.place(row, source="missing", snapshot=snapshot)
+            self._requeuer.put(row, source="missing", snapshot=snapshot)
 
     def note_outage(self) -> None:
         """Note that a store was unavailable: a worker that missed heartbeats or its renewal meanwhile may be alive."""
@@ -147,14 +148,14 @@ class Rescuer:
         causes = read_causes(self._redis, holders.values())
         for task_id in expired:
             cause = causes.get(holders.get(task_id, ""), "")
-            self._requeuer.isolation.run(str(task_id), partial(self._requeue_silent, task_id, cause))
+            self._requeuer.isolation.run(str(task_id), partial(self._requeue_expired_task, task_id, cause))
 
-    def _requeue_silent(self, task_id: uuid.UUID, cause: str) -> None:
+    def _requeue_expired_task(self, task_id: uuid.UUID, cause: str) -> None:
         row = expired_claims.expire(task_id=task_id, cause=cause)
         if row is not None:
             end_connection_of(self._redis, worker=row.worker)
             failpoints.reach(failpoints.IN_RESCUE)
-            self._requeuer.place(row, source="any")
+            self._requeuer.put(row, source="any")
 
     def requeue_orphans(self) -> None:
         """Requeue tasks that a dead worker had dequeued but not claimed, or had released in the database only."""
@@ -183,7 +184,7 @@ class Rescuer:
         row = known.get(key) if key else None
         if row is not None:
             if row.outcome or row.lease_until is None:
-                self._requeuer.place(row, source="started", worker=worker)
+                self._requeuer.put(row, source="started", worker=worker)
             elif row.worker != worker:  # another worker runs it: remove the dead one's entry
                 self._redis.zrem(redis_keys.started_key(name), f"{task_id}:{worker}")
             elif dead[worker].is_certain:
@@ -209,7 +210,7 @@ class Rescuer:
         )
         if released is not None:
             failpoints.reach(failpoints.IN_RESCUE)
-            self._requeuer.place(released, source="started", worker=row.worker)
+            self._requeuer.put(released, source="started", worker=row.worker)
 
     def _requeue_foreign(self, name: str, job_id: str, worker: str) -> None:
         was_started = self._redis.zrem(redis_keys.started_key(name), f"{job_id}:{worker}")
@@ -232,7 +233,7 @@ class Rescuer:
 
     def _place_stuck(self, row: TaskCheckpoint) -> None:
         self._shard_watch.end_by_shard(row)
-        self._requeuer.place(row, source="any")
+        self._requeuer.put(row, source="any")
 
     def _compare_all(self) -> None:
         self._reconciler.restart_round()

@@ -35,13 +35,13 @@ _REASON_CHARACTERS: Final = 500
 
 
 def check_starts(requested: Sequence[tuple[str, Mapping[str, Any]]], *, caller: Caller, where: str = "") -> None:
-    """Raise unless the caller may start tasks of these names and params. Costs nothing for types without `authorize`.
+    """Raise unless the caller may start tasks of these names and params. Types without `authorize` skip that call.
 
     `where` is the path of a task in the request, as errors name it: "" or "tasks.{}.".
     Raises UnknownTaskType, NamedTaskUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and AuthorizationFailed
     if `authorize` raises or returns anything else.
     """
-    typed = [(where.format(place), get_task_type(name), params) for place, (name, params) in enumerate(requested)]
+    typed = [(where.format(index), get_task_type(name), params) for index, (name, params) in enumerate(requested)]
     if not caller.sees_all:
         named = [
             (f"{prefix}params.{path}", value)
@@ -93,13 +93,12 @@ def _authorize(task_type: TaskType, params: Mapping[str, Any], caller: Caller, p
 def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
     """Return the ids of the tasks that the caller may change.
 
-    The database is queried for every task that is not the caller's in Redis, even if Redis has it as another owner's.
-    So another owner's task takes as long as an unknown one, and both give the same error while the database is
-    unavailable.
+    The database is queried also for tasks that Redis knows as another owner's. So these and unknown tasks take equally
+    long, and give the same error while the database is unavailable.
     """
     wanted = list({key for value in values if (key := _parse(value)) is not None})
     ids = [str(key) for key in wanted]
-    # The event loop of the web process, which starts single tasks, sends the single commands of all requests together.
+    # A single GET is sent together with the commands of other requests; a transaction of several cannot be.
     snapshots = job_snapshots.get_snapshots(ids) if len(ids) > 1 else [job_snapshots.get_snapshot(each) for each in ids]
     own = {
         key

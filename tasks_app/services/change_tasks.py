@@ -1,7 +1,7 @@
 """Changes one task: cancel, retry, change of priority. API, admin and command line all call these.
 
-Owns what each request does. It is decided in the database first and then applied to Redis. Must not know HTTP, nor
-use the read model except to find a task.
+Owns what each request does. Cancel and retry are decided in the database and then applied to Redis; a change of priority
+is decided in Redis alone. Must not know HTTP, nor use the read model except to find a task.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, sour
 def retry_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit_log.API) -> Snapshot:
     """Requeue a failed, stopped or canceled task from its checkpoint; its attempts restart at 0.
 
-    Includes a task that RQ's own worker has failed, which its checkpoint does not show. The commit in the database decides:
-    if Redis is unavailable then, recovery enqueues the task. The rights are those of the owner: see
+    Also retries a task that a worker of plain RQ has marked as failed, while its checkpoint is open. The commit in the
+    database decides: if Redis is unavailable then, recovery enqueues the task. The rights are those of the owner: see
     `authorization.check_retry`, which raises as for a start.
     Raises UnknownTask, TaskEnded (it has finished), TaskNotEnded, StoreUnavailable, QueueUnavailable.
     """
@@ -127,7 +127,7 @@ def note_priority(task_ids: Sequence[str], **what: Any) -> None:
 
 
 def cancel_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
-    """Return the transition after the checkpoint accepted a cancel: to the end, or none until the worker stops."""
+    """Return the transition after the checkpoint accepted a cancel: the end, or only the request while a worker runs the task."""
     if row.outcome:
         return Transition(ended_snapshot(snapshot, row).changed(cause="cancel", actor=actor), "any", "ended")
     requested = snapshot.changed(cause="cancel", actor=actor, status=task_status.STARTED, cancel_requested=True)
@@ -176,13 +176,13 @@ def _find(task_id: str, owner: str | None) -> Snapshot:
     return snapshot
 
 
-def apply_to_redis(todo: Sequence[Transition]) -> None:
-    """Apply to Redis what the database has decided. If Redis is unavailable, rescue applies it later."""
+def apply_to_redis(changes: Sequence[Transition]) -> None:
+    """Apply to Redis what the database has decided. If Redis is unavailable, recovery applies it later."""
     try:
         with redis_connection.mapped_redis_errors():
-            transitions.apply_many_transitions(redis_connection.get_connection(), todo)
+            transitions.apply_many_transitions(redis_connection.get_connection(), changes)
     except QueueUnavailable as error:
-        logger.warning("%d changes are in the database; rescue will apply them to Redis: %s", len(todo), error)
+        logger.warning("%d changes are in the database; recovery will apply them to Redis: %s", len(changes), error)
 
 
 def _transition(move: Transition) -> bool:

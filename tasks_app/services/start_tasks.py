@@ -1,6 +1,7 @@
 """Starts tasks: one or many, all of them or none.
 
-Owns the id and the first snapshot of a task, and idempotency keys. Writes to Redis only. Must not know HTTP.
+Owns the id and the first snapshot of a task, and idempotency keys. A start by the API needs no SQL, unless its params name
+other tasks. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def start_task(
     idempotency_key: str = "",
     source: str = audit_log.API,
 ) -> StartedTask:
-    """Accept one task: one round trip to Redis, no SQL. See `start_tasks`."""
+    """Accept one task, usually in one round trip to Redis and without SQL. See `start_tasks` for the exceptions."""
     check_starts([(task.name, task.params)], caller=caller)
     started = _start(tasks=[task], caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
     return StartedTask(started.snapshots[0], started.replayed)

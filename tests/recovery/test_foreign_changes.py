@@ -227,7 +227,7 @@ def test_a_worker_that_dies_before_the_retry_leaves_the_task_failed(failed: str,
     requeue(failed)
     Worker("dead").dequeue()
     watch = Rescuer(connection=redis_connection.get_connection())
-    watch._requeuer.place(checkpoint(failed), source="started", worker="dead")
+    watch._requeuer.put(checkpoint(failed), source="started", worker="dead")
     assert job(failed).status == record(failed).status == job_snapshots.get_status(failed) == "failed"
     assert waiting() == started() == []
     assert redis.ttl(redis_keys.job_key(failed)) > 0
