@@ -5,10 +5,13 @@ Owns these types. Must not know any command.
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import ArgumentTypeError
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
+
+from tasks_app.domain import priorities
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -34,3 +37,24 @@ def duration(value: str) -> timedelta:
     if found >= timedelta(weeks=10_000):
         raise ArgumentTypeError(f"{value[:40]!r} is too long: give less than 10000 weeks")
     return found
+
+
+def priority(value: str) -> str | int:
+    """Parse a priority. Raises ArgumentTypeError for anything but high, low and 1 to 10."""
+    read = priorities.read_priority(value)
+    if read is None:
+        raise ArgumentTypeError(f"{value[:40]!r} is not a priority: give high, low or a number from 1 to 10")
+    return read
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object. Raises ArgumentTypeError for any other text."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"not valid JSON: {error}") from None
+    except RecursionError:
+        raise ArgumentTypeError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ArgumentTypeError(f"{text[:40]!r} is not a JSON object")
+    return value

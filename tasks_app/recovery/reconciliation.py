@@ -132,7 +132,7 @@ class Reconciler:
             snapshot = to_snapshot(record)
             if row is not None:
                 if row.outcome or row.lease_until is None:
-                    place = partial(self._requeuer.place, row, source="missing", snapshot=snapshot, cause=cause)
+                    place = partial(self._requeuer.put, row, source="missing", snapshot=snapshot, cause=cause)
                     self._requeuer.isolation.run(str(record.id), place)
                 continue  # claimed: lease expiry decides
             unclaimed.append(Transition(snapshot.queued(cause=cause), "missing", "back"))

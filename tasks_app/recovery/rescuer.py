@@ -229,7 +229,7 @@ class Rescuer:
         for row in rows:
             record = ended.get(row.task_id)
             if record is not None and record.epoch < row.epoch:
-                self._requeuer.isolation.run(str(row.task_id), partial(self._requeuer.place, row, source="ended"))
+                self._requeuer.isolation.run(str(row.task_id), partial(self._requeuer.put, row, source="ended"))
 
     def _place_stuck(self, row: TaskCheckpoint) -> None:
         self._shard_watch.end_by_shard(row)

@@ -5,10 +5,9 @@ Owns arguments, output and exit codes. Must not contain a domain rule.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable
 from dataclasses import replace
 from textwrap import indent
@@ -25,12 +24,12 @@ from tasks_app.api.json_rendering import to_json
 from tasks_app.api.request_serializers import read_new_task
 from tasks_app.api.response_serializers import task_data
 from tasks_app.auth import audit_log
-from tasks_app.domain import priorities, task_status
+from tasks_app.domain import task_status
 from tasks_app.domain.callers import COMMAND_LINE
 from tasks_app.domain.error_text import escape, summarize_error
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.management.actor import find_actor
-from tasks_app.management.arguments import text
+from tasks_app.management.arguments import json_object, priority, text
 from tasks_app.operations import verification
 from tasks_app.queues import queue_names
 from tasks_app.read_model import task_queries
@@ -73,12 +72,10 @@ class Command(BaseCommand):
             "name", type=text, help="the task type: " + ", ".join(each.name for each in list_task_types())
         )
         start.add_argument("--records", type=int, metavar="N", help="short for --params '{\"numRecords\": N}'")
-        start.add_argument(
-            "--params", type=_json_object, default={}, metavar="JSON", help="parameters of the task type"
-        )
+        start.add_argument("--params", type=json_object, default={}, metavar="JSON", help="parameters of the task type")
         start.add_argument("--description", type=text, default="")
         start.add_argument(
-            "--priority", type=_priority, default=queue_names.LOW, help="high, low (the default), or 1 (critical) to 10"
+            "--priority", type=priority, default=queue_names.LOW, help="high, low (the default), or 1 (critical) to 10"
         )
         start.add_argument("--wait", action="store_true", help="show the task's progress until it ends")
         status = actions.add_parser("status", help="show a task")
@@ -87,7 +84,7 @@ class Command(BaseCommand):
         listing = actions.add_parser("list", help="list tasks, newest first")
         listing.add_argument("--status", choices=task_status.STATUSES)
         listing.add_argument("--name", type=text, help="the task type")
-        listing.add_argument("--priority", type=_priority, help="high, low, or 1 to 10")
+        listing.add_argument("--priority", type=priority, help="high, low, or 1 to 10")
         listing.add_argument("--queue", choices=queue_names.QUEUES)
         listing.add_argument("--limit", type=int, default=20, help="number of tasks, at most (20)")
         for action, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
@@ -269,25 +266,6 @@ def _verdict_data(verdict: verification.Comparison) -> dict[str, Any]:
         "rows": verdict.rows,
         "differences": verdict.differences,
     }
-
-
-def _priority(value: str) -> str | int:
-    priority = priorities.read_priority(value)
-    if priority is None:
-        raise ArgumentTypeError(f"{value[:40]!r} is not a priority: give high, low or a number from 1 to 10")
-    return priority
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"not valid JSON: {error}") from None
-    except RecursionError:
-        raise ArgumentTypeError("it is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ArgumentTypeError(f"{text[:40]!r} is not a JSON object")
-    return value
 
 
 def _lines_of(detail: Any, path: str = "") -> list[str]:
