@@ -116,7 +116,7 @@ def test_a_foreign_pickled_job_fails_and_stops_no_other(make_stack: MakeStack, t
             lambda: job.get_status(refresh=True) == "failed", deadline_seconds=30, what="the worker refuses the pickle"
         )
     assert stack.wait_for_end(stack.start_upload(records=1), deadline_seconds=30)["status"] == "finished"
-    assert "no JSON" in stack.log_path("worker").read_text()
+    assert "not valid JSON" in stack.log_path("worker").read_text()
     assert not harm.exists()
 
 

@@ -90,7 +90,7 @@ def test_other_ports_are_refused_at_delivery(monkeypatch: pytest.MonkeyPatch, ur
     monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, **options: pytest.fail("resolved"))
     outcome = send(url, allow_private=False, ports=(80, 443))
     assert outcome.is_final
-    assert outcome.error == f"port {port} is none of WEBHOOK_PORTS (80, 443)"
+    assert outcome.error == f"port {port} is not in WEBHOOK_PORTS (80, 443)"
 
 
 def test_a_name_that_resolves_to_an_inner_address_is_refused_at_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_a_name_that_resolves_to_an_inner_address_is_refused_at_delivery(monkeyp
         monkeypatch.setattr(callback_addresses.socket, "getaddrinfo", lambda *words, found=found, **options: found)
         outcome = send("http://hook.example.com/", allow_private=False)
         assert outcome.is_final
-        assert outcome.error == f"hook.example.com leads to {address}, no public address"
+        assert outcome.error == f"hook.example.com resolves to {address}, which is not a public address"
     assert connected == []
 
 

@@ -28,7 +28,7 @@ def test_a_ticket_opens_one_stream_of_the_tokens_owner(redis: Any) -> None:
     assert 0 < redis.ttl(key) <= 30
     assert ticket.encode() not in key + redis.get(key)
     viewer = redeem(ticket)
-    assert (viewer.sees_owner, viewer.place, viewer.task_id) == ("ann", f"token {token_id}", "")
+    assert (viewer.sees_owner, viewer.key, viewer.task_id) == ("ann", f"token {token_id}", "")
     assert viewer.may_still()
     with pytest.raises(Unauthorized, match="used"):
         redeem(ticket)
