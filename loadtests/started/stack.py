@@ -74,7 +74,7 @@ class ProcfileStack:
         self.database_name = f"stack_{number}"
         self.redis_number = number  # 0 belongs to the tests without a stack
         self.port = free_port()
-        self.stream_port = next(port for port in iter(free_port, 0) if port != self.port)
+        self.stream_port = self.port
         self.directory = Path(tempfile.mkdtemp(prefix="longtasks-stack-"))
         self._mark = uuid.uuid4().hex
         self._is_closed = False
@@ -88,7 +88,6 @@ class ProcfileStack:
             "DATA_DIR": str(self.directory),
             "BIND": "127.0.0.1",
             "PORT": str(self.port),
-            "STREAM_PORT": str(self.stream_port),
             "WEB_WORKERS": "2",
             "WORKERS": str(workers),
             child_process.MARK: self._mark,

@@ -22,6 +22,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 PERMISSIONS_POLICY: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+CROSS_ORIGIN_HEADERS: Final = {"Cross-Origin-Resource-Policy": "same-origin"}
 
 
 class BrowserMiddleware:
@@ -32,18 +33,24 @@ class BrowserMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.method not in SAFE_METHODS and comes_from_elsewhere(request.META):
-            response: HttpResponseBase = problem(
-                403,
-                "Cross-origin request refused: a page of another origin cannot change anything here. Send the request from "
-                "a page of this service, or from a client other than a browser." + _advise(request),
-            )
+            response: HttpResponseBase = refuse_other_origin(request)
         else:
             response = self.get_response(request)
-        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        for name, value in CROSS_ORIGIN_HEADERS.items():
+            response.headers[name] = value
         if response.headers.get("Content-Type", "").startswith("text/html"):
             response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)  # a page may have its own
             response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
         return response
+
+
+def refuse_other_origin(request: HttpRequest) -> HttpResponseBase:
+    """Return the refusal of a change that a page of another origin has sent."""
+    return problem(
+        403,
+        "Cross-origin request refused: a page of another origin cannot change anything here. Send the request from "
+        "a page of this service, or from a client other than a browser." + _advise(request),
+    )
 
 
 def _advise(request: HttpRequest) -> str:

@@ -1,7 +1,7 @@
-"""The bare connection to Redis for the few commands that a request is measured by, and how requests ask together.
+"""The bare connection to Redis for the few commands that a request is measured by, and what Redis's refusals mean.
 
-Owns when such a command is sent: alone, or in one go with those of the requests that a server answers side by side; and
-how such a request pauses, without a thread, until its server resumes it. Must not know what a command means, nor HTTP.
+Owns how such a command is sent: on a connection of its thread or, in an event loop, on the one that all of the loop's
+requests share (`loop_connection`). Must not know what a command means, nor HTTP.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final
 
 import redis
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent
 from redis._parsers.base import BaseParser
 
-Result = TypeVar("Result")
+from tasks_app.queues.suspended_calls import Call
 
 
 class RedisRefused(redis.exceptions.ResponseError):
@@ -85,48 +83,9 @@ def _parse(response: str) -> Exception:
 BaseParser.parse_error = staticmethod(_parse)  # type: ignore[method-assign,assignment]
 
 
-def _may_be_elsewhere(answer: Any) -> bool:
+def may_be_elsewhere(answer: Any) -> bool:
     """Tell whether a new connection may reach a server that does answer. One that is full has no better twin."""
     return isinstance(answer, AWAY) and not isinstance(answer, redis.exceptions.OutOfMemoryError)
-
-
-class CannotPause(Exception):
-    """The call does not run side by side with others, or its server has no place for one more paused call."""
-
-
-class Paused(greenlet):
-    """A call that stops at each command, and where it pauses, until the hub, which started it, continues it."""
-
-    hub: greenlet
-    on_pause: Callable[[Paused, Any], bool] | None = None
-    failure: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    """What a call hands to the hub in place of a command: the reason of its pause."""
-
-    reason: Any
-
-
-def _continue(call: Paused, value: Any) -> Any:
-    return call.throw(value) if isinstance(value, Exception) else call.switch(value)
-
-
-def is_run_concurrently() -> bool:
-    """Return whether the caller runs in `Line.run_concurrently`."""
-    return isinstance(getcurrent(), Paused)
-
-
-def pause(reason: Any) -> Any:
-    """Pause this call and return the value with which its server resumes it. Raises CannotPause.
-
-    The call must hold no lock and no transaction: other calls of the thread go on meanwhile.
-    """
-    call = getcurrent()
-    if not isinstance(call, Paused):
-        raise CannotPause
-    return call.hub.switch(_Pause(reason))
 
 
 class PipelinedConnection(threading.local):
@@ -146,94 +105,21 @@ class PipelinedConnection(threading.local):
 
     def execute_command(self, *words: Any) -> Any:
         """Return Redis's answer. Raises what it answers with, or one of AWAY."""
-        asking = getcurrent()
-        if isinstance(asking, Paused):
-            return asking.hub.switch(words)
-        (answer,) = self.execute_all([words])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def run_concurrently(
-        self, calls: Sequence[Callable[[], Result]], *, on_pause: Callable[[int, Paused, Any], bool] | None = None
-    ) -> list[Result | None]:
-        """Run calls side by side in this thread, and return their results: what they ask here goes in one go.
-
-        Each runs until it asks; then all commands are sent together, and each goes on with its own answer, until all
-        have ended: one round trip for all of them and, where Redis syncs every write, one sync. They share the thread,
-        so none may ask while it holds a lock or a transaction. Raises what a call raised, after all others have ended.
-
-        A call that pauses is handed to `on_pause` with its index and its reason. True leaves it paused, its result None,
-        until `resume` is called in this thread; otherwise the call gets CannotPause.
-        """
-        results: list[Any] = [None] * len(calls)
-
-        def start(index: int, call: Callable[[], Result]) -> None:
-            try:
-                results[index] = call()
-            except BaseException as error:
-                started[index].failure = error
-
-        hub = getcurrent()
-        started = [Paused(start) for _ in calls]
-        for index, asking in enumerate(started):
-            asking.hub = hub
-            if on_pause is not None:
-                asking.on_pause = partial(on_pause, index)
-        self._run([(asking, partial(asking.switch, index, calls[index])) for index, asking in enumerate(started)])
-        return results
-
-    def resume(self, paused: Sequence[tuple[Paused, Any]]) -> None:
-        """Continue calls that paused in this thread, side by side, each with its value; an exception is raised in it.
-
-        Raises as `run_concurrently` does.
-        """
-        self._run([(asking, partial(_continue, asking, value)) for asking, value in paused])
-
-    def _run(self, steps: Sequence[tuple[Paused, Callable[[], Any]]]) -> None:
-        asked: list[tuple[Paused, Any]] = []
-        failures: list[BaseException] = []
-
-        def run(asking: Paused, step: Callable[[], Any]) -> None:
-            words = step()
-            while isinstance(words, _Pause):
-                if asking.on_pause is not None and asking.on_pause(asking, words.reason):
-                    return
-                words = asking.throw(CannotPause())
-            if not asking.dead:
-                asked.append((asking, words))
-            elif asking.failure is not None:
-                failures.append(asking.failure)
-
-        for asking, step in steps:
-            run(asking, step)
-        while asked:
-            waiting, asked[:] = list(asked), []
-            answers = self.execute_all([words for _, words in waiting])
-            for (asking, _), answer in zip(waiting, answers, strict=True):
-                run(asking, partial(_continue, asking, answer))
-        if failures:
-            raise failures[0]
-
-    def execute_all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Send commands in one go; return their answers, an exception in place of each that has none."""
-        answers: list[Any] = []
+        call = getcurrent()
+        if isinstance(call, Call):
+            return call.parent.switch(words)  # type: ignore[union-attr]
         try:
             connection = self._connect()
-            # One piece, so that Redis reads all of it before it syncs; pack_commands gives pieces of 6 KB.
-            connection.send_packed_command([b"".join(connection.pack_commands(commands))])
-            for _ in commands:
-                try:
-                    answers.append(connection.read_response())
-                except redis.exceptions.ResponseError as error:
-                    answers.append(error)  # what comes behind it is still to be read
-        except Exception as error:  # whatever it is, nobody may be left without an answer
-            answers += [error] * (len(commands) - len(answers))
-            self._give_up()
-        else:
-            if any(map(_may_be_elsewhere, answers)):
+            connection.send_packed_command(connection.pack_command(*words))
+            answer = connection.read_response()
+        except redis.exceptions.ResponseError as error:
+            if may_be_elsewhere(error):
                 self._give_up()
-        return answers
+            raise
+        except Exception:
+            self._give_up()
+            raise
+        return answer
 
     def _give_up(self) -> None:
         self.breaks += 1

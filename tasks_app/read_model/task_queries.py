@@ -14,7 +14,7 @@ from tasks_app.domain import task_snapshot, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueUnavailable, StoreUnavailable, UnknownTask
 from tasks_app.models import TaskEvent
-from tasks_app.queues import job_snapshots
+from tasks_app.queues import job_snapshots, suspended_calls
 from tasks_app.read_model.task_rows import read_snapshot
 from tasks_app.resilience.transient_errors import mapped_database_errors
 
@@ -59,7 +59,7 @@ def _find_in_both(
     key: uuid.UUID, in_redis: Snapshot | None, *, redis_error: QueueUnavailable | None, owner: str | None
 ) -> FoundTask | None:
     try:
-        snapshot = _read_newest(key, in_redis)
+        snapshot = suspended_calls.run_in_thread(lambda: _read_newest(key, in_redis))
     except StoreUnavailable:
         if in_redis is None:
             raise

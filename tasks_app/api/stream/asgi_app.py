@@ -1,6 +1,6 @@
 """The live stream as Server-Sent Events: `GET /stream` (all tasks) and `GET /tasks/{id}/stream` (one).
 
-An ASGI application in a process of its own: a viewer costs a socket and a queue, but no thread of web.
+A part of web's application: a viewer costs a socket and a queue, but no thread.
 Owns the protocol. Must not decide what a viewer may see (`access`), nor what is sent (`subscription`).
 """
 
@@ -41,13 +41,14 @@ class StreamApplication:
     def __init__(self) -> None:
         self._feed: ChangeFeed | None = None
         self._places = Places()
+        self._open: set[Watching] = set()
+
+    def end(self) -> None:
+        """End all streams: their clients reconnect, to another process."""
+        for watching in self._open:
+            watching.end_soon()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
-        if scope["type"] != "http":
-            return
         meta = _to_meta(scope)
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
         if not SANE.match(request_id):
@@ -73,8 +74,10 @@ class StreamApplication:
         try:
             headers = {**_HEADERS, "X-Request-ID": request_id}
             await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
+            self._open.add(watching)
             await watching.run(send, gone)
         finally:
+            self._open.discard(watching)
             gone.cancel()
             watching.end()
 
@@ -105,11 +108,3 @@ async def _answer(response: HttpResponse, scope: MutableMapping[str, Any], send:
 async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return

@@ -6,6 +6,7 @@ Owns the order and form of its events. Must not know ASGI beyond `send`.
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -33,6 +34,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 HEARTBEAT_SECONDS: Final = 15.0  # also how long a revoked token or a logout can go unnoticed
 SEND_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 3600.0
+RETRY_MILLISECONDS_AT_END: Final = (100, 2000)
 _PATH: Final = re.compile(r"/(?:tasks/(?P<task_id>[^/]{1,64})/)?stream/?\Z")
 _ID: Final = re.compile(r"\d{1,18}\Z", re.ASCII)
 
@@ -48,6 +50,12 @@ class Watching:
         self._watcher: Subscriber | None = None
         self._last_id: int | None = None
         self._task: Any = None
+        self._ending = asyncio.get_running_loop().create_future()  # done when this process is to end
+
+    def end_soon(self) -> None:
+        """End the stream; its client reconnects a moment later."""
+        if not self._ending.done():
+            self._ending.set_result(None)
 
     async def begin(self) -> HttpResponse | None:
         """Check the request and subscribe to the feed; return a response if there is nothing to stream."""
@@ -108,7 +116,7 @@ class Watching:
                 await write(text)
             checked_at = loop.time()
             ended = self._task is not None and self._task.ended
-            while not (ended or gone.done() or self._watcher.is_too_slow or loop.time() > until):
+            while not (ended or gone.done() or self._ending.done() or self._watcher.is_too_slow or loop.time() > until):
                 message = await self._next(gone)
                 if loop.time() - checked_at >= HEARTBEAT_SECONDS:
                     checked_at = loop.time()
@@ -123,10 +131,13 @@ class Watching:
                         and isinstance(message, Change)
                         and message.event.status in ENDED
                     )
-            if not gone.done():
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if self._ending.done():
+                # Not all clients of a process at once.
+                await write(b"retry: %d\n\n" % random.randrange(*RETRY_MILLISECONDS_AT_END))  # noqa: S311 (a delay)
         except (TimeoutError, OSError, DatabaseError, InterfaceError, LongtasksError):
-            return  # the server closes the unfinished stream, and the client reconnects with Last-Event-ID
+            pass  # the client reconnects with Last-Event-ID
+        if not gone.done():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def end(self) -> None:
         if self._watcher is not None:
@@ -168,7 +179,7 @@ class Watching:
         if not self._watcher.queue.empty():
             return self._watcher.queue.get_nowait()
         getter = asyncio.ensure_future(self._watcher.queue.get())
-        await asyncio.wait({getter, gone}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({getter, gone, self._ending}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if getter.done():
             return getter.result()
         getter.cancel()
