@@ -21,11 +21,10 @@ VARIABLES_NOTE = "Generated from .env.example by deploy/generate.py"
 # worker ends within two and leaves its chunk to another.
 STOP_SECONDS = 40
 WHAT = {
-    "web": "answers HTTP",
+    "web": "answers HTTP and serves the live stream",
     "worker": "runs tasks",
     "mirror": "mirrors tasks into the database and rescues them",
     "webhooks": "tells receivers of tasks that have ended",
-    "stream": "serves the live stream",
 }
 # What the ConfigMap and the Secret set; every other variable stands in them as a comment with its default.
 KUBERNETES_VALUES = {

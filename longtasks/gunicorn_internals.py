@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import math
+import os
 import socket
 import time
 from functools import partial
@@ -97,6 +98,7 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._end_request()
         self._gathered.clear()
         self._count()
         self.worker.forget(self)
@@ -133,19 +135,18 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
         return len(gathered) >= self._wanted
 
     def _begin(self) -> None:
+        self._is_busy = True
+        self.worker.busy += 1
         wait_seconds = self._find_wait_seconds()
         if wait_seconds:
             # Refused at once, clients that send the next request then would keep this loop from all others.
-            self._is_busy = True
-            self.transport.pause_reading()
+            self._pause_reading()
             later = partial(self.refuse, 429, retry_after_seconds=math.ceil(wait_seconds))
             self.worker.loop.call_later(HELD_BACK_SECONDS, later)
             return
         request = bytes(self._gathered[: self._wanted])
         del self._gathered[: self._wanted]
         self._searched = self._wanted = 0
-        self._is_busy = True
-        self._cancel_keepalive_timer()
         if not self._chunked_bytes:
             self._deadline = _NEVER
         if not super()._feed_callback_parser(request):
@@ -197,11 +198,16 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
     async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
         """Run one request in the connection's own task; gunicorn makes a second task for each."""
         keepalive = await self._handle_http_request(request, sockname, peername)
-        self._is_busy = False
+        self._end_request()
         self._chunked_bytes = 0
         # gunicorn's loop resets its parser first, and then waits.
         self.worker.loop.call_soon(self._begin_next)
         return bool(keepalive) and not self._has_ended
+
+    def _end_request(self) -> None:
+        if self._is_busy:
+            self._is_busy = False
+            self.worker.busy -= 1
 
     def _begin_next(self) -> None:
         if self._closed or self._is_busy:
@@ -266,7 +272,6 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
                 self.transport.close()
             else:
                 self.transport.write_eof()
-                self._reading_paused = True
                 self._resume_reading()
         except (OSError, RuntimeError):
             self.transport.abort()
@@ -316,7 +321,7 @@ class Listener:
     def _accept(self) -> None:
         worker = self._worker
         # A busy loop comes by rarely: it accepts more at once, else clients that come by the hundred wait for seconds.
-        for _ in range(max(1, worker.count_busy() // 4)):
+        for _ in range(max(1, worker.busy // 4)):
             if not worker.has_room():
                 self._pause()  # until a connection ends
                 return
@@ -356,7 +361,7 @@ class AsgiWorker(ASGIWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connections: set[BoundedProtocol] = set()
-        self.gathered_bytes = 0
+        self.gathered_bytes = self.busy = 0
         self._arriving: set[asyncio.Task[Any]] = set()
         self._listeners: list[Listener] = []
         self._ending: asyncio.Event | None = None
@@ -382,9 +387,6 @@ class AsgiWorker(ASGIWorker):  # type: ignore[misc]
     def has_room(self) -> bool:
         return len(self._arriving) + self.nr_conns < self.worker_connections
 
-    def count_busy(self) -> int:
-        return sum(1 for connection in self.connections if connection._is_busy)
-
     def adopt(self, sock: socket.socket) -> None:
         """Serve a new connection."""
         task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: BoundedProtocol(self), sock))
@@ -408,18 +410,13 @@ class AsgiWorker(ASGIWorker):  # type: ignore[misc]
         await self.lifespan.startup()
         self._listeners = [Listener(self, sock.sock) for sock in self.sockets]
         sweeping = self.loop.create_task(self._sweep())
-        while self.alive and self.ppid == self._read_parent():
+        while self.alive and self.ppid == os.getppid():
             self.notify()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), 1.0)
         self.alive = False
         await self._shutdown()
         sweeping.cancel()
-
-    def _read_parent(self) -> int:
-        import os
-
-        return os.getppid()
 
     async def _sweep(self) -> None:
         while True:

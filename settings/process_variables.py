@@ -53,7 +53,9 @@ class Process:
         choices=("AUTO", "1", "0"),
     )
     web_workers: int = variable(0, "web processes; 0: one per core", minimum=0, maximum=256)
-    web_threads: int = variable(4, "threads per web process, for what the event loop does not serve itself", minimum=1, maximum=256)
+    web_threads: int = variable(
+        4, "threads per web process, for what the event loop does not serve itself", minimum=1, maximum=256
+    )
     workers: int = variable(0, "worker processes that run tasks; 0: one per core", minimum=0, maximum=1024)
     https_only: bool = variable(True, "production only: redirect to https, and send cookies over https only")
     forwarded_allow_ips: str = variable(

@@ -74,7 +74,6 @@ class ProcfileStack:
         self.database_name = f"stack_{number}"
         self.redis_number = number  # 0 belongs to the tests without a stack
         self.port = free_port()
-        self.stream_port = self.port
         self.directory = Path(tempfile.mkdtemp(prefix="longtasks-stack-"))
         self._mark = uuid.uuid4().hex
         self._is_closed = False

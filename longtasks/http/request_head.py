@@ -112,6 +112,4 @@ def read_head(head: bytes) -> Head:
     body_bytes = int(length[1]) if length else 0
     if body_bytes > BODY_BYTES:
         raise Refused(413)
-    return Head(
-        body_bytes, expects_continue=expect is not None and line.endswith(b"HTTP/1.1"), is_chunked=is_chunked
-    )
+    return Head(body_bytes, expects_continue=expect is not None and line.endswith(b"HTTP/1.1"), is_chunked=is_chunked)

@@ -48,13 +48,16 @@ class HeldRequests:
     def hold(self, call: Call, task_id: str, deadline: float, request_bytes: int) -> None:
         """Hold a call until its task ends. Resumes it with CannotSuspend where there is no place."""
         request_bytes += REQUEST_BYTES
+        if call.is_interrupted:
+            self._loop.call_soon(call.resume, None)
+            return
         if self._is_ending or len(self._held) >= self._places or self._bytes + request_bytes > HELD_BYTES:
             self._loop.call_soon(call.resume, CannotSuspend())
             return
         held = Held(call, request_bytes)
         self._held.add(held)
         self._bytes += request_bytes
-        call.interrupt = lambda: self._wake_early(held)
+        call.wake_early = lambda: self._wake_early(held)
 
         def tell(snapshot: Snapshot | None) -> None:
             self._loop.call_soon_threadsafe(self._wake, held, snapshot)

@@ -40,7 +40,9 @@ def wait_for_end(
     deadline = began + min(seconds, LONGEST_SECONDS)
     try:
         if is_suspendable():
-            newest = held_requests.wait(snapshot.id, deadline, request_bytes=request.META.get("longtasks.request_bytes", 0))
+            newest = held_requests.wait(
+                snapshot.id, deadline, request_bytes=request.META.get("longtasks.request_bytes", 0)
+            )
             return newest if newest is not None and task_snapshot.supersedes(newest, snapshot) else snapshot, True
         return _wait_in_thread(snapshot, read=read, deadline=deadline), True
     except CannotSuspend:

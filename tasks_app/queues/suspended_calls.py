@@ -47,12 +47,19 @@ class Call(greenlet):
 
     calls: Calls
     has_asked = False  # Redis, which may have had an effect
-    interrupt: Callable[[], None] | None = None  # set while the call waits for something that its client may end
+    is_interrupted = False  # its client has left
+    wake_early: Callable[[], None] | None = None  # set while the call waits for something that its client may end
 
     def resume(self, value: Any) -> None:
         """Continue the call with a value; an exception is raised in it. Only in the loop's thread, outside any call."""
-        self.interrupt = None
+        self.wake_early = None
         self.calls.step(self, self.throw(value) if isinstance(value, BaseException) else self.switch(value))
+
+    def interrupt(self) -> None:
+        """The client has left: end the wait, also one that begins later."""
+        self.is_interrupted = True
+        if self.wake_early is not None:
+            self.wake_early()
 
 
 class Calls:
@@ -70,7 +77,7 @@ class Calls:
             call = Call(_serve_calls)
             call.calls = self
             call.switch()
-        call.has_asked = False
+        call.has_asked = call.is_interrupted = False
         self.step(call, call.switch((function, argument, done)))
         return call
 

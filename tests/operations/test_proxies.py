@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import pytest
 import yaml
@@ -19,7 +18,6 @@ from tests.support.stack import ProcfileStack
 
 PASSWORD = "a password of ada's"
 PREFIX = "/longtasks"
-HAS_GRANIAN = find_spec("granian") is not None
 OTHER_ORIGIN = f"https://{HOST}:8443"
 TASK = json.dumps({"name": "upload", "params": {"numRecords": 1}})
 PROXIES = {
@@ -46,7 +44,7 @@ HEADERS = {
 
 @dataclass
 class Place:
-    """web and stream, started in three ways on one database, and the proxies in front of them."""
+    """web, started in three ways on one database, and the proxies in front of them."""
 
     stack: ProcfileStack
     upstreams: dict[str, Upstream]
@@ -72,34 +70,29 @@ def place(servers: tuple[Database, RedisServer], tmp_path_factory: pytest.TempPa
         "WEB_WORKERS": "1",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
     }
-    stack = ProcfileStack(
-        database=servers[0], redis_server=servers[1], environment=environment, roles=("web", "stream")
-    )
+    stack = ProcfileStack(database=servers[0], redis_server=servers[1], environment=environment, roles=("web",))
     with ExitStack() as cleaning:
         cleaning.callback(stack.close)
         sockets = cleaning.enter_context(tempfile.TemporaryDirectory(prefix="longtasks-sockets-"))
-        below = Upstream(free_port(), free_port())
+        below = Upstream(free_port())
         upstreams = {
-            "addresses": Upstream(stack.port, stack.stream_port),
+            "addresses": Upstream(stack.port),
             "sockets": Upstream(directory=sockets),
             "below": below,
         }
         stack.start()
         token = json.loads(stack.manage("token", "create", "ann", "--json").splitlines()[-1])["token"]
         stack.manage("createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.com")
-        upstreams["granian"] = Upstream(free_port())
         for way, changes in (
-            ("granian", {"WEB_SERVER": "GRANIAN", "BIND": "127.0.0.1", "PORT": str(upstreams["granian"].web)}),
             ("sockets", {"BIND": f"unix:{sockets}", "PORT": str(free_port())}),
             ("below", {
-                "BIND": "127.0.0.1", "PORT": str(below.web), "STREAM_PORT": str(below.stream), "SCRIPT_NAME": f"{PREFIX}/",
+                "BIND": "127.0.0.1", "PORT": str(below.web), "SCRIPT_NAME": f"{PREFIX}/",
                 "CSRF_TRUSTED_ORIGINS": OTHER_ORIGIN,
             }),
         ):  # fmt: skip
             before = stack.environment
             stack.environment = before | changes
-            for role in ("web", "stream") if way != "granian" else ("web",) if HAS_GRANIAN else ():
-                stack.start_role(f"{role}-{way}", command=read_procfile()[role])
+            stack.start_role(f"web-{way}", command=read_procfile()["web"])
             stack.environment = before
         doors = {
             name: cleaning.enter_context(
@@ -248,7 +241,8 @@ def test_a_wrong_host_is_logged_once_a_minute(place: Place) -> None:
 @pytest.mark.parametrize("accept", ["text/html,*/*", "*/*"])
 def test_a_loop_of_redirects_is_named_instead(place: Place, accept: str) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.5", "Accept": accept}
-    for door, path in ((place.direct("addresses"), "/admin/"), (Door(place.upstreams["addresses"].stream), "/stream")):
+    door = place.direct("addresses")
+    for path in ("/admin/", "/stream"):
         answer = door.ask("GET", path, tls=False, address="::1", headers=headers)
         assert answer.status == 403, answer
         assert "FORWARDED_ALLOW_IPS" in answer.text
@@ -273,17 +267,7 @@ def test_the_headers_of_other_proxies_are_understood(place: Place, headers: dict
         "POST", "/tasks", tls=False, body=TASK, headers={**headers, **place.token, "Content-Type": "application/json"}
     )
     assert started.status == 201, started
-    stream = Door(place.upstreams["addresses"].stream)
-    assert stream.ask("GET", "/stream", tls=False, headers={**headers, **place.token}, stream=True).status == 200
-
-
-@pytest.mark.skipif(not HAS_GRANIAN, reason="requirements-granian.txt is not installed")
-def test_granian_trusts_the_same_proxies(place: Place) -> None:
-    door = place.direct("granian")
-    place.stack.wait_for(lambda: is_live(door), deadline_seconds=60, what="granian answers")
-    assert log_in(door, origin=f"https://{HOST}", tls=False, **HEADERS["Traefik"]).status == 302
-    refused = door.ask("POST", "/tasks", tls=False, body=TASK)
-    assert (refused.status, "Use https" in refused.text) == (403, True)
+    assert door.ask("GET", "/stream", tls=False, headers={**headers, **place.token}, stream=True).status == 200
 
 
 def test_a_form_from_another_port_names_the_origin_to_add(place: Place) -> None:
@@ -305,9 +289,9 @@ def test_an_origin_that_is_trusted_may_change_something(place: Place) -> None:
 @pytest.mark.parametrize(
     "name", ["nginx.conf", "nginx-subpath.conf", "haproxy.cfg", "Caddyfile", "traefik.yaml", "ingress.yaml"]
 )
-def test_each_example_sends_the_stream_to_its_process(name: str) -> None:
+def test_each_example_has_one_upstream(name: str) -> None:
     text = (EXAMPLES / name).read_text()
-    assert re.search(r"/\(stream\|tasks/\[\^/\]\+/stream\)/\?\$", text)
+    assert not re.search(r":(?!80\b|443\b|3000\b)\d{2,5}\b", text), "another port than web's"
     assert HOST in text or name == "haproxy.cfg"
     assert f"proxy/{name}" in (ROOT / "docs" / "proxies.md").read_text()
 
@@ -326,6 +310,6 @@ def test_the_ingress_names_services_that_there_are() -> None:
         for rule in each["spec"]["rules"]
         for path in rule["http"]["paths"]
     }
-    assert named == {("longtasks-web", "http"), ("longtasks-stream", "http")}
+    assert named == {("longtasks-web", "http")}
     assert named <= services
     assert yaml.safe_load((EXAMPLES / "traefik.yaml").read_text())["http"]["routers"]
