@@ -17,6 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from longtasks.wsgi import application as pages  # sets Django up, before all that follows
+
+# isort: split
 from django.conf import settings
 from django.core.handlers.wsgi import get_script_name
 from django.db import close_old_connections
@@ -26,7 +29,6 @@ from django.urls import set_script_prefix
 from longtasks.http.api_handler import ApiHandler, is_api_path
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import problem_body
-from longtasks.wsgi import application as pages  # sets Django up
 from tasks_app.api import held_requests
 from tasks_app.api.early_refusal import find_wait_seconds
 from tasks_app.api.stream.asgi_app import StreamApplication

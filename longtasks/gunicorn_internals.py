@@ -1,8 +1,8 @@
 """gunicorn's `asgi` worker with limits: on heads, bodies, memory, slow clients and connections.
 
-Owns what gunicorn's worker and its protocol lack, and every use of their private parts; tests/longtasks/test_gunicorn_internals.py
-fails when they change. A request reaches gunicorn's parser once all of it is there (a chunked one once its head is), and
-one at a time. Must not import Django: gunicorn's parent loads it.
+Owns what gunicorn's worker and its protocol lack, and every use of their private parts: a test fails when they change.
+Requests reach gunicorn's parser one at a time, each once all of it is there (a chunked one once its head is). Must not
+import Django: gunicorn's parent loads it.
 """
 
 from __future__ import annotations

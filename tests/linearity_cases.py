@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import logging
-import socket
 import sys
 from contextlib import suppress
 from typing import Any
@@ -15,13 +14,12 @@ from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ValidationError
 
 from catalog import sql_scripts
-from longtasks import gunicorn
-from longtasks.http import debug_pages, page_middleware
+from longtasks import asgi, gunicorn
+from longtasks.gunicorn_internals import BoundedProtocol
+from longtasks.http import api_handler, debug_pages, page_middleware
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head
 from longtasks.log_formatters import JsonFormatter, TextFormatter
-from longtasks.patient_worker import PatientConnection
-from longtasks.together_worker import _PREFERS, QUICK
 from settings import addresses, env, env_file, queues, service_url, values
 from settings import database as database_settings
 from settings import redis as redis_settings
@@ -194,13 +192,12 @@ def _environ(text: str, name: str) -> dict[str, Any]:
 
 def _feed(data: bytes) -> None:
     """Have web's event loop gather a request that arrives in small pieces."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        conn = PatientConnection(None, ours, None, None)
-        for start in range(0, len(data), 100):
-            conn.gathered += data[start : start + 100]
-            if conn.is_complete():
-                return
+    connection = BoundedProtocol.__new__(BoundedProtocol)
+    connection._gathered, connection._searched, connection._wanted = bytearray(), 0, 0
+    for start in range(0, len(data), 100):
+        connection._gathered += data[start : start + 100]
+        if connection._is_complete():
+            return
 
 
 def _resolve(path: str) -> None:
@@ -209,7 +206,7 @@ def _resolve(path: str) -> None:
 
 def _header_cases() -> list[Case]:
     head_patterns = tuple(
-        f"longtasks/http/request_head.py:{name}" for name in ("_LENGTH", "_CHUNKED", "_EXPECT", "_HOST")
+        f"longtasks/http/request_head.py:{name}" for name in ("_LENGTH", "_CODING", "_EXPECT", "_HOST")
     )
     heads = {
         name: (lambda length, unit=unit: HEAD + unit * (length // len(unit)) + b"\r\n")
@@ -234,7 +231,7 @@ def _header_cases() -> list[Case]:
     return [
         Case("request_head.read_head", _quietly(read_head, Refused), heads, head_patterns),
         Case(
-            "PatientConnection, in pieces",
+            "BoundedProtocol, in pieces",
             _quietly(_feed, Refused),
             {
                 "letters": lambda length: HEAD + b"x" * length,
@@ -243,10 +240,10 @@ def _header_cases() -> list[Case]:
             },
         ),
         Case(
-            "TogetherConnection, is it quick",
-            lambda head: (QUICK.match(head), _PREFERS.search(head)),
-            heads,
-            ("longtasks/together_worker.py:QUICK", "longtasks/together_worker.py:_PREFERS"),
+            "asgi, which way a request takes",
+            lambda path: (asgi._QUICK.fullmatch(path), asgi._STREAM.fullmatch(path), api_handler._API.fullmatch(path)),
+            texts("x", "/", "/tasks/", "/stream", "a-"),
+            ("longtasks/asgi.py:_QUICK", "longtasks/asgi.py:_STREAM", "longtasks/http/api_handler.py:_API"),
         ),
         Case(
             "early_refusal, an empty bucket",

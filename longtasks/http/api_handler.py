@@ -20,7 +20,7 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 
-from longtasks.http.browser_origins import CROSS_ORIGIN_HEADERS, SAFE_METHODS, refuse_other_origin
+from longtasks.http.browser_origins import SAFE_METHODS, add_headers, refuse_other_origin
 from longtasks.http.page_middleware import HostAndLengthMiddleware
 from tasks_app.http.origins import comes_from_elsewhere
 
@@ -55,7 +55,7 @@ class ApiGuard:
         del empty.headers["Content-Type"]
         self._security.process_response(request, empty)
         XFrameOptionsMiddleware(get_response).process_response(request, empty)  # type: ignore[arg-type]
-        return {**dict(empty.items()), **CROSS_ORIGIN_HEADERS}
+        return dict(empty.items())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
@@ -66,6 +66,7 @@ class ApiGuard:
         headers = response.headers
         for name, value in self._headers.items():
             headers.setdefault(name, value)
+        add_headers(response)
         if self._security.sts_seconds and request.is_secure():
             self._security.process_response(request, response)
         return response

@@ -22,7 +22,6 @@ CONTENT_SECURITY_POLICY: Final = (
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 PERMISSIONS_POLICY: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
-CROSS_ORIGIN_HEADERS: Final = {"Cross-Origin-Resource-Policy": "same-origin"}
 
 
 class BrowserMiddleware:
@@ -36,12 +35,17 @@ class BrowserMiddleware:
             response: HttpResponseBase = refuse_other_origin(request)
         else:
             response = self.get_response(request)
-        for name, value in CROSS_ORIGIN_HEADERS.items():
-            response.headers[name] = value
-        if response.headers.get("Content-Type", "").startswith("text/html"):
-            response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)  # a page may have its own
-            response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
+        add_headers(response)
         return response
+
+
+def add_headers(response: HttpResponseBase) -> None:
+    """Add what no other origin may do with a response, and what a page may load."""
+    headers = response.headers
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if headers.get("Content-Type", "").startswith("text/html"):
+        headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)  # a page may have its own
+        headers["Permissions-Policy"] = PERMISSIONS_POLICY
 
 
 def refuse_other_origin(request: HttpRequest) -> HttpResponseBase:

@@ -19,7 +19,7 @@ HOST_BYTES: Final = 262  # a DNS name has 253 letters, a port five digits
 BODY_BYTES: Final = 4 * 1024 * 1024  # the largest that any view takes (DATA_UPLOAD_MAX_MEMORY_SIZE)
 LENGTH_DIGITS: Final = 18  # maximum digits of a Content-Length, leading zeros included; longer values are refused
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*+(\d++)[ \t]*+\r\n", re.IGNORECASE)
-_CODING: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*+:", re.IGNORECASE)
+_CODING: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*+:([^\r\n]*+)", re.IGNORECASE)
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _HOST: Final = re.compile(rb"\r\nhost[ \t]*+:([^\r\n]*+)", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ _DETAILS: Final = {
     429: "Your address sent too many requests without a valid token.",
     431: f"The headers may have at most {HEADER_BYTES} bytes in {HEADER_LINES} lines.",
     500: "The server could not handle the request.",
-    501: "The transfer coding is not supported. Send the body with a Content-Length.",
+    501: "The transfer coding is not supported. Send the body with a Content-Length, or chunked.",
     503: "Too many concurrent requests. Try again later.",
     505: "Send the request as HTTP/1.1.",
 }
@@ -100,16 +100,20 @@ def read_head(head: bytes) -> Head:
             raise Refused(400, "Send a Host header: HTTP/1.1 requires it.")
     elif len(host[1]) > HOST_BYTES:
         raise Refused(400, f"The Host header may have at most {HOST_BYTES} bytes.")
-    is_chunked = _CODING.search(head) is not None
+    coding = _CODING.search(head)
+    if coding and coding[1].strip().lower() != b"chunked":
+        raise Refused(501)
     expect = _EXPECT.search(head)
     if expect and expect[1].strip().lower() != b"100-continue":
         raise Refused(417)
     length = _LENGTH.search(head)
-    if is_chunked and length:
+    if coding and length:
         raise Refused(400, "Send either a Content-Length or a Transfer-Encoding, not both.")
     if length and len(length[1]) > LENGTH_DIGITS:
         raise Refused(413)
     body_bytes = int(length[1]) if length else 0
     if body_bytes > BODY_BYTES:
         raise Refused(413)
-    return Head(body_bytes, expects_continue=expect is not None and line.endswith(b"HTTP/1.1"), is_chunked=is_chunked)
+    return Head(
+        body_bytes, expects_continue=expect is not None and line.endswith(b"HTTP/1.1"), is_chunked=coding is not None
+    )

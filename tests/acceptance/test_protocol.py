@@ -121,11 +121,29 @@ def test_no_continue_where_the_body_is_there_or_the_client_does_not_know_it(web:
         assert status_of(read_to_end(sock)) == 201
 
 
+@pytest.mark.parametrize("line", [QUICK, SLOW])
+def test_a_body_in_chunks_is_taken(web: ProcfileStack, line: str) -> None:
+    body = BODY[line]
+    head = make(line, "Expect: 100-continue", body=b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    with connect(web) as sock:
+        sock.sendall(head)
+        assert sock.recv(65536) == CONTINUE
+        for letter in body:
+            sock.sendall(b"1\r\n%c\r\n" % letter)
+        sock.sendall(b"0\r\n\r\n")
+        answer = read_to_end(sock)
+    assert b"100 Continue" not in answer
+    assert status_of(answer) == 201
+    large = b"".join(b"10000\r\n" + b" " * 65536 + b"\r\n" for _ in range(65))
+    assert status_of(ask(web, head.replace(b"Expect: 100-continue\r\n", b"") + large)) == 413
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
         (["Expect: 100-continue", "Content-Length: 99999999"], 413),
-        (["Expect: 100-continue", "Transfer-Encoding: chunked"], 411),
+        (["Expect: 100-continue", "Transfer-Encoding: chunked", "Content-Length: 5"], 400),
+        (["Expect: 100-continue", "Transfer-Encoding: gzip, chunked"], 501),
         (["Expect: a-miracle", "Content-Length: 100"], 417),
     ],
 )
