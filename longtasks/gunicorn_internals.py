@@ -48,10 +48,12 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
     def __init__(self, worker: AsgiWorker) -> None:
         super().__init__(worker)
         self._gathered = bytearray()  # what has arrived and was not parsed
-        self._counted = 0  # of it, in the worker's sum
+        self._request_bytes = 0  # of the request that is with the application
+        self._counted = 0  # of both, in the worker's sum
         self._searched = 0  # bytes in which the head does not end
         self._wanted = 0  # bytes of the whole request; 0: not known yet
-        self._chunked_bytes = 0  # of a chunked body so far; 0: the request is not chunked
+        self._chunked_bytes = 0  # of a chunked body so far; 0: the request is not chunked, or complete
+        self._body_bytes = 0  # of it, without the chunks' sizes
         self._is_busy = False  # a request is with the application
         self._has_ended = False  # the client has closed its half
         self._is_lingering = False
@@ -76,7 +78,7 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
             self._feed_chunks()
         elif len(self._gathered) > AHEAD_BYTES:
             self._pause_reading()
-        if len(self._gathered) != self._counted:
+        if len(self._gathered) + self._request_bytes != self._counted:
             self._count()
 
     def eof_received(self) -> bool:
@@ -145,6 +147,7 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
             self.worker.loop.call_later(HELD_BACK_SECONDS, later)
             return
         request = bytes(self._gathered[: self._wanted])
+        self._request_bytes = len(request)
         del self._gathered[: self._wanted]
         self._searched = self._wanted = 0
         if not self._chunked_bytes:
@@ -173,14 +176,19 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
         self._chunked_bytes += len(data)
         if data and not super()._feed_callback_parser(data):
             return
-        parser, receiver = self._callback_parser, self._body_receiver
-        if receiver is not None and receiver.buffered > BODY_BYTES:
+        if self._body_bytes > BODY_BYTES:
             self.refuse(413)
-        elif parser.is_complete:
+        elif self._callback_parser.is_complete:
             self._chunked_bytes = 0
             self._deadline = _NEVER
         elif self._chunked_bytes > CHUNKED_BYTES:
             self.refuse(413)
+
+    def _on_body(self, chunk: bytes) -> None:
+        super()._on_body(chunk)
+        if self._chunked_bytes:
+            self._body_bytes += len(chunk)
+            self._request_bytes += len(chunk)
 
     def _feed_callback_parser(self, data: bytes) -> bool:
         """gunicorn's loop gives back what has followed a chunked request."""
@@ -188,9 +196,10 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
         return True
 
     def _count(self) -> None:
-        self.worker.gathered_bytes += len(self._gathered) - self._counted
-        self._counted = len(self._gathered)
-        if self.worker.gathered_bytes > GATHERED_BYTES and self._gathered:
+        size = len(self._gathered) + self._request_bytes
+        self.worker.gathered_bytes += size - self._counted
+        self._counted = size
+        if self.worker.gathered_bytes > GATHERED_BYTES and size and (self._chunked_bytes or not self._is_busy):
             self.refuse(503)
 
     # Answering
@@ -199,7 +208,7 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
         """Run one request in the connection's own task; gunicorn makes a second task for each."""
         keepalive = await self._handle_http_request(request, sockname, peername)
         self._end_request()
-        self._chunked_bytes = 0
+        self._chunked_bytes = self._body_bytes = 0
         # gunicorn's loop resets its parser first, and then waits.
         self.worker.loop.call_soon(self._begin_next)
         return bool(keepalive) and not self._has_ended
@@ -208,6 +217,7 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
         if self._is_busy:
             self._is_busy = False
             self.worker.busy -= 1
+        self._request_bytes = 0
 
     def _begin_next(self) -> None:
         if self._closed or self._is_busy:
@@ -215,7 +225,7 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
         if self._gathered:
             self._deadline = self.worker.loop.time() + GATHER_SECONDS
             self._advance()
-            self._count()
+        self._count()
         if not self._is_busy and not self._closed:
             self._resume_reading()
 
@@ -259,7 +269,6 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
             return
         self._closed = True
         self._gathered.clear()
-        self._count()
         if self._body_receiver is not None:
             self._body_receiver.signal_disconnect()
         if self._request_ready is not None:
