@@ -57,6 +57,7 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
         self._is_busy = False  # a request is with the application
         self._has_ended = False  # the client has closed its half
         self._is_lingering = False
+        self._closed: bool = False
         self._deadline = worker.loop.time() + GATHER_SECONDS
         self._send_deadline = _NEVER
 
@@ -118,7 +119,7 @@ class BoundedProtocol(ASGIProtocol):  # type: ignore[misc]
     def _is_complete(self) -> bool:
         gathered = self._gathered
         if not self._wanted:
-            if gathered[:1] in (b"\r", b"\n"):
+            if gathered.startswith((b"\r", b"\n")):
                 del gathered[: len(gathered) - len(gathered.lstrip(b"\r\n"))]
                 self._searched = 0
             # Not from the beginning each time: a client may send its head byte by byte.
@@ -369,6 +370,7 @@ class AsgiWorker(ASGIWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.alive: bool = True
         self.connections: set[BoundedProtocol] = set()
         self.gathered_bytes = self.busy = 0
         self._arriving: set[asyncio.Task[Any]] = set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, MiddlewareNotUsed
@@ -68,7 +68,7 @@ class ApiGuard:
             headers.setdefault(name, value)
         add_headers(response)
         if self._security.sts_seconds and request.is_secure():
-            self._security.process_response(request, response)
+            self._security.process_response(request, response)  # type: ignore[arg-type]
         return response
 
     def _check(self, request: HttpRequest) -> HttpResponseBase | None:
@@ -85,14 +85,15 @@ class ApiHandler(BaseHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._view_middleware = []
-        self._template_response_middleware = []
-        self._exception_middleware = []
-        chain: Respond = convert_exception_to_response(ApiGuard(convert_exception_to_response(self._get_response)))
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        view: Any = self._get_response  # type: ignore[attr-defined]
+        chain: Any = convert_exception_to_response(ApiGuard(convert_exception_to_response(view)))  # type: ignore[arg-type]
         for path in reversed(_OUTER):
             if path in settings.MIDDLEWARE:
                 try:
                     chain = convert_exception_to_response(import_string(path)(chain))
                 except MiddlewareNotUsed:
                     continue
-        self.respond = chain
+        self.respond: Respond = chain

@@ -128,7 +128,6 @@ def test_who_may_not_watch_learns_nothing(guarded: Guarded) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [
-        ("GET", "/", {}, 404),
         ("GET", "/tasks/x/y/stream", {}, 404),
         ("POST", "/stream", {}, 405),
         ("GET", "/stream", {"Last-Event-ID": "x"}, 400),
