@@ -133,8 +133,8 @@ class Application:
         self._connection.connect()
         self._threads = ThreadPool(settings.WEB_THREADS, waiting=WAITING_REQUESTS, name="web")
         self._reads = ThreadPool(READ_THREADS, waiting=WAITING_READS, name="reads")
-        # Half of the connections stay for requests that do not wait.
-        self._held = held_requests.begin(places=min(held_requests.PLACES, files // 2))
+        # As many connections as for streams, and as for requests that do not wait.
+        self._held = held_requests.begin(places=min(held_requests.PLACES, files // 3))
         self._calls = Calls(LoopWaits(self._connection, self._reads))
 
     def end_soon(self) -> None:

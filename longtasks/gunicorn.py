@@ -50,8 +50,8 @@ workers = int(_variables["web_workers"])
 worker_class = "longtasks.gunicorn_internals.AsgiWorker"
 asgi_loop = "auto"
 backlog = 2048
-# Streams, held requests and all others. Each connection needs a file descriptor, and many systems default to 1024.
-worker_connections = 4000
+# 2,000 streams, 2,000 held requests and all others. Each needs a file descriptor, and many systems default to 1024.
+worker_connections = 6000
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 2 * worker_connections)), _hard))
 # Each worker opens its own connections and, on HUP, loads the new code.

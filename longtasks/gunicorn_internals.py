@@ -309,13 +309,14 @@ class Listener:
 
     def __init__(self, worker: AsgiWorker, sock: socket.socket) -> None:
         self._worker, self._sock = worker, sock
-        self._is_reading = self._is_closed = False
+        self._is_reading = self._is_closed = self.waits_for_room = False
         self._warns_after = 0.0
         sock.setblocking(False)
         self.resume()
 
     def resume(self) -> None:
-        if not self._is_reading and not self._is_closed and self._worker.has_room():
+        self.waits_for_room = not self._worker.has_room()
+        if not self._is_reading and not self._is_closed and not self.waits_for_room:
             self._is_reading = True
             self._worker.loop.add_reader(self._sock.fileno(), self._accept)
 
@@ -333,7 +334,8 @@ class Listener:
         # A busy loop comes by rarely: it accepts more at once, else clients that come by the hundred wait for seconds.
         for _ in range(max(1, worker.busy // 4)):
             if not worker.has_room():
-                self._pause()  # until a connection ends
+                self._pause()
+                self.waits_for_room = True  # until a connection ends
                 return
             try:
                 sock, _ = self._sock.accept()
@@ -411,8 +413,8 @@ class AsgiWorker(ASGIWorker):  # type: ignore[misc]
 
     def forget(self, connection: BoundedProtocol) -> None:
         self.connections.discard(connection)
-        if len(self.connections) == self.worker_connections - 1:
-            for listener in self._listeners:
+        for listener in self._listeners:
+            if listener.waits_for_room:
                 listener.resume()
 
     async def _serve(self) -> None:

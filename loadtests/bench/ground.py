@@ -205,17 +205,6 @@ class Ground:
         return watched | {"redis": lambda: [self.redis_server.pid], "mariadb": lambda: [self.database.pid]}
 
 
-def answers(address: str) -> bool:
-    import urllib.error
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(f"{address}/health/live", timeout=2) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
-
-
 def wait(condition: Any, *, deadline_seconds: float, what: str) -> float:
     """Seconds until `condition()`; BenchError when it does not come."""
     started = time.monotonic()

@@ -245,6 +245,9 @@ def test_the_event_loop_refuses_what_django_would(still: Any, settings: Any) -> 
     for headers in (WRONG, {}, {"AUTHORIZATION": "Basic YTpi"}, {"Authorization": good["Authorization"].lower()}):
         assert wait_of(headers) == pytest.approx(12)
         assert wait_of(headers, "POST /tasks HTTP/1.1") == pytest.approx(12)
+        # They may have a ticket or a session, which Django's side reads.
+        for line in ("GET /stream?ticket=x HTTP/1.1", "GET /tasks/x/stream?ticket=x HTTP/1.1"):
+            assert wait_of(headers, line) == 0
         assert wait_of(headers, f"GET /tasks/{'0' * 36}?a=1 HTTP/1.1") == pytest.approx(12)
         assert wait_of(headers, peer="198.51.100.8") == 0
     assert get(WRONG)["Retry-After"] == "12"

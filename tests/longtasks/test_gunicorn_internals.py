@@ -326,6 +326,32 @@ def test_a_worker_that_is_to_end_answers_once_more_and_closes() -> None:
     run(test)
 
 
+def test_a_full_worker_accepts_again_when_a_connection_has_ended() -> None:
+    async def main() -> None:
+        config = Config()
+        worker = AsgiWorker(0, 0, [], None, 60, config, Logger(config))
+        worker.loop, worker.asgi, worker.worker_connections = asyncio.get_running_loop(), echo, 2
+        server = socket.create_server(("127.0.0.1", 0))
+        listener = gunicorn_internals.Listener(worker, server)
+        worker._listeners.append(listener)
+        clients = [await asyncio.open_connection(*server.getsockname()) for _ in range(4)]
+        for turn in range(2):
+            for _, writer in clients[2 * turn : 2 * turn + 2]:
+                writer.write(POST + b"Connection: close\r\n\r\n")
+            for reader, writer in clients[2 * turn : 2 * turn + 2]:
+                assert b" 200 " in await asyncio.wait_for(reader.read(), 10)
+                assert worker.nr_conns <= 2
+                writer.close()
+        async with asyncio.timeout(10):
+            while worker.connections:
+                await asyncio.sleep(0.01)
+        listener.close()
+        server.close()
+        worker.tmp.close()
+
+    asyncio.run(main())
+
+
 def test_no_connection_is_upgraded() -> None:
     async def test(client: Client) -> None:
         headers = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
