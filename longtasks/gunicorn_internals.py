@@ -12,6 +12,7 @@ import contextlib
 import errno
 import math
 import os
+import signal
 import socket
 import time
 from functools import partial
@@ -387,6 +388,16 @@ class AsgiWorker(ASGIWorker):  # type: ignore[misc]
         super().load_wsgi()
         self.find_wait_seconds = getattr(self.asgi, "find_wait_seconds", None)
 
+    def init_signals(self) -> None:
+        """Note signals that arrive before the loop runs: uvloop would forget them. `_serve` installs the loop's handlers."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, lambda *_: self.handle_exit_signal())
+        signal.signal(signal.SIGQUIT, lambda *_: self.handle_quit_signal())
+        signal.signal(signal.SIGINT, lambda *_: self.handle_quit_signal())
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGWINCH, signal.SIG_IGN)
+
     def handle_exit_signal(self) -> None:
         super().handle_exit_signal()
         if self._ending is not None:
@@ -419,6 +430,7 @@ class AsgiWorker(ASGIWorker):  # type: ignore[misc]
 
     async def _serve(self) -> None:
         self._ending = asyncio.Event()
+        super().init_signals()
         self.lifespan = LifespanManager(self.asgi, self.log, self.state)
         await self.lifespan.startup()
         self._listeners = [Listener(self, sock.sock) for sock in self.sockets]
