@@ -105,7 +105,7 @@ def test_the_documented_page_survives_a_stream_that_breaks(browser: Any, origin:
         page.add_script_tag(content=script)
     page.evaluate("id => { window.seen = []; watch(id, change => window.seen.push(change)); }", task_id)
     page.wait_for_function("window.seen.length > 0")
-    stack.restart_role("stream")
+    stack.restart_role("web")
     stack.start_role("worker")
     page.wait_for_function("window.seen.some(change => change.status === 'finished')")
     causes = page.evaluate("window.seen.map(change => change.cause)")
