@@ -8,7 +8,9 @@ from django.http import QueryDict
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException
 
+from longtasks import asgi
 from longtasks.gunicorn_internals import BoundedProtocol
+from longtasks.http import api_handler
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head
 from settings import addresses
