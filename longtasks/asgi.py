@@ -12,7 +12,7 @@ import logging
 import re
 import resource
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -21,7 +21,6 @@ from longtasks.wsgi import application as pages  # sets Django up, before all th
 
 # isort: split
 from django.conf import settings
-from django.core.handlers.wsgi import get_script_name
 from django.db import close_old_connections
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
@@ -118,6 +117,10 @@ class Application:
 
     def __init__(self) -> None:
         self._api, self._stream = ApiHandler(), StreamApplication()
+        self._constant_headers = [
+            (name.lower(), (name.encode("latin-1"), value.encode("latin-1")))
+            for name, value in self._api.constant_headers
+        ]
         self._calls: Calls | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -224,8 +227,9 @@ class Application:
         return answer
 
     def _respond_api(self, environ: dict[str, Any]) -> Answer:
-        set_script_prefix(get_script_name(environ))
-        return encode(self._api.respond(BoundedRequest(environ)))
+        if settings.URL_PREFIX:
+            set_script_prefix(settings.URL_PREFIX)
+        return encode(self._api.respond(BoundedRequest(environ)), self._constant_headers)
 
 
 class _Failed(Exception):
@@ -245,13 +249,18 @@ def _respond_with_database(respond: Callable[[dict[str, Any]], Answer], environ:
 
 def respond_page(environ: dict[str, Any]) -> Answer:
     """Answer with Django's full chain of middleware, in a thread."""
-    set_script_prefix(get_script_name(environ))
-    return encode(pages.get_response(BoundedRequest(environ)))
+    if settings.URL_PREFIX:
+        set_script_prefix(settings.URL_PREFIX)
+    return encode(pages.get_response(BoundedRequest(environ)), ())
 
 
-def encode(response: HttpResponseBase) -> Answer:
-    """Return status, headers and content of a response, which is complete."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+def encode(response: HttpResponseBase, constant_headers: Iterable[tuple[str, tuple[bytes, bytes]]]) -> Answer:
+    """Return status, headers and content of a response, which is complete; add those headers that it does not have."""
+    headers, names = [], set()
+    for name, value in response.items():
+        names.add(name.lower())
+        headers.append((name.encode("latin-1"), value.encode("latin-1")))
+    headers += [pair for name, pair in constant_headers if name not in names]
     for cookie in response.cookies.values():
         headers.append((b"Set-Cookie", cookie.output(header="").strip().encode("latin-1")))
     content: bytes = response.getvalue()  # type: ignore[attr-defined]

@@ -114,5 +114,3 @@ def test_a_use_in_another_file_than_its_librarys_is_refused() -> None:
     assert is_allowed(Reach(path, 1, "x._sock", "redis"))
     assert not is_allowed(Reach(path, 1, "x._state", "rq"))
     assert not is_allowed(Reach("tasks_app/queues/enqueue.py", 1, "x._sock", "redis"))
-    assert is_allowed(Reach(WEB_WORKER_FILES[0], 1, "req._expected_100_continue", ""))
-    assert not is_allowed(Reach(WEB_WORKER_FILES[0], 1, "self._accepting", "gunicorn"))

@@ -47,15 +47,6 @@ class ApiGuard:
         self._get_response = get_response
         self._security = SecurityMiddleware(get_response)  # type: ignore[arg-type]
         self._hosts = HostAndLengthMiddleware(get_response)
-        self._headers = self._find_headers(get_response)
-
-    def _find_headers(self, get_response: Respond) -> dict[str, str]:
-        """Return the headers that Django's own middleware adds to every response."""
-        request, empty = HttpRequest(), HttpResponse()
-        del empty.headers["Content-Type"]
-        self._security.process_response(request, empty)
-        XFrameOptionsMiddleware(get_response).process_response(request, empty)  # type: ignore[arg-type]
-        return dict(empty.items())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
@@ -63,10 +54,8 @@ class ApiGuard:
         except DisallowedHost as error:
             response = response_for_exception(request, error)
         response = self._hosts.process_response(request, response)  # type: ignore[arg-type]
-        headers = response.headers
-        for name, value in self._headers.items():
-            headers.setdefault(name, value)
-        add_headers(response)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            add_headers(response)
         if self._security.sts_seconds and request.is_secure():
             self._security.process_response(request, response)  # type: ignore[arg-type]
         return response
@@ -80,11 +69,28 @@ class ApiGuard:
         return None
 
 
+def find_constant_headers() -> tuple[tuple[str, str], ...]:
+    """Return what the full chain adds to every response, whatever the request: the server adds it, once made."""
+
+    def get_response(request: HttpRequest) -> HttpResponse:
+        empty = HttpResponse()
+        del empty.headers["Content-Type"]
+        return empty
+
+    request = HttpRequest()
+    response = get_response(request)
+    SecurityMiddleware(get_response).process_response(request, response)
+    XFrameOptionsMiddleware(get_response).process_response(request, response)
+    add_headers(response)
+    return tuple(response.items())
+
+
 class ApiHandler(BaseHandler):
-    """Django's handler with the API's chain."""
+    """Django's handler with the API's chain. Its responses lack `constant_headers`, which the server adds."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.constant_headers = find_constant_headers()
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []

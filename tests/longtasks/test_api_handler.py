@@ -49,7 +49,11 @@ def make_environ(path: str, method: str = "GET", **headers: str) -> dict[str, An
 def answer_both(environ: dict[str, Any]) -> tuple[Any, Any]:
     full = WSGIHandler()
     full.load_middleware()
-    return ApiHandler().respond(BoundedRequest(dict(environ))), full.get_response(BoundedRequest(dict(environ)))
+    api = ApiHandler()
+    short = api.respond(BoundedRequest(dict(environ)))
+    for name, value in api.constant_headers:  # as web's server adds them
+        short.headers.setdefault(name, value)
+    return short, full.get_response(BoundedRequest(dict(environ)))
 
 
 REQUESTS = {
