@@ -17,8 +17,8 @@ from typing import Any, Final, Protocol
 
 import hiredis
 import redis
-from redis._parsers.base import BaseParser
 
+from tasks_app.queues import redis_py_internals
 from tasks_app.queues.pipelined_connection import may_be_elsewhere
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,9 @@ class _Link:
         self._sock.setblocking(False)
         self._pack = connection.pack_commands
         self._reader = hiredis.Reader(
-            protocolError=redis.exceptions.InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_NOTHING
+            protocolError=redis.exceptions.InvalidResponse,
+            replyError=redis_py_internals.get_parse_error(),
+            notEnoughData=_NOTHING,
         )
         self._in_flight: deque[_Asked] = deque()
         self._unwritten = b""
