@@ -1,6 +1,6 @@
 """Web's request. Bounds the headers that Django and the standard library read in time that grows with the square of their length.
 
-Owns those bounds, for every server of web: gunicorn's worker refuses earlier what is too long, Granian does not.
+Owns those bounds, for every server: web's worker refuses earlier what is too long (request_head.py).
 """
 
 from __future__ import annotations
