@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import re
 import resource
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -25,7 +24,8 @@ from django.db import close_old_connections
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 
-from longtasks.http.api_handler import ApiHandler, is_api_path
+from longtasks.http import paths
+from longtasks.http.api_handler import ApiHandler
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import problem_body
 from tasks_app.api import held_requests
@@ -47,9 +47,6 @@ WAITING_REQUESTS: Final = 200  # of all requests that find no thread
 READ_THREADS: Final = 2  # for what quick requests ask the database
 WAITING_READS: Final = 1000
 RETRY_SECONDS: Final = 2
-# What asks Redis once, and the database by primary key if at all.
-_QUICK: Final = re.compile(r"/(?:tasks(?:/[0-9a-fA-F-]{36})?|health/live)/?")
-_STREAM: Final = re.compile(r"/(?:tasks/[^/]{1,64}/)?stream/?")
 _KNOWN_NAMES: Final = 256
 _names: Final[dict[bytes, str]] = {}  # headers' names as WSGI has them
 
@@ -161,16 +158,16 @@ class Application:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = url_prefix.cut(scope["path"])
-        if path.endswith(("stream", "stream/")) and _STREAM.fullmatch(path):
+        if paths.is_stream(path):
             await self._stream(scope, receive, send)
             return
         body = await _read_body(receive)
         if body is None:
             return
         environ = build_environ(scope, body)
-        if not is_api_path(path):
+        if not paths.is_api(path):
             answer = await self._answer_in_thread(respond_page, environ)
-        elif _is_quick(scope["method"], path):
+        elif paths.is_quick(scope["method"], path):
             answer = await self._answer_in_loop(environ, scope, receive)
         else:
             answer = await self._answer_in_thread(self._respond_api, environ)
@@ -267,14 +264,6 @@ def encode(response: HttpResponseBase, constant_headers: Iterable[tuple[str, tup
     if response.streaming:
         response.close()
     return response.status_code, headers, content
-
-
-def _is_quick(method: str, path: str) -> bool:
-    if _QUICK.fullmatch(path) is None:
-        return False
-    if path.startswith("/tasks"):
-        return method == "POST" if len(path) <= len("/tasks/") else method in ("GET", "HEAD")
-    return method in ("GET", "HEAD")
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -14,9 +14,9 @@ from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ValidationError
 
 from catalog import sql_scripts
-from longtasks import asgi, gunicorn
+from longtasks import gunicorn
 from longtasks.gunicorn_internals import BoundedProtocol
-from longtasks.http import api_handler, debug_pages, page_middleware
+from longtasks.http import debug_pages, page_middleware, paths
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head
 from longtasks.log_formatters import JsonFormatter, TextFormatter
@@ -240,10 +240,10 @@ def _header_cases() -> list[Case]:
             },
         ),
         Case(
-            "asgi, which way a request takes",
-            lambda path: (asgi._QUICK.fullmatch(path), asgi._STREAM.fullmatch(path), api_handler._API.fullmatch(path)),
+            "paths, which way a request takes",
+            lambda path: (paths.is_quick("GET", path), paths.is_stream(path), paths.is_api(path)),
             texts("x", "/", "/tasks/", "/stream", "a-"),
-            ("longtasks/asgi.py:_QUICK", "longtasks/asgi.py:_STREAM", "longtasks/http/api_handler.py:_API"),
+            ("longtasks/http/paths.py:_QUICK", "longtasks/http/paths.py:_STREAM", "longtasks/http/paths.py:_API"),
         ),
         Case(
             "early_refusal, an empty bucket",
