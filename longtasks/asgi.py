@@ -7,26 +7,23 @@ stream is an application of its own; everything else runs in a bounded pool of t
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
-import re
 import resource
-import sys
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from longtasks.wsgi import application as pages  # sets Django up, before all that follows
 
 # isort: split
 from django.conf import settings
 from django.db import close_old_connections
-from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 
-from longtasks.http.api_handler import ApiHandler, is_api_path
+from longtasks.http import paths
+from longtasks.http.api_handler import ApiHandler
 from longtasks.http.bounded_request import BoundedRequest
+from longtasks.http.exchange import Answer, Receive, Scope, build_environ, encode, read_body
 from longtasks.http.request_head import problem_body
 from tasks_app.api import held_requests
 from tasks_app.api.early_refusal import find_wait_seconds
@@ -38,20 +35,12 @@ from tasks_app.queues.redis_connection import get_connection
 from tasks_app.queues.suspended_calls import Call, Calls, NeedsThread
 
 logger = logging.getLogger(__name__)
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 WAITING_REQUESTS: Final = 200  # of all requests that find no thread
 READ_THREADS: Final = 2  # for what quick requests ask the database
 WAITING_READS: Final = 1000
 RETRY_SECONDS: Final = 2
-# What asks Redis once, and the database by primary key if at all.
-_QUICK: Final = re.compile(r"/(?:tasks(?:/[0-9a-fA-F-]{36})?|health/live)/?")
-_STREAM: Final = re.compile(r"/(?:tasks/[^/]{1,64}/)?stream/?")
-_KNOWN_NAMES: Final = 256
-_names: Final[dict[bytes, str]] = {}  # headers' names as WSGI has them
 
 
 class PoolFull(Exception):
@@ -161,16 +150,16 @@ class Application:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = url_prefix.cut(scope["path"])
-        if path.endswith(("stream", "stream/")) and _STREAM.fullmatch(path):
+        if paths.is_stream(path):
             await self._stream(scope, receive, send)
             return
-        body = await _read_body(receive)
+        body = await read_body(receive)
         if body is None:
             return
         environ = build_environ(scope, body)
-        if not is_api_path(path):
+        if not paths.is_api(path):
             answer = await self._answer_in_thread(respond_page, environ)
-        elif _is_quick(scope["method"], path):
+        elif paths.is_quick(scope["method"], path):
             answer = await self._answer_in_loop(environ, scope, receive)
         else:
             answer = await self._answer_in_thread(self._respond_api, environ)
@@ -252,88 +241,6 @@ def respond_page(environ: dict[str, Any]) -> Answer:
     if settings.URL_PREFIX:
         set_script_prefix(settings.URL_PREFIX)
     return encode(pages.get_response(BoundedRequest(environ)), ())
-
-
-def encode(response: HttpResponseBase, constant_headers: Iterable[tuple[str, tuple[bytes, bytes]]]) -> Answer:
-    """Return status, headers and content of a response, which is complete; add those headers that it does not have."""
-    headers, names = [], set()
-    for name, value in response.items():
-        names.add(name.lower())
-        headers.append((name.encode("latin-1"), value.encode("latin-1")))
-    headers += [pair for name, pair in constant_headers if name not in names]
-    for cookie in response.cookies.values():
-        headers.append((b"Set-Cookie", cookie.output(header="").strip().encode("latin-1")))
-    content: bytes = response.getvalue()  # type: ignore[attr-defined]
-    if response.streaming:
-        response.close()
-    return response.status_code, headers, content
-
-
-def _is_quick(method: str, path: str) -> bool:
-    if _QUICK.fullmatch(path) is None:
-        return False
-    if path.startswith("/tasks"):
-        return method == "POST" if len(path) <= len("/tasks/") else method in ("GET", "HEAD")
-    return method in ("GET", "HEAD")
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the whole body; None if the client has left. The server bounds it."""
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        return bytes(message["body"])
-    parts: list[bytes] = []
-    while message["type"] == "http.request":
-        parts.append(message["body"])
-        if not message.get("more_body"):
-            return b"".join(parts)
-        message = await receive()
-    return None
-
-
-def build_environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """Return a request as WSGI has it."""
-    raw_path: bytes = scope["raw_path"]
-    server, client = scope.get("server"), scope.get("client")
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    if server is not None and isinstance(server[-1], int):
-        environ["SERVER_NAME"], environ["SERVER_PORT"] = server[0], str(server[1])
-    if client is not None:
-        environ["REMOTE_ADDR"] = client[0]
-    for name, value in scope["headers"]:
-        key = _names.get(name) or _name(name)
-        text = value.decode("latin-1")
-        if key in environ:
-            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
-        environ[key] = text
-    if body or "CONTENT_LENGTH" in environ:
-        environ["CONTENT_LENGTH"] = str(len(body))  # also of a chunked one
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-    return environ
-
-
-def _name(name: bytes) -> str:
-    key = name.decode("latin-1").upper().replace("-", "_")
-    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        key = f"HTTP_{key}"
-    if len(_names) < _KNOWN_NAMES:  # clients could fill the memory
-        _names[name] = key
-    return key
 
 
 application = Application()

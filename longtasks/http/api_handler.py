@@ -1,12 +1,11 @@
 """The API's own chain of middleware: what it needs of Django's full chain (settings.MIDDLEWARE), in few steps.
 
-Owns which paths are the API's, and that none of the full chain's checks and headers is lost for them:
+Owns that none of the full chain's checks and headers is lost for them:
 tests/longtasks/test_api_handler.py sends the same requests through both. Must not contain a check of its own.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,7 +24,6 @@ from longtasks.http.page_middleware import HostAndLengthMiddleware
 from tasks_app.http.origins import is_cross_origin
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
-_API: Final = re.compile(r"/(?:tasks|task-types|stream-tickets|queues|health|metrics|schema)(?:/.*)?", re.DOTALL)
 # Those of the full chain that wrap all others, in its order; ApiGuard does the rest of it.
 _OUTER: Final = (
     "tasks_app.api.request_ids.RequestIdMiddleware",
@@ -33,11 +31,6 @@ _OUTER: Final = (
     "tasks_app.api.request_metrics.RequestMetricsMiddleware",
     "longtasks.http.https_only.HttpsOnlyMiddleware",
 )
-
-
-def is_api_path(path: str) -> bool:
-    """Return whether a path (without SCRIPT_NAME) is the API's. Its views take no session, cookie or form."""
-    return _API.fullmatch(path) is not None
 
 
 class ApiGuard:

@@ -8,9 +8,8 @@ from django.http import QueryDict
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException
 
-from longtasks import asgi
 from longtasks.gunicorn_internals import BoundedProtocol
-from longtasks.http import api_handler
+from longtasks.http import paths
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head
 from settings import addresses
@@ -85,10 +84,10 @@ def header_cases() -> list[Case]:
             },
         ),
         Case(
-            "asgi, where a request runs",
-            lambda path: (asgi._QUICK.fullmatch(path), asgi._STREAM.fullmatch(path), api_handler._API.fullmatch(path)),
+            "paths, where a request runs",
+            lambda path: (paths.is_quick("GET", path), paths.is_stream(path), paths.is_api(path)),
             texts("x", "/", "/tasks/", "/stream", "a-"),
-            ("longtasks/asgi.py:_QUICK", "longtasks/asgi.py:_STREAM", "longtasks/http/api_handler.py:_API"),
+            ("longtasks/http/paths.py:_QUICK", "longtasks/http/paths.py:_STREAM", "longtasks/http/paths.py:_API"),
         ),
         Case(
             "early_refusal, an empty bucket",

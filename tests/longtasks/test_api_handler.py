@@ -7,8 +7,8 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
 
-from longtasks.http import page_middleware
-from longtasks.http.api_handler import ApiHandler, is_api_path
+from longtasks.http import page_middleware, paths
+from longtasks.http.api_handler import ApiHandler
 from longtasks.http.bounded_request import BoundedRequest
 from tasks_app.api import urls
 
@@ -118,8 +118,8 @@ def test_each_refusal_is_there() -> None:
 def test_the_short_chain_is_for_every_route_of_the_api_and_for_no_page() -> None:
     for pattern in urls.urlpatterns:
         path = "/" + str(pattern.pattern).replace("<str:id>", "x").replace("<str:name>", "x")
-        assert is_api_path(path) == (path != "/docs"), path
-        assert is_api_path(path + "/") == (path != "/docs"), path
+        assert paths.is_api(path) == (path != "/docs"), path
+        assert paths.is_api(path + "/") == (path != "/docs"), path
     for path in ("/", "/admin/", "/admin/tasks", "/static/x", "/tasksx", "/favicon.ico", "/robots.txt"):
-        assert not is_api_path(path)
+        assert not paths.is_api(path)
     assert page_middleware.ADMIN_PREFIX == "/admin/"
