@@ -1,10 +1,10 @@
 """Each file of code holds one idea: it says which in its first line, and is at most 300 lines long."""
 
 import ast
-import subprocess
 from pathlib import Path
 
 from settings.env import ROOT
+from tests.support.tracked_files import list_tracked
 
 LONGEST_LINES = 300
 CODE = {".py", ".lua", ".js", ".css", ".html", ".sh"}
@@ -13,8 +13,7 @@ GENERATED = ("tasks_app/migrations/",)
 
 
 def list_code() -> list[Path]:
-    shown = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    paths = [Path(line) for line in shown.stdout.splitlines() if not line.startswith(GENERATED)]
+    paths = [Path(name) for name in list_tracked() if not name.startswith(GENERATED)]
     return [path for path in paths if path.suffix in CODE and (ROOT / path).is_file()]
 
 

@@ -16,7 +16,7 @@ from loadtests.bench.drain import run_cell
 from loadtests.bench.ground import BenchStack
 from loadtests.bench.http_rates import write_finished_paths, write_peer_paths
 from loadtests.bench.peer import Peer
-from loadtests.bench.watch import cpu_seconds
+from loadtests.bench.watch import CpuWatch
 from loadtests.bench.wrk import run_wrk
 
 OURS = "this commit"
@@ -93,14 +93,13 @@ def peer_get_turn(bench: Bench, peer: Peer) -> Turn:
 
 def wrk_turn(url: str, pids: Callable[[], Sequence[int]], *, seconds: int, **what: Any) -> dict[str, float]:
     """One turn of wrk, and the CPU that web took for each request."""
-    before = cpu_seconds(pids())
-    figures = run_wrk(url=url, seconds=seconds, **what)
-    used = cpu_seconds(pids()) - before
+    with CpuWatch({"web": pids}) as watch:
+        figures = run_wrk(url=url, seconds=seconds, **what)
     return {
         "rate": figures["rate"],
         "mean_ms": figures["mean_ms"],
         "failed": figures["failed"],
-        "cpu_us": used / max(1, figures["requests"]) * 1e6,
+        "cpu_us": watch.seconds["web"] / max(1, figures["requests"]) * 1e6,
     }
 
 

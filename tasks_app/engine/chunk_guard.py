@@ -263,9 +263,8 @@ class ChunkGuard:
         try:
             for owner, names in ((self.connection, _DJANGO_METHODS), (self.connection.connection, _DRIVER_METHODS)):
                 for name in names:
-                    if hasattr(owner, name) and hasattr(
-                        owner, "__dict__"
-                    ):  # sqlite3's connection has none: see `_verify`
+                    # sqlite3's connection has no __dict__: see `_verify`.
+                    if hasattr(owner, name) and hasattr(owner, "__dict__"):
                         setattr(owner, name, self._refusal(name))
                         covered.append((owner, name))
             yield

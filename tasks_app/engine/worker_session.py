@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 import redis
@@ -16,7 +15,6 @@ import redis
 from tasks_app.checkpoints import checkpoint_rows, claims
 from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.checkpoints.claims import Claim, Refusal
-from tasks_app.domain import task_status
 from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.models import TaskCheckpoint
 from tasks_app.queues import redis_keys, transitions
@@ -85,7 +83,7 @@ class WorkerSession:
 
     def park(self, dequeued: DequeuedTask) -> None:
         """Leave a task to a worker that knows its type. This costs no attempt."""
-        parked = replace(dequeued.snapshot, status=task_status.QUEUED, cause="unknown_type", actor="")
+        parked = dequeued.snapshot.queued(cause="unknown_type")
         self.publish([Transition(parked, "started", "parked", worker=self.worker)])
 
     def requeue(self, dequeued: Sequence[DequeuedTask]) -> None:
@@ -96,7 +94,7 @@ class WorkerSession:
         self.publish(
             [
                 Transition(
-                    replace(task.snapshot, status=task_status.QUEUED, cause=Interruption.STOP.value, actor=""),
+                    task.snapshot.queued(cause=Interruption.STOP.value),
                     "started",
                     "yield",
                     worker=self.worker,

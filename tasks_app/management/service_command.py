@@ -46,7 +46,7 @@ class ServiceCommand(BaseCommand):
         if reporter is not None and not self.should_restart:
             reporter.end()
         if self.should_restart:
-            _replace_process_image()
+            replace_process_image()
 
     def set_up(self) -> None:
         """Prepare the rounds."""
@@ -97,8 +97,9 @@ class ServiceCommand(BaseCommand):
         return Backoff(should_stop=lambda: self.should_stop)
 
 
-def _replace_process_image() -> None:
+def replace_process_image() -> None:
+    """Start this very command again in the same process, with the current code. Does not return."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be lost with this image
     connections.close_all()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has its own handler
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (this very command again)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (our own command, without a shell)

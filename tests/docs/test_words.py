@@ -1,13 +1,13 @@
 """The code and the documents use the standard terms of docs/glossary.md, not the home-made words that they have replaced."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from settings.env import ROOT
 from tests.docs.test_documents import TEXTS
+from tests.support.tracked_files import list_tracked
 
 # Their sentences are in the code: headers of files, meanings of variables, reports of measurements.
 GENERATED = {"docs/benchmarks.md", "docs/load-test.md", "docs/settings.md", "docs/tree.md"}
@@ -51,8 +51,7 @@ def prose_of(text: str) -> str:
 
 def read_code() -> dict[str, str]:
     """The text of every product file that git knows, by its path."""
-    shown = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    names = [name for name in shown.stdout.splitlines() if not name.startswith(NOT_PRODUCT)]
+    names = [name for name in list_tracked() if not name.startswith(NOT_PRODUCT)]
     return {name: (ROOT / name).read_text() for name in names if Path(name).suffix in SUFFIXES}
 
 

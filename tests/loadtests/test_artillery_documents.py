@@ -1,7 +1,6 @@
 """Random Artillery documents: a valid one is planned by k6, another is planned or refused in one line."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from loadtests.artillery_reader.plan import UnreadableFile, read_plan
-from loadtests.k6 import SCRIPTS, find_k6
-from tests.loadtests.conftest import CLEAN_ENVIRONMENT, RUN_SECONDS
+from tests.loadtests.conftest import inspect_plan
 from tests.loadtests.scripts import TARGET
 
 # Valid documents: every word with the values that it may have.
@@ -100,17 +98,9 @@ DOCUMENT = mapping({"config": CONFIG, "scenarios": st.lists(SCENARIO, min_size=1
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(document=DOCUMENT)
 def test_valid_documents_are_planned_by_k6(tmp_path: Path, document: dict[str, Any]) -> None:
-    path, plan = tmp_path / "script.yaml", tmp_path / "plan.json"
+    path = tmp_path / "script.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
-    plan.write_text(json.dumps(read_plan([path]).script))
-    done = subprocess.run(
-        [find_k6(), "inspect", "--include-system-env-vars", str(SCRIPTS / "artillery.js")],
-        env={**CLEAN_ENVIRONMENT, "PLAN": str(plan)},
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
-    )
+    done = inspect_plan(path, directory=tmp_path)
     assume("the number of arrivals is 0" not in done.stderr)  # half a second of one a second: rightly refused
     assert done.returncode == 0, done.stderr
 

@@ -1,14 +1,10 @@
 """Starts with the settings of production and of development: what they refuse, in one line."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from settings.env import ROOT
-from tests.settings.good_production import GOOD_PRODUCTION, import_settings
+from tests.settings.good_production import GOOD_PRODUCTION, import_settings, run_in_production
 
 
 def test_a_wrong_value_ends_the_start_with_one_line() -> None:
@@ -94,18 +90,5 @@ def test_database_password_is_used_unencoded() -> None:
     script = (
         "from django.conf import settings as s; print([s.DATABASES[n]['PASSWORD'] for n in ('default', 'replica')])"
     )
-    asked = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={
-            "PATH": os.environ["PATH"],
-            "DJANGO_SETTINGS_MODULE": "settings.production",
-            "ENV_FILE": "",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    asked = run_in_production(script, environment)
     assert asked.stdout.strip() == str([password, "of-its-own"]), asked.stderr

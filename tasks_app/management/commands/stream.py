@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -13,10 +11,10 @@ from typing import Any, Final
 import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
 
 from tasks_app.api.stream.asgi_app import StreamApplication
 from tasks_app.api.stream.open_streams import MOST_STREAMS
+from tasks_app.management.service_command import replace_process_image
 from tasks_app.process_monitor.reporter import start_reporting
 
 _UNIX: Final = "unix:"
@@ -64,13 +62,9 @@ class Command(BaseCommand):
         listener = _listen(config)
         reporter = start_reporting("stream")
         server.run(sockets=[listener])
-        if not should_restart:
-            reporter.end()
         if should_restart:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a flag would be lost with this image
-            connections.close_all()
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new code has installed its handler
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (the same command again)
+            replace_process_image()
+        reporter.end()
 
 
 def _listen(config: uvicorn.Config) -> socket.socket:

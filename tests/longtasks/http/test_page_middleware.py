@@ -4,9 +4,6 @@ Probes and scrapers use addresses that no list can contain (127.0.0.1:3000, a po
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 
 import pytest
@@ -14,8 +11,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
 from longtasks.http.page_middleware import HostAndLengthMiddleware
-from settings.env import ROOT
-from tests.settings.good_production import GOOD_PRODUCTION
+from tests.settings.good_production import GOOD_PRODUCTION, run_in_production
 
 INSIDE = ("/health/live", "/health/ready", "/metrics", "/health/live/", "/metrics/")
 OUTSIDE = (
@@ -50,21 +46,7 @@ def ask(asked: Sequence[tuple[str, str, bool]]) -> list[int]:
         **GOOD_PRODUCTION,
         "REDIS_URL": "redis://127.0.0.1:1/0",
     }
-    answered = subprocess.run(
-        [sys.executable, "-c", ASK],
-        cwd=ROOT,
-        env={
-            "PATH": os.environ["PATH"],
-            "DJANGO_SETTINGS_MODULE": "settings.production",
-            "ENV_FILE": "",
-            **environment,
-        },
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    answered = run_in_production(ASK, environment, given=json.dumps(asked))
     assert answered.returncode == 0, answered.stderr
     statuses: list[int] = json.loads(answered.stdout)
     return statuses
