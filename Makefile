@@ -178,9 +178,9 @@ debian-packages:
 	@$(PIP) -r $<
 	@touch $@
 
-.venv/.bench: requirements-bench.txt requirements-granian.txt .venv/.load
-	@echo "Installing requirements-bench.txt requirements-granian.txt"
-	@$(PIP) --no-deps -r requirements-bench.txt -r requirements-granian.txt
+.venv/.bench: requirements-bench.txt .venv/.load
+	@echo "Installing requirements-bench.txt"
+	@$(PIP) --no-deps -r requirements-bench.txt
 	@touch $@
 
 .venv/.load: requirements-load.txt | .venv/bin/python

@@ -21,11 +21,10 @@ VARIABLES_NOTE = "Generated from .env.example by deploy/generate.py"
 # within two seconds, and another worker continues its task.
 STOP_SECONDS = 40
 WHAT = {
-    "web": "serves HTTP",
+    "web": "answers HTTP and serves the live stream",
     "worker": "runs tasks",
     "mirror": "mirrors tasks into the database and rescues them",
-    "webhooks": "notifies receivers of ended tasks",
-    "stream": "serves the live stream",
+    "webhooks": "tells receivers of tasks that have ended",
 }
 # The values that the ConfigMap and the Secret set; they list every other variable as a comment with its default.
 KUBERNETES_VALUES = {

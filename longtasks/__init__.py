@@ -1,1 +1,1 @@
-"""The Django project: URLs, WSGI entry, web server configuration."""
+"""The Django project: URLs, ASGI and WSGI entries, web server configuration."""

@@ -1,4 +1,4 @@
-"""gunicorn's configuration for `web`: `gunicorn -c longtasks/gunicorn.py longtasks.wsgi`.
+"""gunicorn's configuration for `web`: `gunicorn -c longtasks/gunicorn.py longtasks.asgi`.
 
 Owns gunicorn's settings and hooks. Must not import Django or the project: after HUP the children would inherit the
 parent's modules instead of loading the new code.
@@ -46,12 +46,12 @@ if _host.startswith("unix:"):
 else:
     bind = f"[{_host}]:{_variables['port']}" if ":" in _host else f"{_host}:{_variables['port']}"
 workers = int(_variables["web_workers"])
-# The event loop serves quick requests concurrently and holds waiting ones; threads get complete requests only.
-worker_class = "longtasks.holding_worker.HoldingWorker"
-threads = int(_variables["web_threads"])
+# gunicorn's `asgi` worker with limits: one event loop, on uvloop where it is installed.
+worker_class = "longtasks.gunicorn_internals.AsgiWorker"
+asgi_loop = "auto"
 backlog = 2048
-# Half of the connections may be held requests. Each connection needs a file descriptor; many systems allow 1024 by default.
-worker_connections = 4000
+# 2,000 streams, 2,000 held requests and all others. Each needs a file descriptor, and many systems default to 1024.
+worker_connections = 6000
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 2 * worker_connections)), _hard))
 # Each worker opens its own connections and, on HUP, loads the new code.

@@ -19,8 +19,8 @@ from tasks_app.observability.redaction import shorten
 
 # The attributes of every LogRecord; any other attribute was passed as `extra`.
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# Extras that no line shows: Django's request object, and uvicorn's copy of the message with terminal colours.
-_OMITTED: Final = frozenset({"request", "color_message"})
+# Extras that no line shows: Django's request object.
+_OMITTED: Final = frozenset({"request"})
 _INTEGER_BITS: Final = 64  # JSON readers support no more, and Python refuses to print integers of thousands of digits
 _NAME_CHARACTERS: Final = 100  # maximum length of an extra's name
 

@@ -9,7 +9,7 @@ from django.views.generic import RedirectView
 
 from tasks_app.api.problem_details import handler400, handler403, handler404, handler500, unknown_route
 from tasks_app.api.urls import urlpatterns as api_urlpatterns
-from tasks_app.front.views import front
+from tasks_app.front.views import front, icon, robots
 
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
@@ -17,6 +17,8 @@ urlpatterns = [
     # Unpacked instead of included: one resolver fewer for every request.
     *api_urlpatterns,
     path("", front),
+    path("favicon.ico", icon),
+    path("robots.txt", robots),
     path("admin/i18n/", include("django.conf.urls.i18n")),
     # No row has a page outside the admin, and Django's shortcut view answers 500 for a model without a table.
     re_path("^admin/r/", unknown_route),

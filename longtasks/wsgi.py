@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn and Granian serve.
+"""The WSGI application: Django set up for web. `longtasks/asgi.py` serves its pages; `manage.py runserver` serves all of it.
 
 Owns web's handlers at the start and the end of a request. Must not depend on a particular server.
 """

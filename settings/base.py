@@ -28,7 +28,6 @@ WEB_WORKERS = _process.web_workers
 WEB_THREADS = _process.web_threads
 PORT = _process.port
 BIND = _process.bind
-STREAM_PORT = _process.stream_port
 FORWARDED_ALLOW_IPS = _process.forwarded_allow_ips
 CSRF_TRUSTED_ORIGINS = list(_process.csrf_trusted_origins)
 CSRF_FAILURE_VIEW = "longtasks.http.refusals.csrf_failure"

@@ -18,7 +18,7 @@ from settings.env_file import RefusedFile, read_env_file
 from settings.longtasks_variables import Longtasks
 from settings.process_variables import DEVELOPMENT_SECRET_KEY, Process
 from settings.values import parse_value, type_name
-from settings.variable_names import find_near_miss, find_strange_in_file
+from settings.variable_names import describe_retired, find_near_miss, find_strange_in_file
 
 __all__ = ["DEVELOPMENT_SECRET_KEY", "ROOT", "Loaded", "Longtasks", "Process", "Variable", "list_variables", "load"]
 
@@ -41,6 +41,7 @@ class Loaded:
 
     longtasks: Longtasks
     process: Process
+    retired: str = ""  # one line about set variables that have no effect any more
 
 
 def load(*, environment: Mapping[str, str] | None = None) -> Loaded:
@@ -56,6 +57,7 @@ def load(*, environment: Mapping[str, str] | None = None) -> Loaded:
         process=dataclasses.replace(
             process, web_workers=process.web_workers or cores, workers=process.workers or cores
         ),
+        retired=describe_retired(environment),
     )
 
 

@@ -43,7 +43,7 @@ class Process:
     )
     bind: str = variable(
         "127.0.0.1",
-        "address that web listens on; 0.0.0.0 or :: for every network; unix:/directory: web.sock and stream.sock in it",
+        "address that web listens on; 0.0.0.0 or :: for every network; unix:/directory: web.sock in it",
         check=check_bind,
     )
     port: int = variable(3000, "port that web listens on", minimum=1, maximum=65535)
@@ -52,12 +52,10 @@ class Process:
         "1: requests need no token; refused in production; AUTO: 1 in development on loopback",
         choices=("AUTO", "1", "0"),
     )
-    stream_port: int = variable(3001, "port of the live stream, on the address of BIND", minimum=1, maximum=65535)
-    web_server: str = variable(
-        "GUNICORN", "HTTP server of web; GRANIAN needs requirements-granian.txt", choices=("GUNICORN", "GRANIAN")
-    )
     web_workers: int = variable(0, "web processes; 0: one per core", minimum=0, maximum=256)
-    web_threads: int = variable(4, "threads per web process", minimum=1, maximum=256)
+    web_threads: int = variable(
+        4, "threads per web process, for what the event loop does not serve itself", minimum=1, maximum=256
+    )
     workers: int = variable(0, "worker processes that run tasks; 0: one per core", minimum=0, maximum=1024)
     https_only: bool = variable(True, "production only: redirect to https, and send cookies over https only")
     forwarded_allow_ips: str = variable(

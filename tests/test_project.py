@@ -52,7 +52,7 @@ def test_the_embedded_runtime_needs_no_mysql_driver_and_no_compiler() -> None:
 
 def test_procfile_names_the_processes() -> None:
     lines = (ROOT / "Procfile").read_text().splitlines()
-    assert [line.split(":")[0] for line in lines] == ["web", "worker", "mirror", "webhooks", "stream"]
+    assert [line.split(":")[0] for line in lines] == ["web", "worker", "mirror", "webhooks"]
 
 
 def test_rq_classes_can_be_imported_and_never_pickle() -> None:
@@ -113,7 +113,7 @@ def test_an_unknown_host_is_refused() -> None:
 
 def test_gunicorn_reads_its_configuration() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "-c", "longtasks/gunicorn.py", "--print-config", "longtasks.wsgi"],
+        [sys.executable, "-m", "gunicorn", "-c", "longtasks/gunicorn.py", "--print-config", "longtasks.asgi"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -128,7 +128,7 @@ def test_gunicorn_reads_its_configuration() -> None:
     }
     assert (lines["bind"], lines["worker_class"], lines["preload_app"]) == (
         "['127.0.0.1:3000']",
-        "longtasks.holding_worker.HoldingWorker",
+        "longtasks.gunicorn_internals.AsgiWorker",
         "False",
     )
     assert lines["accesslog"] == "None"

@@ -17,14 +17,10 @@ from loadtests.bench.errors import BenchError
 from loadtests.started.servers import MariaDB, RedisServer
 from loadtests.started.stack import TABLES, ProcfileStack
 from longtasks.local_stack import child_process
-from longtasks.local_stack.procfile import PROJECT_DIR, free_port
+from longtasks.local_stack.procfile import PROJECT_DIR
 
 MARIADB_CONFIG = PROJECT_DIR / "deploy" / "mariadb.cnf"
 REDIS_CONFIG = PROJECT_DIR / "deploy" / "redis.conf"
-WEB_COMMANDS = {
-    "gunicorn": "python -m longtasks.web",
-    "granian": "env WEB_SERVER=granian python -m longtasks.web",
-}
 BULK = 1000  # tasks of one POST /tasks/bulk
 
 
@@ -73,22 +69,10 @@ class BenchStack(ProcfileStack):
             client.flushdb()
         self.manage("migrate", "--noinput", "--verbosity", "0")
 
-    def start_web(self, server: str = "gunicorn") -> None:
-        """Start web as the Procfile does; `start_second_web` starts another server on a port of its own."""
-        self.start_role("web", command=WEB_COMMANDS[server])
+    def start_web(self) -> None:
+        """web as the Procfile starts it."""
+        self.start_role("web")
         self.wait_for(lambda: self.get("/health/live").status == 200, deadline_seconds=30, what="web answers")
-
-    def start_second_web(self, *, role: str, server: str) -> str:
-        """Start another web on the same database and Redis; returns its address."""
-        port = free_port()
-        data_dir = self.directory / role
-        data_dir.mkdir()
-        self.start_role(
-            role, command=f"env PORT={port} DATA_DIR={data_dir} {WEB_COMMANDS[server].removeprefix('env ')}"
-        )
-        address = f"http://127.0.0.1:{port}"
-        self.wait_for(lambda: answers(address), deadline_seconds=30, what=f"{role} answers")
-        return address
 
     def start_workers(self, count: int, *, nice: bool = False) -> None:
         prefix = "nice -n 19 " if nice else ""
@@ -222,17 +206,6 @@ class Ground:
         """Return the processes whose CPU is watched: roles of the stack, and both servers."""
         watched: dict[str, Any] = {name: lambda name=name: stack.pids(name) for name in names}
         return watched | {"redis": lambda: [self.redis_server.pid], "mariadb": lambda: [self.database.pid]}
-
-
-def answers(address: str) -> bool:
-    import urllib.error
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(f"{address}/health/live", timeout=2) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
 
 
 def wait(condition: Any, *, deadline_seconds: float, what: str) -> float:

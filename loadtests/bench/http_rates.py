@@ -1,4 +1,4 @@
-"""Measures POST /tasks and GET /tasks/{id} with wrk: longtasks behind gunicorn and behind granian, and the peer.
+"""Measures POST /tasks and GET /tasks/{id} with wrk: longtasks and the peer.
 
 No worker runs meanwhile on either side; longtasks' mirror does, because it writes the row that the peer's POST writes.
 """
@@ -6,7 +6,6 @@ No worker runs meanwhile on either side; longtasks' mirror does, because it writ
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +22,6 @@ def measure(bench: Bench) -> dict[str, Any]:
         stack.start_web()
         stack.start_mirror()
         addresses, roles = {"gunicorn": stack.address}, {"gunicorn": ("web", "mirror")}
-        if find_spec("granian"):
-            addresses["granian"] = stack.start_second_web(role="granian", server="granian")
-            roles["granian"] = ("granian", "mirror")
         peer = None
         if bench.peer_directory is not None:
             peer = exit_stack.enter_context(Peer(directory=bench.peer_directory, ground=bench.ground))

@@ -15,7 +15,7 @@ from typing import Any
 from loadtests.bench.errors import BenchError
 from loadtests.k6 import K6Missing, find_k6
 
-PACKAGES = ("Django", "djangorestframework", "gunicorn", "granian", "rq", "redis", "hiredis", "mysqlclient")
+PACKAGES = ("Django", "djangorestframework", "gunicorn", "uvloop", "rq", "redis", "hiredis", "mysqlclient")
 BINARIES = {"MariaDB": "mariadbd", "Redis": "redis-server", "Node.js": "node", "wrk": "wrk"}
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 FSYNCS = 200

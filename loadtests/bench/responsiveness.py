@@ -4,7 +4,6 @@ k6, web, Redis, MariaDB and the mirror share the machine; the workers do not run
 """
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from loadtests.bench.context import Bench
@@ -25,15 +24,10 @@ def measure(bench: Bench) -> dict[str, Any]:
     results: dict[str, list[dict[str, Any]]] = {}
     with bench.ground.stack() as stack:
         stack.start_web()
-        granian = stack.start_second_web(role="granian", server="granian") if find_spec("granian") else ""
         for run in range(bench.scale.runs):
             for name, workers in VARIANTS.items():
                 stack.restart_empty(**workers)
                 keep(bench, results, f"gunicorn, {name}", run, hold_rate(bench, stack, role="web"))
-            if granian:
-                stack.restart_empty()
-                figures = hold_rate(bench, stack, role="granian", address=granian)
-                keep(bench, results, "granian, without workers", run, figures)
         stack.restart_empty()
         stack.stop_role("mirror")
     if bench.peer_directory is not None:

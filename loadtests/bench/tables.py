@@ -144,10 +144,9 @@ def stages_table(figures: Mapping[str, Any], http: Mapping[str, Any] | None) -> 
         ["middleware, routing, request, DRF's dispatch", number(cpu("dispatch"))],
         ["**the whole application**", f"**{number(cpu('whole'))}**"],
     ]
-    for name, role in (("gunicorn", "web"), ("granian", "granian")):
-        under_load = _per_request(http, name, role) if http else None
-        if under_load is not None:
-            rows.append([f"{name}'s process, of a POST under wrk, application included", number(under_load)])
+    under_load = _per_request(http, "gunicorn", "web") if http else None
+    if under_load is not None:
+        rows.append(["gunicorn's process, of a POST under wrk, application included", number(under_load)])
     rows.append(["Redis, a POST", number(median_of(runs, "redis_cpu_us"))])
     mirrors = _per_request(http, "gunicorn", "mirror") if http else None
     rows.append(["mirror, a POST under wrk", number(mirrors)])

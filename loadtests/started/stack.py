@@ -55,7 +55,6 @@ class ProcfileStack(RoleProcesses):
         self.database_name = f"stack_{number}"
         self.redis_number = number  # 0 belongs to the tests without a stack
         self.port = free_port()
-        self.stream_port = next(port for port in iter(free_port, 0) if port != self.port)
         self._is_closed = False
         directory = Path(tempfile.mkdtemp(prefix="longtasks-stack-"))
         own_environment = {
@@ -66,7 +65,6 @@ class ProcfileStack(RoleProcesses):
             "DATA_DIR": str(directory),
             "BIND": "127.0.0.1",
             "PORT": str(self.port),
-            "STREAM_PORT": str(self.stream_port),
             "WEB_WORKERS": "2",
             "WORKERS": str(workers),
         }

@@ -1,6 +1,6 @@
 """Web's request class. It bounds the headers whose parsing takes quadratic time in Django or the standard library.
 
-Owns those bounds, for every web server: gunicorn's worker refuses long headers earlier, Granian does not.
+Owns those bounds, for every server: web's worker refuses earlier what is too long (request_head.py).
 """
 
 from __future__ import annotations

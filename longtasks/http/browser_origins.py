@@ -32,18 +32,29 @@ class BrowserMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.method not in SAFE_METHODS and is_cross_origin(request.META):
-            response: HttpResponseBase = problem(
-                403,
-                "Cross-origin request refused: a page of another origin cannot change anything here. Send the request from "
-                "a page of this service, or from a client other than a browser." + _advise(request),
-            )
+            response: HttpResponseBase = refuse_other_origin(request)
         else:
             response = self.get_response(request)
-        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        if response.headers.get("Content-Type", "").startswith("text/html"):
-            response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)  # a page may have its own
-            response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
+        add_headers(response)
         return response
+
+
+def add_headers(response: HttpResponseBase) -> None:
+    """Add what no other origin may do with a response, and what a page may load."""
+    headers = response.headers
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if headers.get("Content-Type", "").startswith("text/html"):
+        headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)  # a page may have its own
+        headers["Permissions-Policy"] = PERMISSIONS_POLICY
+
+
+def refuse_other_origin(request: HttpRequest) -> HttpResponseBase:
+    """Return the refusal of a change that a page of another origin has sent."""
+    return problem(
+        403,
+        "Cross-origin request refused: a page of another origin cannot change anything here. Send the request from "
+        "a page of this service, or from a client other than a browser." + _advise(request),
+    )
 
 
 def _advise(request: HttpRequest) -> str:

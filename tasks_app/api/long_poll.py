@@ -1,38 +1,30 @@
 """Long polling for a task's end inside a request (`?wait=`, `Prefer: wait`).
 
-Owns the wait. A server with concurrent requests holds the request without a thread (longtasks/holding_worker.py). Other
-servers block the request's thread, so only WAITERS may wait at once; further requests get their response at once. Must
-not serve many watchers: the event stream does.
+Owns the wait. In web's event loop the request is held without a thread (held_requests.py). Elsewhere it blocks its
+thread, so only WAITERS may wait at once; further requests get their response at once. Must not serve many watchers: the
+event stream does.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Final
 
 from django.http import HttpRequest
 
+from tasks_app.api import held_requests
 from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.queues import pipelined_connection
+from tasks_app.queues.suspended_calls import CannotSuspend, is_suspendable
 
 LONGEST_SECONDS: Final = 60.0
-WAITERS: Final = 2  # threads of one web process
+WAITERS: Final = 2  # threads of one process
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 
 _places = BoundedSemaphore(WAITERS)
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A held request: its task, and its deadline (time.monotonic)."""
-
-    task_id: str
-    deadline: float
 
 
 def wait_for_end(
@@ -47,11 +39,13 @@ def wait_for_end(
     began = time.monotonic()
     deadline = began + min(seconds, LONGEST_SECONDS)
     try:
-        if pipelined_connection.is_run_concurrently():
-            newest = pipelined_connection.pause(Wait(snapshot.id, deadline))
+        if is_suspendable():
+            newest = held_requests.wait(
+                snapshot.id, deadline, request_bytes=request.META.get("longtasks.request_bytes", 0)
+            )
             return newest if newest is not None and task_snapshot.supersedes(newest, snapshot) else snapshot, True
         return _wait_in_thread(snapshot, read=read, deadline=deadline), True
-    except pipelined_connection.CannotPause:
+    except CannotSuspend:
         return snapshot, False
     finally:
         request.waited_seconds = time.monotonic() - began  # type: ignore[attr-defined]
@@ -59,7 +53,7 @@ def wait_for_end(
 
 def _wait_in_thread(snapshot: Snapshot, *, read: Callable[[], Snapshot | None], deadline: float) -> Snapshot:
     if not _places.acquire(blocking=False):
-        raise pipelined_connection.CannotPause
+        raise CannotSuspend
     try:
         pause_seconds = _FIRST_PAUSE_SECONDS
         while not snapshot.ended and (left := deadline - time.monotonic()) > 0:

@@ -11,7 +11,13 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
 
-from django.core.exceptions import DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    SynchronousOnlyOperation,
+)
 from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import split_domain_port
@@ -24,6 +30,7 @@ from tasks_app.api.request_ids import get_request_id
 from tasks_app.domain.printable import escape
 from tasks_app.observability.log_limit import LogLimit
 from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
+from tasks_app.queues.suspended_calls import NeedsThread, is_suspendable
 from tasks_app.task_types.rest_framework_internals import get_django_request
 
 log = logging.getLogger(__name__)
@@ -83,6 +90,8 @@ def problem(
 
 def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """Return the response to an exception of a view (DRF's EXCEPTION_HANDLER)."""
+    if isinstance(exc, SynchronousOnlyOperation) and is_suspendable():
+        raise NeedsThread from exc
     if isinstance(exc, errors.AuthorizationFailed):
         log.error("a start was refused: %s", exc, extra=_log_extra(context))
         return problem(500, _UNEXPECTED)

@@ -22,6 +22,7 @@ from tasks_app.auth.token_use import NOTING_THREAD, USED_SECONDS, write_used
 from tasks_app.database import hung_database
 from tasks_app.errors import StoreUnavailable, UnsureToken
 from tasks_app.models import ApiToken
+from tasks_app.queues.suspended_calls import run_in_thread
 from tasks_app.resilience import machine_numbers
 
 logger = logging.getLogger(__name__)
@@ -91,13 +92,18 @@ class KnownTokens:
         now = time.monotonic()
         if now - self._read_at > FRESH_SECONDS and now - self._tried_at > (FAILED_SECONDS if self._failed else 0):
             self._looked_at = now
-            self._read_again(wait=now - self._read_at > OLD_SECONDS and not self._failed)
+            wait = now - self._read_at > OLD_SECONDS and not self._failed
+            if wait or not self._lock.locked():
+                run_in_thread(lambda: self._read_again(wait=wait))
         bearer = look_up()
         if bearer is None:
             newest = machine_numbers.read(machine_numbers.NEWEST_TOKEN)
-            # Another process has found a new token, which may be this one: then wait for the read.
-            is_newer = newest > self._newest
-            has_looked = self._may_look(now, is_newer) and self._read_again(wait=is_newer, wanted=newest, this=this)
+            is_newer = (
+                newest > self._newest
+            )  # another process has found a new token, which may be this one: wait for a read
+            has_looked = self._may_look(now, is_newer) and run_in_thread(
+                lambda: self._read_again(wait=is_newer, wanted=newest, this=this)
+            )
             bearer = look_up()
             if bearer is None and may_be_valid:
                 if self._read_at == -math.inf:

@@ -6,6 +6,7 @@ or a token: the page contains no more than its source.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
@@ -15,23 +16,37 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
+from tasks_app.api.json_rendering import respond
 from tasks_app.api.problem_details import unknown_route
 from tasks_app.domain import priorities
 from tasks_app.front.words import get_words
+from tasks_app.http import url_prefix
 
 # No inline script or style, no eval, no other host. The scripts send the forms, so that no token ends up in a URL.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _ACCEPT_CHARACTERS: Final = 2048
+_ICON: Final = Path(__file__).parent.parent / "static" / "tasks_app" / "icon.svg"
+_LINKS: Final = {
+    "tasks": "/tasks",
+    "taskTypes": "/task-types",
+    "queues": "/queues",
+    "stream": "/stream",
+    "schema": "/schema",
+    "docs": "/docs",
+    "health": "/health/ready",
+}
 
 
 @csrf_exempt  # it changes nothing, and other clients get a 404
 def front(request: HttpRequest) -> HttpResponse:
-    """Show the page to browsers; respond 404 to all other clients."""
+    """Show the page to browsers; give all others links to the API."""
     accept = request.META.get("HTTP_ACCEPT", "")[:_ACCEPT_CHARACTERS]
-    if request.method not in ("GET", "HEAD") or "text/html" not in accept.lower():
+    if request.method not in ("GET", "HEAD"):
         response = unknown_route(request)
+    elif "text/html" not in accept.lower():
+        response = respond({name: url_prefix.add(path) for name, path in _LINKS.items()})
     else:
         with translation.override(translation.get_language_from_request(request)):
             response = HttpResponse(render_to_string("tasks_app/front.html", _get_context()))
@@ -39,6 +54,24 @@ def front(request: HttpRequest) -> HttpResponse:
         response["Cache-Control"] = "no-cache"
     patch_vary_headers(response, ("Accept", "Accept-Language", "Cookie"))
     return response
+
+
+@csrf_exempt
+def icon(request: HttpRequest) -> HttpResponse:
+    """Answer /favicon.ico, which browsers ask for by themselves, with the page's icon."""
+    return _answer_file(request, _ICON.read_bytes(), "image/svg+xml")
+
+
+@csrf_exempt
+def robots(request: HttpRequest) -> HttpResponse:
+    """Answer /robots.txt: nothing here is for search engines."""
+    return _answer_file(request, b"User-agent: *\nDisallow: /\n", "text/plain; charset=utf-8")
+
+
+def _answer_file(request: HttpRequest, content: bytes, content_type: str) -> HttpResponse:
+    if request.method not in ("GET", "HEAD"):
+        return unknown_route(request)
+    return HttpResponse(content, content_type=content_type, headers={"Cache-Control": "public, max-age=86400"})
 
 
 def _get_context() -> dict[str, Any]:

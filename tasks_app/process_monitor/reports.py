@@ -19,7 +19,7 @@ import redis
 from tasks_app.queues import lua_script
 
 KEY: Final = "longtasks:processes"
-KINDS: Final = ("web", "web-worker", "workers", "worker", "mirror", "webhooks", "stream")
+KINDS: Final = ("web", "web-worker", "workers", "worker", "mirror", "webhooks")
 REPORT_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 15.0  # a process without a report for this long is not shown
 KEPT_SECONDS: Final = 3600  # how long a successor can find its predecessor's entry

@@ -19,7 +19,7 @@ from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueFull, QueueUnavailable
 from tasks_app.models import column_limits
-from tasks_app.queues import snapshot_stream
+from tasks_app.queues import snapshot_stream, suspended_calls
 from tasks_app.queues.admission import get_bounds, get_retry_after_seconds
 from tasks_app.queues.lua_script import Script
 from tasks_app.queues.redis_clock import clock
@@ -69,9 +69,11 @@ def enqueue_tasks(
         )
     sent_at = time.time()
     with mapped_redis_errors():
-        reply = _enqueue(shared_connection, (snapshot_stream.STREAM_KEY, idempotency_key), args)
-        if longtasks.redis_wait_replicas and reply[0] in (b"ok", b"replay"):
-            _wait_for_replicas(shared_connection.breaks, wrote=reply[0] == b"ok")
+        if longtasks.redis_wait_replicas:
+            # WAIT blocks its connection: for a call in the event loop, a thread waits on a connection of its own.
+            reply = suspended_calls.run_in_thread(lambda: _enqueue_on_replicas(idempotency_key, args))
+        else:
+            reply = _enqueue(shared_connection, (snapshot_stream.STREAM_KEY, idempotency_key), args)
     outcome = reply[0]
     if outcome == b"ok":
         clock.note(sent_at=sent_at, seconds=reply[1], microseconds=reply[2])
@@ -86,6 +88,13 @@ def enqueue_tasks(
         bound=bound,
         retry_after_seconds=get_retry_after_seconds(excess=waiting + len(snapshots) - bound, drained=float(drained)),
     )
+
+
+def _enqueue_on_replicas(idempotency_key: str, args: Sequence[Any]) -> Any:
+    reply = _enqueue(shared_connection, (snapshot_stream.STREAM_KEY, idempotency_key), args)
+    if reply[0] in (b"ok", b"replay"):
+        _wait_for_replicas(shared_connection.breaks, wrote=reply[0] == b"ok")
+    return reply
 
 
 def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:

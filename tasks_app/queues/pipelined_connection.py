@@ -1,7 +1,7 @@
-"""The connection to Redis for the commands of requests: concurrent requests send theirs together.
+"""The bare connection to Redis for the few commands that a request is measured by, and what Redis's refusals mean.
 
-Owns when such a command is sent, alone or with those of other requests, and how a request pauses without a thread until
-its server resumes it. Must not know what a command means, nor HTTP.
+Owns how such a command is sent: on a connection of its thread or, in an event loop, on the one that all of the loop's
+requests share (`loop_connection`). Must not know what a command means, nor HTTP.
 """
 
 from __future__ import annotations
@@ -9,17 +9,14 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final
 
 import redis
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent
 
 from tasks_app.queues import redis_py_internals
-
-Result = TypeVar("Result")
+from tasks_app.queues.suspended_calls import Call
 
 
 class RedisRefused(redis.exceptions.ResponseError):
@@ -81,48 +78,9 @@ def _parse(response: str) -> Exception:
 redis_py_internals.replace_parse_error(_parse)
 
 
-def _may_be_elsewhere(answer: Any) -> bool:
-    """Whether a new connection may reach another server that accepts the command. Another server would be as full."""
+def may_be_elsewhere(answer: Any) -> bool:
+    """Tell whether a new connection may reach a server that does answer. One that is full has no better twin."""
     return isinstance(answer, UNAVAILABLE_ERRORS) and not isinstance(answer, redis.exceptions.OutOfMemoryError)
-
-
-class CannotPause(Exception):
-    """The call does not run concurrently with others, or its server cannot hold another paused call."""
-
-
-class Paused(greenlet):
-    """A call that is suspended at each command and at each pause, until the hub that started it resumes it."""
-
-    hub: greenlet
-    on_pause: Callable[[Paused, Any], bool] | None = None
-    failure: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    """What a call passes to the hub instead of a command: the reason of its pause."""
-
-    reason: Any
-
-
-def _continue(call: Paused, value: Any) -> Any:
-    return call.throw(value) if isinstance(value, Exception) else call.switch(value)
-
-
-def is_run_concurrently() -> bool:
-    """Whether the caller runs in `PipelinedConnection.run_concurrently`."""
-    return isinstance(getcurrent(), Paused)
-
-
-def pause(reason: Any) -> Any:
-    """Pause this call and return the value with which its server resumes it. Raises CannotPause.
-
-    The call must hold no lock and no transaction, because other calls run in this thread meanwhile.
-    """
-    call = getcurrent()
-    if not isinstance(call, Paused):
-        raise CannotPause
-    return call.hub.switch(_Pause(reason))
 
 
 class PipelinedConnection(threading.local):
@@ -141,96 +99,22 @@ class PipelinedConnection(threading.local):
         self._get_client = get_client
 
     def execute_command(self, *words: Any) -> Any:
-        """Return Redis's reply. Raises the exception of an error reply, or one of UNAVAILABLE_ERRORS."""
+        """Return Redis's answer. Raises what it answers with, or one of UNAVAILABLE_ERRORS."""
         call = getcurrent()
-        if isinstance(call, Paused):
-            return call.hub.switch(words)
-        (answer,) = self.execute_all([words])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def run_concurrently(
-        self, calls: Sequence[Callable[[], Result]], *, on_pause: Callable[[int, Paused, Any], bool] | None = None
-    ) -> list[Result | None]:
-        """Run calls concurrently in this thread, and return their results. Their commands are sent together.
-
-        Each call runs until its next command. Then all commands are sent at once, and each call resumes with its own
-        reply, until all have ended: one round trip for all of them and, if Redis syncs every write, one sync. The calls
-        share the thread, so none may send a command while it holds a lock or a transaction. Raises the first exception
-        of a call, after all others have ended.
-
-        A call that pauses is passed to `on_pause` with its index and its reason. If that returns True, the call stays
-        paused, with the result None, until `resume` is called in this thread. Otherwise the call gets CannotPause.
-        """
-        results: list[Any] = [None] * len(calls)
-
-        def start(index: int, call: Callable[[], Result]) -> None:
-            try:
-                results[index] = call()
-            except BaseException as error:
-                started[index].failure = error
-
-        hub = getcurrent()
-        started = [Paused(start) for _ in calls]
-        for index, call in enumerate(started):
-            call.hub = hub
-            if on_pause is not None:
-                call.on_pause = partial(on_pause, index)
-        self._run([(call, partial(call.switch, index, calls[index])) for index, call in enumerate(started)])
-        return results
-
-    def resume(self, paused: Sequence[tuple[Paused, Any]]) -> None:
-        """Resume paused calls of this thread concurrently, each with its value; an exception is raised in the call.
-
-        Raises as `run_concurrently` does.
-        """
-        self._run([(call, partial(_continue, call, value)) for call, value in paused])
-
-    def _run(self, steps: Sequence[tuple[Paused, Callable[[], Any]]]) -> None:
-        pending: list[tuple[Paused, Any]] = []
-        failures: list[BaseException] = []
-
-        def run(call: Paused, step: Callable[[], Any]) -> None:
-            words = step()
-            while isinstance(words, _Pause):
-                if call.on_pause is not None and call.on_pause(call, words.reason):
-                    return
-                words = call.throw(CannotPause())
-            if not call.dead:
-                pending.append((call, words))
-            elif call.failure is not None:
-                failures.append(call.failure)
-
-        for call, step in steps:
-            run(call, step)
-        while pending:
-            waiting, pending[:] = list(pending), []
-            answers = self.execute_all([words for _, words in waiting])
-            for (call, _), answer in zip(waiting, answers, strict=True):
-                run(call, partial(_continue, call, answer))
-        if failures:
-            raise failures[0]
-
-    def execute_all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Send commands together. Return their replies, with an exception in place of each that failed."""
-        answers: list[Any] = []
+        if isinstance(call, Call):
+            return call.parent.switch(words)  # type: ignore[union-attr]
         try:
             connection = self._connect()
-            # Joined, so that Redis reads all of it before it syncs; pack_commands returns pieces of 6 KB.
-            connection.send_packed_command([b"".join(connection.pack_commands(commands))])
-            for _ in commands:
-                try:
-                    answers.append(connection.read_response())
-                except redis.exceptions.ResponseError as error:
-                    answers.append(error)  # the replies after it must still be read
-        except Exception as error:  # whatever it is, every call must get a result
-            answers += [error] * (len(commands) - len(answers))
-            self._drop()
-        else:
-            if any(map(_may_be_elsewhere, answers)):
-                self._drop()
-        return answers
+            connection.send_packed_command(connection.pack_command(*words))
+            answer = connection.read_response()
+        except redis.exceptions.ResponseError as error:
+            if may_be_elsewhere(error):
+                self._give_up()
+            raise
+        except Exception:
+            self._give_up()
+            raise
+        return answer
 
     def _drop(self) -> None:
         self.breaks += 1

@@ -32,11 +32,16 @@ class LeavesIsolatedPrimary:
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().read_response(*args, **kwargs)  # type: ignore[misc]
-        except RedisRefused:
+        except RedisRefused as error:
             self.disconnect()  # type: ignore[attr-defined]
+            self.leave_isolated_primary(error)
+            raise
+
+    def leave_isolated_primary(self, answer: Exception) -> None:
+        """Let the next connection query another Sentinel first, if this answer refuses writes."""
+        if isinstance(answer, RedisRefused):
             sentinels = self.connection_pool.sentinel_manager.sentinels  # type: ignore[attr-defined]
             sentinels.append(sentinels.pop(0))
-            raise
 
 
 def get_connection(*, timeout_seconds: float | None = None) -> redis.Redis[Any]:

@@ -23,6 +23,11 @@ def replace_parse_error(parse: Callable[[str], Exception]) -> None:
     BaseParser.parse_error = staticmethod(parse)  # type: ignore[method-assign,assignment]
 
 
+def get_parse_error() -> Callable[[str], Exception]:
+    """Return the function that converts an error reply to an exception now: redis-py's own, or its replacement."""
+    return BaseParser.parse_error
+
+
 def get_socket(connection: Any) -> socket.socket | None:
     """Return a connection's socket; None while it is not connected."""
     found: socket.socket | None = connection._sock

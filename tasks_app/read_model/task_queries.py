@@ -14,7 +14,7 @@ from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueUnavailable, StoreUnavailable, UnknownTask
 from tasks_app.models import TaskEvent
-from tasks_app.queues import job_snapshots
+from tasks_app.queues import job_snapshots, suspended_calls
 from tasks_app.read_model.latest_snapshot import is_owned_by, read_newest
 from tasks_app.resilience.transient_errors import mapped_database_errors
 
@@ -59,8 +59,7 @@ def _find_in_both(
     key: uuid.UUID, in_redis: Snapshot | None, *, redis_error: QueueUnavailable | None, owner: str | None
 ) -> FoundTask | None:
     try:
-        with mapped_database_errors():
-            snapshot = read_newest(key, in_redis)
+        snapshot = suspended_calls.run_in_thread(lambda: _read_newest(key, in_redis))
     except StoreUnavailable:
         if in_redis is None:
             raise
@@ -70,6 +69,11 @@ def _find_in_both(
             raise redis_error
         return None
     return FoundTask(snapshot, only_source="database" if redis_error is not None else "")
+
+
+def _read_newest(key: uuid.UUID, in_redis: Snapshot | None) -> Snapshot | None:
+    with mapped_database_errors():
+        return read_newest(key, in_redis)
 
 
 def list_events(*, task_id: str, owner: str | None = None) -> list[TaskEvent]:

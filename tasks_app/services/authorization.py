@@ -23,7 +23,7 @@ from tasks_app.errors import (
     UnknownTask,
     UnknownTaskType,
 )
-from tasks_app.queues import job_snapshots, redis_connection
+from tasks_app.queues import job_snapshots, redis_connection, suspended_calls
 from tasks_app.read_model.task_rows import read_owners
 from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.task_types import TaskType, get_task_type
@@ -49,7 +49,7 @@ def check_starts(requested: Sequence[tuple[str, Mapping[str, Any]]], *, caller: 
             for path, value in find_task_ids(task_type.params_serializer, params)
         ]
         if named:
-            own = _find_own((value for _, value in named), caller)
+            own = suspended_calls.run_in_thread(lambda: _find_own([value for _, value in named], caller))
             if unknown := [field for field, value in named if _parse(value) not in own]:
                 raise NamedTaskUnknown(unknown)
     for prefix, task_type, params in typed:
@@ -73,7 +73,8 @@ def _authorize(task_type: TaskType, params: Mapping[str, Any], caller: Caller, p
         return
     try:
         with mapped_database_errors(), redis_connection.mapped_redis_errors():
-            result: object = task_type.authorize(params, caller)  # type: ignore[func-returns-value]
+            # In an event loop a thread runs it: it may use the database, or take long.
+            result: object = suspended_calls.run_in_thread(lambda: task_type.authorize(params, caller))  # type: ignore[func-returns-value]
     except NotAllowed as error:
         field = f"{prefix}params.{error.field}" if error.field else f"{prefix}params"
         raise NotAllowed(escape(error.reason)[:_REASON_CHARACTERS], field=escape(field)[:_FIELD_CHARACTERS]) from error
@@ -98,8 +99,7 @@ def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
     """
     wanted = list({key for value in values if (key := _parse(value)) is not None})
     ids = [str(key) for key in wanted]
-    # A single GET is sent together with the commands of other requests; a transaction of several cannot be.
-    snapshots = job_snapshots.get_snapshots(ids) if len(ids) > 1 else [job_snapshots.get_snapshot(each) for each in ids]
+    snapshots = job_snapshots.get_snapshots(ids)
     own = {
         key
         for key, snapshot in zip(wanted, snapshots, strict=True)

@@ -24,7 +24,7 @@ class Stream:
     """One open stream."""
 
     def __init__(self, guarded: Guarded, path: str, headers: dict[str, str]) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.stream_port, timeout=DEADLINE_SECONDS)
+        self._connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.port, timeout=DEADLINE_SECONDS)
         self._connection.request("GET", path, headers=headers)
         self.response = self._connection.getresponse()
 
@@ -63,7 +63,7 @@ def watch(guarded: Guarded, path: str, headers: dict[str, str], *, last_id: str 
 def wait_for_stream(guarded: Guarded) -> None:
     def answers() -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", guarded.stack.stream_port), timeout=1):
+            with socket.create_connection(("127.0.0.1", guarded.stack.port), timeout=1):
                 return True
         except OSError:
             return False
@@ -72,7 +72,7 @@ def wait_for_stream(guarded: Guarded) -> None:
 
 
 def wait_until_known(guarded: Guarded, headers: dict[str, str]) -> None:
-    """Wait: the stream's process queries for unknown tokens once a second."""
+    """Tokens that a process of web has not met are looked for once a second."""
 
     def is_known() -> bool:
         with closing(watch(guarded, "/stream", headers)) as stream:

@@ -28,7 +28,6 @@ def environment(tmp_path: Path) -> Generator[dict[str, str], None, None]:
         "DATA_DIR": str(tmp_path / "data"),
         "TMPDIR": str(tmp_path),
         "PORT": str(free_port()),
-        "STREAM_PORT": str(free_port()),
         "ORIGIN": mark,
     }
     left = _pids_of(mark)
@@ -127,9 +126,7 @@ def test_up_serves_until_it_is_stopped_and_leaves_nothing(
         )
         assert process.poll() is None, printed()
         assert f"http://127.0.0.1:{environment['PORT']}" in printed()
-        # `up` reports when web answers; the stream may need a moment more.
-        for name in ("PORT", "STREAM_PORT"):
-            assert child_process.wait_until(lambda name=name: _answers(int(environment[name])), deadline_seconds=60)
+        assert child_process.wait_until(lambda: _answers(int(environment["PORT"])), deadline_seconds=60)
 
         process.send_signal(signal_number)
 

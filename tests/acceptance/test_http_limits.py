@@ -40,6 +40,23 @@ def test_one_continue_for_one_expectation(web: ProcfileStack, line: str) -> None
 
 
 @pytest.mark.parametrize("line", [QUICK, SLOW])
+def test_a_chunked_body_is_accepted_within_the_limit(web: ProcfileStack, line: str) -> None:
+    body = BODY[line]
+    head = make(line, "Expect: 100-continue", body=b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    with connect(web) as sock:
+        sock.sendall(head)
+        assert sock.recv(65536) == CONTINUE
+        for letter in body:
+            sock.sendall(b"1\r\n%c\r\n" % letter)
+        sock.sendall(b"0\r\n\r\n")
+        answer = read_to_end(sock)
+    assert b"100 Continue" not in answer
+    assert status_of(answer) == 201
+    large = b"".join(b"10000\r\n" + b" " * 65536 + b"\r\n" for _ in range(65))
+    assert status_of(ask(web, head.replace(b"Expect: 100-continue\r\n", b"") + large)) == 413
+
+
+@pytest.mark.parametrize("line", [QUICK, SLOW])
 def test_no_continue_if_the_body_has_arrived_or_the_client_speaks_http_1_0(web: ProcfileStack, line: str) -> None:
     answer = ask(web, make(line, "Expect: 100-continue"))
     assert b"100 Continue" not in answer
@@ -59,7 +76,8 @@ def test_no_continue_if_the_body_has_arrived_or_the_client_speaks_http_1_0(web: 
     ("headers", "status"),
     [
         (["Expect: 100-continue", "Content-Length: 99999999"], 413),
-        (["Expect: 100-continue", "Transfer-Encoding: chunked"], 411),
+        (["Expect: 100-continue", "Transfer-Encoding: chunked", "Content-Length: 5"], 400),
+        (["Expect: 100-continue", "Transfer-Encoding: gzip, chunked"], 501),
         (["Expect: a-miracle", "Content-Length: 100"], 417),
     ],
 )

@@ -98,9 +98,9 @@ def test_a_broken_stream_is_resumed_without_a_gap(guarded: Guarded) -> None:
     with closing(watch(guarded, "/stream", guarded.ann)) as stream:
         first = guarded.start()
         before = stream.until("finished", task_id=first)
-    guarded.stack.restart_role("stream")
-    second = guarded.start()
+    guarded.stack.restart_role("web")
     wait_for_stream(guarded)
+    second = guarded.start()
     with closing(watch(guarded, "/stream", guarded.ann, last_id=before[-1].id)) as stream:
         after = stream.until("finished", task_id=second)
     assert {message.data["taskId"] for message in after} == {second}
@@ -128,8 +128,7 @@ def test_an_unauthorized_stream_reveals_nothing(guarded: Guarded) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [
-        ("GET", "/", {}, 404),
-        ("GET", "/tasks", {}, 404),
+        ("GET", "/tasks/x/y/stream", {}, 404),
         ("POST", "/stream", {}, 405),
         ("GET", "/stream", {"Last-Event-ID": "x"}, 400),
         ("GET", "/stream", {"Host": "evil.example"}, 400),
@@ -139,7 +138,7 @@ def test_an_unauthorized_stream_reveals_nothing(guarded: Guarded) -> None:
 def test_invalid_requests_get_a_problem(
     guarded: Guarded, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.stream_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.port, timeout=10)
     with closing(connection):
         connection.request(method, path, headers={**guarded.ann, **headers})
         response = connection.getresponse()
@@ -171,22 +170,18 @@ def test_a_revoked_token_ends_its_stream(guarded: Guarded) -> None:
 def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> None:
     """Counted in CPU time, which does not depend on the machine's other load."""
 
-    def measure() -> tuple[float, float]:
-        """Return web's CPU time for a POST, in ms, and the share of a core that the stream uses meanwhile."""
+    def measure() -> float:
+        """What web spends on a POST, in ms."""
         connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.port, timeout=10)
         body = json.dumps({"name": "upload", "params": {"numRecords": 1}})
-        web, stream, began = cpu_seconds(guarded, "web"), cpu_seconds(guarded, "stream"), time.monotonic()
+        web = cpu_seconds(guarded, "web")
         with closing(connection):
             for _ in range(POSTS):
                 connection.request("POST", "/tasks", body, {**guarded.ann, "Content-Type": "application/json"})
                 response = connection.getresponse()
                 response.read()
                 assert response.status == 201
-        seconds = time.monotonic() - began
-        return (
-            (cpu_seconds(guarded, "web") - web) / POSTS * 1000,
-            (cpu_seconds(guarded, "stream") - stream) / seconds,
-        )
+        return (cpu_seconds(guarded, "web") - web) / POSTS * 1000
 
     five_tokens = [guarded.make_token("bob")[1] for _ in range(5)]  # one may have 100 streams open
     for headers in five_tokens:
@@ -195,22 +190,21 @@ def test_five_hundred_idle_watchers_cost_a_post_nothing(guarded: Guarded) -> Non
     try:
         idle = guarded.start(headers=guarded.bob)
         measure()
-        alone = min(measure()[0] for _ in range(2))
+        alone = min(measure() for _ in range(2))
         with ExitStack() as opened:
             for headers in five_tokens * 100:
                 stream = opened.enter_context(closing(watch(guarded, f"/tasks/{idle}/stream", headers)))
                 assert stream.response.status == 200
-            # The machine's other load differs from round to round; the cost of watchers appears in each.
-            watched = share = math.inf
+            # What the neighbours of this machine add differs from round to round; what watchers cost shows in each.
+            watched = math.inf
             for _ in range(ROUNDS):
-                watched, share = map(min, (watched, share), measure())
-                if watched < alone * 1.3 + 0.1 and share < 0.2:
+                watched = min(watched, measure())
+                if watched < alone * 1.3 + 0.1:
                     break
     finally:
         guarded.stack.start_role("worker")
-    print(f"a POST: {alone:.2f} ms alone, {watched:.2f} ms with 500 watchers, who take {share:.1%} of a core")
+    print(f"a POST: {alone:.2f} ms alone, {watched:.2f} ms with 500 watchers")
     assert watched < alone * 1.3 + 0.1
-    assert share < 0.2
 
 
 def cpu_seconds(guarded: Guarded, role: str) -> float:

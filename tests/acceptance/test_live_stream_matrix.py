@@ -40,8 +40,8 @@ def headers(guarded: Guarded) -> dict[str, dict[str, str]]:
 
 
 def ask(guarded: Guarded, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    """Return the status, and the body of an error."""
-    connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.stream_port, timeout=DEADLINE_SECONDS)
+    """The status, and the body where it is an error's."""
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.stack.port, timeout=DEADLINE_SECONDS)
     with closing(connection):
         connection.request(method, path, headers=headers)
         response = connection.getresponse()

@@ -17,13 +17,13 @@ BAD_CLIENTS: Final = 200  # of each kind
 STREAMS_OPEN: Final = "streams open"
 
 
-async def attack(kinds: list[str], *, port: int, stream_port: int, token: str) -> None:
+async def attack(kinds: list[str], *, port: int, token: str) -> None:
     counts: Counter[str] = Counter()
     clients: dict[str, Callable[[int], Coroutine[Any, Any, None]]] = {
         "slow": lambda number: be_slow(port, number, token, counts),
         "wrong": lambda number: send_wrong_tokens(port, number, counts, anew=False),
         "wrong-anew": lambda number: send_wrong_tokens(port, number, counts, anew=True),
-        "streams": lambda number: watch(stream_port, token, counts),
+        "streams": lambda number: watch(port, token, counts),
     }
     tasks = [asyncio.create_task(clients[kind](number)) for kind in kinds for number in range(BAD_CLIENTS)]
     loop = asyncio.get_running_loop()

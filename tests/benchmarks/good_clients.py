@@ -94,7 +94,7 @@ def attacked(kinds: tuple[str, ...], stack: ProcfileStack, *, token: str, counts
         yield
         return
     command = [sys.executable, "-m", "tests.benchmarks.good_clients", "--attack", ",".join(kinds)]
-    ports = ["--ports", str(stack.port), str(stack.stream_port), "--token", token]
+    ports = ["--ports", str(stack.port), "--token", token]
     with subprocess.Popen([*command, *ports], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -189,7 +189,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=100)
     parser.add_argument("--case", action="append", choices=[*CASES], help="only this one; may be given more than once")
     parser.add_argument("--attack", help=argparse.SUPPRESS)
-    parser.add_argument("--ports", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--ports", type=int, nargs=1, help=argparse.SUPPRESS)
     parser.add_argument("--token", help=argparse.SUPPRESS)
     parser.add_argument("--nothing", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -200,7 +200,7 @@ if __name__ == "__main__":
     if given.nothing:
         asyncio.run(serve_and_print_port())
     elif given.attack:
-        port, stream_port = given.ports
-        asyncio.run(attack(given.attack.split(","), port=port, stream_port=stream_port, token=given.token))
+        (port,) = given.ports
+        asyncio.run(attack(given.attack.split(","), port=port, token=given.token))
     else:
         main(rounds=given.rounds, seconds=given.seconds, rate=given.rate, cases=given.case or [*CASES])

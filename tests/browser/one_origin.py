@@ -1,4 +1,4 @@
-"""Debian's HAProxy on loopback, which joins web and stream under one address, as the proxy of docs/api.md does.
+"""Debian's HAProxy on loopback in front of web, as the proxy of docs/proxies.md.
 
 Owns: the proxy, and a stack behind it that requires tokens.
 """
@@ -25,7 +25,7 @@ PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 @contextmanager
 def join_origins(stack: ProcfileStack, directory: Path) -> Iterator[str]:
-    """Yield the address under which the stack's web and stream both answer."""
+    """Yield the address under which the stack's web answers."""
     haproxy = shutil.which("haproxy", path=PATH)
     if haproxy is None:
         raise ServerError("haproxy is not installed: apt-get install haproxy")
@@ -41,12 +41,9 @@ defaults
   timeout server 1h
 frontend origin
   bind 127.0.0.1:{port}
-  use_backend stream if {{ path_reg ^/(stream|tasks/[^/]+/stream)/?$ }}
   default_backend web
 backend web
   server web 127.0.0.1:{stack.port}
-backend stream
-  server stream 127.0.0.1:{stack.stream_port}
 """
     )
     with (directory / "haproxy.log").open("wb") as log:
@@ -62,7 +59,7 @@ backend stream
 
 @dataclass(frozen=True)
 class GuardedOrigin:
-    """A stack that requires tokens, and the common address of its web and its stream."""
+    """A stack that wants tokens, and the address under which a browser meets its web."""
 
     stack: ProcfileStack
     address: str
@@ -82,11 +79,11 @@ class GuardedOrigin:
 
 @contextmanager
 def start_guarded_origin(servers: Any, directory: Path, *, make_callers: str) -> Iterator[GuardedOrigin]:
-    """Start web, worker, mirror and stream; `make_callers` is Python code whose last line prints the secrets of tokens."""
+    """Start web, worker and mirror; `make_callers` is Python code whose last line prints the secrets of tokens."""
     stack = ProcfileStack(
         database=servers[0],
         redis_server=servers[1],
-        roles=("web", "worker", "mirror", "stream"),
+        roles=("web", "worker", "mirror"),
         environment={"API_OPEN": "0"},
     )
     try:

@@ -18,6 +18,7 @@ from django.urls import get_resolver
 from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import process_environment
 from settings.env import ROOT, list_variables
+from settings.variable_names import RETIRED
 from tasks_app import task_types
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import NotAllowed
@@ -115,7 +116,7 @@ def test_named_make_targets_exist(name: str) -> None:
 
 @documents
 def test_named_settings_exist(name: str) -> None:
-    known = {variable.name for variable in list_variables()} | FOREIGN_VARIABLES
+    known = {variable.name for variable in list_variables()} | FOREIGN_VARIABLES | {*RETIRED}
     for code in code_in(TEXTS[name]):
         for variable in re.findall(r"(?<![\w$\"'])([A-Z][A-Z]+(?:_[A-Z]+)+)(?=[\s=,.)]|$)", code):
             if not variable.startswith("OTEL_") and variable not in NO_VARIABLES:

@@ -1,7 +1,6 @@
 """Heads of requests: the request line, headers, cookies, queries and paths."""
 
 import io
-import socket
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
@@ -9,10 +8,10 @@ from django.http import QueryDict
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException
 
+from longtasks.gunicorn_internals import BoundedProtocol
+from longtasks.http import paths
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head
-from longtasks.patient_worker import PatientConnection
-from longtasks.together_worker import _PREFERS, QUICK
 from settings import addresses
 from tasks_app.api import (
     early_refusal,
@@ -37,13 +36,12 @@ def _environ(text: str, name: str) -> dict[str, Any]:
 
 def _feed(data: bytes) -> None:
     """Pass a request to web's event loop in small pieces."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        conn = PatientConnection(None, ours, None, None)
-        for start in range(0, len(data), 100):
-            conn.gathered += data[start : start + 100]
-            if conn.is_complete():
-                return
+    connection = BoundedProtocol.__new__(BoundedProtocol)
+    connection._gathered, connection._searched, connection._wanted = bytearray(), 0, 0
+    for start in range(0, len(data), 100):
+        connection._gathered += data[start : start + 100]
+        if connection._is_complete():
+            return
 
 
 def _resolve(path: str) -> None:
@@ -52,7 +50,7 @@ def _resolve(path: str) -> None:
 
 def header_cases() -> list[Case]:
     head_patterns = tuple(
-        f"longtasks/http/request_head.py:{name}" for name in ("_LENGTH", "_CHUNKED", "_EXPECT", "_HOST")
+        f"longtasks/http/request_head.py:{name}" for name in ("_LENGTH", "_CODING", "_EXPECT", "_HOST")
     )
     heads = {
         name: (lambda length, unit=unit: HEAD + unit * (length // len(unit)) + b"\r\n")
@@ -77,7 +75,7 @@ def header_cases() -> list[Case]:
     return [
         Case("request_head.read_head", quietly(read_head, Refused), heads, head_patterns),
         Case(
-            "PatientConnection, in pieces",
+            "BoundedProtocol, in pieces",
             quietly(_feed, Refused),
             {
                 "letters": lambda length: HEAD + b"x" * length,
@@ -86,10 +84,10 @@ def header_cases() -> list[Case]:
             },
         ),
         Case(
-            "TogetherConnection, the check for quick requests",
-            lambda head: (QUICK.match(head), _PREFERS.search(head)),
-            heads,
-            ("longtasks/together_worker.py:QUICK", "longtasks/together_worker.py:_PREFERS"),
+            "paths, where a request runs",
+            lambda path: (paths.is_quick("GET", path), paths.is_stream(path), paths.is_api(path)),
+            texts("x", "/", "/tasks/", "/stream", "a-"),
+            ("longtasks/http/paths.py:_QUICK", "longtasks/http/paths.py:_STREAM", "longtasks/http/paths.py:_API"),
         ),
         Case(
             "early_refusal, an empty bucket",

@@ -56,16 +56,6 @@ def test_text_is_one_line_with_the_same_context() -> None:
     assert line.endswith("WARNING tasks_app.engine.runner: took 3 s  [request_id=R task_id=T attempt=2]")
 
 
-@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
-def test_the_colours_of_uvicorn_are_omitted(formatter: logging.Formatter) -> None:
-    """uvicorn attaches a copy of its message with terminal escape codes to each record (`extra`)."""
-    record = make_record("Started server process [%d]", 7, color_message="Started server process [\x1b[36m%d\x1b[0m]")
-    line = formatter.format(record)
-    assert "Started server process [7]" in line
-    assert "color_message" not in line
-    assert "[36m" not in line
-
-
 def test_an_exception_stays_inside_its_json_line() -> None:
     record = make_record("failed")
     try:

@@ -37,7 +37,6 @@ NOT_AUDITED = {
     "rqworker": SERVES,
     "rqworker-pool": SERVES,
     "rqcron": SERVES,
-    "stream": SERVES,
     "up": SERVES,
     "webhooks": SERVES,
     "workers": SERVES,

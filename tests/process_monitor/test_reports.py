@@ -60,7 +60,7 @@ def entries(stack: ProcfileStack) -> dict[tuple[str, int], dict[str, Any]]:
 
 def wait_until_whole(stack: ProcfileStack) -> None:
     whole = {("web", 0), ("web-worker", 0), ("web-worker", 1), ("workers", 0), ("worker", 0), ("worker", 1),
-             ("mirror", 0), ("webhooks", 0), ("stream", 0)}  # fmt: skip
+             ("mirror", 0), ("webhooks", 0)}  # fmt: skip
     stack.wait_for(lambda: set(entries(stack)) == whole, deadline_seconds=40, what=lambda: f"all: {entries(stack)}")
 
 
@@ -81,7 +81,7 @@ def test_every_process_is_listed_with_its_resources(monitored: ProcfileStack) ->
     assert {each["pid"] for (kind, _), each in seen.items() if kind == "worker"} <= set(monitored.child_pids("worker"))
     _, started = metric(monitored, "longtasks_process_start_time_seconds", "mirror", 0)
     assert started > 1e9
-    assert f'version="{read_code_version()}"' in metric(monitored, "longtasks_process_info", "stream", 0)[0]
+    assert f'version="{read_code_version()}"' in metric(monitored, "longtasks_process_info", "webhooks", 0)[0]
     assert metric(monitored, "longtasks_process_resident_memory_bytes", "web-worker", 1)[1] > 2**20
     table = monitored.manage("processes")
     for kind in reports.KINDS:
@@ -121,14 +121,14 @@ def test_a_killed_parent_is_a_restart_and_a_stopped_one_is_not(monitored: Procfi
     )
     after = entries(monitored)["mirror", 0]
     assert (after["restarts"], after["last_exit"]) == (before["restarts"] + 1, "unknown")
-    for role in ("mirror", "worker", "webhooks", "stream"):
+    for role in ("mirror", "worker", "webhooks"):
         monitored.stop_role(role)
     monitored.wait_for(
-        lambda: not {"mirror", "workers", "worker", "webhooks", "stream"} & {kind for kind, _ in entries(monitored)},
+        lambda: not {"mirror", "workers", "worker", "webhooks"} & {kind for kind, _ in entries(monitored)},
         deadline_seconds=5,
         what=lambda: f"they are gone at once: {entries(monitored)}",
     )
-    for role in ("mirror", "worker", "webhooks", "stream"):
+    for role in ("mirror", "worker", "webhooks"):
         monitored.start_role(role)
     wait_until_whole(monitored)
     assert entries(monitored)["mirror", 0]["restarts"] == 0

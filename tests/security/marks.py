@@ -19,7 +19,7 @@ HARMLESS: Final = frozenset(
     {
         "ALLOWED_HOSTS", "API_OPEN", "BIND", "CRASH_POINTS", "CSRF_TRUSTED_ORIGINS", "DATA_DIR",
         "FORWARDED_ALLOW_IPS", "LOG_FORMAT", "LOG_LEVEL", "QUEUES", "REDIS_MASTER_NAME", "REDIS_SENTINELS",
-        "REDIS_SENTINEL_USERNAME", "SCRIPT_NAME", "WEBHOOK_PORTS", "WEB_SERVER",
+        "REDIS_SENTINEL_USERNAME", "SCRIPT_NAME", "WEBHOOK_PORTS",
     }
 )  # fmt: skip
 # Settings of text that hold a secret, and other variables that reach the processes.

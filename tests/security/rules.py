@@ -96,7 +96,9 @@ RULES: Final[dict[str, Rule]] = {
     "health/ready": PUBLIC,
     "schema": PUBLIC,
     "docs": Api({"GET": 200}, reads="nobody", writes="nobody", options=405),
-    "": Fixed(404, 404),
+    "": Fixed(200, 404),
+    "favicon.ico": Fixed(200, 404),
+    "robots.txt": Fixed(200, 404),
     STATIC: Fixed(200, 405),
     # The stream
     f"{STREAM}stream": WATCH,

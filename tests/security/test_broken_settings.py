@@ -33,9 +33,9 @@ SCHEMES = {
 }  # fmt: skip
 STARTS = (
     ["manage.py", "check"], ["manage.py", "workers", "1"], ["manage.py", "mirror"], ["manage.py", "webhooks"],
-    ["manage.py", "stream"], ["manage.py", "rqcron", "longtasks.cron"], ["manage.py", "rqworker", "low"],
+    ["manage.py", "rqcron", "longtasks.cron"], ["manage.py", "rqworker", "low"],
     ["manage.py", "doctor"], ["manage.py", "migrate"], ["manage.py", "up"], ["manage.py", "task", "status", "1"],
-    ["-m", "longtasks.web"], ["-m", "gunicorn", "-c", "longtasks/gunicorn.py", "longtasks.wsgi"], ["-m", "settings"],
+    ["-m", "longtasks.web"], ["-m", "gunicorn", "-c", "longtasks/gunicorn.py", "longtasks.asgi"], ["-m", "settings"],
     ["-m", "longtasks.liveness_probe", "worker"], ["-c", "import longtasks.wsgi"],
 )  # fmt: skip
 

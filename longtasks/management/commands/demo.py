@@ -91,7 +91,6 @@ def _stack(*, directory: Path, log: TextIO) -> Stack:
         "DJANGO_SETTINGS_MODULE": "settings.development",
         "ENV_FILE": "",  # ignore .env, which may name the user's own database
         "BIND": "127.0.0.1",
-        "STREAM_PORT": str(free_port()),
         "DATABASE_URL": _database_url(directory),
     }
     return Stack(environment=environment, port=free_port(), workers=2, data_dir=directory, redis_url="", output=log)

@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def _describe(self, stack: Stack) -> str:
         rows = {
             **list_pages(stack.address, prefix=settings.URL_PREFIX),
-            "stream": f"http://{stack.host}:{settings.STREAM_PORT}/stream",
+            "stream": f"{stack.address}{settings.URL_PREFIX}/stream",
             "database": _describe_database(),
             "redis": _describe_redis(stack),
             "workers": str(settings.WORKERS),

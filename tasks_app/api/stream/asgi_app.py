@@ -1,6 +1,6 @@
 """The live stream as Server-Sent Events: `GET /stream` (all tasks) and `GET /tasks/{id}/stream` (one).
 
-An ASGI application in a process of its own: an open stream costs a socket and a queue, but no thread of web.
+A part of web's application: an open stream costs a socket and a queue, but no thread.
 Owns the protocol. Must not decide what a viewer may see (access), nor what is sent (subscription).
 """
 
@@ -20,7 +20,7 @@ from uuid_utils import uuid7
 from tasks_app.api.problem_details import problem_response
 from tasks_app.api.request_ids import VALID
 from tasks_app.api.stream.open_streams import OpenStreams
-from tasks_app.api.stream.subscription import Send, open_stream
+from tasks_app.api.stream.subscription import OpenStream, Send, open_stream
 from tasks_app.errors import LongtasksError, StoreUnavailable
 from tasks_app.read_model.change_feed import ChangeFeed
 
@@ -41,13 +41,14 @@ class StreamApplication:
     def __init__(self) -> None:
         self._feed: ChangeFeed | None = None
         self._open_streams = OpenStreams()
+        self._running: set[OpenStream] = set()
+
+    def end(self) -> None:
+        """End all streams; their clients reconnect to another process."""
+        for stream in self._running:
+            stream.end_soon()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _run_lifespan(receive, send)
-            return
-        if scope["type"] != "http":
-            return
         meta = _to_meta(scope)
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
         if not VALID.match(request_id):
@@ -71,8 +72,10 @@ class StreamApplication:
         try:
             headers = {**_HEADERS, "X-Request-ID": request_id}
             await send({"type": "http.response.start", "status": 200, "headers": _encode(headers)})
+            self._running.add(opened)
             await opened.run(send, gone)
         finally:
+            self._running.discard(opened)
             gone.cancel()
             opened.end()
             self._open_streams.remove(opened.viewer.key)
@@ -104,11 +107,3 @@ async def _send_response(response: HttpResponse, scope: MutableMapping[str, Any]
 async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _run_lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return

@@ -6,6 +6,7 @@ Owns the order and form of its events. Must not know ASGI beyond `scope` and `se
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -32,6 +33,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 HEARTBEAT_SECONDS: Final = 15.0  # also how long a revoked token or a logout can go unnoticed
 SEND_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 3600.0
+RETRY_MILLISECONDS_AT_END: Final = (100, 2000)
 _PATH: Final = re.compile(r"/(?:tasks/(?P<task_id>[^/]{1,64})/)?stream/?\Z")
 _ID: Final = re.compile(r"\d{1,18}\Z", re.ASCII)
 
@@ -111,6 +113,12 @@ class OpenStream:
         self._subscriber = subscriber
         self._last_id = last_id
         self._task = task  # None: the stream of all tasks
+        self._ending = asyncio.get_running_loop().create_future()  # done when this process is asked to end
+
+    def end_soon(self) -> None:
+        """End the stream; its client reconnects a moment later."""
+        if not self._ending.done():
+            self._ending.set_result(None)
 
     async def is_exhausted(self) -> bool:
         """Whether the task has ended and the client has received all of its changes."""
@@ -150,10 +158,13 @@ class OpenStream:
                         and isinstance(message, Change)
                         and message.event.status in ENDED
                     )
-            if not gone.done():
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if self._ending.done():
+                # Not all clients of a process at once.
+                await write(b"retry: %d\n\n" % random.randrange(*RETRY_MILLISECONDS_AT_END))  # noqa: S311 (a delay)
         except (TimeoutError, OSError, DatabaseError, InterfaceError, LongtasksError):
-            return  # the server closes the unfinished stream, and the client reconnects with Last-Event-ID
+            pass  # the client reconnects with Last-Event-ID
+        if not gone.done():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def end(self) -> None:
         """Unsubscribe from the feed."""

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import pytest
 
@@ -19,9 +18,6 @@ PASSWORD = "a password of ada's"
 
 
 PREFIX = "/longtasks"
-
-
-HAS_GRANIAN = find_spec("granian") is not None
 
 
 OTHER_ORIGIN = f"https://{HOST}:8443"
@@ -56,7 +52,7 @@ HEADERS = {
 
 @dataclass
 class Place:
-    """web and stream, started in several ways on one database, and the proxies in front of them."""
+    """web, started in several ways on one database, and the proxies in front of them."""
 
     stack: ProcfileStack
     upstreams: dict[str, Upstream]
@@ -82,34 +78,29 @@ def place(servers: tuple[Database, RedisServer], tmp_path_factory: pytest.TempPa
         "WEB_WORKERS": "1",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
     }
-    stack = ProcfileStack(
-        database=servers[0], redis_server=servers[1], environment=environment, roles=("web", "stream")
-    )
+    stack = ProcfileStack(database=servers[0], redis_server=servers[1], environment=environment, roles=("web",))
     with ExitStack() as cleaning:
         cleaning.callback(stack.close)
         sockets = cleaning.enter_context(tempfile.TemporaryDirectory(prefix="longtasks-sockets-"))
-        below = Upstream(free_port(), free_port())
+        below = Upstream(free_port())
         upstreams = {
-            "addresses": Upstream(stack.port, stack.stream_port),
+            "addresses": Upstream(stack.port),
             "sockets": Upstream(directory=sockets),
             "below": below,
         }
         stack.start()
         token = json.loads(stack.manage("token", "create", "ann", "--json").splitlines()[-1])["token"]
         stack.manage("createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.com")
-        upstreams["granian"] = Upstream(free_port())
         for way, changes in (
-            ("granian", {"WEB_SERVER": "GRANIAN", "BIND": "127.0.0.1", "PORT": str(upstreams["granian"].web)}),
             ("sockets", {"BIND": f"unix:{sockets}", "PORT": str(free_port())}),
             ("below", {
-                "BIND": "127.0.0.1", "PORT": str(below.web), "STREAM_PORT": str(below.stream), "SCRIPT_NAME": f"{PREFIX}/",
+                "BIND": "127.0.0.1", "PORT": str(below.web), "SCRIPT_NAME": f"{PREFIX}/",
                 "CSRF_TRUSTED_ORIGINS": OTHER_ORIGIN,
             }),
         ):  # fmt: skip
             before = stack.environment
             stack.environment = before | changes
-            for role in ("web", "stream") if way != "granian" else ("web",) if HAS_GRANIAN else ():
-                stack.start_role(f"{role}-{way}", command=read_procfile()[role])
+            stack.start_role(f"web-{way}", command=read_procfile()["web"])
             stack.environment = before
         doors = {
             name: cleaning.enter_context(

@@ -29,10 +29,9 @@ _UNIX_LINE = re.compile(r"^( *)server .*\n( *)# BIND=unix:/run/longtasks:  (serv
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where web and stream listen."""
+    """Where web listens."""
 
     web: int = 0
-    stream: int = 0
     directory: str = ""  # of the unix sockets
 
 
@@ -113,8 +112,8 @@ def fill(text: str, *, http_port: int, https_port: int, certificates: Path, upst
     if upstream.directory:
         text = _UNIX_LINE.sub(r"\1\3", text).replace("/run/longtasks", upstream.directory)
     text = text.replace("/etc/ssl/longtasks", str(certificates))
-    ports = {80: http_port, 443: https_port, 3000: upstream.web, 3001: upstream.stream}
-    return re.sub(r"(?<=:)(80|443|3000|3001)\b|(?<=listen )(80|443)\b", lambda at: str(ports[int(at[0])]), text)
+    ports = {80: http_port, 443: https_port, 3000: upstream.web}
+    return re.sub(r"(?<=:)(80|443|3000)\b|(?<=listen )(80|443)\b", lambda at: str(ports[int(at[0])]), text)
 
 
 @contextmanager
