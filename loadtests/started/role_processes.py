@@ -155,5 +155,5 @@ class RoleProcesses:
         what: str | Callable[[], str] = "the condition",
     ) -> None:
         if not child_process.wait_until(condition, deadline_seconds=deadline_seconds):
-            logs = "\n".join(f"--- {role}\n{self.log_tail(role)}" for role in self.roles)
+            logs = "\n".join(f"--- {role}\n{self.log_tail(role)}" for role in {*self.roles, *self._processes})
             raise AssertionError(f"not within {deadline_seconds} s: {what() if callable(what) else what}\n{logs}")

@@ -109,10 +109,10 @@ class PipelinedConnection(threading.local):
             answer = connection.read_response()
         except redis.exceptions.ResponseError as error:
             if may_be_elsewhere(error):
-                self._give_up()
+                self._drop()
             raise
         except Exception:
-            self._give_up()
+            self._drop()
             raise
         return answer
 

@@ -14,7 +14,7 @@ document.addEventListener("securitypolicyviolation", (event) => breaches.push(`$
 class FrontPage:
     """A browser window at `/`."""
 
-    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+    def __init__(self, browser: Any, address: str, *, without_stream: bool = False, **options: Any) -> None:
         self.context = browser.new_context(base_url=address, **options)
         self.page = self.context.new_page()
         self._errors: list[str] = []
@@ -22,6 +22,8 @@ class FrontPage:
         self.page.add_init_script(NOTE_BREACHES)
         self.page.on("pageerror", lambda error: self._errors.append(str(error)))
         self.page.on("request", self._note_host)
+        if without_stream:  # as behind a proxy that does not let it through
+            self.page.route("**/stream*", lambda route: route.abort())
         self.page.goto("/")
 
     def row(self, task_id: str) -> Any:

@@ -57,8 +57,11 @@ def test_all_processes_run_the_new_code_after_a_change_and_end_with_ctrl_c(
     copy = copy_project(tmp_path)
     stack.start_role("dev", command=f"sh -c {shlex.quote(f'cd {shlex.quote(str(copy))}; exec env {read_command()}')}")
     kinds = {f"{kind} 0" for kind in reports.KINDS}
+    # `up` restarts an ended process only after web has answered; before that it gives up.
     stack.wait_for(
-        lambda: set(entries(stack)) == kinds, deadline_seconds=90, what=lambda: f"all report: {entries(stack)}"
+        lambda: stack.get("/health/live").status == 200 and set(entries(stack)) == kinds,
+        deadline_seconds=90,
+        what=lambda: f"web answers, and all report: {entries(stack)}",
     )
     before = entries(stack)
 

@@ -126,7 +126,7 @@ export class Live {
     });
   }
 
-  // If the stream never opened, for example without a proxy that joins both ports, it will not open later.
+  // If the stream never opened, for example behind a proxy that does not pass streams on, it will not open later.
   #reconnect() {
     this.#schedule(SOON_MS);
     if (this.#wasOpen) this.#streamTimer = setTimeout(() => this.#connect(), RECONNECT_MS);
