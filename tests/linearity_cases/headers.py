@@ -8,7 +8,7 @@ from django.http import QueryDict
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException
 
-from longtasks.gunicorn_internals import BoundedProtocol
+from longtasks.server.gunicorn_internals import BoundedProtocol
 from longtasks.http import paths
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head

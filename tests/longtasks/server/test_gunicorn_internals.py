@@ -14,8 +14,8 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gasgi import ASGIWorker
 
-from longtasks import gunicorn_internals
-from longtasks.gunicorn_internals import AsgiWorker, BoundedProtocol
+from longtasks.server import gunicorn_internals
+from longtasks.server.gunicorn_internals import AsgiWorker, BoundedProtocol
 
 # What BoundedProtocol and AsgiWorker rely on, by digest of its source. If one has changed, read it, then adapt both.
 READ = {

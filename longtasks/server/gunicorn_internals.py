@@ -1,7 +1,7 @@
 """gunicorn's `asgi` worker with limits: on heads, bodies, memory, slow clients and connections.
 
 Owns what gunicorn's worker and its protocol lack, and every use of their private parts;
-tests/longtasks/test_gunicorn_internals.py fails when they change.
+tests/longtasks/server/test_gunicorn_internals.py fails when they change.
 Requests reach gunicorn's parser one at a time, each once all of it is there (a chunked one once its head is). Must not
 import Django: gunicorn's parent loads it.
 """
