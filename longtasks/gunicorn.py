@@ -47,7 +47,7 @@ else:
     bind = f"[{_host}]:{_variables['port']}" if ":" in _host else f"{_host}:{_variables['port']}"
 workers = int(_variables["web_workers"])
 # gunicorn's `asgi` worker with limits: one event loop, on uvloop where it is installed.
-worker_class = "longtasks.server.gunicorn_internals.AsgiWorker"
+worker_class = "longtasks.server.worker.AsgiWorker"
 asgi_loop = "auto"
 backlog = 2048
 # 2,000 streams, 2,000 held requests and all others. Each needs a file descriptor, and many systems default to 1024.
