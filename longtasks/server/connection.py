@@ -10,7 +10,8 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from longtasks.http.request_head import Refused, problem_answer
+from longtasks.http.early_problems import RETRY_SECONDS, format_problem
+from longtasks.http.request_head import Refused
 from longtasks.server.gunicorn_internals import GunicornProtocol
 from longtasks.server.request_gatherer import RequestGatherer
 
@@ -176,7 +177,7 @@ class Connection(GunicornProtocol):
     def on_malformed(self, status: int, message: str) -> None:
         """Answer with a problem. Mistakes of clients are not logged."""
         if not self.is_closed:
-            self.write(problem_answer(status, f"The request is malformed. {message}" if status == 400 else ""))
+            self.write(format_problem(status, f"The request is malformed. {message}" if status == 400 else ""))
 
     def _end_request(self) -> None:
         if self._is_busy:
@@ -196,10 +197,10 @@ class Connection(GunicornProtocol):
 
     # The end
 
-    def refuse(self, status: int, detail: str = "", *, retry_after_seconds: int = 2) -> None:
+    def refuse(self, status: int, detail: str = "", *, retry_after_seconds: int = RETRY_SECONDS) -> None:
         """Answer with a problem, and close the connection."""
         if not self.is_closed:
-            self.write(problem_answer(status, detail, retry_after_seconds=retry_after_seconds))
+            self.write(format_problem(status, detail, retry_after_seconds=retry_after_seconds))
             self.close()
 
     def close(self) -> None:
