@@ -50,7 +50,7 @@ class AsgiWorker(GunicornWorker):
     # Signals
 
     def init_signals(self) -> None:
-        """Note signals that arrive before the loop runs: uvloop would forget them."""
+        """Note signals that arrive before the loop runs: uvloop would forget them. Until here they are blocked (pre_fork)."""
         handlers: dict[int, Any] = {
             signal.SIGTERM: lambda *_: self.handle_exit_signal(),
             signal.SIGQUIT: lambda *_: self.handle_quit_signal(),
@@ -60,6 +60,7 @@ class AsgiWorker(GunicornWorker):
         }
         for number in self.SIGNALS:
             signal.signal(number, handlers.get(number, signal.SIG_DFL))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
     def _watch_signals(self) -> None:
         """Replace those handlers by the loop's, each in one step: in between, a signal would kill the process."""
