@@ -55,7 +55,8 @@ class Connection(GunicornProtocol):
         if self._is_lingering:
             return
         requests = self._requests
-        if not self._is_busy and not requests.waiting_bytes:
+        # Blank lines begin no request: with them, a client could keep an idle connection forever.
+        if not self._is_busy and not requests.waiting_bytes and data.lstrip(b"\r\n"):
             self._deadline = self.worker.loop.time() + GATHER_SECONDS
         requests.add(data)
         if not self._is_busy:
