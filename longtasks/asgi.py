@@ -38,6 +38,7 @@ from longtasks.http.thread_pool import PoolFull, ThreadPool
 from tasks_app.api import held_requests
 from tasks_app.api.early_refusal import find_wait_seconds
 from tasks_app.api.stream.asgi_app import StreamApplication
+from tasks_app.engine.gc_tuning import tune_gc
 from tasks_app.http import url_prefix
 from tasks_app.queues.loop_connection import LoopConnection
 from tasks_app.queues.redis_connection import get_connection
@@ -92,6 +93,7 @@ class Application:
     def start(self) -> None:
         """Make what belongs to the running event loop."""
         self._running = Running(self._respond_api)
+        tune_gc()  # with thousands of connections, a full collection stops the loop for 0.2 s or more
 
     def end_soon(self) -> None:
         """Answer all who wait, and end the streams: this process is to end."""
