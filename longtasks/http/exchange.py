@@ -1,6 +1,6 @@
 """A request as WSGI has it, made of an ASGI scope; and a response as ASGI sends it.
 
-Owns both translations. Must not answer a request.
+Owns: both translations. Must not: answer a request.
 """
 
 from __future__ import annotations
@@ -15,25 +15,12 @@ from django.http import HttpResponseBase
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Environ = dict[str, Any]
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, headers and content
 
 _KNOWN_NAMES: Final = 256
 _names: Final[dict[bytes, str]] = {}  # headers' names as WSGI has them
-
-
-def encode(response: HttpResponseBase, constant_headers: Iterable[tuple[str, tuple[bytes, bytes]]]) -> Answer:
-    """Return status, headers and content of a response, which is complete; add those headers that it does not have."""
-    headers, names = [], set()
-    for name, value in response.items():
-        names.add(name.lower())
-        headers.append((name.encode("latin-1"), value.encode("latin-1")))
-    headers += [pair for name, pair in constant_headers if name not in names]
-    for cookie in response.cookies.values():
-        headers.append((b"Set-Cookie", cookie.output(header="").strip().encode("latin-1")))
-    content: bytes = response.getvalue()  # type: ignore[attr-defined]
-    if response.streaming:
-        response.close()
-    return response.status_code, headers, content
 
 
 async def read_body(receive: Receive) -> bytes | None:
@@ -50,11 +37,11 @@ async def read_body(receive: Receive) -> bytes | None:
     return None
 
 
-def build_environ(scope: Scope, body: bytes) -> dict[str, Any]:
+def build_environ(scope: Scope, body: bytes) -> Environ:
     """Return a request as WSGI has it."""
     raw_path: bytes = scope["raw_path"]
     server, client = scope.get("server"), scope.get("client")
-    environ: dict[str, Any] = {
+    environ: Environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1"),
@@ -84,6 +71,29 @@ def build_environ(scope: Scope, body: bytes) -> dict[str, Any]:
         environ["CONTENT_LENGTH"] = str(len(body))  # also of a chunked one
     environ.pop("HTTP_TRANSFER_ENCODING", None)
     return environ
+
+
+def encode(response: HttpResponseBase, constant_headers: Iterable[tuple[str, tuple[bytes, bytes]]]) -> Answer:
+    """Return status, headers and content of a response, which is complete; add those headers that it does not have."""
+    headers, names = [], set()
+    for name, value in response.items():
+        names.add(name.lower())
+        headers.append((name.encode("latin-1"), value.encode("latin-1")))
+    headers += [pair for name, pair in constant_headers if name not in names]
+    for cookie in response.cookies.values():
+        headers.append((b"Set-Cookie", cookie.output(header="").strip().encode("latin-1")))
+    content: bytes = response.getvalue()  # type: ignore[attr-defined]
+    if response.streaming:
+        response.close()
+    return response.status_code, headers, content
+
+
+async def send_answer(send: Send, answer: Answer, *, method: str) -> None:
+    """Send an answer; without its content where HTTP allows none."""
+    status, headers, content = answer
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    has_content = method != "HEAD" and status not in (204, 304)
+    await send({"type": "http.response.body", "body": content if has_content else b""})
 
 
 def _name(name: bytes) -> str:

@@ -1,15 +1,12 @@
 """The check of a request's head in web's event loop, before the parser: its limits, and how its body is framed.
 
-Owns those limits, and the responses (application/problem+json) to requests that are refused before Django sees them.
-Must not import Django: gunicorn's parent loads this module.
+Owns those limits. Must not import Django: gunicorn's parent loads this module.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 HEADER_BYTES: Final = 64 * 1024  # total size of the request line and all header lines
@@ -23,20 +20,6 @@ _CODING: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*+:([^\r\n]*+)", re.IGN
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _HOST: Final = re.compile(rb"\r\nhost[ \t]*+:([^\r\n]*+)", re.IGNORECASE)
 
-_DETAIL_CHARACTERS: Final = 300
-_DETAILS: Final = {
-    400: "The request is malformed.",
-    413: f"The body may have at most {BODY_BYTES} bytes. Send a smaller body.",
-    414: f"The URL may have at most {URL_BYTES} bytes.",
-    417: "The only supported expectation is 100-continue.",
-    429: "Your address sent too many requests without a valid token.",
-    431: f"The headers may have at most {HEADER_BYTES} bytes in {HEADER_LINES} lines.",
-    500: "The server could not handle the request.",
-    501: "The transfer coding is not supported. Send the body with a Content-Length, or chunked.",
-    503: "Too many concurrent requests. Try again later.",
-    505: "Send the request as HTTP/1.1.",
-}
-
 
 class Refused(Exception):
     """The request is refused before its body is read."""
@@ -46,9 +29,6 @@ class Refused(Exception):
         self.status = status
         self.detail = detail
 
-    def as_answer(self) -> bytes:
-        return problem_answer(self.status, self.detail)
-
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -57,31 +37,6 @@ class Head:
     body_bytes: int  # 0 also where the body comes in chunks
     expects_continue: bool
     is_chunked: bool
-
-
-def problem_body(status: int, detail: str = "") -> bytes:
-    """Return the JSON of a refusal."""
-    return json.dumps(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail[:_DETAIL_CHARACTERS] or _DETAILS.get(status) or _DETAILS[400],
-        }
-    ).encode()
-
-
-def problem_answer(status: int, detail: str = "", *, retry_after_seconds: int = 2) -> bytes:
-    """Return a complete HTTP response that refuses a request and closes the connection."""
-    title, body = HTTPStatus(status).phrase, problem_body(status, detail)
-    lines = [
-        f"HTTP/1.1 {status} {title}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-        *([f"Retry-After: {retry_after_seconds}"] if status in (429, 503) else []),
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def read_head(head: bytes) -> Head:

@@ -17,7 +17,7 @@ from tests.acceptance.conftest import Guarded
 
 ATTACK_SECONDS = 6.0
 SLOW_CLIENTS = 60
-GOOD_SECONDS = 10.0  # the longest time of a good request meanwhile, on a busy machine
+GOOD_SECONDS = 5.0  # the longest time of a good request meanwhile, on a busy machine
 
 
 @dataclass
@@ -157,7 +157,7 @@ def test_many_malformed_bodies_do_not_disturb_good_requests(guarded: Guarded) ->
                 assert status_of(send(guarded, request(guarded, body))) == 400
                 sent += 1
     assert sent > 20
-    assert len(good.statuses) > 4
+    assert len(good.statuses) > 10
 
 
 def test_ten_megabytes_are_refused_unread(guarded: Guarded) -> None:
@@ -237,7 +237,7 @@ def test_slow_clients_do_not_delay_others(guarded: Guarded, kind: str) -> None:
                     with contextlib.suppress(OSError):
                         drip[kind](sock, turn)
                 threading.Event().wait(0.5)
-    assert len(good.statuses) > 4
+    assert len(good.statuses) > 10
 
 
 HELD_CLIENTS = 150
@@ -273,6 +273,7 @@ def test_clients_that_hold_waiting_requests_open_do_not_delay_others(guarded: Gu
                     for _ in range(20):
                         with socket.create_connection(("127.0.0.1", stack.port), timeout=5) as leaving:
                             leaving.sendall(waiting_post())
+            # In three seconds; with two other suites on the same two cores there were six.
             assert len(good.statuses) > 4
             stack.wait_for(
                 lambda: count_held() == HELD_CLIENTS, deadline_seconds=20, what="disconnected clients are forgotten"

@@ -34,6 +34,29 @@ def test_a_request_that_the_parser_refuses_gets_a_problem(
 
 
 @pytest.mark.parametrize(
+    "framing",
+    [
+        ["Transfer-Encoding: chunked", "Content-Length: 5"],
+        ["Content-Length: 5", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: xchunked"],
+        ["Transfer-Encoding : chunked"],
+    ],
+    ids=", ".join,
+)
+@pytest.mark.parametrize("line", [QUICK, SLOW])
+def test_a_doubtful_end_of_the_body_is_refused_and_what_follows_is_not_read(
+    web: ProcfileStack, line: str, framing: list[str]
+) -> None:
+    head = "\r\n".join([f"{line} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *framing])
+    with no_line(web):
+        answer = ask(web, head.encode() + b"\r\n\r\n0\r\n\r\n" + make("GET /health/live"))
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert status_of(answer) in (400, 501)
+    assert_problem(answer, status_of(answer))
+
+
+@pytest.mark.parametrize(
     ("request_line", "status"),
     [
         (b"GET", 400),

@@ -8,10 +8,10 @@ from django.http import QueryDict
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException
 
-from longtasks.gunicorn_internals import BoundedProtocol
 from longtasks.http import paths
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head
+from longtasks.server.request_gatherer import RequestGatherer
 from settings import addresses
 from tasks_app.api import (
     early_refusal,
@@ -36,11 +36,10 @@ def _environ(text: str, name: str) -> dict[str, Any]:
 
 def _feed(data: bytes) -> None:
     """Pass a request to web's event loop in small pieces."""
-    connection = BoundedProtocol.__new__(BoundedProtocol)
-    connection._gathered, connection._searched, connection._wanted = bytearray(), 0, 0
+    requests = RequestGatherer()
     for start in range(0, len(data), 100):
-        connection._gathered += data[start : start + 100]
-        if connection._is_complete():
+        requests.add(data[start : start + 100])
+        if requests.find_request():
             return
 
 
@@ -75,7 +74,7 @@ def header_cases() -> list[Case]:
     return [
         Case("request_head.read_head", quietly(read_head, Refused), heads, head_patterns),
         Case(
-            "BoundedProtocol, in pieces",
+            "RequestGatherer, in pieces",
             quietly(_feed, Refused),
             {
                 "letters": lambda length: HEAD + b"x" * length,
