@@ -37,13 +37,17 @@ reload: $(runtime) ## load new code without downtime, under `make up` or deploy/
 manage: $(runtime) ## run manage.py in the same environment: make manage ARGS="migrate"
 	@.venv/bin/python manage.py $(ARGS)
 
+# Each process has its own MariaDB and Redis; tests marked `alone` exclude the others (tests/exclusive_tests.py).
+PROCESSES ?= 2
+in_processes := -n $(PROCESSES) --dist loadfile
+
 .PHONY: test
-test: debian-packages .venv/.dev .venv/.full .venv/.bench ## run all tests on their own MariaDB and Redis: make test ARGS="-k name"
-	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(ARGS)
+test: debian-packages .venv/.dev .venv/.full .venv/.bench ## run all tests in PROCESSES (2), each with its own MariaDB and Redis: make test ARGS="-k name"
+	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(in_processes) $(ARGS)
 
 .PHONY: test-embedded
 test-embedded: .venv/.dev .venv/.bench ## run the same tests on SQLite and Valkey
-	@LONGTASKS_TEST_STACK=embedded DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(ARGS)
+	@LONGTASKS_TEST_STACK=embedded DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(in_processes) $(ARGS)
 
 .PHONY: cluster-test
 cluster-test: .venv/.dev .venv/.full ## simulate several hosts, kill and disconnect each one under load; writes docs/cluster.md (root)
@@ -76,7 +80,7 @@ hostile: debian-packages .venv/.dev .venv/.full ## send VALUES (10000) hostile v
 .PHONY: coverage
 coverage: debian-packages .venv/.dev .venv/.full .venv/.bench ## run all tests with branch coverage, subprocesses included; at least 90 %
 	@rm -f .coverage .coverage.*
-	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m coverage run -m pytest $(ARGS)
+	@DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m coverage run -m pytest $(in_processes) $(ARGS)
 	@.venv/bin/python -m coverage combine -q
 	@.venv/bin/python -m coverage report --skip-covered --fail-under=90
 

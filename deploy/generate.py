@@ -21,10 +21,10 @@ VARIABLES_NOTE = "Generated from .env.example by deploy/generate.py"
 # within two seconds, and another worker continues its task.
 STOP_SECONDS = 40
 WHAT = {
-    "web": "answers HTTP and serves the live stream",
+    "web": "serves HTTP and the live stream",
     "worker": "runs tasks",
     "mirror": "mirrors tasks into the database and rescues them",
-    "webhooks": "tells receivers of tasks that have ended",
+    "webhooks": "notifies receivers of ended tasks",
 }
 # The values that the ConfigMap and the Secret set; they list every other variable as a comment with its default.
 KUBERNETES_VALUES = {

@@ -15,6 +15,8 @@ import pytest
 
 from tests.acceptance.conftest import Guarded
 
+pytestmark = pytest.mark.alone
+
 ATTACK_SECONDS = 6.0
 SLOW_CLIENTS = 60
 GOOD_SECONDS = 5.0  # the longest time of a good request meanwhile, on a busy machine

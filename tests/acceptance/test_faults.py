@@ -11,6 +11,7 @@ from tests.chaos.report import percentile
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(IS_EMBEDDED, reason="kills MariaDB and Redis; `make test` runs it"),
 ]
 BY_NAME = {fault.name: fault for fault in FAULTS}

@@ -20,6 +20,8 @@ from tests.acceptance.test_held_requests import (
 )
 from tests.acceptance.test_quick_requests import connect
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="stops a Redis of its own")
 def test_waits_outlive_a_redis_that_hangs_or_restarts(servers: tuple[Database, RedisServer]) -> None:

@@ -16,6 +16,8 @@ from loadtests.started.stack import ProcfileStack
 from tasks_app.queues.end_watcher import READ_AGAIN_SECONDS
 from tests.acceptance.test_quick_requests import connect, read_answers
 
+pytestmark = pytest.mark.alone
+
 WAITERS = 300
 SOON_SECONDS = 8.0  # on a busy machine; far below the 50 s of a wait here
 LONG = 50

@@ -14,6 +14,8 @@ from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
 from loadtests.started.stack import ProcfileStack
 from tests.conftest import MakeStack
 
+pytestmark = pytest.mark.alone
+
 THREADS = 2
 CLIENTS = 30
 NEW_CLIENTS = 400

@@ -19,7 +19,10 @@ PROCESSES = 3  # of web
 COULD_NOT_READ = "the tokens could not be read"
 UNKNOWN = {"Authorization": f"Bearer lt_{'A' * 43}"}
 
-pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite is no server that could be away")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(IS_EMBEDDED, reason="SQLite is no server that could be unavailable"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -205,6 +205,7 @@ def test_no_answer_is_a_failure(load_tests: LoadTests) -> None:
     assert "http.responses" not in run.counters
 
 
+@pytest.mark.alone
 def test_the_documents_loop_raises_the_rate_step_by_step(load_tests: LoadTests, api: StubApi) -> None:
     run = load_tests.artillery(one_user(rising(count=3, increment=2, hold_for=2), {"think": 1}))
     assert run.code == 0, run.stderr

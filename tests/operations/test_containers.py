@@ -188,8 +188,8 @@ def test_sigterm_ends_every_container_within_its_grace_period(containers: Contai
 
 
 def test_every_variable_reaches_the_containers() -> None:
-    """Whatever is set where compose starts arrives in every one of our containers, letter by letter."""
-    # Where they are inside is the container's own; PORT says which port of the machine leads there.
+    """Every variable in the environment of compose reaches each container unchanged."""
+    # The port inside is the container's own; PORT is the port of the machine.
     own = {"BIND": "0.0.0.0", "PORT": "3000", "DATA_DIR": "/var/lib/longtasks"}
     names = {variable.name for variable in list_variables()} - own.keys() - {"DATABASE_PASSWORD"}
     values = {name: f"{name} $x $$ ${{y}} '\" %" for name in names} | {"MARIADB_PASSWORD": PASSWORD, "PORT": "8080"}

@@ -124,7 +124,7 @@ def _check_charsets() -> Iterator[Finding]:
 
 
 def _check_connections(allowed: int) -> Iterator[Finding]:
-    needed = settings.WEB_WORKERS * (settings.WEB_THREADS + 2) + 2 * settings.WORKERS + 2 + RESERVED_CONNECTIONS
+    needed = settings.WEB_WORKERS * (settings.WEB_THREADS + 5) + 2 * settings.WORKERS + 2 + RESERVED_CONNECTIONS
     if allowed < needed:
         yield Finding(
             FAULT,

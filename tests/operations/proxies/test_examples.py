@@ -12,7 +12,7 @@ from tests.operations.proxies.proxy_processes import EXAMPLES, HOST
 @pytest.mark.parametrize(
     "name", ["nginx.conf", "nginx-subpath.conf", "haproxy.cfg", "Caddyfile", "traefik.yaml", "ingress.yaml"]
 )
-def test_each_example_sends_the_stream_to_its_process(name: str) -> None:
+def test_each_example_sends_every_path_to_web(name: str) -> None:
     text = (EXAMPLES / name).read_text()
     assert not re.search(r":(?!80\b|443\b|3000\b)\d{2,5}\b", text), "another port than web's"
     assert HOST in text or name == "haproxy.cfg"
