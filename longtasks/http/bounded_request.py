@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.core.handlers.wsgi import WSGIRequest
+from django.http import QueryDict
+from django.utils.functional import cached_property
 
 from longtasks.http.behind_proxy import apply_proxy_headers
 from longtasks.http.request_head import HOST_BYTES
 
 CONTENT_TYPE_CHARACTERS: Final = 256
 COOKIE_CHARACTERS: Final = 16 * 1024
+_NO_QUERY: Final = QueryDict()  # immutable, so that all requests can share it
 
 
 class BoundedRequest(WSGIRequest):
@@ -23,6 +26,10 @@ class BoundedRequest(WSGIRequest):
         bound_headers(environ)
         apply_proxy_headers(environ)
         super().__init__(environ)
+
+    @cached_property
+    def GET(self) -> QueryDict:  # type: ignore[override]
+        return super().GET if self.environ.get("QUERY_STRING") else _NO_QUERY
 
 
 def bound_headers(environ: dict[str, Any]) -> None:

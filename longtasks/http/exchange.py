@@ -13,6 +13,8 @@ from urllib.parse import unquote_to_bytes
 
 from django.http import HttpResponseBase
 
+from longtasks.http.django_internals import get_stored_headers
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -75,14 +77,14 @@ def build_environ(scope: Scope, body: bytes) -> Environ:
 
 def encode(response: HttpResponseBase, constant_headers: Iterable[tuple[str, tuple[bytes, bytes]]]) -> Answer:
     """Return status, headers and content of a response, which is complete; add those headers that it does not have."""
-    headers, names = [], set()
-    for name, value in response.items():
-        names.add(name.lower())
-        headers.append((name.encode("latin-1"), value.encode("latin-1")))
-    headers += [pair for name, pair in constant_headers if name not in names]
+    content: bytes = response.getvalue()  # type: ignore[attr-defined]
+    stored = get_stored_headers(response)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in stored.values()]
+    headers += [pair for name, pair in constant_headers if name not in stored]
+    if "content-length" not in stored and not response.streaming:
+        headers.append((b"Content-Length", b"%d" % len(content)))
     for cookie in response.cookies.values():
         headers.append((b"Set-Cookie", cookie.output(header="").strip().encode("latin-1")))
-    content: bytes = response.getvalue()  # type: ignore[attr-defined]
     if response.streaming:
         response.close()
     return response.status_code, headers, content

@@ -1,44 +1,35 @@
-"""Content negotiation: the API reads and writes JSON only.
+"""Content negotiation: the API reads and writes JSON only, so there is nothing to choose.
 
 Owns the decision for 406 and 415. Must not read a body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from rest_framework.exceptions import NotAcceptable
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer
+from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
 
 _RANGES: Final = {"*/*": 0, "application/*": 1, "application/json": 2}  # rank of each range, by how specific it is
 _HEADER_CHARACTERS: Final = 2048
+_SHOWN_CHARACTERS: Final = 64  # of a client's Content-Type in an error
 
 
-class JsonNegotiation(BaseContentNegotiation):
-    """Checks that the client accepts JSON and has sent JSON; there is nothing to choose."""
-
-    def select_parser(self, request: Any, parsers: Sequence[BaseParser]) -> BaseParser | None:
-        content_type = request.content_type
-        if content_type == "application/json" or is_json(content_type[:256]):
-            return parsers[0]
-        return None
-
-    def select_renderer(
-        self, request: Any, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        accept = request.META.get("HTTP_ACCEPT")
-        if (
-            accept is None
-            or accept == "*/*"
-            or accept == "application/json"
-            or accepts_json(accept[:_HEADER_CHARACTERS])
-        ):
-            return renderers[0], renderers[0].media_type
+def check_accept(meta: Mapping[str, Any]) -> None:
+    """Raise NotAcceptable unless the client accepts JSON."""
+    accept = meta.get("HTTP_ACCEPT")
+    if not (
+        accept is None or accept == "*/*" or accept == "application/json" or accepts_json(accept[:_HEADER_CHARACTERS])
+    ):
         raise NotAcceptable("This API answers with application/json only.")
+
+
+def check_content_type(meta: Mapping[str, Any]) -> None:
+    """Raise UnsupportedMediaType unless the Content-Type is JSON, which an HTML form cannot send."""
+    content_type = meta.get("CONTENT_TYPE", "")
+    if content_type != "application/json" and not is_json(content_type[:256]):
+        raise UnsupportedMediaType(content_type[:_SHOWN_CHARACTERS])
 
 
 @lru_cache(maxsize=256)

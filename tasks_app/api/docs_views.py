@@ -9,10 +9,9 @@ import threading
 from functools import cache
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularSwaggerSplitView
-from rest_framework.request import Request
 
 from tasks_app.api.authentication import PUBLIC
 from tasks_app.api.base_viewset import BaseViewSet
@@ -28,7 +27,7 @@ class SchemaViewSet(BaseViewSet):
     needs_to_read = needs_to_write = PUBLIC
 
     @operations.schema
-    def retrieve(self, request: Request) -> HttpResponse:
+    def retrieve(self, request: HttpRequest) -> HttpResponse:
         return HttpResponse(_get_schema(), content_type=_TYPE)
 
 

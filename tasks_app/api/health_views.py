@@ -6,9 +6,8 @@ Owns who sees the reasons. Must not check a store itself (operations/readiness).
 from __future__ import annotations
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException
-from rest_framework.request import Request
 
 from tasks_app.api.authentication import PUBLIC, identify
 from tasks_app.api.base_viewset import BaseViewSet
@@ -28,11 +27,11 @@ class HealthViewSet(BaseViewSet):
     needs_to_read = needs_to_write = PUBLIC
 
     @operations.live
-    def live(self, request: Request) -> HttpResponse:
+    def live(self, request: HttpRequest) -> HttpResponse:
         return respond({"status": "ok"})
 
     @operations.ready
-    def ready(self, request: Request) -> HttpResponse:
+    def ready(self, request: HttpRequest) -> HttpResponse:
         faults = readiness.find_faults()
         if not faults:
             return respond({"status": "ok"})
@@ -42,7 +41,7 @@ class HealthViewSet(BaseViewSet):
         return problem(503, detail, kind="not-ready", headers={"Retry-After": str(_RETRY_SECONDS)})
 
 
-def _may_see_details(request: Request) -> bool:
+def _may_see_details(request: HttpRequest) -> bool:
     """Whether the caller may see the reasons: a token of scope admin, or any caller if the API needs no token."""
     if "HTTP_AUTHORIZATION" not in request.META and not settings.API_OPEN:
         return False  # a load balancer: it must not be counted against the rate limit of its address

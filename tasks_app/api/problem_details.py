@@ -31,7 +31,6 @@ from tasks_app.domain.printable import escape
 from tasks_app.observability.log_limit import LogLimit
 from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
 from tasks_app.queues.suspended_calls import NeedsThread, is_suspendable
-from tasks_app.task_types.rest_framework_internals import get_django_request
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +173,7 @@ def flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
 
 
 def _log_extra(context: Mapping[str, Any]) -> dict[str, str]:
-    return {"request_id": get_request_id(get_django_request(context.get("request")))}
+    return {"request_id": get_request_id(context.get("request"))}
 
 
 # Django's own error views, named by longtasks/urls.py.

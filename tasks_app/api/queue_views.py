@@ -5,8 +5,7 @@ Owns the status codes and headers. Must not contain a domain rule.
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse
 
 from tasks_app.api.base_viewset import BaseViewSet
 from tasks_app.api.json_rendering import SOURCE_HEADER, respond
@@ -26,8 +25,8 @@ class QueueViewSet(BaseViewSet):
     needs_to_write = ADMIN
 
     @operations.queues
-    def list(self, request: Request) -> HttpResponse:
-        read_query(request.query_params, NoQuerySerializer)
+    def list(self, request: HttpRequest) -> HttpResponse:
+        read_query(request.GET, NoQuerySerializer)
         views = queue_overview.list_queues()
         queues = [queue_data(view) for view in views]
         if self.caller.sees_owner is not None:
@@ -37,13 +36,13 @@ class QueueViewSet(BaseViewSet):
         return respond({"queues": queues}, headers=headers)
 
     @operations.pause
-    def pause(self, request: Request, name: str) -> HttpResponse:
+    def pause(self, request: HttpRequest, name: str) -> HttpResponse:
         reason = get_reader(PauseSerializer).read(self.read_body(request))["reason"]
         pause_queues.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
         return respond(_get_queue(name))
 
     @operations.resume
-    def resume(self, request: Request, name: str) -> HttpResponse:
+    def resume(self, request: HttpRequest, name: str) -> HttpResponse:
         pause_queues.resume_queue(queue=name, actor=self.caller.actor)
         return respond(_get_queue(name))
 

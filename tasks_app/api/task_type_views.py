@@ -5,8 +5,7 @@ Owns the form of that list. Must not know a concrete task type. Uses neither MyS
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse
 
 from tasks_app.api.base_viewset import BaseViewSet
 from tasks_app.api.json_rendering import respond_if_changed
@@ -20,6 +19,6 @@ class TaskTypeViewSet(BaseViewSet):
     """List the task types to callers with scope read."""
 
     @operations.task_types
-    def list(self, request: Request) -> HttpResponse:
-        read_query(request.query_params, NoQuerySerializer)
+    def list(self, request: HttpRequest) -> HttpResponse:
+        read_query(request.GET, NoQuerySerializer)
         return respond_if_changed(request, {"taskTypes": [task_type_data(each) for each in list_task_types()]})

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import ValidationError
-from rest_framework.request import Request
 
 from tasks_app.api.base_viewset import BaseViewSet
 from tasks_app.api.json_rendering import SOURCE_HEADER, respond, respond_if_changed
@@ -31,7 +30,6 @@ from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tasks_app.services import change_tasks, start_tasks
-from tasks_app.task_types.rest_framework_internals import get_django_request
 
 _POLL_SECONDS: Final = 1  # Retry-After of an unfinished task
 _BULK_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -41,17 +39,17 @@ class TaskViewSet(BaseViewSet):
     """Start, list, show, cancel and retry tasks."""
 
     @operations.start
-    def create(self, request: Request) -> HttpResponse:
-        wait = read_wait(request.META, request.query_params)
+    def create(self, request: HttpRequest) -> HttpResponse:
+        wait = read_wait(request.META, request.GET)
         started = start_tasks.start_task(
             task=read_new_task(self.read_body(request)),
             caller=self.caller,
-            request_id=get_request_id(get_django_request(request)),
+            request_id=get_request_id(request),
             idempotency_key=read_idempotency_key(request.META),
         )
         task_id = started.snapshot.id
         snapshot, has_waited = wait_for_end(
-            get_django_request(request), started.snapshot, read=lambda: read_started(task_id), seconds=wait.seconds
+            request, started.snapshot, read=lambda: read_started(task_id), seconds=wait.seconds
         )
         headers = {"Location": url_prefix.add(f"/tasks/{task_id}")}
         if started.replayed:
@@ -61,8 +59,8 @@ class TaskViewSet(BaseViewSet):
         return respond(started_data(snapshot), status=201, headers=headers)
 
     @operations.list_
-    def list(self, request: Request) -> HttpResponse:
-        query = read_query(request.query_params, ListQuerySerializer)
+    def list(self, request: HttpRequest) -> HttpResponse:
+        query = read_query(request.GET, ListQuerySerializer)
         try:
             wanted = TaskFilter(
                 owner=self.caller.sees_owner,
@@ -80,16 +78,14 @@ class TaskViewSet(BaseViewSet):
             raise ValidationError({"cursor": ["Not a valid cursor. Use the `next` link of a page."]}) from error
         following = None
         if page.next_cursor:
-            following = url_prefix.add("/tasks?") + urlencode(
-                {**request.query_params.dict(), "cursor": page.next_cursor}
-            )
+            following = url_prefix.add("/tasks?") + urlencode({**request.GET.dict(), "cursor": page.next_cursor})
         tasks = [task_data(to_snapshot(record)) for record in page.records]
         return respond({"tasks": tasks, "next": following, "searchedTo": page.searched_to})
 
     @operations.show
-    def retrieve(self, request: Request, id: str) -> HttpResponse:
-        read_query(request.query_params, WaitQuerySerializer)
-        wait = read_wait(request.META, request.query_params)
+    def retrieve(self, request: HttpRequest, id: str) -> HttpResponse:
+        read_query(request.GET, WaitQuerySerializer)
+        wait = read_wait(request.META, request.GET)
         owner = self.caller.sees_owner
         found: list[task_queries.FoundTask] = []
 
@@ -97,7 +93,7 @@ class TaskViewSet(BaseViewSet):
             found[:] = [task_queries.find_task(task_id=id, owner=owner)]
             return found[0].snapshot
 
-        snapshot, has_waited = wait_for_end(get_django_request(request), read(), read=read, seconds=wait.seconds)
+        snapshot, has_waited = wait_for_end(request, read(), read=read, seconds=wait.seconds)
         response = respond_if_changed(request, task_data(snapshot))
         if found[0].only_source:
             response[SOURCE_HEADER] = found[0].only_source
@@ -108,21 +104,21 @@ class TaskViewSet(BaseViewSet):
         return response
 
     @operations.cancel
-    def cancel(self, request: Request, id: str) -> HttpResponse:
+    def cancel(self, request: HttpRequest, id: str) -> HttpResponse:
         snapshot = change_tasks.cancel_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
         stopped = snapshot.status in (CANCELED, STOPPED)
         return respond(started_data(snapshot), status=200 if stopped else 202)
 
     @operations.retry
-    def retry(self, request: Request, id: str) -> HttpResponse:
+    def retry(self, request: HttpRequest, id: str) -> HttpResponse:
         snapshot = change_tasks.retry_task(task_id=id, actor=self.caller.actor, owner=self.caller.sees_owner)
         return respond(
             started_data(snapshot), status=202, headers={"Location": url_prefix.add(f"/tasks/{snapshot.id}")}
         )
 
     @operations.history
-    def events(self, request: Request, id: str) -> HttpResponse:
-        read_query(request.query_params, NoQuerySerializer)
+    def events(self, request: HttpRequest, id: str) -> HttpResponse:
+        read_query(request.GET, NoQuerySerializer)
         events = task_queries.list_events(task_id=id, owner=self.caller.sees_owner)
         return respond({"events": [event_data(event) for event in events]})
 
@@ -133,11 +129,11 @@ class BulkViewSet(BaseViewSet):
     max_body_bytes = _BULK_BODY_BYTES
 
     @operations.bulk
-    def create(self, request: Request) -> HttpResponse:
+    def create(self, request: HttpRequest) -> HttpResponse:
         started = start_tasks.start_tasks(
             tasks=read_bulk(self.read_body(request)),
             caller=self.caller,
-            request_id=get_request_id(get_django_request(request)),
+            request_id=get_request_id(request),
             idempotency_key=read_idempotency_key(request.META),
         )
         headers = {"Idempotency-Replayed": "true"} if started.replayed else None

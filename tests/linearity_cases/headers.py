@@ -9,6 +9,7 @@ from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException
 
 from longtasks.http import paths
+from longtasks.http.api_handler import Routes
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head
 from longtasks.server.request_gatherer import RequestGatherer
@@ -20,7 +21,7 @@ from tasks_app.api import (
     request_ids,
     request_serializers,
 )
-from tasks_app.api.content_negotiation import JsonNegotiation, accepts_json, is_json
+from tasks_app.api.content_negotiation import accepts_json, check_content_type, is_json
 from tasks_app.api.stream import access, asgi_app, subscription
 from tasks_app.auth import token_cache
 from tasks_app.http import origins, peers
@@ -70,7 +71,6 @@ def header_cases() -> list[Case]:
     lists = texts("x", ",", ";", "a;", "a=b;", 'a="', "q=0,", "*/*;q=0,", " ", "W/", '"')
     content_types = texts("x", ";", ';"', '\\"', "a*=") | {"open quote": repeat(";", before='application/json;a="')}
     cookies = texts("x", ";", "a=", '"', "\\1") | {"backslashes": repeat("\\", before='a="', after='"')}
-    negotiation = JsonNegotiation()
     return [
         Case("request_head.read_head", quietly(read_head, Refused), heads, head_patterns),
         Case(
@@ -84,9 +84,17 @@ def header_cases() -> list[Case]:
         ),
         Case(
             "paths, where a request runs",
-            lambda path: (paths.is_quick("GET", path), paths.is_stream(path), paths.is_api(path)),
+            lambda path: (
+                paths.is_quick("GET", path),
+                paths.is_stream(path),
+                paths.is_api(path),
+                Routes().resolve(path),
+            ),
             texts("x", "/", "/tasks/", "/stream", "a-"),
-            ("longtasks/http/paths.py:_QUICK", "longtasks/http/paths.py:_STREAM", "longtasks/http/paths.py:_API"),
+            (
+                *(f"longtasks/http/paths.py:{name}" for name in ("_QUICK", "_STREAM", "_API")),
+                "longtasks/http/api_handler.py:_TASK",
+            ),
         ),
         Case(
             "early_refusal, an empty bucket",
@@ -111,8 +119,8 @@ def header_cases() -> list[Case]:
         Case("content_negotiation.accepts_json", accepts_json.__wrapped__, lists),
         Case("content_negotiation.is_json", is_json.__wrapped__, lists),
         Case(
-            "JsonNegotiation.select_parser",
-            lambda text: negotiation.select_parser(type("Request", (), {"content_type": text})(), [None]),  # type: ignore[list-item]
+            "content_negotiation.check_content_type",
+            quietly(lambda text: check_content_type({"CONTENT_TYPE": text}), APIException),
             lists,
         ),
         Case(

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
+from django.urls import get_resolver
 
 from longtasks.http import page_middleware, paths
-from longtasks.http.api_handler import ApiHandler
+from longtasks.http.api_handler import ApiHandler, Routes
 from longtasks.http.bounded_request import BoundedRequest
+from longtasks.http.exchange import encode
 from tasks_app.api import urls
 
 SAME = {
@@ -51,8 +53,9 @@ def answer_both(environ: dict[str, Any]) -> tuple[Any, Any]:
     full.load_middleware()
     api = ApiHandler()
     short = api.respond(BoundedRequest(dict(environ)))
-    for name, value in api.constant_headers:  # as web's server adds them
-        short.headers.setdefault(name, value)
+    constant = [(name.lower(), (name.encode(), value.encode())) for name, value in api.constant_headers]
+    for name, value in encode(short, constant)[1]:  # as web's server sends them
+        short[name.decode()] = value.decode()
     return short, full.get_response(BoundedRequest(dict(environ)))
 
 
@@ -123,3 +126,45 @@ def test_the_short_chain_is_for_every_route_of_the_api_and_for_no_page() -> None
     for path in ("/", "/admin/", "/admin/tasks", "/static/x", "/tasksx", "/favicon.ico", "/robots.txt"):
         assert not paths.is_api(path)
     assert page_middleware.ADMIN_PREFIX == "/admin/"
+
+
+TASK_ID = "01936b6e-7c1a-7def-8123-0123456789ab"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/tasks", "/tasks/", "/tasks/bulk", "/queues/low/pause", "/health/live", "/schema/"),
+        *(
+            f"/tasks/{TASK_ID}{rest}"
+            for rest in ("", "/", "/cancel", "/retry", "/events/", "/unknown", "//", "x", "/x/y")
+        ),
+        *(
+            f"/tasks/{task_id}"
+            for task_id in (TASK_ID.upper(), "x", "-" * 36, "-" * 37, f"{TASK_ID}%0A", f"{TASK_ID}\n")
+        ),
+        *("/tasksx", "/", "//tasks", f"/tasks//{TASK_ID}", f"/queues/{TASK_ID}/pause", f"/x/tasks/{TASK_ID}"),
+    ],
+)
+def test_routes_are_those_of_djangos_resolver(path: str) -> None:
+    wanted = get_resolver().resolve(path)
+    routes = Routes()
+    for _ in range(2):  # the second time from memory
+        found = routes.resolve(path)
+        assert (found.func, found.args, found.kwargs) == (wanted.func, wanted.args, wanted.kwargs)
+        assert (found.url_name, found.route) == (wanted.url_name, wanted.route)
+
+
+def test_each_task_has_its_own_id() -> None:
+    routes = Routes()
+    ids = [TASK_ID[:-1] + last for last in "0123"]
+    matches = [routes.resolve(f"/tasks/{task_id}/events") for task_id in ids]
+    assert [match.kwargs for match in matches] == [{"id": task_id} for task_id in ids]
+
+
+def test_clients_cannot_fill_the_memory_with_paths() -> None:
+    routes = Routes()
+    for number in range(50):
+        for path in (f"/tasks/{number}", f"/unknown/{number}", f"/queues/{number}/pause", f"/tasks/{TASK_ID}/{number}"):
+            routes.resolve(path)
+    assert not routes.known

@@ -2,16 +2,9 @@
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
 from rest_framework import serializers
-from rest_framework.request import Request
 
 from tasks_app.task_types import rest_framework_internals
-
-
-def test_the_django_request_is_found_inside_drfs() -> None:
-    request = HttpRequest()
-    assert rest_framework_internals.get_django_request(Request(request)) is request
 
 
 def test_only_a_declared_label_counts() -> None:

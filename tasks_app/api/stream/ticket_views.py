@@ -5,9 +5,8 @@ Owns its status codes and headers. Must not redeem a ticket (access).
 
 from __future__ import annotations
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import Throttled
-from rest_framework.request import Request
 
 from tasks_app.api.base_viewset import BaseViewSet
 from tasks_app.api.json_rendering import respond
@@ -26,7 +25,7 @@ class StreamTicketViewSet(BaseViewSet):
     needs_to_write = READ
 
     @operations.ticket
-    def create(self, request: Request) -> HttpResponse:
+    def create(self, request: HttpRequest) -> HttpResponse:
         wanted = get_reader(StreamTicketSerializer).read(self.read_body(request))
         task_id = str(wanted.get("task_id", ""))
         if task_id:
