@@ -10,59 +10,15 @@ from typing import Any
 
 import pytest
 import redis as redis_package
-from django.core.exceptions import SynchronousOnlyOperation
-from django.db import connection
 
-from tasks_app.queues import redis_connection, request_connection
-from tasks_app.queues.loop_connection import LoopConnection
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, PipelinedConnection
-from tasks_app.queues.suspended_calls import Call, Calls, CannotSuspend, is_suspendable, run_in_thread, suspend
+from tasks_app.queues import request_connection
+from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
+from tests.queues.running_calls import Loop, run
 
 CALLS = 20
 ask = request_connection.shared_connection.execute_command
-
-
-class Loop:
-    """What a server gives suspended calls."""
-
-    def __init__(self, get_client: Callable[[], Any], *, timeout_seconds: float) -> None:
-        self.connection = LoopConnection(get_client, timeout_seconds=timeout_seconds)
-        self.ask = self.connection.ask
-        self.calls = Calls(self)
-
-    def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
-        future = asyncio.get_running_loop().run_in_executor(None, function)
-        future.add_done_callback(lambda done: call.resume(done.exception() or done.result()))
-
-    async def run(self, *functions: Callable[[], Any]) -> list[Any]:
-        """Run functions side by side; return their results, or exceptions."""
-        futures = []
-        for function in functions:
-            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            futures.append(future)
-            self.calls.run(
-                lambda function: function(),
-                function,
-                lambda result, error, future=future: (
-                    future.set_result(result) if error is None else future.set_exception(error)
-                ),
-            )
-        return await asyncio.gather(*futures, return_exceptions=True)
-
-
-def run(
-    *functions: Callable[[], Any], get_client: Callable[[], Any] = redis_connection.get_connection, seconds: float = 5
-) -> list[Any]:
-    async def main() -> list[Any]:
-        loop = Loop(get_client, timeout_seconds=seconds)
-        try:
-            return await loop.run(*functions)
-        finally:
-            loop.connection.close()
-
-    return asyncio.run(main())
 
 
 def start(number: int) -> Any:
@@ -127,17 +83,6 @@ def test_large_values_and_many_calls(redis: Any) -> None:
 
     assert run(*(partial(store_and_load, number) for number in range(5))) == [True] * 5
     assert run(*(partial(ask, "PING") for _ in range(2000))) == [b"PONG"] * 2000
-
-
-def test_greenlets_are_used_again(redis: Any) -> None:
-    async def main() -> int:
-        loop = Loop(redis_connection.get_connection, timeout_seconds=5)
-        for _ in range(3):
-            await loop.run(*(partial(ask, "PING") for _ in range(4)))
-        loop.connection.close()
-        return len(loop.calls._idle)
-
-    assert asyncio.run(main()) == 4
 
 
 def test_a_connection_that_is_lost_is_made_again(redis: Any) -> None:
@@ -244,59 +189,3 @@ def test_a_server_that_refuses_is_left(answer: bytes) -> None:
             return ask("PING")
 
         assert run(again, get_client=get_client) == [b"second"]
-
-
-def test_a_call_that_is_suspended_holds_nobody_up_and_continues_with_its_value(redis: Any) -> None:
-    waiting: list[Call] = []
-
-    def wait(number: int) -> Any:
-        ask("SET", f"before-{number}", "1")
-        return suspend(waiting.append), ask("INCR", "after")
-
-    async def main() -> Any:
-        loop = Loop(redis_connection.get_connection, timeout_seconds=5)
-        both = asyncio.ensure_future(loop.run(partial(wait, 0), partial(wait, 1)))
-        assert await loop.run(partial(ask, "PING")) == [b"PONG"]
-        while len(waiting) < 2:
-            await asyncio.sleep(0)
-        waiting[1].resume("one")
-        waiting[0].resume(ValueError("zero"))
-        results = await both
-        loop.connection.close()
-        return results
-
-    failed, result = asyncio.run(main())
-    assert isinstance(failed, ValueError)
-    assert result == ("one", 1)
-
-
-def test_what_may_block_runs_in_a_thread_of_its_own() -> None:
-    def find_thread() -> Any:
-        assert is_suspendable()
-        return run_in_thread(threading.get_ident), threading.get_ident()
-
-    ((there, here),) = run(find_thread)
-    assert there != here == threading.get_ident()
-    assert run_in_thread(threading.get_ident) == here, "outside a loop it runs where it is called"
-    (failed,) = run(lambda: run_in_thread(lambda: 1 // 0))
-    assert isinstance(failed, ZeroDivisionError)
-
-
-def test_the_database_can_not_be_used_in_the_loop() -> None:
-    """Django's own guard: a request that meets it is run again in a thread."""
-    (failed,) = run(connection.cursor)
-    assert isinstance(failed, SynchronousOnlyOperation)
-
-
-def test_nobody_is_suspended_outside_a_loop() -> None:
-    assert not is_suspendable()
-    with pytest.raises(CannotSuspend):
-        suspend(lambda call: None)
-
-
-def test_a_thread_has_its_own_connection_which_is_made_again_when_it_was_closed_while_idle(redis: Any) -> None:
-    line = PipelinedConnection(redis_connection.get_connection)
-    for _ in range(2):
-        number = line.execute_command("CLIENT", "ID")
-        assert redis.execute_command("CLIENT", "KILL", "ID", number) == 1
-        assert line.execute_command("PING") == b"PONG"
