@@ -32,7 +32,7 @@ class LoopWaits:
 
     def __init__(self, connection: LoopConnection, threads: ThreadPool) -> None:
         self.ask = connection.ask
-        self._threads = threads
+        self._connection, self._threads = connection, threads
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
         """Resume the call with the function's result or exception; with StoreUnavailable if the pool is full."""
@@ -41,7 +41,13 @@ class LoopWaits:
         except PoolFull:
             asyncio.get_running_loop().call_soon(call.resume, StoreUnavailable("too many requests wait for it"))
             return
-        future.add_done_callback(lambda done: call.resume(done.exception() or done.result()))
+        future.add_done_callback(lambda done: self._resume(call, done))
+
+    def _resume(self, call: Call, done: asyncio.Future[Any]) -> None:
+        error = done.exception()
+        if error is not None:
+            self._connection.leave(error)
+        call.resume(error or done.result())
 
 
 class LoopRequests:

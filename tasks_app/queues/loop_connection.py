@@ -76,6 +76,14 @@ class LoopConnection:
             future = self._loop.run_in_executor(self._connector, self._open)
             future.add_done_callback(self._on_connected)
 
+    def leave(self, error: BaseException) -> None:
+        """Send the next command on a new connection, if a thread's error says that another server may be the primary.
+
+        Otherwise a loop that only reads would stay with an isolated primary, which refuses no read.
+        """
+        if self._link is not None and may_be_elsewhere(error):
+            self._link.give_up(error)
+
     def close(self) -> None:
         """Give the connection up; whoever waits gets a ConnectionError."""
         self._is_closed = True
@@ -223,7 +231,7 @@ class _Link:
                 self.fail(redis.exceptions.InvalidResponse("an answer that nobody has asked for"))
                 return
             if isinstance(answer, Exception) and may_be_elsewhere(answer):
-                self._give_up(answer)
+                self.give_up(answer)
             self._in_flight.popleft().answer(answer)
         if self._is_given_up and not self._in_flight:
             self.fail(redis.exceptions.ConnectionError("given up"))
@@ -234,7 +242,7 @@ class _Link:
         now = self._loop.time()
         late = [each for each in self._in_flight if each.deadline <= now and each.asking is not None]
         if late:
-            self._give_up(None)
+            self.give_up(None)
         for each in late:
             each.answer(redis.exceptions.TimeoutError(_TOO_LATE))
         if self._is_closed:
@@ -245,12 +253,15 @@ class _Link:
         elif self._is_given_up:
             self.fail(redis.exceptions.ConnectionError("given up"))
 
-    def _give_up(self, answer: Exception | None) -> None:
+    def give_up(self, answer: BaseException | None) -> None:
+        """Send nothing more here; commands that were sent still get their answers."""
         self._is_given_up = True
         self._owner.give_up(self)
         turn_to_next = getattr(self._connection, "leave_isolated_primary", None)
         if turn_to_next is not None and answer is not None:
             turn_to_next(answer)
+        if not self._in_flight:
+            self.fail(redis.exceptions.ConnectionError("given up"))
 
     def fail(self, error: Exception) -> None:
         """Close the connection; whoever has no answer gets the error."""

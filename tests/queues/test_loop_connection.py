@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis as redis_package
 
-from tasks_app.queues import request_connection
+from tasks_app.queues import redis_connection, request_connection
 from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
@@ -189,3 +189,18 @@ def test_a_server_that_refuses_is_left(answer: bytes) -> None:
             return ask("PING")
 
         assert run(again, get_client=get_client) == [b"second"]
+
+
+def test_a_primary_that_refuses_a_thread_is_left(redis: Any) -> None:
+    async def main() -> list[Any]:
+        loop = Loop(redis_connection.get_connection, timeout_seconds=5)
+        numbers = []
+        for error in (ValueError("wrong"), redis_package.exceptions.ReadOnlyError("a replica"), None):
+            numbers += await loop.run(partial(ask, "CLIENT", "ID"))
+            if error is not None:
+                loop.connection.leave(error)
+        loop.connection.close()
+        return numbers
+
+    first, second, third = asyncio.run(main())
+    assert first == second != third

@@ -8,7 +8,8 @@ import pytest
 from greenlet import getcurrent
 
 from longtasks.http.exchange import Answer, Environ
-from longtasks.http.loop_requests import REQUEST_BYTES, LoopRequests, RequestFailed
+from longtasks.http.loop_requests import REQUEST_BYTES, LoopRequests, LoopWaits, RequestFailed
+from longtasks.http.thread_pool import ThreadPool
 from tasks_app.queues import suspended_calls
 from tasks_app.queues.suspended_calls import Call, NeedsThread
 
@@ -125,3 +126,39 @@ def test_a_client_that_leaves_ends_its_wait_and_no_other() -> None:
         staying.cancel()
 
     run(test, respond)
+
+
+class Connection:
+    """Notes the errors that it is left for."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def ask(self, words: tuple[Any, ...], call: Call) -> None:
+        raise AssertionError
+
+    def leave(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+
+def test_an_error_in_a_thread_reaches_the_loop_s_connection() -> None:
+    connection, refused = Connection(), ConnectionError("refused")
+
+    def fail() -> None:
+        raise refused
+
+    def respond(environ: Environ) -> Answer:
+        suspended_calls.run_in_thread(fail if environ["fails"] else str)
+        return ANSWER
+
+    async def main() -> None:
+        pool = ThreadPool(1, waiting=1, name="test")
+        requests = LoopRequests(respond, LoopWaits(connection, pool))  # type: ignore[arg-type]
+        assert await requests.answer({"fails": False}, stay) == ANSWER
+        assert connection.errors == []
+        with pytest.raises(ConnectionError):
+            await requests.answer({"fails": True}, stay)
+        pool.close()
+
+    asyncio.run(main())
+    assert connection.errors == [refused]
