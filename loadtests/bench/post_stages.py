@@ -4,7 +4,6 @@
 the values of a real request; the rest of the total is middleware, routing and DRF's dispatch.
 """
 
-import io
 import json
 import os
 import sys
@@ -42,20 +41,20 @@ def redis_cpu_seconds(stack: Any) -> float:
 
 
 def measure_stages(*, rounds: int, calls: int) -> dict[str, Any]:
-    from tasks_app.api.json_rendering import OrjsonParser, respond
+    from tasks_app.api.json_rendering import read_json, respond
     from tasks_app.api.request_serializers import read_new_task
     from tasks_app.api.response_serializers import started_data
     from tasks_app.domain import task_snapshot
     from tasks_app.services import start_tasks
 
     body = BODY.encode()
-    parser, data = OrjsonParser(), json.loads(body)
+    data = json.loads(body)
     task = read_new_task(data)
     snapshot = start_tasks.start_task(task=task).snapshot
-    post = wsgi_post()
+    post = api_post()
     stages: dict[str, Callable[[], Any]] = {
         "whole": post,
-        "parse": lambda: parser.parse(io.BytesIO(body)),
+        "parse": lambda: read_json(body),
         "validate": lambda: read_new_task(dict(data)),
         "start": lambda: start_tasks.start_task(task=task),
         "encode": lambda: task_snapshot.encode(snapshot),
@@ -81,46 +80,32 @@ def measure_call(call: Callable[[], Any], *, rounds: int, calls: int) -> dict[st
     return {"cpu_us": median(cpu), "wall_us": median(wall)}
 
 
-def wsgi_post() -> Callable[[], bytes]:
-    """Send a POST of the original's body through the whole application, as a server passes it."""
-    from longtasks.wsgi import application
+def api_post() -> Callable[[], bytes]:
+    """Send a POST of the original's body through the API's handler, as web's application passes it."""
+    from longtasks.http.api_handler import ApiHandler
+    from longtasks.http.bounded_request import BoundedRequest
+    from longtasks.http.exchange import build_environ, encode
 
     body = BODY.encode()
-    seen: list[str] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], error: Any = None) -> Callable[[bytes], object]:
-        seen[:] = [status]
-        return lambda _: None
+    handler = ApiHandler()
+    constant = [(name.lower(), (name.encode(), value.encode())) for name, value in handler.constant_headers]
+    headers = {b"host": b"127.0.0.1:3000", b"content-type": b"application/json", b"content-length": b"%d" % len(body)}
+    scope = {
+        "method": "POST",
+        "raw_path": b"/tasks",
+        "query_string": b"",
+        "http_version": "1.1",
+        "server": ("127.0.0.1", 3000),
+        "client": ("127.0.0.1", 40000),
+        "headers": list(headers.items()),
+    }
 
     def post() -> bytes:
-        environ = {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": "/tasks",
-            "SCRIPT_NAME": "",
-            "QUERY_STRING": "",
-            "SERVER_NAME": "127.0.0.1",
-            "SERVER_PORT": "3000",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": "127.0.0.1",
-            "CONTENT_TYPE": "application/json",
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_HOST": "127.0.0.1:3000",
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.errors": sys.stderr,
-            "wsgi.url_scheme": "http",
-            "wsgi.version": (1, 0),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
-        }
-        response = application(environ, start_response)
-        content = b"".join(response)
-        response.close()
+        status, _, content = encode(handler.respond(BoundedRequest(build_environ(scope, body))), constant)
+        if status != 201:
+            raise SystemExit(f"POST /tasks answered {status}: {content[:500]!r}")
         return content
 
-    content = post()
-    if seen != ["201 Created"]:
-        raise SystemExit(f"POST /tasks answered {seen}: {content[:500]!r}")
     return post
 
 

@@ -37,19 +37,25 @@ class WantedWait:
     preference: str | None = None
 
 
+_NO_WAIT: Final = WantedWait()
+
+
 def read_wait(meta: Mapping[str, Any], query: QueryDict) -> WantedWait:
     """Return the wait of `?wait=`, which takes precedence, or of `Prefer: wait=S`.
 
     Raises ValidationError for an invalid `?wait=`. An invalid preference and other query parameters are ignored.
     """
+    prefer: str | None = meta.get("HTTP_PREFER")
+    if prefer is None and not query:
+        return _NO_WAIT
     if "wait" in query:
         asked = QueryDict(mutable=True)
         asked.setlist("wait", query.getlist("wait"))
         return WantedWait(read_query(asked, WaitQuerySerializer)["wait"])
-    for preference in meta.get("HTTP_PREFER", "")[:_PREFER_CHARACTERS].split(","):
+    for preference in (prefer or "")[:_PREFER_CHARACTERS].split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         value = value.strip().strip('"')
         if name.strip().lower() == "wait" and value.isdecimal():
             seconds = min(int(value[:6]), WAIT_SECONDS)
             return WantedWait(seconds, f"wait={seconds}")
-    return WantedWait()
+    return _NO_WAIT

@@ -12,6 +12,7 @@ from typing import Any, Final
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
+from tasks_app.api.flat_serializer import FlatSerializer
 from tasks_app.api.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.api.request_fields import CallbackField, ParamsField, PriorityField
 from tasks_app.api.strict_validation import get_reader
@@ -26,7 +27,7 @@ _UNKNOWN_FIELDS: Final = 100  # the most that the errors of a bulk request name
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
-class NewTaskSerializer(serializers.Serializer[NewTask]):
+class NewTaskSerializer(FlatSerializer):
     """A task to start. Only `name` is required; the task type defines the `params`."""
 
     name = serializers.CharField(max_length=64, trim_whitespace=False, help_text="The task type.")

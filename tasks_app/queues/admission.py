@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from django.conf import settings
 
@@ -17,8 +19,13 @@ from tasks_app.queues.queue_names import HIGH
 def get_bounds() -> Mapping[str, int]:
     """Return how many tasks may wait in each queue: QUEUE_BOUND in `high`, less the share QUEUE_RESERVE in the others."""
     longtasks = settings.LONGTASKS
-    others = max(1, int(longtasks.queue_bound * (1 - longtasks.queue_reserve)))
-    return {name: longtasks.queue_bound if name == HIGH else others for name in queue_names.QUEUES}
+    return _divide(longtasks.queue_bound, longtasks.queue_reserve, queue_names.QUEUES)
+
+
+@lru_cache(maxsize=8)
+def _divide(bound: int, reserve: float, queues: tuple[str, ...]) -> Mapping[str, int]:
+    others = max(1, int(bound * (1 - reserve)))
+    return MappingProxyType({name: bound if name == HIGH else others for name in queues})
 
 
 def get_retry_after_seconds(*, excess: int, drained: float) -> int:
