@@ -1,7 +1,7 @@
 """Measures the CPU time of one POST /tasks stage by stage, in this process, with a real Redis.
 
 `python -m loadtests.bench.post_stages ROUNDS CALLS` does it once, inside Django's settings. The stages receive
-the values of a real request; the rest of the total is middleware, routing and DRF's dispatch.
+the values of a real request; the rest of the total is middleware, routing and DRF's dispatch. No greenlet, no event loop.
 """
 
 import io
@@ -52,7 +52,7 @@ def measure_stages(*, rounds: int, calls: int) -> dict[str, Any]:
     parser, data = OrjsonParser(), json.loads(body)
     task = read_new_task(data)
     snapshot = start_tasks.start_task(task=task).snapshot
-    post = wsgi_post()
+    post = api_post()
     stages: dict[str, Callable[[], Any]] = {
         "whole": post,
         "parse": lambda: parser.parse(io.BytesIO(body)),
@@ -81,46 +81,36 @@ def measure_call(call: Callable[[], Any], *, rounds: int, calls: int) -> dict[st
     return {"cpu_us": median(cpu), "wall_us": median(wall)}
 
 
-def wsgi_post() -> Callable[[], bytes]:
-    """Send a POST of the original's body through the whole application, as a server passes it."""
-    from longtasks.wsgi import application
+def api_post() -> Callable[[], Any]:
+    """Send a POST of the original's body through the API's whole chain, as `longtasks/asgi.py` does."""
+    from longtasks.http.api_handler import ApiHandler
+    from longtasks.http.bounded_request import BoundedRequest
+    from longtasks.http.exchange import build_environ, encode
 
+    handler = ApiHandler()
+    headers = [(name.lower(), (name.encode(), value.encode())) for name, value in handler.constant_headers]
     body = BODY.encode()
-    seen: list[str] = []
+    scope = {
+        "method": "POST",
+        "raw_path": b"/tasks",
+        "query_string": b"",
+        "http_version": "1.1",
+        "server": ("127.0.0.1", 3000),
+        "client": ("127.0.0.1", 50000),
+        "headers": [
+            (b"host", b"127.0.0.1:3000"),
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+        ],
+    }
 
-    def start_response(status: str, headers: list[tuple[str, str]], error: Any = None) -> Callable[[bytes], object]:
-        seen[:] = [status]
-        return lambda _: None
+    def post() -> tuple[int, bytes]:
+        status, _, content = encode(handler.respond(BoundedRequest(build_environ(scope, body))), headers)
+        return status, content
 
-    def post() -> bytes:
-        environ = {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": "/tasks",
-            "SCRIPT_NAME": "",
-            "QUERY_STRING": "",
-            "SERVER_NAME": "127.0.0.1",
-            "SERVER_PORT": "3000",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": "127.0.0.1",
-            "CONTENT_TYPE": "application/json",
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_HOST": "127.0.0.1:3000",
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.errors": sys.stderr,
-            "wsgi.url_scheme": "http",
-            "wsgi.version": (1, 0),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
-        }
-        response = application(environ, start_response)
-        content = b"".join(response)
-        response.close()
-        return content
-
-    content = post()
-    if seen != ["201 Created"]:
-        raise SystemExit(f"POST /tasks answered {seen}: {content[:500]!r}")
+    status, content = post()
+    if status != 201:
+        raise SystemExit(f"POST /tasks answered {status}: {content[:500]!r}")
     return post
 
 
