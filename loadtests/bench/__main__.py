@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.bench import (
+    arrival,
     critical,
     drain,
-    http_rates,
     memory,
-    mirror_rate,
     post_stages,
     profiles,
+    redis_hung,
+    reload,
     responsiveness,
     sustained,
     turns,
@@ -39,17 +40,18 @@ from longtasks.local_stack.procfile import PROJECT_DIR
 from settings.env import list_variables
 
 MEASUREMENTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
-    "http": http_rates.measure,
+    "turns": turns.measure,
+    "arrival": arrival.measure,
+    "sustained": sustained.measure,
     "responsiveness": responsiveness.measure,
     "max-rate": responsiveness.measure_max_rate,
+    "redis-hung": redis_hung.measure,
+    "reload": reload.measure,
     "drain": drain.measure,
+    "critical": critical.measure,
     "stages": post_stages.measure,
     "profiles": profiles.measure,
     "memory": memory.measure,
-    "mirror": mirror_rate.measure,
-    "critical": critical.measure,
-    "sustained": sustained.measure,
-    "turns": turns.measure,
 }
 REPORT = PROJECT_DIR / "docs" / "benchmarks.md"
 QUICK_REPORT = PROJECT_DIR / ".data" / "bench" / "benchmarks.md"
@@ -80,7 +82,8 @@ def say(text: str) -> None:
 def read_figures(path: Path) -> dict[str, Any]:
     """Return the stored figures of earlier runs, of which --only replaces its own part."""
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {"sections": {}, **figures}
+    sections = figures.get("sections", {})
+    return {**figures, "sections": {name: sections[name] for name in MEASUREMENTS if name in sections}}
 
 
 def to_text(figures: dict[str, Any]) -> str:
@@ -104,7 +107,7 @@ def find_commit() -> str:
 
 
 def run_measurement(
-    *, name: str, scale: Scale, peer_directory: Path | None, other_directory: Path | None
+    *, name: str, scale: Scale, peer_directory: Path | None, other_directory: Path | None, against: str
 ) -> dict[str, Any]:
     """Run one measurement on servers of its own."""
     started = time.monotonic()
@@ -130,6 +133,7 @@ def run_measurement(
         "commit": find_commit(),
         "scale": scale.name,
         "othersCores": round(others, 2),
+        "against": against,
         "figures": figures,
     }
 
@@ -153,7 +157,11 @@ def measure_all(*, names: Sequence[str], scale: Scale, figures_path: Path, again
         for name in names:
             try:
                 kept["sections"][name] = run_measurement(
-                    name=name, scale=scale, peer_directory=peer_directory, other_directory=other_directory
+                    name=name,
+                    scale=scale,
+                    peer_directory=peer_directory,
+                    other_directory=other_directory,
+                    against=against,
                 )
             except (BenchError, ServerError, AssertionError, subprocess.TimeoutExpired) as error:
                 sys.stderr.write(f"bench: {name} FAILED: {error}\n")

@@ -16,7 +16,8 @@ from loadtests.bench.errors import BenchError
 from loadtests.k6 import K6Missing, find_k6
 
 PACKAGES = ("Django", "djangorestframework", "gunicorn", "uvloop", "rq", "redis", "hiredis", "mysqlclient")
-BINARIES = {"MariaDB": "mariadbd", "Redis": "redis-server", "Node.js": "node", "wrk": "wrk"}
+BINARIES = {"MariaDB": "mariadbd", "Redis": "redis-server", "Node.js": "node", "wrk": "wrk", "h2load": "h2load"}
+GENERATORS = {"wrk": "wrk", "h2load": "nghttp2-client"}  # their Debian packages
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 FSYNCS = 200
 QUIET_CORES = 0.2  # what other processes may use while figures are valid
@@ -46,8 +47,9 @@ def busy_cores(*, seconds: float = 1.0) -> float:
 
 def require_tools() -> None:
     """Raise BenchError with one line if something is missing, before anything starts."""
-    if shutil.which("wrk") is None:
-        raise BenchError("wrk is not installed: apt-get install wrk")
+    for binary, package in GENERATORS.items():
+        if shutil.which(binary) is None:
+            raise BenchError(f"{binary} is not installed: apt-get install {package}")
     try:
         find_k6()
     except K6Missing as error:

@@ -10,6 +10,7 @@ from typing import Any
 from loadtests.bench.errors import BenchError
 from loadtests.bench.figures import median_of
 from loadtests.bench.goals import find_runs, load_data_rows_per_second
+from loadtests.bench.responsiveness import OURS
 from loadtests.plot import plot_rates
 
 
@@ -36,8 +37,8 @@ def draw_plots(*, figures: Mapping[str, Any], directory: Path) -> dict[str, Path
 
 
 def _draw_rates(figures: Mapping[str, Any], png: Path) -> None:
-    """Return the run with the median limit."""
-    reports = sorted(figures["reports"], key=lambda report: report["limit"])
+    """Draw our run with the median limit."""
+    reports = sorted(figures["variants"][OURS], key=lambda report: report["limit"])
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "max_rate.json"
         path.write_text(json.dumps(reports[len(reports) // 2]))
@@ -100,7 +101,7 @@ def _draw_backlog(figures: Mapping[str, Any], png: Path) -> None:
         seconds, waiting = zip(*run["backlog"], strict=True)
         axes.plot(seconds, waiting, linewidth=0.8, label=f"run {number}")
     axes.set_xlabel("seconds")
-    axes.set_ylabel("tasks that wait or run")
+    axes.set_ylabel("tasks that wait, run or are parked")
     axes.set_title(f"{figures['rate']} tasks of one record a second: what waits or runs")
     axes.set_ylim(bottom=0)
     axes.grid(visible=True, alpha=0.25)

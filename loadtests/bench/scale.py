@@ -35,10 +35,13 @@ class Scale:
     critical_seconds: int
     flood_rate: int
     flood_records: int
+    arrival_seconds: int  # POSTs by h2load
+    arrival_rate: int
     sustained_seconds: int
     sustained_rate: int
-    mirror_seconds: int
-    mirror_rate: int
+    hung_seconds: int  # of Redis
+    reload_rate: int
+    reloads: int
     turn_rounds: int  # of the comparison in turns
     turn_seconds: int
     turn_tasks: int  # of ten records, in a turn of the drain
@@ -73,10 +76,13 @@ FULL = Scale(
     critical_seconds=60,
     flood_rate=50,
     flood_records=1000,
+    arrival_seconds=60,
+    arrival_rate=2000,
     sustained_seconds=60,
     sustained_rate=1000,
-    mirror_seconds=60,
-    mirror_rate=2000,
+    hung_seconds=10,
+    reload_rate=500,
+    reloads=3,
     turn_rounds=10,
     turn_seconds=2,
     turn_tasks=1500,
@@ -112,10 +118,13 @@ QUICK = Scale(
     critical_seconds=2,
     flood_rate=5,
     flood_records=100,
+    arrival_seconds=3,
+    arrival_rate=100,
     sustained_seconds=3,
     sustained_rate=20,
-    mirror_seconds=2,
-    mirror_rate=100,
+    hung_seconds=3,
+    reload_rate=50,
+    reloads=1,
     turn_rounds=2,
     turn_seconds=1,
     turn_tasks=20,

@@ -7,8 +7,6 @@ from loadtests.bench.figures import MISSING, Run, median_of, number, ratio, with
 from loadtests.bench.goals import find_runs, load_data_rows_per_second, peers_rows_per_second
 from loadtests.bench.turns import OURS, ratio_of
 
-CPU_ROLES = ("web", "peer", "worker", "mirror", "redis", "mariadb", "k6")
-
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
@@ -23,25 +21,7 @@ def cpu_text(runs: Sequence[Run], *, name: str = "cpu") -> str:
     return ", ".join(f"{role} {share:.2f}" for role, share in busiest if share >= 0.005) or MISSING
 
 
-def http_table(figures: Mapping[str, Any], method: str) -> str:
-    theirs = median_of(figures[method].get("peer", []), "rate")
-    rows = [
-        [
-            name,
-            with_spread(runs, "rate"),
-            "1" if name == "peer" else number(ratio(median_of(runs, "rate"), theirs)),
-            with_spread(runs, "mean_ms"),
-            with_spread(runs, "p99_ms"),
-            number(sum(run["failed"] for run in runs)),
-            _cpu_per_request(runs),
-        ]
-        for name, runs in figures[method].items()
-    ]
-    header = ["", "requests/s", "× peer", "mean ms", "p99 ms", "failed", "CPU µs a request"]
-    return table(header, rows)
-
-
-def turns_table(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
+def turns_table(rounds: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
     """A line for each system; the ratios are of this commit over the system, the medians of neighbouring turns."""
     rows = []
     for name in rounds[0]:
@@ -53,12 +33,60 @@ def turns_table(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
                 with_spread(runs, "cpu_us"),
                 number(ratio_of(rounds, OURS, "rate", to=name)),
                 number(ratio_of(rounds, OURS, "cpu_us", to=name)),
+                with_spread(runs, "mean_ms"),
+                with_spread(runs, "p99_ms"),
                 number(sum(run["failed"] for run in runs)),
                 with_spread(runs, "calibration_ms"),
+                _cpu_by_role(runs),
             ]
         )
-    header = ["", "a second", "CPU µs each", "rate, ratio", "CPU, ratio", "failed", "calibration ms"]
-    return table(header, rows)
+    header = ["", "a second", "CPU µs each", "rate, ratio", "CPU, ratio", "mean ms", "p99 ms", "failed"]
+    return table([*header, "calibration ms", "CPU µs each, all"], rows)
+
+
+def arrival_table(figures: Mapping[str, Any]) -> str:
+    names = ("rate", "mean_ms", "median_ms", "p99_ms", "max_ms", "failed", "late", "lag_median_ms", "lag_p99_ms")
+    rows = [
+        [str(index), *(number(run[name]) for name in names), cpu_text([run])]
+        for index, run in enumerate(figures["runs"], start=1)
+    ]
+    header = ["run", "sent/s", "mean ms", "median ms", "p99 ms", "longest ms", "failed", "late"]
+    return table([*header, "mirror's lag median ms", "p99 ms", "cores used"], rows)
+
+
+def max_rate_table(figures: Mapping[str, Any]) -> str:
+    rows = [[name, with_spread(runs, "limit")] for name, runs in figures["variants"].items()]
+    return table(["", "requests/s"], rows)
+
+
+def hung_table(figures: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            str(index),
+            number(run["live_p99_ms"]),
+            number(run["live_failed"]),
+            number(run["posts"]),
+            f"{run['share_503']:.1%}",
+            number(run["post_max_ms"]),
+            number(run["unanswered"]),
+            number(run["first_201_ms"]),
+            number(run["refused_after"]),
+            f"{run['streams_open']} of {figures['streams']}",
+        ]
+        for index, run in enumerate(figures["runs"], start=1)
+    ]
+    header = ["run", "probes' p99 ms", "not 200", "POSTs meanwhile", "503", "slowest ms", "unanswered"]
+    return table([*header, "first 201 ms", "not 201 afterwards", "streams that continue"], rows)
+
+
+def reload_table(figures: Mapping[str, Any]) -> str:
+    names = ("requests", "refused", "reset", "silent", "not_2xx")
+    rows = [
+        [kind, *(number(sum(run[name] for run in runs)) for name in names), with_spread(runs, "p99_ms")]
+        + [with_spread(runs, "max_ms")]
+        for kind, runs in figures["kinds"].items()
+    ]
+    return table(["", "POSTs", "refused", "reset", "unanswered", "not 2xx", "p99 ms", "longest ms"], rows)
 
 
 def responsiveness_table(figures: Mapping[str, Any]) -> str:
@@ -126,7 +154,7 @@ def drain_cpu_table(drain: Mapping[str, Any], *, workers: int) -> str:
     return table(["two workers", "cores used"], rows)
 
 
-def stages_table(figures: Mapping[str, Any], http: Mapping[str, Any] | None) -> str:
+def stages_table(figures: Mapping[str, Any], turns: Mapping[str, Any] | None) -> str:
     """Return the microseconds of CPU of one POST. Web's time outside the application belongs to the HTTP server."""
     runs = figures["runs"]
 
@@ -144,12 +172,11 @@ def stages_table(figures: Mapping[str, Any], http: Mapping[str, Any] | None) -> 
         ["middleware, routing, request, DRF's dispatch", number(cpu("dispatch"))],
         ["**the whole application**", f"**{number(cpu('whole'))}**"],
     ]
-    under_load = _per_request(http, "gunicorn", "web") if http else None
-    if under_load is not None:
-        rows.append(["gunicorn's process, of a POST under wrk, application included", number(under_load)])
     rows.append(["Redis, a POST", number(median_of(runs, "redis_cpu_us"))])
-    mirrors = _per_request(http, "gunicorn", "mirror") if http else None
-    rows.append(["mirror, a POST under wrk", number(mirrors)])
+    if turns:
+        by_role = [made[OURS]["cpu_us_by_role"] for made in turns["post"]]
+        rows.append(["web's process, of a POST under wrk, application included", number(median_of(by_role, "web"))])
+        rows.append(["mirror, a POST under wrk", number(median_of(by_role, "mirror"))])
     return table(["stage", "µs CPU"], rows)
 
 
@@ -173,48 +200,18 @@ def critical_table(figures: Mapping[str, Any]) -> str:
 
 
 def sustained_table(figures: Mapping[str, Any]) -> str:
-    names = (
-        "rate",
-        "mean_ms",
-        "p99_ms",
-        "failed",
-        "dropped",
-        "backlog_max",
-        "backlog_end",
-        "backlog_growth",
-        "lag_p99_ms",
-    )
+    names = ("rate", "mean_ms", "p99_ms", "failed", "late", "finished")
+    backlog = ("backlog_first", "backlog_last", "backlog_max", "backlog_end", "lag_p99_ms")
     rows = [
-        [str(index), *(number(run[name]) for name in names), cpu_text([run])]
+        [str(index), *(number(run[name]) for name in (*names, *backlog)), cpu_text([run])]
         for index, run in enumerate(figures["runs"], start=1)
     ]
-    header = [
-        "run",
-        "accepted/s",
-        "mean ms",
-        "p99 ms",
-        "failed",
-        "dropped",
-        "backlog at most",
-        "at the end",
-        "growth/s",
-    ]
+    header = ["run", "sent/s", "mean ms", "p99 ms", "failed", "late", "finished"]
+    header += ["backlog, first third", "last third", "at most", "at the end"]
     return table([*header, "mirror's lag p99 ms", "cores used"], rows)
 
 
-def mirror_table(figures: Mapping[str, Any]) -> str:
-    rows = [
-        [str(index), *(number(run[name]) for name in ("rate", "lag_median_ms", "lag_p99_ms")), cpu_text([run])]
-        for index, run in enumerate(figures["runs"], start=1)
-    ]
-    return table(["run", "accepted/s", "lag median ms", "lag p99 ms", "cores used"], rows)
-
-
-def _cpu_per_request(runs: Sequence[Run]) -> str:
-    roles = list(runs[0]["cpu_us_per_request"])
-    medians = {role: median_of([run["cpu_us_per_request"] for run in runs], role) for role in roles}
-    return ", ".join(f"{role} {number(value)}" for role, value in medians.items() if value)
-
-
-def _per_request(http: Mapping[str, Any], name: str, role: str) -> float | None:
-    return median_of([run["cpu_us_per_request"] for run in http["post"].get(name, [])], role)
+def _cpu_by_role(runs: Sequence[Run]) -> str:
+    found = [run["cpu_us_by_role"] for run in runs if "cpu_us_by_role" in run]
+    medians = {role: median_of(found, role) for role in (found[0] if found else ())}
+    return ", ".join(f"{role} {number(value)}" for role, value in medians.items() if value) or MISSING

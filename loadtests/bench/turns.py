@@ -1,12 +1,14 @@
 """Compares systems that are all up at once and take turns of seconds: this commit, another one, the peer.
 
-Owns the order of the turns and what is kept of each. Runs of minutes, one after the other, would compare the machine's
-moods: its cores change their speed. The ratio of two systems is the median of the ratios of neighbouring turns.
+Owns the order of the turns and what is kept of each. Runs of minutes, one after the other, would compare the speed of
+the machine at two times, because its cores change it. The ratio of two systems is the median of the ratios of
+neighbouring turns. No worker runs beside POST and GET; longtasks' mirror does, because it writes the row that the
+peer's POST writes.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -14,15 +16,17 @@ from loadtests.bench.calibration import calibrate
 from loadtests.bench.context import BODY, Bench
 from loadtests.bench.drain import run_cell
 from loadtests.bench.ground import BenchStack
-from loadtests.bench.http_rates import write_finished_paths, write_peer_paths
 from loadtests.bench.peer import Peer
+from loadtests.bench.readable_paths import write_finished_paths, write_peer_paths
 from loadtests.bench.watch import CpuWatch
 from loadtests.bench.wrk import run_wrk
 
 OURS = "this commit"
+WITH_TOKEN = "this commit, with a token"  # as production requires
 OTHER = "the other commit"
 PEER = "the peer"
-Turn = Callable[[], dict[str, float]]
+Turn = Callable[[], dict[str, Any]]
+Roles = Mapping[str, Callable[[], Iterable[int]]]
 
 
 def measure(bench: Bench) -> dict[str, Any]:
@@ -38,11 +42,15 @@ def measure(bench: Bench) -> dict[str, Any]:
         for stack in stacks.values():
             stack.start_web()
             stack.start_mirror()
-        posts = {name: post_turn(bench, stack.address, partial(web_pids, stack)) for name, stack in stacks.items()}
-        gets = {name: get_turn(bench, stack) for name, stack in stacks.items()}
+        roles = {name: bench.ground.roles(stack, "web", "mirror") for name, stack in stacks.items()}
+        posts = {name: post_turn(bench, stack.address, roles[name]) for name, stack in stacks.items()}
+        gets = {name: get_turn(bench, stack, roles[name]) for name, stack in stacks.items()}
         if peer is not None:
-            posts[PEER] = post_turn(bench, peer.address, peer.pids)
-            gets[PEER] = peer_get_turn(bench, peer)
+            peers_roles = bench.ground.roles(stacks[OURS]) | {"web": peer.pids}
+            posts[PEER] = post_turn(bench, peer.address, peers_roles)
+            gets[PEER] = peer_get_turn(bench, peer, peers_roles)
+        token = json.loads(stacks[OURS].run_inside("manage", "token", "create", "bench", "--json"))["token"]
+        posts[WITH_TOKEN] = post_turn(bench, stacks[OURS].address, roles[OURS], token=token)
         kinds = {"post": posts, "get": gets}
         kinds["drain"] = {name: drain_turn(bench, stack) for name, stack in stacks.items()}
 
@@ -55,12 +63,12 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 def take_turns(
     bench: Bench, kind: str, turns: Mapping[str, Turn], *, settle: Callable[[], None]
-) -> list[dict[str, dict[str, float]]]:
+) -> list[dict[str, dict[str, Any]]]:
     """One turn of each system in each round; the order is reversed in every second round. `settle` runs between turns."""
     for turn in turns.values():
         turn()  # fills caches and connections; not counted
         settle()
-    rounds: list[dict[str, dict[str, float]]] = []
+    rounds: list[dict[str, dict[str, Any]]] = []
     for number in range(bench.scale.turn_rounds):
         names = list(turns)[:: 1 if number % 2 == 0 else -1]
         made = {}
@@ -73,40 +81,38 @@ def take_turns(
     return rounds
 
 
-def post_turn(bench: Bench, address: str, pids: Callable[[], Sequence[int]]) -> Turn:
-    return lambda: wrk_turn(f"{address}/tasks", pids, seconds=bench.scale.turn_seconds, body=BODY)
+def post_turn(bench: Bench, address: str, roles: Roles, *, token: str = "") -> Turn:
+    return lambda: wrk_turn(f"{address}/tasks", roles, seconds=bench.scale.turn_seconds, body=BODY, token=token)
 
 
-def get_turn(bench: Bench, stack: BenchStack) -> Turn:
+def get_turn(bench: Bench, stack: BenchStack, roles: Roles) -> Turn:
     paths = bench.directory / f"turns-{stack.port}.txt"
     write_finished_paths(bench, stack, paths)
-    url = f"{stack.address}/tasks"
-    return lambda: wrk_turn(url, partial(web_pids, stack), seconds=bench.scale.turn_seconds, paths=paths)
+    return lambda: wrk_turn(f"{stack.address}/tasks", roles, seconds=bench.scale.turn_seconds, paths=paths)
 
 
-def peer_get_turn(bench: Bench, peer: Peer) -> Turn:
+def peer_get_turn(bench: Bench, peer: Peer, roles: Roles) -> Turn:
     paths = bench.directory / "turns-peer.txt"
     write_peer_paths(bench, peer, paths)
-    url = f"{peer.address}/tasks"
-    return lambda: wrk_turn(url, peer.pids, seconds=bench.scale.turn_seconds, paths=paths)
+    return lambda: wrk_turn(f"{peer.address}/tasks", roles, seconds=bench.scale.turn_seconds, paths=paths)
 
 
-def wrk_turn(url: str, pids: Callable[[], Sequence[int]], *, seconds: int, **what: Any) -> dict[str, float]:
-    """One turn of wrk, and the CPU that web took for each request."""
-    with CpuWatch({"web": pids}) as watch:
+def wrk_turn(url: str, roles: Roles, *, seconds: int, **what: Any) -> dict[str, Any]:
+    """One turn of wrk, and the CPU for each request: `cpu_us` of web alone, `cpu_us_by_role` of all."""
+    with CpuWatch(roles) as watch:
         figures = run_wrk(url=url, seconds=seconds, **what)
-    return {
-        "rate": figures["rate"],
-        "mean_ms": figures["mean_ms"],
-        "failed": figures["failed"],
-        "cpu_us": watch.seconds["web"] / max(1, figures["requests"]) * 1e6,
+    requests = max(1, figures["requests"])
+    by_role = {role: used / requests * 1e6 for role, used in watch.seconds.items()}
+    return {name: figures[name] for name in ("rate", "mean_ms", "p99_ms", "failed")} | {
+        "cpu_us": by_role["web"],
+        "cpu_us_by_role": by_role,
     }
 
 
 def drain_turn(bench: Bench, stack: BenchStack) -> Turn:
     """Small tasks that wait already, run by two workers; their rows are counted."""
 
-    def turn() -> dict[str, float]:
+    def turn() -> dict[str, Any]:
         stack.empty()
         stack.start_workers(2)
         try:
@@ -120,11 +126,7 @@ def drain_turn(bench: Bench, stack: BenchStack) -> Turn:
     return turn
 
 
-def web_pids(stack: BenchStack) -> Sequence[int]:
-    return stack.pids("web")
-
-
-def ratio_of(rounds: Sequence[Mapping[str, Mapping[str, float]]], name: str, figure: str, *, to: str) -> float | None:
+def ratio_of(rounds: Sequence[Mapping[str, Mapping[str, Any]]], name: str, figure: str, *, to: str) -> float | None:
     """The median of the ratios of neighbouring turns: `name` over `to`."""
     ratios = [made[name][figure] / made[to][figure] for made in rounds if made[to][figure]]
     return median(ratios) if ratios else None

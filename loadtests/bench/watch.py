@@ -13,6 +13,7 @@ from loadtests.bench.figures import percentile
 from tasks_app.domain import stream_ids
 from tasks_app.queues import snapshot_stream
 
+PARKED_KEY = "longtasks:parked"  # as in tasks_app/queues/parked_tasks.py, which needs Django's settings
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -59,7 +60,7 @@ class QueueWatch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._failure: Exception | None = None
-        self.backlog: list[tuple[float, float]] = []  # seconds since the start, tasks that wait or run
+        self.backlog: list[tuple[float, float]] = []  # seconds since the start; tasks that wait, run or are parked
         self.lag_ms: list[float] = []
 
     def __enter__(self) -> "QueueWatch":
@@ -100,5 +101,7 @@ class QueueWatch:
             pipeline.zcard(f"rq:wip:{name}")
         pipeline.xrange(snapshot_stream.STREAM_KEY, count=1)
         pipeline.time()
-        high, high_running, low, low_running, oldest, now = pipeline.execute()
-        return high + low, high_running + low_running, oldest, now
+        pipeline.smembers(PARKED_KEY)
+        high, high_running, low, low_running, oldest, now, parked = pipeline.execute()
+        lists = (f"{PARKED_KEY}:{name.decode()}" for name in parked)
+        return high + low + sum(map(self._redis.llen, lists)), high_running + low_running, oldest, now
