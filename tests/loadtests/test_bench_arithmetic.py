@@ -4,10 +4,10 @@ import pytest
 
 from loadtests.bench.cells import cell_tasks, guess_rate
 from loadtests.bench.errors import BenchError
-from loadtests.bench.figures import median_of, number, percentile, ratio, slope, with_spread
+from loadtests.bench.figures import median_of, number, percentile, ratio, with_spread
 from loadtests.bench.ground import mariadb_options
 from loadtests.bench.scale import FULL, QUICK
-from loadtests.bench.sustained import backlog_figures, thinned
+from loadtests.bench.sustained import backlog_figures, each_second
 from loadtests.bench.wrk import parse_wrk
 
 RUNS = [{"rate": 900}, {"rate": 2540}, {"rate": 1000}]
@@ -39,23 +39,16 @@ def test_a_percentile_is_a_measured_value() -> None:
     assert percentile([], 0.99) is None
 
 
-def test_the_slope_is_the_growth_per_second() -> None:
-    assert slope([(0, 5), (1, 8), (2, 11)]) == pytest.approx(3)
-    assert slope([(0, 5), (1, 5)]) == 0
-    assert slope([(1, 5)]) == 0
-
-
-def test_a_backlog_that_grows_late_is_seen() -> None:
+def test_a_backlog_that_grows_is_seen() -> None:
     steady = [(float(second), 10.0) for second in range(60)]
     growing = [(second, waiting + max(0.0, (second - 30) * 20)) for second, waiting in steady]
-    assert backlog_figures(steady) == {"backlog_max": 10, "backlog_end": 10, "backlog_growth": 0}
-    assert backlog_figures(growing)["backlog_growth"] == pytest.approx(20)
+    assert backlog_figures(steady) == {"backlog_max": 10, "backlog_end": 10, "backlog_first": 10, "backlog_last": 10}
+    assert backlog_figures(growing)["backlog_first"] == 10
+    assert backlog_figures(growing)["backlog_last"] == 10 + 20 * 19.5
 
 
-def test_thinning_keeps_the_peaks() -> None:
-    backlog = [(second / 20, 1000.0 if second == 777 else 1.0) for second in range(1200)]
-    assert len(thinned(backlog)) <= 240
-    assert max(waiting for _, waiting in thinned(backlog)) == 1000
+def test_a_backlog_is_shown_once_a_second() -> None:
+    assert each_second([(0.0, 1.0), (0.95, 5.0), (1.05, 2.0), (3.0, 4.0)]) == [(0.0, 1.0), (1.05, 2.0), (3.0, 4.0)]
 
 
 def test_every_worker_has_as_many_tasks() -> None:

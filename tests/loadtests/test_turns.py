@@ -59,7 +59,7 @@ def test_a_commit_that_git_does_not_know_is_refused(commit: str, tmp_path: Path)
 
 
 def test_the_report_shows_a_line_for_each_system() -> None:
-    figures = {"rate": 100.0, "cpu_us": 500.0, "failed": 0, "calibration_ms": 40.0}
+    figures = {"rate": 100.0, "cpu_us": 500.0, "mean_ms": 9.0, "p99_ms": 20.0, "failed": 0, "calibration_ms": 40.0}
     rounds = [{OURS: figures, OTHER: figures | {"rate": 50.0}}]
     section = {
         "measuredAt": "2026-11-26T12:00:00+00:00",
@@ -70,4 +70,4 @@ def test_the_report_shows_a_line_for_each_system() -> None:
         "figures": {"post": rounds, "get": rounds, "drain": rounds},
     }
     text = report_text(figures={"sections": {"turns": section}}, plots={}, directory=Path("."))
-    assert f"| {OTHER} | 50 | 500 | 2 | 1 | 0 | 40 |" in text
+    assert f"| {OTHER} | 50 | 500 | 2 | 1 | 9 | 20 | 0 | 40 | – |" in text
