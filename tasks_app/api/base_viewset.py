@@ -16,7 +16,6 @@ from tasks_app.api.authentication import identify
 from tasks_app.api.content_negotiation import check_accept, check_content_type
 from tasks_app.api.json_rendering import (
     DEFAULT_BODY_BYTES,
-    LengthRequired,
     OrjsonParser,
     OrjsonRenderer,
     read_body,
@@ -65,8 +64,6 @@ class BaseViewSet(ViewSetMixin, PlainRequestView):
         # Before the method is checked: an unauthorised caller must not learn which methods exist.
         is_safe = request.method in SAFE_METHODS
         self.caller = identify(meta, needs=self.needs_to_read if is_safe else self.needs_to_write)
-        if "HTTP_TRANSFER_ENCODING" in meta and "CONTENT_LENGTH" not in meta:
-            raise LengthRequired
         # Also where no body is read: a form's body may come from a page of another origin. 405 takes precedence.
         if self.action is not None and not is_safe and has_body(request):
             check_content_type(meta)

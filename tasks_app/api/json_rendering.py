@@ -36,12 +36,6 @@ class BodyTooLarge(APIException):
         super().__init__(f"The body may have at most {limit_bytes} bytes. Send a smaller body.")
 
 
-class LengthRequired(APIException):
-    status_code = 411
-    default_code = "length-required"
-    default_detail = "Send the body with a Content-Length, not in chunks."
-
-
 def to_json(data: Any) -> bytes:
     """Return `data` as JSON; datetimes become RFC 3339 in UTC with a Z."""
     return orjson.dumps(data, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)

@@ -130,13 +130,6 @@ def test_an_accept_header_with_json_gets_json(client: Client, accept: str) -> No
     assert client.get("/health/live", headers={"Accept": accept}).status_code == 200
 
 
-def test_a_body_in_chunks_is_411(client: Client) -> None:
-    response = client.generic(
-        "POST", "/tasks", b"", content_type="application/json", headers={"Transfer-Encoding": "chunked"}
-    )
-    assert_problem(response, 411)
-
-
 TASK = "/tasks/0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 
 

@@ -114,12 +114,6 @@ PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = 
         f"Task {TASK_ID} is finished: it can't be canceled.",
         None,
     ),
-    411: (
-        "The body was sent in chunks, without a Content-Length.",
-        "about:blank",
-        "Send the body with a Content-Length, not in chunks.",
-        None,
-    ),
     413: ("The body is too large.", "about:blank", "The body may have at most 65536 bytes. Send a smaller body.", None),
     415: (
         "The Content-Type is not JSON.",
@@ -154,7 +148,6 @@ TITLES: Final = {
     404: "Not Found",
     406: "Not Acceptable",
     409: "Conflict",
-    411: "Length Required",
     413: "Request Entity Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Entity",

@@ -17,7 +17,7 @@ from tasks_app.api.openapi.examples import PROBLEMS, TITLES
 from tasks_app.auth.api_tokens import READ
 from tasks_app.queues.queue_names import QUEUES
 
-BODY_STATUSES: Final = (411, 413, 415)  # of every operation that reads a body
+BODY_STATUSES: Final = (413, 415)  # of every operation that reads a body
 
 
 def problems(*statuses: int) -> dict[Any, OpenApiResponse]:
