@@ -11,7 +11,7 @@ from tests.acceptance.conftest import Guarded
 from tests.acceptance.streams import wait_for_stream, wait_until_known, watch
 
 # Makes members of the staff and logs them in as the admin's form does; prints the keys of their sessions.
-IN_A_ROW = 15  # refusals, after which no process has a place
+IN_A_ROW = 40  # refusals, after which no process has a place
 LOG_IN = """
 import json
 from django.contrib.auth.models import Permission, User
