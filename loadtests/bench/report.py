@@ -265,7 +265,7 @@ def _how() -> list[str]:
         "## To run it again\n",
         (
             "```sh\n"
-            "PEER_DIR=/path/to/express-bull make bench       # everything, on an otherwise idle machine; 25 min\n"
+            "PEER_DIR=/path/to/express-bull make bench       # everything, on an otherwise idle machine\n"
             "make bench ARGS=--quick                         # tiny counts, report in .data/bench/\n"
             'make bench ARGS="--only arrival --only reload"  # replaces these figures, keeps the others\n'
             'make bench ARGS="--only turns --against COMMIT" # this code and a commit\'s, both up, in turns of seconds\n'
