@@ -80,7 +80,7 @@ class LoopWaits:
     """What suspended calls wait for in this loop."""
 
     def __init__(self, connection: LoopConnection, threads: ThreadPool) -> None:
-        self.ask = connection.ask
+        self.send_command = connection.send_command
         self._threads = threads
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
@@ -194,7 +194,7 @@ class Application:
         try:
             return await future
         except _Failed as failed:
-            if not isinstance(failed.error, NeedsThread) or (call.has_asked and environ["REQUEST_METHOD"] == "POST"):
+            if not isinstance(failed.error, NeedsThread) or (call.has_sent and environ["REQUEST_METHOD"] == "POST"):
                 raise failed.error from None
         finally:
             if leaving is not None:

@@ -1,52 +1,27 @@
-"""The one pipelined connection to Redis of a process with an event loop: a turn's commands leave together.
+"""The one pipelined connection to Redis of a process with an event loop: the commands of a turn leave together.
 
-Owns when a command is sent and how long its answer may take. redis-py connects, in a thread (TLS, Sentinels, password,
-database, name); then the loop reads and writes its socket. No command is ever sent twice. Must not know what a command
-means.
+Owns when a command is sent, how long a request may wait for Redis, and when the connection is replaced. redis-py opens
+it in a thread (TLS, Sentinels, password, database, name). No command is ever sent twice. Must not: know what a command
+means, read or write a socket (`redis_link` does).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import ssl
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-import hiredis
 import redis
 
-from tasks_app.queues import redis_py_internals
-from tasks_app.queues.pipelined_connection import may_be_elsewhere
+from tasks_app.queues.redis_link import Caller, Command, RedisLink
 
-logger = logging.getLogger(__name__)
-_READ_BYTES: Final = 64 * 1024
-_NOTHING: Final = object()
-_WOULD_BLOCK: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+EXPIRY_SECONDS: Final = 0.01  # between two checks of the deadlines
+TURN_SECONDS: Final = 0.005  # of a turn of the loop, for callers that are resumed: other requests get their share
 _TOO_LATE: Final = "Redis did not answer in time"
-
-
-class Asking(Protocol):
-    """Whoever gets an answer: an exception where there is none."""
-
-    def resume(self, value: Any) -> None: ...
-
-
-class _Asked:
-    """A command, and who waits for its answer until `deadline`; nobody any more once it has passed."""
-
-    __slots__ = ("asking", "deadline", "words")
-
-    def __init__(self, words: tuple[Any, ...], asking: Asking, deadline: float) -> None:
-        self.words, self.deadline = words, deadline
-        self.asking: Asking | None = asking
-
-    def answer(self, value: Any) -> None:
-        if self.asking is not None:
-            asking, self.asking = self.asking, None
-            asking.resume(value)
+_CLOSED: Final = "the process ends"
 
 
 class LoopConnection:
@@ -56,17 +31,29 @@ class LoopConnection:
         self._loop = asyncio.get_running_loop()
         self._get_client, self._timeout_seconds = get_client, timeout_seconds
         self._connector = ThreadPoolExecutor(1, thread_name_prefix="redis-connect")
-        self._unsent: deque[_Asked] = deque()
-        self._link: _Link | None = None
-        self._is_connecting = self._is_flushing = self._is_closed = False
-        self._timer: asyncio.TimerHandle | None = None
-        self.breaks = 0  # how often a connection was given up
+        self._unsent: deque[Command] = deque()
+        self._waiting: deque[Command] = deque()  # unsent and sent ones, and those that were answered out of turn
+        self._answered: deque[tuple[Caller, Any]] = deque()
+        self._link: RedisLink | None = None
+        self._is_connecting = self._is_closed = False
+        self._is_flush_due = self._is_resume_due = self._is_expiry_due = False
 
-    def ask(self, words: tuple[Any, ...], asking: Asking) -> None:
-        """Send a command at the end of this turn of the loop; resume with its answer, or with one of UNAVAILABLE_ERRORS."""
-        self._unsent.append(_Asked(words, asking, self._loop.time() + self._timeout_seconds))
-        if not self._is_flushing:
-            self._is_flushing = True
+    def send_command(self, arguments: tuple[Any, ...], caller: Caller) -> None:
+        """Send a command at the end of this turn of the loop; resume the caller with its reply or its error.
+
+        A caller without a deadline gets one: `timeout_seconds` from now, for this command and its next ones. A caller that
+        gets no reply until then is resumed with one of UNAVAILABLE_ERRORS.
+        """
+        if caller.deadline is None:
+            caller.deadline = self._loop.time() + self._timeout_seconds
+        command = Command(arguments, caller, caller.deadline)
+        while self._waiting and self._waiting[0].caller is None:
+            self._waiting.popleft()
+        self._waiting.append(command)
+        self._unsent.append(command)
+        self._schedule_expiry(command.deadline)
+        if not self._is_flush_due:
+            self._is_flush_due = True
             self._loop.call_soon(self._flush)
 
     def connect(self) -> None:
@@ -77,31 +64,83 @@ class LoopConnection:
             future.add_done_callback(self._on_connected)
 
     def close(self) -> None:
-        """Give the connection up; whoever waits gets a ConnectionError."""
+        """Close the connection; every waiting caller gets a ConnectionError."""
         self._is_closed = True
         if self._link is not None:
-            self._link.fail(redis.exceptions.ConnectionError("the process ends"))
-        self._fail_unsent(redis.exceptions.ConnectionError("the process ends"))
+            self._link.fail(redis.exceptions.ConnectionError(_CLOSED))
+        self._unsent.clear()
+        self._fail(list(self._waiting), redis.exceptions.ConnectionError(_CLOSED))
         self._connector.shutdown(wait=False)
+        while self._answered:
+            self.resume_callers()
 
-    def give_up(self, link: _Link) -> None:
-        """Use a connection for no further command: the next one may reach another server."""
+    # For the link
+
+    def answer(self, command: Command, reply: Any) -> None:
+        """Note a reply or an error for the command's caller, unless its deadline has passed."""
+        caller, command.caller = command.caller, None
+        if caller is not None:
+            self._answered.append((caller, reply))
+
+    def resume_callers(self) -> None:
+        """Resume callers for a part of this turn; the others follow in the next turns, after what has arrived meanwhile."""
+        until = time.perf_counter() + TURN_SECONDS
+        while self._answered:
+            caller, reply = self._answered.popleft()
+            caller.resume(reply)
+            if time.perf_counter() >= until:
+                break
+        if self._answered and not self._is_resume_due:
+            self._is_resume_due = True
+            self._loop.call_soon(self._resume_next)
+
+    def drop(self, link: RedisLink) -> None:
+        """Send no further command on a link: a new connection may reach another server."""
         if self._link is link:
             self._link = None
-            self.breaks += 1
+
+    # Callbacks of the loop
 
     def _flush(self) -> None:
-        self._is_flushing = False
-        if self._link is not None:
-            asked, self._unsent = self._unsent, deque()
-            self._link.send(asked)
-        elif self._is_closed:
-            self._fail_unsent(redis.exceptions.ConnectionError("the process ends"))
-        else:
+        self._is_flush_due = False
+        if self._is_closed:
+            self._fail_unsent(redis.exceptions.ConnectionError(_CLOSED))
+        elif self._link is None:
             self.connect()
-            self._expire_unsent()
+        else:
+            # A command whose caller was refused must not be executed.
+            commands = [command for command in self._unsent if command.caller is not None]
+            self._unsent.clear()
+            self._link.send(commands)
+        self.resume_callers()
+
+    def _resume_next(self) -> None:
+        self._is_resume_due = False
+        self.resume_callers()
+
+    def _schedule_expiry(self, deadline: float) -> None:
+        if not self._is_expiry_due:
+            self._is_expiry_due = True
+            self._loop.call_at(max(deadline, self._loop.time() + EXPIRY_SECONDS), self._expire)
+
+    def _expire(self) -> None:
+        """Refuse the callers whose deadline has passed. A link that did not answer one of them gets no further command."""
+        self._is_expiry_due = False
+        now = self._loop.time()
+        late = [command for command in self._waiting if command.deadline <= now]
+        links = {command.link for command in late if command.caller is not None and command.link is not None}
+        self._fail(late, redis.exceptions.TimeoutError(_TOO_LATE))
+        for link in links:
+            link.give_up()
+        self._waiting = deque(command for command in self._waiting if command.caller is not None)
+        if self._waiting:
+            self._schedule_expiry(min(command.deadline for command in self._waiting))
+        self.resume_callers()
+
+    # Connecting
 
     def _open(self) -> tuple[Any, Any]:
+        """Return a pool and an open connection of it. Runs in the connector's thread."""
         pool = self._get_client().connection_pool
         return pool, pool.get_connection()
 
@@ -109,162 +148,27 @@ class LoopConnection:
         self._is_connecting = False
         try:
             pool, connection = future.result()
-            link = _Link(self, self._loop, pool, connection)
+            link = RedisLink(self, self._loop, pool, connection)
+        except redis.exceptions.TimeoutError:
+            # A Redis that hangs. Those who have time left wait for the next attempt: it may continue at any moment.
+            self._unsent = deque(command for command in self._unsent if command.caller is not None)
+            if self._unsent:
+                self.connect()
         except Exception as error:
-            self.breaks += 1
             self._fail_unsent(error)
-            return
-        if self._is_closed:
-            link.fail(redis.exceptions.ConnectionError("the process ends"))
-            return
-        self._link = link
-        if self._unsent:
-            self._flush()
+            self.resume_callers()
+        else:
+            if self._is_closed:
+                link.fail(redis.exceptions.ConnectionError(_CLOSED))
+                return
+            self._link = link
+            if self._unsent:
+                self._flush()
 
     def _fail_unsent(self, error: Exception) -> None:
-        asked, self._unsent = self._unsent, deque()
-        for each in asked:
-            each.answer(error)
+        commands, self._unsent = self._unsent, deque()
+        self._fail(commands, error)
 
-    def _expire_unsent(self) -> None:
-        """While nothing can be sent: refuse what has waited too long, and come back for the next."""
-        self._timer = None
-        now = self._loop.time()
-        while self._unsent and self._unsent[0].deadline <= now:
-            self._unsent.popleft().answer(redis.exceptions.TimeoutError(_TOO_LATE))
-        if self._unsent and self._timer is None and self._link is None:
-            self._timer = self._loop.call_at(self._unsent[0].deadline, self._expire_unsent)
-
-
-class _Link:
-    """One connection, as redis-py has opened it."""
-
-    def __init__(self, owner: LoopConnection, loop: asyncio.AbstractEventLoop, pool: Any, connection: Any) -> None:
-        self._owner, self._loop, self._pool, self._connection = owner, loop, pool, connection
-        self._sock = connection._sock
-        self._sock.setblocking(False)
-        self._pack = connection.pack_commands
-        self._reader = hiredis.Reader(
-            protocolError=redis.exceptions.InvalidResponse,
-            replyError=redis_py_internals.get_parse_error(),
-            notEnoughData=_NOTHING,
-        )
-        self._in_flight: deque[_Asked] = deque()
-        self._unwritten = b""
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_closed = self._is_given_up = False
-        loop.add_reader(self._sock.fileno(), self._on_readable)
-
-    def send(self, asked: deque[_Asked]) -> None:
-        """Send commands in one piece, so that Redis reads all of them before it syncs to disk."""
-        try:
-            data = b"".join(self._pack([each.words for each in asked]))
-        except Exception as error:  # a word that is no string: no command of this turn was sent
-            for each in asked:
-                each.answer(error)
-            return
-        self._in_flight.extend(asked)
-        if self._unwritten:
-            self._unwritten += data
-        else:
-            self._write(data)
-        if self._timer is None and self._in_flight:
-            self._timer = self._loop.call_at(self._in_flight[0].deadline, self._expire)
-
-    def _write(self, data: bytes) -> None:
-        try:
-            sent = self._sock.send(data)
-        except _WOULD_BLOCK:
-            sent = 0
-        except OSError as error:
-            self.fail(redis.exceptions.ConnectionError(f"the connection broke: {error}"))
-            return
-        if sent < len(data):
-            if not self._unwritten:
-                self._loop.add_writer(self._sock.fileno(), self._on_writable)
-            self._unwritten = data[sent:]
-        elif self._unwritten:
-            self._unwritten = b""
-            self._loop.remove_writer(self._sock.fileno())
-
-    def _on_writable(self) -> None:
-        self._write(self._unwritten)
-
-    def _on_readable(self) -> None:
-        while not self._is_closed:
-            try:
-                data = self._sock.recv(_READ_BYTES)
-            except _WOULD_BLOCK:
-                return
-            except OSError as error:
-                self.fail(redis.exceptions.ConnectionError(f"the connection broke: {error}"))
-                return
-            if not data:
-                self.fail(redis.exceptions.ConnectionError("Connection closed by server."))
-                return
-            self._reader.feed(data)
-            self._answer_all()
-            # A TLS socket may hold more than the system's poll knows of.
-            if len(data) < _READ_BYTES and not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
-                return
-
-    def _answer_all(self) -> None:
-        while not self._is_closed:
-            try:
-                answer = self._reader.gets()
-            except redis.exceptions.RedisError as error:  # what answers there is not Redis
-                self.fail(error)
-                return
-            if answer is _NOTHING:
-                break
-            if isinstance(answer, hiredis.PushNotification):
-                continue
-            if not self._in_flight:
-                self.fail(redis.exceptions.InvalidResponse("an answer that nobody has asked for"))
-                return
-            if isinstance(answer, Exception) and may_be_elsewhere(answer):
-                self._give_up(answer)
-            self._in_flight.popleft().answer(answer)
-        if self._is_given_up and not self._in_flight:
-            self.fail(redis.exceptions.ConnectionError("given up"))
-
-    def _expire(self) -> None:
-        """Tell those who have waited too long. The others may still get their answers here; nothing more is sent."""
-        self._timer = None
-        now = self._loop.time()
-        late = [each for each in self._in_flight if each.deadline <= now and each.asking is not None]
-        if late:
-            self._give_up(None)
-        for each in late:
-            each.answer(redis.exceptions.TimeoutError(_TOO_LATE))
-        if self._is_closed:
-            return
-        waiting = next((each for each in self._in_flight if each.asking is not None), None)
-        if waiting is not None:
-            self._timer = self._loop.call_at(waiting.deadline, self._expire)
-        elif self._is_given_up:
-            self.fail(redis.exceptions.ConnectionError("given up"))
-
-    def _give_up(self, answer: Exception | None) -> None:
-        self._is_given_up = True
-        self._owner.give_up(self)
-        turn_to_next = getattr(self._connection, "leave_isolated_primary", None)
-        if turn_to_next is not None and answer is not None:
-            turn_to_next(answer)
-
-    def fail(self, error: Exception) -> None:
-        """Close the connection; whoever has no answer gets the error."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._owner.give_up(self)
-        self._loop.remove_reader(self._sock.fileno())
-        if self._unwritten:
-            self._loop.remove_writer(self._sock.fileno())
-        self._connection.disconnect()
-        self._pool.release(self._connection)
-        asked, self._in_flight = self._in_flight, deque()
-        for each in asked:
-            each.answer(error)
+    def _fail(self, commands: deque[Command] | list[Command], error: Exception) -> None:
+        for command in commands:
+            self.answer(command, error)

@@ -35,8 +35,8 @@ class NeedsThread(BaseException):
 class Waits(Protocol):
     """What the event loop does for suspended calls. Each function resumes the call once, later, in the loop's thread."""
 
-    def ask(self, words: tuple[Any, ...], call: Call) -> None:
-        """Send one command to Redis; resume with its answer."""
+    def send_command(self, arguments: tuple[Any, ...], call: Call) -> None:
+        """Send one command to Redis; resume with its reply."""
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
         """Run a function in a thread; resume with its result."""
@@ -46,7 +46,8 @@ class Call(greenlet):
     """A suspended or running call; reused when it has ended."""
 
     calls: Calls
-    has_asked = False  # Redis, which may have had an effect
+    has_sent = False  # a command, which may have had an effect
+    deadline: float | None = None  # of its commands, on the loop's clock; None: the next command sets it
     is_interrupted = False  # its client has left
     wake_early: Callable[[], None] | None = None  # set while the call waits for something that its client may end
 
@@ -77,20 +78,22 @@ class Calls:
             call = Call(_serve_calls)
             call.calls = self
             call.switch()
-        call.has_asked = call.is_interrupted = False
+        call.has_sent = call.is_interrupted = False
+        call.deadline = None
         self.step(call, call.switch((function, argument, done)))
         return call
 
-    def step(self, call: Call, wish: Any) -> None:
-        """Begin what a call waits for: None when it has ended."""
-        if wish is None:
+    def step(self, call: Call, awaited: Any) -> None:
+        """Begin what a call waits for: a command's arguments or a function that arranges its `resume`; None: it has ended."""
+        if awaited is None:
             if len(self._idle) < IDLE_CALLS:
                 self._idle.append(call)
-        elif wish.__class__ is tuple:
-            call.has_asked = True
-            self._waits.ask(wish, call)
+        elif awaited.__class__ is tuple:
+            call.has_sent = True
+            self._waits.send_command(awaited, call)
         else:
-            wish(call)
+            call.deadline = None  # this wait is not Redis's
+            awaited(call)
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
         self._waits.run_in_thread(function, call)

@@ -29,7 +29,7 @@ class Loop:
 
     def __init__(self, get_client: Callable[[], Any], *, timeout_seconds: float) -> None:
         self.connection = LoopConnection(get_client, timeout_seconds=timeout_seconds)
-        self.ask = self.connection.ask
+        self.send_command = self.connection.send_command
         self.calls = Calls(self)
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
