@@ -9,8 +9,6 @@ class Scale:
 
     name: str
     runs: int  # of every figure
-    wrk_seconds: int
-    warm_seconds: int
     readable_tasks: int  # requested by the GETs
     k6_seconds: int
     k6_rate: int
@@ -50,8 +48,6 @@ class Scale:
 FULL = Scale(
     name="full",
     runs=3,
-    wrk_seconds=10,
-    warm_seconds=3,
     readable_tasks=1000,
     k6_seconds=60,
     k6_rate=2000,
@@ -92,8 +88,6 @@ FULL = Scale(
 QUICK = Scale(
     name="quick",
     runs=1,
-    wrk_seconds=1,
-    warm_seconds=1,
     readable_tasks=20,
     k6_seconds=2,
     k6_rate=50,

@@ -149,7 +149,10 @@ class _Link:
 
     def __init__(self, owner: LoopConnection, loop: asyncio.AbstractEventLoop, pool: Any, connection: Any) -> None:
         self._owner, self._loop, self._pool, self._connection = owner, loop, pool, connection
-        self._sock = connection._sock
+        sock = redis_py_internals.get_socket(connection)
+        if sock is None:
+            raise redis.exceptions.ConnectionError("the connection was closed")
+        self._sock = sock
         self._sock.setblocking(False)
         self._pack = connection.pack_commands
         self._reader = hiredis.Reader(

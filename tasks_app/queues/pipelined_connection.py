@@ -79,12 +79,12 @@ redis_py_internals.replace_parse_error(_parse)
 
 
 def may_be_elsewhere(answer: Any) -> bool:
-    """Tell whether a new connection may reach a server that does answer. One that is full has no better twin."""
+    """Return whether a new connection may reach a server that answers. If Redis is out of memory, no other server has more."""
     return isinstance(answer, UNAVAILABLE_ERRORS) and not isinstance(answer, redis.exceptions.OutOfMemoryError)
 
 
 class PipelinedConnection(threading.local):
-    """A connection of each thread, which sends the commands of concurrent calls together.
+    """A connection of each thread; in an event loop, the one that all of its requests share (LoopConnection).
 
     redis.Redis takes a connection from its pool for each command, with locks, hooks and retries: 70 µs, against 25 µs on
     the connection itself. No command is ever sent twice.

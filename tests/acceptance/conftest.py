@@ -9,6 +9,7 @@ import pytest
 
 from loadtests.started.servers import Database, RedisServer
 from loadtests.started.stack import ALL_ROLES, Answer, ProcfileStack
+from tests.acceptance.web_process import run_web
 
 
 @dataclass
@@ -83,19 +84,5 @@ def guarded(_guarded: Guarded) -> Guarded:
 @pytest.fixture(scope="module", params=["auto", "python"])
 def web(servers: tuple[Database, RedisServer], request: pytest.FixtureRequest) -> Iterator[ProcfileStack]:
     """One process of web, with each of gunicorn's parsers, and no worker."""
-    stack = ProcfileStack(
-        database=servers[0],
-        redis_server=servers[1],
-        roles=("web",),
-        environment={
-            "WEB_WORKERS": "1",
-            "WEB_THREADS": "2",
-            "REDIS_TIMEOUT_SECONDS": "10",
-            "GUNICORN_CMD_ARGS": f"--http-parser={request.param}",
-        },
-    )
-    try:
-        stack.start()
+    with run_web(servers, environment={"GUNICORN_CMD_ARGS": f"--http-parser={request.param}"}) as stack:
         yield stack
-    finally:
-        stack.close()

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from loadtests.started.servers import Database, RedisServer
-from loadtests.started.stack import ProcfileStack
+from loadtests.started.stack import NEEDED_ROLES, ProcfileStack
 from tasks_app.queues.end_watcher import READ_AGAIN_SECONDS
 from tests.acceptance.test_quick_requests import connect, read_answers
+from tests.acceptance.web_process import run_web
 
 pytestmark = pytest.mark.alone
 
@@ -27,16 +28,8 @@ ROWS = {"users": 7, "products": 7, "order_items": 7}
 @pytest.fixture(scope="module")
 def stack(servers: tuple[Database, RedisServer]) -> Iterator[ProcfileStack]:
     """One process of web; workers that run tasks unless the queue is paused."""
-    stack = ProcfileStack(
-        database=servers[0],
-        redis_server=servers[1],
-        environment={"WEB_WORKERS": "1", "WEB_THREADS": "2", "REDIS_TIMEOUT_SECONDS": "10"},
-    )
-    try:
-        stack.start()
+    with run_web(servers, roles=NEEDED_ROLES) as stack:
         yield stack
-    finally:
-        stack.close()
 
 
 @pytest.fixture(autouse=True)

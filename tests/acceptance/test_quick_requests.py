@@ -12,11 +12,11 @@ from coverage import Coverage
 
 from loadtests.started.servers import IS_EMBEDDED, Database, RedisServer
 from loadtests.started.stack import ProcfileStack
+from tests.acceptance.web_process import THREADS, run_web
 from tests.conftest import MakeStack
 
 pytestmark = pytest.mark.alone
 
-THREADS = 2
 CLIENTS = 30
 NEW_CLIENTS = 400
 SOON_SECONDS = 8.0  # on a busy machine; far below the 20 s of a ?wait=
@@ -25,17 +25,8 @@ SOON_SECONDS = 8.0  # on a busy machine; far below the 20 s of a ?wait=
 @pytest.fixture(scope="module")
 def web(servers: tuple[Database, RedisServer]) -> Iterator[ProcfileStack]:
     """One process of web with few threads, and no worker."""
-    stack = ProcfileStack(
-        database=servers[0],
-        redis_server=servers[1],
-        roles=("web",),
-        environment={"WEB_WORKERS": "1", "WEB_THREADS": str(THREADS), "REDIS_TIMEOUT_SECONDS": "10"},
-    )
-    try:
-        stack.start()
+    with run_web(servers) as stack:
         yield stack
-    finally:
-        stack.close()
 
 
 def start_request(request_id: str, *, description: str = "", close: bool = False) -> bytes:

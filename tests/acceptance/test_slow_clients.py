@@ -17,6 +17,7 @@ from longtasks.server.connection import GATHER_SECONDS
 from tests.acceptance.http_edge import QUICK, SLOW, connect, make, read_to_end, status_of
 from tests.acceptance.idle_crowd import Crowd
 from tests.acceptance.test_quick_requests import read_answers, start_request
+from tests.acceptance.web_process import run_web
 
 LATE_SECONDS = 8.0  # on a busy machine, after a time limit
 # A fifth of what one process of web is made for: others may have fewer files, and the suite shares its cores.
@@ -31,22 +32,8 @@ P99_SECONDS = 0.5  # of a POST meanwhile; alone it takes some milliseconds
 @pytest.fixture(scope="module")
 def web(servers: tuple[Database, RedisServer]) -> Iterator[ProcfileStack]:
     """One process of web, and no worker."""
-    stack = ProcfileStack(
-        database=servers[0],
-        redis_server=servers[1],
-        roles=("web",),
-        environment={
-            "WEB_WORKERS": "1",
-            "WEB_THREADS": "2",
-            "REDIS_TIMEOUT_SECONDS": "10",
-            "RATE_LIMIT_PER_ADDRESS": "0",
-        },
-    )
-    try:
-        stack.start()
+    with run_web(servers, environment={"RATE_LIMIT_PER_ADDRESS": "0"}) as stack:
         yield stack
-    finally:
-        stack.close()
 
 
 SLOW_STARTS: dict[str, tuple[bytes, bytes]] = {

@@ -13,6 +13,7 @@ import pytest
 
 from loadtests.started.servers import Database, RedisServer
 from loadtests.started.stack import ProcfileStack
+from tests.acceptance.web_process import run_web
 
 CLIENTS = 8
 ENDS = 3  # of the one web process during the load
@@ -23,17 +24,8 @@ SOON_SECONDS = 20.0
 @pytest.fixture(scope="module")
 def web(servers: tuple[Database, RedisServer]) -> Iterator[ProcfileStack]:
     """One process of web, whose successor takes over its listening socket; no worker."""
-    stack = ProcfileStack(
-        database=servers[0],
-        redis_server=servers[1],
-        roles=("web",),
-        environment={"WEB_WORKERS": "1", "WEB_THREADS": "2", "REDIS_TIMEOUT_SECONDS": "10"},
-    )
-    try:
-        stack.start()
+    with run_web(servers) as stack:
         yield stack
-    finally:
-        stack.close()
 
 
 class Load:

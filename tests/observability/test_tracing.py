@@ -15,7 +15,7 @@ from settings.env import ROOT
 from tasks_app.observability import tracing
 from tasks_app.queues import job_snapshots
 from tasks_app.services import start_tasks
-from tests.settings.good_production import GOOD_PRODUCTION
+from tests.settings.good_production import GOOD_PRODUCTION, run_in_production
 
 trace = pytest.importorskip("opentelemetry.trace")
 
@@ -86,16 +86,7 @@ def test_without_tracing_nothing_is_sent_or_imported() -> None:
 
 
 def start_with_tracing(code: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin", "ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "settings.production", "TRACING": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment | GOOD_PRODUCTION,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return run_in_production(code, GOOD_PRODUCTION | {"TRACING": "1"})
 
 
 def test_with_tracing_the_middleware_is_installed() -> None:
