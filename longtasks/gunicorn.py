@@ -79,6 +79,8 @@ forwarder_headers = ""
 class ErrorLogger(Logger):  # type: ignore[misc]
     """gunicorn's logger without an access log, which a `logconfig_dict` would otherwise turn on."""
 
+    access_log_enabled = False  # gunicorn would make each line's data, also for an `access` that writes nothing
+
     def access(self, *arguments: Any) -> None:
         """Log nothing: the metrics count the requests."""
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import translation
 from django.utils.module_loading import import_string
+from gunicorn.glogging import Logger
 
 from settings.env import ROOT
 
@@ -132,6 +133,11 @@ def test_gunicorn_reads_its_configuration() -> None:
         "False",
     )
     assert lines["accesslog"] == "None"
+
+
+def test_gunicorn_makes_no_data_for_an_access_log() -> None:
+    assert isinstance(Logger.access_log_enabled, property)  # what its protocol asks
+    assert runpy.run_path("longtasks/gunicorn.py")["logger_class"].access_log_enabled is False
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,11 @@ class GunicornProtocol(ASGIProtocol):  # type: ignore[misc]
 
     # What gunicorn calls
 
+    @classmethod
+    def _check_h1c_protocol_available(cls) -> bool:
+        """Look for the C parser on behalf of gunicorn's class: it notes the result on `cls`, and reads it from its own."""
+        return bool(ASGIProtocol._check_h1c_protocol_available())
+
     def _feed_callback_parser(self, data: bytes) -> bool:
         self.on_excess(data)
         return True

@@ -57,6 +57,13 @@ class BaseViewSet(ViewSetMixin, PlainRequestView):
         # DRF would compute Allow for every response; problem_details adds it to 405 only, which requires it.
         return {}
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        try:
+            return super().dispatch(request, *args, **kwargs)  # type: ignore[return-value]
+        finally:
+            # DRF keeps bound methods of the view in the view: a cycle, which only the garbage collector would free.
+            vars(self).clear()
+
     def initial(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Negotiate the content type, authenticate the caller and check the body's headers, before the handler runs."""
         meta = request.META

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.fields import empty
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 _FIELD_NAME_CHARACTERS: Final = 64
@@ -32,6 +33,8 @@ _JSON_TYPES: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tupl
     (serializers.DateTimeField, (str,), "a string"),
     (serializers.DateField, (str,), "a string"),
 )
+
+_IMMUTABLE: Final = (int, str, bool, float, type(None))
 
 
 class StrictReader:
@@ -70,10 +73,28 @@ class StrictReader:
         value: dict[str, Any] = self.serializer.run_validation({})
         return value
 
+    @cached_property
+    def _has_plain_defaults(self) -> bool:
+        """Whether empty data is always valid, and always gives the same immutable values."""
+        own = type(self.serializer)
+        fields = [field for field in self.serializer.fields.values() if not field.read_only]
+        return (
+            own.run_validation is serializers.Serializer.run_validation
+            and own.to_internal_value is serializers.Serializer.to_internal_value
+            and own.validate is serializers.Serializer.validate
+            and not self.serializer.validators
+            and not any(name.startswith("validate_") and name != "validate_empty_values" for name in dir(own))
+            and all(
+                type(field.default) in _IMMUTABLE or (not field.required and field.default is empty) for field in fields
+            )
+        )
+
     def read(self, data: Any) -> dict[str, Any]:
         """Return the validated data. Raises DRF's ValidationError that names every invalid field."""
         if type(data) is not dict:
             raise ValidationError(["The body must be a JSON object."])
+        if not data and self._has_plain_defaults:
+            return dict(self.defaults)
         wrong = self.find_wrong_shapes(data)
         try:
             value: dict[str, Any] = self.serializer.run_validation(data)

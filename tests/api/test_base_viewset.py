@@ -1,5 +1,7 @@
 """The base of the viewsets: DRF's dispatch calls a handler with Django's request, and wraps it nowhere."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -33,3 +35,20 @@ def test_a_handler_gets_djangos_request(monkeypatch: pytest.MonkeyPatch) -> None
     assert EchoViewSet.seen == [("echo", request, request)]
     assert view(RequestFactory().post("/x")).status_code == 405
     assert view(RequestFactory().options("/x")).headers["Allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
+    class KeepingViewSet(EchoViewSet):
+        def echo(self, request: HttpRequest) -> HttpResponse:
+            views.append(weakref.ref(self))
+            return HttpResponse(status=204)
+
+    views: list[weakref.ref[Any]] = []
+    view = KeepingViewSet.as_view({"get": "echo"})
+    gc.collect()
+    gc.disable()
+    try:
+        assert view(RequestFactory().get("/x")).status_code == 204
+        assert views[0]() is None, "the view is part of a cycle"
+    finally:
+        gc.enable()
