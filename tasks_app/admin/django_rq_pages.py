@@ -30,7 +30,7 @@ from tasks_app.api.problem_details import problem_response
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.queues import parked_tasks, queue_names, redis_connection, redis_keys
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS
 from tasks_app.services import change_many_tasks
 from tasks_app.services.rq_job import TaskJob
 

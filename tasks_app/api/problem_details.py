@@ -29,8 +29,8 @@ from tasks_app.api.json_rendering import PROBLEM, respond
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.domain.printable import escape
 from tasks_app.observability.log_limit import LogLimit
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
 from tasks_app.queues.suspended_calls import NeedsThread, is_suspendable
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from tasks_app.queues import full_redis, redis_connection
-from tasks_app.queues.pipelined_connection import describe_refusal
+from tasks_app.queues.thread_connection import describe_refusal
 from tasks_app.read_model import mirror_lag
 
 MIGRATIONS_SECONDS: Final = 60.0

@@ -19,7 +19,7 @@ import hiredis
 import redis
 
 from tasks_app.queues import redis_py_internals
-from tasks_app.queues.pipelined_connection import may_be_elsewhere
+from tasks_app.queues.thread_connection import may_be_elsewhere
 
 logger = logging.getLogger(__name__)
 _READ_BYTES: Final = 64 * 1024

@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 
-from tasks_app.queues.pipelined_connection import PipelinedConnection
 from tasks_app.queues.queue_names import QUEUES
+from tasks_app.queues.thread_connection import ThreadConnection
 
 
 class Script:
@@ -27,7 +27,7 @@ class Script:
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(
-        self, connection: redis.Redis[Any] | PipelinedConnection, keys: Sequence[str], args: Sequence[Any]
+        self, connection: redis.Redis[Any] | ThreadConnection, keys: Sequence[str], args: Sequence[Any]
     ) -> Any:
         try:
             return connection.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)

@@ -18,8 +18,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tasks_app.errors import QueueUnavailable
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, RedisRefused
 from tasks_app.queues.queue_names import HIGH
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS, RedisRefused
 
 
 class LeavesIsolatedPrimary:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tasks_app.queues.pipelined_connection import PipelinedConnection
 from tasks_app.queues.redis_connection import get_connection
+from tasks_app.queues.thread_connection import ThreadConnection
 
-shared_connection: Final = PipelinedConnection(get_connection)
+shared_connection: Final = ThreadConnection(get_connection)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from redis import Redis, ResponseError
 
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.queues.pipelined_connection import RedisRefused, get_refusal
+from tasks_app.queues.thread_connection import RedisRefused, get_refusal
 
 KEY: Final = "longtasks:totals"
 # Upper bounds of the histograms' buckets, in seconds. A run may take hours.

@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError
 
 from tasks_app.database.error_causes import is_database_error
 from tasks_app.errors import StoreUnavailable
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS
 
 Result = TypeVar("Result")
 REDIS_ERRORS: Final = (*UNAVAILABLE_ERRORS, redis.exceptions.NoScriptError)

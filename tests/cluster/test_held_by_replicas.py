@@ -13,7 +13,7 @@ from loadtests.started.servers import IS_EMBEDDED, RedisServer
 from longtasks.local_stack.child_process import wait_until
 from tasks_app.errors import QueueUnavailable
 from tasks_app.queues import redis_connection, redis_keys
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS
 from tasks_app.services import start_tasks
 
 TASK = start_tasks.NewTask(name="upload", params={"numRecords": 1})

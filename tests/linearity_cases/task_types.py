@@ -4,7 +4,7 @@ from catalog import sql_scripts
 from settings import queues
 from tasks_app.domain import error_text
 from tasks_app.engine import chunk_guard
-from tasks_app.queues import pipelined_connection
+from tasks_app.queues import thread_connection
 from tasks_app.task_types import declarations, task_results
 from tests.linearity import Case, texts
 from tests.linearity_cases.calls import quietly
@@ -45,10 +45,10 @@ def task_type_cases() -> list[Case]:
         ),
         Case("error_text.describe_value", error_text.describe_value, texts("x", "\n", "\udce9")),
         Case(
-            "pipelined_connection.get_refusal",
-            pipelined_connection.get_refusal,
+            "thread_connection.get_refusal",
+            thread_connection.get_refusal,
             texts("x", "ERR ", "ERR x: -OOM ", ": ", "A"),
-            ("tasks_app/queues/pipelined_connection.py:_WORD", "tasks_app/queues/pipelined_connection.py:_INNER"),
+            ("tasks_app/queues/thread_connection.py:_WORD", "tasks_app/queues/thread_connection.py:_INNER"),
         ),
         Case(
             "names of queues",

@@ -8,7 +8,7 @@ import pytest
 from tasks_app.errors import QueueUnavailable
 from tasks_app.operations import readiness
 from tasks_app.queues import full_redis, queue_names, redis_connection, redis_keys, snapshot_stream, transitions
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS
 from tasks_app.read_model import task_totals
 from tasks_app.services import change_tasks, pause_queues
 from tests.support.engine import Worker, beat, record, rescue, start, waiting

@@ -12,7 +12,7 @@ import pytest
 import redis as redis_package
 
 from tasks_app.queues import redis_connection, request_connection
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
 from tests.queues.running_calls import Loop, run

@@ -9,7 +9,7 @@ from redis.connection import DefaultParser
 from loadtests.started.servers import IS_EMBEDDED, RedisServer
 from tasks_app.errors import QueueUnavailable
 from tasks_app.queues import redis_connection
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, describe_refusal
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS, describe_refusal
 from tasks_app.resilience.transient_errors import is_transient_error
 from tests.support.redis_limits import REFUSING
 

@@ -11,7 +11,7 @@ from redis.connection import AbstractConnection, Connection
 from redis.exceptions import NoScriptError, ResponseError
 
 from tasks_app.queues import redis_py_internals
-from tasks_app.queues.pipelined_connection import RedisRefused
+from tasks_app.queues.thread_connection import RedisRefused
 
 
 def test_redis_pys_own_parser_returns_its_exceptions() -> None:

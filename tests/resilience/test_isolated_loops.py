@@ -14,7 +14,7 @@ from tasks_app.domain import task_snapshot
 from tasks_app.management.commands import mirror as mirror_command
 from tasks_app.models import QueueState, SetAsideItem, TaskCheckpoint, TaskEvent, WebhookDelivery
 from tasks_app.queues import redis_connection, redis_keys, transitions
-from tasks_app.queues.pipelined_connection import RedisRefused
+from tasks_app.queues.thread_connection import RedisRefused
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.recovery.rescuer import Rescuer
 from tasks_app.resilience import set_aside_items

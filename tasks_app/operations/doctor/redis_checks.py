@@ -15,7 +15,7 @@ from tasks_app.queues import (
     full_redis,
     redis_connection,
 )
-from tasks_app.queues.pipelined_connection import UNAVAILABLE_ERRORS, describe_refusal
+from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS, describe_refusal
 
 # The fix for each error code with which Redis refuses a write.
 _REFUSALS: Final = {

@@ -36,7 +36,7 @@ class Redis:
 
 
 def query_redis() -> None:
-    """As PipelinedConnection does it in a suspended call."""
+    """As ThreadConnection does it in a suspended call."""
     call = getcurrent()
     assert call.parent is not None
     assert call.parent.switch(("PING",)) == b"OK"
