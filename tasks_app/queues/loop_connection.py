@@ -19,7 +19,7 @@ import hiredis
 import redis
 
 from tasks_app.queues import redis_py_internals
-from tasks_app.queues.thread_connection import may_be_elsewhere
+from tasks_app.queues.thread_connection import may_be_elsewhere, open_connection
 
 logger = logging.getLogger(__name__)
 _READ_BYTES: Final = 64 * 1024
@@ -60,7 +60,6 @@ class LoopConnection:
         self._link: _Link | None = None
         self._is_connecting = self._is_flushing = self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
-        self.breaks = 0  # how often a connection was given up
 
     def ask(self, words: tuple[Any, ...], asking: Asking) -> None:
         """Send a command at the end of this turn of the loop; resume with its answer, or with one of UNAVAILABLE_ERRORS."""
@@ -96,10 +95,11 @@ class LoopConnection:
         """Use a connection for no further command: the next one may reach another server."""
         if self._link is link:
             self._link = None
-            self.breaks += 1
 
     def _flush(self) -> None:
         self._is_flushing = False
+        if not self._unsent:
+            return
         if self._link is not None:
             asked, self._unsent = self._unsent, deque()
             self._link.send(asked)
@@ -107,48 +107,47 @@ class LoopConnection:
             self._fail_unsent(redis.exceptions.ConnectionError("the process ends"))
         else:
             self.connect()
-            self._expire_unsent()
+            self._watch_unsent()
 
-    def _open(self) -> tuple[Any, Any]:
-        pool = self._get_client().connection_pool
-        return pool, pool.get_connection()
+    def _open(self) -> Any:
+        return open_connection(self._get_client().connection_pool)
 
-    def _on_connected(self, future: asyncio.Future[tuple[Any, Any]]) -> None:
+    def _on_connected(self, future: asyncio.Future[Any]) -> None:
         self._is_connecting = False
         try:
-            pool, connection = future.result()
-            link = _Link(self, self._loop, pool, connection)
+            link = _Link(self, self._loop, future.result())
         except Exception as error:
-            self.breaks += 1
             self._fail_unsent(error)
             return
         if self._is_closed:
             link.fail(redis.exceptions.ConnectionError("the process ends"))
             return
         self._link = link
-        if self._unsent:
-            self._flush()
+        self._flush()
 
     def _fail_unsent(self, error: Exception) -> None:
         asked, self._unsent = self._unsent, deque()
         for each in asked:
             each.answer(error)
 
+    def _watch_unsent(self) -> None:
+        """While nothing can be sent: see to it that what has waited too long is refused. One timer is enough."""
+        if self._unsent and self._timer is None and self._link is None:
+            self._timer = self._loop.call_at(self._unsent[0].deadline, self._expire_unsent)
+
     def _expire_unsent(self) -> None:
-        """While nothing can be sent: refuse what has waited too long, and come back for the next."""
         self._timer = None
         now = self._loop.time()
         while self._unsent and self._unsent[0].deadline <= now:
             self._unsent.popleft().answer(redis.exceptions.TimeoutError(_TOO_LATE))
-        if self._unsent and self._timer is None and self._link is None:
-            self._timer = self._loop.call_at(self._unsent[0].deadline, self._expire_unsent)
+        self._watch_unsent()
 
 
 class _Link:
     """One connection, as redis-py has opened it."""
 
-    def __init__(self, owner: LoopConnection, loop: asyncio.AbstractEventLoop, pool: Any, connection: Any) -> None:
-        self._owner, self._loop, self._pool, self._connection = owner, loop, pool, connection
+    def __init__(self, owner: LoopConnection, loop: asyncio.AbstractEventLoop, connection: Any) -> None:
+        self._owner, self._loop, self._connection = owner, loop, connection
         sock = redis_py_internals.get_socket(connection)
         if sock is None:
             raise redis.exceptions.ConnectionError("the connection was closed")
@@ -161,7 +160,8 @@ class _Link:
             notEnoughData=_NOTHING,
         )
         self._in_flight: deque[_Asked] = deque()
-        self._unwritten = b""
+        self._late = 0  # how many of them, from the first, have waited too long
+        self._unwritten = bytearray()
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = self._is_given_up = False
         loop.add_reader(self._sock.fileno(), self._on_readable)
@@ -182,7 +182,7 @@ class _Link:
         if self._timer is None and self._in_flight:
             self._timer = self._loop.call_at(self._in_flight[0].deadline, self._expire)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | bytearray) -> None:
         try:
             sent = self._sock.send(data)
         except _WOULD_BLOCK:
@@ -190,13 +190,13 @@ class _Link:
         except OSError as error:
             self.fail(redis.exceptions.ConnectionError(f"the connection broke: {error}"))
             return
-        if sent < len(data):
+        if data is self._unwritten:
+            del self._unwritten[:sent]  # moves no bytes
             if not self._unwritten:
-                self._loop.add_writer(self._sock.fileno(), self._on_writable)
-            self._unwritten = data[sent:]
-        elif self._unwritten:
-            self._unwritten = b""
-            self._loop.remove_writer(self._sock.fileno())
+                self._loop.remove_writer(self._sock.fileno())
+        elif sent < len(data):
+            self._unwritten += data[sent:]
+            self._loop.add_writer(self._sock.fileno(), self._on_writable)
 
     def _on_writable(self) -> None:
         self._write(self._unwritten)
@@ -235,6 +235,7 @@ class _Link:
                 return
             if isinstance(answer, Exception) and may_be_elsewhere(answer):
                 self.give_up(answer)
+            self._late = max(self._late - 1, 0)
             self._in_flight.popleft().answer(answer)
         if self._is_given_up and not self._in_flight:
             self.fail(redis.exceptions.ConnectionError("given up"))
@@ -242,17 +243,18 @@ class _Link:
     def _expire(self) -> None:
         """Tell those who have waited too long. The others may still get their answers here; nothing more is sent."""
         self._timer = None
-        now = self._loop.time()
-        late = [each for each in self._in_flight if each.deadline <= now and each.asking is not None]
+        now, late = self._loop.time(), []
+        while self._late < len(self._in_flight) and self._in_flight[self._late].deadline <= now:
+            late.append(self._in_flight[self._late])
+            self._late += 1
         if late:
             self.give_up(None)
         for each in late:
             each.answer(redis.exceptions.TimeoutError(_TOO_LATE))
         if self._is_closed:
             return
-        waiting = next((each for each in self._in_flight if each.asking is not None), None)
-        if waiting is not None:
-            self._timer = self._loop.call_at(waiting.deadline, self._expire)
+        if self._late < len(self._in_flight):
+            self._timer = self._loop.call_at(self._in_flight[self._late].deadline, self._expire)
         elif self._is_given_up:
             self.fail(redis.exceptions.ConnectionError("given up"))
 
@@ -278,7 +280,6 @@ class _Link:
         if self._unwritten:
             self._loop.remove_writer(self._sock.fileno())
         self._connection.disconnect()
-        self._pool.release(self._connection)
         asked, self._in_flight = self._in_flight, deque()
         for each in asked:
             each.answer(error)

@@ -83,6 +83,16 @@ def may_be_elsewhere(answer: Any) -> bool:
     return isinstance(answer, UNAVAILABLE_ERRORS) and not isinstance(answer, redis.exceptions.OutOfMemoryError)
 
 
+def open_connection(pool: Any) -> Any:
+    """Return a new connection with a pool's settings, of which the pool knows nothing: its owner ends with it.
+
+    The pool's idle connections may lead to a server that hangs, or that is no longer the primary.
+    """
+    connection = pool.connection_class(**pool.connection_kwargs)
+    connection.connect()  # this asks the Sentinels, if there are any; sending would not
+    return connection
+
+
 class ThreadConnection(threading.local):
     """A connection of each thread; in an event loop, the one that all of its requests share (LoopConnection).
 
@@ -93,7 +103,6 @@ class ThreadConnection(threading.local):
     _connection: Any = None
     _pool: Any = None
     _pid = 0
-    breaks = 0  # how often this thread's connection was dropped: the next command may reach another server
 
     def __init__(self, get_client: Callable[[], redis.Redis[Any]]) -> None:
         self._get_client = get_client
@@ -117,27 +126,23 @@ class ThreadConnection(threading.local):
         return answer
 
     def _drop(self) -> None:
-        self.breaks += 1
-        if self._connection is not None:
-            self._connection.disconnect()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
 
     def _connect(self) -> Any:
         pool = self._get_client().connection_pool
-        connection = self._connection
-        if connection is None or self._pool is not pool:
-            connection = self._connection = pool.get_connection()
+        if self._pool is not pool or self._pid != os.getpid() or self._is_closed(self._connection):
+            self._drop()
+        if self._connection is None:
+            self._connection = open_connection(pool)
             self._pool, self._pid = pool, os.getpid()
-        if self._pid != os.getpid() or self._is_closed(connection):
-            self.breaks += 1
-            connection.disconnect()
-            connection.connect()  # this asks the Sentinels, if there are any; sending would not
-            self._pid = os.getpid()
-        return connection
+        return self._connection
 
     @staticmethod
     def _is_closed(connection: Any) -> bool:
         """Whether the server has closed an idle connection: it is readable, and at its end."""
         try:
-            return bool(connection.can_read(timeout=0))
+            return connection is not None and bool(connection.can_read(timeout=0))
         except redis.exceptions.ConnectionError:  # hiredis reads the end of the stream at once
             return True

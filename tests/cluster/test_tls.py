@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.started.servers import IS_EMBEDDED, MariaDB, RedisServer
+from loadtests.started.servers import IS_EMBEDDED, MariaDB
 from longtasks.local_stack.procfile import PROJECT_DIR, free_port
+from tests.support.certificates import make_certificates
+from tests.support.secured_redis import SecuredRedis
 
 pytestmark = pytest.mark.skipif(IS_EMBEDDED, reason="the embedded stack has no network")
 ASK = """
@@ -23,23 +25,9 @@ print("redis", redis_connection.get_connection().ping())
 """
 
 
-def openssl(*words: str, directory: Path) -> None:
-    subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create ca.pem, which signed server.pem for localhost, and stranger.pem, which did not."""
-    directory = tmp_path_factory.mktemp("tls")
-    for name in ("ca", "stranger"):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-                "-keyout", f"{name}.key", "-out", f"{name}.pem", directory=directory)  # fmt: skip
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", "server.key",
-            "-out", "server.csr", directory=directory)  # fmt: skip
-    (directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-            "-extfile", "names", "-out", "server.pem", directory=directory)  # fmt: skip
-    return directory
+    return make_certificates(tmp_path_factory.mktemp("tls"))
 
 
 class TlsMariaDB(MariaDB):
@@ -55,24 +43,9 @@ class TlsMariaDB(MariaDB):
         return [*options, "--bind-address=127.0.0.1", f"--port={self.port}", *tls]
 
 
-class TlsRedis(RedisServer):
-    def __init__(self, certificates: Path) -> None:
-        super().__init__()
-        self.tls_port = free_port()
-        self._certificates = certificates
-
-    def _command(self) -> list[str]:
-        return [
-            *super()._command(), "--tls-port", str(self.tls_port), "--tls-auth-clients", "no",
-            "--tls-cert-file", str(self._certificates / "server.pem"),
-            "--tls-key-file", str(self._certificates / "server.key"),
-            "--tls-ca-cert-file", str(self._certificates / "ca.pem"),
-        ]  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def tls_servers(certificates: Path) -> Generator[tuple[TlsMariaDB, TlsRedis], None, None]:
-    pair = TlsMariaDB(certificates), TlsRedis(certificates)
+def tls_servers(certificates: Path) -> Generator[tuple[TlsMariaDB, SecuredRedis], None, None]:
+    pair = TlsMariaDB(certificates), SecuredRedis(certificates=certificates)
     try:
         for server in pair:
             server.start()
@@ -86,7 +59,7 @@ def tls_servers(certificates: Path) -> Generator[tuple[TlsMariaDB, TlsRedis], No
 
 
 def ask(
-    servers: tuple[TlsMariaDB, TlsRedis], *, database_ca: Path, redis_ca: Path, hosts: str = "127.0.0.1:{port}"
+    servers: tuple[TlsMariaDB, SecuredRedis], *, database_ca: Path, redis_ca: Path, hosts: str = "127.0.0.1:{port}"
 ) -> subprocess.CompletedProcess[str]:
     mariadb, redis_server = servers
     environment = os.environ | {
@@ -102,7 +75,7 @@ def ask(
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1:{port}", "127.0.0.1:1,127.0.0.1:{port}"])
 def test_the_right_authority_is_accepted(
-    tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path, hosts: str
+    tls_servers: tuple[TlsMariaDB, SecuredRedis], certificates: Path, hosts: str
 ) -> None:
     done = ask(tls_servers, database_ca=certificates / "ca.pem", redis_ca=certificates / "ca.pem", hosts=hosts)
     assert done.returncode == 0, done.stderr
@@ -111,7 +84,7 @@ def test_the_right_authority_is_accepted(
 
 
 def test_another_authority_is_refused_by_the_databases_client(
-    tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path
+    tls_servers: tuple[TlsMariaDB, SecuredRedis], certificates: Path
 ) -> None:
     done = ask(tls_servers, database_ca=certificates / "stranger.pem", redis_ca=certificates / "ca.pem")
     assert done.returncode != 0
@@ -119,7 +92,7 @@ def test_another_authority_is_refused_by_the_databases_client(
 
 
 def test_another_authority_is_refused_by_redis_client(
-    tls_servers: tuple[TlsMariaDB, TlsRedis], certificates: Path
+    tls_servers: tuple[TlsMariaDB, SecuredRedis], certificates: Path
 ) -> None:
     done = ask(tls_servers, database_ca=certificates / "ca.pem", redis_ca=certificates / "stranger.pem")
     assert "cipher TLS_" in done.stdout

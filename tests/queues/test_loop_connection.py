@@ -204,3 +204,36 @@ def test_a_primary_that_refuses_a_thread_is_left(redis: Any) -> None:
 
     first, second, third = asyncio.run(main())
     assert first == second != third
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts the timers that are set."""
+
+    timers = 0
+
+    def call_at(self, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        self.timers += 1
+        return super().call_at(*arguments, **options)
+
+
+def test_what_waits_for_a_connection_shares_one_timer() -> None:
+    """A timer for each command that sets itself again would occupy the loop while Redis hangs."""
+    turns = 100
+    listener = socket.create_server(("127.0.0.1", 0))  # nobody answers there, not even while redis-py connects
+    pool = redis_package.ConnectionPool(host="127.0.0.1", port=listener.getsockname()[1], socket_timeout=1)
+
+    async def main() -> int:
+        loop = Loop(lambda: redis_package.Redis(connection_pool=pool), timeout_seconds=0.3)
+        results = []
+        for _ in range(turns):
+            results.append(asyncio.ensure_future(loop.run(partial(ask, "PING"))))
+            await asyncio.sleep(0)
+        for result in results:
+            assert isinstance((await result)[0], redis_package.exceptions.TimeoutError)
+        loop.connection.close()
+        running = asyncio.get_running_loop()
+        assert isinstance(running, CountingLoop)
+        return running.timers
+
+    with listener, asyncio.Runner(loop_factory=CountingLoop) as runner:
+        assert 1 <= runner.run(main()) <= turns

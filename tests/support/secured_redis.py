@@ -1,0 +1,93 @@
+"""A Redis with a password and TLS, and a Sentinel that watches one, all on this machine."""
+
+from pathlib import Path
+
+import redis
+
+from loadtests.started.server import Server, find_binary
+from loadtests.started.servers import RedisServer
+from longtasks.local_stack.procfile import free_port
+
+MASTER_NAME = "longtasks"
+
+
+class SecuredRedis(RedisServer):
+    """redis-server with a password, and with a TLS port if certificates are given."""
+
+    def __init__(self, *, password: str = "", certificates: Path | None = None) -> None:
+        super().__init__()
+        self.tls_port = free_port()
+        self._password, self._certificates = password, certificates
+
+    def client(self, database: int = 0) -> redis.Redis:
+        """Return a client through the server's socket file: whatever the ports require."""
+        return redis.Redis(
+            unix_socket_path=str(self.socket_path), password=self._password or None, db=database, socket_timeout=15
+        )
+
+    def _command(self) -> list[str]:
+        command = super()._command()
+        if self._password:
+            command += ["--requirepass", self._password, "--masterauth", self._password]
+        if self._certificates is not None:
+            command += [
+                "--tls-port", str(self.tls_port), "--tls-auth-clients", "no",
+                "--tls-cert-file", str(self._certificates / "server.pem"),
+                "--tls-key-file", str(self._certificates / "server.key"),
+                "--tls-ca-cert-file", str(self._certificates / "ca.pem"),
+            ]  # fmt: skip
+        return command
+
+
+class Sentinel(Server):
+    """One Sentinel, which alone may declare a failover of the primary that it watches."""
+
+    name = "sentinel"
+
+    def __init__(self, *, primary: SecuredRedis, password: str, down_seconds: float) -> None:
+        super().__init__()
+        self.port = free_port()
+        self._primary, self._password, self._down_seconds = primary, password, down_seconds
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, password=self._password, socket_timeout=15, decode_responses=True)
+
+    def find_primary_port(self) -> int:
+        """Return the port of the primary, as the Sentinel reports it to clients."""
+        with self.client() as client:
+            return int(client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME)[1])
+
+    def knows_replica(self) -> bool:
+        with self.client() as client:
+            return int(client.sentinel_master(MASTER_NAME)["num-slaves"]) > 0
+
+    def fail_over(self) -> None:
+        """Have the replica promoted, though the primary answers."""
+        with self.client() as client:
+            client.execute_command("SENTINEL", "FAILOVER", MASTER_NAME)
+
+    def _prepare(self) -> None:
+        path = self.directory / "sentinel.conf"
+        if path.exists():
+            return
+        lines = [
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"dir {self.directory}",
+            f"requirepass {self._password}",
+            f"sentinel monitor {MASTER_NAME} 127.0.0.1 {self._primary.port} 1",
+            f"sentinel auth-pass {MASTER_NAME} {self._password}",
+            f"sentinel down-after-milliseconds {MASTER_NAME} {self._down_seconds * 1000:.0f}",
+            f"sentinel failover-timeout {MASTER_NAME} 5000",
+        ]
+        path.write_text("\n".join(lines) + "\n")
+
+    def _command(self) -> list[str]:
+        binary = find_binary("redis-server", package="redis-server")
+        return [binary, str(self.directory / "sentinel.conf"), "--sentinel"]
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.find_primary_port())
+        except (redis.RedisError, OSError, TypeError):
+            return False
