@@ -40,6 +40,7 @@ from tasks_app.api.early_refusal import find_wait_seconds
 from tasks_app.api.stream.asgi_app import StreamApplication
 from tasks_app.engine.gc_tuning import tune_gc
 from tasks_app.http import url_prefix
+from tasks_app.queues.confirmed_commands import ConfirmedCommands
 from tasks_app.queues.loop_connection import LoopConnection
 from tasks_app.queues.redis_connection import get_connection
 
@@ -55,16 +56,19 @@ class Running:
 
     def __init__(self, respond: Respond) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._connection = LoopConnection(get_connection, timeout_seconds=settings.LONGTASKS.redis_timeout_seconds)
+        timeout_seconds = settings.LONGTASKS.redis_timeout_seconds
+        self._connection = LoopConnection(get_connection, timeout_seconds=timeout_seconds)
         self._connection.connect()
+        self._confirmed = ConfirmedCommands(LoopConnection(get_connection, timeout_seconds=timeout_seconds))
         self._reads = ThreadPool(READ_THREADS, waiting=WAITING_READS, name="reads")
         self.threads = ThreadPool(settings.WEB_THREADS, waiting=WAITING_REQUESTS, name="web")
         # As many connections as for streams, and as for requests that do not wait.
         self.held = held_requests.begin(places=min(held_requests.PLACES, files // 3))
-        self.loop_requests = LoopRequests(respond, LoopWaits(self._connection, self._reads))
+        self.loop_requests = LoopRequests(respond, LoopWaits(self._connection, self._confirmed, self._reads))
 
     def close(self) -> None:
         self._connection.close()
+        self._confirmed.close()
         self.threads.close()
         self._reads.close()
 

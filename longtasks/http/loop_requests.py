@@ -7,7 +7,7 @@ a thread. Must not: answer a request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from greenlet import getcurrent
@@ -15,8 +15,9 @@ from greenlet import getcurrent
 from longtasks.http.exchange import Answer, Environ, Receive
 from longtasks.http.thread_pool import PoolFull, ThreadPool
 from tasks_app.errors import StoreUnavailable
+from tasks_app.queues.confirmed_commands import ConfirmedCommands
 from tasks_app.queues.loop_connection import LoopConnection
-from tasks_app.queues.suspended_calls import Call, Calls, NeedsThread
+from tasks_app.queues.suspended_calls import Asking, Call, Calls, NeedsThread, Words
 
 REQUEST_BYTES: Final = (
     "longtasks.request_bytes"  # in the environ of a request that may wait for a task's end, for long_poll.py
@@ -28,11 +29,18 @@ class RequestFailed(Exception):
 
 
 class LoopWaits:
-    """What suspended requests wait for: Redis on one connection, or a function in a thread."""
+    """What suspended requests wait for: Redis, or a function in a thread."""
 
-    def __init__(self, connection: LoopConnection, threads: ThreadPool) -> None:
+    def __init__(self, connection: LoopConnection, confirmed: ConfirmedCommands, threads: ThreadPool) -> None:
         self.ask = connection.ask
-        self._connection, self._threads = connection, threads
+        self._connection, self._confirmed, self._threads = connection, confirmed, threads
+
+    def ask_confirmed(self, words: Words, confirming: Sequence[Words], asking: Asking) -> None:
+        """Resume with the answers of a command and of those that confirm it.
+
+        If its error says that another server may be the primary, the other commands leave their connection too.
+        """
+        self._confirmed.ask(words, confirming, _Leaving(self._connection, asking))
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
         """Resume the call with the function's result or exception; with StoreUnavailable if the pool is full."""
@@ -41,13 +49,19 @@ class LoopWaits:
         except PoolFull:
             asyncio.get_running_loop().call_soon(call.resume, StoreUnavailable("too many requests wait for it"))
             return
-        future.add_done_callback(lambda done: self._resume(call, done))
+        future.add_done_callback(lambda done: call.resume(done.exception() or done.result()))
 
-    def _resume(self, call: Call, done: asyncio.Future[Any]) -> None:
-        error = done.exception()
-        if error is not None:
-            self._connection.leave(error)
-        call.resume(error or done.result())
+
+class _Leaving:
+    """Gets an answer; if it is an error, it gives a connection up before it passes the error on."""
+
+    def __init__(self, connection: LoopConnection, asking: Asking) -> None:
+        self._connection, self._asking = connection, asking
+
+    def resume(self, value: Any) -> None:
+        if isinstance(value, BaseException):
+            self._connection.leave(value)
+        self._asking.resume(value)
 
 
 class LoopRequests:

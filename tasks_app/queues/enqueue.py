@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueFull, QueueUnavailable
 from tasks_app.models import column_limits
-from tasks_app.queues import snapshot_stream, suspended_calls
+from tasks_app.queues import snapshot_stream
 from tasks_app.queues.admission import get_bounds, get_retry_after_seconds
 from tasks_app.queues.lua_script import Script
 from tasks_app.queues.redis_clock import clock, format_time
@@ -67,12 +68,13 @@ def enqueue_tasks(
             snapshot.weight,
         )
     sent_at = time.time()
+    keys = (snapshot_stream.STREAM_KEY, idempotency_key)
     with mapped_redis_errors():
-        if longtasks.redis_wait_replicas:
-            # WAIT blocks its connection: for a call in the event loop, a thread waits on a connection of its own.
-            reply = suspended_calls.run_in_thread(lambda: _enqueue_on_replicas(idempotency_key, args))
-        else:
-            reply = _enqueue(shared_connection, (snapshot_stream.STREAM_KEY, idempotency_key), args)
+        reply = (
+            _enqueue_on_replicas(keys, args)
+            if longtasks.redis_wait_replicas
+            else _enqueue(shared_connection, keys, args)
+        )
     outcome = reply[0]
     if outcome == b"ok":
         clock.note(sent_at=sent_at, seconds=reply[1], microseconds=reply[2])
@@ -89,23 +91,15 @@ def enqueue_tasks(
     )
 
 
-def _enqueue_on_replicas(idempotency_key: str, args: Sequence[Any]) -> Any:
-    reply = _enqueue(shared_connection, (snapshot_stream.STREAM_KEY, idempotency_key), args)
-    if reply[0] in (b"ok", b"replay"):
-        _wait_for_replicas(shared_connection.breaks, wrote=reply[0] == b"ok")
-    return reply
+def _enqueue_on_replicas(keys: Sequence[str], args: Sequence[Any]) -> Any:
+    """Return the reply once REDIS_WAIT_REPLICAS replicas have what the script wrote or read; else raise QueueUnavailable.
 
-
-def _wait_for_replicas(breaks: int, *, wrote: bool) -> None:
-    """Return when REDIS_WAIT_REPLICAS replicas have what this thread wrote or read last; else raise QueueUnavailable.
-
-    WAIT confirms only writes of its own connection. So after a mere read something is written first, and the result counts
-    only if the connection was not replaced meanwhile (`breaks`), perhaps by one to another server.
+    WAIT confirms only writes of its own connection. A replay has written nothing, so that a write follows each script.
     """
     wanted = settings.LONGTASKS.redis_wait_replicas
-    timeout_ms = int(settings.LONGTASKS.redis_timeout_seconds * 500)  # shorter than the socket's timeout
-    if not wrote:
-        shared_connection.execute_command("SET", "longtasks:held", "1")
-    confirmed = shared_connection.execute_command("WAIT", wanted, timeout_ms)
-    if confirmed < wanted or shared_connection.breaks != breaks:
+    timeout_ms = int(settings.LONGTASKS.redis_timeout_seconds * 500)  # shorter than the timeout of the command
+    confirming = (("SET", "longtasks:held", "1"), ("WAIT", wanted, timeout_ms))
+    reply, _, confirmed = _enqueue.run(partial(shared_connection.execute_confirmed, confirming), keys, args)
+    if confirmed < wanted and reply[0] in (b"ok", b"replay"):
         raise QueueUnavailable(f"{confirmed} of {wanted} replicas have it")
+    return reply

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.queues.redis_connection import get_connection, mapped_redis_errors
+from tasks_app.queues.redis_connection import mapped_redis_errors
 from tasks_app.queues.redis_keys import job_key
 from tasks_app.queues.request_connection import shared_connection
 
@@ -24,10 +24,8 @@ def get_snapshot(task_id: str) -> Snapshot | None:
 def get_snapshots(task_ids: Sequence[str]) -> list[Snapshot | None]:
     """Return the snapshots that the tasks' RQ jobs hold, in order, in one round trip; None as in `get_snapshot`."""
     with mapped_redis_errors():
-        pipeline = get_connection().pipeline(transaction=False)
-        for task_id in task_ids:
-            pipeline.hget(job_key(task_id), "s")
-        return [task_snapshot.decode_if_valid(data) for data in pipeline.execute()]
+        found = shared_connection.execute_reads([("HGET", job_key(task_id), "s") for task_id in task_ids])
+    return [task_snapshot.decode_if_valid(data) for data in found]
 
 
 def get_status(task_id: str) -> str:

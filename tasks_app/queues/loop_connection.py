@@ -13,12 +13,13 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import hiredis
 import redis
 
 from tasks_app.queues import redis_py_internals
+from tasks_app.queues.suspended_calls import Asking, Words
 from tasks_app.queues.thread_connection import may_be_elsewhere, open_connection
 
 logger = logging.getLogger(__name__)
@@ -28,18 +29,12 @@ _WOULD_BLOCK: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, 
 _TOO_LATE: Final = "Redis did not answer in time"
 
 
-class Asking(Protocol):
-    """Whoever gets an answer: an exception where there is none."""
-
-    def resume(self, value: Any) -> None: ...
-
-
 class _Asked:
     """A command, and who waits for its answer until `deadline`; nobody any more once it has passed."""
 
     __slots__ = ("asking", "deadline", "words")
 
-    def __init__(self, words: tuple[Any, ...], asking: Asking, deadline: float) -> None:
+    def __init__(self, words: Words, asking: Asking, deadline: float) -> None:
         self.words, self.deadline = words, deadline
         self.asking: Asking | None = asking
 
@@ -61,7 +56,7 @@ class LoopConnection:
         self._is_connecting = self._is_flushing = self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def ask(self, words: tuple[Any, ...], asking: Asking) -> None:
+    def ask(self, words: Words, asking: Asking) -> None:
         """Send a command at the end of this turn of the loop; resume with its answer, or with one of UNAVAILABLE_ERRORS."""
         self._unsent.append(_Asked(words, asking, self._loop.time() + self._timeout_seconds))
         if not self._is_flushing:

@@ -6,7 +6,7 @@ Owns how a script's source is put together. Must not know what a script does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ class Script:
     def __call__(
         self, connection: redis.Redis[Any] | ThreadConnection, keys: Sequence[str], args: Sequence[Any]
     ) -> Any:
+        return self.run(connection.execute_command, keys, args)
+
+    def run(self, execute: Callable[..., Any], keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run the script by a function that takes a command's words; return what that function returns."""
         try:
-            return connection.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+            return execute("EVALSHA", self.sha, len(keys), *keys, *args)
         except redis.exceptions.NoScriptError:
-            return connection.execute_command("EVAL", self.source, len(keys), *keys, *args)
+            return execute("EVAL", self.source, len(keys), *keys, *args)

@@ -8,7 +8,7 @@ Must not know Redis, HTTP or the database.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -17,6 +17,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Done = Callable[[Any, BaseException | None], None]
+Words = tuple[Any, ...]  # of a command
 
 IDLE_CALLS: Final = 256  # greenlets that are kept for the next requests
 
@@ -32,11 +33,20 @@ class NeedsThread(BaseException):
     """
 
 
+class Asking(Protocol):
+    """Whoever gets an answer: an exception where there is none."""
+
+    def resume(self, value: Any) -> None: ...
+
+
 class Waits(Protocol):
     """What the event loop does for suspended calls. Each function resumes the call once, later, in the loop's thread."""
 
-    def ask(self, words: tuple[Any, ...], call: Call) -> None:
+    def ask(self, words: Words, asking: Asking) -> None:
         """Send one command to Redis; resume with its answer."""
+
+    def ask_confirmed(self, words: Words, confirming: Sequence[Words], asking: Asking) -> None:
+        """Send one command to Redis, and then those that confirm it; resume with the list of their answers."""
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
         """Run a function in a thread; resume with its result."""
@@ -60,6 +70,24 @@ class Call(greenlet):
         self.is_interrupted = True
         if self.wake_early is not None:
             self.wake_early()
+
+
+class Gathered:
+    """Gets several answers, one after the other, and passes them on as a list, or the first exception as soon as it comes."""
+
+    __slots__ = ("_answers", "_asking", "_count")
+
+    def __init__(self, asking: Asking, *, count: int) -> None:
+        self._asking: Asking | None = asking
+        self._answers: list[Any] = []
+        self._count = count
+
+    def resume(self, value: Any) -> None:
+        self._answers.append(value)
+        has_failed = isinstance(value, BaseException)
+        if self._asking is not None and (has_failed or len(self._answers) == self._count):
+            asking, self._asking = self._asking, None
+            asking.resume(value if has_failed else self._answers)
 
 
 class Calls:
@@ -91,6 +119,17 @@ class Calls:
             self._waits.ask(wish, call)
         else:
             wish(call)
+
+    def ask_reads(self, commands: Sequence[Words], call: Call) -> None:
+        """Send commands that change nothing; resume with the list of their answers."""
+        gathered = Gathered(call, count=len(commands))
+        for words in commands:
+            self._waits.ask(words, gathered)
+
+    def ask_confirmed(self, words: Words, confirming: Sequence[Words], call: Call) -> None:
+        """Send a command, and then those that confirm it; resume with the list of their answers."""
+        call.has_asked = True
+        self._waits.ask_confirmed(words, confirming, call)
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
         self._waits.run_in_thread(function, call)

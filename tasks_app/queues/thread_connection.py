@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import redis
 from greenlet import getcurrent
 
 from tasks_app.queues import redis_py_internals
-from tasks_app.queues.suspended_calls import Call
+from tasks_app.queues.suspended_calls import Call, Words, is_suspendable, suspend
 
 
 class RedisRefused(redis.exceptions.ResponseError):
@@ -124,6 +124,31 @@ class ThreadConnection(threading.local):
             self._drop()
             raise
         return answer
+
+    def execute_reads(self, commands: Sequence[Words]) -> list[Any]:
+        """Send commands that change nothing, all together, and return their answers. Raises the first error among them."""
+        if commands and is_suspendable():
+            return suspend(lambda call: call.calls.ask_reads(commands, call))
+        return self._execute_together(commands)
+
+    def execute_confirmed(self, confirming: Sequence[Words], *words: Any) -> list[Any]:
+        """Send a command and, after it on the same connection, those that confirm it; return all their answers.
+
+        WAIT blocks its connection. So in an event loop these commands have one of their own, and all that is asked in
+        one turn is confirmed together. Raises the first error among them; the other commands may have had their effect.
+        """
+        if is_suspendable():
+            return suspend(lambda call: call.calls.ask_confirmed(words, confirming, call))
+        return self._execute_together([words, *confirming])
+
+    def _execute_together(self, commands: Sequence[Words]) -> list[Any]:
+        try:
+            connection = self._connect()
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [connection.read_response() for _ in commands]
+        except Exception:
+            self._drop()  # with the answers that were not read
+            raise
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

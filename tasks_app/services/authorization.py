@@ -49,7 +49,7 @@ def check_starts(requested: Sequence[tuple[str, Mapping[str, Any]]], *, caller: 
             for path, value in find_task_ids(task_type.params_serializer, params)
         ]
         if named:
-            own = suspended_calls.run_in_thread(lambda: _find_own([value for _, value in named], caller))
+            own = _find_own([value for _, value in named], caller)
             if unknown := [field for field, value in named if _parse(value) not in own]:
                 raise NamedTaskUnknown(unknown)
     for prefix, task_type, params in typed:
@@ -107,9 +107,14 @@ def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
     }
     rest = [key for key in wanted if key not in own]
     if rest:
-        with mapped_database_errors():
-            own.update(key for key, owner in read_owners(rest).items() if caller.may_touch(owner))
+        owners = suspended_calls.run_in_thread(lambda: _read_owners(rest))
+        own.update(key for key, owner in owners.items() if caller.may_touch(owner))
     return own
+
+
+def _read_owners(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
+    with mapped_database_errors():
+        return read_owners(keys)
 
 
 def _parse(value: Any) -> uuid.UUID | None:

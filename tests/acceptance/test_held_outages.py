@@ -1,4 +1,4 @@
-"""Held requests while Redis hangs and restarts, and while web may not wait for Redis in its event loop."""
+"""Held requests while Redis hangs and restarts, and when replicas must confirm each start."""
 
 import contextlib
 import time
@@ -58,8 +58,8 @@ def test_waits_outlive_a_redis_that_hangs_or_restarts(servers: tuple[Database, R
 
 
 @pytest.mark.skipif(IS_EMBEDDED, reason="wants a Redis of its own with a replica")
-def test_many_requests_wait_while_the_event_loop_may_not_block_on_redis(servers: tuple[Database, RedisServer]) -> None:
-    """With REDIS_WAIT_REPLICAS, requests go to threads; waiting requests share one and are held too."""
+def test_many_requests_wait_when_a_replica_must_confirm_each_start(servers: tuple[Database, RedisServer]) -> None:
+    """Neither the replica nor the task's end costs a thread."""
     server, replica = RedisServer(), RedisServer()
     server.start()
     replica.start()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tasks_app.queues import redis_connection
+from tasks_app.queues.confirmed_commands import ConfirmedCommands
 from tasks_app.queues.loop_connection import LoopConnection
 from tasks_app.queues.suspended_calls import Call, Calls
 
@@ -14,12 +15,18 @@ class Loop:
 
     def __init__(self, get_client: Callable[[], Any], *, timeout_seconds: float) -> None:
         self.connection = LoopConnection(get_client, timeout_seconds=timeout_seconds)
+        self.confirmed = ConfirmedCommands(LoopConnection(get_client, timeout_seconds=timeout_seconds))
+        self.ask_confirmed = self.confirmed.ask
         self.ask = self.connection.ask
         self.calls = Calls(self)
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
         future = asyncio.get_running_loop().run_in_executor(None, function)
         future.add_done_callback(lambda done: call.resume(done.exception() or done.result()))
+
+    def close(self) -> None:
+        self.connection.close()
+        self.confirmed.close()
 
     async def run(self, *functions: Callable[[], Any]) -> list[Any]:
         """Run functions side by side; return their results, or exceptions."""
@@ -45,6 +52,6 @@ def run(
         try:
             return await loop.run(*functions)
         finally:
-            loop.connection.close()
+            loop.close()
 
     return asyncio.run(main())

@@ -164,7 +164,7 @@ def test_a_redis_that_is_silent_is_a_timeout_and_the_next_command_goes_to_a_new_
             loop = Loop(get_client, timeout_seconds=0.3)
             began = asyncio.get_running_loop().time()
             results = await loop.run(again)
-            loop.connection.close()
+            loop.close()
             return results, asyncio.get_running_loop().time() - began
 
         results, seconds = asyncio.run(main())
@@ -199,7 +199,7 @@ def test_a_primary_that_refuses_a_thread_is_left(redis: Any) -> None:
             numbers += await loop.run(partial(ask, "CLIENT", "ID"))
             if error is not None:
                 loop.connection.leave(error)
-        loop.connection.close()
+        loop.close()
         return numbers
 
     first, second, third = asyncio.run(main())
@@ -230,7 +230,7 @@ def test_what_waits_for_a_connection_shares_one_timer() -> None:
             await asyncio.sleep(0)
         for result in results:
             assert isinstance((await result)[0], redis_package.exceptions.TimeoutError)
-        loop.connection.close()
+        loop.close()
         running = asyncio.get_running_loop()
         assert isinstance(running, CountingLoop)
         return running.timers

@@ -66,7 +66,7 @@ def test_commands_reach_the_new_primary_and_none_is_sent_twice(way: Way) -> None
         await asyncio.to_thread(fail_over)
         async with asyncio.timeout(60):
             found = await results
-        loop.connection.close()
+        loop.close()
         return found
 
     failures = asyncio.run(main())
@@ -96,7 +96,7 @@ def test_after_a_hung_primary_the_first_new_connection_reaches_its_successor(way
         assert all(isinstance(result, UNAVAILABLE_ERRORS) for result in results)
         assert await asyncio.to_thread(wait_until, lambda: is_promoted(way), deadline_seconds=60)
         assert await loop.run(*[partial(ask, "SET", "key", "after")] * CALLS) == [b"OK"] * CALLS
-        loop.connection.close()
+        loop.close()
 
     asyncio.run(main())
     assert way.replica is not None

@@ -76,7 +76,7 @@ def test_a_killed_server_fails_what_is_in_flight_and_its_successor_gets_only_wha
             way.server.start()
             assert await loop.run(partial(ask, "INCR", "count")) == [restarts]
         assert count_open_files() == open_files
-        loop.connection.close()
+        loop.close()
         assert count_open_files() < open_files
 
     asyncio.run(main())
@@ -91,7 +91,7 @@ def test_what_follows_the_end_of_a_connection_fails_and_is_not_sent_again(way: W
         assert results[: CALLS + 1] == [*range(1, CALLS + 1), 1]
         assert all(isinstance(result, UNAVAILABLE_ERRORS) for result in results[CALLS + 1 :])
         assert await loop.run(increment) == [CALLS + 1]
-        loop.connection.close()
+        loop.close()
 
     asyncio.run(main())
 
@@ -115,6 +115,6 @@ def test_a_silent_server_is_a_timeout_for_each_and_a_new_connection_is_made_when
         # The server has read what was sent on the first connection. It got nothing of the second round.
         assert (await loop.run(partial(ask, "GET", "count")))[0] == str(CALLS + 1).encode()
         assert count_open_files() == open_files
-        loop.connection.close()
+        loop.close()
 
     asyncio.run(main())

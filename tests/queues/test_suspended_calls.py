@@ -22,7 +22,7 @@ def test_greenlets_are_used_again(redis: Any) -> None:
         loop = Loop(redis_connection.get_connection, timeout_seconds=5)
         for _ in range(3):
             await loop.run(*(partial(ask, "PING") for _ in range(4)))
-        loop.connection.close()
+        loop.close()
         return len(loop.calls._idle)
 
     assert asyncio.run(main()) == 4
@@ -44,7 +44,7 @@ def test_a_call_that_is_suspended_holds_nobody_up_and_continues_with_its_value(r
         waiting[1].resume("one")
         waiting[0].resume(ValueError("zero"))
         results = await both
-        loop.connection.close()
+        loop.close()
         return results
 
     failed, result = asyncio.run(main())

@@ -9,9 +9,10 @@ from greenlet import getcurrent
 
 from longtasks.http.exchange import Answer, Environ
 from longtasks.http.loop_requests import REQUEST_BYTES, LoopRequests, LoopWaits, RequestFailed
-from longtasks.http.thread_pool import ThreadPool
 from tasks_app.queues import suspended_calls
+from tasks_app.queues.request_connection import shared_connection
 from tasks_app.queues.suspended_calls import Call, NeedsThread
+from tasks_app.queues.thread_connection import RedisRefused
 
 ANSWER: Answer = (200, [], b"")
 Respond = Callable[[Environ], Answer]
@@ -24,6 +25,9 @@ class Redis:
         self.waiting: list[Call] = []
 
     def ask(self, words: tuple[Any, ...], call: Call) -> None:
+        self.waiting.append(call)
+
+    def ask_confirmed(self, words: tuple[Any, ...], confirming: Any, call: Call) -> None:
         self.waiting.append(call)
 
     def run_in_thread(self, function: Callable[[], Any], call: Call) -> None:
@@ -141,24 +145,29 @@ class Connection:
         self.errors.append(error)
 
 
-def test_an_error_in_a_thread_reaches_the_loop_s_connection() -> None:
-    connection, refused = Connection(), ConnectionError("refused")
+class Confirmed:
+    def __init__(self, answers: list[Any]) -> None:
+        self.answers = answers
 
-    def fail() -> None:
-        raise refused
+    def ask(self, words: tuple[Any, ...], confirming: Any, asking: Any) -> None:
+        asyncio.get_running_loop().call_soon(asking.resume, self.answers.pop(0))
+
+
+def test_an_error_of_a_confirmed_command_reaches_the_connection_of_the_others() -> None:
+    """A loop that only reads would stay with an isolated primary, which refuses no read."""
+    connection, refused = Connection(), RedisRefused("NOREPLICAS Not enough good replicas to write.")
 
     def respond(environ: Environ) -> Answer:
-        suspended_calls.run_in_thread(fail if environ["fails"] else str)
+        shared_connection.execute_confirmed([("WAIT", 1, 0)], "SET", "key", "value")
         return ANSWER
 
     async def main() -> None:
-        pool = ThreadPool(1, waiting=1, name="test")
-        requests = LoopRequests(respond, LoopWaits(connection, pool))  # type: ignore[arg-type]
-        assert await requests.answer({"fails": False}, stay) == ANSWER
+        waits = LoopWaits(connection, Confirmed([[b"OK", 1], refused]), None)  # type: ignore[arg-type]
+        requests = LoopRequests(respond, waits)
+        assert await requests.answer({"REQUEST_METHOD": "POST"}, stay) == ANSWER
         assert connection.errors == []
-        with pytest.raises(ConnectionError):
-            await requests.answer({"fails": True}, stay)
-        pool.close()
+        with pytest.raises(RedisRefused):
+            await requests.answer({"REQUEST_METHOD": "POST"}, stay)
 
     asyncio.run(main())
     assert connection.errors == [refused]
