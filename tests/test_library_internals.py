@@ -79,6 +79,17 @@ def find(source: str, **others: str) -> list[tuple[str, str]]:
         ),
         ("from tasks_app.base import B\nclass W(B):\n    def f(self): return self._state", "self._state", "rq"),
         ("import threading\nclass T(threading.Thread):\n    _target = None", "T redefines _target", "python"),
+        # A value of type Any, in a file with a class that has the name, too.
+        ("class A:\n    _sock = 1\ndef f(x: Any): return x._sock", "x._sock", ""),
+        ("class A:\n    _sock = 1\ndef f(x: A):\n    def g(x: Any): return x._sock", "x._sock", ""),
+        ("class A:\n    def __init__(self, x): self._sock = self.x._sock", "self.x._sock", ""),
+        ("class A:\n    _sock = 1\n    def f(self): return self._sock._sock", "self._sock._sock", ""),
+        # A class of ours to be mixed into a library's.
+        ("class Mixin:\n    def f(self): return self._sock", "self._sock", ""),
+        ("import operator\noperator.attrgetter('x._sock')", "operator.attrgetter('x._sock')", ""),
+        ("def f(x): object.__setattr__(x, '_sock', 1)", "object.__setattr__(x, '_sock', 1)", ""),
+        ("def f(x): return vars(x)['_sock']", "vars(x)['_sock']", ""),
+        ("def f(x): return x.__dict__['_sock']", "x.__dict__['_sock']", ""),
         # A class of ours in another file has the name, too: that says nothing about this object.
         ("def f(pool): return pool._own", "pool._own", ""),
     ],
@@ -91,7 +102,10 @@ def test_a_planted_use_is_found(source: str, text: str, library: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "class A:\n    def __init__(self): self._own = 1\n    def f(self, other): return self._own + other._own",
+        "class A:\n    def __init__(self): self._own = 1\n    def f(self, other: 'A | None'): return self._own + other._own",
+        "class A:\n    _own = 1\nclass B(A):\n    def f(self): return self._own",
+        "class A:\n    _own = 1\n    def f(self): object.__setattr__(self, '_own', vars(self)['_own'])",
+        "class A:\n    _own = 1\nclass B(A): ...\ndef f(make):\n    b: B = make()\n    return b._own",
         "class A:\n    _own = 1\ndef f(a: A): return a._own",
         "class A:\n    @classmethod\n    def f(cls): return cls._make()\n    @classmethod\n    def _make(cls): ...",
         "from rq.worker import Worker\nclass W(Worker):\n    def f(self): self._entirely_ours = 1",
