@@ -71,7 +71,7 @@ class LoopConnection:
             future.add_done_callback(self._on_connected)
 
     def leave(self, error: BaseException) -> None:
-        """Send the next command on a new connection, if a thread's error says that another server may be the primary.
+        """Send the next command on a new connection, if an error elsewhere says that another server may be the primary.
 
         Otherwise a loop that only reads would stay with an isolated primary, which refuses no read.
         """
