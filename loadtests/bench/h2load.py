@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, NamedTuple
 
+from loadtests.bench.calibration import calibrate
 from loadtests.bench.errors import BenchError
 from loadtests.bench.figures import percentile
 
@@ -32,10 +33,11 @@ class Logged(NamedTuple):
 
 
 def run_h2load(*, url: str, rate: int, seconds: int, body: str, directory: Path) -> dict[str, Any]:
-    """Send POSTs at `rate` for `seconds`; returns the figures of `summarize`, and h2load's own `cpu_seconds`."""
+    """Send POSTs at `rate` for `seconds`; returns the figures of `summarize`, h2load's own `cpu_seconds`, and calibrations."""
     log, content = directory / "h2load.log", directory / "h2load.json"
     log.unlink(missing_ok=True)  # h2load appends
     content.write_text(body, encoding="utf-8")
+    calibration_ms = [calibrate()]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(
         [
@@ -51,6 +53,7 @@ def run_h2load(*, url: str, rate: int, seconds: int, body: str, directory: Path)
         check=False,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    calibration_ms.append(calibrate())
     if result.returncode:
         raise BenchError(f"h2load ended with status {result.returncode}:\n{result.stdout[-3000:]}")
     requests, failed = parse_totals(result.stdout)
@@ -58,7 +61,12 @@ def run_h2load(*, url: str, rate: int, seconds: int, body: str, directory: Path)
         raise BenchError(f"h2load logged no request:\n{result.stdout[-3000:]}")
     figures = summarize(read_log(log.read_text()), rate=rate)
     cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return figures | {"requests": requests, "failed": failed, "cpu_seconds": cpu_seconds}
+    return figures | {
+        "requests": requests,
+        "failed": failed,
+        "cpu_seconds": cpu_seconds,
+        "calibration_ms": calibration_ms,  # before and after
+    }
 
 
 def stagger_options(rate: int) -> list[str]:

@@ -47,11 +47,16 @@ def turns_table(rounds: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
 def arrival_table(figures: Mapping[str, Any]) -> str:
     names = ("rate", "mean_ms", "median_ms", "p99_ms", "max_ms", "failed", "late", "lag_median_ms", "lag_p99_ms")
     rows = [
-        [str(index), *(number(run[name]) for name in names), cpu_text([run])]
+        [str(index), *(number(run[name]) for name in names), calibration_text(run), cpu_text([run])]
         for index, run in enumerate(figures["runs"], start=1)
     ]
     header = ["run", "sent/s", "mean ms", "median ms", "p99 ms", "longest ms", "failed", "late"]
-    return table([*header, "mirror's lag median ms", "p99 ms", "cores used"], rows)
+    return table([*header, "mirror's lag median ms", "p99 ms", "calibration ms", "cores used"], rows)
+
+
+def calibration_text(run: Mapping[str, Any]) -> str:
+    """Return the calibrations before and after a run."""
+    return " and ".join(number(value) for value in run.get("calibration_ms", ())) or MISSING
 
 
 def max_rate_table(figures: Mapping[str, Any]) -> str:
@@ -206,12 +211,12 @@ def sustained_table(figures: Mapping[str, Any]) -> str:
     names = ("rate", "mean_ms", "p99_ms", "failed", "late", "finished")
     backlog = ("backlog_first", "backlog_last", "backlog_max", "backlog_end", "lag_p99_ms")
     rows = [
-        [str(index), *(number(run[name]) for name in (*names, *backlog)), cpu_text([run])]
+        [str(index), *(number(run[name]) for name in (*names, *backlog)), calibration_text(run), cpu_text([run])]
         for index, run in enumerate(figures["runs"], start=1)
     ]
     header = ["run", "sent/s", "mean ms", "p99 ms", "failed", "late", "finished"]
     header += ["backlog, first third", "last third", "at most", "at the end"]
-    return table([*header, "mirror's lag p99 ms", "cores used"], rows)
+    return table([*header, "mirror's lag p99 ms", "calibration ms", "cores used"], rows)
 
 
 def _cpu_by_role(runs: Sequence[Run]) -> str:

@@ -12,11 +12,15 @@ import socket
 import time
 from typing import Any, Final, Protocol
 
+from longtasks.server.connection_counts import counts
+
 # This process or the system has no file for one more connection, until one is closed.
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ALREADY_GONE: Final = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
 EXHAUSTED_SECONDS: Final = 0.5  # until the next try to accept
 TURN_SECONDS: Final = 0.001  # in which another process of web may accept
+LEAD: Final = 1  # connections more than another process has, from which on it gets more time to accept
+LEADING_SECONDS: Final = 0.005
 _WARNING_SECONDS: Final = 60.0
 
 
@@ -29,6 +33,8 @@ class Acceptor(Protocol):
     nr_conns: int
 
     def has_room(self) -> bool: ...
+
+    def count_connections(self) -> int: ...
 
     def adopt(self, sock: socket.socket) -> None: ...
 
@@ -77,10 +83,12 @@ class Listener:
                     raise
                 return
             worker.adopt(sock)
-        if worker.nr_conns > 1:
+        connections = worker.count_connections()
+        if connections > 1:
             # With few cores, the process that runs at the moment would accept most of many clients, and keep them.
             self._pause()
-            worker.loop.call_later(TURN_SECONDS, self.resume)
+            is_leading = counts.find_lead(connections) >= LEAD
+            worker.loop.call_later(LEADING_SECONDS if is_leading else TURN_SECONDS, self.resume)
 
     def _pause_exhausted(self, error: OSError) -> None:
         """Leave new connections in the backlog for a moment."""

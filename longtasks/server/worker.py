@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from longtasks.server.connection import IDLE_SECONDS_AT_END, Connection
+from longtasks.server.connection_counts import counts
 from longtasks.server.gunicorn_internals import GunicornWorker
 from longtasks.server.listener import Listener
 
@@ -90,12 +91,17 @@ class AsgiWorker(GunicornWorker):
 
     def has_room(self) -> bool:
         """Return whether one more connection may be accepted."""
-        return len(self._arriving) + self.nr_conns < self.worker_connections
+        return self.count_connections() < self.worker_connections
+
+    def count_connections(self) -> int:
+        """Return how many connections are open or being opened."""
+        return len(self._arriving) + self.nr_conns
 
     def adopt(self, sock: socket.socket) -> None:
         """Serve a new connection."""
         task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Connection(self), sock))
         self._arriving.add(task)
+        counts.note(self.count_connections())
         task.add_done_callback(partial(self._on_arrived, sock))
 
     def _on_arrived(self, sock: socket.socket, task: asyncio.Task[Any]) -> None:
@@ -106,6 +112,7 @@ class AsgiWorker(GunicornWorker):
     def forget(self, connection: Connection) -> None:
         """Give the place of a connection that has ended to the next one."""
         self.connections.discard(connection)
+        counts.note(self.count_connections())
         for listener in self.listeners:
             if listener.waits_for_room:
                 listener.resume()
@@ -116,6 +123,7 @@ class AsgiWorker(GunicornWorker):
         self._ending = asyncio.Event()
         self._watch_signals()
         await self.start_application()
+        counts.begin(self.age)
         self.listeners = [Listener(self, sock.sock) for sock in self.sockets]
         sweeping = self.loop.create_task(self._sweep())
         while self.alive and self.ppid == os.getppid():
@@ -141,6 +149,7 @@ class AsgiWorker(GunicornWorker):
         """Accept nothing more; let waits and streams end, running requests finish and idle connections close."""
         for listener in self.listeners:
             listener.close()
+        counts.end()
         end_soon = getattr(self.asgi, "end_soon", None)
         if end_soon is not None:
             end_soon()
