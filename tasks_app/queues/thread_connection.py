@@ -93,6 +93,16 @@ def open_connection(pool: Any) -> Any:
     return connection
 
 
+class _Ending:
+    """Ends a connection together with its thread: redis-py's connection is part of a cycle, and would end much later."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __del__(self) -> None:
+        self._connection.disconnect()
+
+
 class ThreadConnection(threading.local):
     """A connection of each thread; in an event loop, the one that all of its requests share (LoopConnection).
 
@@ -101,6 +111,7 @@ class ThreadConnection(threading.local):
     """
 
     _connection: Any = None
+    _ending: _Ending | None = None
     _pool: Any = None
     _pid = 0
 
@@ -161,6 +172,7 @@ class ThreadConnection(threading.local):
             self._drop()
         if self._connection is None:
             self._connection = open_connection(pool)
+            self._ending = _Ending(self._connection)
             self._pool, self._pid = pool, os.getpid()
         return self._connection
 

@@ -21,7 +21,7 @@ from tasks_app.queues import redis_connection
 from tasks_app.queues.request_connection import shared_connection
 from tasks_app.services import start_tasks
 from tasks_app.services.start_tasks import NewTask
-from tests.queues.redis_ways import DATABASE, PASSWORD, Way, by_socket, reached, running
+from tests.queues.redis_ways import DATABASE, Way, by_socket, reached, running
 from tests.queues.running_calls import Loop, run
 from tests.support.secured_redis import SecuredRedis
 
@@ -52,7 +52,7 @@ def way(server: Way) -> Iterator[Way]:
 
 @pytest.fixture
 def replica(way: Way) -> Iterator[SecuredRedis]:
-    with running(SecuredRedis(password=PASSWORD)) as found, way.server.client() as primary, found.client() as client:
+    with running(SecuredRedis()) as found, way.server.client() as primary, found.client() as client:
         client.replicaof("127.0.0.1", way.server.port)
         assert wait_until(lambda: primary.set("mark", "1") and primary.wait(1, 100) == 1, deadline_seconds=30)
         yield found

@@ -57,9 +57,17 @@ class Sentinel(Server):
         with self.client() as client:
             return int(client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME)[1])
 
-    def knows_replica(self) -> bool:
+    def has_primary(self, port: int) -> bool:
+        """Return whether clients get this primary, and the Sentinel has reached it."""
         with self.client() as client:
-            return int(client.sentinel_master(MASTER_NAME)["num-slaves"]) > 0
+            found = client.sentinel_master(MASTER_NAME)
+        return (int(found["port"]), found["flags"]) == (port, "master")
+
+    def knows_replica(self) -> bool:
+        """Return whether a replica could be promoted: the Sentinel has reached it, and it is connected to the primary."""
+        with self.client() as client:
+            replicas = client.sentinel_slaves(MASTER_NAME)
+        return any(each["flags"] == "slave" and each.get("master-link-status") == "ok" for each in replicas)
 
     def fail_over(self) -> None:
         """Have the replica promoted, though the primary answers."""
