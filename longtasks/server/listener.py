@@ -19,8 +19,7 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ALREADY_GONE: Final = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
 EXHAUSTED_SECONDS: Final = 0.5  # until the next try to accept
 TURN_SECONDS: Final = 0.001  # in which another process of web may accept
-LEAD: Final = 1  # connections more than another process has, from which on it gets more time to accept
-LEADING_SECONDS: Final = 0.005
+LEADING_SECONDS: Final = 0.005  # the same, for a process that has more connections than another
 _WARNING_SECONDS: Final = 60.0
 
 
@@ -67,6 +66,19 @@ class Listener:
             self._worker.loop.remove_reader(self._sock.fileno())
 
     def _accept(self) -> None:
+        if counts.find_lead(self._worker.count_connections()):
+            # The others were woken too. If none of them accepts it, because it is busy or hung, this process does.
+            self._pause()
+            self._worker.loop.call_later(LEADING_SECONDS, self._accept_rest)
+        else:
+            self._accept_some()
+
+    def _accept_rest(self) -> None:
+        self.resume()
+        if self._is_reading:
+            self._accept_some()
+
+    def _accept_some(self) -> None:
         worker = self._worker
         # The turns of a busy loop are long: with one connection in each, hundreds of new clients would wait for seconds.
         for _ in range(max(1, worker.busy // 4)):
@@ -83,12 +95,10 @@ class Listener:
                     raise
                 return
             worker.adopt(sock)
-        connections = worker.count_connections()
-        if connections > 1:
+        if worker.count_connections() > 1:
             # With few cores, the process that runs at the moment would accept most of many clients, and keep them.
             self._pause()
-            is_leading = counts.find_lead(connections) >= LEAD
-            worker.loop.call_later(LEADING_SECONDS if is_leading else TURN_SECONDS, self.resume)
+            worker.loop.call_later(TURN_SECONDS, self.resume)
 
     def _pause_exhausted(self, error: OSError) -> None:
         """Leave new connections in the backlog for a moment."""
