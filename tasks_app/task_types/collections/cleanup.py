@@ -25,7 +25,7 @@ class Cleanup(CollectionTask):
     """Deletes each row of a collection, in the order of the key. Implement `collection`.
 
     Rows that refer to a deleted one by CASCADE are deleted with it, as QuerySet.delete() does. Counts are
-    `deleted_<table>`, and `archived_<table>` with an archive.
+    `deleted_<table>`, and `archived_<table>` of the copies.
     """
 
     archive_to: ClassVar[type[models.Model] | None] = None  # a model that gets a copy of each row before it is deleted
@@ -37,7 +37,7 @@ class Cleanup(CollectionTask):
         names = list_archived(type(rows[0]), self.archive_to)
         copies = [self.archive_to(**{name: getattr(row, name) for name in names}) for row in rows]
         self.archive_to._base_manager.using(router.db_for_write(self.archive_to)).bulk_create(copies)
-        run.count(_count_name("archived", self.archive_to), len(copies))
+        run.count(_count_name("archived", type(rows[0])), len(copies))
 
     def process_page(self, rows: list[Any], run: Run) -> None:
         """Archive the rows, then delete them with their dependants. Raises StillReferenced."""
@@ -50,9 +50,8 @@ class Cleanup(CollectionTask):
             raise _explain(model, error, error.protected_objects) from error
         except RestrictedError as error:
             raise _explain(model, error, error.restricted_objects) from error
-        models_by_label = {each._meta.label: each for each in model._meta.apps.get_models(include_auto_created=True)}
         for label, number in deleted.items():
-            run.count(_count_name("deleted", models_by_label[label]), number)
+            run.count(_count_name("deleted", model._meta.apps.get_model(label)), number)
 
 
 def list_archived(model: type[models.Model], archive: type[models.Model]) -> list[str]:

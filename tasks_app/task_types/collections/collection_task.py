@@ -6,7 +6,6 @@ cleanup).
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +67,7 @@ class CollectionTask(TaskType):
         if isinstance(cls.cursor_fields, str):
             raise TypeError(f"{cls.__name__}.cursor_fields is {cls.cursor_fields!r}: use a tuple, as ({cls.cursor_fields!r},).")
         if "name" not in own:
-            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+            cls.name = to_snake_case(cls.__name__)
         if "description" not in own and own.get("__doc__"):
             cls.description = own["__doc__"].strip().partition("\n")[0][:_DESCRIPTION_CHARACTERS]
         if own.get("params_class") is not None and "params_serializer" not in own:
@@ -132,6 +131,15 @@ class CollectionTask(TaskType):
         except ValueError as error:
             raise HopelessError(f"task type {self.name!r}: {error}") from error
         return rows.using(router.db_for_write(rows.model)), key
+
+
+def to_snake_case(name: str) -> str:
+    """Return the name of a class in snake case: NormalisePhones, normalise_phones; PruneAPILogs, prune_api_logs."""
+    words = ""
+    for place, letter in enumerate(name):
+        begins = letter.isupper() and (not name[place - 1].isupper() or name[place + 1 : place + 2].islower())
+        words += f"_{letter.lower()}" if place and begins else letter.lower()
+    return words
 
 
 @cache
