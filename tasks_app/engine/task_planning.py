@@ -11,7 +11,7 @@ from tasks_app.checkpoints import claims
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.task_session import TaskSession
 from tasks_app.task_types import Plan, get_limit_seconds, get_task_type
-from tasks_app.task_types.task_plans import check_plan
+from tasks_app.task_types.task_results import check_plan
 
 
 def needs_plan(session: TaskSession) -> bool:

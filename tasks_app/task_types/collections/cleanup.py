@@ -36,14 +36,14 @@ class Cleanup(CollectionTask):
             return
         names = list_archived(type(rows[0]), self.archive_to)
         copies = [self.archive_to(**{name: getattr(row, name) for name in names}) for row in rows]
-        self.archive_to._base_manager.using(router.db_for_write(self.archive_to)).bulk_create(copies)
+        _all_rows(self.archive_to).bulk_create(copies)
         run.count(_count_name("archived", type(rows[0])), len(copies))
 
     def process_page(self, rows: list[Any], run: Run) -> None:
         """Archive the rows, then delete them with their dependants. Raises StillReferenced."""
         self.archive(rows, run)
         model = type(rows[0])
-        page = model._base_manager.using(router.db_for_write(model)).filter(pk__in=[row.pk for row in rows])
+        page = _all_rows(model).filter(pk__in=[row.pk for row in rows])
         try:
             _, deleted = page.delete()
         except ProtectedError as error:
@@ -52,6 +52,11 @@ class Cleanup(CollectionTask):
             raise _explain(model, error, error.restricted_objects) from error
         for label, number in deleted.items():
             run.count(_count_name("deleted", model._meta.apps.get_model(label)), number)
+
+
+def _all_rows(model: type[models.Model]) -> models.QuerySet[Any]:
+    """Return the rows of a table, whatever the model's managers leave out."""
+    return models.QuerySet(model, using=router.db_for_write(model))
 
 
 def list_archived(model: type[models.Model], archive: type[models.Model]) -> list[str]:

@@ -17,7 +17,7 @@ from tests.task_types.collections import models
 Registered = Callable[[type[TaskType]], type[TaskType]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _tables(django_db_setup: None, django_db_blocker: Any) -> Generator[None, None, None]:
     """Create the tables once, as those of an installed application: a clean-up finds the dependants of its rows."""
     config = AppConfig(models.LABEL, models)
