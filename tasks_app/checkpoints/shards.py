@@ -97,7 +97,8 @@ def split(
 def advance_parent(shard: Snapshot, result: ChunkResult, *, finished: bool) -> None:
     """Add a shard's chunk to its task, inside the chunk's transaction, after the shard's own checkpoint.
 
-    `finished`: this was the shard's last chunk, which its own checkpoint has recorded for the first and only time. If it raises ParentChanged, the transaction must be rolled back.
+    `finished`: this was the shard's last chunk, which its own checkpoint has recorded for the first and only time.
+    If it raises ParentChanged, the transaction must be rolled back.
     """
     rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent))
     row = rows.select_for_update().first()

@@ -16,9 +16,8 @@ from tasks_app.engine.interruption import Interruption
 from tasks_app.models import TaskCheckpoint
 from tasks_app.services import change_tasks, start_tasks
 from tasks_app.task_types import Chunk, ChunkResult, Part, Plan, TaskType, register, unregister
-from tests.support.engine import Worker, checkpoint, job, record, rescue, started, waiting
+from tests.support.engine import Worker, checkpoint, job, positions, record, rescue, started, waiting
 from tests.support.task_types import insert_users
-from tests.support.engine import positions
 
 
 class NoParams(serializers.Serializer[Any]):

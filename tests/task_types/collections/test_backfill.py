@@ -14,15 +14,14 @@ import pytest
 from django.db.models import F
 
 from tasks_app.engine.interruption import Interruption
-from tasks_app.task_types import HopelessError
 from tasks_app.task_types.collections import Backfill, Run
 from tests.support.engine import Worker, checkpoint, job, record, rescue
 from tests.task_types.collections.conftest import Registered, begin, run_all
 from tests.task_types.collections.models import Day, Detail, Moment, Number, Parent, Price, Tenant, Uid, Word
 
 ODD_WORDS = [
-    "", " ", "  ", "a", "A ", "a b", "a  b", "ä", "é", "e\u0301", "ß", "ss", "Z", "_", "%", "\\", "'", '"', "\t", "\n", "a\n", "\0",
-    "a\0b", "ﬀ", "ff", "İ", "ı", "𝒳", "🙂", "🙂🙂", "日本", "10", "9", "09", "\x7f", "\ufeff", "\u200b", "~" * 80, "null", "None",
+    "", " ", "  ", "a", "A ", "a b", "a  b", "ä", "é", "e\u0301", "ß", "ss", "Z", "_", "%", "\\", "'", '"', "\t", "\n", "a\n",
+    "\0", "a\0b", "ﬀ", "ff", "İ", "ı", "𝒳", "🙂", "🙂🙂", "日本", "10", "9", "09", "\x7f", "\ufeff", "\u200b", "~" * 80, "null", "None",
 ]  # fmt: skip
 
 
@@ -293,39 +292,3 @@ def test_a_canceled_backfill_that_is_retried_continues_at_its_cursor_and_keeps_i
     assert set(Number.objects.filter(pk__lt=10).values_list("visits", flat=True)) == {1}
     assert set(Number.objects.filter(pk__gte=10).values_list("visits", flat=True)) == {0}
     assert record(task_id).total == 10
-
-
-def test_counts_of_another_type_are_refused(registered: Registered) -> None:
-    class Lists(Visit):
-        def process(self, rows: list[Any], run: Run) -> Any:
-            return [1]
-
-    make_numbers([1])
-    registered(Lists)
-    with pytest.raises(TypeError, match="return counts by name"):
-        Lists().process_page([Number()], Run(uuid.uuid4(), {}, "", "write", lambda: False))
-
-
-def test_the_name_and_the_description_come_from_the_class() -> None:
-    class PruneAPILogs(Backfill):
-        """Deletes logs.
-
-        More words.
-        """
-
-    class Named(PruneAPILogs):
-        name, description = "other", "Mine."
-
-    assert (PruneAPILogs.name, PruneAPILogs.description) == ("prune_api_logs", "Deletes logs.")
-    assert (Named.name, Named.description) == ("other", "Mine.")
-    with pytest.raises(TypeError, match="use a tuple"):
-        type("Odd", (Backfill,), {"cursor_fields": "id"})
-
-
-def test_a_state_of_another_class_is_hopeless(registered: Registered) -> None:
-    from tasks_app.task_types import Chunk
-
-    with pytest.raises(HopelessError, match="needs a new name"):
-        Visit().run_chunk(Chunk(uuid.uuid4(), {}, 0, 10, None, {"cursor": 4}))
-    with pytest.raises(HopelessError, match="have changed since"):
-        Visit().run_chunk(Chunk(uuid.uuid4(), {}, 0, 10, None, {"after": [1, 2], "upTo": [5]}))
