@@ -27,7 +27,9 @@ def with_checkpoint(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     """
     total = row.done if snapshot.total is None and row.outcome == task_status.FINISHED else snapshot.total
     counts = task_snapshot.with_all_counts(snapshot.counts, row.counts)
-    return replace(snapshot, epoch=row.epoch, done=row.done, counts=counts, total=total)
+    return replace(
+        snapshot, epoch=row.epoch, done=row.done, failed_records=row.failed_records, counts=counts, total=total
+    )
 
 
 def add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
