@@ -18,6 +18,8 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine import record_isolation
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
+from tasks_app.engine.record_isolation import LeftOut
+from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience import failpoints
 from tasks_app.task_types import Chunk, ChunkResult, get_limit_seconds, get_task_type
 from tasks_app.task_types.task_results import check_results
@@ -30,8 +32,8 @@ def run_chunk(
     the last one; `claim` then equals the checkpoint in the database.
 
     With `is_alone` the limit is 1; if that record fails, its failure is committed instead of its effects.
-    Raises Fenced, CancelRequested, ParentChanged (of a shard), TooManyFailedRecords, TaskCodeFailed (whatever the task type raises),
-    TransactionLost and other errors of the database. In all of these cases nothing is committed, unless the connection
+    Raises Fenced, CancelRequested, ParentChanged (of a shard), TooManyFailedRecords, TaskCodeFailed (whatever the task
+    type raises), TransactionLost and other errors of the database. In all of these cases nothing is committed, unless the connection
     broke at the commit: the checkpoint shows it on the next try.
     """
     task_type = get_task_type(snapshot.name)
@@ -54,7 +56,8 @@ def run_chunk(
             return check_results(results, task_type=task_type, chunks=[chunk], committed=[claim.counts])
 
         with transaction.atomic(durable=True):
-            left_out = parent = None
+            left_out: LeftOut | None = None
+            parent: TaskCheckpoint | None = None
             if is_alone:
                 outcome, left_out = record_isolation.run_alone(
                     work, task_type=task_type, chunk=chunk, claim=claim, guard=guard, error=error

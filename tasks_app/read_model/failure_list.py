@@ -60,11 +60,15 @@ def iterate_failures(*, task_id: uuid.UUID) -> Iterator[ListedFailure]:
 
 
 def write_csv(*, task_id: uuid.UUID, with_bom: bool = False) -> Iterator[bytes]:
-    """Yield a task's failures as CSV in UTF-8, a part for each page: the records' own columns, then FAILURE_COLUMNS.
+    """Return the parts of a task's failures as CSV in UTF-8, one for each page: the records' columns, then FAILURE_COLUMNS.
 
-    The columns are those of the first page, in the order in which they occur. `with_bom` is for spreadsheets.
+    The columns are those of the first page, in the order in which they occur. `with_bom` is for spreadsheets. Raises
+    StoreUnavailable, here and in the iteration.
     """
-    page = read_page(task_id=task_id)
+    return _write_pages(read_page(task_id=task_id), task_id=task_id, with_bom=with_bom)
+
+
+def _write_pages(page: FailurePage, *, task_id: uuid.UUID, with_bom: bool) -> Iterator[bytes]:
     columns = list(dict.fromkeys(name for each in page.failures for name in each.values))
     columns = [name for name in columns if name not in FAILURE_COLUMNS]
     buffer = io.StringIO()
