@@ -88,8 +88,8 @@ class MaxFailuresField(serializers.Field[Any, Any, Any, Any]):
         except ValueError:
             self.fail("invalid", most=max_failures.MOST)
 
-    def to_representation(self, value: str) -> int | str:
-        return max_failures.show_max_failures(value)
+    def to_representation(self, value: int | str) -> int | str:
+        return value
 
 
 _CALLBACK_PATTERN: Final = callback_addresses.public_pattern("|".join(map(str, settings.LONGTASKS.webhook_ports)))

@@ -6,7 +6,7 @@ from tasks_app.models import AuditEntry
 from tasks_app.queues import job_snapshots
 from tests.admin.conftest import OPERATE, VIEW, MakeClient
 from tests.admin.pages import LIST, get, page
-from tests.engine.test_record_isolation import begin
+from tests.support.failing_tasks import begin
 from tests.support.engine import Worker, record
 
 pytestmark = pytest.mark.django_db(transaction=True)

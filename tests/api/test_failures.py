@@ -12,7 +12,7 @@ from tasks_app.domain.csv_cells import restore
 from tasks_app.models import AuditEntry
 from tasks_app.queues import job_snapshots
 from tests.api.conftest import Post, assert_problem, wrong_fields
-from tests.engine.test_record_isolation import begin
+from tests.support.failing_tasks import begin
 from tests.support.engine import Worker, positions, record
 
 pytestmark = pytest.mark.django_db(transaction=True)

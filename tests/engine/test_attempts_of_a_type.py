@@ -8,7 +8,7 @@ from tasks_app.checkpoints import claims, expired_claims
 from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience.retry_delay import get_retry_delay_seconds
 from tasks_app.task_types import get_attempts, get_retry_pauses
-from tests.engine.test_record_isolation import begin
+from tests.support.failing_tasks import begin
 from tests.support.engine import Worker, checkpoint, expire_lease, job, record, rescue
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tasks_app.services import change_tasks
-from tests.engine.test_record_isolation import begin, listed
+from tests.support.failing_tasks import begin, listed
 from tests.support import failing_types
 from tests.support.engine import Worker, checkpoint, positions, record
 

@@ -7,24 +7,14 @@ import pytest
 from django.db import connection
 
 from tasks_app.models import TaskFailure
-from tasks_app.services import start_tasks
 from tasks_app.task_types import Chunk, HopelessError
 from tests.engine.lost_commits import lost_commit, mysql_only
 from tests.support import failing_types
 from tests.support.engine import Worker, checkpoint, expire_lease, job, positions, record, rescue, started, waiting
+from tests.support.failing_tasks import begin, listed
+
 
 HOWS = [how for how in failing_types.HOWS if how != "signal" or connection.vendor == "mysql"]
-
-
-def begin(name: str = "failing", *, allowed: str = "100%", **params: Any) -> str:
-    params = {"records": 10, "every": 0, "rest": 0, "bad": [], "only": [], "how": "value"} | params
-    task = start_tasks.NewTask(name=name, params=params, max_failures=allowed)
-    return start_tasks.start_task(task=task).snapshot.id
-
-
-def listed(task_id: str) -> list[int]:
-    """Return the positions in the list, duplicates included."""
-    return list(TaskFailure.objects.filter(task_id=task_id).order_by("position").values_list("position", flat=True))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from tasks_app.models import AuditEntry
-from tests.engine.test_record_isolation import begin
+from tests.support.failing_tasks import begin
 from tests.support.engine import Worker, job, positions, record
 
 pytestmark = pytest.mark.django_db(transaction=True)
