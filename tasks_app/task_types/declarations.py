@@ -68,7 +68,9 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
     for attribute in ("shareable", "splittable", "isolates_failures"):
         check(attribute, "True or False", lambda value: type(value) is bool)
     check(
-        "attempts", f"None, or an int from 1 to {_ATTEMPTS}", lambda value: value is None or _is_number(value, 1, _ATTEMPTS)
+        "attempts",
+        f"None, or an int from 1 to {_ATTEMPTS}",
+        lambda value: value is None or _is_number(value, 1, _ATTEMPTS),
     )
     for attribute in ("retry_first_seconds", "retry_max_seconds"):
         check(

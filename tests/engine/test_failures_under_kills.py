@@ -72,7 +72,7 @@ def test_exactly_the_bad_records_are_listed_whatever_dies(failing_stack: Any, na
     assert (task["status"], task["failedRecords"], task["progress"]["done"]) == ("finished", BAD, RECORDS), task
     assert task["insertedRecords"] == {"users": RECORDS - BAD}
     assert bad_positions(stack, task["id"]) == list(range(EVERY - 1, RECORDS, EVERY))
-    key = uuid.UUID(task["id"]).hex if IS_EMBEDDED else task["id"]
+    key = uuid.UUID(task["id"]).hex
     statement = (
         "SELECT COUNT(*), COUNT(DISTINCT position), SUM(position), MIN(position), MAX(position), "
         f"SUM(position %% {EVERY} = {EVERY - 1}) FROM users WHERE task_id = %s"
