@@ -6,7 +6,8 @@ from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
 """
 
 from tasks_app.domain.callers import Caller
-from tasks_app.errors import NotAllowed
+from tasks_app.errors import HopelessError, NotAllowed
+from tasks_app.files.open_file import FileGone, open_file
 from tasks_app.task_types.declarations import NAME_CHARACTERS, check_declaration
 from tasks_app.task_types.registry import (
     find_own_queue,
@@ -17,16 +18,19 @@ from tasks_app.task_types.registry import (
     register,
     unregister,
 )
+from tasks_app.task_types.task_file_field import TaskFileField
 from tasks_app.task_types.task_id_field import TaskIdField
-from tasks_app.task_types.task_type import Chunk, ChunkResult, HopelessError, TaskType
+from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
 __all__ = [
     "NAME_CHARACTERS",
     "Caller",
     "Chunk",
     "ChunkResult",
+    "FileGone",
     "HopelessError",
     "NotAllowed",
+    "TaskFileField",
     "TaskIdField",
     "TaskType",
     "check_declaration",
@@ -35,6 +39,7 @@ __all__ = [
     "get_task_type",
     "list_names",
     "list_task_types",
+    "open_file",
     "register",
     "unregister",
 ]

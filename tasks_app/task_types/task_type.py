@@ -16,14 +16,6 @@ from tasks_app.domain.callers import WRITE, Caller
 from tasks_app.domain.priorities import LOW
 
 
-class HopelessError(Exception):
-    """Raised by a task type if another attempt would fail in the same way: the task fails at once.
-
-    Examples: a file that no longer exists, an account that is closed. `raise HopelessError(…) from error` keeps the
-    cause in the task's error.
-    """
-
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """One slice of one task: what the runner asks a task type to do in one transaction."""
