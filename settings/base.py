@@ -9,6 +9,7 @@ from settings.admin import *
 from settings.admin import UNFOLD
 from settings.database import database_settings, replica_settings
 from settings.env import ROOT, Longtasks, load
+from settings.file_storage import storage_settings
 from settings.redis import connection_settings
 from settings.service_url import ServiceUrl
 from settings.tracing import require_tracing_packages
@@ -123,6 +124,14 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
+
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "longtasks": storage_settings(
+        class_path=_process.file_storage, options=_process.file_storage_options, data_dir=DATA_DIR
+    ),
+}
 
 STATIC_URL = f"{URL_PREFIX}/static/"
 # Static files are served from the packages, so no collectstatic is needed before the first start.

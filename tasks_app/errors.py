@@ -50,7 +50,14 @@ class UnknownFile(LongtasksError):
 
     def __init__(self, file_id: object) -> None:
         self.file_id = file_id
-        super().__init__(f"There is no file {str(file_id)[:64]!r}.")
+        super().__init__(f"There is no file {str(file_id)[:64]!r}." if file_id else "There is no such file.")
+
+
+class LinkExpired(LongtasksError):
+    """The link to a file was valid, and its time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("The link has expired. Request the task again: it has a new link.")
 
 
 class NamedFileUnknown(NamedTaskUnknown):

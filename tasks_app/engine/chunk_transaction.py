@@ -16,6 +16,7 @@ from tasks_app.domain.callers import get_starting_scope
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
+from tasks_app.files.task_files import keep_files
 from tasks_app.resilience import failpoints
 from tasks_app.task_types import Chunk, ChunkResult, get_limit_seconds, get_task_type
 from tasks_app.task_types.task_results import check_results
@@ -47,7 +48,15 @@ def run_chunk(
 
         with transaction.atomic(durable=True):
             [(result, finished)] = guard.run(work)
-            claims.advance(claim, done=result.done, counts=result.counts, state=result.state, finished=finished)
+            keep_files(result.artifacts, task_id=claim.task_id)
+            claims.advance(
+                claim,
+                done=result.done,
+                counts=result.counts,
+                state=result.state,
+                finished=finished,
+                result=result.result,
+            )
             if snapshot.parent:
                 shards.advance_parent(snapshot, result)
             failpoints.reach(failpoints.BEFORE_CHUNK_COMMIT)

@@ -40,7 +40,11 @@ def open_file(file_id: uuid.UUID | str) -> IO[bytes]:
     may fetch the whole file at the first read. Raises FileGone, FileDamaged, and what the storage raises while it does
     not answer, which costs the task an attempt.
     """
-    row = find_row(file_id)
+    return open_row(find_row(file_id))
+
+
+def open_row(row: TaskFile) -> IO[bytes]:
+    """Open the file of a row. Raises as `open_file` does."""
     try:
         stored = get_storage().open(row.storage_key, "rb")
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The tables of files."""
+"""The tables of files, and the result of a task."""
 
 from django.db import migrations, models
 
@@ -11,6 +11,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="taskcheckpoint",
+            name="result",
+            field=models.JSONField(null=True),
+        ),
         migrations.CreateModel(
             name="TaskFile",
             fields=[

@@ -26,6 +26,8 @@ class TaskCheckpoint(models.Model):
     counts = models.JSONField(default=dict)
     # What the task type's last committed chunk returned as its state.
     state = models.JSONField(default=dict)
+    # What the task leaves for its owner, as its task type returned it last. Null: nothing.
+    result = models.JSONField(null=True)
     # The worker of the last claim; kept when the claim is released.
     worker = IdentityField(max_length=120, default="")
     # When the claim expires; every chunk renews it. Null: not claimed.

@@ -1,13 +1,14 @@
 """Task types: what the module of one needs, from one place.
 
 ```python
-from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
+from tasks_app.task_types import Chunk, ChunkResult, TaskType, write_artifact, register
 ```
 """
 
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import HopelessError, NotAllowed
 from tasks_app.files.open_file import FileGone, open_file
+from tasks_app.files.task_files import StoredFile
 from tasks_app.task_types.declarations import NAME_CHARACTERS, check_declaration
 from tasks_app.task_types.registry import (
     find_own_queue,
@@ -20,7 +21,7 @@ from tasks_app.task_types.registry import (
 )
 from tasks_app.task_types.task_file_field import TaskFileField
 from tasks_app.task_types.task_id_field import TaskIdField
-from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
+from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType, write_artifact
 
 __all__ = [
     "NAME_CHARACTERS",
@@ -30,6 +31,7 @@ __all__ = [
     "FileGone",
     "HopelessError",
     "NotAllowed",
+    "StoredFile",
     "TaskFileField",
     "TaskIdField",
     "TaskType",
@@ -42,4 +44,5 @@ __all__ = [
     "open_file",
     "register",
     "unregister",
+    "write_artifact",
 ]
