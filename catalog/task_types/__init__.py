@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from catalog.task_types.export_order_items import ExportOrderItems
 from catalog.task_types.purge import PurgeTask
 from catalog.task_types.upload import UploadTask
 
-__all__ = ["PurgeTask", "UploadTask"]
+__all__ = ["ExportOrderItems", "PurgeTask", "UploadTask"]
