@@ -20,6 +20,7 @@ LONGTASKS: Longtasks = _loaded.longtasks
 
 BASE_DIR = ROOT
 DATA_DIR = ROOT / _process.data_dir
+FILE_DIR = ROOT / _process.file_dir if _process.file_dir else DATA_DIR / "files"
 _has_redis = bool(LONGTASKS.redis_url or LONGTASKS.redis_sentinels)
 DEBUG = _process.debug
 SECRET_KEY = _process.secret_key
@@ -129,7 +130,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "longtasks": storage_settings(
-        class_path=_process.file_storage, options=_process.file_storage_options, data_dir=DATA_DIR
+        class_path=_process.file_storage, options=_process.file_storage_options, folder=FILE_DIR
     ),
 }
 

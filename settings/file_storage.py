@@ -30,11 +30,11 @@ def check_options(text: str) -> str:
     return text
 
 
-def storage_settings(*, class_path: str, options: str, data_dir: Path) -> dict[str, Any]:
+def storage_settings(*, class_path: str, options: str, folder: Path) -> dict[str, Any]:
     """Return STORAGES["longtasks"]."""
     given = json.loads(options) if options else {}
     if class_path in ("", FOLDER):
         # Readable for this user alone, as the database in the same directory is.
         private = {"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700}
-        return {"BACKEND": FOLDER, "OPTIONS": {"location": str(data_dir / "files"), **private, **given}}
+        return {"BACKEND": FOLDER, "OPTIONS": {"location": str(folder / "stored"), **private, **given}}
     return {"BACKEND": class_path, "OPTIONS": given}

@@ -38,15 +38,16 @@ class Process:
     data_dir: Path = variable(
         Path(".data"), "directory of the embedded SQLite and Valkey, and of files, relative to the project root"
     )
+    file_dir: str = variable(
+        "",
+        "directory of files, which web and all workers must share, and of the uploads that arrive; empty: files in DATA_DIR",
+    )
     file_storage: str = variable(
         "",
-        "class of the storage of files, such as storages.backends.s3.S3Storage (django-storages); empty: the folder files in "
-        "DATA_DIR, which web and workers must share",
+        "class of the storage of files, such as storages.backends.s3.S3Storage (django-storages); empty: FILE_DIR",
         check=check_class_path,
     )
-    file_storage_options: str = variable(
-        "", "options of FILE_STORAGE as a JSON object", check=check_options
-    )
+    file_storage_options: str = variable("", "options of FILE_STORAGE as a JSON object", check=check_options)
     log_level: str = variable("INFO", "minimum log level", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = variable(
         "AUTO", "JSON, TEXT, or AUTO: JSON in production, TEXT elsewhere", choices=("AUTO", "JSON", "TEXT")

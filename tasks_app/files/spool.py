@@ -19,9 +19,9 @@ class Spool:
     """Bytes of one file. Its methods block: call them in a thread, one at a time."""
 
     def __init__(self, *, limit_bytes: int | None = None) -> None:
-        """Create the temporary file in DATA_DIR, because a system's /tmp is often in memory. Raises OSError."""
-        os.makedirs(settings.DATA_DIR, mode=0o700, exist_ok=True)
-        self.file: IO[bytes] = tempfile.TemporaryFile(dir=settings.DATA_DIR)  # noqa: SIM115 (closed by close)
+        """Create the temporary file in FILE_DIR, because a system's /tmp is often in memory. Raises OSError."""
+        os.makedirs(settings.FILE_DIR, mode=0o700, exist_ok=True)
+        self.file: IO[bytes] = tempfile.TemporaryFile(dir=settings.FILE_DIR)  # noqa: SIM115 (closed by close)
         self.size = 0
         self._limit_bytes = limit_bytes
         self._digest = hashlib.sha256()

@@ -85,7 +85,7 @@ def test_a_spool_refuses_more_than_its_limit_and_leaves_no_file(folder: Path, se
         with pytest.raises(FileTooLarge):
             spool.write(b"x")
         assert spool.size == 10
-        assert list(Path(settings.DATA_DIR).iterdir()) == []
+        assert list(Path(settings.FILE_DIR).iterdir()) == []
 
 
 def test_files_are_held_for_all_tasks_or_none(folder: Path) -> None:

@@ -17,7 +17,7 @@ from tasks_app.models import TaskFile
 @pytest.fixture
 def folder(tmp_path: Path, settings: Any) -> Generator[Path, None, None]:
     """The folder of the storage."""
-    settings.DATA_DIR = tmp_path
+    settings.FILE_DIR = tmp_path
     location = {"location": str(tmp_path / "files")}
     own = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": location}
     settings.STORAGES = {**settings.STORAGES, "longtasks": own}

@@ -51,7 +51,7 @@ def memory(web: ProcfileStack) -> int:
 
 
 def stored(web: ProcfileStack) -> list[str]:
-    return [str(path) for path in (web.directory / "files").rglob("*") if path.is_file()]
+    return [str(path) for path in (web.directory / "files" / "stored").rglob("*") if path.is_file()]
 
 
 def pieces(number: int) -> Iterator[bytes]:
@@ -97,7 +97,7 @@ def test_a_broken_upload_leaves_nothing(web: ProcfileStack) -> None:
         sock.close()
     web.wait_for(lambda: web.sql("SELECT COUNT(*) FROM tasks_app_taskfile WHERE is_complete = 0") == [(0,)], deadline_seconds=20, what="no row")
     assert stored(web) == before
-    assert not [path for path in web.directory.iterdir() if path.name.startswith("tmp")]
+    assert not [path for path in (web.directory / "files").iterdir() if path.name != "stored"]
     assert web.get("/health/live").status == 200
 
 
