@@ -13,7 +13,7 @@ from tests.linearity_cases.calls import quietly
 
 
 def _announce(name: str) -> object:
-    return quietly(lambda text: read_announced({name: text}), (APIException, LongtasksError))
+    return quietly(lambda text: read_announced({name: text}), APIException, LongtasksError)
 
 
 def file_cases() -> list[Case]:
