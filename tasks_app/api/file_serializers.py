@@ -6,7 +6,7 @@ Owns the API's contract for them. Must not read a store.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from rest_framework import serializers
 
@@ -48,7 +48,12 @@ class ShownTaskSerializer(TaskSerializer):
     """A task with what it has left."""
 
     result = serializers.JSONField(allow_null=True, help_text="What the task type has returned; or null.")
-    artifacts = ArtifactSerializer(many=True, help_text="The files that the task has left.")
+    artifacts = ArtifactSerializer(
+        many=True, allow_null=True, help_text="The files that the task has left; null while the database is unavailable."
+    )
+
+
+UNKNOWN_RESULTS: Final[dict[str, Any]] = {"result": None, "artifacts": None}  # while the database is unavailable
 
 
 def file_data(found: FoundFile) -> dict[str, Any]:

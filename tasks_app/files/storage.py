@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from django.core.files.storage import Storage, storages
+from django.db import DatabaseError, InterfaceError
 
 from tasks_app.domain.error_text import error_line
 from tasks_app.errors import FilesFull, FilesUnavailable, LongtasksError
@@ -39,10 +40,13 @@ def is_full(error: BaseException) -> bool:
 
 @contextmanager
 def mapped_storage_errors() -> Iterator[None]:
-    """Turn whatever a storage raises into FilesFull or FilesUnavailable, and log it. For services and queries."""
+    """Turn whatever a storage raises into FilesFull or FilesUnavailable, and log it. For services and queries.
+
+    Errors of the database are left as they are.
+    """
     try:
         yield
-    except LongtasksError:
+    except (LongtasksError, DatabaseError, InterfaceError):
         raise
     except Exception as error:  # each storage has exceptions of its own
         logger.error("the storage of files failed: %s", error_line(error))

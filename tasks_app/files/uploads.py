@@ -44,8 +44,11 @@ def find_file(file_id: str, *, caller: Caller) -> FoundFile:
     row = None if (key := parse_id(file_id)) is None else _find(key)
     if row is None or not caller.may_touch(row.owner):
         raise UnknownFile(file_id)
-    is_held = row.expires_at is None or TaskFileUse.objects.filter(file_id=row.pk).exists()
-    return FoundFile(row, None if is_held else row.expires_at)
+    if row.expires_at is None or TaskFileUse.objects.filter(file_id=row.pk).exists():
+        return FoundFile(row, None)
+    if row.expires_at <= datetime.now(UTC):  # and the sweep has not found it yet
+        raise UnknownFile(file_id)
+    return FoundFile(row, row.expires_at)
 
 
 def find_own(file_ids: Iterable[Any], *, caller: Caller) -> set[uuid.UUID]:

@@ -78,7 +78,8 @@ class Export(TaskType):
         columns = self._list_columns(rows)
         state = dict(chunk.state)
         if "bounds" not in state:
-            state |= {"bounds": find_bounds(rows), "after": None}
+            bounds = find_bounds(rows)
+            state |= {"bounds": None if bounds is None else list(bounds), "after": None}
         if state["bounds"] is None:
             return Page(0, None, state | {"isRead": True})
         first, last = state["bounds"]
@@ -119,4 +120,6 @@ class Export(TaskType):
         return ChunkResult(found.rows, {"rows": found.rows}, found.state, finished=False)
 
     def _list_columns(self, rows: QuerySet[Any]) -> tuple[str, ...]:
-        return tuple(self.columns) or tuple(field.attname for field in rows.model._meta.concrete_fields)
+        meta = rows.model._meta
+        columns = self.columns or [field.attname for field in meta.concrete_fields]
+        return tuple(meta.pk.attname if name == "pk" else name for name in columns)
