@@ -145,7 +145,7 @@ class Application:
                 answer = await uploads.threads.submit(lambda: self._respond_api(environ))
             finally:
                 if spool is not None:
-                    spool.close()
+                    uploads.drop(spool)
         except ClientLeft:
             return
         except PoolFull:

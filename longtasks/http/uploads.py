@@ -61,13 +61,20 @@ class Uploads:
         try:
             error = await self._read_body(spool, receive)
         except BaseException:
-            spool.close()
+            self.drop(spool)
             raise
         if error is not None:
-            spool.close()
+            self.drop(spool)
             environ[RECEIVED] = error
             return None
         return spool
+
+    def drop(self, spool: Spool) -> None:
+        """Remove a spool, in a thread: to free many blocks of a disk takes time."""
+        try:
+            self.threads.submit(spool.close)
+        except PoolFull:
+            spool.close()
 
     async def _read_body(self, spool: Spool, receive: Receive) -> Exception | None:
         """Write the body to the spool. Returns the error of the disk; raises ClientLeft."""
