@@ -56,6 +56,7 @@ class Place:
             kind=set_aside_items.TASK, key=self.waiting, payload=b"described-by-ann", error="it was wrong"
         )
         self._file = upload_file(_CONTENT, owner=OWNER, name="described-by-ann").row
+        self._linked = upload_file(b"for whoever has the link", owner=OTHER, name="linked.txt").row
         user = User.objects.create_user("somebody", password="a password")
         Group.objects.create(name="some group")
         self._keys = {model: model.objects.order_by("pk").first().pk for model in (*MODELS, Group, SetAsideItem)}
@@ -134,7 +135,7 @@ class Place:
             "<str:id>": task,
             "<str:task_id>": task,
             "<str:job_id>": task,
-            "<str:link>": make_link(self._file.pk)[0],
+            "<str:link>": make_link(self._linked.pk)[0],
             "<str:name>": "low",
             "<int:queue_index>": "1",
             "<str:key>": "w1",
