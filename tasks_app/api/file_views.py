@@ -98,4 +98,3 @@ def check_upload(request: HttpRequest) -> Caller:
     view.initial(request)
     read_announced(request.META)
     return view.caller
-
