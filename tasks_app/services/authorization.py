@@ -41,8 +41,8 @@ def check_starts(requested: Sequence[tuple[str, Mapping[str, Any]]], *, caller: 
     """Raise unless the caller may start tasks of these names and params. Types without `authorize` skip that call.
 
     `where` is the path of a task in the request, as errors name it: "" or "tasks.{}.".
-    Raises UnknownTaskType, NamedTaskUnknown, NamedFileUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and AuthorizationFailed
-    if `authorize` raises or returns anything else.
+    Raises UnknownTaskType, NamedTaskUnknown, NamedFileUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and
+    AuthorizationFailed if `authorize` raises or returns anything else.
     """
     typed = [(where.format(index), get_task_type(name), params) for index, (name, params) in enumerate(requested)]
     if not caller.sees_all:
