@@ -13,7 +13,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from tasks_app.api.flat_serializer import FlatSerializer
-from tasks_app.api.json_limits import PARAMS_LEVELS, BeyondLimits, measure
+from tasks_app.domain.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.api.request_fields import CallbackField, ParamsField, PriorityField
 from tasks_app.api.strict_validation import get_reader
 from tasks_app.errors import UnknownTaskType

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from tasks_app import task_types
-from tasks_app.api.json_limits import HIGHEST, LOWEST, PARAMS_LEVELS
+from tasks_app.domain.json_limits import HIGHEST, LOWEST, PARAMS_LEVELS
 from tasks_app.api.request_serializers import read_new_task
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
