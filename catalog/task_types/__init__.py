@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from catalog.task_types.export_order_items import ExportOrderItems
+from catalog.task_types.import_products import ImportProductsTask
 from catalog.task_types.purge import PurgeTask
 from catalog.task_types.upload import UploadTask
 
-__all__ = ["ExportOrderItems", "PurgeTask", "UploadTask"]
+__all__ = ["ExportOrderItems", "ImportProductsTask", "PurgeTask", "UploadTask"]

@@ -37,7 +37,6 @@ from tests.support.mirror import run_mirror
 from tests.support.stored_files import upload as upload_file
 
 _CONTENT: Final = b"a file that was described-by-ann"
-_NAME_A_TASK: Final = ("purge", "export_order_items")
 # Only the owner, administrators and staff with the view permission may see it.
 SECRETS: Final = ("described-by-ann", "raised-by-anns-task", OWNER)
 
@@ -57,6 +56,7 @@ class Place:
         )
         self._file = upload_file(_CONTENT, owner=OWNER, name="described-by-ann").row
         self._linked = upload_file(b"for whoever has the link", owner=OTHER, name="linked.txt").row
+        self._products = upload_file(b"sku,name,price\n", owner=OWNER, name="described-by-ann.csv").row
         user = User.objects.create_user("somebody", password="a password")
         Group.objects.create(name="some group")
         self._keys = {model: model.objects.order_by("pk").first().pk for model in (*MODELS, Group, SetAsideItem)}
@@ -171,11 +171,19 @@ class Place:
         }
         return next((str(self._keys[model]) for part, model in rows.items() if part in route), "1")
 
+    def _params_of(self, task_type: str) -> dict[str, Any]:
+        others = {
+            "purge": {"taskId": self.failed},
+            "export_order_items": {"taskId": self.failed},
+            "import_products": {"file": str(self._products.pk)},
+        }
+        return others.get(task_type, {"numRecords": 2})
+
     def form(self, door: Door) -> dict[str, Any]:
         """Return the data that makes this door do its work."""
         address, action = self.address(door.route), door.action
         if door.route in ("tasks", "tasks/bulk"):
-            params: dict[str, Any] = {"taskId": self.failed} if action in _NAME_A_TASK else {"numRecords": 2}
+            params = self._params_of(action)
             task = {"name": action or "upload", "params": params}
             return {"tasks": [task]} if door.route == "tasks/bulk" else task
         if door.route.endswith("taskrecord/change/"):
@@ -185,7 +193,7 @@ class Place:
             return {"priority": "high"}
         if door.route.endswith("taskrecord/start/"):
             name = action or "upload"
-            params = {"params-taskId": self.failed} if name in _NAME_A_TASK else {"params-numRecords": "2"}
+            params = {f"params-{each}": value for each, value in self._params_of(name).items()}
             return {"type": name, "priority": "low", "description": "", **params}
         if "queues/actions/" in door.route:
             return {"action": action or "delete", "job_ids": [self.waiting]}
