@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from operator import attrgetter
 from types import NoneType
 from typing import Any, Final
 
@@ -113,9 +112,6 @@ _DEFAULTS: Final[dict[str, Any]] = {
 }
 
 
-_OPTIONAL_DEFAULTS: Final = tuple(_DEFAULTS.get(name, "") for name in _OPTIONAL)
-_get_optional: Final = attrgetter(*_OPTIONAL)
-
 _OTHER_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "created_at": (datetime,),
     "started_at": (datetime, NoneType),
@@ -137,9 +133,10 @@ _TYPES: Final = {name: _OTHER_TYPES.get(name, (type(_DEFAULTS.get(name, "")),)) 
 def encode(snapshot: Snapshot) -> bytes:
     """Return the snapshot as compact JSON without defaults; times in UTC with a Z."""
     data: dict[str, Any] = {"id": snapshot.id, "name": snapshot.name, "created_at": snapshot.created_at}
-    # Hundreds of times a second in each process: a loop over names takes twice as long.
-    fields = zip(_OPTIONAL, _get_optional(snapshot), _OPTIONAL_DEFAULTS, strict=True)
-    data.update([(name, value) for name, value, default in fields if value != default])
+    for name in _OPTIONAL:
+        value = getattr(snapshot, name)
+        if value != _DEFAULTS.get(name, ""):
+            data[name] = value
     return orjson.dumps(data, option=orjson.OPT_UTC_Z)
 
 

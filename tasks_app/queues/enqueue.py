@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
+from rq.utils import utcformat
 
 from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
@@ -22,7 +23,7 @@ from tasks_app.models import column_limits
 from tasks_app.queues import snapshot_stream
 from tasks_app.queues.admission import get_bounds, get_retry_after_seconds
 from tasks_app.queues.lua_script import Script
-from tasks_app.queues.redis_clock import clock, format_time
+from tasks_app.queues.redis_clock import clock
 from tasks_app.queues.redis_connection import mapped_redis_errors
 from tasks_app.queues.redis_keys import JOB_DATA
 from tasks_app.queues.request_connection import shared_connection
@@ -62,7 +63,7 @@ def enqueue_tasks(
             snapshot.id,
             task_snapshot.encode(column_limits.cut_texts(snapshot)),
             JOB_DATA,
-            format_time(snapshot.created_at),
+            utcformat(snapshot.created_at),
             longtasks.job_timeout_seconds,
             snapshot.description,
             snapshot.weight,

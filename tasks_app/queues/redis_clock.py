@@ -49,8 +49,3 @@ class RedisClock:
 
 
 clock: Final = RedisClock()
-
-
-def format_time(at: datetime) -> str:
-    """Return a time in UTC as RQ writes it (rq.utils.utcformat), in a third of the time that strftime takes."""
-    return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -13,12 +13,12 @@ from typing import Any, Final, Literal
 
 import redis
 from django.conf import settings
+from rq.utils import utcformat
 
 from tasks_app.domain import task_snapshot, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import column_limits
 from tasks_app.queues import lua_script, redis_keys, snapshot_stream
-from tasks_app.queues.redis_clock import format_time
 
 _dequeue: Final = lua_script.Script("dequeue")
 _transition: Final = lua_script.Script("transition")
@@ -131,7 +131,7 @@ def apply_transitions(connection: redis.Redis[Any], batch: Sequence[Transition])
             "" if transition.failures is None else transition.failures,
             "1" if transition.isolated else "",
             redis_keys.JOB_DATA,
-            format_time(snapshot.created_at),
+            utcformat(snapshot.created_at),
             settings.LONGTASKS.job_timeout_seconds,
             snapshot.description,
             snapshot.weight,
@@ -152,7 +152,7 @@ def _time_argument(transition: Transition) -> float | str:
     if not isinstance(transition.target, str):
         return (transition.target - datetime.now(UTC)).total_seconds()  # exact even if this clock is off
     started_at = transition.snapshot.started_at
-    return format_time(started_at) if started_at is not None else ""
+    return utcformat(started_at) if started_at is not None else ""
 
 
 def _in_order(snapshot: Snapshot) -> Snapshot:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from rq.utils import utcformat
 
 from tasks_app.domain import task_snapshot
 from tasks_app.queues import lua_script, redis_connection, redis_keys, transitions, worker_entries
@@ -127,9 +126,3 @@ def test_the_scripts_write_times_as_python_does() -> None:
         script = f"{source}\nreturn format_time({int(moment.timestamp())}, {moment.microsecond})"
         written: Any = redis_connection.get_connection().eval(script, 0)
         assert written.decode() == moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-@pytest.mark.parametrize("microsecond", [0, 7, 120_000, 999_999])
-def test_times_are_written_as_rq_writes_them(microsecond: int) -> None:
-    at = datetime(2026, 3, 29, 1, 59, 59, microsecond, tzinfo=UTC)
-    assert clock_module.format_time(at) == utcformat(at)
