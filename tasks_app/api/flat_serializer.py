@@ -14,13 +14,22 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 
 
+def has_own_validation(serializer: serializers.Serializer[Any]) -> bool:
+    """Return whether a serializer validates more than its fields do: by `validate` methods or validators."""
+    own = type(serializer)
+    return (
+        bool(serializer.validators)
+        or own.validate is not serializers.Serializer.validate
+        or any(name.startswith("validate_") and name != "validate_empty_values" for name in dir(own))
+    )
+
+
 class FlatSerializer(serializers.Serializer[Any]):
     """A serializer without `validate` methods, validators, nested sources, defaults and read-only fields."""
 
     @cached_property
     def _plan(self) -> tuple[tuple[str, str, bool, Any], ...]:
-        own = [name for name in dir(type(self)) if name.startswith("validate_") and name != "validate_empty_values"]
-        if own or self.validators or type(self).validate is not serializers.Serializer.validate:
+        if has_own_validation(self):
             raise TypeError(f"{type(self).__name__} has validators: derive it from DRF's Serializer")
         for name, field in self.fields.items():
             if field.read_only or field.default is not empty or len(field.source_attrs) != 1:

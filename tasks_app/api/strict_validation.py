@@ -14,6 +14,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
+from tasks_app.api.flat_serializer import has_own_validation
+
 _FIELD_NAME_CHARACTERS: Final = 64
 _UNKNOWN_FIELDS: Final = 100  # the most that one object's errors name; a body may have thousands
 
@@ -35,6 +37,13 @@ _JSON_TYPES: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tupl
 )
 
 _IMMUTABLE: Final = (int, str, bool, float, type(None))
+
+
+def _is_constant(field: serializers.Field[Any, Any, Any, Any]) -> bool:
+    """Whether a field that is absent always gives the same: only DRF's own classes are known to."""
+    return type(field).__module__ == serializers.Field.__module__ and (
+        type(field.default) in _IMMUTABLE or (field.default is empty and not field.required)
+    )
 
 
 class StrictReader:
@@ -77,16 +86,11 @@ class StrictReader:
     def _has_plain_defaults(self) -> bool:
         """Whether empty data is always valid, and always gives the same immutable values."""
         own = type(self.serializer)
-        fields = [field for field in self.serializer.fields.values() if not field.read_only]
         return (
             own.run_validation is serializers.Serializer.run_validation
             and own.to_internal_value is serializers.Serializer.to_internal_value
-            and own.validate is serializers.Serializer.validate
-            and not self.serializer.validators
-            and not any(name.startswith("validate_") and name != "validate_empty_values" for name in dir(own))
-            and all(
-                type(field.default) in _IMMUTABLE or (not field.required and field.default is empty) for field in fields
-            )
+            and not has_own_validation(self.serializer)
+            and all(field.read_only or _is_constant(field) for field in self.serializer.fields.values())
         )
 
     def read(self, data: Any) -> dict[str, Any]:

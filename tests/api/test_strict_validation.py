@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.fields import empty
 
 from tasks_app.api.strict_validation import StrictReader
 
@@ -47,6 +48,15 @@ class FieldValidatedParams(PlainParams):
         return value + next(_calls)
 
 
+class Counting(serializers.IntegerField):
+    def run_validation(self, data: Any = empty) -> Any:
+        return next(_calls)
+
+
+class OwnFieldParams(serializers.Serializer[Any]):
+    count = Counting(required=False)
+
+
 def refuse(_: Any) -> None:
     raise ValidationError("refused")
 
@@ -59,7 +69,7 @@ class RefusedParams(PlainParams):
 _calls = iter(range(1000))
 
 
-@pytest.mark.parametrize("serializer", [CallableParams, ValidatedParams, FieldValidatedParams])
+@pytest.mark.parametrize("serializer", [CallableParams, ValidatedParams, FieldValidatedParams, OwnFieldParams])
 def test_what_depends_on_the_moment_is_read_each_time(serializer: type[serializers.Serializer[Any]]) -> None:
     reader = StrictReader(serializer())
     assert reader.read({}) != reader.read({})
