@@ -24,7 +24,8 @@ from loadtests.started.servers import Server
 from longtasks.local_stack import child_process
 from longtasks.local_stack.procfile import PROJECT_DIR, process_environment, procfile_command, read_procfile
 from tests.cluster.network import Network
-from tests.cluster.nodes import DATABASE, MASTER, PASSWORD, USER, Balancer, GaleraNode, RedisNode, SentinelNode
+from tests.cluster.nodes import DATABASE, PASSWORD, USER, Balancer, GaleraNode, RedisNode, SentinelNode
+from tests.support.sentinel_config import MASTER_NAME
 
 WEB = ("web1", "web2")
 WORKERS = ("worker1", "worker2", "worker3")
@@ -171,7 +172,7 @@ class Cluster:
             "DATABASE_URL": f"mysql://{USER}:{PASSWORD}@{nodes}/{DATABASE}?read_timeout=5&write_timeout=5",
             "REDIS_URL": f"redis://:{PASSWORD}@/0",
             "REDIS_SENTINELS": ",".join(f"{self.network.address(node)}:26379" for node in REDIS),
-            "REDIS_MASTER_NAME": MASTER,
+            "REDIS_MASTER_NAME": MASTER_NAME,
             "REDIS_SENTINEL_PASSWORD": PASSWORD,
             "REDIS_WAIT_REPLICAS": str(self._wait_replicas),
             "LEASE_SECONDS": "4",

@@ -17,9 +17,9 @@ import redis
 from loadtests.started.server import Server, ServerError
 from loadtests.started.server import find_binary as _find
 from tests.cluster.network import Network
+from tests.support.sentinel_config import MASTER_NAME, write_sentinel_config
 
 PASSWORD = "cluster-test"
-MASTER = "longtasks"
 USER = "longtasks"
 DATABASE = "longtasks"
 GALERA_LIBRARIES = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib/libgalera_smm.so")
@@ -111,31 +111,23 @@ class SentinelNode(Node):
 
     def primary_address(self) -> str:
         with redis.Redis(unix_socket_path=str(self.socket_path), password=PASSWORD, socket_timeout=5) as client:
-            return client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)[0].decode()
+            return client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME)[0].decode()
 
     def sees(self) -> tuple[int, int]:
         """Return how many replicas and how many other Sentinels it knows."""
         with redis.Redis(unix_socket_path=str(self.socket_path), password=PASSWORD, socket_timeout=5) as client:
-            state = client.sentinel_master(MASTER)
+            state = client.sentinel_master(MASTER_NAME)
         return int(state["num-slaves"]), int(state["num-other-sentinels"])
 
     def _prepare(self) -> None:
-        path = self.directory / "sentinel.conf"
-        if path.exists():
-            return
-        lines = [
-            f"bind {self.address}",
-            "port 26379",
-            f"unixsocket {self.socket_path}",
-            f"dir {self.directory}",
-            f"requirepass {PASSWORD}",
-            f"sentinel sentinel-pass {PASSWORD}",
-            f"sentinel monitor {MASTER} {self.network.address(self._primary)} 6379 2",
-            f"sentinel auth-pass {MASTER} {PASSWORD}",
-            f"sentinel down-after-milliseconds {MASTER} {SENTINEL_SECONDS * 1000}",
-            f"sentinel failover-timeout {MASTER} 5000",
-        ]
-        path.write_text("\n".join(lines) + "\n")
+        write_sentinel_config(
+            self.directory / "sentinel.conf",
+            listens=(f"bind {self.address}", "port 26379", f"unixsocket {self.socket_path}"),
+            password=PASSWORD,
+            primary=(self.network.address(self._primary), 6379),
+            quorum=2,
+            down_seconds=SENTINEL_SECONDS,
+        )
 
     def _command(self) -> list[str]:
         binary = _find("redis-server", package="redis-server")

@@ -17,7 +17,8 @@ from settings.redis import connection_settings
 from tasks_app.queues import redis_connection
 from tasks_app.queues.queue_names import HIGH
 from tests.support.certificates import make_certificates
-from tests.support.secured_redis import MASTER_NAME, SecuredRedis, Sentinel
+from tests.support.secured_redis import SecuredRedis, Sentinel
+from tests.support.sentinel_config import MASTER_NAME
 
 PASSWORD = "p@ss/word"
 DATABASE = 5

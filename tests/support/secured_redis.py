@@ -7,8 +7,7 @@ import redis
 from loadtests.started.server import Server, find_binary
 from loadtests.started.servers import RedisServer
 from longtasks.local_stack.procfile import free_port
-
-MASTER_NAME = "longtasks"
+from tests.support.sentinel_config import MASTER_NAME, write_sentinel_config
 
 
 class SecuredRedis(RedisServer):
@@ -75,20 +74,14 @@ class Sentinel(Server):
             client.execute_command("SENTINEL", "FAILOVER", MASTER_NAME)
 
     def _prepare(self) -> None:
-        path = self.directory / "sentinel.conf"
-        if path.exists():
-            return
-        lines = [
-            "bind 127.0.0.1",
-            f"port {self.port}",
-            f"dir {self.directory}",
-            f"requirepass {self._password}",
-            f"sentinel monitor {MASTER_NAME} 127.0.0.1 {self._primary.port} 1",
-            f"sentinel auth-pass {MASTER_NAME} {self._password}",
-            f"sentinel down-after-milliseconds {MASTER_NAME} {self._down_seconds * 1000:.0f}",
-            f"sentinel failover-timeout {MASTER_NAME} 5000",
-        ]
-        path.write_text("\n".join(lines) + "\n")
+        write_sentinel_config(
+            self.directory / "sentinel.conf",
+            listens=("bind 127.0.0.1", f"port {self.port}"),
+            password=self._password,
+            primary=("127.0.0.1", self._primary.port),
+            quorum=1,
+            down_seconds=self._down_seconds,
+        )
 
     def _command(self) -> list[str]:
         binary = find_binary("redis-server", package="redis-server")
