@@ -79,10 +79,7 @@ forwarder_headers = ""
 class ErrorLogger(Logger):  # type: ignore[misc]
     """gunicorn's logger without an access log, which a `logconfig_dict` would otherwise turn on."""
 
-    access_log_enabled = False  # gunicorn would make each line's data, also for an `access` that writes nothing
-
-    def access(self, *arguments: Any) -> None:
-        """Log nothing: the metrics count the requests."""
+    access_log_enabled = False  # the metrics count the requests
 
     def error(self, message: Any, *arguments: Any, **keywords: Any) -> None:
         note_exit(message, arguments)

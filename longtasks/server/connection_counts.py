@@ -1,7 +1,7 @@
-"""How many connections each process of web has, in memory that all of them share: the busiest leaves new ones to others.
+"""How many connections each process of web has, in memory that all of them share.
 
 Owns that memory, which gunicorn's parent makes when it loads the worker, so that its children inherit it. Must not: import
-Django, or accept a connection.
+Django, or decide who accepts a connection.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from contextlib import suppress
 from typing import Final
 
 PROCESSES: Final = 64  # slots; more processes share some, and then take each other's counts for their own
@@ -52,12 +51,13 @@ class ConnectionCounts:
 
     def _is_alive(self, pid: int, offset: int) -> bool:
         """Whether a process exists; the slot of one that was killed is given up."""
-        with suppress(PermissionError):
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                _SLOT.pack_into(self._memory, offset, 0, 0)
-                return False
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            _SLOT.pack_into(self._memory, offset, 0, 0)
+            return False
+        except PermissionError:  # a process of another user has got this pid
+            pass
         return True
 
 

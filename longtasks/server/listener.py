@@ -1,6 +1,7 @@
 """A listening socket of web: when this process accepts from it.
 
-Owns: how many connections it accepts in one turn of the loop, and the pause while no place or no file is left.
+Owns: how many connections it accepts in one turn of the loop, which it leaves to other processes first, and the pause while
+no place or no file is left.
 Must not: serve a connection.
 """
 
