@@ -100,6 +100,27 @@ class OrderItem(TaskRow):
         return f"{self.quantity} × product {self.product_id}"
 
 
+class ArchivedOrderItem(TaskRow):
+    """An order item that was pruned. Its user and its product may be gone."""
+
+    user_id = models.BigIntegerField(_("user"))
+    product_id = models.BigIntegerField(_("product"))
+    quantity = models.PositiveSmallIntegerField(_("quantity"))
+    unit_price = models.DecimalField(_("unit price"), max_digits=10, decimal_places=2)
+    total = models.DecimalField(_("total"), max_digits=12, decimal_places=2)
+    ordered_at = models.DateTimeField(_("ordered"))
+    archived_at = models.DateTimeField(_("archived"), auto_now_add=True)
+
+    class Meta:
+        db_table = "archived_order_items"
+        verbose_name = _("archived order item")
+        verbose_name_plural = _("archived order items")
+        indexes = [models.Index(fields=["task_id", "position"], name="archived_task_position")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × product {self.product_id}"
+
+
 MODELS: Final[tuple[type[User | Product | OrderItem], ...]] = (User, Product, OrderItem)
 """The tables that tasks fill; parents first."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
+from django.core import checks
 from django.db.models.signals import pre_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +25,8 @@ class TasksAppConfig(AppConfig):
 
     def ready(self) -> None:
         from tasks_app.database import charsets
+        from tasks_app.task_types.collections.system_checks import check_collections
 
+        checks.register(check_collections)
         pre_migrate.connect(charsets.widen_default, sender=self)
         autodiscover_modules("task_types")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from catalog.task_types.normalise_phones import NormalisePhones
+from catalog.task_types.prune_order_items import PruneOrderItems
 from catalog.task_types.purge import PurgeTask
 from catalog.task_types.upload import UploadTask
 
-__all__ = ["PurgeTask", "UploadTask"]
+__all__ = ["NormalisePhones", "PruneOrderItems", "PurgeTask", "UploadTask"]

@@ -109,7 +109,7 @@ class RowWriter:
             bar = f'<progress class="lt-progress" aria-label="{self._endless}"></progress>'
         words = compact(task.done)
         if task.total:
-            words += f" / {compact(task.total)}"
+            words += f" / {'≈ ' if task.total_is_estimate else ''}{compact(task.total)}"
         if part is not None:
             words += f" · {part} %"
         return f'{bar}<span class="lt-sub">{escape(words)}</span>'

@@ -49,6 +49,9 @@ class ProgressSerializer(OutputSerializer):
 
     done = serializers.IntegerField(min_value=0)
     total = serializers.IntegerField(min_value=0, allow_null=True, help_text="null: unknown until the task ends.")
+    isEstimate = serializers.BooleanField(
+        source="total_is_estimate", help_text="The total is an estimate; a finished task has the exact one."
+    )
 
 
 class TaskSerializer(OutputSerializer):
@@ -61,8 +64,12 @@ class TaskSerializer(OutputSerializer):
     priority = PriorityField(source="given_priority", help_text="The priority from the request.")
     queue = serializers.CharField(source="priority", help_text="The task's queue.")
     status = serializers.ChoiceField(choices=STATUSES)
+    counts = serializers.DictField(
+        child=serializers.IntegerField(min_value=0),
+        help_text="What the committed chunks have counted, such as rows by table.",
+    )
     insertedRecords = serializers.DictField(
-        source="counts", child=serializers.IntegerField(min_value=0), help_text="Committed rows by table."
+        source="counts", child=serializers.IntegerField(min_value=0), help_text="The same as `counts`."
     )
     progress = ProgressSerializer(source="*")
     attempts = serializers.IntegerField(min_value=0)
@@ -174,9 +181,10 @@ class TaskTypeSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     description = serializers.CharField(allow_blank=True, help_text="What its tasks do.")
     queue = serializers.CharField(help_text="Where its tasks wait, unless their priority is `high` or 1 to 3.")
-    insertedRecords = serializers.ListField(
-        child=serializers.CharField(), help_text="The names under which its tasks count rows."
+    counts = serializers.ListField(
+        child=serializers.CharField(), help_text="The names under which its tasks count, as far as they are declared."
     )
+    insertedRecords = serializers.ListField(child=serializers.CharField(), help_text="The same as `counts`.")
     params = serializers.DictField(help_text="The parameters, as JSON Schema (2020-12).")
 
 
@@ -245,6 +253,7 @@ def task_type_data(task_type: TaskType) -> dict[str, Any]:
         "name": task_type.name,
         "description": task_type.description,
         "queue": task_type.queue,
+        "counts": task_type.count_names,
         "insertedRecords": task_type.count_names,
         "params": describe_params(task_type.params_serializer),
     }

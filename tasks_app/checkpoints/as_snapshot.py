@@ -23,11 +23,24 @@ def ended_snapshot(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
 def with_checkpoint(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     """Return the snapshot with the epoch and the progress of the task's checkpoint.
 
-    Names that no chunk has counted yet keep their 0. A finished task gets its total if that was unknown.
+    Names that no chunk has counted yet keep their 0.
     """
-    total = row.done if snapshot.total is None and row.outcome == task_status.FINISHED else snapshot.total
     counts = task_snapshot.with_all_counts(snapshot.counts, row.counts)
-    return replace(snapshot, epoch=row.epoch, done=row.done, counts=counts, total=total)
+    changed = replace(snapshot, epoch=row.epoch, done=row.done, counts=counts)
+    is_finished = row.outcome == task_status.FINISHED
+    return with_total(changed, planned=row.total, is_estimate=row.total_is_estimate, is_finished=is_finished)
+
+
+def with_total(snapshot: Snapshot, *, planned: int | None, is_estimate: bool, is_finished: bool) -> Snapshot:
+    """Return the snapshot with its total: the planned one, if there is one, and never less than what is done.
+
+    A finished task that was planned, or whose total was unknown, has the total that it has done.
+    """
+    if is_finished and (snapshot.total is None or planned is not None):
+        return replace(snapshot, total=snapshot.done, total_is_estimate=False)
+    if planned is not None:
+        return replace(snapshot, total=max(planned, snapshot.done), total_is_estimate=is_estimate)
+    return snapshot
 
 
 def add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -24,6 +24,7 @@ from tasks_app.checkpoints.expired_claims import count_expired_claim
 from tasks_app.database.bulk_insert import insert_columns
 from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
+from tasks_app.task_types import Plan
 
 
 class Fenced(Exception):
@@ -46,6 +47,8 @@ class Claim:
     state: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
     ended: bool = False
+    total: int | None = None  # of a planned task
+    total_is_estimate: bool = False
 
     def is_valid_for(self, row: TaskCheckpoint) -> bool:
         """Return whether the claim is valid, or whether this claim itself has finished the task."""
@@ -119,7 +122,20 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
                 counts=row.counts,
                 state=row.state,
                 failures=row.failures,
+                total=row.total,
+                total_is_estimate=row.total_is_estimate,
             )
+
+
+def store_plan(claim: Claim, plan: Plan) -> None:
+    """Store the plan of a task that is not split, and adopt it. Raises Fenced, without effect, if the claim is not valid.
+
+    A task whose plan is stored is not planned again: a resume neither counts nor moves its bound.
+    """
+    plans = {"total": plan.total, "total_is_estimate": plan.is_estimate, "state": dict(plan.state)}
+    if not _rows_of(claim).filter(done=0).update(**plans, updated_at=Now()):
+        raise Fenced
+    claim.total, claim.total_is_estimate, claim.state = plan.total, plan.is_estimate, dict(plan.state)
 
 
 def advance(claim: Claim, *, done: int, counts: Mapping[str, int], state: Mapping[str, Any], finished: bool) -> None:

@@ -1,8 +1,9 @@
 """Shards: many workers run the parts of one big task at once; clients see one task.
 
-Owns the split of a task into ranges of records, and the parent's progress: each chunk of a shard commits together with
-the shard's checkpoint and the parent's. The parent has finished when its count reaches its total. Any other end of the
-parent (cancel, failure) ends the shards at their next chunk. Must not know Redis.
+Owns the split of a task into ranges of records or by a plan, and the parent's progress: each chunk of a shard commits
+together with the shard's checkpoint and the parent's. The parent has finished when its count reaches its total, or, if it
+was planned, when all shards have. Any other end of the parent (cancel, failure) ends the shards at their next chunk. Must
+not know Redis.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from django.conf import settings
@@ -22,7 +24,7 @@ from tasks_app.checkpoints.claims import Claim, Fenced
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
-from tasks_app.task_types import ChunkResult, get_task_type
+from tasks_app.task_types import ChunkResult, Plan, get_task_type
 
 MAX_SHARDS: Final = 256  # per task; a bigger task has shards of more than SHARD_RECORDS
 
@@ -36,34 +38,41 @@ def get_split_total(claim: Claim, snapshot: Snapshot) -> int | None:
 
     A task is split if its type allows it and it has more than SHARD_RECORDS records, or if it was split before. A task
     that has committed a chunk unsplit (SHARD_RECORDS has changed since) continues unsplit: shards would count its
-    records twice.
+    records twice. The plan of a planned task decides whether it is split, so here only whether it was split before counts.
     """
-    if snapshot.parent or snapshot.total is None or not get_task_type(snapshot.name).splittable:
+    task_type = get_task_type(snapshot.name)
+    if snapshot.parent or snapshot.total is None or not (task_type.splittable or task_type.is_planned):
         return None
+    if task_type.is_planned:
+        return snapshot.total if _was_split(claim.task_id) else None
     most = settings.LONGTASKS.shard_records
     is_split = (0 < most < snapshot.total and not claim.done) or _was_split(claim.task_id)
     return snapshot.total if is_split else None
 
 
 def split(
-    claim: Claim, snapshot: Snapshot, *, total: int, prepare: Callable[[], Mapping[str, Any]]
+    claim: Claim, snapshot: Snapshot, *, total: int, prepare: Callable[[], Mapping[str, Any] | Plan]
 ) -> tuple[list[Snapshot], bool]:
     """Split a claimed task and release it. Returns the unfinished shards, and whether all of them are new.
 
     A task that was split before keeps its shards and their progress. Running shards are fenced; failed, stopped and
     canceled ones are reopened. `prepare` is called outside any transaction when a task is split for the first time; it
-    returns the initial state of all shards. Raises Fenced, and what `prepare` raises.
+    returns the initial state of all shards, which are ranges of records, or a plan with parts, which become the shards.
+    Raises Fenced, and what `prepare` raises.
     """
     first_time = not _was_split(claim.task_id)
-    state: Mapping[str, Any] = {}
-    if first_time:
-        state = prepare()
+    prepared: Mapping[str, Any] | Plan = prepare() if first_time else {}
+    planned: dict[str, Any] = {}
     with transaction.atomic():
         parent = TaskCheckpoint.objects.select_for_update().filter(task_id=claim.task_id).first()
         if parent is None or parent.epoch != claim.epoch or parent.outcome or parent.cancel_requested:
             raise Fenced
         if not parent.shards:
-            rows = _make_rows(claim, total=total, state=state)
+            if isinstance(prepared, Plan):
+                rows = _make_planned_rows(claim, prepared)
+                planned = {"total": prepared.total, "total_is_estimate": prepared.is_estimate, "open_shards": len(rows)}
+            else:
+                rows = _make_rows(claim, total=total, state=prepared)
             TaskCheckpoint.objects.bulk_create(rows)
             parent.shards = len(rows)
         else:
@@ -79,15 +88,16 @@ def split(
                 updated_at=Now(),
             )
         TaskCheckpoint.objects.filter(task_id=claim.task_id).update(
-            shards=parent.shards, lease_until=None, updated_at=Now()
+            shards=parent.shards, lease_until=None, updated_at=Now(), **planned
         )
         open_shards = list(TaskCheckpoint.objects.filter(parent_id=claim.task_id, outcome="").order_by("first"))
     return [_to_snapshot(row, snapshot, parent_epoch=claim.epoch, total=total) for row in open_shards], first_time
 
 
-def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
+def advance_parent(shard: Snapshot, result: ChunkResult, *, finished: bool) -> None:
     """Add a shard's chunk to its task, inside the chunk's transaction, after the shard's own checkpoint.
 
+    `finished`: this was the shard's last chunk, which its own checkpoint has recorded for the first and only time.
     If it raises ParentChanged, the transaction must be rolled back.
     """
     rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent))
@@ -97,7 +107,13 @@ def advance_parent(shard: Snapshot, result: ChunkResult) -> None:
     done = row.done + result.done
     counts = as_snapshot.add_counts(row.counts, result.counts)
     changes: dict[str, Any] = {"done": done, "counts": counts, "updated_at": Now()}
-    if done >= shard.parent_total:
+    is_end = done >= shard.parent_total
+    if row.open_shards is not None:
+        # Counted here and not by a query: the shards that have finished meanwhile may be invisible to this transaction.
+        open_shards = row.open_shards - finished
+        changes["open_shards"] = open_shards
+        is_end = open_shards == 0
+    if is_end:
         changes |= {"outcome": task_status.FINISHED, "ended_at": Now()}
     rows.update(**changes)
 
@@ -155,6 +171,21 @@ def _make_rows(claim: Claim, *, total: int, state: Mapping[str, Any]) -> list[Ta
             updated_at=Now(),
         )
         for first in range(0, total, size)
+    ]
+
+
+def _make_planned_rows(claim: Claim, plan: Plan) -> list[TaskCheckpoint]:
+    first = accumulate((part.size for part in plan.parts), initial=0)
+    return [
+        TaskCheckpoint(
+            task_id=uuid.uuid5(claim.task_id, f"part {number}"),
+            parent_id=claim.task_id,
+            first=start,
+            size=part.size,
+            state=dict(part.state),
+            updated_at=Now(),
+        )
+        for number, (part, start) in enumerate(zip(plan.parts, first, strict=False))
     ]
 
 

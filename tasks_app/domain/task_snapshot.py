@@ -41,6 +41,7 @@ class Snapshot:
     counts: dict[str, int] = field(default_factory=dict)  # committed rows by table
     done: int = 0  # committed records
     total: int | None = None  # None: not known beforehand
+    total_is_estimate: bool = False
     attempts: int = 0  # attempts started, resumes not counted; 0 before the first
     error: str | None = None  # of the last failed attempt: traceback or reason
     worker: str = ""  # the current or last worker
@@ -98,6 +99,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "counts": {},
     "done": 0,
     "total": None,
+    "total_is_estimate": False,
     "attempts": 0,
     "error": None,
     "epoch": 0,
@@ -123,6 +125,7 @@ _OTHER_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "urgency": (int, NoneType),
     "error": (str, NoneType),
     "cancel_requested": (bool,),
+    "total_is_estimate": (bool,),
 }
 
 

@@ -49,7 +49,7 @@ def run_chunk(
             [(result, finished)] = guard.run(work)
             claims.advance(claim, done=result.done, counts=result.counts, state=result.state, finished=finished)
             if snapshot.parent:
-                shards.advance_parent(snapshot, result)
+                shards.advance_parent(snapshot, result, finished=finished)
             failpoints.reach(failpoints.BEFORE_CHUNK_COMMIT)
     failpoints.reach(failpoints.AFTER_CHUNK_COMMIT)
     claim.done += result.done
@@ -60,12 +60,14 @@ def run_chunk(
 
 
 def _make_chunk(claim: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Callable[[], bool]) -> Chunk:
+    # A planned task is finished when its type says so: its total may be an estimate.
+    total = None if get_task_type(snapshot.name).is_planned else snapshot.total
     return Chunk(
         task_id=uuid.UUID(snapshot.parent) if snapshot.parent else claim.task_id,
         params=snapshot.params,
         start=snapshot.first + claim.done,
-        limit=limit if snapshot.total is None else min(limit, max(0, snapshot.total - claim.done)),
-        total=None if snapshot.total is None else snapshot.first + snapshot.total,
+        limit=limit if total is None else min(limit, max(0, total - claim.done)),
+        total=None if total is None else snapshot.first + total,
         state=claim.state,
         is_canceled=is_canceled,
         owner=snapshot.owner,

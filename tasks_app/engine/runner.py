@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import redis
 from django.conf import settings
@@ -29,6 +29,7 @@ from tasks_app.engine.chunk_size import ChunkSize
 from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import ProcessState
+from tasks_app.engine.task_planning import make_plan, needs_plan
 from tasks_app.engine.task_session import TaskSession
 from tasks_app.engine.worker_session import WorkerSession
 from tasks_app.observability import log_context, tracing
@@ -36,10 +37,11 @@ from tasks_app.queues.transitions import DequeuedTask
 from tasks_app.resilience import failpoints
 from tasks_app.resilience.backoff import Backoff, ShutdownRequested
 from tasks_app.resilience.transient_errors import is_transient_error
-from tasks_app.task_types import get_limit_seconds, get_task_type, list_names
+from tasks_app.task_types import Plan, get_limit_seconds, get_task_type, list_names
 from tasks_app.task_types.task_results import check_state, check_total_again
 
 logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 KEPT_TRIES: Final = 100
 
 
@@ -114,11 +116,17 @@ class Runner:
         session = TaskSession(self.session, claim=claim, dequeued=dequeued)
         task_type = get_task_type(snapshot.name)
         try:
-            if snapshot.total is None:
+            plan: Plan | None = None
+            if needs_plan(session):
+                plan = self._try(session, partial(make_plan, session, guard=self._guard))
+                if plan is None:
+                    return
+            elif snapshot.total is None:
                 with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
                     snapshot.total = self._guard.prepare(partial(check_total_again, task_type, snapshot.params))
-            if (total := session.get_split_total()) is not None:
-                self._split(session, total=total)
+            total = plan.total if plan is not None and plan.parts else session.get_split_total()
+            if total is not None:
+                self._split(session, total=total, plan=plan)
                 return
             self._run_chunks(session, ChunkSize(task_type, careful=dequeued.isolated or claim.failures > 0))
         except ShutdownRequested:
@@ -228,29 +236,34 @@ class Runner:
 
     # --- a big task
 
-    def _split(self, session: TaskSession, *, total: int) -> None:
+    def _split(self, session: TaskSession, *, total: int, plan: Plan | None) -> None:
         """Replace a big task in its queue by its shards, which are the next to be dequeued."""
-        claim, snapshot = session.claim, session.snapshot
-        limit_seconds = get_limit_seconds(get_task_type(snapshot.name))
+        prepare = partial(self._prepare_split, session) if plan is None else lambda: plan
+        split = self._try(session, partial(shards.split, session.claim, session.snapshot, total=total, prepare=prepare))
+        if split is not None:
+            parts, are_new = split
+            session.publish_split(parts, are_new=are_new)
+
+    def _try(self, session: TaskSession, step: Callable[[], Result]) -> Result | None:
+        """Return what a step before the first chunk returns; repeat it while the database refuses it. None: the task was
+        given up."""
+        limit_seconds = get_limit_seconds(get_task_type(session.snapshot.name))
         backoff, tries = session.make_backoff(), ChunkTries()
         while True:
             try:
-                with self._keeper.watching(claim, limit_seconds=limit_seconds):
-                    prepare = partial(self._prepare_split, session)
-                    parts, are_new = shards.split(claim, snapshot, total=total, prepare=prepare)
-                break
+                with self._keeper.watching(session.claim, limit_seconds=limit_seconds):
+                    return step()
             except Fenced:
                 session.leave()
-                return
+                return None
             except TaskCodeFailed as failed:
                 self._fail(session, failed.error)
-                return
+                return None
             except Exception as error:
                 if not is_transient_error(error):
                     raise
                 if not self._wait_for_database(session, error, tries=tries, backoff=backoff):
-                    return
-        session.publish_split(parts, are_new=are_new)
+                    return None
 
     def _prepare_split(self, session: TaskSession) -> Mapping[str, Any]:
         task_type = get_task_type(session.snapshot.name)

@@ -46,6 +46,8 @@ class TaskSession:
         self.snapshot = dequeued.snapshot
         self.waits = 0  # how often a step has waited for a store
         self.snapshot.epoch, self.snapshot.worker = claim.epoch, self._worker
+        if claim.total is not None:
+            self.snapshot.total, self.snapshot.total_is_estimate = claim.total, claim.total_is_estimate
 
     # --- single steps
 
@@ -184,20 +186,25 @@ class TaskSession:
     def publish_end(self, *, status: str, error: str | None = None) -> None:
         """Publish the end that the database has decided."""
         snapshot = self._as_started().ended_as(status, at=datetime.now(UTC), error=error)
-        if status == task_status.FINISHED and snapshot.total is None:
-            snapshot.total = self.claim.done
-        self._publish_end(snapshot)
+        self._publish_end(self._with_total(snapshot, is_finished=status == task_status.FINISHED))
 
     # --- snapshots
 
     def _as_started(self, *, cause: str = task_status.PROGRESS) -> Snapshot:
-        return self.snapshot.changed(
+        started = self.snapshot.changed(
             cause=cause,
             status=task_status.STARTED,
             worker=self._worker,
             epoch=self.claim.epoch,
             done=self.claim.done,
             counts=task_snapshot.with_all_counts(self.snapshot.counts, self.claim.counts),
+        )
+        return self._with_total(started, is_finished=False)
+
+    def _with_total(self, snapshot: Snapshot, *, is_finished: bool) -> Snapshot:
+        claim = self.claim
+        return as_snapshot.with_total(
+            snapshot, planned=claim.total, is_estimate=claim.total_is_estimate, is_finished=is_finished
         )
 
     def _list_parent_moves(self) -> list[Transition]:

@@ -44,8 +44,13 @@ class TaskCheckpoint(models.Model):
     # The time of the first claim, and of the end.
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # Of a task that its worker has planned: its records, and whether that number is an estimate. Null: not planned.
+    total = models.PositiveBigIntegerField(null=True)
+    total_is_estimate = models.BooleanField(default=False, db_default=False)
     # Number of shards of a split task. 0: not split.
     shards = models.PositiveIntegerField(default=0)
+    # Of a split task that was planned: its unfinished shards. Null: its count decides when it has finished.
+    open_shards = models.PositiveIntegerField(null=True)
     # Of a shard: the split task, and the shard's `size` records from `first` on.
     parent_id = models.UUIDField(null=True)
     first = models.PositiveBigIntegerField(default=0)

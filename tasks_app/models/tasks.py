@@ -46,6 +46,7 @@ class TaskRecord(models.Model):
     status = IdentityField(_("status"), max_length=12, choices=Status.choices)
     done = models.PositiveBigIntegerField(_("done"), default=0)
     total = models.PositiveBigIntegerField(_("total"), null=True)
+    total_is_estimate = models.BooleanField(_("total is an estimate"), default=False, db_default=False)
     counts = models.JSONField(_("counts"), default=dict, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     error = models.TextField(_("error"), null=True)

@@ -56,6 +56,7 @@ class Progress:
     task_id: str
     done: int
     total: int | None
+    total_is_estimate: bool
     counts: dict[str, int]
 
 
@@ -188,5 +189,6 @@ def has_end_event(task_id: str) -> bool:
 
 def read_progress(task_ids: Sequence[str]) -> list[Progress]:
     """Return the progress of these tasks."""
-    rows = TaskRecord.objects.filter(pk__in=task_ids).values_list("pk", "done", "total", "counts")
-    return [Progress(str(pk), done, total, counts) for pk, done, total, counts in rows]
+    names = ("pk", "done", "total", "total_is_estimate", "counts")
+    rows = TaskRecord.objects.filter(pk__in=task_ids).values_list(*names)
+    return [Progress(str(pk), *values) for pk, *values in rows]

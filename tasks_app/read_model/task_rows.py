@@ -34,6 +34,7 @@ _SAME: Final = (
     "status",
     "done",
     "total",
+    "total_is_estimate",
     "counts",
     "attempts",
     "error",
@@ -48,6 +49,7 @@ COLUMNS: Final = (*_SAME, "updated_at")
 _JSON: Final = frozenset({"params", "counts"})
 _SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"  # noqa: S608 (names of our own)
 _IDS_A_QUERY: Final = 1000
+_FLAGS: Final = frozenset({"total_is_estimate", "cancel_requested"})
 _TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at"})
 
 
@@ -81,7 +83,8 @@ def read_snapshot(task_id: uuid.UUID) -> Snapshot | None:
         if (time := values[name]) is not None:
             # SQLite keeps times as text.
             values[name] = (datetime.fromisoformat(time) if isinstance(time, str) else time).replace(tzinfo=UTC)
-    values["cancel_requested"] = bool(values["cancel_requested"])
+    for name in _FLAGS:
+        values[name] = bool(values[name])
     return Snapshot(id=str(task_id), **values)
 
 

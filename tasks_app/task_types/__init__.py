@@ -18,6 +18,7 @@ from tasks_app.task_types.registry import (
     unregister,
 )
 from tasks_app.task_types.task_id_field import TaskIdField
+from tasks_app.task_types.task_plans import Part, Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, HopelessError, TaskType
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "ChunkResult",
     "HopelessError",
     "NotAllowed",
+    "Part",
+    "Plan",
     "TaskIdField",
     "TaskType",
     "check_declaration",

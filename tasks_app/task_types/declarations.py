@@ -63,7 +63,7 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
         f"a queue that the setting QUEUES names ({', '.join(settings.LONGTASKS.queues)})",
         lambda value: type(value) is str and value in settings.LONGTASKS.queues,
     )
-    for attribute in ("shareable", "splittable"):
+    for attribute in ("shareable", "splittable", "is_planned"):
         check(attribute, "True or False", lambda value: type(value) is bool)
     check(
         "undoes",

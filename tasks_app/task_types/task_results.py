@@ -1,6 +1,6 @@
 """Checks what task types return, before anything of it is committed.
 
-Owns which totals, counts and states are valid. A value that could not be stored, added up or shown later is refused
+Owns which totals, counts, states and plans are valid. A value that could not be stored, added up or shown later is refused
 here, with the task type, the field, the value and what would be accepted. Must not know stores, tasks or workers.
 """
 
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tasks_app.domain.error_text import describe_value, error_line
 from tasks_app.domain.plain_json import JsonCopy, NotJson
+from tasks_app.task_types.task_plans import PARTS, Part, Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
 MOST: Final = 2**63 - 1  # of every count: the columns' own limit
@@ -183,3 +184,32 @@ def check_state(state: object, *, task_type: TaskType) -> dict[str, Any]:
         raise InvalidTaskResult(
             task_type=task_type, field=f"state{error.path}", value=error.value, accepted=error.accepted
         ) from None
+
+
+def check_plan(plan: object, *, task_type: TaskType) -> Plan:
+    """Return the plan of a task in plain values, without parts if there is only one, or raise InvalidTaskResult."""
+    if not isinstance(plan, Plan):
+        raise InvalidTaskResult(task_type=task_type, field="make_plan()", value=plan, accepted="a Plan")
+    if not isinstance(plan.parts, (list, tuple)) or len(plan.parts) > PARTS:
+        accepted = f"a list or tuple of at most {PARTS} Parts"
+        raise InvalidTaskResult(task_type=task_type, field="make_plan().parts", value=plan.parts, accepted=accepted)
+    parts = []
+    for part in plan.parts:
+        if not isinstance(part, Part):
+            accepted = "a Part(state, size)"
+            raise InvalidTaskResult(task_type=task_type, field="a part of make_plan()", value=part, accepted=accepted)
+        size = _check_number(part.size, least=1, field="the size of a part of make_plan()", task_type=task_type)
+        parts.append(Part(check_state(part.state, task_type=task_type), size))
+    return Plan(
+        total=_check_number(plan.total, least=0, field="make_plan().total", task_type=task_type),
+        is_estimate=bool(plan.is_estimate),
+        state=check_state(plan.state, task_type=task_type),
+        parts=tuple(parts) if len(parts) > 1 else (),
+    )
+
+
+def _check_number(value: object, *, least: int, field: str, task_type: TaskType) -> int:
+    if type(value) is int and least <= value <= MOST:
+        return value
+    accepted = f"an int from {least} to 2**63 - 1"
+    raise InvalidTaskResult(task_type=task_type, field=field, value=value, accepted=accepted)

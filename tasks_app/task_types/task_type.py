@@ -14,6 +14,7 @@ from rest_framework import serializers
 
 from tasks_app.domain.callers import WRITE, Caller
 from tasks_app.domain.priorities import LOW
+from tasks_app.task_types.task_plans import Plan
 
 
 class HopelessError(Exception):
@@ -63,11 +64,12 @@ class TaskType:
     name: ClassVar[str]
     params_serializer: ClassVar[type[serializers.Serializer[Any]]]  # validates the request's `params`
     description: ClassVar[str] = ""  # what its tasks do, in one sentence; in English, marked by gettext_noop
-    count_names: ClassVar[tuple[str, ...]] = ()  # keys of `insertedRecords`, 0 from the start
+    count_names: ClassVar[tuple[str, ...]] = ()  # keys of `counts`, 0 from the start
     first_limit: ClassVar[int] = 500  # records of the first chunk; then adapted to CHUNK_SECONDS
     max_limit: ClassVar[int] = 20_000  # records of a chunk at most
     shareable: ClassVar[bool] = False  # may small tasks of this type share one transaction?
     splittable: ClassVar[bool] = False  # may a big task be split into ranges that run at the same time?
+    is_planned: ClassVar[bool] = False  # does its worker call `make_plan`? Then each ChunkResult says if it is the last
     chunk_timeout_seconds: ClassVar[float | None] = None  # longest time of a chunk; None: JOB_TIMEOUT_SECONDS
     queue: ClassVar[str] = LOW  # one of QUEUES; its tasks wait there, except those of priority high or 1 to 3
     undoes: ClassVar[str] = ""  # the parameter, a TaskIdField, that names a task whose rows this type deletes
@@ -90,6 +92,14 @@ class TaskType:
     def prepare_split(self, *, task_id: uuid.UUID, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the state with which each shard of a task begins. Runs once a task, outside of a transaction."""
         return {}
+
+    def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Plan:
+        """Return total, first state and shards of a task whose type `is_planned`; SQL is allowed.
+
+        Runs in the worker at the first claim, outside of a transaction, until one result was stored. A task with parts is
+        split into them; each should have about `shard_records` records. 0: tasks are not split.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement make_plan, because it is_planned")
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> Any:
         """Do what needs no transaction (make data, reserve ids); `run_chunks` gets its result."""

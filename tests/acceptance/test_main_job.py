@@ -26,7 +26,7 @@ def test_finished_means_exactly_n_rows_in_each_table(stack: ProcfileStack, recor
 
     assert task["status"] == "finished", task
     assert task["insertedRecords"] == all_tables(records)
-    assert task["progress"] == {"done": records, "total": records}
+    assert task["progress"] == {"done": records, "total": records, "isEstimate": False}
     assert stack.row_counts(task_id) == all_tables(records)
     assert stack.position_counts(task_id) == all_tables(records)
 

@@ -223,7 +223,7 @@ def test_a_value_of_a_foreign_class_is_refused_by_name(post: Post, thing: str) -
 def test_an_invalid_total_is_not_a_client_error(post: Post, which: str) -> None:
     response = post("/tasks", {"name": "odd_total", "params": {"which": which}})
     assert response.status_code == 201, response.content
-    assert response.json()["progress"] == {"done": 0, "total": None}
+    assert response.json()["progress"] == {"done": 0, "total": None, "isEstimate": False}
     snapshot = job_snapshots.get_snapshot(response.json()["id"])
     assert snapshot is not None
     assert (snapshot.total, snapshot.weight) == (None, 0)

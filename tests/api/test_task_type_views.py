@@ -60,6 +60,7 @@ def test_the_catalogs_types_are_listed_with_their_parameters(client: Client) -> 
         "name": "upload",
         "description": "Inserts users, products and order items.",
         "queue": "low",
+        "counts": ["users", "products", "order_items"],
         "insertedRecords": ["users", "products", "order_items"],
         "params": {
             "type": "object",

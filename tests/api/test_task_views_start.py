@@ -18,7 +18,7 @@ from tests.support.redis_commands import watched_commands
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 FIELDS = {
-    "success", "id", "name", "description", "params", "priority", "queue", "status", "insertedRecords", "progress",
+    "success", "id", "name", "description", "params", "priority", "queue", "status", "counts", "insertedRecords", "progress",
     "attempts", "error", "createdAt", "startedAt", "endedAt", "nextAttemptAt",
 }  # fmt: skip
 
@@ -42,7 +42,7 @@ def test_the_answer_is_the_whole_task(post: Post) -> None:
     assert body["priority"] == "high"
     assert body["status"] == "queued"
     assert body["insertedRecords"] == {"users": 0, "products": 0, "order_items": 0}
-    assert body["progress"] == {"done": 0, "total": 7}
+    assert body["progress"] == {"done": 0, "total": 7, "isEstimate": False}
     assert (body["attempts"], body["error"], body["startedAt"], body["endedAt"]) == (0, None, None, None)
     assert TIME.fullmatch(body["createdAt"])
     assert datetime.fromisoformat(body["createdAt"])

@@ -123,7 +123,7 @@ def test_a_column_is_added_while_both_versions_run(make_stack: Callable[..., Pro
     for task_id, records in starter.accepted.items():
         task = stack.wait_for_end(task_id, deadline_seconds=90)
         assert (task["status"], task["error"]) == ("finished", None)
-        assert task["progress"] == {"done": records, "total": records}
+        assert task["progress"] == {"done": records, "total": records, "isEstimate": False}
     expected = {uuid.UUID(task_id): (records, records) for task_id, records in starter.accepted.items()}
     for table in TABLES:
         counted = stack.sql(f"SELECT task_id, COUNT(*), COUNT(DISTINCT position) FROM {table} GROUP BY task_id")

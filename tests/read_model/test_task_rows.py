@@ -32,6 +32,7 @@ FULL = {
     "counts": {"users": 3},
     "done": 3,
     "total": 10_000_000,
+    "total_is_estimate": True,
     "attempts": 2,
     "error": "Traceback\n  'x' \\n %",
     "worker": "w-1",

@@ -156,11 +156,19 @@ class Place:
         }
         return next((str(self._keys[model]) for part, model in rows.items() if part in route), "1")
 
+    def _params_of(self, task_type: str) -> dict[str, Any]:
+        others = {
+            "purge": {"taskId": self.failed},
+            "normalise_phones": {},
+            "prune_order_items": {"orderedBefore": "2000-01-01T00:00:00Z"},
+        }
+        return others.get(task_type, {"numRecords": 2})
+
     def form(self, door: Door) -> dict[str, Any]:
         """Return the data that makes this door do its work."""
         address, action = self.address(door.route), door.action
         if door.route in ("tasks", "tasks/bulk"):
-            params: dict[str, Any] = {"taskId": self.failed} if action == "purge" else {"numRecords": 2}
+            params = self._params_of(action)
             task = {"name": action or "upload", "params": params}
             return {"tasks": [task]} if door.route == "tasks/bulk" else task
         if door.route.endswith("taskrecord/change/"):
@@ -170,7 +178,7 @@ class Place:
             return {"priority": "high"}
         if door.route.endswith("taskrecord/start/"):
             name = action or "upload"
-            params = {"params-taskId": self.failed} if name == "purge" else {"params-numRecords": "2"}
+            params = {f"params-{each}": value for each, value in self._params_of(name).items()}
             return {"type": name, "priority": "low", "description": "", **params}
         if "queues/actions/" in door.route:
             return {"action": action or "delete", "job_ids": [self.waiting]}

@@ -65,6 +65,7 @@ def _rows(
 PUBLIC: Final = Api({"GET": 200}, reads="nobody", writes="nobody")
 START: Final = Api({"GET": 200, "POST": 201})
 START_MANY: Final = Api({"POST": 201})
+START_BY_ADMIN: Final = Api({"POST": 201}, writes="admin")
 PURGE: Final = Api({"POST": 201}, of_one_owner=True)  # it names a task
 OPERATE_QUEUES: Final = Api({"POST": 200}, writes="admin")
 WATCH: Final = Api({"GET": 200}, writes="read", options=405, head=False)
@@ -79,9 +80,13 @@ RULES: Final[dict[str, Rule]] = {
     "tasks": START,
     "tasks [upload]": START,
     "tasks [purge]": PURGE,
+    "tasks [normalise_phones]": START_BY_ADMIN,
+    "tasks [prune_order_items]": START_BY_ADMIN,
     "tasks/bulk": START_MANY,
     "tasks/bulk [upload]": START_MANY,
     "tasks/bulk [purge]": PURGE,
+    "tasks/bulk [normalise_phones]": START_BY_ADMIN,
+    "tasks/bulk [prune_order_items]": START_BY_ADMIN,
     "tasks/<str:id>": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/events": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/cancel": Api({"POST": 200}, of_one_owner=True),
@@ -142,6 +147,8 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASKS}start/": _form(OPERATE),
     f"{_TASKS}start/ [upload]": _form(OPERATE),
     f"{_TASKS}start/ [purge]": _form(OPERATE),
+    f"{_TASKS}start/ [normalise_phones]": _form(OPERATE),
+    f"{_TASKS}start/ [prune_order_items]": _form(OPERATE),
     f"{_TASKS}queues/<str:name>/pause/": _button(ADMINISTER),
     f"{_TASKS}queues/<str:name>/resume/": Admin(ADMINISTER, only=("POST",), post_ok=(302,)),  # it is not paused
     "admin/tasks_app/auditentry/": _page(VIEW),

@@ -194,4 +194,4 @@ class SmallClashTask(BatchedTask):
         insert_users(chunk, stop=chunk.start + 1)
 
 
-from tests.support import litter_types, rude_types  # noqa: E402, F401 (register theirs; they need those above)
+from tests.support import collection_types, litter_types, rude_types  # noqa: E402, F401 (register theirs; they need those above)

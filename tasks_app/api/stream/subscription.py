@@ -210,8 +210,9 @@ class OpenStream:
 
 def _format(message: Change | Progress) -> bytes:
     if isinstance(message, Progress):
-        progress = {"done": message.done, "total": message.total}
-        data = {"taskId": message.task_id, "progress": progress, "insertedRecords": message.counts}
+        progress = {"done": message.done, "total": message.total, "isEstimate": message.total_is_estimate}
+        counts = {"counts": message.counts, "insertedRecords": message.counts}
+        data = {"taskId": message.task_id, "progress": progress, **counts}
         return b"event: progress\ndata: " + to_json(data) + b"\n\n"
     data = {"taskId": message.task_id, "name": message.name, **event_data(message.event)}
     return f"id: {message.event.pk}\nevent: change\ndata: ".encode() + to_json(data) + b"\n\n"

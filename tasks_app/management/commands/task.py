@@ -160,7 +160,7 @@ class Command(BaseCommand):
         table.columns[0].no_wrap = True
         for task in tasks:
             created = f"{task.created_at:%Y-%m-%d %H:%M:%S}"
-            numbers = (f"{task.done:,}", "?" if task.total is None else f"{task.total:,}", str(task.attempts))
+            numbers = (f"{task.done:,}", _describe_total(task), str(task.attempts))
             table.add_row(task.id, task.name, str(task.given_priority), task.priority, task.status, *numbers, created)
         self.console.print(table)
 
@@ -200,10 +200,9 @@ class Command(BaseCommand):
             self.print_json(task_data(snapshot))
             return
         counts = ", ".join(f"{number:,} {name}" for name, number in snapshot.counts.items())
-        total = "?" if snapshot.total is None else f"{snapshot.total:,}"
         self.stdout.write(f"{snapshot.id} {snapshot.name} ({snapshot.given_priority}) {snapshot.status}")
         self.stdout.write(
-            f"  {snapshot.done:,} of {total} records; {counts or 'no rows'}; attempts {snapshot.attempts}"
+            f"  {snapshot.done:,} of {_describe_total(snapshot)} records; {counts or 'no rows'}; attempts {snapshot.attempts}"
         )
         if snapshot.error:
             text = escape(snapshot.error.rstrip()) if trace else summarize_error(snapshot.error)
@@ -226,7 +225,7 @@ class Command(BaseCommand):
         with Progress(*columns, console=self.console) as progress:
             bar = progress.add_task(snapshot.name, total=snapshot.total)
             for now in _follow(snapshot):
-                words = f"{now.name} {now.status}"
+                words = f"{now.name} {now.status}{', total estimated' if now.total_is_estimate else ''}"
                 progress.update(bar, completed=now.done, total=now.total, description=words)
         self.show(now)
         return now
@@ -253,6 +252,12 @@ def _follow(snapshot: Snapshot) -> Iterable[Snapshot]:
         except (errors.QueueUnavailable, errors.StoreUnavailable):
             continue
         yield snapshot
+
+
+def _describe_total(snapshot: Snapshot) -> str:
+    if snapshot.total is None:
+        return "?"
+    return f"{'≈ ' if snapshot.total_is_estimate else ''}{snapshot.total:,}"
 
 
 def _verdict_data(verdict: verification.Comparison) -> dict[str, Any]:

@@ -52,15 +52,15 @@ export class TaskRow {
   show(task) {
     this.task = task;
     const { state, progress, numbers, cancel, retry } = this.#parts;
-    const { done, total } = task.progress;
+    const { done, total, isEstimate } = task.progress;
     setText(this.#parts.description, task.description);
     setText(state, words.states[task.status] ?? task.status);
     state.className = `badge ${task.status}`;
     this.element.dataset.status = task.status;
     showProgress(progress, task);
-    const said = { done: formatNumber(done), total: total === null ? "" : formatNumber(total) };
+    const said = { done: formatNumber(done), total: total === null ? "" : `${isEstimate ? "≈ " : ""}${formatNumber(total)}` };
     setText(numbers, fill(total === null ? words.recordsOnly : words.records, said));
-    setText(this.#parts.inserted, fill(words.inserted, { count: formatNumber(sum(task.insertedRecords)) }));
+    setText(this.#parts.inserted, fill(words.inserted, { count: formatNumber(sum(task.counts)) }));
     setText(this.#parts.time, formatDuration(task));
     setText(this.#parts.error, task.error ?? "");
     this.#offer(cancel, !isEnded(task));

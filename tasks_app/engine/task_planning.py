@@ -1,0 +1,41 @@
+"""Plans a task whose type `is_planned`, at its first claim: asks the type, and stores its answer.
+
+Owns when a task is planned, and that it is planned once. Must not split a task (runner, checkpoints/shards.py) nor run it.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from tasks_app.checkpoints import claims
+from tasks_app.engine.chunk_guard import ChunkGuard
+from tasks_app.engine.task_session import TaskSession
+from tasks_app.task_types import Plan, get_limit_seconds, get_task_type
+from tasks_app.task_types.task_results import check_plan
+
+
+def needs_plan(session: TaskSession) -> bool:
+    """Return whether the task is to be planned: not a shard, and neither planned nor begun before."""
+    claim, snapshot = session.claim, session.snapshot
+    return get_task_type(snapshot.name).is_planned and not snapshot.parent and claim.total is None and claim.done == 0
+
+
+def make_plan(session: TaskSession, *, guard: ChunkGuard) -> Plan:
+    """Return the plan of a task, outside of a transaction. One without parts is stored; the split stores one with parts.
+
+    Raises Fenced, TaskCodeFailed, TransactionLost and errors of the database.
+    """
+    claim, snapshot = session.claim, session.snapshot
+    task_type = get_task_type(snapshot.name)
+    shard_records = settings.LONGTASKS.shard_records if task_type.splittable else 0
+
+    def prepare() -> Plan:
+        plan = task_type.make_plan(task_id=claim.task_id, params=snapshot.params, shard_records=shard_records)
+        return check_plan(plan, task_type=task_type)
+
+    with guard.watching(limit_seconds=get_limit_seconds(task_type)):
+        plan = guard.prepare(prepare)
+    if not plan.parts:
+        claims.store_plan(claim, plan)
+    snapshot.total, snapshot.total_is_estimate = plan.total, plan.is_estimate
+    return plan

@@ -1,0 +1,167 @@
+"""A task type over the rows of a QuerySet: pages by key, each in the transaction that moves the cursor.
+
+Owns the plan (bound, total, shards), the pages, and the form of the state. Must not know what is done with a page (backfill,
+cleanup).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar, Final
+
+from django.db import models, router, transaction
+from rest_framework import serializers
+
+from tasks_app.task_types.collections.cursor_keys import CursorKey, Values, find_key
+from tasks_app.task_types.collections.dataclass_params import make_serializer, read_params
+from tasks_app.task_types.collections.key_splits import find_last_key, select_range, split_keys
+from tasks_app.task_types.collections.queryset_rules import find_faults
+from tasks_app.task_types.collections.totals import count_rows
+from tasks_app.task_types.task_plans import PARTS, Part, Plan
+from tasks_app.task_types.task_type import Chunk, ChunkResult, HopelessError, TaskType
+
+AFTER: Final = "after"  # the cursor: the key of the last row that was processed
+UP_TO: Final = "upTo"  # the bound: the last key of the task or of its shard; None: there are no rows
+_DESCRIPTION_CHARACTERS: Final = 200
+
+
+class NoParams(serializers.Serializer[Any]):
+    """No parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What `process` may know about its task, and where it counts."""
+
+    task_id: uuid.UUID
+    params: Any  # as `collection` gets them
+    owner: str  # who started the task; "" if it was the command line, or if the API needs no token
+    scope: str  # of the owner at the start: "admin" or "write"
+    is_canceled: Callable[[], bool]  # without SQL: was a cancel requested?
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to the task's `counts`; commits with the page."""
+        self.counts[name] += number
+
+
+class CollectionTask(TaskType):
+    """Base class of back-fills and clean-ups. Its state is the cursor: {"after": key or None, "upTo": key or None}."""
+
+    is_planned = True
+    splittable = True
+    first_limit = 200
+    max_limit = 5_000
+    params_class: ClassVar[type | None] = None  # a dataclass, which becomes the serializer of the parameters
+    params_serializer = NoParams
+    cursor_fields: ClassVar[Sequence[str]] = ()  # empty: the primary key
+    lock_rows: ClassVar[bool] = True  # read pages with SELECT … FOR UPDATE
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = cls.__dict__
+        if isinstance(cls.cursor_fields, str):
+            raise TypeError(
+                f"{cls.__name__}.cursor_fields is {cls.cursor_fields!r}: use a tuple, as ({cls.cursor_fields!r},)."
+            )
+        if "name" not in own:
+            cls.name = to_snake_case(cls.__name__)
+        if "description" not in own and own.get("__doc__"):
+            cls.description = own["__doc__"].strip().partition("\n")[0][:_DESCRIPTION_CHARACTERS]
+        if own.get("params_class") is not None and "params_serializer" not in own:
+            cls.params_serializer = make_serializer(own["params_class"])
+
+    def collection(self, params: Any) -> models.QuerySet[Any]:
+        """Return the rows of the task. Called in each chunk, and by `manage.py check` if there are no required parameters."""
+        raise NotImplementedError(f"{type(self).__name__} must implement collection")
+
+    def process_page(self, rows: list[Any], run: Run) -> None:
+        """Process a page of rows, in the transaction of its chunk."""
+        raise NotImplementedError(f"{type(self).__name__} must implement process_page")
+
+    def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Plan:
+        """Return bound, total, and the shards of a task with more than `shard_records` rows."""
+        rows, key = self._open(self.read_params(params))
+        bound = find_last_key(rows, key)
+        if bound is None:
+            return Plan(0, state={AFTER: None, UP_TO: None})
+        total, is_estimate = count_rows(select_range(rows, key, after=None, up_to=bound))
+        if 0 < shard_records < total:
+            size = max(shard_records, -(-total // PARTS))
+            ranges = split_keys(rows, key, bound=bound, total=total, size=size, most=PARTS)
+            total, is_estimate = sum(each.rows for each in ranges), not all(each.is_counted for each in ranges)
+            parts = [Part(_make_state(key, each.after, each.up_to), max(1, each.rows)) for each in ranges]
+            return Plan(total, is_estimate, parts[0].state, parts)
+        return Plan(total, is_estimate, _make_state(key, None, bound))
+
+    def run_chunk(self, chunk: Chunk) -> ChunkResult:
+        """Process the next page, and return the key of its last row as the new state."""
+        run = Run(chunk.task_id, self.read_params(chunk.params), chunk.owner, chunk.scope, chunk.is_canceled)
+        rows, key = self._open(run.params)
+        cursor, bound = _read_state(key, chunk.state)
+        if bound is None:
+            return ChunkResult(0, {}, chunk.state, finished=True)
+        page = select_range(rows, key, after=cursor, up_to=bound)
+        if self.lock_rows and transaction.get_connection(rows.db).features.has_select_for_update:
+            of_self = transaction.get_connection(rows.db).features.has_select_for_update_of
+            page = page.select_for_update(of=("self",) if of_self else ())
+        found = list(page[: chunk.limit])
+        keys = [key.read(row) for row in found]  # before `process`, which may change the instances
+        # A join repeats a row; its copies have the same key, so they stand together.
+        unique = [row for place, row in enumerate(found) if place == 0 or keys[place] != keys[place - 1]]
+        if unique:
+            self.process_page(unique, run)
+        last = keys[-1] if keys else cursor
+        state = _make_state(key, last, bound)
+        return ChunkResult(len(unique), dict(run.counts), state, finished=len(found) < chunk.limit or last == bound)
+
+    def read_params(self, params: Mapping[str, Any]) -> Any:
+        """Return the stored parameters as `collection` gets them: an instance of `params_class`, if there is one."""
+        return params if self.params_class is None else read_params(self.params_class, params)
+
+    def _open(self, params: Any) -> tuple[models.QuerySet[Any], CursorKey]:
+        """Return the collection, on the database that the chunk writes to, and its key. Raises HopelessError."""
+        rows = self.collection(params)
+        if faults := find_faults(rows):
+            raise HopelessError(f"task type {self.name!r}: {' '.join(faults)}")
+        try:
+            key = _find_key(rows.model, tuple(self.cursor_fields))
+        except ValueError as error:
+            raise HopelessError(f"task type {self.name!r}: {error}") from error
+        return rows.using(router.db_for_write(rows.model)), key
+
+
+def to_snake_case(name: str) -> str:
+    """Return the name of a class in snake case: NormalisePhones, normalise_phones; PruneAPILogs, prune_api_logs."""
+    words = ""
+    for place, letter in enumerate(name):
+        begins = letter.isupper() and (not name[place - 1].isupper() or name[place + 1 : place + 2].islower())
+        words += f"_{letter.lower()}" if place and begins else letter.lower()
+    return words
+
+
+@cache
+def _find_key(model: type[models.Model], cursor_fields: tuple[str, ...]) -> CursorKey:
+    return find_key(model, cursor_fields)
+
+
+def _make_state(key: CursorKey, after: Values | None, up_to: Values | None) -> dict[str, Any]:
+    return {
+        AFTER: None if after is None else key.encode(after),
+        UP_TO: None if up_to is None else key.encode(up_to),
+    }
+
+
+def _read_state(key: CursorKey, state: Mapping[str, Any]) -> tuple[Values | None, Values | None]:
+    if UP_TO not in state or AFTER not in state:
+        raise HopelessError(
+            "The task has no bound, so another class ran its first chunks under this name. Start it again; a class that "
+            "works differently needs a new name."
+        )
+    after, up_to = state[AFTER], state[UP_TO]
+    cursor = None if after is None else key.decode(after, what="cursor")
+    return cursor, None if up_to is None else key.decode(up_to, what="bound")
