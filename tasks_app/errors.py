@@ -78,6 +78,14 @@ class TaskNotEnded(LongtasksError):
         super().__init__(f"Task {task_id} is {status}: only a failed, stopped or canceled task can be retried.")
 
 
+class FailuresNotRetried(LongtasksError):
+    """The failed records of the task cannot be retried alone. Nothing was started."""
+
+    def __init__(self, task_id: str, reason: str) -> None:
+        self.task_id, self.reason = task_id, reason
+        super().__init__(f"The failed records of task {task_id} cannot be retried: {reason}.")
+
+
 class TaskNotWaiting(LongtasksError):
     """The task is not queued or scheduled, so its priority can't change."""
 

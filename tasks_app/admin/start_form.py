@@ -19,7 +19,7 @@ from tasks_app.admin.permissions import can_operate, get_caller, requires
 from tasks_app.admin.task_page import page_address
 from tasks_app.api.problem_details import flatten
 from tasks_app.auth import audit_log
-from tasks_app.domain import priorities
+from tasks_app.domain import max_failures, priorities
 from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTaskType
 from tasks_app.read_model import task_queries
 from tasks_app.services import start_tasks
@@ -70,14 +70,35 @@ class StartForm(forms.Form):
         coerce=priorities.read_priority,
     )
 
+    max_failures = forms.CharField(
+        label=gettext_lazy("Failed records allowed"),
+        help_text=gettext_lazy("A number, or a share with a percent sign. Records that fail are left out and listed."),
+        required=False,
+        max_length=max_failures.CHARACTERS,
+        initial="0",
+    )
+
     def __init__(self, task_type: TaskType, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.task_type = task_type
         self.serializer_fields = {
             name: field for name, field in task_type.params_serializer().fields.items() if not field.read_only
         }
+        if not task_type.isolates_failures:
+            del self.fields["max_failures"]
         for name, field in self.serializer_fields.items():
             self.fields[PREFIX + name] = _make_field(field)
+
+    def clean_max_failures(self) -> str:
+        """Return the bound as a task carries it."""
+        text = self.cleaned_data["max_failures"].strip() or "0"
+        try:
+            return max_failures.read_max_failures(int(text) if text.isascii() and text.isdigit() else text)
+        except ValueError as error:
+            raise forms.ValidationError(
+                gettext("Give a number from 0 to %(most)s, or a share with a percent sign.")
+                % {"most": f"{max_failures.MOST:,}"}
+            ) from error
 
     def clean(self) -> dict[str, Any]:
         """Validate the parameters with the task type's serializer, and show its errors at their fields."""
@@ -107,6 +128,7 @@ class StartForm(forms.Form):
             params=values["params"],
             description=values["description"],
             priority=values["priority"],
+            max_failures=values.get("max_failures", ""),
         )
 
 
@@ -151,6 +173,7 @@ def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
     return {
         "description": task.description,
         "priority": task.given_priority,
+        "max_failures": task.given_max_failures,
         **{PREFIX + name: value for name, value in task.params.items()},
     }
 

@@ -120,6 +120,7 @@ def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
                 description=task.description,
                 priority=task.given_priority,
                 callback_url=task.callback_url,
+                max_failures=task.max_failures,
             ),
             caller=get_caller(request),
             source=audit_log.ADMIN,

@@ -48,6 +48,7 @@ class BaseViewSet(ViewSetMixin, PlainRequestView):
     metadata_class = None
     versioning_class = None
     max_body_bytes: ClassVar[int] = DEFAULT_BODY_BYTES
+    accepts_csv: ClassVar[bool] = False  # besides JSON
     needs_to_read: ClassVar[str] = READ
     needs_to_write: ClassVar[str] = WRITE
     caller: Caller
@@ -67,7 +68,7 @@ class BaseViewSet(ViewSetMixin, PlainRequestView):
     def initial(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Negotiate the content type, authenticate the caller and check the body's headers, before the handler runs."""
         meta = request.META
-        check_accept(meta)
+        check_accept(meta, with_csv=self.accepts_csv)
         # Before the method is checked: an unauthorised caller must not learn which methods exist.
         is_safe = request.method in SAFE_METHODS
         self.caller = identify(meta, needs=self.needs_to_read if is_safe else self.needs_to_write)

@@ -11,7 +11,7 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from tasks_app.domain import priorities
+from tasks_app.domain import max_failures, priorities
 from tasks_app.webhooks import callback_addresses
 
 
@@ -62,6 +62,34 @@ class PriorityQueryField(PriorityField):
 
     def to_internal_value(self, data: Any) -> str | int:
         return super().to_internal_value(priorities.read_priority(data))
+
+
+_MAX_FAILURES_SCHEMA: Final = {
+    "oneOf": [
+        {"type": "integer", "minimum": 0, "maximum": max_failures.MOST},
+        {"type": "string", "pattern": f"^{max_failures.SHARE_PATTERN}$"},
+    ]
+}
+
+
+@extend_schema_field(_MAX_FAILURES_SCHEMA)
+class MaxFailuresField(serializers.Field[Any, Any, Any, Any]):
+    """A number of records, or a share of them as text: `"0.5%"`. Validated to the text that a task carries."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": 'Must be an integer from 0 to {most}, or a share such as "0.5%".'
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        if type(data) is float and data.is_integer():
+            data = int(data)
+        try:
+            return max_failures.read_max_failures(data)
+        except ValueError:
+            self.fail("invalid", most=max_failures.MOST)
+
+    def to_representation(self, value: int | str) -> int | str:
+        return value
 
 
 _CALLBACK_PATTERN: Final = callback_addresses.public_pattern("|".join(map(str, settings.LONGTASKS.webhook_ports)))

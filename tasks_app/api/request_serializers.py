@@ -14,7 +14,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from tasks_app.api.flat_serializer import FlatSerializer
 from tasks_app.api.json_limits import PARAMS_LEVELS, BeyondLimits, measure
-from tasks_app.api.request_fields import CallbackField, ParamsField, PriorityField
+from tasks_app.api.request_fields import CallbackField, MaxFailuresField, ParamsField, PriorityField
 from tasks_app.api.strict_validation import get_reader
 from tasks_app.errors import UnknownTaskType
 from tasks_app.services.start_tasks import NewTask
@@ -23,6 +23,7 @@ from tasks_app.task_types.task_params import encode_params
 from tasks_app.webhooks import callback_addresses
 
 BULK_TASKS: Final = 1000
+NOT_ISOLATED: Final = "Must be 0: this task type cannot leave out failing records."
 _UNKNOWN_FIELDS: Final = 100  # the most that the errors of a bulk request name
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
@@ -51,6 +52,12 @@ class NewTaskSerializer(FlatSerializer):
         help_text="`high`, `low`, or a number from 1 (critical) to 10; 5 is normal, and 1 to 3 are `high`. Workers run "
         "`high` first; other tasks wait in the queue of their type. Default: `low`.",
     )
+    maxFailures = MaxFailuresField(
+        source="max_failures",
+        required=False,
+        help_text="How many records may fail: those are left out and listed, and the task continues. A number, or a share "
+        'of the records done so far, such as `"0.5%"`. Only for task types that isolate failures. Default: 0.',
+    )
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Read the fields and, with the task type's serializer, the params; report the errors of both at once."""
@@ -66,6 +73,9 @@ class NewTaskSerializer(FlatSerializer):
                 wrong["name"] = [ErrorDetail(str(error)[:400], code="unknown")]
             except ValidationError as error:
                 wrong["params"] = error.detail
+            else:
+                if value.get("max_failures") and not get_task_type(data["name"]).isolates_failures:
+                    wrong["maxFailures"] = [ErrorDetail(NOT_ISOLATED, code="unsupported")]
         if wrong:
             raise ValidationError(wrong)
         return value

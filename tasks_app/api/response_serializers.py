@@ -14,7 +14,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from tasks_app.api.params_schema import describe_params
-from tasks_app.api.request_fields import PriorityField
+from tasks_app.api.request_fields import MaxFailuresField, PriorityField
 from tasks_app.domain import error_text
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.domain.task_status import STATUSES
@@ -72,6 +72,14 @@ class TaskSerializer(OutputSerializer):
         source="counts", child=serializers.IntegerField(min_value=0), help_text="The same as `counts`."
     )
     progress = ProgressSerializer(source="*")
+    failedRecords = serializers.IntegerField(
+        source="failed_records",
+        min_value=0,
+        help_text="Records that failed and were left out; part of `progress.done`.",
+    )
+    maxFailures = MaxFailuresField(
+        source="given_max_failures", help_text="How many records may fail, from the request."
+    )
     attempts = serializers.IntegerField(min_value=0)
     error = serializers.SerializerMethodField(help_text="Why the last attempt failed.")
     createdAt = serializers.DateTimeField(source="created_at")

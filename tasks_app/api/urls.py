@@ -11,6 +11,7 @@ from typing import Any
 from django.urls.resolvers import RoutePattern, URLPattern
 
 from tasks_app.api.docs_views import DocsView, SchemaViewSet
+from tasks_app.api.failure_views import FailureViewSet
 from tasks_app.api.health_views import HealthViewSet
 from tasks_app.api.metrics_views import metrics
 from tasks_app.api.openapi import drf_spectacular_extensions  # noqa: F401  (registers itself with drf-spectacular)
@@ -38,6 +39,8 @@ urlpatterns = [
     route("tasks/<str:id>/cancel", TaskViewSet.as_view({"post": "cancel"}), "task-cancel"),
     route("tasks/<str:id>/retry", TaskViewSet.as_view({"post": "retry"}), "task-retry"),
     route("tasks/<str:id>/events", TaskViewSet.as_view({"get": "events"}), "task-events"),
+    route("tasks/<str:id>/failures", FailureViewSet.as_view({"get": "list"}), "task-failures"),
+    route("tasks/<str:id>/failures/retry", FailureViewSet.as_view({"post": "retry"}), "task-failures-retry"),
     route("task-types", TaskTypeViewSet.as_view({"get": "list"}), "task-types"),
     route("stream-tickets", StreamTicketViewSet.as_view({"post": "create"}), "stream-tickets"),
     route("queues", QueueViewSet.as_view({"get": "list"}), "queues"),

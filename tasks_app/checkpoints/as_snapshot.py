@@ -26,7 +26,7 @@ def with_checkpoint(snapshot: Snapshot, row: TaskCheckpoint) -> Snapshot:
     Names that no chunk has counted yet keep their 0.
     """
     counts = task_snapshot.with_all_counts(snapshot.counts, row.counts)
-    changed = replace(snapshot, epoch=row.epoch, done=row.done, counts=counts)
+    changed = replace(snapshot, epoch=row.epoch, done=row.done, failed_records=row.failed_records, counts=counts)
     is_finished = row.outcome == task_status.FINISHED
     return with_total(changed, planned=row.total, is_estimate=row.total_is_estimate, is_finished=is_finished)
 

@@ -46,6 +46,7 @@ class Claim:
     counts: dict[str, int] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
+    failed_records: int = 0  # of `done`
     ended: bool = False
     total: int | None = None  # of a planned task
     total_is_estimate: bool = False
@@ -57,6 +58,7 @@ class Claim:
     def catch_up(self, row: TaskCheckpoint) -> bool:
         """Adopt the progress of the row. Returns whether the task has finished."""
         self.done, self.counts, self.state = row.done, row.counts, row.state
+        self.failed_records = row.failed_records
         self.ended = bool(row.outcome)
         return self.ended
 
@@ -68,14 +70,14 @@ class Refusal:
     checkpoint: TaskCheckpoint
 
 
-def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal:
+def claim(*, task_id: uuid.UUID, worker: str, above: int = 0, attempts: int | None = None) -> Claim | Refusal:
     """Claim a task for `worker` for LEASE_SECONDS. Its epoch rises, which fences all earlier workers.
 
     The epoch also rises above `above`, the one in Redis: a database that was restored from a backup may be behind.
 
-    An expired claim without a committed chunk counts as a failed attempt, here or in `expire`; attempt RETRY_ATTEMPTS
-    ends the task as failed. A valid claim of `worker` itself is one whose reply was lost, and is replaced. If a
-    cancel was requested, the task is ended as canceled instead of claimed. Raises only the database's errors.
+    An expired claim without a committed chunk counts as a failed attempt, here or in `expire`; the last of `attempts` (by
+    default RETRY_ATTEMPTS) ends the task as failed. A valid claim of `worker` itself is one whose reply was lost, and is
+    replaced. If a cancel was requested, the task is ended as canceled instead of claimed. Raises only the database's errors.
     """
     while True:
         with transaction.atomic():
@@ -88,6 +90,7 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
                             epoch=above + 1,
                             worker=worker,
                             lease_until=lease_end(),
+                            max_attempts=attempts,
                             started_at=Now(),
                             updated_at=Now(),
                         )
@@ -97,6 +100,7 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
             reopen_if_redis_is_newer(row, above)
             if row.outcome:
                 return Refusal(row)
+            row.max_attempts = attempts
             if row.lease_until is not None and row.worker != worker:
                 if not row.has_expired:  # type: ignore[attr-defined]
                     return Refusal(row)
@@ -111,6 +115,7 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
                 worker=worker,
                 lease_until=lease_end(),
                 claimed_done=F("done"),
+                max_attempts=attempts,
                 started_at=row.started_at or Now(),
                 updated_at=Now(),
             )
@@ -122,6 +127,7 @@ def claim(*, task_id: uuid.UUID, worker: str, above: int = 0) -> Claim | Refusal
                 counts=row.counts,
                 state=row.state,
                 failures=row.failures,
+                failed_records=row.failed_records,
                 total=row.total,
                 total_is_estimate=row.total_is_estimate,
             )
@@ -138,7 +144,15 @@ def store_plan(claim: Claim, plan: Plan) -> None:
     claim.total, claim.total_is_estimate, claim.state = plan.total, plan.is_estimate, dict(plan.state)
 
 
-def advance(claim: Claim, *, done: int, counts: Mapping[str, int], state: Mapping[str, Any], finished: bool) -> None:
+def advance(
+    claim: Claim,
+    *,
+    done: int,
+    counts: Mapping[str, int],
+    state: Mapping[str, Any],
+    finished: bool,
+    failed_records: int = 0,
+) -> None:
     """Advance the checkpoint by a chunk, inside the chunk's transaction; renews the lease, or ends the task.
 
     Has no effect unless the checkpoint is at `claim.done`, so a retry after a lost reply cannot count a chunk twice. The
@@ -146,6 +160,7 @@ def advance(claim: Claim, *, done: int, counts: Mapping[str, int], state: Mappin
     """
     changes: dict[str, Any] = {
         "done": claim.done + done,
+        "failed_records": claim.failed_records + failed_records,
         "counts": add_counts(claim.counts, counts),
         "state": dict(state),
         "lease_until": None if finished else lease_end(),

@@ -70,12 +70,11 @@ def count_expired_claim(row: TaskCheckpoint, *, cause: str = "") -> bool:
     """Count an expired claim as a failed attempt. Returns whether that ended the task. The caller has locked the row."""
     if row.done > row.claimed_done:
         return False  # the claim has committed a chunk, so the task makes progress
+    attempts = row.max_attempts or settings.LONGTASKS.retry_attempts
     row.failures += 1
-    row.error = SILENT_WORKER.format(
-        cause=cause or UNKNOWN_CAUSE, failures=row.failures, attempts=settings.LONGTASKS.retry_attempts
-    )
+    row.error = SILENT_WORKER.format(cause=cause or UNKNOWN_CAUSE, failures=row.failures, attempts=attempts)
     changes: dict[str, Any] = {"failures": row.failures, "error": row.error}
-    if row.failures >= settings.LONGTASKS.retry_attempts:
+    if row.failures >= attempts:
         row.outcome = task_status.FAILED
         row.epoch += 1
         changes |= {

@@ -94,28 +94,36 @@ def split(
     return [_to_snapshot(row, snapshot, parent_epoch=claim.epoch, total=total) for row in open_shards], first_time
 
 
-def advance_parent(shard: Snapshot, result: ChunkResult, *, finished: bool) -> None:
+def advance_parent(shard: Snapshot, result: ChunkResult, *, finished: bool, failed_records: int = 0) -> TaskCheckpoint:
     """Add a shard's chunk to its task, inside the chunk's transaction, after the shard's own checkpoint.
 
     `finished`: this was the shard's last chunk, which its own checkpoint has recorded for the first and only time.
-    If it raises ParentChanged, the transaction must be rolled back.
+    Returns the task's row with its progress, locked. If it raises ParentChanged, the transaction must be rolled back.
     """
     rows = TaskCheckpoint.objects.filter(task_id=uuid.UUID(shard.parent))
     row = rows.select_for_update().first()
     if row is None or row.outcome or row.epoch != shard.parent_epoch or row.cancel_requested:
         raise ParentChanged(shard.parent)
-    done = row.done + result.done
-    counts = as_snapshot.add_counts(row.counts, result.counts)
-    changes: dict[str, Any] = {"done": done, "counts": counts, "updated_at": Now()}
-    is_end = done >= shard.parent_total
+    row.done += result.done
+    row.failed_records += failed_records
+    row.counts = as_snapshot.add_counts(row.counts, result.counts)
+    changes: dict[str, Any] = {
+        "done": row.done,
+        "failed_records": row.failed_records,
+        "counts": row.counts,
+        "updated_at": Now(),
+    }
+    is_end = row.done >= shard.parent_total
     if row.open_shards is not None:
         # Counted here and not by a query: the shards that have finished meanwhile may be invisible to this transaction.
-        open_shards = row.open_shards - finished
-        changes["open_shards"] = open_shards
-        is_end = open_shards == 0
+        row.open_shards -= finished
+        changes["open_shards"] = row.open_shards
+        is_end = row.open_shards == 0
     if is_end:
-        changes |= {"outcome": task_status.FINISHED, "ended_at": Now()}
+        row.outcome = task_status.FINISHED
+        changes |= {"outcome": row.outcome, "ended_at": Now()}
     rows.update(**changes)
+    return row
 
 
 def may_continue(shard: Snapshot) -> bool:
@@ -197,9 +205,11 @@ def _to_snapshot(row: TaskCheckpoint, parent: Snapshot, *, parent_epoch: int, to
         params=parent.params,
         priority=parent.priority,
         owner=parent.owner,
+        max_failures=parent.max_failures,
         scope=parent.scope,
         request_id=parent.request_id,
         done=row.done,
+        failed_records=row.failed_records,
         counts=row.counts,
         total=row.size,
         epoch=row.epoch,

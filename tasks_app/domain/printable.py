@@ -11,6 +11,7 @@ from typing import Final
 # Lone surrogates cannot be encoded as UTF-8; the other characters move the cursor, erase, reorder text or end a line.
 _UNSAFE: Final = "\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 IN_JSON: Final = re.compile(f"[{_UNSAFE}]")  # JSON escapes the characters below \x20 itself
+SURROGATES: Final = re.compile("[\ud800-\udfff]")
 IN_LINE: Final = re.compile(f"[\x00-\x1f{_UNSAFE}]")
 IN_LINES: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_UNSAFE}]")
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from tasks_app.domain.callers import WRITE
+from tasks_app.domain.max_failures import show_max_failures
 from tasks_app.domain.priorities import describe_priority
 from tasks_app.domain.task_status import ENDED, QUEUED, SCHEDULED
 
@@ -39,7 +40,8 @@ class Snapshot:
     owner: str = ""  # of the task; "" if the API is open
     scope: str = WRITE  # of the caller at the start; the weakest if unknown
     counts: dict[str, int] = field(default_factory=dict)  # committed rows by table
-    done: int = 0  # committed records
+    done: int = 0  # committed records, failed ones included
+    failed_records: int = 0  # of `done`: failed and left out
     total: int | None = None  # None: not known beforehand
     total_is_estimate: bool = False
     attempts: int = 0  # attempts started, resumes not counted; 0 before the first
@@ -51,6 +53,7 @@ class Snapshot:
     next_attempt_at: datetime | None = None  # while scheduled
     request_id: str = ""  # of the request that started the task
     callback_url: str = ""
+    max_failures: str = ""  # failed records allowed: a number or a share such as 0.5%; "" for none
     cancel_requested: bool = False
     weight: int = 0  # cost in records within a batch of small tasks; 0: not batched
     parent: str = ""  # of a shard: the id of the split task
@@ -69,6 +72,11 @@ class Snapshot:
     def given_priority(self) -> str | int:
         """The priority as the client gave it: a number, `high` or `low`."""
         return describe_priority(queue=self.priority, urgency=self.urgency)
+
+    @property
+    def given_max_failures(self) -> int | str:
+        """How many records may fail, as the client gave it: a number, or a share as text."""
+        return show_max_failures(self.max_failures)
 
     def changed(self, *, cause: str, actor: str = "", **changes: Any) -> Snapshot:
         """Return the snapshot after a change. `actor` is the person or client that caused it, "" for the service."""
@@ -98,6 +106,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "status": QUEUED,
     "counts": {},
     "done": 0,
+    "failed_records": 0,
     "total": None,
     "total_is_estimate": False,
     "attempts": 0,

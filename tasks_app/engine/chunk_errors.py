@@ -18,5 +18,9 @@ class TransactionMisused(Exception):
     """The task type used the connection in a way that would not let its chunk commit as a whole."""
 
 
+class TransactionBroken(TransactionMisused):
+    """The task type caught a database error that had broken its transaction. One of the chunk's records may cause it."""
+
+
 class ChunkTimeout(BaseException):
     """The chunk took longer than its task type allows. Not an Exception, so that `except Exception` does not catch it."""

@@ -21,7 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
 from tasks_app.database.error_causes import is_database_error, rolls_nothing_back
-from tasks_app.engine.chunk_errors import ChunkTimeout, TaskCodeFailed, TransactionMisused
+from tasks_app.engine.chunk_errors import ChunkTimeout, TaskCodeFailed, TransactionBroken, TransactionMisused
 from tasks_app.engine.descendants import ending_copies
 from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience.transient_errors import TransactionLost
@@ -121,11 +121,11 @@ class ChunkGuard:
         is_broken = failed is None or isinstance(failed.error, TransactionManagementError)
         if connection.needs_rollback and is_broken:
             raise TaskCodeFailed(
-                TransactionMisused(
+                TransactionBroken(
                     "The task type caught a database error that had broken its transaction, and continued. Put the "
                     "statement that may fail into `with transaction.atomic():`, and catch the error outside of that block."
                 )
-            ) from (failed.error if failed else None)
+            ) from (failed.error if failed else connection.rollback_exc)
         if failed is not None:
             if is_database_error(failed.error) and not self._is_marked():
                 raise TransactionLost(failed.error) from None  # callproc() bypasses the execute wrapper

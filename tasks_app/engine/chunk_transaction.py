@@ -7,29 +7,34 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 from django.db import transaction
 
-from tasks_app.checkpoints import as_snapshot, claims, shards
+from tasks_app.checkpoints import as_snapshot, claims, failed_records, shards
 from tasks_app.checkpoints.claims import Claim
 from tasks_app.domain.callers import get_starting_scope
 from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.engine import record_isolation
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
+from tasks_app.engine.record_isolation import LeftOut
+from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience import failpoints
 from tasks_app.task_types import Chunk, ChunkResult, get_limit_seconds, get_task_type
 from tasks_app.task_types.task_results import check_results
 
 
 def run_chunk(
-    claim: Claim, snapshot: Snapshot, *, limit: int, guard: ChunkGuard, keeper: LeaseKeeper
+    claim: Claim, snapshot: Snapshot, *, limit: int, guard: ChunkGuard, keeper: LeaseKeeper, is_alone: bool = False
 ) -> tuple[ChunkResult, bool]:
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
     the last one; `claim` then equals the checkpoint in the database.
 
-    Raises Fenced, CancelRequested, ParentChanged (of a shard), TaskCodeFailed (whatever the task type raises),
-    TransactionLost and other errors of the database. In all of these cases nothing is committed, unless the connection
-    broke at the commit: the checkpoint shows it on the next try.
+    With `is_alone` the limit is 1; if that record fails, its failure is committed instead of its effects.
+    Raises Fenced, CancelRequested, ParentChanged (of a shard), TooManyFailedRecords, TaskCodeFailed (whatever the task
+    type raises), TransactionLost and other errors of the database. In all of these cases nothing is committed, unless the
+    connection broke at the commit: the checkpoint shows it on the next try.
     """
     task_type = get_task_type(snapshot.name)
     limit_seconds = get_limit_seconds(task_type)
@@ -39,20 +44,47 @@ def run_chunk(
         guard.watching(limit_seconds=limit_seconds),
     ):
         chunk = _make_chunk(claim, snapshot, limit=limit, is_canceled=is_canceled)
-        prepared = guard.prepare(lambda: task_type.prepare_chunks([chunk]))
+        prepare = partial(task_type.prepare_chunks, [chunk])
+        error: BaseException | None = None
+        if is_alone:
+            prepared, error = record_isolation.prepare_alone(prepare, guard=guard)
+        else:
+            prepared = guard.prepare(prepare)
 
         def work() -> list[tuple[ChunkResult, bool]]:
             results = task_type.run_chunks([chunk], prepared)
             return check_results(results, task_type=task_type, chunks=[chunk], committed=[claim.counts])
 
         with transaction.atomic(durable=True):
-            [(result, finished)] = guard.run(work)
-            claims.advance(claim, done=result.done, counts=result.counts, state=result.state, finished=finished)
+            left_out: LeftOut | None = None
+            parent: TaskCheckpoint | None = None
+            if is_alone:
+                outcome, left_out = record_isolation.run_alone(
+                    work, task_type=task_type, chunk=chunk, claim=claim, guard=guard, error=error
+                )
+            else:
+                [outcome] = guard.run(work)
+            result, finished = outcome
+            failed = int(left_out is not None)
+            claims.advance(
+                claim,
+                done=result.done,
+                counts=result.counts,
+                state=result.state,
+                finished=finished,
+                failed_records=failed,
+            )
+            if left_out is not None:
+                failed_records.insert_failure(
+                    claim, snapshot, position=left_out.position, record=left_out.record, error=left_out.error
+                )
             if snapshot.parent:
-                shards.advance_parent(snapshot, result, finished=finished)
+                parent = shards.advance_parent(snapshot, result, finished=finished, failed_records=failed)
+            record_isolation.check_bound(snapshot, claim=claim, outcome=outcome, left_out=left_out, parent=parent)
             failpoints.reach(failpoints.BEFORE_CHUNK_COMMIT)
     failpoints.reach(failpoints.AFTER_CHUNK_COMMIT)
     claim.done += result.done
+    claim.failed_records += failed
     claim.counts = as_snapshot.add_counts(claim.counts, result.counts)
     claim.state = dict(result.state)
     claim.ended = finished

@@ -29,6 +29,7 @@ from tasks_app.engine.chunk_size import ChunkSize
 from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import ProcessState
+from tasks_app.engine.record_isolation import RecordIsolation
 from tasks_app.engine.task_planning import make_plan, needs_plan
 from tasks_app.engine.task_session import TaskSession
 from tasks_app.engine.worker_session import WorkerSession
@@ -142,14 +143,21 @@ class Runner:
         """Run chunks until the task has ended or is released."""
         claim, snapshot = session.claim, session.snapshot
         backoff, tries = session.make_backoff(), self._tries.pop(session.dequeued.task_id, None) or ChunkTries()
+        isolation = RecordIsolation(snapshot)
         while True:
             began = time.monotonic()
-            log_context.chunk.set(f"{claim.done}+{size.limit}")
-            span = tracing.chunk_span(snapshot, start=claim.done, limit=size.limit, worker=self._worker)
+            limit = isolation.get_limit(size.limit, done=claim.done)
+            log_context.chunk.set(f"{claim.done}+{limit}")
+            span = tracing.chunk_span(snapshot, start=claim.done, limit=limit, worker=self._worker)
             try:
                 with span:
                     result, is_finished = chunk_transaction.run_chunk(
-                        claim, snapshot, limit=size.limit, guard=self._guard, keeper=self._keeper
+                        claim,
+                        snapshot,
+                        limit=limit,
+                        guard=self._guard,
+                        keeper=self._keeper,
+                        is_alone=isolation.is_on and limit == 1,
                     )
             except (Fenced, CancelRequested):
                 session.leave()
@@ -158,6 +166,12 @@ class Runner:
                 session.end(status=task_status.CANCELED)
                 return
             except TaskCodeFailed as failed:
+                if isolation.narrow(failed.error, done=claim.done, limit=limit):
+                    size.limit = limit // 2
+                    self._guard.renew_session()
+                    if self._may_continue(session):
+                        continue
+                    return
                 self._fail(session, failed.error)
                 return
             except Exception as error:

@@ -10,8 +10,6 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from django.conf import settings
-
 from tasks_app.checkpoints import as_snapshot, claims, shards
 from tasks_app.checkpoints.as_snapshot import ended_snapshot
 from tasks_app.checkpoints.claims import Claim
@@ -28,7 +26,7 @@ from tasks_app.resilience.backoff import Backoff
 from tasks_app.resilience.retry_delay import get_retry_delay_seconds
 from tasks_app.resilience.store_waits import waits_for_stores
 from tasks_app.resilience.transient_errors import is_transient_error
-from tasks_app.task_types import HopelessError
+from tasks_app.task_types import HopelessError, get_attempts
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +165,7 @@ class TaskSession:
         """Record a failed attempt: schedule the next one after a growing pause, or end the task as failed."""
         text = describe_error(error)
         failures = self.claim.failures + 1
-        is_final = failures >= settings.LONGTASKS.retry_attempts or isinstance(error, HopelessError)
+        is_final = failures >= get_attempts(self.snapshot.name) or isinstance(error, HopelessError)
         logger.warning("task %s: attempt %d failed: %s\n%s", self.claim.task_id, failures, error_line(error), text)
         if not self._record_failure(error=text, final=is_final):
             self.leave()
@@ -179,7 +177,7 @@ class TaskSession:
             return
         if (row := self.read_checkpoint()) is not None and self.claim.is_valid_for(row):
             self.claim.catch_up(row)  # the time limit may have interrupted the worker after the commit
-        run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(failures))
+        run_at = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(self.snapshot.name, failures))
         scheduled = self._as_started().scheduled(at=run_at, cause="attempt_failed", error=text)
         self.publish([Transition(scheduled, "started", run_at, worker=self._worker, failures=failures)])
 
@@ -197,6 +195,7 @@ class TaskSession:
             worker=self._worker,
             epoch=self.claim.epoch,
             done=self.claim.done,
+            failed_records=self.claim.failed_records,
             counts=task_snapshot.with_all_counts(self.snapshot.counts, self.claim.counts),
         )
         return self._with_total(started, is_finished=False)

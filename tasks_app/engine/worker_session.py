@@ -21,6 +21,7 @@ from tasks_app.queues import redis_keys, transitions
 from tasks_app.queues.transitions import DequeuedJob, DequeuedTask, Transition
 from tasks_app.resilience.backoff import Backoff
 from tasks_app.resilience.store_waits import waits_for_stores
+from tasks_app.task_types import get_attempts
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,12 @@ class WorkerSession:
     def claim(self, dequeued: DequeuedTask) -> Claim | Refusal:
         """Claim the task in the database. Refusal: another worker has it, it has ended or is canceled."""
         snapshot = dequeued.snapshot
-        return claims.claim(task_id=uuid.UUID(snapshot.id), worker=self.worker, above=snapshot.epoch)
+        return claims.claim(
+            task_id=uuid.UUID(snapshot.id),
+            worker=self.worker,
+            above=snapshot.epoch,
+            attempts=get_attempts(snapshot.name),
+        )
 
     @waits_for_stores
     def read_checkpoints(self, task_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, TaskCheckpoint]:

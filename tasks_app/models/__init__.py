@@ -6,6 +6,7 @@ from tasks_app.models.checkpoints import TaskCheckpoint
 from tasks_app.models.engine_state import MirrorCursor, QueueState
 from tasks_app.models.minute_rollups import TaskMinute
 from tasks_app.models.set_aside_items import SetAsideItem
+from tasks_app.models.task_failures import TaskFailure
 from tasks_app.models.tasks import Status, TaskEvent, TaskRecord
 from tasks_app.models.webhooks import WebhookDelivery
 
@@ -18,6 +19,7 @@ __all__ = [
     "Status",
     "TaskCheckpoint",
     "TaskEvent",
+    "TaskFailure",
     "TaskMinute",
     "TaskRecord",
     "WebhookDelivery",

@@ -24,6 +24,8 @@ class TaskCheckpoint(models.Model):
     # Committed records and rows. Written by the runner, in the transaction that wrote the rows.
     done = models.PositiveBigIntegerField(default=0)
     counts = models.JSONField(default=dict)
+    # Records of `done` that failed and were left out; a row of TaskFailure for each.
+    failed_records = models.PositiveBigIntegerField(default=0, db_default=0)
     # What the task type's last committed chunk returned as its state.
     state = models.JSONField(default=dict)
     # The worker of the last claim; kept when the claim is released.
@@ -32,6 +34,8 @@ class TaskCheckpoint(models.Model):
     lease_until = models.DateTimeField(null=True)
     # Failed attempts. An attempt that fails adds one; an explicit retry resets it.
     failures = models.PositiveIntegerField(default=0)
+    # Failed attempts after which the task fails: those of its type at the last claim. Null: RETRY_ATTEMPTS.
+    max_attempts = models.PositiveIntegerField(null=True)
     # `done` when the last claim began. If `done` still equals it when the claim expires, the worker died (or sent no
     # heartbeat) without committing a chunk, which counts as a failed attempt.
     claimed_done = models.PositiveBigIntegerField(default=0)

@@ -45,8 +45,15 @@ REFUSED: Final = {
     "name": length_of((TaskRecord, "name")),
     "owner": OWNER,
     "callback_url": length_of((TaskRecord, "callback_url")),
+    "max_failures": length_of((TaskRecord, "max_failures")),
 }
-_NUMBERS: Final = {"done": MOST, "total": MOST, "attempts": ATTEMPTS_MOST, "epoch": ATTEMPTS_MOST}
+_NUMBERS: Final = {
+    "done": MOST,
+    "failed_records": MOST,
+    "total": MOST,
+    "attempts": ATTEMPTS_MOST,
+    "epoch": ATTEMPTS_MOST,
+}
 _STATUSES: Final = frozenset(task_status.STATUSES)
 
 

@@ -38,6 +38,8 @@ class TaskRecord(models.Model):
     request_id = IdentityField(_("request id"), max_length=64, default="", blank=True)
     callback_url = FreeTextField(_("callback URL"), max_length=500, default="", blank=True)
     created_at = models.DateTimeField(_("created at"))
+    # How many records may fail: "" for none, a number, or a share such as 0.5%.
+    max_failures = IdentityField(_("failed records allowed"), max_length=16, default="", db_default="", blank=True)
     # The queue that the task waits in, and the number that the client gave as priority. An operator's change of priority
     # changes the queue and clears the number.
     priority = IdentityField(_("queue"), max_length=32)
@@ -48,6 +50,7 @@ class TaskRecord(models.Model):
     total = models.PositiveBigIntegerField(_("total"), null=True)
     total_is_estimate = models.BooleanField(_("total is an estimate"), default=False, db_default=False)
     counts = models.JSONField(_("counts"), default=dict, blank=True)
+    failed_records = models.PositiveBigIntegerField(_("failed records"), default=0, db_default=0)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     error = models.TextField(_("error"), null=True)
     worker = IdentityField(_("worker"), max_length=120, default="", blank=True)

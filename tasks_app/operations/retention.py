@@ -1,4 +1,4 @@
-"""Deletes tasks that ended long ago (records, history, checkpoints and jobs), in small transactions.
+"""Deletes tasks that ended long ago (records, history, failed records, checkpoints and jobs), in small transactions.
 
 Owns the rule: a task may be deleted if its record and its checkpoint both show that it ended before the cutoff. Rows that
 tasks wrote remain; the task type `purge` deletes those. A run can be stopped at any time; the next run continues.
@@ -20,10 +20,11 @@ from django.db import transaction
 from tasks_app.database.index_hints import PRIMARY, along
 from tasks_app.domain import task_status
 from tasks_app.domain.task_ids import get_lowest_id
-from tasks_app.models import TaskCheckpoint, TaskEvent, TaskRecord
+from tasks_app.models import TaskCheckpoint, TaskEvent, TaskFailure, TaskRecord
 from tasks_app.queues import queue_names, redis_connection, redis_keys
 
 CHUNK_TASKS: Final = 500
+CHUNK_FAILURES: Final = 5_000
 # RQ's cron enqueues the job, and a worker runs it between tasks: it must end before the worker's lease expires.
 SCHEDULED_SECONDS: Final = 3.0
 
@@ -35,6 +36,7 @@ class Pruned:
     tasks: int = 0
     events: int = 0
     checkpoints: int = 0
+    failed_records: int = 0
     jobs: int = 0
 
 
@@ -58,6 +60,8 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
             if status in task_status.ENDED and ended_at is not None and ended_at < ended_before
         ]
         if old:
+            if not dry_run:
+                yield from _delete_failures(old, pruned)
             _prune_chunk(old, pruned, dry_run=dry_run)
         yield pruned
 
@@ -81,11 +85,7 @@ def run_scheduled() -> int:
 
 def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) -> None:
     with transaction.atomic():
-        # The lock orders this against a retry, which reopens the checkpoint: a retry before it saves the task.
-        # By primary key, because reading along the index of the outcome would wait for every running task's lock.
-        rows = along(TaskCheckpoint.objects.select_for_update().filter(pk__in=task_ids), PRIMARY)
-        open_ids = set(rows.filter(outcome="").values_list("pk", flat=True))
-        ended = [task_id for task_id in task_ids if task_id not in open_ids]
+        ended = _lock_ended(task_ids)
         if not ended:
             return
         checkpoints = TaskCheckpoint.objects.select_for_update().filter(pk__in=ended).exclude(outcome="")
@@ -94,6 +94,7 @@ def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) ->
         if dry_run:
             pruned.events += history.count()
             pruned.checkpoints += checkpoints.count()
+            pruned.failed_records += TaskFailure.objects.filter(task_id__in=ended).count()
             return
         # Jobs first: if the transaction rolls back, an ended task can still be retried from its record, without its job.
         pruned.jobs += _delete_jobs(ended)
@@ -101,6 +102,31 @@ def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) ->
         pruned.checkpoints += TaskCheckpoint.objects.filter(pk__in=ended).exclude(outcome="").delete()[0]
         pruned.checkpoints += TaskCheckpoint.objects.filter(parent_id__in=ended).delete()[0]  # shards
         TaskRecord.objects.filter(pk__in=ended).delete()
+
+
+def _delete_failures(task_ids: list[uuid.UUID], pruned: Pruned) -> Iterator[Pruned]:
+    """Delete the tasks' failed records, which may be many more than the tasks; yields after each transaction."""
+    while True:
+        with transaction.atomic():
+            rows = TaskFailure.objects.filter(task_id__in=task_ids)
+            if not rows.exists():
+                return
+            page = list(rows.filter(task_id__in=_lock_ended(task_ids)).values_list("pk", flat=True)[:CHUNK_FAILURES])
+            if not page:
+                return
+            pruned.failed_records += TaskFailure.objects.filter(pk__in=page).delete()[0]
+        yield pruned
+
+
+def _lock_ended(task_ids: list[uuid.UUID]) -> list[uuid.UUID]:
+    """Return the tasks that have ended, and lock their checkpoints.
+
+    The lock orders a deletion against a retry, which reopens the checkpoint: a retry before it saves the task. By primary
+    key, because reading along the index of the outcome would wait for every running task's lock.
+    """
+    rows = along(TaskCheckpoint.objects.select_for_update().filter(pk__in=task_ids), PRIMARY)
+    open_ids = set(rows.filter(outcome="").values_list("pk", flat=True))
+    return [task_id for task_id in task_ids if task_id not in open_ids]
 
 
 def _delete_jobs(task_ids: list[uuid.UUID]) -> int:

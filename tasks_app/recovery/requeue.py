@@ -65,7 +65,7 @@ class Requeuer:
         error = row.error or None
         target: transitions.Target | datetime
         if row.failures > 1 and row.done == row.claimed_done:
-            target = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(row.failures))
+            target = datetime.now(UTC) + timedelta(seconds=get_retry_delay_seconds(snapshot.name, row.failures))
             waiting = snapshot.scheduled(at=target, cause=cause, error=error)
         else:
             target, waiting = "urgent", snapshot.queued(cause=cause, error=error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from django.conf import settings
+from tasks_app.task_types import get_retry_pauses
 
 MAX_DOUBLINGS: Final = 30  # an outage of hours has thousands of tries: 2**1024 does not fit into a float
 
@@ -21,9 +21,7 @@ def get_delay_seconds(
     return float(delay_seconds * random.uniform(*jitter))  # noqa: S311 (jitter is not a secret)
 
 
-def get_retry_delay_seconds(failures: int) -> float:
-    """Return the delay before a task's next attempt: from RETRY_FIRST_SECONDS to RETRY_MAX_SECONDS, ±20 %."""
-    longtasks = settings.LONGTASKS
-    return get_delay_seconds(
-        failures, first_seconds=longtasks.retry_first_seconds, max_seconds=longtasks.retry_max_seconds
-    )
+def get_retry_delay_seconds(name: str, failures: int) -> float:
+    """Return the delay before the next attempt of a task of that type: between its pauses, or the settings', ±20 %."""
+    first_seconds, max_seconds = get_retry_pauses(name)
+    return get_delay_seconds(failures, first_seconds=first_seconds, max_seconds=max_seconds)

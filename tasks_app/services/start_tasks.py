@@ -46,6 +46,7 @@ class NewTask:
     description: str = ""
     priority: str | int = queue_names.LOW  # high, low, or 1 (critical) to 10
     callback_url: str = ""
+    max_failures: str = ""  # as domain.max_failures reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, caller: 
         total=total,
         request_id=request_id,
         callback_url=task.callback_url,
+        max_failures=task.max_failures,
         weight=total if task_type.shareable and total else 0,
         cause=task_status.START_CAUSE,
         trace=tracing.get_traceparent(),
@@ -174,5 +176,9 @@ def _redis_key(owner: str, idempotency_key: str) -> str:
 
 
 def _fingerprint(tasks: Sequence[NewTask]) -> str:
-    data = [[t.name, t.params, t.description, t.priority, t.callback_url] for t in tasks]
+    # Only what was given: a new field must not change the fingerprint of a request that the previous version accepted.
+    data = [
+        [t.name, t.params, t.description, t.priority, t.callback_url, *([t.max_failures] if t.max_failures else [])]
+        for t in tasks
+    ]
     return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]

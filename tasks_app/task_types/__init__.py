@@ -8,9 +8,12 @@ from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import NotAllowed
 from tasks_app.task_types.declarations import NAME_CHARACTERS, check_declaration
+from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
 from tasks_app.task_types.registry import (
     find_own_queue,
+    get_attempts,
     get_limit_seconds,
+    get_retry_pauses,
     get_task_type,
     list_names,
     list_task_types,
@@ -24,9 +27,12 @@ from tasks_app.task_types.task_type import Chunk, ChunkResult, HopelessError, Ta
 __all__ = [
     "NAME_CHARACTERS",
     "Caller",
+    "CannotRetryFailures",
     "Chunk",
     "ChunkResult",
+    "FailedRecord",
     "HopelessError",
+    "ListedFailure",
     "NotAllowed",
     "Part",
     "Plan",
@@ -34,7 +40,9 @@ __all__ = [
     "TaskType",
     "check_declaration",
     "find_own_queue",
+    "get_attempts",
     "get_limit_seconds",
+    "get_retry_pauses",
     "get_task_type",
     "list_names",
     "list_task_types",

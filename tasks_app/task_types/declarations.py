@@ -20,6 +20,8 @@ _NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}\Z")
 _COUNT_NAME: Final = re.compile(r"[A-Za-z_][\w.-]{0,63}\Z", re.ASCII)
 _COUNT_NAMES: Final = 32
 _DESCRIPTION_CHARACTERS: Final = 200
+_ATTEMPTS: Final = 1_000
+_PAUSE_SECONDS: Final = 7 * 24 * 3600
 
 
 def check_declaration(task_type_class: type[TaskType]) -> None:
@@ -63,8 +65,21 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
         f"a queue that the setting QUEUES names ({', '.join(settings.LONGTASKS.queues)})",
         lambda value: type(value) is str and value in settings.LONGTASKS.queues,
     )
-    for attribute in ("shareable", "splittable", "is_planned"):
+    for attribute in ("shareable", "splittable", "is_planned", "isolates_failures"):
         check(attribute, "True or False", lambda value: type(value) is bool)
+    check(
+        "attempts",
+        f"None, or an int from 1 to {_ATTEMPTS}",
+        lambda value: value is None or _is_number(value, 1, _ATTEMPTS),
+    )
+    for attribute in ("retry_first_seconds", "retry_max_seconds"):
+        check(
+            attribute,
+            f"None, or a number from 0 to {_PAUSE_SECONDS}",
+            lambda value: value is None or _is_number(value, 0, _PAUSE_SECONDS),
+        )
+    if task_type_class.isolates_failures is True and task_type_class.skip_record is TaskType.skip_record:
+        wrong.append("isolates_failures is True, but the class does not implement skip_record")
     check(
         "undoes",
         "the name of a parameter that is a TaskIdField, so that its owner is checked; or empty",
@@ -72,6 +87,12 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
     )
     if wrong:
         raise ValueError(f"task type {task_type_class.__qualname__}: {'. '.join(wrong)}.")
+
+
+def _is_number(value: object, least: int, most: int) -> bool:
+    if type(value) is float and least == 0:
+        return least <= value <= most
+    return type(value) is int and least <= value <= most
 
 
 def _is_task_id(task_type_class: type[TaskType], name: str) -> bool:

@@ -61,6 +61,24 @@ def get_limit_seconds(task_type: TaskType) -> float:
     return task_type.chunk_timeout_seconds or float(settings.LONGTASKS.job_timeout_seconds)
 
 
+def get_attempts(name: str) -> int:
+    """Return after how many failed attempts a task of that type fails; the setting's for a type unknown here."""
+    task_type = _registry.get(name)
+    own = None if task_type is None else task_type.attempts
+    return settings.LONGTASKS.retry_attempts if own is None else own
+
+
+def get_retry_pauses(name: str) -> tuple[float, float]:
+    """Return the first and the longest pause between two attempts of a task of that type, in seconds."""
+    task_type = _registry.get(name)
+    first = None if task_type is None else task_type.retry_first_seconds
+    longest = None if task_type is None else task_type.retry_max_seconds
+    return (
+        settings.LONGTASKS.retry_first_seconds if first is None else first,
+        settings.LONGTASKS.retry_max_seconds if longest is None else longest,
+    )
+
+
 def list_task_types() -> list[TaskType]:
     """Return all registered task types, by name."""
     return [_registry[name] for name in sorted(_registry)]

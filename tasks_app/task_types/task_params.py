@@ -65,10 +65,10 @@ def _is_plain(value: object) -> bool:
 
 
 def _copy(value: object) -> Any:
-    return JsonCopy(most_bytes=PARAMS_BYTES, convert=_convert).copy(value)
+    return JsonCopy(most_bytes=PARAMS_BYTES, convert=convert).copy(value)
 
 
-def _convert(value: Any) -> Any:
+def convert(value: Any) -> Any:
     """Return a value of a type that JSON lacks in the form of API responses; other values unchanged."""
     match value:
         case UUID() | Promise() | PurePath():

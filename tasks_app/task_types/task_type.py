@@ -6,7 +6,7 @@ Must not know queues, workers or any concrete type.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from rest_framework import serializers
 
 from tasks_app.domain.callers import WRITE, Caller
 from tasks_app.domain.priorities import LOW
+from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
 from tasks_app.task_types.task_plans import Plan
 
 
@@ -71,6 +72,12 @@ class TaskType:
     splittable: ClassVar[bool] = False  # may a big task be split into ranges that run at the same time?
     is_planned: ClassVar[bool] = False  # does its worker call `make_plan`? Then each ChunkResult says if it is the last
     chunk_timeout_seconds: ClassVar[float | None] = None  # longest time of a chunk; None: JOB_TIMEOUT_SECONDS
+    # May a chunk that raises be halved until the failing record is alone, and left out? Its chunks then run any range of
+    # records, and `skip_record` is implemented (docs/failures.md).
+    isolates_failures: ClassVar[bool] = False
+    attempts: ClassVar[int | None] = None  # before a task fails; None: RETRY_ATTEMPTS
+    retry_first_seconds: ClassVar[float | None] = None  # pause before the second attempt; None: RETRY_FIRST_SECONDS
+    retry_max_seconds: ClassVar[float | None] = None  # longest pause between attempts; None: RETRY_MAX_SECONDS
     queue: ClassVar[str] = LOW  # one of QUEUES; its tasks wait there, except those of priority high or 1 to 3
     undoes: ClassVar[str] = ""  # the parameter, a TaskIdField, that names a task whose rows this type deletes
 
@@ -112,6 +119,25 @@ class TaskType:
     def run_chunk(self, chunk: Chunk) -> ChunkResult:
         """Do one chunk. Any exception rolls it back and counts as a failed attempt; HopelessError as the last one."""
         raise NotImplementedError(f"{type(self).__name__} must implement run_chunk or run_chunks")
+
+    def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
+        """Describe the record at the cursor, which has failed, and advance the state past it without processing it.
+
+        `chunk.limit` is 1. Runs in the chunk's transaction, from which the record's own effects were rolled back. The
+        result has 1 as `done`; its counts are those of the record left out, mostly {}. None instead of a description:
+        the record no longer exists, so nothing failed; `done` is then 0 or 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement skip_record")
+
+    def retry_params(
+        self, *, task_id: uuid.UUID, params: Mapping[str, Any], failures: Iterable[ListedFailure]
+    ) -> Mapping[str, Any]:
+        """Return the params of a task that runs these failed records of an ended task alone, and no others.
+
+        `params` are that task's, as they are stored. `failures` are read from the database while it is iterated, in the
+        order of their positions. Runs in the request. Raises CannotRetryFailures with the reason.
+        """
+        raise CannotRetryFailures(f"tasks of the type {self.name!r} cannot be limited to some of their records")
 
     def count_rows(self, task_id: uuid.UUID) -> Mapping[str, int] | None:
         """Count the rows that a task has in the tables, by the names of `counts`; None if they cannot be counted."""

@@ -197,7 +197,12 @@ def drawn_calls() -> st.SearchStrategy[Call]:
             _get, st.sampled_from([b"/tasks", b"/queues", b"/health/live", b"/schema", b"/metrics"]), _queries, _headers
         ),
         st.builds(
-            _by_id, _methods, _ids, st.sampled_from([b"", b"/cancel", b"/retry", b"/events", b"/x"]), _queries, _headers
+            _by_id,
+            _methods,
+            _ids,
+            st.sampled_from([b"", b"/cancel", b"/retry", b"/events", b"/failures", b"/failures/retry", b"/x"]),
+            _queries,
+            _headers,
         ),
         st.builds(_other, _methods, st.sampled_from(api_lists.ENDPOINTS), _headers),
         st.builds(_queue, _ids, st.sampled_from([b"/pause", b"/resume"]), _bodies),

@@ -73,7 +73,7 @@ _texts = st.text(st.characters(exclude_characters="\0"), max_size=12) | st.sampl
 )
 _records = st.integers(-3, 20).map(str) | _texts
 _arguments = st.one_of(
-    st.tuples(st.just("task"), st.sampled_from(["status", "cancel", "retry", "verify"]), _texts).map(list),
+    st.tuples(st.just("task"), st.sampled_from(["status", "cancel", "retry", "failures", "verify"]), _texts).map(list),
     st.tuples(st.just("task"), st.just("start"), st.just("upload") | _texts, st.just("--records"), _records).map(list),
     st.tuples(st.just("task"), st.just("start"), st.just("upload"), st.just("--params"), _texts).map(list),
     st.tuples(*map(st.just, ("task", "start", "upload", "--records", "1", "--description")), _texts).map(list),

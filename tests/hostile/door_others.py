@@ -24,7 +24,20 @@ CLIENTS = 3
 END_SECONDS = 60.0
 RECORDS = 20
 SLOW = {"name": "slow", "params": {"records": 100_000, "chunkMs": 100}}
-_ACTIONS = ["", "", "/cancel", "/retry", "/events", "/stream", "?wait=0", "/", "/cancel/", "/../cancel"]
+_ACTIONS = [
+    "",
+    "",
+    "/cancel",
+    "/retry",
+    "/events",
+    "/failures",
+    "/failures/retry",
+    "/stream",
+    "?wait=0",
+    "/",
+    "/cancel/",
+    "/../cancel",
+]
 _PATHS = [
     "/tasks?cursor={id}", "/tasks?limit=200", "/tasks?status=started", "/tasks?name=slow&cursor={id}", "/queues",
     "/queues/low/pause", "/queues/high/pause", "/queues/low/resume", "/metrics", "/health/ready", "/schema",

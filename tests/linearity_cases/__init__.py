@@ -2,6 +2,7 @@
 
 from tests.linearity import Case
 from tests.linearity_cases.bodies import body_cases
+from tests.linearity_cases.failures import failure_cases
 from tests.linearity_cases.headers import header_cases
 from tests.linearity_cases.logs import logging_cases
 from tests.linearity_cases.processes import process_cases
@@ -20,4 +21,5 @@ def make_cases() -> list[Case]:
         *other_cases(),
         *process_cases(),
         *task_type_cases(),
+        *failure_cases(),
     ]

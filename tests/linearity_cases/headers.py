@@ -21,7 +21,7 @@ from tasks_app.api import (
     request_ids,
     request_serializers,
 )
-from tasks_app.api.content_negotiation import accepts_json, check_content_type, is_json
+from tasks_app.api.content_negotiation import accepts_range, check_content_type, is_json
 from tasks_app.api.stream import access, asgi_app, subscription
 from tasks_app.auth import token_cache
 from tasks_app.http import origins, peers
@@ -116,7 +116,7 @@ def header_cases() -> list[Case]:
         ),
         Case("BoundedRequest, Cookie", lambda text: BoundedRequest(_environ(text, "HTTP_COOKIE")).COOKIES, cookies),
         Case("BoundedRequest, Host", lambda text: BoundedRequest(_environ(text, "HTTP_HOST")), texts("x", "a.", "[:")),
-        Case("content_negotiation.accepts_json", accepts_json.__wrapped__, lists),
+        Case("content_negotiation.accepts_range", accepts_range.__wrapped__, lists),
         Case("content_negotiation.is_json", is_json.__wrapped__, lists),
         Case(
             "content_negotiation.check_content_type",

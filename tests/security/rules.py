@@ -90,6 +90,8 @@ RULES: Final[dict[str, Rule]] = {
     "tasks/<str:id>": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/events": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/cancel": Api({"POST": 200}, of_one_owner=True),
+    "tasks/<str:id>/failures": Api({"GET": 200}, of_one_owner=True),
+    "tasks/<str:id>/failures/retry": Api({"POST": 409}, of_one_owner=True),  # none of its records has failed
     "tasks/<str:id>/retry": Api({"POST": 202}, of_one_owner=True),
     "task-types": Api({"GET": 200}),
     "stream-tickets": Api({"POST": 201}, writes="read"),
@@ -139,6 +141,9 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASK}retry/": _button(OPERATE),
     f"{_TASK}priority/": _button(OPERATE),
     f"{_TASK}again/": _button(OPERATE),
+    f"{_TASK}failures/": _page(VIEW),
+    f"{_TASK}failures/csv/": _page(VIEW),
+    f"{_TASK}failures/retry/": Admin(OPERATE, only=("POST",), post_ok=(302,)),  # none of its records has failed
     f"{_TASKS}change/": _button(OPERATE),
     f"{_TASKS}change/ [cancel]": _button(OPERATE),
     f"{_TASKS}change/ [retry]": _button(OPERATE),

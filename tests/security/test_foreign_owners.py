@@ -134,6 +134,9 @@ def test_another_owners_requests_do_not_use_up_the_limit(client_of: ClientOf, se
 ASKS = [
     ("GET", ""),
     ("GET", "/events"),
+    ("GET", "/failures"),
+    ("GET", "/failures?format=csv"),
+    ("POST", "/failures/retry"),
     ("POST", "/cancel"),
     ("POST", "/retry"),
     ("GET", "?wait=0"),

@@ -194,4 +194,5 @@ class SmallClashTask(BatchedTask):
         insert_users(chunk, stop=chunk.start + 1)
 
 
-from tests.support import collection_types, litter_types, rude_types  # noqa: E402, F401 (register theirs; they need those above)
+# These register their own types, and need those above.
+from tests.support import collection_types, failing_types, litter_types, rude_types  # noqa: E402, F401

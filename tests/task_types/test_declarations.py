@@ -27,6 +27,10 @@ class Params(serializers.Serializer[Any]):
         ("shareable", "yes"),
         ("splittable", 1),
         ("undoes", None),
+        ("isolates_failures", "yes"),
+        *(("attempts", value) for value in (0, -1, 1.0, True, 1001, "5")),
+        *(("retry_first_seconds", value) for value in (-1, True, float("nan"), float("inf"), "5")),
+        ("retry_max_seconds", -0.1),
     ],
 )  # fmt: skip
 def test_an_invalid_declaration_is_refused_with_its_cause(attribute: str, value: Any) -> None:
@@ -40,6 +44,12 @@ def test_an_invalid_declaration_is_refused_with_its_cause(attribute: str, value:
 def test_all_faults_of_a_declaration_are_reported_at_once() -> None:
     with pytest.raises(ValueError, match=r"name is None.*params_serializer is None.*max_limit is 0"):
         register(type("Odd", (TaskType,), {"max_limit": 0}))
+
+
+def test_a_type_that_isolates_failures_must_be_able_to_skip_a_record() -> None:
+    fine = {"name": "declared", "params_serializer": Params, "isolates_failures": True}
+    with pytest.raises(ValueError, match="does not implement skip_record"):
+        register(type("Odd", (TaskType,), fine))
 
 
 def test_a_valid_declaration_is_registered() -> None:

@@ -20,6 +20,8 @@ TASK: Final[dict[str, Any]] = {
     "counts": {"users": 0, "products": 0, "order_items": 0},
     "insertedRecords": {"users": 0, "products": 0, "order_items": 0},
     "progress": {"done": 0, "total": 100, "isEstimate": False},
+    "failedRecords": 0,
+    "maxFailures": 0,
     "attempts": 0,
     "error": None,
     "createdAt": "2026-01-31T12:00:00.000000Z",
@@ -50,6 +52,17 @@ EVENT: Final = {
     "attempt": 1,
     "done": 0,
     "error": None,
+}
+
+FAILURE: Final = {
+    "position": 4711,
+    "line": 4713,
+    "key": "A-4711",
+    "code": "ValidationError",
+    "message": "price: A valid number is required.",
+    "values": {"article": "A-4711", "price": "12,50 EUR"},
+    "valuesAreExact": True,
+    "failedAt": "2026-01-31T12:00:00.200000Z",
 }
 
 QUEUE: Final = {

@@ -73,5 +73,5 @@ class Command(BaseCommand):
         verb = "Would delete" if options["dry_run"] else "Deleted"
         self.stdout.write(
             f"{verb} {pruned.tasks:,} tasks that ended before {before:%Y-%m-%d %H:%M} UTC: {pruned.events:,} events, "
-            f"{pruned.checkpoints:,} checkpoints, {pruned.jobs:,} jobs."
+            f"{pruned.checkpoints:,} checkpoints, {pruned.failed_records:,} failed records, {pruned.jobs:,} jobs."
         )

@@ -28,6 +28,7 @@ from tasks_app.domain import task_status
 from tasks_app.domain.callers import COMMAND_LINE
 from tasks_app.domain.error_text import escape, summarize_error
 from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.management import failures_action
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import json_object, priority, text
 from tasks_app.operations import verification
@@ -65,7 +66,9 @@ class Command(BaseCommand):
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, metavar="start|status|list|cancel|retry|verify")
+        actions = parser.add_subparsers(
+            dest="action", required=True, metavar="start|status|list|cancel|retry|failures|verify"
+        )
         start = actions.add_parser("start", help="start a task", epilog=EXIT_CODES)
         start.formatter_class = RawDescriptionHelpFormatter
         start.add_argument(
@@ -76,6 +79,13 @@ class Command(BaseCommand):
         start.add_argument("--description", type=text, default="")
         start.add_argument(
             "--priority", type=priority, default=queue_names.LOW, help="high, low (the default), or 1 (critical) to 10"
+        )
+        start.add_argument(
+            "--max-failures",
+            type=failures_action.read_bound,
+            default=0,
+            metavar="N",
+            help="how many records may fail (and are left out): a number, or a share such as 0.5%% (0)",
         )
         start.add_argument("--wait", action="store_true", help="show the task's progress until it ends")
         status = actions.add_parser("status", help="show a task")
@@ -89,6 +99,8 @@ class Command(BaseCommand):
         listing.add_argument("--limit", type=int, default=20, help="number of tasks, at most (20)")
         for action, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
             actions.add_parser(action, help=words).add_argument("id", type=text)
+        failures = actions.add_parser("failures", help="show the records of a task that failed")
+        failures_action.add_arguments(failures)
         verify = actions.add_parser("verify", help="compare a task's rows with its record and checkpoint")
         which = verify.add_mutually_exclusive_group(required=True)
         which.add_argument("id", type=text, nargs="?")
@@ -107,7 +119,7 @@ class Command(BaseCommand):
             _fail(WRONG, str(error))
         except errors.UnknownTask as error:
             _fail(UNKNOWN, str(error))
-        except (errors.TaskEnded, errors.TaskNotEnded) as error:
+        except (errors.TaskEnded, errors.TaskNotEnded, errors.FailuresNotRetried) as error:
             _fail(CONFLICT, str(error))
         except errors.AuthorizationFailed as error:
             raise CommandError(str(error)) from error  # the log has the traceback
@@ -119,6 +131,8 @@ class Command(BaseCommand):
     def do_start(self, options: dict[str, Any]) -> None:
         params = options["params"] | ({} if options["records"] is None else {"numRecords": options["records"]})
         body = {"name": options["name"], "priority": options["priority"], "params": params}
+        if options["max_failures"]:
+            body["maxFailures"] = options["max_failures"]
         if options["description"]:
             body["description"] = options["description"]
         caller = replace(COMMAND_LINE, actor=find_actor())
@@ -170,6 +184,9 @@ class Command(BaseCommand):
     def do_retry(self, options: dict[str, Any]) -> None:
         self.show(change_tasks.retry_task(task_id=options["id"], actor=find_actor(), source=audit_log.CLI))
 
+    def do_failures(self, options: dict[str, Any]) -> None:
+        failures_action.run(self, task_id=options["id"], csv=options["csv"], retry=options["retry"])
+
     def do_verify(self, options: dict[str, Any]) -> None:
         found = verification.verify_all() if options["all"] else [verification.verify_task(task_id=options["id"])]
         counts: dict[str, int] = {}
@@ -204,6 +221,11 @@ class Command(BaseCommand):
         self.stdout.write(
             f"  {snapshot.done:,} of {_describe_total(snapshot)} records; {counts or 'no rows'}; attempts {snapshot.attempts}"
         )
+        if snapshot.failed_records:
+            self.stdout.write(
+                f"  {snapshot.failed_records:,} failed records (manage.py task failures {snapshot.id}); "
+                f"allowed: {snapshot.given_max_failures}"
+            )
         if snapshot.error:
             text = escape(snapshot.error.rstrip()) if trace else summarize_error(snapshot.error)
             self.stdout.write(indent(text, "  "))

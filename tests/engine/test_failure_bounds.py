@@ -1,0 +1,87 @@
+"""maxFailures: how many records a task may leave out, and what happens to the one that is too many."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tasks_app.services import change_tasks
+from tests.support import failing_types
+from tests.support.engine import Worker, checkpoint, positions, record
+from tests.support.failing_tasks import begin, listed
+
+
+@pytest.mark.parametrize("allowed", [1, 2, 5])
+def test_one_more_than_allowed_fails_the_task_at_once(allowed: int) -> None:
+    task_id = begin(records=600, every=100, rest=50, allowed=str(allowed))  # 6 bad records
+
+    Worker().run()
+
+    row, seen = checkpoint(task_id), record(task_id)
+    assert (seen.status, seen.attempts, seen.failed_records) == ("failed", 1, allowed)
+    assert listed(task_id) == [50 + 100 * number for number in range(allowed)]
+    assert row.done == 50 + 100 * allowed
+    assert f"{allowed + 1} of {row.done + 1:,} records failed, maxFailures is {allowed}" in (seen.error or "")
+    assert f"GET /tasks/{task_id}/failures" in (seen.error or "")
+    assert f"record {row.done} is bad" in (seen.error or "")
+
+
+def test_as_many_as_allowed_are_left_out() -> None:
+    task_id = begin(records=600, every=100, allowed="6")
+
+    Worker().run()
+
+    assert (record(task_id).status, record(task_id).failed_records) == ("finished", 6)
+
+
+def test_a_share_is_judged_from_a_thousand_records_on() -> None:
+    task_id = begin(records=5000, bad=[*range(20)], allowed="1.5%")
+
+    Worker().run()
+
+    seen = record(task_id)
+    assert seen.status == "failed"
+    assert 500 < seen.done < 1000
+    assert listed(task_id) == [*range(20)]
+
+
+def test_a_share_is_judged_at_the_end() -> None:
+    within, beyond = begin(records=200, bad=[7], allowed="0.5%"), begin(records=199, bad=[7], allowed="0.5%")
+
+    for _ in range(2):
+        Worker().run()
+
+    assert (record(within).status, record(beyond).status) == ("finished", "failed")
+    assert "1 of 199 records failed, maxFailures is 0.5%" in (record(beyond).error or "")
+
+
+def test_a_task_that_failed_so_continues_when_it_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    task_id = begin(records=600, every=100, rest=50, allowed="2")
+    Worker().run()
+    monkeypatch.setattr(failing_types, "fails", lambda params, position: False)  # corrected
+
+    change_tasks.retry_task(task_id=task_id)
+    Worker().run()
+
+    assert (record(task_id).status, listed(task_id)) == ("finished", [50, 150])
+    assert positions(task_id) == [number for number in range(600) if number not in (50, 150)]
+
+
+@pytest.mark.parametrize("allowed", ["3", "7", "8", "0.9%", "2%"])
+def test_all_shards_count_against_one_bound(allowed: str, longtasks: Callable[..., None]) -> None:
+    longtasks(shard_records=100)
+    task_id = begin("failing_shards", records=400, every=50, rest=49, allowed=allowed)  # 8 bad records
+
+    for number in range(40):
+        Worker(f"w{number % 3}").run()
+
+    seen, found = record(task_id), listed(task_id)
+    bad = set(range(49, 400, 50))
+    if allowed in ("8", "2%"):
+        assert (seen.status, set(found), seen.failed_records) == ("finished", bad, 8)
+        assert positions(task_id) == [number for number in range(400) if number not in bad]
+    else:
+        assert seen.status == "failed"
+        assert seen.failed_records == len(found) == checkpoint(task_id).failed_records
+        assert len(found) == (7 if allowed == "0.9%" else int(allowed))
+        assert set(found) <= bad
+    assert len(found) == len(set(found))
