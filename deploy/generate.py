@@ -52,7 +52,7 @@ class Variable:
 
     @property
     def is_secret(self) -> bool:
-        return self.name.endswith(("_URL", "_PASSWORD", "SECRET", "SECRET_KEY"))
+        return self.name.endswith(("_URL", "_PASSWORD", "SECRET", "SECRET_KEY", "_OPTIONS"))
 
 
 def read_variables() -> list[Variable]:

@@ -21,6 +21,7 @@ from django.urls import set_script_prefix
 from longtasks.http import paths
 from longtasks.http.api_handler import ApiHandler
 from longtasks.http.bounded_request import BoundedRequest
+from longtasks.http.downloads import Downloads
 from longtasks.http.early_problems import make_problem
 from longtasks.http.exchange import (
     Answer,
@@ -35,6 +36,7 @@ from longtasks.http.exchange import (
 )
 from longtasks.http.loop_requests import REQUEST_BYTES, LoopRequests, LoopWaits
 from longtasks.http.thread_pool import PoolFull, ThreadPool
+from longtasks.http.uploads import ClientLeft, Uploads, find_streamed_bytes
 from tasks_app.api import held_requests
 from tasks_app.api.early_refusal import find_wait_seconds
 from tasks_app.api.stream.asgi_app import StreamApplication
@@ -62,6 +64,7 @@ class Running:
         self._confirmed = ConfirmedCommands(LoopConnection(get_connection, timeout_seconds=timeout_seconds))
         self._reads = ThreadPool(READ_THREADS, waiting=WAITING_READS, name="reads")
         self.threads = ThreadPool(settings.WEB_THREADS, waiting=WAITING_REQUESTS, name="web")
+        self.uploads, self.downloads = Uploads(), Downloads()
         # As many connections as for streams, and as for requests that do not wait.
         self.held = held_requests.begin(places=min(held_requests.PLACES, files // 3))
         self.loop_requests = LoopRequests(respond, LoopWaits(self._connection, self._confirmed, self._reads))
@@ -69,6 +72,8 @@ class Running:
     def close(self) -> None:
         self._connection.close()
         self._confirmed.close()
+        self.uploads.close()
+        self.downloads.close()
         self.threads.close()
         self._reads.close()
 
@@ -77,6 +82,7 @@ class Application:
     """Web's application."""
 
     find_wait_seconds = staticmethod(find_wait_seconds)  # gunicorn's worker calls it with each head
+    find_streamed_bytes = staticmethod(find_streamed_bytes)  # and this too
     _running: Running  # from the lifespan's startup on
 
     def __init__(self) -> None:
@@ -84,6 +90,7 @@ class Application:
         constant_headers = [
             (name.lower(), (name.encode("latin-1"), value.encode("latin-1"))) for name, value in api.constant_headers
         ]
+        self._handle_api, self._constant_headers = api.respond, constant_headers
         self._respond_api: Respond = partial(respond, api.respond, constant_headers)
         self._respond_page: Respond = partial(respond, pages.get_response, ())  # with Django's full chain of middleware
         self._stream = StreamApplication()
@@ -116,10 +123,16 @@ class Application:
         if paths.is_stream(path):
             await self._stream(scope, receive, send)
             return
+        if paths.is_upload(method, path):
+            await self._take_upload(scope, receive, send)
+            return
         body = await read_body(receive)
         if body is None:
             return
         environ = build_environ(scope, body)
+        if paths.is_download(method, path):
+            await self._send_file(environ, receive, send)
+            return
         if paths.is_quick(method, path):
             answer = await self._answer_in_loop(environ, scope, receive)
         elif paths.is_api(path):
@@ -127,6 +140,40 @@ class Application:
         else:
             answer = await self._answer_in_thread(self._respond_page, environ)
         await send_answer(send, answer, method=method)
+
+    async def _take_upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        uploads, environ = self._running.uploads, build_environ(scope, b"", is_streamed=True)
+        try:
+            spool = await uploads.receive(environ, receive)
+            try:
+                answer = await uploads.threads.submit(lambda: self._respond_api(environ))
+            finally:
+                if spool is not None:
+                    uploads.drop(spool)
+        except ClientLeft:
+            return
+        except PoolFull:
+            answer = 503, *make_problem(503, "Too many uploads at once. Try again later.")
+        await send_answer(send, answer, method="POST")
+
+    async def _send_file(self, environ: Environ, receive: Receive, send: Send) -> None:
+        downloads = self._running.downloads
+        if downloads.free_places <= 0:
+            await send_answer(
+                send, (503, *make_problem(503, "Too many downloads at once. Try again later.")), method="GET"
+            )
+            return
+        downloads.free_places -= 1
+        try:
+            response = await self._running.threads.submit(lambda: handle(self._handle_api, environ))
+            if response.streaming:
+                await downloads.send(receive, send, response, self._constant_headers)
+            else:
+                await send_answer(send, encode(response, self._constant_headers), method="GET")
+        except PoolFull:
+            await send_answer(send, (503, *make_problem(503)), method="GET")
+        finally:
+            downloads.free_places += 1
 
     async def _answer_in_loop(self, environ: Environ, scope: Scope, receive: Receive) -> Answer:
         if "HTTP_PREFER" in environ or "wait=" in environ["QUERY_STRING"]:
@@ -144,15 +191,20 @@ class Application:
             return 503, *make_problem(503)
 
 
+def handle(handler: Callable[[HttpRequest], HttpResponseBase], environ: Environ) -> HttpResponseBase:
+    """Return the response of one of Django's handlers."""
+    if settings.URL_PREFIX:
+        set_script_prefix(settings.URL_PREFIX)
+    return handler(BoundedRequest(environ))
+
+
 def respond(
-    handle: Callable[[HttpRequest], HttpResponseBase],
+    handler: Callable[[HttpRequest], HttpResponseBase],
     constant_headers: Iterable[tuple[str, tuple[bytes, bytes]]],
     environ: Environ,
 ) -> Answer:
     """Answer a request with one of Django's handlers."""
-    if settings.URL_PREFIX:
-        set_script_prefix(settings.URL_PREFIX)
-    return encode(handle(BoundedRequest(environ)), constant_headers)
+    return encode(handle(handler, environ), constant_headers)
 
 
 application = Application()

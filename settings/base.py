@@ -9,6 +9,7 @@ from settings.admin import *
 from settings.admin import UNFOLD
 from settings.database import database_settings, replica_settings
 from settings.env import ROOT, Longtasks, load
+from settings.file_storage import storage_settings
 from settings.redis import connection_settings
 from settings.service_url import ServiceUrl
 from settings.tracing import require_tracing_packages
@@ -19,6 +20,7 @@ LONGTASKS: Longtasks = _loaded.longtasks
 
 BASE_DIR = ROOT
 DATA_DIR = ROOT / _process.data_dir
+FILE_DIR = ROOT / _process.file_dir if _process.file_dir else DATA_DIR / "files"
 _has_redis = bool(LONGTASKS.redis_url or LONGTASKS.redis_sentinels)
 DEBUG = _process.debug
 SECRET_KEY = _process.secret_key
@@ -123,6 +125,14 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
+
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "longtasks": storage_settings(
+        class_path=_process.file_storage, options=_process.file_storage_options, folder=FILE_DIR
+    ),
+}
 
 STATIC_URL = f"{URL_PREFIX}/static/"
 # Static files are served from the packages, so no collectstatic is needed before the first start.

@@ -100,6 +100,10 @@ class Longtasks:
         60.0, "lag of the mirror in seconds at which /health/ready answers 503", minimum=1
     )
     prune_after_days: float = variable(30.0, "days after which the scheduled prune deletes an ended task", minimum=0)
+    file_bytes: int = variable(1024**3, "bytes of an uploaded file, at most; beyond that, 413", minimum=1)
+    file_days: float = variable(
+        7.0, "days after which an uploaded file that no task names is deleted", minimum=0.001, maximum=36500
+    )
     tracing: bool = variable(
         False, "send OpenTelemetry spans to the endpoint that the OTEL_… variables name; needs requirements-tracing.txt"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from settings.addresses import check_bind, check_origins, check_prefix, check_proxies
+from settings.file_storage import check_class_path, check_options
 from settings.variable import variable
 
 DEVELOPMENT_SECRET_KEY = "only-for-development-and-refused-in-production"  # noqa: S105 (production refuses it)
@@ -35,8 +36,18 @@ class Process:
         "", "a read replica, which may lag, for lists and ended tasks; empty: none", schemes=("mysql", "mariadb")
     )
     data_dir: Path = variable(
-        Path(".data"), "directory of the embedded SQLite and Valkey, relative to the project root"
+        Path(".data"), "directory of the embedded SQLite and Valkey, and of files, relative to the project root"
     )
+    file_dir: str = variable(
+        "",
+        "directory of files, which web and all workers must share, and of the uploads that arrive; empty: files in DATA_DIR",
+    )
+    file_storage: str = variable(
+        "",
+        "class of the storage of files, such as storages.backends.s3.S3Storage (django-storages); empty: FILE_DIR",
+        check=check_class_path,
+    )
+    file_storage_options: str = variable("", "options of FILE_STORAGE as a JSON object", check=check_options)
     log_level: str = variable("INFO", "minimum log level", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = variable(
         "AUTO", "JSON, TEXT, or AUTO: JSON in production, TEXT elsewhere", choices=("AUTO", "JSON", "TEXT")

@@ -8,6 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+class HopelessError(Exception):
+    """Raised by a task type if another attempt would fail in the same way: the task fails at once.
+
+    Examples: a file that no longer exists, an account that is closed. `raise HopelessError(…) from error` keeps the
+    cause in the task's error.
+    """
+
+
 class LongtasksError(Exception):
     """Base class of the errors that services and queries raise for their callers."""
 
@@ -35,6 +43,71 @@ class NamedTaskUnknown(LongtasksError):
         self.fields = tuple(fields)
         shown = ", ".join(self.fields[:5])
         super().__init__(f"{shown}: there is no such task, or it is not the owner's. Nothing was done.")
+
+
+class UnknownFile(LongtasksError):
+    """The file does not exist, has expired, or the caller does not own it."""
+
+    def __init__(self, file_id: object) -> None:
+        self.file_id = file_id
+        super().__init__(f"There is no file {str(file_id)[:64]!r}." if file_id else "There is no such file.")
+
+
+class LinkExpired(LongtasksError):
+    """The link to a file was valid, and its time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("The link has expired. Request the task again: it has a new link.")
+
+
+class NamedFileUnknown(NamedTaskUnknown):
+    """Parameters name files that do not exist, have expired, or belong to another owner; all give this error."""
+
+    message = "There is no such file."
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self.fields = tuple(fields)
+        shown = ", ".join(self.fields[:5])
+        LongtasksError.__init__(
+            self,
+            f"{shown}: there is no such file, it has expired, or it is not the owner's. Nothing was done: upload the "
+            "file again.",
+        )
+
+
+class FileInUse(LongtasksError):
+    """A task that exists names the file, so it cannot be deleted."""
+
+    def __init__(self, *, file_id: object, task_id: object) -> None:
+        self.file_id, self.task_id = file_id, task_id
+        super().__init__(f"File {file_id} is named by task {task_id}: it is kept as long as the task.")
+
+
+class FileTooLarge(LongtasksError):
+    def __init__(self, *, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"A file may have at most {limit_bytes} bytes. Split the file, compress it, or raise FILE_BYTES."
+        )
+
+
+class FilesUnavailable(LongtasksError):
+    """The storage of files did not do what was requested. The cause is in the log."""
+
+    retry_after_seconds = 10
+
+    def __init__(self, cause: object = "") -> None:
+        super().__init__(f"The storage of files does not answer. Try again. {cause}".strip())
+
+
+class FilesFull(LongtasksError):
+    """The storage of files has no space left."""
+
+    def __init__(self, cause: object = "") -> None:
+        super().__init__(
+            "The storage of files has no space left. Delete files that you no longer need, or ask the operator to make "
+            f"space. {cause}".strip()
+        )
 
 
 class NotAllowed(LongtasksError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from catalog.task_types.export_order_items import ExportOrderItems
 from catalog.task_types.normalise_phones import NormalisePhones
 from catalog.task_types.prune_order_items import PruneOrderItems
 from catalog.task_types.purge import PurgeTask
 from catalog.task_types.upload import UploadTask
 
-__all__ = ["NormalisePhones", "PruneOrderItems", "PurgeTask", "UploadTask"]
+__all__ = ["ExportOrderItems", "NormalisePhones", "PruneOrderItems", "PurgeTask", "UploadTask"]

@@ -15,6 +15,7 @@ RETRY_SECONDS: Final = 2
 _DETAIL_CHARACTERS: Final = 300
 _DETAILS: Final = {
     400: "The request is malformed.",
+    408: "The body arrived too slowly. Send it again over a faster connection, or compress it.",
     413: f"The body may have at most {BODY_BYTES} bytes. Send a smaller body.",
     414: f"The URL may have at most {URL_BYTES} bytes.",
     417: "The only supported expectation is 100-continue.",

@@ -39,8 +39,8 @@ async def read_body(receive: Receive) -> bytes | None:
     return None
 
 
-def build_environ(scope: Scope, body: bytes) -> Environ:
-    """Return a request as WSGI has it."""
+def build_environ(scope: Scope, body: bytes, *, is_streamed: bool = False) -> Environ:
+    """Return a request as WSGI has it. Of a streamed body, it has the Content-Length and not the bytes."""
     raw_path: bytes = scope["raw_path"]
     server, client = scope.get("server"), scope.get("client")
     environ: Environ = {
@@ -69,10 +69,19 @@ def build_environ(scope: Scope, body: bytes) -> Environ:
         if key in environ:
             text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
         environ[key] = text
-    if body or "CONTENT_LENGTH" in environ:
+    if (body or "CONTENT_LENGTH" in environ) and not is_streamed:
         environ["CONTENT_LENGTH"] = str(len(body))  # also of a chunked one
     environ.pop("HTTP_TRANSFER_ENCODING", None)
     return environ
+
+
+def encode_head(
+    response: HttpResponseBase, constant_headers: Iterable[tuple[str, tuple[bytes, bytes]]]
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a response whose content is sent piece by piece; add those headers that it does not have."""
+    stored = get_stored_headers(response)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in stored.values()]
+    return headers + [pair for name, pair in constant_headers if name not in stored]
 
 
 def encode(response: HttpResponseBase, constant_headers: Iterable[tuple[str, tuple[bytes, bytes]]]) -> Answer:

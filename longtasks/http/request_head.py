@@ -30,6 +30,13 @@ class Refused(Exception):
         self.detail = detail
 
 
+def too_large(limit_bytes: int) -> Refused:
+    """Return the refusal of a body that is larger than its limit."""
+    if limit_bytes == BODY_BYTES:
+        return Refused(413)
+    return Refused(413, f"A file may have at most {limit_bytes} bytes. Split it, compress it, or raise FILE_BYTES.")
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The properties of a complete head that the event loop needs."""
@@ -39,10 +46,11 @@ class Head:
     is_chunked: bool
 
 
-def read_head(head: bytes) -> Head:
+def read_head(head: bytes, *, limit_bytes: int = BODY_BYTES) -> Head:
     """Return the properties of a head, which includes its last line break. Raises Refused.
 
-    Malformed heads are left to gunicorn's parser, which refuses them.
+    `limit_bytes` is the largest body that this request may have. Malformed heads are left to gunicorn's parser, which
+    refuses them.
     """
     line = head[: head.find(b"\r\n")]
     if len(line) > URL_BYTES and any(len(part) > URL_BYTES for part in line.split(b" ", 2)):
@@ -65,10 +73,10 @@ def read_head(head: bytes) -> Head:
     if coding and length:
         raise Refused(400, "Send either a Content-Length or a Transfer-Encoding, not both.")
     if length and len(length[1]) > LENGTH_DIGITS:
-        raise Refused(413)
+        raise too_large(limit_bytes)
     body_bytes = int(length[1]) if length else 0
-    if body_bytes > BODY_BYTES:
-        raise Refused(413)
+    if body_bytes > limit_bytes:
+        raise too_large(limit_bytes)
     return Head(
         body_bytes, expects_continue=expect is not None and line.endswith(b"HTTP/1.1"), is_chunked=coding is not None
     )

@@ -25,6 +25,8 @@ IDLE_SECONDS_AT_END: Final = 2.0  # in which a worker that is to end still answe
 HELD_BACK_SECONDS: Final = 1.0  # a client that is refused for sending too many is answered later, and sends fewer
 GATHERED_BYTES: Final = 64 * 1024 * 1024  # of all connections of this process together
 AHEAD_BYTES: Final = 64 * 1024  # of the requests that a client sends before it has its answer; then its socket waits
+STREAMED_BYTES_PER_SECOND: Final = 16 * 1024  # of a body that the application reads as it arrives: at least, on average
+UNREAD_BYTES: Final = 256 * 1024  # of such a body, before its client's socket waits
 _DISCONNECT_SECONDS: Final = 0.01
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NEVER: Final = math.inf
@@ -35,13 +37,14 @@ class Connection(GunicornProtocol):
 
     def __init__(self, worker: AsgiWorker) -> None:
         super().__init__(worker)
-        self._requests = RequestGatherer()
+        self._requests = RequestGatherer(worker.find_streamed_bytes)
         self._counted_bytes = 0  # in the worker's sum
         self._is_busy = False  # a request is with the application
         self._has_client_ended = False  # the client has closed its half
         self._is_lingering = False  # our half is closed, and the client may still read the last answer
         self._deadline = worker.loop.time() + GATHER_SECONDS
         self._send_deadline = _NEVER
+        self._left_seconds = 0.0  # of a streamed body while its client has to wait: the deadline after that
 
     # From the client
 
@@ -61,7 +64,9 @@ class Connection(GunicornProtocol):
         requests.add(data)
         if not self._is_busy:
             self._advance()
-        elif requests.is_chunked:
+        elif requests.is_arriving:
+            if requests.is_streamed:
+                self._extend_deadline(len(data))
             self._parse_chunks()
         elif requests.waiting_bytes > AHEAD_BYTES:
             self.pause_reading()
@@ -70,7 +75,7 @@ class Connection(GunicornProtocol):
     def eof_received(self) -> bool:
         """Answer a client that has closed its half alone; its request waits for no task's end any more."""
         self._has_client_ended = True
-        if self._is_lingering or not self._is_busy or self._requests.is_chunked:
+        if self._is_lingering or not self._is_busy or self._requests.is_arriving:
             return False
         self._notify_end()
         return True
@@ -115,13 +120,16 @@ class Connection(GunicornProtocol):
             later = partial(self.refuse, 429, retry_after_seconds=math.ceil(wait_seconds))
             self.worker.loop.call_later(HELD_BACK_SECONDS, later)
             return
-        is_chunked = self._requests.is_chunked
-        if not is_chunked:
+        is_arriving = self._requests.is_arriving
+        if not is_arriving:
             self._deadline = _NEVER
         if not self.parse(self._requests.pass_request()):
             return
-        if is_chunked:
-            self.forget_continue()  # it was sent above, if it was requested
+        if is_arriving:
+            if self._requests.is_streamed:
+                self._deadline = self.worker.loop.time() + GATHER_SECONDS
+            else:
+                self.forget_continue()  # it was sent above, if it was requested
             self._parse_chunks()
         elif not self.is_parsed:
             self.refuse(400)
@@ -143,8 +151,24 @@ class Connection(GunicornProtocol):
         except Refused as refused:
             self.refuse(refused.status, refused.detail)
             return
-        if not self._requests.is_chunked:
+        if not self._requests.is_arriving:
             self._deadline = _NEVER
+        elif self._requests.is_streamed and self.unread_bytes > UNREAD_BYTES and not self.is_reading_paused:
+            self._left_seconds = self._deadline - self.worker.loop.time()
+            self._deadline = _NEVER  # the client waits for the application
+            self.pause_reading()
+
+    def _extend_deadline(self, size: int) -> None:
+        """Give the client of a streamed body time for the next bytes: GATHER_SECONDS at most."""
+        most = self.worker.loop.time() + GATHER_SECONDS
+        self._deadline = min(most, self._deadline + size / STREAMED_BYTES_PER_SECOND)
+
+    def on_body_taken(self) -> None:
+        if not self.is_reading_paused or self.unread_bytes > UNREAD_BYTES // 2:
+            return
+        if self._requests.is_streamed and self._requests.is_arriving:
+            self._deadline = self.worker.loop.time() + self._left_seconds
+        self.resume_reading()
 
     def _count(self) -> None:
         """Count the connection's bytes in the worker's sum, and refuse its request if the sum is too large."""
@@ -153,7 +177,7 @@ class Connection(GunicornProtocol):
             return
         self.worker.gathered_bytes += held_bytes - self._counted_bytes
         self._counted_bytes = held_bytes
-        is_gathering = self._requests.is_chunked or not self._is_busy
+        is_gathering = not self._is_busy or (self._requests.is_arriving and not self._requests.is_streamed)
         if self.worker.gathered_bytes > GATHERED_BYTES and held_bytes and is_gathering:
             self.refuse(503)
 
@@ -166,6 +190,8 @@ class Connection(GunicornProtocol):
         self._requests.put_back(data)
 
     def on_answered(self) -> bool:
+        if self._requests.is_arriving:  # refused before its end: what still arrives is not the next request
+            self.close()
         self._end_request()
         # gunicorn's loop resets its parser first, and then waits.
         self.worker.loop.call_soon(self._begin_next)
@@ -239,6 +265,8 @@ class Connection(GunicornProtocol):
             self.transport.abort()
         elif now < self._deadline:
             return
+        elif self._requests.is_streamed and self._is_busy and not self._is_lingering:
+            self.refuse(408)
         elif self._is_lingering:
             if not self.transport.get_write_buffer_size():
                 self.transport.abort()
@@ -247,5 +275,5 @@ class Connection(GunicornProtocol):
 
     def end_soon(self, deadline: float) -> None:
         """The worker is to end: wait for a request until this time at most."""
-        if not self._is_busy or self._requests.is_chunked:
+        if not self._is_busy or (self._requests.is_arriving and not self._requests.is_streamed):
             self._deadline = min(self._deadline, deadline)

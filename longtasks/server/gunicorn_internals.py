@@ -22,6 +22,10 @@ class GunicornProtocol(ASGIProtocol):  # type: ignore[misc]
         """The parser has found bytes of a body."""
         raise NotImplementedError
 
+    def on_body_taken(self) -> None:
+        """The application has received bytes of the body."""
+        raise NotImplementedError
+
     def on_excess(self, data: bytes) -> None:
         """The parser was passed bytes that belong to the next request. Called before `on_idle`."""
         raise NotImplementedError
@@ -57,6 +61,11 @@ class GunicornProtocol(ASGIProtocol):  # type: ignore[misc]
     def is_parsed(self) -> bool:
         """Whether the parser has reached the request's end."""
         return bool(self._callback_parser.is_complete)
+
+    @property
+    def unread_bytes(self) -> int:
+        """How many bytes of the current request's body the application has not received."""
+        return 0 if self._body_receiver is None else int(self._body_receiver.buffered)
 
     @property
     def keepalive_seconds(self) -> float:
@@ -111,6 +120,9 @@ class GunicornProtocol(ASGIProtocol):  # type: ignore[misc]
     def _on_body(self, chunk: bytes) -> None:
         super()._on_body(chunk)
         self.on_body(len(chunk))
+
+    def _maybe_resume_reading(self) -> None:
+        self.on_body_taken()
 
     async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
         """Run one request in the connection's own task; gunicorn makes a second task for each."""

@@ -1,14 +1,16 @@
 """The requests of one connection as they arrive: where each one ends, and whether it is within the limits.
 
-Owns: the bytes that have arrived and were not parsed. A request is passed on when all of it has arrived, a chunked one
-when its head has. Must not: know sockets, the event loop, gunicorn or Django.
+Owns: the bytes that have arrived and were not parsed. A request is passed on when all of it has arrived; a chunked one,
+and one whose body the application reads as it arrives, when its head has. Must not: know sockets, the event loop,
+gunicorn or Django.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from longtasks.http.request_head import BODY_BYTES, HEADER_BYTES, Refused, read_head
+from longtasks.http.request_head import BODY_BYTES, HEADER_BYTES, Refused, read_head, too_large
 
 CHUNKED_BYTES: Final = 2 * BODY_BYTES  # of a chunked body with its chunks' sizes
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -17,8 +19,11 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 class RequestGatherer:
     """The bytes of one connection: first those of the current request, then those of the requests behind it."""
 
-    def __init__(self) -> None:
-        self.is_chunked = False  # the current request is chunked, and its end has not arrived
+    def __init__(self, find_streamed_bytes: Callable[[bytes], int] | None = None) -> None:
+        # Returns, for a head, how many bytes of the body the application reads as they arrive, at most; 0: gather it.
+        self._find_streamed_bytes = find_streamed_bytes
+        self.is_arriving = False  # the current request's head was passed on, and its end has not arrived
+        self.is_streamed = False  # the application reads the current request's body as it arrives
         self.owes_continue = False  # its client waits for `100 Continue` before it sends the body
         self._arrived = bytearray()  # not passed on
         self._searched = 0  # bytes of `_arrived` in which the head does not end; then the length of the head
@@ -26,6 +31,8 @@ class RequestGatherer:
         self._passed_bytes = 0  # of the current request, passed on
         self._body_bytes = 0  # of a chunked body, without the chunks' sizes
         self._framed_bytes = 0  # of a chunked body, with them
+        self._limit_bytes = BODY_BYTES  # of the current request's body
+        self._left_bytes: int | None = None  # of a streamed body that is not chunked: not passed on yet
 
     @property
     def waiting_bytes(self) -> int:
@@ -72,11 +79,16 @@ class RequestGatherer:
                 raise Refused(431)
             return False
         self._searched = end + 2
-        head = read_head(self.head)
+        streamed_bytes = self._find_streamed_bytes(self.head) if self._find_streamed_bytes is not None else 0
+        self.is_streamed = streamed_bytes > 0
+        self._limit_bytes = streamed_bytes or BODY_BYTES
+        head = read_head(self.head, limit_bytes=self._limit_bytes)
         head_bytes = end + len(_END_OF_HEAD)
-        self.is_chunked = head.is_chunked
-        self.owes_continue = head.expects_continue and len(arrived) == head_bytes
-        self._request_bytes = head_bytes + head.body_bytes
+        self.is_arriving = head.is_chunked or self.is_streamed
+        # The application of a streamed body decides first whether it wants it; gunicorn sends `100 Continue` then.
+        self.owes_continue = head.expects_continue and len(arrived) == head_bytes and not self.is_streamed
+        self._request_bytes = head_bytes if self.is_arriving else head_bytes + head.body_bytes
+        self._left_bytes = head.body_bytes if self.is_streamed and not head.is_chunked else None
         return True
 
     def pass_request(self) -> bytes:
@@ -88,25 +100,34 @@ class RequestGatherer:
         return request
 
     def pass_chunks(self) -> bytes:
-        """Return what has arrived of the current request's chunked body; what is behind its end, `put_back` returns."""
-        data = bytes(self._arrived)
-        self._arrived.clear()
+        """Return what has arrived of the current request's body; what is behind a chunked one's end, `put_back` returns."""
+        if self._left_bytes is None:
+            data = bytes(self._arrived)
+            self._arrived.clear()
+        else:
+            data = bytes(self._arrived[: self._left_bytes])
+            del self._arrived[: len(data)]
+            self._left_bytes -= len(data)
         self._framed_bytes += len(data)
         return data
 
     def count_body(self, size: int) -> None:
-        """Count bytes that the parser has found in the current request's chunks."""
-        if self.is_chunked:
+        """Count bytes that the parser has found in the body that arrives."""
+        if self.is_arriving:
             self._body_bytes += size
-            self._passed_bytes += size
+            if not self.is_streamed:  # of a streamed body, the connection limits what the application has not read
+                self._passed_bytes += size
 
     def check_chunks(self, *, is_complete: bool) -> None:
-        """Check the chunked body after the parser has read what was passed on. Raises Refused."""
-        if self._body_bytes > BODY_BYTES or (self._framed_bytes > CHUNKED_BYTES and not is_complete):
-            raise Refused(413)
-        self.is_chunked = not is_complete
+        """Check the arriving body after the parser has read what was passed on. Raises Refused."""
+        framed_limit = 2 * self._limit_bytes if self.is_streamed else CHUNKED_BYTES
+        limit = self._limit_bytes if self.is_streamed else BODY_BYTES
+        if self._body_bytes > limit or (self._framed_bytes > framed_limit and not is_complete):
+            raise too_large(limit) if self.is_streamed else Refused(413)
+        self.is_arriving = not is_complete
 
     def end_request(self) -> None:
         """The current request was answered."""
-        self.is_chunked = False
+        self.is_arriving = self.is_streamed = False
+        self._left_bytes = None
         self._passed_bytes = self._body_bytes = self._framed_bytes = 0

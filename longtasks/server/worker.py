@@ -30,6 +30,8 @@ class AsgiWorker(GunicornWorker):
 
     find_wait_seconds: Callable[[bytes, str], float] | None = None  # the application's early refusal, see load_wsgi
 
+    find_streamed_bytes: Callable[[bytes], int] | None = None  # see load_wsgi
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.alive: bool = True
@@ -45,8 +47,13 @@ class AsgiWorker(GunicornWorker):
         """Accept gunicorn's `threads`: WEB_THREADS is the application's setting."""
 
     def load_wsgi(self) -> None:
-        """Load the application; it may have `find_wait_seconds(head, peer)`: for how long it refuses a request, or 0."""
+        """Load the application.
+
+        It may have `find_wait_seconds(head, peer)`: for how long it refuses a request, or 0; and
+        `find_streamed_bytes(head)`: how many bytes of a body it reads as they arrive, or 0 for a body to gather.
+        """
         super().load_wsgi()
+        self.find_streamed_bytes = getattr(self.asgi, "find_streamed_bytes", None)
         self.find_wait_seconds = getattr(self.asgi, "find_wait_seconds", None)
 
     # Signals

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext, gettext_lazy
 from rest_framework import serializers
 
+from tasks_app.admin.form_files import FileOrIdField, store_form_file
 from tasks_app.admin.live_parts import render_page
 from tasks_app.admin.permissions import can_operate, get_caller, requires
 from tasks_app.admin.task_page import page_address
@@ -25,9 +27,11 @@ from tasks_app.read_model import task_queries
 from tasks_app.services import start_tasks
 from tasks_app.task_types import TaskType, get_task_type, list_task_types
 from tasks_app.task_types.field_labels import field_label
+from tasks_app.task_types.task_file_field import TaskFileField
 from tasks_app.task_types.task_params import encode_params
 
 PREFIX: Final = "params-"
+_NOT_STORED: Final = "00000000-0000-0000-0000-000000000000"  # for the serializer, until the form's file is stored
 Make = Callable[..., forms.Field]
 
 
@@ -49,6 +53,7 @@ _FIELDS: Final[tuple[tuple[type[serializers.Field], Callable[[Any, dict[str, Any
         serializers.ChoiceField,
         lambda field, options: forms.ChoiceField(choices=list(field.choices.items()), **options),
     ),
+    (TaskFileField, lambda field, options: FileOrIdField(**options)),
     (serializers.UUIDField, lambda field, options: forms.CharField(**options)),
     (serializers.CharField, lambda field, options: forms.CharField(max_length=field.max_length, **options)),
 )
@@ -81,6 +86,7 @@ class StartForm(forms.Form):
     def __init__(self, task_type: TaskType, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.task_type = task_type
+        self.uploads: dict[str, UploadedFile] = {}
         self.serializer_fields = {
             name: field for name, field in task_type.params_serializer().fields.items() if not field.read_only
         }
@@ -105,6 +111,10 @@ class StartForm(forms.Form):
         values = super().clean() or {}
         if any(name.startswith(PREFIX) for name in self.errors):
             return values
+        for name, field in self.serializer_fields.items():
+            if isinstance(field, TaskFileField) and isinstance(values.get(PREFIX + name), UploadedFile):
+                self.uploads[name] = values[PREFIX + name]
+                values[PREFIX + name] = _NOT_STORED
         params = {
             name: values[PREFIX + name]
             for name, field in self.serializer_fields.items()
@@ -121,15 +131,20 @@ class StartForm(forms.Form):
                 self.add_error(name if name in self.fields else None, wrong["message"])
         return values
 
-    def to_task(self) -> start_tasks.NewTask:
+    def to_task(self, *, owner: str) -> start_tasks.NewTask:
+        """Return the task, after its files were stored. Raises FilesFull, FilesUnavailable and StoreUnavailable."""
         values = self.cleaned_data
+        stored = {self._source(name): store_form_file(file, owner=owner) for name, file in self.uploads.items()}
         return start_tasks.NewTask(
             name=self.task_type.name,
-            params=values["params"],
+            params=values["params"] | stored,
             description=values["description"],
             priority=values["priority"],
             max_failures=values.get("max_failures", ""),
         )
+
+    def _source(self, name: str) -> str:
+        return str(self.serializer_fields[name].source or name)
 
 
 @requires(can_operate)
@@ -144,11 +159,12 @@ def start_page(request: HttpRequest) -> HttpResponse:
             task_types, key=lambda known: any(f.required for f in known.params_serializer().fields.values())
         )
     if request.method == "POST":
-        form = StartForm(task_type, request.POST)
+        form = StartForm(task_type, request.POST, request.FILES)
         if form.is_valid():
             try:
+                caller = get_caller(request)
                 started = start_tasks.start_task(
-                    task=form.to_task(), caller=get_caller(request), source=audit_log.ADMIN
+                    task=form.to_task(owner=caller.owner), caller=caller, source=audit_log.ADMIN
                 )
             except NotAllowed as error:
                 name = PREFIX + error.field.removeprefix("params.").partition(".")[0]

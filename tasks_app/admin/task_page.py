@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 
 from tasks_app.admin.live_parts import parts_response, render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, get_caller, requires
+from tasks_app.api.file_serializers import results_data
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import cancel_and_reopen
 from tasks_app.domain import priorities, task_status
@@ -27,6 +28,7 @@ from tasks_app.errors import LongtasksError, QueueUnavailable, UnknownTask
 from tasks_app.http import url_prefix
 from tasks_app.queues import job_snapshots, queue_names
 from tasks_app.read_model import task_queries
+from tasks_app.read_model.task_results import find_results
 from tasks_app.services import change_tasks, start_tasks
 
 _LIVE_PARTS: Final = ("head", "facts", "timeline", "error")
@@ -148,9 +150,13 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
         history = task_queries.list_events(task_id=task_id)
     except UnknownTask as error:
         raise Http404(str(error)) from error
+    results = find_results(task)
+    may_download = can_operate(request)  # a link works for whoever has it
     return {
         "task": task,
         "history": history,
+        "results": results,
+        "artifacts": [file if may_download else file | {"url": ""} for file in results_data(results)["artifacts"]],
         "pace": _get_pace(task, history),
         "counts": [CountLink(name, number, _rows_address(name, task.id)) for name, number in task.counts.items()],
         "rq_address": _rq_address(task),

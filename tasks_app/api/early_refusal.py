@@ -17,7 +17,7 @@ from tasks_app.resilience import rate_limit
 
 _PREFIX: Final = re.escape(settings.URL_PREFIX.encode())
 GUARDED: Final = re.compile(
-    rb"[A-Z]{1,16} (?:%b)?/(?!tasks/[^/? ]{1,64}/stream[/? ])(?:tasks|queues|(metrics))[/? ]" % _PREFIX
+    rb"[A-Z]{1,16} (?:%b)?/(?!tasks/[^/? ]{1,64}/stream[/? ])(?:tasks|files|queues|(metrics))[/? ]" % _PREFIX
 )  # the paths that require a token; a stream may have a ticket or a session instead
 _AUTHORIZATION: Final = re.compile(rb"\r\nauthorization:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _FORWARDED: Final = re.compile(rb"\r\nx-forwarded-for:[ \t]*+([^\r\n]*+)", re.IGNORECASE)

@@ -48,6 +48,13 @@ _UNEXPECTED: Final = "Internal error. Find the details in the log by the request
 _COMMAND_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     errors.UnknownTask: (404, "unknown-task"),
     errors.NamedTaskUnknown: (404, "unknown-task"),
+    errors.UnknownFile: (404, "unknown-file"),
+    errors.NamedFileUnknown: (404, "unknown-file"),
+    errors.LinkExpired: (410, "link-expired"),
+    errors.FileInUse: (409, "file-in-use"),
+    errors.FileTooLarge: (413, "file-too-large"),
+    errors.FilesUnavailable: (503, "files-unavailable"),
+    errors.FilesFull: (507, "files-full"),
     errors.NotAllowed: (403, "not-allowed"),
     errors.UnknownQueue: (404, "unknown-queue"),
     errors.TaskEnded: (409, "task-ended"),

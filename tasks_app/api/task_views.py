@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import ValidationError
 
 from tasks_app.api.base_viewset import BaseViewSet
+from tasks_app.api.file_serializers import UNKNOWN_RESULTS, results_data
 from tasks_app.api.json_rendering import SOURCE_HEADER, respond, respond_if_changed
 from tasks_app.api.long_poll import wait_for_end
 from tasks_app.api.openapi import operations
@@ -23,10 +24,11 @@ from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, r
 from tasks_app.api.response_serializers import event_data, started_data, task_data
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.domain.task_status import CANCELED, STOPPED
-from tasks_app.errors import QueueUnavailable
+from tasks_app.errors import QueueUnavailable, StoreUnavailable
 from tasks_app.http import url_prefix
 from tasks_app.queues import job_snapshots
 from tasks_app.read_model import task_queries
+from tasks_app.read_model.task_results import find_results
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tasks_app.services import change_tasks, start_tasks
@@ -94,9 +96,14 @@ class TaskViewSet(BaseViewSet):
             return found[0].snapshot
 
         snapshot, has_waited = wait_for_end(request, read(), read=read, seconds=wait.seconds)
-        response = respond_if_changed(request, task_data(snapshot))
-        if found[0].only_source:
-            response[SOURCE_HEADER] = found[0].only_source
+        only_source = found[0].only_source
+        try:
+            results = results_data(find_results(snapshot))
+        except StoreUnavailable:
+            results, only_source = UNKNOWN_RESULTS, "redis"
+        response = respond_if_changed(request, task_data(snapshot) | results)
+        if only_source:
+            response[SOURCE_HEADER] = only_source
         if not snapshot.ended:
             response["Retry-After"] = str(poll_after_seconds(snapshot))
         if has_waited and wait.preference is not None:

@@ -12,6 +12,7 @@ from django.urls.resolvers import RoutePattern, URLPattern
 
 from tasks_app.api.docs_views import DocsView, SchemaViewSet
 from tasks_app.api.failure_views import FailureViewSet
+from tasks_app.api.file_views import DownloadViewSet, FileViewSet
 from tasks_app.api.health_views import HealthViewSet
 from tasks_app.api.metrics_views import metrics
 from tasks_app.api.openapi import drf_spectacular_extensions  # noqa: F401  (registers itself with drf-spectacular)
@@ -41,6 +42,10 @@ urlpatterns = [
     route("tasks/<str:id>/events", TaskViewSet.as_view({"get": "events"}), "task-events"),
     route("tasks/<str:id>/failures", FailureViewSet.as_view({"get": "list"}), "task-failures"),
     route("tasks/<str:id>/failures/retry", FailureViewSet.as_view({"post": "retry"}), "task-failures-retry"),
+    route("files", FileViewSet.as_view({"post": "create"}), "files"),
+    route("files/<str:id>", FileViewSet.as_view({"get": "retrieve", "delete": "destroy"}), "file"),
+    route("files/<str:id>/content", FileViewSet.as_view({"get": "content"}), "file-content"),
+    route("downloads/<str:link>", DownloadViewSet.as_view({"get": "retrieve"}), "download"),
     route("task-types", TaskTypeViewSet.as_view({"get": "list"}), "task-types"),
     route("stream-tickets", StreamTicketViewSet.as_view({"post": "create"}), "stream-tickets"),
     route("queues", QueueViewSet.as_view({"get": "list"}), "queues"),

@@ -151,9 +151,12 @@ def advance(
     counts: Mapping[str, int],
     state: Mapping[str, Any],
     finished: bool,
+    result: Any = None,
     failed_records: int = 0,
 ) -> None:
     """Advance the checkpoint by a chunk, inside the chunk's transaction; renews the lease, or ends the task.
+
+    A `result` replaces the one before; None keeps it.
 
     Has no effect unless the checkpoint is at `claim.done`, so a retry after a lost reply cannot count a chunk twice. The
     caller updates `claim` after the commit. If it raises Fenced or CancelRequested, the transaction must be rolled back.
@@ -166,6 +169,8 @@ def advance(
         "lease_until": None if finished else lease_end(),
         "updated_at": Now(),
     }
+    if result is not None:
+        changes["result"] = result
     if finished:
         changes |= {"outcome": task_status.FINISHED, "ended_at": Now()}
     changed = _rows_of(claim).filter(done=claim.done, cancel_requested=False).update(**changes)

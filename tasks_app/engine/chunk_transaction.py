@@ -19,6 +19,7 @@ from tasks_app.engine import record_isolation
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.record_isolation import LeftOut
+from tasks_app.files.task_files import keep_files
 from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience import failpoints
 from tasks_app.task_types import Chunk, ChunkResult, get_limit_seconds, get_task_type
@@ -66,12 +67,14 @@ def run_chunk(
                 [outcome] = guard.run(work)
             result, finished = outcome
             failed = int(left_out is not None)
+            keep_files(result.artifacts, task_id=claim.task_id)
             claims.advance(
                 claim,
                 done=result.done,
                 counts=result.counts,
                 state=result.state,
                 finished=finished,
+                result=result.result,
                 failed_records=failed,
             )
             if left_out is not None:

@@ -4,6 +4,7 @@ from tasks_app.models.api_tokens import ApiToken
 from tasks_app.models.audit_entries import AuditEntry
 from tasks_app.models.checkpoints import TaskCheckpoint
 from tasks_app.models.engine_state import MirrorCursor, QueueState
+from tasks_app.models.files import TaskFile, TaskFileUse
 from tasks_app.models.minute_rollups import TaskMinute
 from tasks_app.models.set_aside_items import SetAsideItem
 from tasks_app.models.task_failures import TaskFailure
@@ -20,6 +21,8 @@ __all__ = [
     "TaskCheckpoint",
     "TaskEvent",
     "TaskFailure",
+    "TaskFile",
+    "TaskFileUse",
     "TaskMinute",
     "TaskRecord",
     "WebhookDelivery",

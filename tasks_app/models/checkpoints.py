@@ -28,6 +28,8 @@ class TaskCheckpoint(models.Model):
     failed_records = models.PositiveBigIntegerField(default=0, db_default=0)
     # What the task type's last committed chunk returned as its state.
     state = models.JSONField(default=dict)
+    # What the task leaves for its owner, as its task type returned it last. Null: nothing.
+    result = models.JSONField(null=True)
     # The worker of the last claim; kept when the claim is released.
     worker = IdentityField(max_length=120, default="")
     # When the claim expires; every chunk renews it. Null: not claimed.

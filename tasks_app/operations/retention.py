@@ -1,4 +1,4 @@
-"""Deletes tasks that ended long ago (records, history, failed records, checkpoints and jobs), in small transactions.
+"""Deletes tasks that ended long ago (records, history, failed records, checkpoints, jobs and files), in small transactions.
 
 Owns the rule: a task may be deleted if its record and its checkpoint both show that it ended before the cutoff. Rows that
 tasks wrote remain; the task type `purge` deletes those. A run can be stopped at any time; the next run continues.
@@ -20,6 +20,7 @@ from django.db import transaction
 from tasks_app.database.index_hints import PRIMARY, along
 from tasks_app.domain import task_status
 from tasks_app.domain.task_ids import get_lowest_id
+from tasks_app.files.removal import release_files, remove_expired
 from tasks_app.models import TaskCheckpoint, TaskEvent, TaskFailure, TaskRecord
 from tasks_app.queues import queue_names, redis_connection, redis_keys
 
@@ -38,10 +39,14 @@ class Pruned:
     checkpoints: int = 0
     failed_records: int = 0
     jobs: int = 0
+    files: int = 0
 
 
 def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bool = False) -> Iterator[Pruned]:
-    """Delete in chunks; yields the sums after each chunk, so that the caller can stop after any chunk."""
+    """Delete tasks, then files that have expired or were theirs, in chunks.
+
+    Yields the sums after each chunk, so that the caller can stop after any chunk.
+    """
     pruned = Pruned()
     after = uuid.UUID(int=0)
     newest = get_lowest_id(ended_before)  # it was created before it ended, which bounds the primary key
@@ -52,7 +57,7 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
             .values_list("pk", "status", "ended_at")[:chunk_tasks]
         )
         if not page:
-            return
+            break
         after = page[-1][0]
         old = [
             task_id
@@ -64,6 +69,9 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
                 yield from _delete_failures(old, pruned)
             _prune_chunk(old, pruned, dry_run=dry_run)
         yield pruned
+    for removed in remove_expired(dry_run=dry_run):
+        pruned.files += removed
+        yield pruned
 
 
 def run_scheduled() -> int:
@@ -72,10 +80,13 @@ def run_scheduled() -> int:
     longtasks/cron.py schedules it, so it is in RQ_ALLOWED_FUNCTIONS.
     """
     days = settings.LONGTASKS.prune_after_days
-    if not days:
-        return 0
     stop_at = time.monotonic() + SCHEDULED_SECONDS
     tasks = 0
+    for _ in remove_expired():  # first: it is short, and the tasks may take all of the time
+        if time.monotonic() > stop_at - SCHEDULED_SECONDS / 2:
+            break
+    if not days:
+        return 0
     for pruned in prune(ended_before=datetime.now(UTC) - timedelta(days=days)):
         tasks = pruned.tasks
         if time.monotonic() > stop_at:
@@ -101,6 +112,7 @@ def _prune_chunk(task_ids: list[uuid.UUID], pruned: Pruned, *, dry_run: bool) ->
         pruned.events += history.delete()[0]
         pruned.checkpoints += TaskCheckpoint.objects.filter(pk__in=ended).exclude(outcome="").delete()[0]
         pruned.checkpoints += TaskCheckpoint.objects.filter(parent_id__in=ended).delete()[0]  # shards
+        release_files(ended)
         TaskRecord.objects.filter(pk__in=ended).delete()
 
 

@@ -16,6 +16,7 @@ from tasks_app.domain.error_text import describe_value, error_line, escape
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
     AuthorizationFailed,
+    NamedFileUnknown,
     NamedTaskUnknown,
     NotAllowed,
     QueueUnavailable,
@@ -23,10 +24,12 @@ from tasks_app.errors import (
     UnknownTask,
     UnknownTaskType,
 )
+from tasks_app.files.uploads import find_own
 from tasks_app.queues import job_snapshots, redis_connection, suspended_calls
 from tasks_app.read_model.task_rows import read_owners
 from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.task_types import TaskType, get_task_type
+from tasks_app.task_types.task_file_field import find_file_ids
 from tasks_app.task_types.task_id_field import find_task_ids
 
 logger = logging.getLogger(__name__)
@@ -38,8 +41,8 @@ def check_starts(requested: Sequence[tuple[str, Mapping[str, Any]]], *, caller: 
     """Raise unless the caller may start tasks of these names and params. Types without `authorize` skip that call.
 
     `where` is the path of a task in the request, as errors name it: "" or "tasks.{}.".
-    Raises UnknownTaskType, NamedTaskUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and AuthorizationFailed
-    if `authorize` raises or returns anything else.
+    Raises UnknownTaskType, NamedTaskUnknown, NamedFileUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and
+    AuthorizationFailed if `authorize` raises or returns anything else.
     """
     typed = [(where.format(index), get_task_type(name), params) for index, (name, params) in enumerate(requested)]
     if not caller.sees_all:
@@ -52,6 +55,15 @@ def check_starts(requested: Sequence[tuple[str, Mapping[str, Any]]], *, caller: 
             own = _find_own([value for _, value in named], caller)
             if unknown := [field for field, value in named if _parse(value) not in own]:
                 raise NamedTaskUnknown(unknown)
+    files = [
+        (f"{prefix}params.{path}", value)
+        for prefix, task_type, params in typed
+        for path, value in find_file_ids(task_type.params_serializer, params)
+    ]
+    if files:
+        own_files = suspended_calls.run_in_thread(lambda: _find_own_files([value for _, value in files], caller))
+        if unknown := [field for field, value in files if _parse(value) not in own_files]:
+            raise NamedFileUnknown(unknown)
     for prefix, task_type, params in typed:
         _authorize(task_type, params, caller, prefix)
 
@@ -115,6 +127,11 @@ def _find_own(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
 def _read_owners(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
     with mapped_database_errors():
         return read_owners(keys)
+
+
+def _find_own_files(values: Iterable[Any], caller: Caller) -> set[uuid.UUID]:
+    with mapped_database_errors():
+        return find_own(values, caller=caller)
 
 
 def _parse(value: Any) -> uuid.UUID | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,15 +23,18 @@ from tasks_app.domain.callers import ANONYMOUS, Caller, get_starting_scope
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
     IdempotencyMismatch,
+    NamedFileUnknown,
     StoreUnavailable,
 )
+from tasks_app.files.uploads import hold_files, parse_id
 from tasks_app.models import AuditEntry
 from tasks_app.observability import tracing
-from tasks_app.queues import enqueue, queue_names
+from tasks_app.queues import enqueue, queue_names, suspended_calls
 from tasks_app.queues.redis_clock import TRUSTED_SECONDS, clock
 from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.services.authorization import check_starts
 from tasks_app.task_types import get_task_type
+from tasks_app.task_types.task_file_field import find_file_ids
 from tasks_app.task_types.task_results import read_total
 
 logger = logging.getLogger(__name__)
@@ -93,6 +97,7 @@ def start_tasks(
     Redis no longer has. An anonymous caller cannot name tasks.
     Starts from other sources than the API are recorded in the audit; the API's starts are in the tasks' history.
     For 24 hours, the same `idempotency_key`, owner and tasks return the first result again.
+    Files that params name are held by one more transaction.
     Raises UnknownTaskType, QueueFull, IdempotencyMismatch, QueueUnavailable, and what `authorization.check_starts`
     raises. After any error but QueueUnavailable, nothing was enqueued.
     """
@@ -109,6 +114,7 @@ def _start(
         _new_snapshot(task, task_id=_new_id(now), created_at=now, caller=caller, request_id=request_id)
         for task in tasks
     ]
+    _hold_files(snapshots)
     replay = enqueue.enqueue_tasks(
         snapshots,
         idempotency_key=_redis_key(owner, idempotency_key) if idempotency_key else "",
@@ -136,6 +142,24 @@ def _start(
         for task, task_id in zip(tasks, replay.task_ids, strict=True)
     ]
     return StartedTasks(first_snapshots, replayed=True)
+
+
+def _hold_files(snapshots: Sequence[Snapshot]) -> None:
+    """Keep the files that params name as long as their tasks. If a task is not enqueued then, the sweep notices it."""
+    named = [
+        (key, uuid.UUID(snapshot.id))
+        for snapshot in snapshots
+        for _, value in find_file_ids(get_task_type(snapshot.name).params_serializer, snapshot.params)
+        if (key := parse_id(value)) is not None
+    ]
+    if named and suspended_calls.run_in_thread(lambda: _hold(named)):
+        raise NamedFileUnknown(["params"])
+
+
+def _hold(named: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> bool:
+    """Return whether a file is gone."""
+    with mapped_database_errors():
+        return bool(hold_files(named))
 
 
 def _new_id(now: datetime) -> str:

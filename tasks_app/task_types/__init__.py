@@ -1,12 +1,14 @@
 """Task types: what the module of one needs, from one place.
 
 ```python
-from tasks_app.task_types import Chunk, ChunkResult, TaskType, register
+from tasks_app.task_types import Chunk, ChunkResult, TaskType, write_artifact, register
 ```
 """
 
 from tasks_app.domain.callers import Caller
-from tasks_app.errors import NotAllowed
+from tasks_app.errors import HopelessError, NotAllowed
+from tasks_app.files.open_file import FileGone, open_file
+from tasks_app.files.task_files import StoredFile
 from tasks_app.task_types.declarations import NAME_CHARACTERS, check_declaration
 from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
 from tasks_app.task_types.registry import (
@@ -20,9 +22,10 @@ from tasks_app.task_types.registry import (
     register,
     unregister,
 )
+from tasks_app.task_types.task_file_field import TaskFileField
 from tasks_app.task_types.task_id_field import TaskIdField
 from tasks_app.task_types.task_plans import Part, Plan
-from tasks_app.task_types.task_type import Chunk, ChunkResult, HopelessError, TaskType
+from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType, write_artifact
 
 __all__ = [
     "NAME_CHARACTERS",
@@ -31,11 +34,14 @@ __all__ = [
     "Chunk",
     "ChunkResult",
     "FailedRecord",
+    "FileGone",
     "HopelessError",
     "ListedFailure",
     "NotAllowed",
     "Part",
     "Plan",
+    "StoredFile",
+    "TaskFileField",
     "TaskIdField",
     "TaskType",
     "check_declaration",
@@ -46,6 +52,8 @@ __all__ = [
     "get_task_type",
     "list_names",
     "list_task_types",
+    "open_file",
     "register",
     "unregister",
+    "write_artifact",
 ]

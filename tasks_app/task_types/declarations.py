@@ -67,6 +67,12 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
     )
     for attribute in ("shareable", "splittable", "is_planned", "isolates_failures"):
         check(attribute, "True or False", lambda value: type(value) is bool)
+    is_run_whole = not (getattr(task_type_class, "shareable", False) or getattr(task_type_class, "splittable", False))
+    check(
+        "leaves_results",
+        "True or False; only False with shareable or splittable",
+        lambda value: type(value) is bool and (is_run_whole or not value),
+    )
     check(
         "attempts",
         f"None, or an int from 1 to {_ATTEMPTS}",

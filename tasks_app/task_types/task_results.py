@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tasks_app.domain.error_text import describe_value, error_line
 from tasks_app.domain.plain_json import JsonCopy, NotJson
+from tasks_app.files.task_files import StoredFile
 from tasks_app.task_types.task_plans import PARTS, Part, Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
@@ -19,6 +20,9 @@ MOST: Final = 2**63 - 1  # of every count: the columns' own limit
 COUNT_NAMES: Final = 32  # of one result
 NAME_CHARACTERS: Final = 64
 STATE_BYTES: Final = 64 * 1024  # as JSON
+RESULT_BYTES: Final = 16 * 1024  # as JSON
+ARTIFACTS: Final = 100  # of one chunk, and as many are listed of a task
+_DECLARE: Final = "none: declare leaves_results = True in the class of the task type"
 _COUNT_NAME: Final = re.compile(r"[^|\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}\Z")
 
 
@@ -83,6 +87,8 @@ def check_result(
         counts=_check_counts(result.counts, task_type=task_type, committed=committed or {}),
         state=check_state(result.state, task_type=task_type),
         finished=finished,
+        result=_check_task_result(result.result, task_type=task_type),
+        artifacts=_check_artifacts(result.artifacts, task_type=task_type),
     )
     return checked, _is_last(checked, task_type=task_type, chunk=chunk)
 
@@ -143,6 +149,33 @@ def _is_last(result: ChunkResult, *, task_type: TaskType, chunk: Chunk) -> bool:
         accepted = "1 or more, since the chunk did not say that the task is finished"
         raise InvalidTaskResult(task_type=task_type, field="done", value=0, accepted=accepted)
     return chunk.start + result.done >= chunk.total
+
+
+def _check_task_result(result: object, *, task_type: TaskType) -> Any:
+    if result is None:
+        return None
+    if not task_type.leaves_results:
+        raise InvalidTaskResult(task_type=task_type, field="result", value=result, accepted=_DECLARE)
+    try:
+        return JsonCopy(most_bytes=RESULT_BYTES).copy(result)
+    except NotJson as error:
+        raise InvalidTaskResult(
+            task_type=task_type, field=f"result{error.path}", value=error.value, accepted=error.accepted
+        ) from None
+
+
+def _check_artifacts(artifacts: object, *, task_type: TaskType) -> tuple[StoredFile, ...]:
+    if not isinstance(artifacts, (list, tuple)) or not all(type(each) is StoredFile for each in artifacts):
+        accepted = "a list of what write_artifact has returned"
+        raise InvalidTaskResult(task_type=task_type, field="artifacts", value=artifacts, accepted=accepted)
+    if artifacts and not task_type.leaves_results:
+        raise InvalidTaskResult(task_type=task_type, field="artifacts", value=artifacts, accepted=_DECLARE)
+    if len(artifacts) > ARTIFACTS:
+        accepted = f"at most {ARTIFACTS} in a chunk"
+        raise InvalidTaskResult(
+            task_type=task_type, field="the number of artifacts", value=len(artifacts), accepted=accepted
+        )
+    return tuple(artifacts)
 
 
 def _check_counts(counts: object, *, task_type: TaskType, committed: Mapping[str, int]) -> dict[str, int]:

@@ -14,16 +14,10 @@ from rest_framework import serializers
 
 from tasks_app.domain.callers import WRITE, Caller
 from tasks_app.domain.priorities import LOW
+from tasks_app.files.names import BINARY
+from tasks_app.files.task_files import StoredFile, write_file
 from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
 from tasks_app.task_types.task_plans import Plan
-
-
-class HopelessError(Exception):
-    """Raised by a task type if another attempt would fail in the same way: the task fails at once.
-
-    Examples: a file that no longer exists, an account that is closed. `raise HopelessError(…) from error` keeps the
-    cause in the task's error.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +45,23 @@ class ChunkResult:
     counts: Mapping[str, int]  # rows by name, e.g. {"users": 100}; the runner adds them up
     state: Mapping[str, Any] = field(default_factory=dict)  # kept with the checkpoint; JSON
     finished: bool | None = None  # None: finished when start + done >= total
+    # Of a type with `leaves_results`: JSON that the task's owner gets as `result`, and files from `write_artifact`. The
+    # result of a later chunk replaces an earlier one; artifacts add up. Both commit with the chunk.
+    result: Any = None
+    artifacts: Sequence[StoredFile] = ()
+
+
+def write_artifact(
+    chunk: Chunk, name: str, content: Iterable[bytes], *, content_type: str = BINARY, position: int = 0
+) -> StoredFile:
+    """Store a file for the owner of a chunk's task. The chunk has to return it in `ChunkResult.artifacts`.
+
+    Call it in `prepare_chunks`, outside of the transaction. Artifacts are listed by `position`, then by age. If the chunk
+    does not commit, its files are deleted a day later. Raises what `files.task_files.write_file` raises.
+    """
+    return write_file(
+        content, task_id=chunk.task_id, owner=chunk.owner, name=name, content_type=content_type, position=position
+    )
 
 
 class TaskType:
@@ -79,6 +90,8 @@ class TaskType:
     retry_first_seconds: ClassVar[float | None] = None  # pause before the second attempt; None: RETRY_FIRST_SECONDS
     retry_max_seconds: ClassVar[float | None] = None  # longest pause between attempts; None: RETRY_MAX_SECONDS
     queue: ClassVar[str] = LOW  # one of QUEUES; its tasks wait there, except those of priority high or 1 to 3
+    # May its chunks return `result` and `artifacts`? Not with shards and batches.
+    leaves_results: ClassVar[bool] = False
     undoes: ClassVar[str] = ""  # the parameter, a TaskIdField, that names a task whose rows this type deletes
 
     def total(self, params: Mapping[str, Any]) -> int | None:

@@ -3,6 +3,7 @@
 from tests.linearity import Case
 from tests.linearity_cases.bodies import body_cases
 from tests.linearity_cases.failures import failure_cases
+from tests.linearity_cases.files import file_cases
 from tests.linearity_cases.headers import header_cases
 from tests.linearity_cases.logs import logging_cases
 from tests.linearity_cases.processes import process_cases
@@ -17,6 +18,7 @@ def make_cases() -> list[Case]:
         *logging_cases(),
         *body_cases(),
         *header_cases(),
+        *file_cases(),
         *settings_cases(),
         *other_cases(),
         *process_cases(),

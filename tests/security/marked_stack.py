@@ -111,6 +111,7 @@ def marked() -> Iterator[Marked]:
             "HTTPS_ONLY": "0",
             "SECRET_KEY": marks.make("SECRET_KEY", odd=ODD + "0123456789abc"),
             "WEBHOOK_SECRET": marks.make("WEBHOOK_SECRET", odd=ODD),
+            "FILE_STORAGE_OPTIONS": json.dumps({"base_url": f"/{marks.make('FILE_STORAGE_OPTIONS')}/"}),
             "WEBHOOK_ALLOW_PRIVATE": "1",
             "WEBHOOK_FIRST_SECONDS": "0.2",
             "WEBHOOK_ATTEMPTS": "3",

@@ -17,7 +17,7 @@ ODD: Final = "/@:#?&=+% \"'\\"
 # Settings of text that hold no secret.
 HARMLESS: Final = frozenset(
     {
-        "ALLOWED_HOSTS", "API_OPEN", "BIND", "CRASH_POINTS", "CSRF_TRUSTED_ORIGINS", "DATA_DIR",
+        "ALLOWED_HOSTS", "API_OPEN", "BIND", "CRASH_POINTS", "CSRF_TRUSTED_ORIGINS", "DATA_DIR", "FILE_DIR", "FILE_STORAGE",
         "FORWARDED_ALLOW_IPS", "LOG_FORMAT", "LOG_LEVEL", "QUEUES", "REDIS_MASTER_NAME", "REDIS_SENTINELS",
         "REDIS_SENTINEL_USERNAME", "SCRIPT_NAME", "WEBHOOK_PORTS",
     }
@@ -25,7 +25,7 @@ HARMLESS: Final = frozenset(
 # Settings of text that hold a secret, and other variables that reach the processes.
 MARKED: Final = (
     "DATABASE_URL", "DATABASE_READ_URL", "DATABASE_PASSWORD", "REDIS_URL", "REDIS_SENTINEL_PASSWORD", "SECRET_KEY",
-    "WEBHOOK_SECRET",
+    "WEBHOOK_SECRET", "FILE_STORAGE_OPTIONS",
     "OTEL_EXPORTER_OTLP_HEADERS", "DJANGO_SUPERUSER_PASSWORD",
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
+from django.core.files.base import ContentFile
 from django.db import connection, transaction
 from django.db.models import Model
 from django.test import Client
@@ -22,6 +23,8 @@ from django.test import Client
 from catalog.models import MODELS
 from tasks_app.auth import api_tokens
 from tasks_app.domain.callers import WRITE, Caller
+from tasks_app.files.links import make_link
+from tasks_app.files.storage import get_storage
 from tasks_app.models import ApiToken, AuditEntry, SetAsideItem, TaskCheckpoint, TaskRecord
 from tasks_app.queues import redis_connection, redis_keys
 from tasks_app.resilience import set_aside_items
@@ -31,7 +34,9 @@ from tests.catalog.conftest import upload
 from tests.security.callers import OTHER, OWNER
 from tests.security.doors import Door
 from tests.support.mirror import run_mirror
+from tests.support.stored_files import upload as upload_file
 
+_CONTENT: Final = b"a file that was described-by-ann"
 # Only the owner, administrators and staff with the view permission may see it.
 SECRETS: Final = ("described-by-ann", "raised-by-anns-task", OWNER)
 
@@ -49,6 +54,8 @@ class Place:
         set_aside_items.note(
             kind=set_aside_items.TASK, key=self.waiting, payload=b"described-by-ann", error="it was wrong"
         )
+        self._file = upload_file(_CONTENT, owner=OWNER, name="described-by-ann").row
+        self._linked = upload_file(b"for whoever has the link", owner=OTHER, name="linked.txt").row
         user = User.objects.create_user("somebody", password="a password")
         Group.objects.create(name="some group")
         self._keys = {model: model.objects.order_by("pk").first().pk for model in (*MODELS, Group, SetAsideItem)}
@@ -72,6 +79,8 @@ class Place:
         with transaction.atomic():
             yield
             transaction.set_rollback(True)
+        if not get_storage().exists(self._file.storage_key):
+            get_storage().save(self._file.storage_key, ContentFile(_CONTENT))
         if self._look_at_redis() == self._seen["Redis"]:
             return  # avoid a write: each waits for the disk
         pipeline = self._redis.pipeline()
@@ -116,11 +125,16 @@ class Place:
     def address(self, route: str) -> str:
         """Return the address of a route in this place."""
         address = route
+        if route == "files":
+            return "/files?name=a.json"
+        if route.startswith("files/"):
+            return "/" + route.replace("<str:id>", str(self._file.pk))
         task = self.failed if route.endswith(("/retry", "/retry/", "/again/")) else self.waiting
         for placeholder, value in {
             "<str:id>": task,
             "<str:task_id>": task,
             "<str:job_id>": task,
+            "<str:link>": make_link(self._linked.pk)[0],
             "<str:name>": "low",
             "<int:queue_index>": "1",
             "<str:key>": "w1",
@@ -159,6 +173,7 @@ class Place:
     def _params_of(self, task_type: str) -> dict[str, Any]:
         others = {
             "purge": {"taskId": self.failed},
+            "export_order_items": {"taskId": self.failed},
             "normalise_phones": {},
             "prune_order_items": {"orderedBefore": "2000-01-01T00:00:00Z"},
         }

@@ -82,7 +82,9 @@ RULES: Final[dict[str, Rule]] = {
     "tasks [purge]": PURGE,
     "tasks [normalise_phones]": START_BY_ADMIN,
     "tasks [prune_order_items]": START_BY_ADMIN,
+    "tasks [export_order_items]": PURGE,
     "tasks/bulk": START_MANY,
+    "tasks/bulk [export_order_items]": PURGE,
     "tasks/bulk [upload]": START_MANY,
     "tasks/bulk [purge]": PURGE,
     "tasks/bulk [normalise_phones]": START_BY_ADMIN,
@@ -93,6 +95,10 @@ RULES: Final[dict[str, Rule]] = {
     "tasks/<str:id>/failures": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/failures/retry": Api({"POST": 409}, of_one_owner=True),  # none of its records has failed
     "tasks/<str:id>/retry": Api({"POST": 202}, of_one_owner=True),
+    "files": Api({"POST": 201}),
+    "files/<str:id>": Api({"GET": 200, "DELETE": 204}, of_one_owner=True),
+    "files/<str:id>/content": Api({"GET": 200}, of_one_owner=True),
+    "downloads/<str:link>": Api({"GET": 200}, reads="nobody", writes="nobody"),  # the link is the permission
     "task-types": Api({"GET": 200}),
     "stream-tickets": Api({"POST": 201}, writes="read"),
     "queues": Api({"GET": 200}, writes="admin"),
@@ -154,6 +160,7 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASKS}start/ [purge]": _form(OPERATE),
     f"{_TASKS}start/ [normalise_phones]": _form(OPERATE),
     f"{_TASKS}start/ [prune_order_items]": _form(OPERATE),
+    f"{_TASKS}start/ [export_order_items]": _form(OPERATE),
     f"{_TASKS}queues/<str:name>/pause/": _button(ADMINISTER),
     f"{_TASKS}queues/<str:name>/resume/": Admin(ADMINISTER, only=("POST",), post_ok=(302,)),  # it is not paused
     "admin/tasks_app/auditentry/": _page(VIEW),

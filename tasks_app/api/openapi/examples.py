@@ -41,6 +41,34 @@ FINISHED_TASK: Final = {
     "endedAt": "2026-01-31T12:00:00.350000Z",
 }
 
+FILE_ID: Final = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a11"
+FILE: Final[dict[str, Any]] = {
+    "id": FILE_ID,
+    "name": "products.csv",
+    "size": 1536,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "contentType": "text/csv",
+    "createdAt": "2026-01-31T12:00:00.000000Z",
+    "expiresAt": "2026-02-07T12:00:00.000000Z",
+}
+SHOWN_TASK: Final = {
+    **FINISHED_TASK,
+    "name": "export_order_items",
+    "params": {"format": "csv"},
+    "insertedRecords": {"rows": 100},
+    "result": {"rows": 100},
+    "artifacts": [
+        {
+            "id": FILE_ID,
+            "name": "order_items.csv",
+            "size": 1536,
+            "sha256": FILE["sha256"],
+            "contentType": "text/csv; charset=utf-8",
+            "url": "/downloads/0198f2a47c1e7b539d0a3f6f2f1f9a11.1769868000~fPzS8o0SmPRQwTjZ0Yc2V0e2f0dY2b4gqkz8k9nYv7E",
+            "expiresAt": "2026-01-31T14:00:00Z",
+        }
+    ],
+}
 STARTED_TASK: Final = {"success": True, **TASK}
 
 EVENT: Final = {
@@ -130,6 +158,12 @@ PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = 
         f"Task {TASK_ID} is finished: it can't be canceled.",
         None,
     ),
+    410: (
+        "The link has expired.",
+        "urn:longtasks:problem:link-expired",
+        "The link has expired. Request the task again: it has a new link.",
+        None,
+    ),
     413: ("The body is too large.", "about:blank", "The body may have at most 65536 bytes. Send a smaller body.", None),
     415: (
         "The Content-Type is not JSON.",
@@ -149,6 +183,12 @@ PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = 
         "Request was throttled. Expected available in 3 seconds.",
         None,
     ),
+    507: (
+        "The storage of files is full.",
+        "urn:longtasks:problem:files-full",
+        "The storage of files has no space left. Delete files that you no longer need, or ask the operator to make space.",
+        None,
+    ),
     503: (
         "A queue is full, or a store is unavailable. Retry-After says when to try again.",
         "urn:longtasks:problem:queue-full",
@@ -164,9 +204,11 @@ TITLES: Final = {
     404: "Not Found",
     406: "Not Acceptable",
     409: "Conflict",
+    410: "Gone",
     413: "Request Entity Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Entity",
     429: "Too Many Requests",
     503: "Service Unavailable",
+    507: "Insufficient Storage",
 }

@@ -8,9 +8,26 @@ from __future__ import annotations
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 
-from tasks_app.api import failure_serializers, prefer_wait, query_parameters, request_serializers, response_serializers
+from tasks_app.api import (
+    failure_serializers,
+    file_serializers,
+    prefer_wait,
+    query_parameters,
+    request_serializers,
+    response_serializers,
+)
 from tasks_app.api.authentication import PUBLIC
-from tasks_app.api.openapi.examples import EVENT, FAILURE, FINISHED_TASK, QUEUE, STARTED_TASK, TASK, TASK_ID, TASK_TYPE
+from tasks_app.api.openapi.examples import (
+    EVENT,
+    FAILURE,
+    FINISHED_TASK,
+    QUEUE,
+    SHOWN_TASK,
+    STARTED_TASK,
+    TASK,
+    TASK_ID,
+    TASK_TYPE,
+)
 from tasks_app.api.openapi.operation_parts import (
     BODY_STATUSES,
     ID,
@@ -109,7 +126,7 @@ show = operation(
         ),
     ],
     responses={
-        200: ok(response_serializers.TaskSerializer, "The task.", FINISHED_TASK),
+        200: ok(file_serializers.ShownTaskSerializer, "The task.", SHOWN_TASK),
         304: OpenApiResponse(description="Not changed since the response that If-None-Match identifies."),
         **problems(400, 404, 406, 503),
     },

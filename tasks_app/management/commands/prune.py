@@ -23,9 +23,9 @@ STORE_UNAVAILABLE: Final = 6  # exit code
 
 class Command(BaseCommand):
     help = (
-        "Delete the records, history, checkpoints and jobs of old ended tasks. The rows that these tasks wrote stay (the "
-        "task type purge deletes them). Exit codes: 0 done, 2 wrong arguments, 6 Redis or the database is unavailable: "
-        "run it again."
+        "Delete the records, history, checkpoints, jobs and files of old ended tasks, and uploaded files that have "
+        "expired. The rows that these tasks wrote stay (the task type purge deletes them). Exit codes: 0 done, 2 wrong "
+        "arguments, 6 Redis or the database is unavailable: run it again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -73,5 +73,6 @@ class Command(BaseCommand):
         verb = "Would delete" if options["dry_run"] else "Deleted"
         self.stdout.write(
             f"{verb} {pruned.tasks:,} tasks that ended before {before:%Y-%m-%d %H:%M} UTC: {pruned.events:,} events, "
-            f"{pruned.checkpoints:,} checkpoints, {pruned.failed_records:,} failed records, {pruned.jobs:,} jobs."
+            f"{pruned.checkpoints:,} checkpoints, {pruned.failed_records:,} failed records, {pruned.jobs:,} jobs. "
+            f"{verb} {pruned.files:,} files."
         )

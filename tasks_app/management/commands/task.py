@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tasks_app import errors
+from tasks_app.api.file_serializers import results_data
 from tasks_app.api.json_rendering import to_json
 from tasks_app.api.request_serializers import read_new_task
 from tasks_app.api.response_serializers import task_data
@@ -31,9 +32,11 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.management import failures_action
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import json_object, priority, text
+from tasks_app.management.file_argument import CannotReadFile, store_argument
 from tasks_app.operations import verification
 from tasks_app.queues import queue_names
 from tasks_app.read_model import task_queries
+from tasks_app.read_model.task_results import find_results
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tasks_app.services import change_tasks, start_tasks
@@ -76,6 +79,9 @@ class Command(BaseCommand):
         )
         start.add_argument("--records", type=int, metavar="N", help="short for --params '{\"numRecords\": N}'")
         start.add_argument("--params", type=json_object, default={}, metavar="JSON", help="parameters of the task type")
+        start.add_argument(
+            "--file", type=text, metavar="PATH", help="store this file, and pass its id; -: standard input"
+        )
         start.add_argument("--description", type=text, default="")
         start.add_argument(
             "--priority", type=priority, default=queue_names.LOW, help="high, low (the default), or 1 (critical) to 10"
@@ -117,6 +123,10 @@ class Command(BaseCommand):
             _fail(WRONG, "; ".join(_lines_of(error.detail)))
         except (errors.UnknownTaskType, errors.NamedTaskUnknown, errors.NotAllowed) as error:
             _fail(WRONG, str(error))
+        except CannotReadFile as error:
+            _fail(WRONG, str(error))
+        except errors.FileTooLarge as error:
+            _fail(WRONG, str(error))
         except errors.UnknownTask as error:
             _fail(UNKNOWN, str(error))
         except (errors.TaskEnded, errors.TaskNotEnded, errors.FailuresNotRetried) as error:
@@ -130,6 +140,8 @@ class Command(BaseCommand):
 
     def do_start(self, options: dict[str, Any]) -> None:
         params = options["params"] | ({} if options["records"] is None else {"numRecords": options["records"]})
+        if options["file"] is not None:
+            params = params | store_argument(options["file"], task_type=options["name"], params=params)
         body = {"name": options["name"], "priority": options["priority"], "params": params}
         if options["max_failures"]:
             body["maxFailures"] = options["max_failures"]
@@ -213,8 +225,9 @@ class Command(BaseCommand):
 
     def show(self, snapshot: Snapshot, *, trace: bool = True) -> None:
         """Print a task, with the traceback of its last failed attempt, or one line of it without `trace`."""
+        results = find_results(snapshot)
         if self.json:
-            self.print_json(task_data(snapshot))
+            self.print_json(task_data(snapshot) | results_data(results))
             return
         counts = ", ".join(f"{number:,} {name}" for name, number in snapshot.counts.items())
         self.stdout.write(f"{snapshot.id} {snapshot.name} ({snapshot.given_priority}) {snapshot.status}")
@@ -229,6 +242,10 @@ class Command(BaseCommand):
         if snapshot.error:
             text = escape(snapshot.error.rstrip()) if trace else summarize_error(snapshot.error)
             self.stdout.write(indent(text, "  "))
+        if results.result is not None:
+            self.stdout.write(f"  result {to_json(results.result).decode()}")
+        for row in results.artifacts:
+            self.stdout.write(f"  file {row.name} {row.size:,} bytes, SHA-256 {row.sha256}, id {row.id}")
 
     def watch(self, snapshot: Snapshot) -> None:
         """Show progress until the task ends: a bar on a terminal, else a line for each change of status."""

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Final
 from django.db import models, router
 from django.db.models import ProtectedError, RestrictedError
 
+from tasks_app.errors import HopelessError
 from tasks_app.task_types.collections.collection_task import CollectionTask, Run
-from tasks_app.task_types.task_type import HopelessError
 
 _NAME_CHARACTERS: Final = 64  # of a count
 _NAMED: Final = 5  # rows that an error names

@@ -16,13 +16,14 @@ from typing import Any, ClassVar, Final
 from django.db import models, router, transaction
 from rest_framework import serializers
 
+from tasks_app.errors import HopelessError
 from tasks_app.task_types.collections.cursor_keys import CursorKey, Values, find_key
 from tasks_app.task_types.collections.dataclass_params import make_serializer, read_params
 from tasks_app.task_types.collections.key_splits import find_last_key, select_range, split_keys
 from tasks_app.task_types.collections.queryset_rules import find_faults
 from tasks_app.task_types.collections.totals import count_rows
 from tasks_app.task_types.task_plans import PARTS, Part, Plan
-from tasks_app.task_types.task_type import Chunk, ChunkResult, HopelessError, TaskType
+from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
 AFTER: Final = "after"  # the cursor: the key of the last row that was processed
 UP_TO: Final = "upTo"  # the bound: the last key of the task or of its shard; None: there are no rows

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import models
 
-from tasks_app.task_types.task_type import HopelessError
+from tasks_app.errors import HopelessError
 
 Values = tuple[Any, ...]
 

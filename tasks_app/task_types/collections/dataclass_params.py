@@ -18,8 +18,8 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from rest_framework import serializers
 
+from tasks_app.errors import HopelessError
 from tasks_app.task_types.task_params import encode_params
-from tasks_app.task_types.task_type import HopelessError
 
 _FIELDS: Final[Mapping[type, tuple[type[serializers.Field[Any, Any, Any, Any]], Mapping[str, Any]]]] = {
     str: (serializers.CharField, {}),

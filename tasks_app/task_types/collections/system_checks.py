@@ -13,13 +13,13 @@ from django.apps import AppConfig
 from django.core import checks
 from django.db import connections
 
+from tasks_app.errors import HopelessError
 from tasks_app.task_types.collections.cleanup import Cleanup, list_archived
 from tasks_app.task_types.collections.collection_task import CollectionTask
 from tasks_app.task_types.collections.cursor_keys import find_key
 from tasks_app.task_types.collections.queryset_rules import find_faults
 from tasks_app.task_types.registry import list_task_types
 from tasks_app.task_types.task_params import encode_params
-from tasks_app.task_types.task_type import HopelessError
 
 ID: Final = "tasks_app.E001"
 

@@ -59,7 +59,11 @@ class Client:
                 await asyncio.sleep(0.005)
 
 
-def run(test: Callable[[Client], Awaitable[None]], *, app: Respond = echo, parser: str = "auto") -> None:
+def run(
+    test: Callable[[Client], Awaitable[None]], *, app: Respond = echo, parser: str = "auto", streamed_bytes: int = 0
+) -> None:
+    """Run a test; with `streamed_bytes`, the application reads all bodies as they arrive, up to so many bytes."""
+
     async def main() -> None:
         config = Config()
         config.set("http_parser", parser)
@@ -68,6 +72,8 @@ def run(test: Callable[[Client], Awaitable[None]], *, app: Respond = echo, parse
         config.set("limit_request_fields", 256)
         worker = AsgiWorker(0, 0, [], None, 60, config, Logger(config))
         worker.loop, worker.asgi = asyncio.get_running_loop(), app
+        if streamed_bytes:
+            worker.find_streamed_bytes = lambda head: streamed_bytes
         ours, theirs = socket.socketpair()
         worker.adopt(ours)
         client = Client(*await asyncio.open_unix_connection(sock=theirs), worker)

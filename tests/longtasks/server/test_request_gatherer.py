@@ -59,14 +59,14 @@ def test_a_head_over_the_limits_is_refused(requests: RequestGatherer, request_by
 def test_a_chunked_request_is_passed_on_when_its_head_has_arrived(requests: RequestGatherer) -> None:
     requests.add(CHUNKED + b"3\r\nabc")
     assert requests.find_request()
-    assert (requests.is_chunked, requests.pass_request(), requests.pass_chunks()) == (True, CHUNKED, b"3\r\nabc")
+    assert (requests.is_arriving, requests.pass_request(), requests.pass_chunks()) == (True, CHUNKED, b"3\r\nabc")
     requests.count_body(3)
     requests.check_chunks(is_complete=False)
-    assert (requests.is_chunked, requests.held_bytes) == (True, len(CHUNKED) + 3)
+    assert (requests.is_arriving, requests.held_bytes) == (True, len(CHUNKED) + 3)
     requests.add(b"\r\n0\r\n\r\n" + WHOLE)
     assert requests.pass_chunks().endswith(WHOLE)
     requests.check_chunks(is_complete=True)
-    assert not requests.is_chunked
+    assert not requests.is_arriving
     requests.end_request()
     requests.put_back(WHOLE)
     assert requests.find_request()

@@ -1,0 +1,91 @@
+"""The serializers of files, and of what a task has left.
+
+Owns the API's contract for them. Must not read a store.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rest_framework import serializers
+
+from tasks_app.api.response_serializers import TaskSerializer
+from tasks_app.files.links import make_link
+from tasks_app.files.uploads import FoundFile
+from tasks_app.http import url_prefix
+from tasks_app.models import TaskFile
+from tasks_app.read_model.task_results import TaskResults
+
+
+class FileSerializer(serializers.Serializer[Any]):
+    """A file. Its bytes are at `/files/{id}/content`."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    size = serializers.IntegerField(min_value=0, help_text="Bytes.")
+    sha256 = serializers.CharField(help_text="The SHA-256 of the bytes, in hexadecimal digits.")
+    contentType = serializers.CharField()
+    createdAt = serializers.DateTimeField()
+    expiresAt = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When the file is deleted; null while a task names it: it is kept as long as the task.",
+    )
+
+
+class ArtifactSerializer(serializers.Serializer[Any]):
+    """A file that a task has left."""
+
+    id = serializers.UUIDField(help_text="For `/files/{id}`.")
+    name = serializers.CharField()
+    size = serializers.IntegerField(min_value=0, help_text="Bytes.")
+    sha256 = serializers.CharField(help_text="The SHA-256 of the bytes, in hexadecimal digits.")
+    contentType = serializers.CharField()
+    url = serializers.CharField(help_text="Where the file can be downloaded without a token, until `expiresAt`.")
+    expiresAt = serializers.DateTimeField(help_text="When `url` expires. Request the task again for a new one.")
+
+
+class ShownTaskSerializer(TaskSerializer):
+    """A task with what it has left."""
+
+    result = serializers.JSONField(allow_null=True, help_text="What the task type has returned; or null.")
+    artifacts = ArtifactSerializer(
+        many=True,
+        allow_null=True,
+        help_text="The files that the task has left; null while the database is unavailable.",
+    )
+
+
+UNKNOWN_RESULTS: Final[dict[str, Any]] = {"result": None, "artifacts": None}  # while the database is unavailable
+
+
+def file_data(found: FoundFile) -> dict[str, Any]:
+    """Return a file as its owner sees it."""
+    row = found.row
+    return {
+        "id": row.id,
+        "name": row.name,
+        "size": row.size,
+        "sha256": row.sha256,
+        "contentType": row.content_type,
+        "createdAt": row.created_at,
+        "expiresAt": found.expires_at,
+    }
+
+
+def results_data(results: TaskResults) -> dict[str, Any]:
+    """Return what a task has left, with new links to its files."""
+    return {"result": results.result, "artifacts": [_artifact_data(row) for row in results.artifacts]}
+
+
+def _artifact_data(row: TaskFile) -> dict[str, Any]:
+    link, expires = make_link(row.id)
+    return {
+        "id": row.id,
+        "name": row.name,
+        "size": row.size,
+        "sha256": row.sha256,
+        "contentType": row.content_type,
+        "url": url_prefix.add(f"/downloads/{link}"),
+        "expiresAt": datetime.fromtimestamp(expires, tz=UTC),
+    }

@@ -1,0 +1,51 @@
+"""tasks_app/files/names.py: what a file may be called."""
+
+import pytest
+
+from tasks_app.files.names import BINARY, InvalidFileName, check_name, clean_content_type
+
+
+@pytest.mark.parametrize("name", ["a", "products 2026.csv", "ñandú.csv", "日本.txt", ".hidden", "a..b", "x" * 255])
+def test_names_of_files_are_accepted(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        "../etc/passwd",
+        "a\0b",
+        "a\nb",
+        "\x1b[2J",
+        "a\u202eb",
+        "\ud800",
+        " a",
+        "a ",
+        "x" * 256,
+    ],
+)
+def test_paths_control_characters_and_long_names_are_refused(name: str) -> None:
+    with pytest.raises(InvalidFileName):
+        check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("text/csv", "text/csv"),
+        ("text/csv; charset=utf-8", "text/csv; charset=utf-8"),
+        ("application/vnd.ms-excel", "application/vnd.ms-excel"),
+        ("", BINARY),
+        ("csv", BINARY),
+        ("text/csv\r\nSet-Cookie: a=b", BINARY),
+        ("text/csv; boundary=x", BINARY),
+        ("a/" + "b" * 100, BINARY),
+    ],
+)
+def test_only_a_plain_content_type_is_kept(given: str, kept: str) -> None:
+    assert clean_content_type(given) == kept
