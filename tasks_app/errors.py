@@ -121,6 +121,13 @@ class NotAllowed(LongtasksError):
         super().__init__(f"{field}: {reason}" if field else reason)
 
 
+class ParamRefused(NotAllowed):
+    """A parameter is not accepted, which only what it names could show, such as the header of a file. Nothing was done.
+
+    Raised by `TaskType.authorize`, as NotAllowed is; the caller gets a 400 instead of a 403.
+    """
+
+
 class AuthorizationFailed(LongtasksError):
     """The task type's `authorize` failed, which is a bug in the task type. Nothing was started."""
 

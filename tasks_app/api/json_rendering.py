@@ -1,7 +1,6 @@
 """JSON bodies: orjson as DRF's parser and renderer, and responses written directly as bytes, with an ETag if wanted.
 
-Owns the body's limits and its syntax: size, UTF-8, duplicate keys, and the limits of json_limits on depth and
-numbers. Must not know any field's meaning.
+Owns the body's limits and its syntax: size, and what strict_json accepts. Must not know any field's meaning.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
-from tasks_app.api.json_limits import BODY_LEVELS, BeyondLimits, measure, read_integer
+from tasks_app.domain.json_limits import BODY_LEVELS, BeyondLimits
+from tasks_app.domain.strict_json import DoubledKey, parse_json
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 SOURCE_HEADER: Final = "Longtasks-Source"  # the only store that was read, while the other store is unavailable
 DEFAULT_BODY_BYTES: Final = 64 * 1024
-_SHOWN_CHARACTERS: Final = 64  # of a client's key in an error
 
 
 class BodyTooLarge(APIException):
@@ -85,22 +84,15 @@ class OrjsonParser(BaseParser):
 
 
 def read_json(body: bytes) -> Any:
-    """Return the decoded body. Raises ParseError.
-
-    orjson keeps the last of two duplicate keys, and turns an integer of more than 64 bits into a float. Here duplicate
-    keys are refused, and such an integer stays an integer, so that its field can refuse it. Every key has a colon. If a
-    body has as many colons as decoded keys, it has no duplicate keys, and it is parsed only once.
-    """
+    """Return the decoded body. Raises ParseError."""
     try:
-        data = orjson.loads(body)
-        measured = measure(data, levels=BODY_LEVELS)
-        if measured.has_large_float or body.count(b":") != measured.keys:
-            data = json.loads(body, object_pairs_hook=_pairs_once, parse_int=read_integer)
-    except orjson.JSONDecodeError as error:
+        return parse_json(body, levels=BODY_LEVELS)
+    except json.JSONDecodeError as error:
         raise ParseError(f"The body is not valid JSON: {error}.") from None
+    except DoubledKey as error:
+        raise ParseError(str(error)) from None
     except BeyondLimits as error:
         raise ParseError(f"The body is not accepted. {error}") from None
-    return data
 
 
 def read_body(request: HttpRequest, *, limit_bytes: int) -> bytes:
@@ -114,14 +106,3 @@ def read_body(request: HttpRequest, *, limit_bytes: int) -> bytes:
     if len(body) > limit_bytes:
         raise BodyTooLarge(limit_bytes=limit_bytes)
     return body
-
-
-def _pairs_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    once = dict(pairs)
-    if len(once) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise ParseError(f"The key {name[:_SHOWN_CHARACTERS]!r} occurs twice in one object.")
-            seen.add(name)
-    return once

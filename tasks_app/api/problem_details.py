@@ -55,6 +55,7 @@ _COMMAND_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     errors.FileTooLarge: (413, "file-too-large"),
     errors.FilesUnavailable: (503, "files-unavailable"),
     errors.FilesFull: (507, "files-full"),
+    errors.ParamRefused: (400, "invalid"),
     errors.NotAllowed: (403, "not-allowed"),
     errors.UnknownQueue: (404, "unknown-queue"),
     errors.TaskEnded: (409, "task-ended"),

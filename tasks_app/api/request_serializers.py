@@ -13,9 +13,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from tasks_app.api.flat_serializer import FlatSerializer
-from tasks_app.api.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.api.request_fields import CallbackField, MaxFailuresField, ParamsField, PriorityField
 from tasks_app.api.strict_validation import get_reader
+from tasks_app.domain.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.errors import UnknownTaskType
 from tasks_app.services.start_tasks import NewTask
 from tasks_app.task_types import get_task_type

@@ -16,9 +16,11 @@ from tasks_app.domain.error_text import describe_value, error_line, escape
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
     AuthorizationFailed,
+    FilesUnavailable,
     NamedFileUnknown,
     NamedTaskUnknown,
     NotAllowed,
+    ParamRefused,
     QueueUnavailable,
     StoreUnavailable,
     UnknownTask,
@@ -41,8 +43,8 @@ def check_starts(requested: Sequence[tuple[str, Mapping[str, Any]]], *, caller: 
     """Raise unless the caller may start tasks of these names and params. Types without `authorize` skip that call.
 
     `where` is the path of a task in the request, as errors name it: "" or "tasks.{}.".
-    Raises UnknownTaskType, NamedTaskUnknown, NamedFileUnknown, NotAllowed, StoreUnavailable, QueueUnavailable, and
-    AuthorizationFailed if `authorize` raises or returns anything else.
+    Raises UnknownTaskType, NamedTaskUnknown, NamedFileUnknown, NotAllowed (ParamRefused), StoreUnavailable,
+    QueueUnavailable, FilesUnavailable, and AuthorizationFailed if `authorize` raises or returns anything else.
     """
     typed = [(where.format(index), get_task_type(name), params) for index, (name, params) in enumerate(requested)]
     if not caller.sees_all:
@@ -89,10 +91,11 @@ def _authorize(task_type: TaskType, params: Mapping[str, Any], caller: Caller, p
             result: object = suspended_calls.run_in_thread(lambda: task_type.authorize(params, caller))  # type: ignore[func-returns-value]
     except NotAllowed as error:
         field = f"{prefix}params.{error.field}" if error.field else f"{prefix}params"
-        raise NotAllowed(escape(error.reason)[:_REASON_CHARACTERS], field=escape(field)[:_FIELD_CHARACTERS]) from error
+        kind = ParamRefused if isinstance(error, ParamRefused) else NotAllowed
+        raise kind(escape(error.reason)[:_REASON_CHARACTERS], field=escape(field)[:_FIELD_CHARACTERS]) from error
     except UnknownTask as error:
         raise NamedTaskUnknown([f"{prefix}params"]) from error
-    except (StoreUnavailable, QueueUnavailable):
+    except (StoreUnavailable, QueueUnavailable, FilesUnavailable):
         raise
     except BaseException as error:  # also SystemExit: it must not end the web process
         logger.error("authorize of task type %s raised: the start is refused", task_type.name, exc_info=error)

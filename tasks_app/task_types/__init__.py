@@ -6,7 +6,7 @@ from tasks_app.task_types import Chunk, ChunkResult, TaskType, write_artifact, r
 """
 
 from tasks_app.domain.callers import Caller
-from tasks_app.errors import HopelessError, NotAllowed
+from tasks_app.errors import HopelessError, NotAllowed, ParamRefused
 from tasks_app.files.open_file import FileGone, open_file
 from tasks_app.files.task_files import StoredFile
 from tasks_app.task_types.declarations import NAME_CHARACTERS, check_declaration
@@ -38,6 +38,7 @@ __all__ = [
     "HopelessError",
     "ListedFailure",
     "NotAllowed",
+    "ParamRefused",
     "Part",
     "Plan",
     "StoredFile",

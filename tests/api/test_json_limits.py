@@ -11,8 +11,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from tasks_app import task_types
-from tasks_app.api.json_limits import HIGHEST, LOWEST, PARAMS_LEVELS
 from tasks_app.api.request_serializers import read_new_task
+from tasks_app.domain.json_limits import HIGHEST, LOWEST, PARAMS_LEVELS
 from tests.api.conftest import Post, assert_problem, wrong_fields
 
 NAME = "takes_any_json"

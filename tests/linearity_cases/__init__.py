@@ -7,6 +7,7 @@ from tests.linearity_cases.files import file_cases
 from tests.linearity_cases.headers import header_cases
 from tests.linearity_cases.logs import logging_cases
 from tests.linearity_cases.processes import process_cases
+from tests.linearity_cases.record_files import record_file_cases
 from tests.linearity_cases.setting_texts import settings_cases
 from tests.linearity_cases.snapshots_and_pages import other_cases
 from tests.linearity_cases.task_types import task_type_cases
@@ -22,6 +23,7 @@ def make_cases() -> list[Case]:
         *settings_cases(),
         *other_cases(),
         *process_cases(),
+        *record_file_cases(),
         *task_type_cases(),
         *failure_cases(),
     ]

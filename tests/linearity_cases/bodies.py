@@ -2,12 +2,8 @@
 
 from rest_framework.exceptions import APIException, ValidationError
 
-from tasks_app.api import (
-    json_limits,
-    json_rendering,
-    problem_details,
-    request_serializers,
-)
+from tasks_app.api import json_rendering, problem_details, request_serializers
+from tasks_app.domain import json_limits
 from tests.linearity import Case
 from tests.linearity_cases.calls import keys, quietly
 

@@ -56,6 +56,7 @@ class Place:
         )
         self._file = upload_file(_CONTENT, owner=OWNER, name="described-by-ann").row
         self._linked = upload_file(b"for whoever has the link", owner=OTHER, name="linked.txt").row
+        self._products = upload_file(b"sku,name,price\n", owner=OWNER, name="described-by-ann.csv").row
         user = User.objects.create_user("somebody", password="a password")
         Group.objects.create(name="some group")
         self._keys = {model: model.objects.order_by("pk").first().pk for model in (*MODELS, Group, SetAsideItem)}
@@ -174,6 +175,7 @@ class Place:
         others = {
             "purge": {"taskId": self.failed},
             "export_order_items": {"taskId": self.failed},
+            "import_products": {"file": str(self._products.pk)},
             "normalise_phones": {},
             "prune_order_items": {"orderedBefore": "2000-01-01T00:00:00Z"},
         }

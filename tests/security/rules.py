@@ -83,7 +83,9 @@ RULES: Final[dict[str, Rule]] = {
     "tasks [normalise_phones]": START_BY_ADMIN,
     "tasks [prune_order_items]": START_BY_ADMIN,
     "tasks [export_order_items]": PURGE,
+    "tasks [import_products]": PURGE,
     "tasks/bulk": START_MANY,
+    "tasks/bulk [import_products]": PURGE,
     "tasks/bulk [export_order_items]": PURGE,
     "tasks/bulk [upload]": START_MANY,
     "tasks/bulk [purge]": PURGE,
@@ -161,6 +163,7 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASKS}start/ [normalise_phones]": _form(OPERATE),
     f"{_TASKS}start/ [prune_order_items]": _form(OPERATE),
     f"{_TASKS}start/ [export_order_items]": _form(OPERATE),
+    f"{_TASKS}start/ [import_products]": _form(OPERATE),
     f"{_TASKS}queues/<str:name>/pause/": _button(ADMINISTER),
     f"{_TASKS}queues/<str:name>/resume/": Admin(ADMINISTER, only=("POST",), post_ok=(302,)),  # it is not paused
     "admin/tasks_app/auditentry/": _page(VIEW),

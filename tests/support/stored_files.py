@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,15 @@ def upload(content: bytes = b"sku,name\n", *, owner: str = "ann", name: str = "a
     with Spool() as spool:
         spool.write(content)
         return store_upload(spool, owner=owner, name=name, content_type="text/csv")
+
+
+Store = Callable[..., str]
+
+
+@pytest.fixture
+def store(folder: Path) -> Store:
+    """`store(b"a,b", name="x.csv")`: the id of a new file in the storage."""
+    return lambda content, **options: str(upload(content, **{"owner": ""} | options).row.pk)
 
 
 def list_stored(folder: Path) -> list[str]:

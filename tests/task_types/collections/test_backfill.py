@@ -20,9 +20,9 @@ from tests.task_types.collections.conftest import Registered, begin, run_all
 from tests.task_types.collections.models import Day, Detail, Moment, Number, Parent, Price, Tenant, Uid, Word
 
 ODD_WORDS = [
-    "", " ", "  ", "a", "A ", "a b", "a  b", "ä", "é", "e\u0301", "ß", "ss", "Z", "_", "%", "\\", "'", '"', "\t",
-    "\n", "a\n", "\0", "a\0b", "ﬀ", "ff", "İ", "ı", "𝒳", "🙂", "🙂🙂",
-    "日本", "10", "9", "09", "\x7f", "\ufeff", "\u200b", "~" * 80, "null", "None",
+    "", " ", "  ", "a", "A ", "a b", "a  b", "ä", "é", "e\u0301", "ß", "ss", "Z", "_", "%", "\\", "'", '"', "\t", "\n", "a\n",
+    "\0", "a\0b", "ﬀ", "ff", "İ", "ı", "𝒳", "🙂", "🙂🙂", "日本", "10", "9", "09", "\x7f", "\ufeff", "\u200b", "~" * 80, "null",
+    "None",
 ]  # fmt: skip
 
 

@@ -1,0 +1,217 @@
+"""The base class of imports: a chunk reads some records of a file, validates them, and writes their rows.
+
+Owns the state of an import (the position in the file), and which error means that no other attempt helps. Must not know
+how a format is read (record_files) or a row is validated (rows).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, BinaryIO, ClassVar, cast
+
+from django.db import Error
+from django.db.models import Model
+from rest_framework import serializers
+
+from tasks_app.domain.callers import Caller
+from tasks_app.errors import HopelessError, ParamRefused, StoreUnavailable
+from tasks_app.files.open_file import FileGone, find_row, open_file
+from tasks_app.files.storage import mapped_storage_errors
+from tasks_app.record_files import Position, RecordFile, RecordFileError
+from tasks_app.task_types.imports import model_rows, open_import
+from tasks_app.task_types.imports.open_import import Batch, OpenImport
+from tasks_app.task_types.imports.params import FILE, ImportParams, get_options
+from tasks_app.task_types.imports.plans import ImportPlan, plan_import
+from tasks_app.task_types.imports.rows import ImportRow, RowRefused, RowSchema
+from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRun(Chunk):
+    """The chunk that rows belong to, and what `prepare_rows` has returned for it."""
+
+    prepared: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRow:
+    """A record that has failed: its line, and its values as the file has them."""
+
+    line: int
+    values: Mapping[str, Any]
+    key: object = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a chunk has read: rows that are accepted, and the first record that is not, if no row precedes it."""
+
+    rows: list[ImportRow]
+    state: dict[str, Any]
+    finished: bool
+    refused: RowRefused | None = None
+    prepared: Any = None
+
+
+class Import(TaskType):
+    """A task type that writes a row for each record of a CSV or JSON lines file (docs/imports.md).
+
+    Subclass it with a `row_serializer` and `process`, or with `model` and `fields`.
+    """
+
+    params_serializer: ClassVar[type[serializers.Serializer[Any]]] = ImportParams
+    count_names: ClassVar[tuple[str, ...]] = ("rows",)
+    row_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None  # its fields are the columns
+    model: ClassVar[type[Model] | None] = None  # `process` inserts its rows
+    fields: ClassVar[tuple[str, ...]] = ()  # of the model: the columns, if there is no row_serializer
+    update_by: ClassVar[tuple[str, ...]] = ()  # of the model: a row with these values is updated if it exists
+    max_chunk_bytes: ClassVar[int] = 4 * 1024 * 1024  # of the file's text, that a chunk reads
+
+    def __init__(self) -> None:
+        """Raise ValueError if a declaration is missing or wrong."""
+        if self.row_serializer is None and not (self.model is not None and self.fields):
+            raise ValueError(f"task type {type(self).__qualname__}: set row_serializer, or model and fields.")
+        if self.update_by:
+            if self.model is None:
+                raise ValueError(f"task type {type(self).__qualname__}: update_by needs model.")
+            model_rows.check_update_by(self.model, self.update_by)
+
+    # --- for subclasses
+
+    def prepare_rows(self, rows: Sequence[ImportRow], run: Chunk) -> Any:
+        """Do what needs no transaction, such as reserving ids; `process` gets the result as `run.prepared`."""
+        return None
+
+    def process(self, rows: Sequence[ImportRow], run: ImportRun) -> Mapping[str, int] | None:
+        """Write rows, in the chunk's transaction. Returns counts by name; None: {"rows": the number of rows}."""
+        if self.model is None:
+            raise NotImplementedError(f"{type(self).__name__} must implement process, or set model")
+        model_rows.write_rows(self.model, rows, update_by=self.update_by)
+        return None
+
+    # --- for the engine
+
+    def authorize(self, params: Mapping[str, Any], caller: Caller) -> None:
+        """Check the header of the file, so that a file of other columns is refused at the start. Reads some KiB.
+
+        Raises ParamRefused with line and column, FilesUnavailable and StoreUnavailable. A subclass that checks more must
+        call this.
+        """
+        with mapped_storage_errors():
+            try:
+                opened = self._open(params)
+                try:
+                    opened.records.check_first_record()
+                finally:
+                    opened.close()
+            except (RecordFileError, FileGone) as error:
+                raise ParamRefused(str(error), field=FILE) from error
+            except Error as error:
+                raise StoreUnavailable(error) from error
+
+    def plan_records(self, params: Mapping[str, Any], *, shard_records: int) -> ImportPlan:
+        """Count the records in one pass over the file, and split it into parts (docs/imports.md). Raises HopelessError."""
+        try:
+            opened = self._open(params)
+        except RecordFileError as error:
+            raise HopelessError(str(error)) from error
+        try:
+            return plan_import(opened.records, shard_records=shard_records)
+        finally:
+            opened.close()
+
+    def prepare_chunks(self, chunks: Sequence[Chunk]) -> list[_Work]:
+        """Read and validate the records of each chunk. Raises HopelessError if the file cannot be read."""
+        return [self._read(chunk) for chunk in chunks]
+
+    def run_chunks(self, chunks: Sequence[Chunk], prepared: list[_Work]) -> list[ChunkResult]:
+        return [self._write(chunk, work) for chunk, work in zip(chunks, prepared, strict=True)]
+
+    def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, SkippedRow | None]:
+        """Describe the record at the chunk's position, and move the position past it; None if there is none."""
+        batch = self._take(chunk, most_records=1)
+        if not batch.records:
+            return ChunkResult(0, {}, dict(chunk.state), finished=True), None
+        [record] = batch.records
+        result = ChunkResult(1, {}, self._state_at(chunk, record.next), finished=batch.has_ended)
+        return result, SkippedRow(line=record.line, values=record.values)
+
+    # --- steps
+
+    def _read(self, chunk: Chunk) -> _Work:
+        batch = self._take(chunk, most_records=chunk.limit)
+        rows: list[ImportRow] = []
+        at = Position.from_state(chunk.state)
+        for record in batch.records:
+            try:
+                rows.append(self._schema.read(record, position=chunk.start + len(rows), is_text=batch.is_text))
+            except RowRefused as refused:
+                if not rows:
+                    return _Work([], dict(chunk.state), False, refused)
+                # The rows before it are a chunk of their own, so that the error does not depend on the size of chunks.
+                return _Work(rows, self._state_at(chunk, at), False, None, self.prepare_rows(rows, chunk))
+            at = record.next
+        is_last = batch.has_ended or (chunk.total is not None and chunk.start + len(rows) >= chunk.total)
+        if is_last:
+            open_import.hold(None, None)
+        prepared = self.prepare_rows(rows, chunk) if rows else None
+        return _Work(rows, self._state_at(chunk, at), is_last, None, prepared)
+
+    def _write(self, chunk: Chunk, work: _Work) -> ChunkResult:
+        if work.refused is not None:
+            raise work.refused
+        counts: Mapping[str, int] | None = None
+        if work.rows:
+            base = {each.name: getattr(chunk, each.name) for each in dataclasses.fields(Chunk)}
+            counts = self.process(work.rows, ImportRun(**base, prepared=work.prepared))
+        done = len(work.rows)
+        if counts is None:
+            counts = {"rows": done} if "rows" in self.count_names else {}
+        return ChunkResult(done, counts, work.state, work.finished)
+
+    def _take(self, chunk: Chunk, *, most_records: int) -> Batch:
+        """Return the next records from the file, which stays open for the next chunk. Raises HopelessError."""
+        try:
+            position = Position.from_state(chunk.state)
+            key = (self.name, chunk.task_id)
+            opened = open_import.get_held(key)
+            if opened is None:
+                open_import.hold(None, None)
+                opened = self._open(chunk.params)
+                open_import.hold(key, opened)
+            return opened.take(
+                position, most_records=most_records, most_bytes=self.max_chunk_bytes, end=chunk.state.get("end")
+            )
+        except RecordFileError as error:
+            open_import.hold(None, None)
+            raise HopelessError(str(error)) from error
+        except BaseException:  # also the time limit, which interrupts the reader anywhere
+            open_import.hold(None, None)
+            raise
+
+    def _open(self, params: Mapping[str, Any]) -> OpenImport:
+        """Open the file and check its header. Raises FileGone, RecordFileError and the storage's errors."""
+        options = get_options(params, file_name=find_row(params[FILE]).name)
+        file = cast(BinaryIO, open_file(params[FILE]))
+        try:
+            return OpenImport(file, RecordFile(file, options=options, columns=self._schema.columns))
+        except BaseException:
+            file.close()
+            raise
+
+    @staticmethod
+    def _state_at(chunk: Chunk, position: Position) -> dict[str, Any]:
+        end = {"end": chunk.state["end"]} if "end" in chunk.state else {}
+        return position.as_state() | end
+
+    @cached_property
+    def _schema(self) -> RowSchema:
+        serializer = self.row_serializer
+        if serializer is None and self.model is not None:
+            serializer = model_rows.make_serializer(self.model, self.fields)
+        if serializer is None:
+            raise TypeError(f"{type(self).__name__} has neither row_serializer nor model")
+        return RowSchema(serializer())

@@ -1,0 +1,48 @@
+"""The plan of an import: how many records its file has, and the parts that workers can read at the same time.
+
+Owns the pass over the file before the first chunk. Must not write anything.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks_app.record_files import RecordFile
+
+MOST_COUNTED_BYTES: Final = 1024**3  # of uncompressed text; the count of so much takes some seconds
+MOST_PARTS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """The total, and the parts: for each the state with which it begins, and its number of records."""
+
+    total: int
+    is_estimate: bool
+    parts: tuple[tuple[dict[str, Any], int], ...]  # empty: one worker reads the file
+
+
+def plan_import(file: RecordFile, *, shard_records: int, most_bytes: int = MOST_COUNTED_BYTES) -> ImportPlan:
+    """Count the records of a file, and split it into parts of `shard_records` records; 0: into none.
+
+    A file of more than `most_bytes` is not split, and its total is estimated; in gzip it is what was counted. Gzip files
+    are never split, because each part would decompress all the text before it. Reads the file once.
+    """
+    every = shard_records if shard_records and file.size is not None else 2**62
+    index = file.index(every=every, most_bytes=most_bytes)
+    if not index.is_complete:
+        scale = file.size / index.end.offset if file.size and index.end.offset else 1
+        return ImportPlan(math.ceil(index.records * scale), True, ())
+    step = math.ceil(len(index.positions) / MOST_PARTS)
+    begins = index.positions[::step]
+    if len(begins) < 2:
+        return ImportPlan(index.records, False, ())
+    parts = []
+    for number, begin in enumerate(begins):
+        is_last = number == len(begins) - 1
+        size = index.records - number * step * every if is_last else step * every
+        end = {} if is_last else {"end": begins[number + 1].offset}
+        parts.append((begin.as_state() | end, size))
+    return ImportPlan(index.records, False, tuple(parts))

@@ -1,0 +1,102 @@
+"""The rows of an import: records that a serializer has accepted, or the reason why it has not.
+
+Owns what an empty field means, and the text of a refusal. Must not read files or write rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from tasks_app.domain.error_text import describe_value
+from tasks_app.record_files import Columns, Fault, Record
+
+_LISTED: Final = 5  # faults of one row in the text of an error
+_SHOWN_CHARACTERS: Final = 100  # of a value
+# The columns of a list of failed records: a corrected list is imported as it is.
+_IGNORED: Final = tuple(f"failure_{name}" for name in ("position", "line", "key", "code", "message", "other"))
+
+
+class ImportRow(NamedTuple):
+    """One record that the serializer has accepted."""
+
+    values: dict[str, Any]  # validated, by the serializer's sources
+    original: Mapping[str, Any]  # as the file has them, by column
+    line: int  # of the file, from 1
+    position: int  # of the record, from 0
+
+
+class RowRefused(ValueError):
+    """A record of the file is not accepted: its place, the columns that are wrong, and its values."""
+
+    def __init__(self, *, record: Record, position: int, faults: list[Fault]) -> None:
+        self.line, self.position, self.faults = record.line, position, tuple(faults)
+        self.original = record.values
+        more = len(faults) - _LISTED
+        super().__init__(
+            " ".join(str(fault) for fault in faults[:_LISTED]) + (f" And {more} more." if more > 0 else "")
+        )
+
+
+class RowSchema:
+    """Reads records by one serializer. It is made once, and runs as the child of a ListSerializer does."""
+
+    def __init__(self, serializer: serializers.Serializer[Any]) -> None:
+        self._serializer = serializer
+        fields: dict[str, Any] = {
+            str(name): field
+            for name, field in serializer.fields.items()
+            if not field.read_only and not isinstance(field, serializers.HiddenField)
+        }
+        self.columns = Columns(
+            known=tuple(fields),
+            required=frozenset(name for name, field in fields.items() if field.required),
+            ignored=frozenset(_IGNORED),
+        )
+        self._accepted = self.columns.ignored | fields.keys()
+        not_blank = {name: field for name, field in fields.items() if not getattr(field, "allow_blank", False)}
+        self._null_if_empty = {name for name, field in not_blank.items() if field.allow_null}
+        self._left_out_if_empty = {
+            name for name, field in not_blank.items() if not field.required and not field.allow_null
+        }
+
+    def read(self, record: Record, *, position: int, is_text: bool) -> ImportRow:
+        """Return the row of a record. `is_text`: its values are the texts of a CSV file. Raises RowRefused."""
+        if record.fault is not None:
+            raise RowRefused(record=record, position=position, faults=[record.fault])
+        values: Mapping[str, Any] = record.values
+        if is_text:
+            if "" in values.values():
+                values = self._without_empty(values)
+        elif not values.keys() <= self._accepted:
+            unknown = [name for name in values if name not in self._accepted]
+            shown = ", ".join(describe_value(name, characters=_SHOWN_CHARACTERS) for name in unknown[:_LISTED])
+            raise RowRefused(record=record, position=position, faults=[Fault(f"unknown keys: {shown}", record.line)])
+        try:
+            valid = self._serializer.run_validation(values)
+        except ValidationError as error:
+            faults = list(_find_faults(error.detail, record))
+            raise RowRefused(record=record, position=position, faults=faults) from error
+        return ImportRow(valid, record.values, record.line, position)
+
+    def _without_empty(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: None if value == "" and name in self._null_if_empty else value
+            for name, value in values.items()
+            if value != "" or name not in self._left_out_if_empty
+        }
+
+
+def _find_faults(detail: Any, record: Record) -> Iterator[Fault]:
+    """Yield a fault for each message of a validation error, with the column and its value."""
+    columns = {name: number for number, name in enumerate(record.values, start=1)}
+    for name, messages in detail.items() if isinstance(detail, Mapping) else [("", detail)]:
+        text = " ".join(str(message) for message in messages) if isinstance(messages, list) else str(messages)
+        if name not in columns:
+            yield Fault(f"{name}: {text}" if name and name != "non_field_errors" else text, record.line)
+            continue
+        value = describe_value(record.values[name], characters=_SHOWN_CHARACTERS)
+        yield Fault(f"{name}: {text} The value is {value}.", record.line, columns[name])
