@@ -7,7 +7,8 @@ how a format is read (record_files) or a row is validated (rows).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, BinaryIO, ClassVar, cast
@@ -21,11 +22,13 @@ from tasks_app.errors import HopelessError, ParamRefused, StoreUnavailable
 from tasks_app.files.open_file import FileGone, find_row, open_file
 from tasks_app.files.storage import mapped_storage_errors
 from tasks_app.record_files import Position, RecordFile, RecordFileError
+from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
 from tasks_app.task_types.imports import model_rows, open_import
 from tasks_app.task_types.imports.open_import import Batch, OpenImport
 from tasks_app.task_types.imports.params import FILE, ImportParams, get_options
-from tasks_app.task_types.imports.plans import ImportPlan, plan_import
+from tasks_app.task_types.imports.plans import plan_import
 from tasks_app.task_types.imports.rows import ImportRow, RowRefused, RowSchema
+from tasks_app.task_types.task_plans import Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
 
@@ -34,15 +37,6 @@ class ImportRun(Chunk):
     """The chunk that rows belong to, and what `prepare_rows` has returned for it."""
 
     prepared: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedRow:
-    """A record that has failed: its line, and its values as the file has them."""
-
-    line: int
-    values: Mapping[str, Any]
-    key: object = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +57,9 @@ class Import(TaskType):
     """
 
     params_serializer: ClassVar[type[serializers.Serializer[Any]]] = ImportParams
+    is_planned = True
+    splittable = True
+    isolates_failures = True
     count_names: ClassVar[tuple[str, ...]] = ("rows",)
     row_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None  # its fields are the columns
     model: ClassVar[type[Model] | None] = None  # `process` inserts its rows
@@ -112,7 +109,7 @@ class Import(TaskType):
             except Error as error:
                 raise StoreUnavailable(error) from error
 
-    def plan_records(self, params: Mapping[str, Any], *, shard_records: int) -> ImportPlan:
+    def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Plan:
         """Count the records in one pass over the file, and split it into parts (docs/imports.md). Raises HopelessError."""
         try:
             opened = self._open(params)
@@ -130,14 +127,24 @@ class Import(TaskType):
     def run_chunks(self, chunks: Sequence[Chunk], prepared: list[_Work]) -> list[ChunkResult]:
         return [self._write(chunk, work) for chunk, work in zip(chunks, prepared, strict=True)]
 
-    def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, SkippedRow | None]:
+    def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
         """Describe the record at the chunk's position, and move the position past it; None if there is none."""
         batch = self._take(chunk, most_records=1)
         if not batch.records:
             return ChunkResult(0, {}, dict(chunk.state), finished=True), None
         [record] = batch.records
         result = ChunkResult(1, {}, self._state_at(chunk, record.next), finished=batch.has_ended)
-        return result, SkippedRow(line=record.line, values=record.values)
+        values = self._schema.get_original(record, is_text=batch.is_text)
+        return result, FailedRecord(line=record.line, values=values)
+
+    def retry_params(
+        self, *, task_id: uuid.UUID, params: Mapping[str, Any], failures: Iterable[ListedFailure]
+    ) -> Mapping[str, Any]:
+        """Raise CannotRetryFailures: an import reads a file, and the failed records are wrong in it."""
+        raise CannotRetryFailures(
+            f"an import reads a file. Get the list as CSV (GET /tasks/{task_id}/failures?format=csv), correct its records, and "
+            "start an import of that file"
+        )
 
     # --- steps
 

@@ -6,25 +6,15 @@ Owns the pass over the file before the first chunk. Must not write anything.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tasks_app.record_files import RecordFile
+from tasks_app.task_types.task_plans import PARTS, Part, Plan
 
 MOST_COUNTED_BYTES: Final = 1024**3  # of uncompressed text; the count of so much takes some seconds
-MOST_PARTS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class ImportPlan:
-    """The total, and the parts: for each the state with which it begins, and its number of records."""
-
-    total: int
-    is_estimate: bool
-    parts: tuple[tuple[dict[str, Any], int], ...]  # empty: one worker reads the file
-
-
-def plan_import(file: RecordFile, *, shard_records: int, most_bytes: int = MOST_COUNTED_BYTES) -> ImportPlan:
+def plan_import(file: RecordFile, *, shard_records: int, most_bytes: int = MOST_COUNTED_BYTES) -> Plan:
     """Count the records of a file, and split it into parts of `shard_records` records; 0: into none.
 
     A file of more than `most_bytes` is not split, and its total is estimated; in gzip it is what was counted. Gzip files
@@ -34,15 +24,15 @@ def plan_import(file: RecordFile, *, shard_records: int, most_bytes: int = MOST_
     index = file.index(every=every, most_bytes=most_bytes)
     if not index.is_complete:
         scale = file.size / index.end.offset if file.size and index.end.offset else 1
-        return ImportPlan(math.ceil(index.records * scale), True, ())
-    step = math.ceil(len(index.positions) / MOST_PARTS)
+        return Plan(math.ceil(index.records * scale), is_estimate=True)
+    step = math.ceil(len(index.positions) / PARTS)
     begins = index.positions[::step]
     if len(begins) < 2:
-        return ImportPlan(index.records, False, ())
+        return Plan(index.records)
     parts = []
     for number, begin in enumerate(begins):
         is_last = number == len(begins) - 1
         size = index.records - number * step * every if is_last else step * every
         end = {} if is_last else {"end": begins[number + 1].offset}
-        parts.append((begin.as_state() | end, size))
-    return ImportPlan(index.records, False, tuple(parts))
+        parts.append(Part(begin.as_state() | end, size))
+    return Plan(index.records, parts=tuple(parts))

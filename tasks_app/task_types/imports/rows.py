@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from tasks_app.domain import csv_cells
 from tasks_app.domain.error_text import describe_value
 from tasks_app.record_files import Columns, Fault, Record
+from tasks_app.task_types.failed_record import FAILURE_COLUMNS
 
 _LISTED: Final = 5  # faults of one row in the text of an error
 _SHOWN_CHARACTERS: Final = 100  # of a value
-# The columns of a list of failed records: a corrected list is imported as it is.
-_IGNORED: Final = tuple(f"failure_{name}" for name in ("position", "line", "key", "code", "message", "other"))
 
 
 class ImportRow(NamedTuple):
@@ -32,9 +32,11 @@ class ImportRow(NamedTuple):
 class RowRefused(ValueError):
     """A record of the file is not accepted: its place, the columns that are wrong, and its values."""
 
-    def __init__(self, *, record: Record, position: int, faults: list[Fault]) -> None:
+    def __init__(
+        self, *, record: Record, position: int, faults: list[Fault], original: Mapping[str, Any] | None = None
+    ) -> None:
         self.line, self.position, self.faults = record.line, position, tuple(faults)
-        self.original = record.values
+        self.original = record.values if original is None else original
         more = len(faults) - _LISTED
         super().__init__(
             " ".join(str(fault) for fault in faults[:_LISTED]) + (f" And {more} more." if more > 0 else "")
@@ -54,7 +56,7 @@ class RowSchema:
         self.columns = Columns(
             known=tuple(fields),
             required=frozenset(name for name, field in fields.items() if field.required),
-            ignored=frozenset(_IGNORED),
+            ignored=frozenset(FAILURE_COLUMNS),  # a corrected list of failed records is imported as it is,
         )
         self._accepted = self.columns.ignored | fields.keys()
         not_blank = {name: field for name, field in fields.items() if not getattr(field, "allow_blank", False)}
@@ -67,7 +69,7 @@ class RowSchema:
         """Return the row of a record. `is_text`: its values are the texts of a CSV file. Raises RowRefused."""
         if record.fault is not None:
             raise RowRefused(record=record, position=position, faults=[record.fault])
-        values: Mapping[str, Any] = record.values
+        values = original = self.get_original(record, is_text=is_text)
         if is_text:
             if "" in values.values():
                 values = self._without_empty(values)
@@ -79,8 +81,16 @@ class RowSchema:
             valid = self._serializer.run_validation(values)
         except ValidationError as error:
             faults = list(_find_faults(error.detail, record))
-            raise RowRefused(record=record, position=position, faults=faults) from error
-        return ImportRow(valid, record.values, record.line, position)
+            raise RowRefused(record=record, position=position, faults=faults, original=original) from error
+        return ImportRow(valid, original, record.line, position)
+
+    def get_original(self, record: Record, *, is_text: bool) -> Mapping[str, Any]:
+        """Return a record's values as the file has them; of a list of failed records, as their own file had them."""
+        if not is_text or self.columns.ignored.isdisjoint(record.values):
+            return record.values
+        return {
+            name: csv_cells.restore(value) for name, value in record.values.items() if name not in self.columns.ignored
+        }
 
     def _without_empty(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -23,13 +23,14 @@ def test_the_parts_together_are_the_file(shard_records: int) -> None:
     assert (plan.total, plan.is_estimate) == (95, False)
     assert bool(plan.parts) == (shard_records < 95)
     seen = []
-    for number, (state, size) in enumerate(plan.parts):
+    for number, part in enumerate(plan.parts):
+        state, size = part.state, part.size
         end = state.get("end")
         assert (end is None) == (number == len(plan.parts) - 1)
         records = list(open_bytes(LINES).read(Position.from_state(state)))
-        part = [each for each in records if end is None or each.next.offset <= end]
-        assert len(part) == size <= shard_records
-        seen += part
+        read = [each for each in records if end is None or each.next.offset <= end]
+        assert len(read) == size <= shard_records
+        seen += read
     if plan.parts:
         assert seen == list(open_bytes(LINES).read())
 
@@ -37,7 +38,7 @@ def test_the_parts_together_are_the_file(shard_records: int) -> None:
 def test_there_are_at_most_256_parts() -> None:
     plan = plan_import(open_bytes(b"a\n" + b"1\n" * 1000), shard_records=1)
     assert len(plan.parts) == 250
-    assert {size for _, size in plan.parts} == {4}
+    assert {part.size for part in plan.parts} == {4}
 
 
 def test_without_shards_there_is_only_a_total() -> None:
