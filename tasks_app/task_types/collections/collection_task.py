@@ -6,6 +6,7 @@ cleanup).
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from tasks_app.task_types.collections.dataclass_params import make_serializer, r
 from tasks_app.task_types.collections.key_splits import find_last_key, select_range, split_keys
 from tasks_app.task_types.collections.queryset_rules import find_faults
 from tasks_app.task_types.collections.totals import count_rows
+from tasks_app.task_types.failed_record import FailedRecord
 from tasks_app.task_types.task_plans import PARTS, Part, Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
@@ -55,6 +57,7 @@ class CollectionTask(TaskType):
 
     is_planned = True
     splittable = True
+    isolates_failures = True
     first_limit = 200
     max_limit = 5_000
     params_class: ClassVar[type | None] = None  # a dataclass, which becomes the serializer of the parameters
@@ -106,11 +109,7 @@ class CollectionTask(TaskType):
         cursor, bound = _read_state(key, chunk.state)
         if bound is None:
             return ChunkResult(0, {}, chunk.state, finished=True)
-        page = select_range(rows, key, after=cursor, up_to=bound)
-        if self.lock_rows and transaction.get_connection(rows.db).features.has_select_for_update:
-            of_self = transaction.get_connection(rows.db).features.has_select_for_update_of
-            page = page.select_for_update(of=("self",) if of_self else ())
-        found = list(page[: chunk.limit])
+        found = list(self._select_page(rows, key, after=cursor, up_to=bound)[: chunk.limit])
         keys = [key.read(row) for row in found]  # before `process`, which may change the instances
         # A join repeats a row; its copies have the same key, so they stand together.
         unique = [row for place, row in enumerate(found) if place == 0 or keys[place] != keys[place - 1]]
@@ -120,9 +119,37 @@ class CollectionTask(TaskType):
         state = _make_state(key, last, bound)
         return ChunkResult(len(unique), dict(run.counts), state, finished=len(found) < chunk.limit or last == bound)
 
+    def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
+        """Describe the row behind the cursor, and move the cursor to it; None if it has left the collection."""
+        rows, key = self._open(self.read_params(chunk.params))
+        cursor, bound = _read_state(key, chunk.state)
+        row = None if bound is None else self._select_page(rows, key, after=cursor, up_to=bound).first()
+        if row is None:
+            return ChunkResult(0, {}, chunk.state, finished=True), None
+        last = key.read(row)
+        values = key.encode(last)
+        name = values[0] if len(values) == 1 else json.dumps(values, ensure_ascii=False)
+        result = ChunkResult(1, {}, _make_state(key, last, bound), finished=last == bound)
+        return result, FailedRecord(key=name, values=self.describe_row(row))
+
+    def describe_row(self, row: Any) -> Mapping[str, Any]:
+        """Return what the list of failed records shows of a row that has failed: by default the columns that were read."""
+        names = [field.attname for field in row._meta.concrete_fields]
+        return {name: getattr(row, name) for name in names if name not in row.get_deferred_fields()}
+
     def read_params(self, params: Mapping[str, Any]) -> Any:
         """Return the stored parameters as `collection` gets them: an instance of `params_class`, if there is one."""
         return params if self.params_class is None else read_params(self.params_class, params)
+
+    def _select_page(
+        self, rows: models.QuerySet[Any], key: CursorKey, *, after: Values | None, up_to: Values
+    ) -> models.QuerySet[Any]:
+        """Return the rows of a range, which are locked when they are read if `lock_rows` says so."""
+        page = select_range(rows, key, after=after, up_to=up_to)
+        features = transaction.get_connection(rows.db).features
+        if not self.lock_rows or not features.has_select_for_update:
+            return page
+        return page.select_for_update(of=("self",) if features.has_select_for_update_of else ())
 
     def _open(self, params: Any) -> tuple[models.QuerySet[Any], CursorKey]:
         """Return the collection, on the database that the chunk writes to, and its key. Raises HopelessError."""
