@@ -14,7 +14,8 @@ _API: Final = re.compile(
 # What asks Redis once, and the database by primary key if at all.
 _QUICK: Final = re.compile(r"/(?:tasks(?:/[0-9a-fA-F-]{36})?|health/live)/?")
 _UPLOAD: Final = re.compile(r"/files/?")
-_DOWNLOAD: Final = re.compile(r"/(?:files/[^/]{1,64}/content|downloads/[^/]{1,200})/?")
+# Files, and the list of failed records, which may be a long CSV file.
+_DOWNLOAD: Final = re.compile(r"/(?:files/[^/]{1,64}/content|downloads/[^/]{1,200}|tasks/[^/]{1,64}/failures)/?")
 _STREAM: Final = re.compile(r"/(?:tasks/[^/]{1,64}/)?stream/?")
 
 
