@@ -16,7 +16,7 @@ from tasks_app.api.base_viewset import BaseViewSet
 from tasks_app.api.content_negotiation import prefers_csv
 from tasks_app.api.failure_serializers import FailuresQuerySerializer, failure_data
 from tasks_app.api.json_rendering import respond
-from tasks_app.api.openapi import operations
+from tasks_app.api.openapi import failure_operations
 from tasks_app.api.query_parameters import read_query
 from tasks_app.api.request_ids import get_request_id
 from tasks_app.api.request_serializers import read_idempotency_key
@@ -33,7 +33,7 @@ class FailureViewSet(BaseViewSet):
 
     accepts_csv = True
 
-    @operations.failures
+    @failure_operations.list_
     def list(self, request: HttpRequest, id: str) -> HttpResponseBase:
         query = read_query(request.GET, FailuresQuerySerializer)
         task = task_queries.get_task(task_id=id, owner=self.caller.sees_owner)
@@ -53,7 +53,7 @@ class FailureViewSet(BaseViewSet):
         failures = [failure_data(each) for each in page.failures]
         return respond({"failures": failures, "next": following}, headers={"Vary": "Accept"})
 
-    @operations.retry_failures
+    @failure_operations.retry
     def retry(self, request: HttpRequest, id: str) -> HttpResponse:
         started = retry_failures(
             task_id=id,

@@ -5,11 +5,9 @@ Owns their wording. Must not change behaviour: the serializers define what the e
 
 from __future__ import annotations
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 
 from tasks_app.api import (
-    failure_serializers,
     file_serializers,
     prefer_wait,
     query_parameters,
@@ -19,7 +17,6 @@ from tasks_app.api import (
 from tasks_app.api.authentication import PUBLIC
 from tasks_app.api.openapi.examples import (
     EVENT,
-    FAILURE,
     FINISHED_TASK,
     QUEUE,
     SHOWN_TASK,
@@ -173,34 +170,6 @@ history = operation(
     responses={
         200: ok(response_serializers.HistorySerializer, "Every change, oldest first.", {"events": [EVENT]}),
         **problems(400, 404, 406, 503),
-    },
-)
-failures = operation(
-    "listTaskFailures",
-    "tasks",
-    "List the records of a task that failed",
-    description="The records that were left out, in the order of their positions. As CSV (`format=csv`, or `Accept: "
-    "text/csv`) all of them come at once: their own columns, then `failure_position`, `failure_line`, `failure_key`, "
-    "`failure_code`, `failure_message` and `failure_other`. Cells that look like formulas begin with an apostrophe.",
-    parameters=[failure_serializers.FailuresQuerySerializer, ID, RETRY_AFTER],
-    responses={
-        200: ok(failure_serializers.FailurePageSerializer, "A page.", {"failures": [FAILURE], "next": None}),
-        (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, description="A page, or all failures as CSV."),
-        **problems(400, 404, 406, 503),
-    },
-)
-retry_failures = operation(
-    "retryTaskFailures",
-    "tasks",
-    "Start a task of the failed records alone",
-    needs=WRITE,
-    description="Starts a new task of the same type, owner and `maxFailures`, with params that limit it to the failed "
-    "records of this one. 409 if the task has not ended, if none of its records failed, or if its type cannot do it.",
-    parameters=[ID, *IDEMPOTENCY_KEY, LOCATION, RETRY_AFTER],
-    request=None,
-    responses={
-        201: ok(response_serializers.StartedTaskSerializer, "The new task.", STARTED_TASK, 201),
-        **problems(400, 404, 406, 409, 415, 422, 503),
     },
 )
 task_types = operation(

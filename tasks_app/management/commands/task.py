@@ -29,11 +29,10 @@ from tasks_app.domain import task_status
 from tasks_app.domain.callers import COMMAND_LINE
 from tasks_app.domain.error_text import escape, summarize_error
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.management import failures_action
+from tasks_app.management import failures_action, verify_action
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import json_object, priority, text
 from tasks_app.management.file_argument import CannotReadFile, store_argument
-from tasks_app.operations import verification
 from tasks_app.queues import queue_names
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_results import find_results
@@ -108,9 +107,7 @@ class Command(BaseCommand):
         failures = actions.add_parser("failures", help="show the records of a task that failed")
         failures_action.add_arguments(failures)
         verify = actions.add_parser("verify", help="compare a task's rows with its record and checkpoint")
-        which = verify.add_mutually_exclusive_group(required=True)
-        which.add_argument("id", type=text, nargs="?")
-        which.add_argument("--all", action="store_true", help="verify every task that has a record")
+        verify_action.add_arguments(verify)
         for each in actions.choices.values():
             each.add_argument("--json", action="store_true", help="print JSON, in the form of the API")
 
@@ -200,25 +197,7 @@ class Command(BaseCommand):
         failures_action.run(self, task_id=options["id"], csv=options["csv"], retry=options["retry"])
 
     def do_verify(self, options: dict[str, Any]) -> None:
-        found = verification.verify_all() if options["all"] else [verification.verify_task(task_id=options["id"])]
-        counts: dict[str, int] = {}
-        for verdict in found:
-            counts[verdict.verdict] = counts.get(verdict.verdict, 0) + 1
-            if self.json:
-                self.print_json(_verdict_data(verdict))
-            elif verdict.differences:
-                self.stdout.write(
-                    f"{verdict.task_id} {verdict.name} {verdict.status}: {'; '.join(verdict.differences)}"
-                )
-            elif not options["all"]:
-                rows = ", ".join(f"{number:,} {name}" for name, number in (verdict.rows or {}).items())
-                self.stdout.write(
-                    f"{verdict.task_id} {verdict.name} {verdict.status}: {verdict.verdict}. {rows}".strip()
-                )
-        if options["all"] and not self.json:
-            summary = ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items())) or "no tasks"
-            self.stdout.write(f"Verified: {summary}.")
-        if counts.get(verification.DIFFERENT):
+        if verify_action.run(self, task_id=None if options["all"] else options["id"]):
             sys.exit(DIFFERENT)
 
     # --- output
@@ -297,19 +276,6 @@ def _describe_total(snapshot: Snapshot) -> str:
     if snapshot.total is None:
         return "?"
     return f"{'≈ ' if snapshot.total_is_estimate else ''}{snapshot.total:,}"
-
-
-def _verdict_data(verdict: verification.Comparison) -> dict[str, Any]:
-    return {
-        "id": verdict.task_id,
-        "name": verdict.name,
-        "status": verdict.status,
-        "verdict": verdict.verdict,
-        "record": verdict.record,
-        "checkpoint": verdict.checkpoint,
-        "rows": verdict.rows,
-        "differences": verdict.differences,
-    }
 
 
 def _lines_of(detail: Any, path: str = "") -> list[str]:
