@@ -28,8 +28,18 @@ COUNT_WORDS: Final = (
     gettext_noop("deleted users"),
     gettext_noop("deleted products"),
     gettext_noop("deleted order items"),
+    gettext_noop("normalised"),
+    gettext_noop("unchanged"),
+    gettext_noop("unreadable"),
+    gettext_noop("rows"),
     gettext_noop("Num records"),
     gettext_noop("Task id"),
+    gettext_noop("Country code"),
+    gettext_noop("Ordered before"),
+    gettext_noop("File"),
+    gettext_noop("Format"),
+    gettext_noop("Encoding"),
+    gettext_noop("Delimiter"),
 )
 
 
