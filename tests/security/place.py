@@ -195,7 +195,9 @@ class Place:
             return {"priority": "high"}
         if door.route.endswith("taskrecord/start/"):
             name = action or "upload"
-            params = {f"params-{each}": value for each, value in self._params_of(name).items()}
+            # The form has two inputs for a file: one for the file itself, and one for the id of an uploaded file.
+            inputs = {"file": "params-file_id"}
+            params = {inputs.get(each, f"params-{each}"): value for each, value in self._params_of(name).items()}
             return {"type": name, "priority": "low", "description": "", **params}
         if "queues/actions/" in door.route:
             return {"action": action or "delete", "job_ids": [self.waiting]}
