@@ -39,6 +39,19 @@ def _number(field: Any, options: dict[str, Any], kind: Make = forms.IntegerField
     return kind(min_value=field.min_value, max_value=field.max_value, **options)
 
 
+def _choice(field: Any, options: dict[str, Any]) -> forms.Field:
+    # Without a default, the first choice must not be taken for one that somebody has made.
+    none = [] if field.required or field.default is not serializers.empty else [("", "–")]
+    return forms.ChoiceField(choices=[*none, *field.choices.items()], **options)
+
+
+_TEXTS: Final = (
+    serializers.UUIDField,
+    serializers.DateTimeField,
+    serializers.DateField,
+    serializers.TimeField,
+    serializers.DurationField,
+)
 # Form fields by DRF's field classes, subclasses first; a field of any other class is entered as JSON.
 _FIELDS: Final[tuple[tuple[type[serializers.Field], Callable[[Any, dict[str, Any]], forms.Field]], ...]] = (
     (serializers.BooleanField, lambda field, options: forms.BooleanField(**options | {"required": False})),
@@ -49,12 +62,9 @@ _FIELDS: Final[tuple[tuple[type[serializers.Field], Callable[[Any, dict[str, Any
         serializers.MultipleChoiceField,
         lambda field, options: forms.MultipleChoiceField(choices=list(field.choices.items()), **options),
     ),
-    (
-        serializers.ChoiceField,
-        lambda field, options: forms.ChoiceField(choices=list(field.choices.items()), **options),
-    ),
+    (serializers.ChoiceField, _choice),
     (TaskFileField, lambda field, options: FileOrIdField(**options)),
-    (serializers.UUIDField, lambda field, options: forms.CharField(**options)),
+    *((kind, lambda field, options: forms.CharField(**options)) for kind in _TEXTS),
     (serializers.CharField, lambda field, options: forms.CharField(max_length=field.max_length, **options)),
 )
 
