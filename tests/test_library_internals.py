@@ -21,6 +21,7 @@ INTERNALS: Final = {
     "tasks_app/engine/rq_internals.py": "rq",
     "tasks_app/observability/prometheus_client_internals.py": "prometheus_client",
     "tasks_app/queues/redis_py_internals.py": "redis",
+    "tasks_app/task_types/collections/django_internals.py": "django",
     "tasks_app/task_types/rest_framework_internals.py": "rest_framework",
 }
 

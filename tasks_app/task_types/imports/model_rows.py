@@ -40,9 +40,9 @@ def write_rows(model: type[models.Model], rows: Sequence[ImportRow], *, update_b
     objects = [model(**row.values) for row in rows]
     if not objects:
         return
-    manager: Any = model._default_manager
+    table: models.QuerySet[Any] = models.QuerySet(model, using=router.db_for_write(model))
     if not update_by:
-        manager.bulk_create(objects, batch_size=_BATCH_ROWS)
+        table.bulk_create(objects, batch_size=_BATCH_ROWS)
         return
     names = {name for row in rows for name in row.values} - set(update_by)
     options: dict[str, Any] = {"update_conflicts": True, "update_fields": sorted(names)} if names else {}
@@ -50,7 +50,7 @@ def write_rows(model: type[models.Model], rows: Sequence[ImportRow], *, update_b
         options = {"ignore_conflicts": True}
     elif connections[router.db_for_write(model)].features.supports_update_conflicts_with_target:
         options["unique_fields"] = list(update_by)
-    manager.bulk_create(objects, batch_size=_BATCH_ROWS, **options)
+    table.bulk_create(objects, batch_size=_BATCH_ROWS, **options)
 
 
 def check_update_by(model: type[models.Model], update_by: Sequence[str]) -> None:
