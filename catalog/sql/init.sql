@@ -16,6 +16,19 @@ CREATE TABLE `django_migrations` (
     `applied` datetime(6) NOT NULL
 );
 
+CREATE TABLE `archived_order_items` (
+    `id` bigint NOT NULL PRIMARY KEY,
+    `task_id` uuid NOT NULL,
+    `position` integer UNSIGNED NOT NULL CHECK (`position` >= 0),
+    `user_id` bigint NOT NULL,
+    `product_id` bigint NOT NULL,
+    `quantity` smallint UNSIGNED NOT NULL CHECK (`quantity` >= 0),
+    `unit_price` numeric(10, 2) NOT NULL,
+    `total` numeric(12, 2) NOT NULL,
+    `ordered_at` datetime(6) NOT NULL,
+    `archived_at` datetime(6) NOT NULL
+);
+
 CREATE TABLE `auth_group` (
     `id` integer AUTO_INCREMENT NOT NULL PRIMARY KEY,
     `name` varchar(150) NOT NULL UNIQUE
@@ -182,7 +195,13 @@ CREATE TABLE `tasks_app_taskcheckpoint` (
     `first` bigint UNSIGNED NOT NULL CHECK (`first` >= 0),
     `parent_id` uuid NULL,
     `shards` integer UNSIGNED NOT NULL CHECK (`shards` >= 0),
-    `size` bigint UNSIGNED NOT NULL CHECK (`size` >= 0)
+    `size` bigint UNSIGNED NOT NULL CHECK (`size` >= 0),
+    `total` bigint UNSIGNED NULL CHECK (`total` >= 0),
+    `total_is_estimate` bool DEFAULT b'0' NOT NULL,
+    `open_shards` integer UNSIGNED NULL CHECK (`open_shards` >= 0),
+    `failed_records` bigint UNSIGNED DEFAULT 0 NOT NULL CHECK (`failed_records` >= 0),
+    `max_attempts` integer UNSIGNED NULL CHECK (`max_attempts` >= 0),
+    `result` json NULL
 );
 
 CREATE TABLE `tasks_app_taskevent` (
@@ -196,6 +215,44 @@ CREATE TABLE `tasks_app_taskevent` (
     `attempt` integer UNSIGNED NOT NULL CHECK (`attempt` >= 0),
     `done` bigint UNSIGNED NOT NULL CHECK (`done` >= 0),
     `error` longtext NULL
+);
+
+CREATE TABLE `tasks_app_taskfailure` (
+    `id` bigint AUTO_INCREMENT NOT NULL PRIMARY KEY,
+    `task_id` uuid NOT NULL,
+    `checkpoint_id` uuid NOT NULL,
+    `position` bigint UNSIGNED NOT NULL CHECK (`position` >= 0),
+    `line` bigint UNSIGNED NULL CHECK (`line` >= 0),
+    `key` varchar(255) NOT NULL,
+    `code` varchar(64) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `message` longtext NOT NULL,
+    `values_json` longtext NOT NULL,
+    `values_are_exact` bool NOT NULL,
+    `failed_at` datetime(6) NOT NULL,
+    CONSTRAINT `failure_once` UNIQUE (`checkpoint_id`, `position`)
+);
+
+CREATE TABLE `tasks_app_taskfile` (
+    `id` uuid NOT NULL PRIMARY KEY,
+    `kind` varchar(10) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `owner` varchar(64) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `name` varchar(255) NOT NULL,
+    `content_type` varchar(100) NOT NULL,
+    `size` bigint UNSIGNED NOT NULL CHECK (`size` >= 0),
+    `sha256` varchar(64) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `storage_key` varchar(200) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `is_complete` bool NOT NULL,
+    `created_at` datetime(6) NOT NULL,
+    `expires_at` datetime(6) NULL,
+    `task_id` uuid NULL,
+    `position` bigint UNSIGNED NOT NULL CHECK (`position` >= 0)
+);
+
+CREATE TABLE `tasks_app_taskfileuse` (
+    `id` bigint AUTO_INCREMENT NOT NULL PRIMARY KEY,
+    `file_id` uuid NOT NULL,
+    `task_id` uuid NOT NULL,
+    CONSTRAINT `file_use_once` UNIQUE (`file_id`, `task_id`)
 );
 
 CREATE TABLE `tasks_app_taskminute` (
@@ -238,7 +295,10 @@ CREATE TABLE `tasks_app_taskrecord` (
     `next_attempt_at` datetime(6) NULL,
     `cancel_requested` bool NOT NULL,
     `updated_at` datetime(6) NOT NULL,
-    `urgency` smallint UNSIGNED NULL CHECK (`urgency` >= 0)
+    `urgency` smallint UNSIGNED NULL CHECK (`urgency` >= 0),
+    `total_is_estimate` bool DEFAULT b'0' NOT NULL,
+    `failed_records` bigint UNSIGNED DEFAULT 0 NOT NULL CHECK (`failed_records` >= 0),
+    `max_failures` varchar(16) COLLATE `utf8mb4_nopad_bin` DEFAULT '' NOT NULL
 );
 
 CREATE TABLE `tasks_app_webhookdelivery` (
@@ -263,6 +323,7 @@ CREATE TABLE `users` (
     `created_at` datetime(6) NOT NULL
 );
 
+CREATE INDEX `archived_task_position` ON `archived_order_items` (`task_id`, `position`);
 ALTER TABLE `auth_group_permissions` ADD CONSTRAINT `auth_group_permissions_group_id_permission_id_0cd325b0_uniq` UNIQUE (`group_id`, `permission_id`);
 ALTER TABLE `auth_group_permissions` ADD CONSTRAINT `auth_group_permissions_group_id_b120cbf9_fk_auth_group_id` FOREIGN KEY (`group_id`) REFERENCES `auth_group` (`id`);
 ALTER TABLE `auth_group_permissions` ADD CONSTRAINT `auth_group_permissio_permission_id_84c5c92e_fk_auth_perm` FOREIGN KEY (`permission_id`) REFERENCES `auth_permission` (`id`);
@@ -289,6 +350,10 @@ CREATE INDEX `checkpoint_outcome_lease` ON `tasks_app_taskcheckpoint` (`outcome`
 CREATE INDEX `checkpoint_updated` ON `tasks_app_taskcheckpoint` (`updated_at`);
 CREATE INDEX `checkpoint_parent` ON `tasks_app_taskcheckpoint` (`parent_id`);
 CREATE INDEX `event_task` ON `tasks_app_taskevent` (`task_id`, `id`);
+CREATE INDEX `failure_of_task` ON `tasks_app_taskfailure` (`task_id`, `position`, `id`);
+CREATE INDEX `file_expires` ON `tasks_app_taskfile` (`expires_at`, `id`);
+CREATE INDEX `file_task` ON `tasks_app_taskfile` (`task_id`, `kind`, `position`);
+CREATE INDEX `file_use_task` ON `tasks_app_taskfileuse` (`task_id`);
 CREATE INDEX `record_by_owner` ON `tasks_app_taskrecord` (`owner`, `id`, `status`, `name`, `priority`);
 CREATE INDEX `record_by_status` ON `tasks_app_taskrecord` (`status`, `id`, `owner`, `name`, `priority`);
 CREATE INDEX `record_by_name` ON `tasks_app_taskrecord` (`name`, `id`, `owner`, `priority`);
@@ -316,6 +381,7 @@ INSERT INTO `django_migrations` (`app`, `name`, `applied`) VALUES
     ('auth', '0012_alter_user_first_name_max_length', UTC_TIMESTAMP(6)),
     ('catalog', '0001_initial', UTC_TIMESTAMP(6)),
     ('catalog', '0002_identity_columns', UTC_TIMESTAMP(6)),
+    ('catalog', '0003_archived_order_items', UTC_TIMESTAMP(6)),
     ('django_rq', '0001_initial', UTC_TIMESTAMP(6)),
     ('django_rq', '0002_delete_queue_create_dashboard', UTC_TIMESTAMP(6)),
     ('django_rq', '0003_alter_dashboard_permission_names', UTC_TIMESTAMP(6)),
@@ -328,4 +394,7 @@ INSERT INTO `django_migrations` (`app`, `name`, `applied`) VALUES
     ('tasks_app', '0006_list_indexes', UTC_TIMESTAMP(6)),
     ('tasks_app', '0007_identity_columns', UTC_TIMESTAMP(6)),
     ('tasks_app', '0008_audit_of_operators', UTC_TIMESTAMP(6)),
-    ('tasks_app', '0009_queues_by_name', UTC_TIMESTAMP(6));
+    ('tasks_app', '0009_queues_by_name', UTC_TIMESTAMP(6)),
+    ('tasks_app', '0010_planned_totals', UTC_TIMESTAMP(6)),
+    ('tasks_app', '0011_failed_records', UTC_TIMESTAMP(6)),
+    ('tasks_app', '0012_files', UTC_TIMESTAMP(6));

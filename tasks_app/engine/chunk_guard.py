@@ -125,7 +125,7 @@ class ChunkGuard:
                     "The task type caught a database error that had broken its transaction, and continued. Put the "
                     "statement that may fail into `with transaction.atomic():`, and catch the error outside of that block."
                 )
-            ) from (failed.error if failed else connection.rollback_exc)
+            ) from (failed.error if failed else connection.rollback_exc)  # type: ignore[attr-defined]
         if failed is not None:
             if is_database_error(failed.error) and not self._is_marked():
                 raise TransactionLost(failed.error) from None  # callproc() bypasses the execute wrapper

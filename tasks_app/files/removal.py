@@ -31,7 +31,7 @@ YOUNG_HOURS: Final = 24  # a task that was just started may have neither a recor
 def remove_expired(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[int]:
     """Delete the files that expired before `now`, page by page; yields how many of a page were deleted."""
     now = now or datetime.now(UTC)
-    after: tuple[datetime, uuid.UUID] | None = None
+    after: tuple[datetime | None, uuid.UUID] | None = None
     while True:
         rows = TaskFile.objects.filter(expires_at__lt=now)
         if after is not None:

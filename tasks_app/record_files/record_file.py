@@ -134,7 +134,7 @@ class RecordFile:
             names = [name.strip() for name in parsed.fields]
             fit = count_known(names, self._columns)
             if best is None or fit > best[0]:
-                best = fit, delimiter, parsed._replace(fields=names)
+                best = fit, delimiter, Fields(parsed.line, names, parsed.next, parsed.fault, parsed.text)
         if best is None:
             raise refused or HeaderRefused("the file has no header", line=1)
         _, self.delimiter, header = best

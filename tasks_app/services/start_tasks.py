@@ -152,7 +152,10 @@ def _hold_files(snapshots: Sequence[Snapshot]) -> None:
         for _, value in find_file_ids(get_task_type(snapshot.name).params_serializer, snapshot.params)
         if (key := parse_id(value)) is not None
     ]
-    if named and suspended_calls.run_in_thread(lambda: _hold(named)):
+    if not named:
+        return
+    is_gone = suspended_calls.run_in_thread(lambda: _hold(named))
+    if is_gone:
         raise NamedFileUnknown(["params"])
 
 

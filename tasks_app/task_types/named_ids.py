@@ -19,13 +19,13 @@ def find_ids(
     params_serializer: type[serializers.Serializer[Any]], params: Mapping[str, Any], *, kind: FieldClass
 ) -> Iterator[tuple[str, Any]]:
     """Yield the path and the value of every id in params whose field is of a kind: `taskId`, `tasks.0.id`."""
-    for field in _fields_with_ids(params_serializer, kind):
+    for field in _fields_with_ids(params_serializer, kind):  # type: ignore[arg-type]
         yield from _find(field, params, "", kind)
 
 
 def has_ids(params_serializer: type[serializers.Serializer[Any]], *, kind: FieldClass) -> bool:
     """Return whether params of this serializer may name ids of a kind."""
-    return bool(_fields_with_ids(params_serializer, kind))
+    return bool(_fields_with_ids(params_serializer, kind))  # type: ignore[arg-type]
 
 
 @cache

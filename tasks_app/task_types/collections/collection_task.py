@@ -61,7 +61,7 @@ class CollectionTask(TaskType):
     first_limit = 200
     max_limit = 5_000
     params_class: ClassVar[type | None] = None  # a dataclass, which becomes the serializer of the parameters
-    params_serializer = NoParams
+    params_serializer: ClassVar[type[serializers.Serializer[Any]]] = NoParams
     cursor_fields: ClassVar[Sequence[str]] = ()  # empty: the primary key
     lock_rows: ClassVar[bool] = True  # read pages with SELECT … FOR UPDATE
 
@@ -157,7 +157,7 @@ class CollectionTask(TaskType):
         if faults := find_faults(rows):
             raise HopelessError(f"task type {self.name!r}: {' '.join(faults)}")
         try:
-            key = _find_key(rows.model, tuple(self.cursor_fields))
+            key = _find_key(rows.model, tuple(self.cursor_fields))  # type: ignore[arg-type]
         except ValueError as error:
             raise HopelessError(f"task type {self.name!r}: {error}") from error
         return rows.using(router.db_for_write(rows.model)), key

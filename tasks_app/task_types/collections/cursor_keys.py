@@ -126,7 +126,7 @@ def _list_uniques(model: type[models.Model]) -> Iterable[list[str]]:
 
 def _list_indexes(model: type[models.Model]) -> Iterable[list[str]]:
     meta = model._meta
-    yield from ([field.attname] for field in meta.concrete_fields if field.db_index)
+    yield from ([field.attname] for field in meta.concrete_fields if field.db_index)  # type: ignore[attr-defined]
     for index in meta.indexes:
         is_ascending = not any(order for _, order in index.fields_orders)
         if index.fields and index.condition is None and is_ascending:

@@ -21,4 +21,4 @@ def yields_models(queryset: QuerySet[Any]) -> bool:
 
 def get_named_database(queryset: QuerySet[Any]) -> str | None:
     """Return the alias that `using()` was called with; None if it was not."""
-    return queryset._db  # type: ignore[no-any-return]
+    return queryset._db  # type: ignore[attr-defined, no-any-return]

@@ -49,7 +49,7 @@ class Export(TaskType):
     writes the file; it must end within the chunk's time limit.
     """
 
-    params_serializer = NoParams
+    params_serializer: ClassVar[type[serializers.Serializer[Any]]] = NoParams
     count_names = ("rows",)
     leaves_results = True
     first_limit = 2_000

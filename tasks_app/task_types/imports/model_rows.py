@@ -56,10 +56,10 @@ def write_rows(model: type[models.Model], rows: Sequence[ImportRow], *, update_b
 def check_update_by(model: type[models.Model], update_by: Sequence[str]) -> None:
     """Raise ValueError unless these are the fields of a unique field or constraint of the model."""
     meta = model._meta
-    unique = [(field.name,) for field in meta.concrete_fields if field.unique]
+    unique: list[tuple[str, ...]] = [(field.name,) for field in meta.concrete_fields if field.unique]
     unique += [tuple(names) for names in meta.unique_together]
     unique += [
-        constraint.fields
+        tuple(constraint.fields)
         for constraint in meta.constraints
         if isinstance(constraint, models.UniqueConstraint) and constraint.fields and constraint.condition is None
     ]
