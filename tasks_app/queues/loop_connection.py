@@ -1,4 +1,4 @@
-"""The one pipelined connection to Redis of a process with an event loop: a turn's commands leave together.
+"""The one pipelined connection to Redis of a process with an event loop: what is asked while Redis answers leaves together.
 
 Owns when a command is sent and how long its answer may take. redis-py connects, in a thread (TLS, Sentinels, password,
 database, name); then the loop reads and writes its socket. No command is ever sent twice. Must not know what a command
@@ -57,9 +57,16 @@ class LoopConnection:
         self._timer: asyncio.TimerHandle | None = None
 
     def ask(self, words: Words, asking: Asking) -> None:
-        """Send a command at the end of this turn of the loop; resume with its answer, or with one of UNAVAILABLE_ERRORS."""
+        """Send a command once the ones before it are answered; resume with its answer, or with one of UNAVAILABLE_ERRORS.
+
+        So Redis gets few and large batches, and syncs its file once for each: more of them as it is slower.
+        """
         self._unsent.append(_Asked(words, asking, self._loop.time() + self._timeout_seconds))
-        if not self._is_flushing:
+        self.send_soon()
+
+    def send_soon(self) -> None:
+        """At the end of this turn of the loop, send what waits if nothing is in flight."""
+        if self._unsent and not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 
@@ -90,14 +97,18 @@ class LoopConnection:
         """Use a connection for no further command: the next one may reach another server."""
         if self._link is link:
             self._link = None
+            self.send_soon()
 
     def _flush(self) -> None:
         self._is_flushing = False
         if not self._unsent:
             return
         if self._link is not None:
-            asked, self._unsent = self._unsent, deque()
-            self._link.send(asked)
+            if self._link.is_waiting:
+                self._watch_unsent()
+            else:
+                asked, self._unsent = self._unsent, deque()
+                self._link.send(asked)
         elif self._is_closed:
             self._fail_unsent(redis.exceptions.ConnectionError("the process ends"))
         else:
@@ -126,8 +137,8 @@ class LoopConnection:
             each.answer(error)
 
     def _watch_unsent(self) -> None:
-        """While nothing can be sent: see to it that what has waited too long is refused. One timer is enough."""
-        if self._unsent and self._timer is None and self._link is None:
+        """See to it that what has waited too long is refused. One timer is enough: deadlines come in order."""
+        if self._unsent and self._timer is None:
             self._timer = self._loop.call_at(self._unsent[0].deadline, self._expire_unsent)
 
     def _expire_unsent(self) -> None:
@@ -160,6 +171,11 @@ class _Link:
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = self._is_given_up = False
         loop.add_reader(self._sock.fileno(), self._on_readable)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether commands were sent that have no answer yet."""
+        return bool(self._in_flight)
 
     def send(self, asked: deque[_Asked]) -> None:
         """Send commands in one piece, so that Redis reads all of them before it syncs to disk."""
@@ -232,8 +248,12 @@ class _Link:
                 self.give_up(answer)
             self._late = max(self._late - 1, 0)
             self._in_flight.popleft().answer(answer)
-        if self._is_given_up and not self._in_flight:
+        if self._in_flight:
+            return
+        if self._is_given_up:
             self.fail(redis.exceptions.ConnectionError("given up"))
+        else:
+            self._owner.send_soon()
 
     def _expire(self) -> None:
         """Tell those who have waited too long. The others may still get their answers here; nothing more is sent."""
