@@ -60,6 +60,7 @@ class ChunkGuard:
         self.session_is_changed = False  # by a SET or the like, which the next task must not inherit
         self._in_transaction = False  # task code runs inside the chunk's transaction at this moment
         self._error: Exception | None = None  # the first error that meant a rollback
+        self._statement_error: Exception | None = None  # the last error of a statement: Django does not always keep it
         self._misuse: TransactionMisused | None = None
         self._is_armed = False
         self._deadline = 0.0
@@ -97,6 +98,7 @@ class ChunkGuard:
         connection = self.connection
         atomic_blocks, savepoint_ids = list(connection.atomic_blocks), list(connection.savepoint_ids)
         self._mark(f"SAVEPOINT {MARK}")
+        self._statement_error = None
         failed: TaskCodeFailed | None = None
         result: Any = None
         try:
@@ -120,12 +122,15 @@ class ChunkGuard:
             raise TransactionLost(self._error) from (failed.error if failed else None)
         is_broken = failed is None or isinstance(failed.error, TransactionManagementError)
         if connection.needs_rollback and is_broken:
+            breaking = connection.rollback_exc or self._statement_error  # type: ignore[attr-defined]
+            if failed is not None and failed.error.__cause__ is None:
+                failed.error.__cause__ = breaking
             raise TaskCodeFailed(
                 TransactionBroken(
                     "The task type caught a database error that had broken its transaction, and continued. Put the "
                     "statement that may fail into `with transaction.atomic():`, and catch the error outside of that block."
                 )
-            ) from (failed.error if failed else connection.rollback_exc)  # type: ignore[attr-defined]
+            ) from (failed.error if failed else breaking)
         if failed is not None:
             if is_database_error(failed.error) and not self._is_marked():
                 raise TransactionLost(failed.error) from None  # callproc() bypasses the execute wrapper
@@ -250,6 +255,7 @@ class ChunkGuard:
         try:
             return execute(sql, params, many, context)
         except Exception as error:
+            self._statement_error = error
             if self._error is None and is_database_error(error) and not rolls_nothing_back(error):
                 self._error = error
             raise

@@ -26,6 +26,10 @@ def run(**params: Any) -> str:
     return task_id
 
 
+def retry(client: Client, task_id: str) -> Any:
+    return client.post(f"/tasks/{task_id}/failures/retry", content_type="application/json")
+
+
 # --- maxFailures
 
 
@@ -153,8 +157,8 @@ def test_another_owners_list_does_not_exist(client_of: Any, closed_api: None) ->
     for name, status in (("ann", 200), ("bob", 404)):
         assert client_of(name).get(f"/tasks/{task_id}/failures").status_code == status
         assert client_of(name).get(f"/tasks/{task_id}/failures?format=csv").status_code == status
-    assert client_of("bob").post(f"/tasks/{task_id}/failures/retry").status_code == 404
-    assert client_of("ann", "read").post(f"/tasks/{task_id}/failures/retry").status_code == 403
+    assert retry(client_of("bob"), task_id).status_code == 404
+    assert retry(client_of("ann", "read"), task_id).status_code == 403
     assert client_of("root", "admin").get(f"/tasks/{task_id}/failures").status_code == 200
 
 
@@ -190,7 +194,7 @@ def test_a_retry_by_an_admin_stays_the_owners(client_of: Any, closed_api: None) 
         "/tasks", {"name": "failing", "params": {"bad": [3]}, "maxFailures": 5}, content_type="application/json"
     )
     Worker().run()
-    new = client_of("root", "admin").post(f"/tasks/{started.json()['id']}/failures/retry").json()
+    new = retry(client_of("root", "admin"), started.json()["id"]).json()
     snapshot = job_snapshots.get_snapshot(new["id"])
     assert snapshot is not None
     assert (snapshot.owner, snapshot.scope) == ("ann", "write")

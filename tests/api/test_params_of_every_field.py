@@ -11,7 +11,7 @@ from django.test import Client
 from rest_framework import serializers
 
 from tasks_app.admin.start_form import StartForm
-from tasks_app.models import MirrorCursor, QueueState
+from tasks_app.models import QueueState, TaskFailure
 from tasks_app.task_types import Chunk, ChunkResult, TaskIdField, TaskType, register, unregister
 from tests.support.engine import Worker, job, record
 
@@ -37,6 +37,7 @@ FIELDS: dict[type, tuple[Any, Any, Any]] = {
     TaskIdField: (serializers.UUIDField(), ID.replace("-", ""), ID),
     serializers.IPAddressField: (serializers.IPAddressField(), "::1", "::1"),
     serializers.IntegerField: (serializers.IntegerField(), -5, -5),
+    serializers.BigIntegerField: (serializers.BigIntegerField(), 2**53 + 1, 2**53 + 1),
     serializers.FloatField: (serializers.FloatField(), 1.5, 1.5),
     serializers.DecimalField: (serializers.DecimalField(max_digits=9, decimal_places=2), "1.5", "1.50"),
     serializers.DateTimeField: (serializers.DateTimeField(), "2026-11-25T15:25:28+02:00", "2026-11-25T13:25:28Z"),
@@ -59,7 +60,7 @@ FIELDS: dict[type, tuple[Any, Any, Any]] = {
     serializers.HStoreField: (serializers.HStoreField(), {"a": "1"}, {"a": "1"}),
     serializers.JSONField: (serializers.JSONField(), {"a": [1, None]}, {"a": [1, None]}),
     serializers.ModelField: (
-        serializers.ModelField(model_field=MirrorCursor._meta.get_field("id")),
+        serializers.ModelField(model_field=TaskFailure._meta.get_field("position")),
         7,
         7,
     ),
@@ -159,7 +160,7 @@ def test_the_admins_form_gives_the_same() -> None:
     }
     form = StartForm(EveryFieldTask(), {"priority": "low", **{f"params-{name}": text for name, text in texts.items()}})
     assert form.is_valid(), form.errors
-    assert form.to_task().params == PLAIN
+    assert form.to_task(owner="").params == PLAIN
 
 
 def test_a_similar_task_starts_with_them(client: Client, admin_client: Client) -> None:
@@ -173,7 +174,7 @@ def test_a_similar_task_starts_with_them(client: Client, admin_client: Client) -
             data[name] = field.prepare_value(value) if hasattr(field, "prepare_value") else value
     again = StartForm(EveryFieldTask(), data)
     assert again.is_valid(), again.errors
-    assert again.to_task().params == PLAIN
+    assert again.to_task(owner="").params == PLAIN
 
 
 def _is_json(name: str) -> bool:

@@ -34,6 +34,7 @@ def test_start_takes_the_bound_and_status_shows_it(capsys: pytest.CaptureFixture
     started = json.loads(call("start", "failing", "--params", '{"bad": [3]}', "--max-failures", "0.5%", "--json"))
     assert started["maxFailures"] == "0.5%"
     assert job(started["id"]).max_failures == "0.5%"
+    Worker().run()
     task_id = run()
     assert f"2 failed records (manage.py task failures {task_id}); allowed: 100%" in call("status", task_id)
 

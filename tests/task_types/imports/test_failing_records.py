@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from catalog.models import Product
+from tasks_app.domain.callers import COMMAND_LINE
 from tasks_app.models import TaskFailure
 from tasks_app.services import start_tasks
 from tests.support.engine import Worker, checkpoint, longtasks, mirror  # noqa: F401 (fixture)
@@ -22,7 +23,7 @@ BAD = (0, 41, 42, 89)
 
 def start(file: str) -> str:
     task = start_tasks.NewTask(name="import_products", params={"file": file}, max_failures="10")
-    return start_tasks.start_task(task=task).snapshot.id
+    return start_tasks.start_task(task=task, caller=COMMAND_LINE).snapshot.id
 
 
 def make_csv() -> bytes:
@@ -50,7 +51,7 @@ def test_bad_records_are_listed_and_their_corrected_list_is_imported(
     assert [(failure.position, failure.line) for failure in failures] == [(number, number + 2) for number in BAD]
 
     mirror()
-    refused = client.post(f"/tasks/{task_id}/failures/retry")
+    refused = client.post(f"/tasks/{task_id}/failures/retry", content_type="application/json")
     assert refused.status_code == 409
     assert "as CSV" in refused.json()["detail"]
     answer = client.get(f"/tasks/{task_id}/failures?format=csv")
