@@ -60,7 +60,7 @@ class ChunkGuard:
         self.session_is_changed = False  # by a SET or the like, which the next task must not inherit
         self._in_transaction = False  # task code runs inside the chunk's transaction at this moment
         self._error: Exception | None = None  # the first error that meant a rollback
-        self._statement_error: Exception | None = None  # the last error of a statement: Django does not always keep it
+        self._statement_error: Exception | None = None  # of the last statement that failed
         self._misuse: TransactionMisused | None = None
         self._is_armed = False
         self._deadline = 0.0
@@ -69,7 +69,7 @@ class ChunkGuard:
     @contextmanager
     def watching(self, *, limit_seconds: float) -> Generator[None, None, None]:
         """Watch every statement of this thread; the task code within has `limit_seconds` in all."""
-        self._error = self._misuse = None
+        self._error = self._misuse = self._statement_error = None
         self._limit_seconds = limit_seconds
         self._deadline = time.monotonic() + limit_seconds
         self.connection.ensure_connection()
@@ -98,7 +98,6 @@ class ChunkGuard:
         connection = self.connection
         atomic_blocks, savepoint_ids = list(connection.atomic_blocks), list(connection.savepoint_ids)
         self._mark(f"SAVEPOINT {MARK}")
-        self._statement_error = None
         failed: TaskCodeFailed | None = None
         result: Any = None
         try:
@@ -122,15 +121,12 @@ class ChunkGuard:
             raise TransactionLost(self._error) from (failed.error if failed else None)
         is_broken = failed is None or isinstance(failed.error, TransactionManagementError)
         if connection.needs_rollback and is_broken:
-            breaking = connection.rollback_exc or self._statement_error  # type: ignore[attr-defined]
-            if failed is not None and failed.error.__cause__ is None:
-                failed.error.__cause__ = breaking
             raise TaskCodeFailed(
                 TransactionBroken(
                     "The task type caught a database error that had broken its transaction, and continued. Put the "
                     "statement that may fail into `with transaction.atomic():`, and catch the error outside of that block."
                 )
-            ) from (failed.error if failed else breaking)
+            ) from (connection.rollback_exc or self._statement_error or (failed and failed.error))  # type: ignore[attr-defined]
         if failed is not None:
             if is_database_error(failed.error) and not self._is_marked():
                 raise TransactionLost(failed.error) from None  # callproc() bypasses the execute wrapper
