@@ -52,7 +52,7 @@ def test_the_id_of_an_uploaded_file_is_accepted(folder: Path, make_client: MakeC
         {},
         {"params-file_id": "x"},
         {"params-file_id": "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"},
-        {"params-file_file": SimpleUploadedFile("a\u202eb", b"a")},
+        {"params-file_file": SimpleUploadedFile(" a.csv", b"a")},
         {"params-file_file": SimpleUploadedFile("a.csv", b"a"), "params-others": "not JSON"},
     ],
 )
@@ -61,6 +61,13 @@ def test_a_wrong_file_is_reported_and_nothing_is_stored(folder: Path, make_clien
     assert answer.status_code == 200
     assert answer.context["form"].errors
     assert list_stored(folder) == []
+
+
+def test_a_name_loses_its_control_characters(folder: Path, make_client: MakeClient) -> None:
+    started(
+        make_client(OPERATE).post(f"{LIST}start/", {**START, "params-file_file": SimpleUploadedFile("a\u202eb", b"")})
+    )
+    assert TaskFile.objects.get().name == "ab"
 
 
 def test_a_full_storage_is_reported(folder: Path, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
