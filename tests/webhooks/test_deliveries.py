@@ -7,16 +7,22 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.test import Client
 
+import tests.support.export_types  # noqa: F401 (registers them)
 from tasks_app.models import TaskEvent, WebhookDelivery
 from tasks_app.webhooks import deliveries
 from tests.api.conftest import Post
+from tests.support.engine import Worker
+from tests.support.stored_files import folder, upload
 from tests.webhooks.receivers import SECRET, Receiver
+
+__all__ = ["folder"]
 
 
 def deliver() -> None:
@@ -45,6 +51,23 @@ def test_the_end_is_sent_once_and_signed(client: Client, start: Any, receiver: R
     assert headers["Longtasks-Delivery"].startswith(task_id)
     assert history(client, task_id) == [(1, None)]
     assert not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_receiver_gets_result_and_artifacts(
+    folder: Path, client: Client, post: Post, receiver: Receiver, mirror: Any
+) -> None:
+    file_id = str(upload(b"a\nb", owner="").row.pk)
+    started = post("/tasks", {"name": "count_lines", "params": {"file": file_id}, "callbackUrl": receiver.url})
+    Worker().run()
+    mirror()
+    deliver()
+    ((_, body),) = receiver.got
+    task = json.loads(body)
+    assert task["result"] == {"lines": 2}
+    assert task == client.get(f"/tasks/{started.json()['id']}").json()
+    answer = client.get(task["artifacts"][0]["url"])
+    assert b"".join(answer.streaming_content) == b"b\na"  # type: ignore[attr-defined]
 
 
 @pytest.mark.django_db(transaction=True)

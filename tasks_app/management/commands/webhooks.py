@@ -12,11 +12,13 @@ from typing import Final
 
 from django.conf import settings
 
+from tasks_app.api.file_serializers import results_data
 from tasks_app.api.json_rendering import to_json
 from tasks_app.api.response_serializers import task_data
 from tasks_app.domain import task_snapshot
 from tasks_app.management.service_command import ServiceCommand
 from tasks_app.models import WebhookDelivery
+from tasks_app.read_model.task_results import find_results
 from tasks_app.resilience.batch_isolation import is_outage
 from tasks_app.webhooks import deliveries
 from tasks_app.webhooks.sender import Outcome, send
@@ -53,7 +55,7 @@ class Command(ServiceCommand):
         """Dispatch due deliveries and save the outcomes. All SQL runs in this thread; the senders use none."""
         if not self.should_stop:
             for delivery in deliveries.claim_due(limit=SENDERS - len(self.running)):
-                self.running[self.pool.submit(self.deliver, delivery)] = delivery
+                self.begin(delivery)
         done, _ = wait(self.running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED) if self.running else ((), ())
         if not self.running:
             time.sleep(POLL_SECONDS)
@@ -64,6 +66,18 @@ class Command(ServiceCommand):
             else:
                 self.close(delivery, future.result())
             del self.running[future]  # last: an outcome that could not be saved is saved in the next round
+
+    def begin(self, delivery: WebhookDelivery) -> None:
+        """Hand an attempt to a sender thread; set the delivery aside if it cannot be read."""
+        try:
+            snapshot = task_snapshot.decode(delivery.snapshot)
+            body = to_json(task_data(snapshot) | results_data(find_results(snapshot)))
+        except Exception as error:
+            if is_outage(error):
+                raise
+            deliveries.set_aside(delivery, error)
+        else:
+            self.running[self.pool.submit(self.deliver, delivery, body)] = delivery
 
     def close(self, delivery: WebhookDelivery, outcome: Outcome) -> None:
         """Save the outcome of an attempt; set the delivery aside if the database refuses it."""
@@ -76,9 +90,8 @@ class Command(ServiceCommand):
                 raise
             deliveries.set_aside(delivery, error)
 
-    def deliver(self, delivery: WebhookDelivery) -> Outcome:
+    def deliver(self, delivery: WebhookDelivery, body: bytes) -> Outcome:
         """Send one attempt, in a sender thread."""
-        body = to_json(task_data(task_snapshot.decode(delivery.snapshot)))
         return send(
             url=delivery.url,
             body=body,
