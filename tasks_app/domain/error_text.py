@@ -35,7 +35,19 @@ _HEADER: Final = "Traceback (most recent call last):"
 _CAUSED: Final = "The above exception was the direct cause of the following exception:"
 _DURING: Final = "During handling of the above exception, another exception occurred:"
 
-_repr = reprlib.Repr()  # reads only the beginning and the end of a long value
+
+class _ShortRepr(reprlib.Repr):
+    """Does not make the repr of all bytes, which takes minutes for a file's content."""
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        most = self.maxstring // 4  # a byte is up to four characters
+        return repr(value) if len(value) <= most else f"{value[:most]!r}…"
+
+    def repr_bytearray(self, value: bytearray, level: int) -> str:
+        return f"bytearray({self.repr_bytes(bytes(value[: self.maxstring]), level)})"
+
+
+_repr = _ShortRepr()  # reads only the beginning and the end of a long value
 _repr.maxstring = _repr.maxother = 200
 _repr.maxlong = 100
 _repr.maxlist = _repr.maxtuple = _repr.maxdict = 10

@@ -1,4 +1,4 @@
-"""How many records of a task may fail: a number, or a share of the records done so far.
+"""How many records of a task may fail: a number, or a share of them.
 
 Owns the text in which a task carries it, and when it is exceeded. Must not count anything.
 """
@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 MOST: Final = 1_000_000  # failed records of a task, whatever its bound
-SHARE_FROM: Final = 1_000  # records done; a share of fewer says little
+SHARE_FROM: Final = 1_000  # records done, from which on a share is judged if the total is unknown
 CHARACTERS: Final = 16
 SHARE_PATTERN: Final = r"(?:100(?:\.0{1,4})?|[0-9]{1,2}(?:\.[0-9]{1,4})?)%"
 _SHARE: Final = re.compile(rf"{SHARE_PATTERN}\Z")
@@ -33,18 +33,21 @@ def show_max_failures(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() else text or 0
 
 
-def get_excess(text: str, *, failed: int, done: int, is_end: bool) -> str:
+def get_excess(text: str, *, failed: int, done: int, total: int | None, is_end: bool) -> str:
     """Return in words by what the bound is exceeded; "" if it is not.
 
-    `done` records include the failed ones. Text that is no bound allows none.
+    `done` records include the failed ones. `total` is None while the number of records is unknown or an estimate. Text
+    that is no bound allows none.
     """
     if not failed:
         return ""
     if len(text) <= CHARACTERS and _SHARE.match(text):
         if failed > MOST:
             return f"more than {MOST:,} records failed, the most of any task"
-        if (is_end or done >= SHARE_FROM) and failed * _MILLION > done * _read_share(text):
-            return f"{failed:,} of {done:,} records failed, maxFailures is {text}"
+        records = done if is_end or total is None else max(done, total)
+        is_known = is_end or total is not None
+        if (is_known or done >= SHARE_FROM) and failed * _MILLION > records * _read_share(text):
+            return f"{failed:,} of {done:,} records failed, maxFailures is {text} of {records:,}"
         return ""
     most = int(text) if len(text) <= CHARACTERS and text.isascii() and text.isdigit() else 0
     return f"{failed:,} of {done:,} records failed, maxFailures is {most:,}" if failed > most else ""

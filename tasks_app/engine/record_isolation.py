@@ -20,7 +20,15 @@ from tasks_app.engine.chunk_errors import TaskCodeFailed, TransactionBroken, Tra
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience.transient_errors import is_transient_error
-from tasks_app.task_types import Chunk, ChunkResult, FailedRecord, HopelessError, TaskType, get_task_type
+from tasks_app.task_types import (
+    Chunk,
+    ChunkResult,
+    FailedRecord,
+    HopelessError,
+    RecordRefused,
+    TaskType,
+    get_task_type,
+)
 from tasks_app.task_types.task_results import InvalidTaskResult, check_result
 
 # The record is not to blame for these: a service that does not answer, the machine, the code or its use of the engine.
@@ -72,9 +80,12 @@ class RecordIsolation:
         self._snapshot = snapshot
         self.is_on = isolates(snapshot)
         self._end = 0  # a failing record lies before this one
+        self._named = -1  # the record that an error has named
 
     def get_limit(self, limit: int, *, done: int) -> int:
-        """Return the limit of the next chunk: half of the records among which one fails."""
+        """Return the limit of the next chunk: half of the records among which one fails; up to one that is known to fail."""
+        if done <= self._named:
+            return max(1, min(limit, self._named - done))
         suspects = self._end - done
         return max(1, min(limit, suspects // 2)) if suspects > 0 else limit
 
@@ -85,8 +96,17 @@ class RecordIsolation:
         # The total of a planned task may be an estimate: there may be more records than it says.
         total = None if get_task_type(self._snapshot.name).is_planned else self._snapshot.total
         left = limit if total is None else min(limit, total - done)
-        self._end = done + max(1, left)
+        self._end, self._named = done + max(1, left), -1
+        if isinstance(error, RecordRefused) and type(error.position) is int:
+            place = error.position - self._snapshot.first
+            if done <= place < self._end:
+                self._named = place
         return True
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the last error has named its record, so that the size of chunks is not to blame."""
+        return self._named >= 0
 
 
 def prepare_alone(code: Callable[[], Any], *, guard: ChunkGuard) -> tuple[Any, BaseException | None]:
@@ -136,12 +156,19 @@ def check_bound(
     if not isolates(snapshot):
         return
     result, is_finished = outcome
+    is_estimate: bool
+    total: int | None
     if parent is not None:
         failed, done, is_end = parent.failed_records, parent.done, bool(parent.outcome)
+        total, is_estimate = parent.total, parent.total_is_estimate
+        total = snapshot.parent_total if total is None else total
     else:
         failed, is_end = claim.failed_records + (left_out is not None), is_finished
         done = claim.done + result.done
-    excess = get_excess(snapshot.max_failures, failed=failed, done=done, is_end=is_end)
+        total, is_estimate = claim.total, claim.total_is_estimate
+        total = snapshot.total if total is None else total
+    total = None if is_estimate else total
+    excess = get_excess(snapshot.max_failures, failed=failed, done=done, total=total, is_end=is_end)
     if not excess:
         return
     last = ""

@@ -147,6 +147,7 @@ class Runner:
         while True:
             began = time.monotonic()
             limit = isolation.get_limit(size.limit, done=claim.done)
+            is_alone = isolation.is_on and limit == 1
             log_context.chunk.set(f"{claim.done}+{limit}")
             span = tracing.chunk_span(snapshot, start=claim.done, limit=limit, worker=self._worker)
             try:
@@ -157,7 +158,7 @@ class Runner:
                         limit=limit,
                         guard=self._guard,
                         keeper=self._keeper,
-                        is_alone=isolation.is_on and limit == 1,
+                        is_alone=is_alone,
                     )
             except (Fenced, CancelRequested):
                 session.leave()
@@ -167,7 +168,8 @@ class Runner:
                 return
             except TaskCodeFailed as failed:
                 if isolation.narrow(failed.error, done=claim.done, limit=limit):
-                    size.limit = limit // 2
+                    if not isolation.is_named:
+                        size.limit = limit // 2
                     self._guard.renew_session()
                     if self._may_continue(session):
                         continue
@@ -187,7 +189,8 @@ class Runner:
                 is_finished = claim.ended  # it was committed, and only the reply was lost
             else:
                 self.rows += sum(result.counts.values())
-                size.adapt(done=result.done, seconds=time.monotonic() - began)
+                if not (is_alone and size.limit > 1):  # a record that was named says nothing about the size
+                    size.adapt(done=result.done, seconds=time.monotonic() - began)
             backoff, tries = session.make_backoff(), ChunkTries()
             if settings.DEBUG:
                 reset_queries()

@@ -62,7 +62,8 @@ def iterate_failures(*, task_id: uuid.UUID) -> Iterator[ListedFailure]:
 def write_csv(*, task_id: uuid.UUID, with_bom: bool = False) -> Iterator[bytes]:
     """Return the parts of a task's failures as CSV in UTF-8, one for each page: the records' columns, then FAILURE_COLUMNS.
 
-    The columns are those of the first page, in the order in which they occur. `with_bom` is for spreadsheets. Raises
+    The columns are those of the first page, in the order in which they occur; the text of a record that could not be
+    parsed, which has no column, is among the other values. `with_bom` is for spreadsheets. Raises
     StoreUnavailable, here and in the iteration.
     """
     return _write_pages(read_page(task_id=task_id), task_id=task_id, with_bom=with_bom)
@@ -70,7 +71,7 @@ def write_csv(*, task_id: uuid.UUID, with_bom: bool = False) -> Iterator[bytes]:
 
 def _write_pages(page: FailurePage, *, task_id: uuid.UUID, with_bom: bool) -> Iterator[bytes]:
     columns = list(dict.fromkeys(name for each in page.failures for name in each.values))
-    columns = [name for name in columns if name not in FAILURE_COLUMNS]
+    columns = [name for name in columns if name and name not in FAILURE_COLUMNS]
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff" if with_bom else "")
@@ -91,7 +92,7 @@ def _list_cells(failure: ListedFailure, columns: Sequence[str]) -> list[str]:
     known = {*columns, *FAILURE_COLUMNS}
     other = {name: value for name, value in failure.values.items() if name not in known}
     more = [failure.position, failure.line, failure.key, failure.code, failure.message, other or None]
-    return [*own, *map(_to_cell, more)]
+    return [*own, *map(_to_cell, more), "" if failure.values_are_exact else "yes"]
 
 
 def _to_cell(value: Any) -> str:

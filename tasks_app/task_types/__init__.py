@@ -10,7 +10,7 @@ from tasks_app.errors import HopelessError, NotAllowed, ParamRefused
 from tasks_app.files.open_file import FileGone, open_file
 from tasks_app.files.task_files import StoredFile
 from tasks_app.task_types.declarations import NAME_CHARACTERS, check_declaration
-from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
+from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure, RecordRefused
 from tasks_app.task_types.registry import (
     find_own_queue,
     get_attempts,
@@ -41,6 +41,7 @@ __all__ = [
     "ParamRefused",
     "Part",
     "Plan",
+    "RecordRefused",
     "StoredFile",
     "TaskFileField",
     "TaskIdField",

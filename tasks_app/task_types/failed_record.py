@@ -28,6 +28,7 @@ COLUMNS: Final = 1_000
 _LINES: Final = 2**63 - 1
 _MESSAGES: Final = 20  # of a validation error that has many
 
+INCOMPLETE: Final = "failure_incomplete"  # "yes": values were shortened or left out, so an import refuses the record
 # The columns that the list adds to the record's own in a CSV file; an import ignores them.
 FAILURE_COLUMNS: Final = (
     "failure_position",
@@ -36,7 +37,16 @@ FAILURE_COLUMNS: Final = (
     "failure_code",
     "failure_message",
     "failure_other",
+    INCOMPLETE,
 )
+
+
+class RecordRefused(ValueError):
+    """Raised by a task type that knows which record of its chunk fails: no other one has to be tried to find it."""
+
+    def __init__(self, message: str, *, position: int) -> None:
+        super().__init__(message)
+        self.position = position  # from 0: `chunk.start` is that of the chunk's first record
 
 
 class CannotRetryFailures(Exception):
@@ -50,6 +60,7 @@ class FailedRecord:
     key: object = ""  # identifies the record for its readers and for `retry_params`: a primary key, an article number
     line: int | None = None  # of the file that the task reads, from 1
     values: Mapping[str, Any] = field(default_factory=dict)  # the record by column, in the order of the columns
+    is_complete: bool = True  # False: `values` are not all of the record, or not by the right columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ def bound_record(record: FailedRecord) -> tuple[str, int | None, str, bool]:
     short = printable.escape(key[:KEY_CHARACTERS], unsafe=printable.SURROGATES)[:KEY_CHARACTERS]
     line = record.line if type(record.line) is int and 0 <= record.line <= _LINES else None
     values, is_exact = _bound_values(record.values)
-    return short, line, values, is_exact and short == key
+    return short, line, values, is_exact and short == key and record.is_complete is True
 
 
 def _bound_values(values: object) -> tuple[str, bool]:
@@ -101,8 +112,11 @@ def _bound_values(values: object) -> tuple[str, bool]:
             short = printable.escape(column[:NAME_CHARACTERS], unsafe=printable.SURROGATES)[:NAME_CHARACTERS]
             copy, copy_is_exact = _bound_value(value)
             size = len(orjson.dumps([short, copy]))
-            if number >= COLUMNS or size > left:
+            if number >= COLUMNS:
                 return _to_json(bounded), False
+            if size > left:  # later columns may be short
+                is_exact = False
+                continue
             left -= size
             is_exact &= short == name and copy_is_exact
             bounded[short] = copy

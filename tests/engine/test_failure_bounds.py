@@ -33,25 +33,44 @@ def test_as_many_as_allowed_are_left_out() -> None:
     assert (record(task_id).status, record(task_id).failed_records) == ("finished", 6)
 
 
-def test_a_share_is_judged_from_a_thousand_records_on() -> None:
-    task_id = begin(records=5000, bad=[*range(20)], allowed="1.5%")
+def test_a_share_of_a_known_total_is_a_number_whatever_stands_first() -> None:
+    """The first twenty records of 1,334 are 1.499 %, of 1,333 they are more than 1.5 %."""
+    within = begin(records=1334, bad=[*range(20)], allowed="1.5%")
+    beyond = begin(records=1333, bad=[*range(20)], allowed="1.5%")
 
-    Worker().run()
+    for _ in range(2):
+        Worker().run()
 
-    seen = record(task_id)
-    assert seen.status == "failed"
-    assert 500 < seen.done < 1000
-    assert listed(task_id) == [*range(20)]
+    assert (record(within).status, listed(within)) == ("finished", [*range(20)])
+    assert (record(beyond).status, listed(beyond), record(beyond).done) == ("failed", [*range(19)], 19)
+    assert "20 of 20 records failed, maxFailures is 1.5% of 1,333" in (record(beyond).error or "")
 
 
-def test_a_share_is_judged_at_the_end() -> None:
+def test_a_share_of_fewer_than_one_record_allows_none() -> None:
     within, beyond = begin(records=200, bad=[7], allowed="0.5%"), begin(records=199, bad=[7], allowed="0.5%")
 
     for _ in range(2):
         Worker().run()
 
     assert (record(within).status, record(beyond).status) == ("finished", "failed")
-    assert "1 of 199 records failed, maxFailures is 0.5%" in (record(beyond).error or "")
+    assert (record(beyond).done, listed(beyond)) == (7, [])
+    assert "1 of 8 records failed, maxFailures is 0.5% of 199" in (record(beyond).error or "")
+
+
+def test_a_share_of_an_unknown_total_is_judged_from_a_thousand_records_on() -> None:
+    early = begin("failing_untold", records=3000, bad=[*range(11)], allowed="1%")
+    within = begin("failing_untold", records=999, bad=[*range(9)], allowed="1%")
+    at_the_end = begin("failing_untold", records=999, bad=[*range(10)], allowed="1%")
+
+    for _ in range(3):
+        Worker().run()
+
+    seen = record(early)
+    assert (seen.status, listed(early)) == ("failed", [*range(11)])
+    assert seen.done < 1000
+    assert record(within).status == "finished"
+    assert (record(at_the_end).status, listed(at_the_end)) == ("failed", [*range(10)])
+    assert "10 of 999 records failed, maxFailures is 1% of 999" in (record(at_the_end).error or "")
 
 
 def test_a_task_that_failed_so_continues_when_it_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +101,6 @@ def test_all_shards_count_against_one_bound(allowed: str, longtasks: Callable[..
     else:
         assert seen.status == "failed"
         assert seen.failed_records == len(found) == checkpoint(task_id).failed_records
-        assert len(found) == (7 if allowed == "0.9%" else int(allowed))
+        assert len(found) == (3 if allowed == "0.9%" else int(allowed))
         assert set(found) <= bad
     assert len(found) == len(set(found))

@@ -22,7 +22,7 @@ def failure_cases() -> list[Case]:
             "max_failures.read_max_failures",
             lambda text: (
                 quietly(max_failures.read_max_failures, ValueError)(text),
-                max_failures.get_excess(text, failed=1, done=1, is_end=True),
+                max_failures.get_excess(text, failed=1, done=1, total=1, is_end=True),
                 max_failures._SHARE.match(text),
                 quietly(failures_action.read_bound, Exception)(text),
             ),

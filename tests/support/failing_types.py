@@ -6,6 +6,7 @@ A record fails as its position says, so that a test knows which records are to b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -120,6 +121,25 @@ class FailingInShards(FailingTask):
 
     name = "failing_shards"
     splittable = True
+
+
+@register
+class FailingUntold(FailingTask):
+    """Does not know how many records it has."""
+
+    name = "failing_untold"
+
+    def total(self, params: Mapping[str, Any]) -> int | None:
+        return None
+
+    def run_chunk(self, chunk: Chunk) -> ChunkResult:
+        left = chunk.params["records"] - chunk.start
+        result = super().run_chunk(replace(chunk, limit=min(chunk.limit, left)))
+        return replace(result, finished=left <= chunk.limit)
+
+    def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
+        result, record = super().skip_record(chunk)
+        return replace(result, finished=chunk.params["records"] - chunk.start == 1), record
 
 
 @register

@@ -135,7 +135,10 @@ class Import(TaskType):
         [record] = batch.records
         result = ChunkResult(1, {}, self._state_at(chunk, record.next), finished=batch.has_ended)
         values = self._schema.get_original(record, is_text=batch.is_text)
-        return result, FailedRecord(line=record.line, values=values)
+        if record.fault is not None:  # it has more or fewer fields than columns, or could not be parsed
+            opened = open_import.get_held((self.name, chunk.task_id))
+            values = dict.fromkeys(() if opened is None else opened.records.names, "") | dict(values)
+        return result, FailedRecord(line=record.line, values=values, is_complete=record.fault is None)
 
     def retry_params(
         self, *, task_id: uuid.UUID, params: Mapping[str, Any], failures: Iterable[ListedFailure]

@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 from tasks_app.domain import csv_cells
 from tasks_app.domain.error_text import describe_value
 from tasks_app.record_files import Columns, Fault, Record
-from tasks_app.task_types.failed_record import FAILURE_COLUMNS
+from tasks_app.task_types.failed_record import FAILURE_COLUMNS, INCOMPLETE, RecordRefused
 
 _LISTED: Final = 5  # faults of one row in the text of an error
 _SHOWN_CHARACTERS: Final = 100  # of a value
@@ -29,17 +29,18 @@ class ImportRow(NamedTuple):
     position: int  # of the record, from 0
 
 
-class RowRefused(ValueError):
+class RowRefused(RecordRefused):
     """A record of the file is not accepted: its place, the columns that are wrong, and its values."""
 
     def __init__(
         self, *, record: Record, position: int, faults: list[Fault], original: Mapping[str, Any] | None = None
     ) -> None:
-        self.line, self.position, self.faults = record.line, position, tuple(faults)
+        self.line, self.faults = record.line, tuple(faults)
         self.original = record.values if original is None else original
         more = len(faults) - _LISTED
         super().__init__(
-            " ".join(str(fault) for fault in faults[:_LISTED]) + (f" And {more} more." if more > 0 else "")
+            " ".join(str(fault) for fault in faults[:_LISTED]) + (f" And {more} more." if more > 0 else ""),
+            position=position,
         )
 
 
@@ -69,6 +70,8 @@ class RowSchema:
         """Return the row of a record. `is_text`: its values are the texts of a CSV file. Raises RowRefused."""
         if record.fault is not None:
             raise RowRefused(record=record, position=position, faults=[record.fault])
+        if is_text and record.values.get(INCOMPLETE):
+            raise RowRefused(record=record, position=position, faults=[_make_incomplete_fault(record)])
         values = original = self.get_original(record, is_text=is_text)
         if is_text:
             if "" in values.values():
@@ -98,6 +101,15 @@ class RowSchema:
             for name, value in values.items()
             if value != "" or name not in self._left_out_if_empty
         }
+
+
+def _make_incomplete_fault(record: Record) -> Fault:
+    return Fault(
+        "The list of failed records has not all of this record's values. Copy them from its own file, and empty the field "
+        f"{INCOMPLETE}.",
+        record.line,
+        list(record.values).index(INCOMPLETE) + 1,
+    )
 
 
 def _find_faults(detail: Any, record: Record) -> Iterator[Fault]:
