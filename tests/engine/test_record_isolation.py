@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from tasks_app.models import TaskFailure
-from tasks_app.task_types import Chunk, HopelessError
+from tasks_app.task_types import Chunk, HopelessError, RecordRefused
 from tests.engine.lost_commits import lost_commit, mysql_only
 from tests.support import failing_types
 from tests.support.engine import Worker, checkpoint, expire_lease, job, positions, record, rescue, started, waiting
@@ -94,6 +94,32 @@ def test_a_bad_record_costs_a_logarithm_of_tries_and_chunks_grow_again(limits: l
     assert max(after) >= 500
     assert after[0] <= 64  # not at once as many as before: bad records often stand together
     assert all(later <= 2 * earlier for earlier, later in itertools.pairwise(after))
+
+
+def test_a_record_that_its_error_names_costs_two_tries(limits: list[tuple[int, int]]) -> None:
+    task_id = begin(records=20_000, bad=[1700], how="named")
+
+    Worker().run()
+
+    assert listed(task_id) == [1700]
+    tries = [limit for start, limit in limits if start <= 1700 < start + limit]
+    assert (len(tries), tries[-1]) == (2, 1)
+    at = limits.index((1700, 1))
+    assert limits[at + 1][1] >= tries[0] // 8  # its chunk was not too long
+
+
+def test_an_error_may_name_a_wrong_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = iter([-5, 10**6, 3, 0, 2**70])
+
+    def fail(self: Any, chunk: Chunk, position: int) -> None:
+        raise RecordRefused("somewhere", position=next(places, position + 1))
+
+    monkeypatch.setattr(failing_types.FailingTask, "fail", fail)
+    task_id = begin(records=600, bad=[0, 299, 300, 599])
+
+    Worker().run()
+
+    assert (record(task_id).status, listed(task_id)) == ("finished", [0, 299, 300, 599])
 
 
 def test_nothing_is_isolated_without_max_failures_or_by_a_type_that_cannot(longtasks: Callable[..., None]) -> None:

@@ -114,6 +114,18 @@ def test_the_columns_of_a_corrected_file_do_not_come_twice() -> None:
     assert row["failure_message"] == "bad"
 
 
+def test_a_record_without_all_of_its_values_says_so() -> None:
+    fail(0, sku="S1", name="x" * 30_000)
+    TaskFailure.objects.update(values_are_exact=False)
+    fail(1, **{"sku": "S2", "": "the text of a record that was not parsed"})
+
+    first, second = read_csv()
+
+    assert [*first] == ["sku", "name", *FAILURE_COLUMNS]
+    assert (first["failure_incomplete"], second["failure_incomplete"]) == ("yes", "")
+    assert second["failure_other"] == '{"":"the text of a record that was not parsed"}'
+
+
 def test_an_empty_list_has_a_header() -> None:
     assert b"".join(failure_list.write_csv(task_id=TASK, with_bom=True)).decode().startswith("\ufefffailure_position,")
 

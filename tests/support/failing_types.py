@@ -14,10 +14,10 @@ from django.db import connection
 from rest_framework import serializers
 
 from catalog.models import User
-from tasks_app.task_types import Chunk, ChunkResult, FailedRecord, ListedFailure, TaskType, register
+from tasks_app.task_types import Chunk, ChunkResult, FailedRecord, ListedFailure, RecordRefused, TaskType, register
 from tests.support.task_types import insert_users
 
-HOWS = ("value", "validation", "integrity", "swallowed", "signal", "prepare")
+HOWS = ("value", "validation", "integrity", "swallowed", "signal", "prepare", "named")
 
 
 class FailingParams(serializers.Serializer[Any]):
@@ -85,6 +85,8 @@ class FailingTask(TaskType):
             raise ValueError(f"record {position} is bad")
         if how == "validation":
             raise serializers.ValidationError({"phone": [f"{position} is no number"]})
+        if how == "named":
+            raise RecordRefused(f"record {position} is bad", position=position)
         if how == "integrity":
             insert_some(chunk, [position])  # the same primary key again, which breaks the transaction
         if how == "swallowed":

@@ -1,6 +1,7 @@
 """tasks_app/task_types/failed_record.py: whatever a type says of a record can be stored, and what was changed is said."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
@@ -85,6 +86,7 @@ def test_a_value_is_kept_exactly(value: object, kept: object) -> None:
         {7: "a key that is no text"},
         Endless(),
         "no mapping",
+        {"a": b"x" * 1_000_000},
     ],
 )
 def test_a_value_that_is_changed_is_said_to_be(values: Any) -> None:
@@ -92,6 +94,24 @@ def test_a_value_that_is_changed_is_said_to_be(values: Any) -> None:
     assert not is_exact
     assert isinstance(json.loads(text.encode()), dict)
     assert len(text.encode()) <= VALUES_BYTES
+
+
+def test_a_long_value_does_not_push_out_the_short_ones_behind_it() -> None:
+    long = "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 20_000
+    _, _, text, is_exact = bound_record(FailedRecord(values={"a": long, "b": long, "sku": "S1"}))
+    assert ([*json.loads(text)], is_exact) == (["a", "sku"], False)
+
+
+def test_a_record_of_a_gigabyte_costs_no_copy_of_it() -> None:
+    values = {"text": "x" * 50_000_000, "bytes": b"x" * 50_000_000, "list": [b"x" * 50_000_000], "name": "S1"}
+    tracemalloc.start()
+    try:
+        _, _, text, is_exact = bound_record(FailedRecord(key=values["bytes"], values=values))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
+    assert (json.loads(text)["name"], is_exact) == ("S1", False)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
@@ -29,6 +30,42 @@ def start(file: str) -> str:
 def make_csv() -> bytes:
     rows = (f"=S{number},N,{'cheap' if number in BAD else number}\n" for number in range(RECORDS))
     return ("sku,name,price\n" + "".join(rows)).encode()
+
+
+def test_records_that_could_not_be_read_come_back_with_the_columns_and_are_not_imported_unread(
+    store: Store, client: Client
+) -> None:
+    long = "x" * 70_000
+    text = f'sku,name,price\nS0,N,1\nS1,N\nS2,N,1,more\nS3,"a"b,1\nS4,{long},1\nS5,N,-1\n'
+    task_id = start(store(text.encode()))
+    while Worker().run():
+        pass
+    mirror()
+    assert checkpoint(task_id).failed_records == 5
+    parts = client.get(f"/tasks/{task_id}/failures?format=csv")
+    listed = list(csv.DictReader(io.StringIO(b"".join(parts).decode(), newline="")))
+    assert [*listed[0]][:3] == ["sku", "name", "price"]
+    assert [row["failure_line"] for row in listed] == ["3", "4", "5", "6", "7"]
+    assert [row["failure_incomplete"] for row in listed] == ["yes", "yes", "yes", "yes", ""]
+    assert json.loads(listed[2]["failure_other"]) == {"": 'S3,"a"b,1\n'}
+
+    def import_again(rows: list[dict[str, str]]) -> str:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+        again = start(store(text.getvalue().encode()))
+        while Worker().run():
+            pass
+        return again
+
+    corrected = [row | {"sku": f"S{index}", "name": "N", "price": "1"} for index, row in enumerate(listed, start=1)]
+    unread = import_again(corrected)
+    assert (checkpoint(unread).counts, checkpoint(unread).failed_records) == ({"products": 1}, 4)
+    message = TaskFailure.objects.filter(task_id=unread).earliest("position").message
+    assert "has not all of this record's values" in message
+    read = import_again([row | {"failure_incomplete": ""} for row in corrected])
+    assert (checkpoint(read).counts, checkpoint(read).failed_records) == ({"products": 5}, 0)
 
 
 @pytest.mark.parametrize("shard_records", [0, 40])
