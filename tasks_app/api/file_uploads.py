@@ -20,12 +20,12 @@ from rest_framework.exceptions import ParseError, UnsupportedMediaType, Validati
 from tasks_app.api.query_parameters import read_query
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import FileTooLarge
-from tasks_app.files.names import BINARY, NAME_CHARACTERS, InvalidFileName, check_name
+from tasks_app.files.names import NAME_CHARACTERS, InvalidFileName, check_name
 from tasks_app.files.spool import Spool
 from tasks_app.files.storage import mapped_storage_errors
 
 RECEIVED: Final = "longtasks.received"  # in the environ of web's uploads: Received, or the error that ended it
-_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+_FORMS: Final = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 _HEADER_CHARACTERS: Final = 1000
 _PIECE_BYTES: Final = 1024 * 1024
 
@@ -59,13 +59,13 @@ class Received:
 
 def read_announced(meta: Mapping[str, Any]) -> Announced:
     """Return name and content type of an upload. Raises ValidationError, UnsupportedMediaType, FileTooLarge."""
-    content_type = str(meta.get("CONTENT_TYPE") or BINARY)
+    content_type = str(meta.get("CONTENT_TYPE") or "")
     if content_type.partition(";")[0].strip().lower() in _FORMS:
-        # An HTML form could send these from a page of another origin; curl --data-binary says the first one by itself.
+        # A page of another origin could send these, or none; curl --data-binary says the first one by itself.
         raise UnsupportedMediaType(
             content_type[:64],
             detail="Send the file's bytes as the body, with the file's own Content-Type, such as text/csv or "
-            "application/octet-stream. Forms and text/plain are not accepted.",
+            "application/octet-stream. Forms, text/plain and requests without a type are not accepted.",
         )
     limit = settings.LONGTASKS.file_bytes
     if int(meta.get("CONTENT_LENGTH") or 0) > limit:

@@ -12,8 +12,8 @@ from django.http.response import HttpResponseBase
 from rest_framework.permissions import SAFE_METHODS
 
 from tasks_app.api.authentication import PUBLIC, identify
-from tasks_app.api.base_viewset import BaseViewSet
-from tasks_app.api.content_negotiation import check_accept
+from tasks_app.api.base_viewset import BaseViewSet, has_body
+from tasks_app.api.content_negotiation import check_accept, check_content_type
 from tasks_app.api.file_content import respond_with_file
 from tasks_app.api.file_serializers import file_data
 from tasks_app.api.file_uploads import find_received, read_announced, receive
@@ -40,6 +40,8 @@ class FileViewSet(BaseViewSet):
             check_accept(request.META)
         is_safe = request.method in SAFE_METHODS
         self.caller = identify(request.META, needs=self.needs_to_read if is_safe else self.needs_to_write)
+        if self.action == "destroy" and has_body(request):
+            check_content_type(request.META)
 
     @file_operations.upload
     def create(self, request: HttpRequest) -> HttpResponse:

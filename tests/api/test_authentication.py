@@ -16,7 +16,8 @@ from tests.api.conftest import assert_problem, start_upload
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("closed_api")]
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
-OPEN_ROUTES = {"health/live", "health/ready", "schema", "docs", ""}
+LINKS = "downloads/<str:link>"  # signed, and so without a token
+OPEN_ROUTES = {"health/live", "health/ready", "schema", "docs", "", LINKS}
 UNKNOWN = "0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10"
 WRONG = token_cache.PREFIX + "A" * 43
 

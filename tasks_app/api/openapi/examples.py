@@ -54,7 +54,8 @@ FILE: Final[dict[str, Any]] = {
 SHOWN_TASK: Final = {
     **FINISHED_TASK,
     "name": "export_order_items",
-    "params": {"format": "csv"},
+    "params": {"taskId": TASK_ID},
+    "counts": {"rows": 100},
     "insertedRecords": {"rows": 100},
     "result": {"rows": 100},
     "artifacts": [

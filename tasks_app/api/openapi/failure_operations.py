@@ -5,13 +5,24 @@ Owns their wording. Must not change behaviour.
 
 from __future__ import annotations
 
+from typing import Final
+
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from tasks_app.api import failure_serializers, response_serializers
 from tasks_app.api.openapi.examples import FAILURE, STARTED_TASK
 from tasks_app.api.openapi.operation_parts import ID, IDEMPOTENCY_KEY, LOCATION, RETRY_AFTER, ok, operation, problems
 from tasks_app.auth.api_tokens import WRITE
+
+_CSV_EXAMPLE: Final = OpenApiExample(
+    "All failures as CSV.",
+    value="article,price,failure_position,failure_line,failure_key,failure_code,failure_message,failure_other\r\n"
+    'A-4711,"12,50 EUR",4711,4713,A-4711,ValidationError,price: A valid number is required.,\r\n',
+    media_type="text/csv",
+    response_only=True,
+    status_codes=["200"],
+)
 
 list_ = operation(
     "listTaskFailures",
@@ -23,7 +34,9 @@ list_ = operation(
     parameters=[failure_serializers.FailuresQuerySerializer, ID, RETRY_AFTER],
     responses={
         200: ok(failure_serializers.FailurePageSerializer, "A page.", {"failures": [FAILURE], "next": None}),
-        (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, description="A page, or all failures as CSV."),
+        (200, "text/csv"): OpenApiResponse(
+            OpenApiTypes.STR, description="A page, or all failures as CSV.", examples=[_CSV_EXAMPLE]
+        ),
         **problems(400, 404, 406, 503),
     },
 )

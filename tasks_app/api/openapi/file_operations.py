@@ -22,9 +22,11 @@ from tasks_app.api.openapi.operation_parts import (
     response_header,
 )
 from tasks_app.auth.api_tokens import WRITE
+from tasks_app.files.names import BINARY
 
 _ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The file's id.")
 _LINK: Final = OpenApiParameter("link", str, OpenApiParameter.PATH, description="From an artifact's `url`.")
+_TEXT: Final = "sku,name\nA-1,Lamp\n"
 _BYTES: Final = {"type": "string", "format": "binary"}
 _CONTENT_PARAMETERS: Final = [
     request_header("Range", "One range of bytes: `bytes=0-499`, `bytes=500-` or `bytes=-500`."),
@@ -35,10 +37,17 @@ _CONTENT_PARAMETERS: Final = [
 ]
 
 
+def _bytes(description: str, value: str, status: int) -> OpenApiResponse:
+    example = OpenApiExample(
+        description, value=value, media_type=BINARY, response_only=True, status_codes=[str(status)]
+    )
+    return OpenApiResponse(_BYTES, description=description, examples=[example])
+
+
 def _content(description: str) -> dict[Any, OpenApiResponse]:
     return {
-        (200, "application/octet-stream"): OpenApiResponse(_BYTES, description=description),
-        (206, "application/octet-stream"): OpenApiResponse(_BYTES, description="The bytes that Range names."),
+        (200, BINARY): _bytes(description, _TEXT, 200),
+        (206, BINARY): _bytes("The bytes that Range names.", _TEXT[:8], 206),
         304: OpenApiResponse(description="Not changed since the response that If-None-Match identifies."),
         416: OpenApiResponse(description="The range begins behind the end of the file."),
     }
@@ -59,8 +68,8 @@ upload = operation(
         response_header("Location", "The address of the file.", 201),
         RETRY_AFTER,
     ],
-    request={"application/octet-stream": _BYTES},
-    examples=[OpenApiExample("two lines", value="sku,name\nA-1,Lamp\n", request_only=True)],
+    request={BINARY: _BYTES},
+    examples=[OpenApiExample("Two lines.", value=_TEXT, media_type=BINARY, request_only=True)],
     responses={
         201: ok(file_serializers.FileSerializer, "Stored.", FILE, 201),
         **problems(400, 406, 413, 415, 503, 507),
