@@ -298,7 +298,21 @@ CREATE TABLE `tasks_app_taskrecord` (
     `urgency` smallint UNSIGNED NULL CHECK (`urgency` >= 0),
     `total_is_estimate` bool DEFAULT b'0' NOT NULL,
     `failed_records` bigint UNSIGNED DEFAULT 0 NOT NULL CHECK (`failed_records` >= 0),
-    `max_failures` varchar(16) COLLATE `utf8mb4_nopad_bin` DEFAULT '' NOT NULL
+    `max_failures` varchar(16) COLLATE `utf8mb4_nopad_bin` DEFAULT '' NOT NULL,
+    `dry_run` bool DEFAULT b'0' NOT NULL
+);
+
+CREATE TABLE `tasks_app_taskrowchange` (
+    `id` bigint AUTO_INCREMENT NOT NULL PRIMARY KEY,
+    `task_id` uuid NOT NULL,
+    `checkpoint_id` uuid NOT NULL,
+    `position` bigint UNSIGNED NOT NULL CHECK (`position` >= 0),
+    `line` bigint UNSIGNED NULL CHECK (`line` >= 0),
+    `model` varchar(150) NOT NULL,
+    `key` varchar(255) NOT NULL,
+    `before_json` longtext NULL,
+    `after_json` longtext NULL,
+    `values_are_exact` bool NOT NULL
 );
 
 CREATE TABLE `tasks_app_webhookdelivery` (
@@ -358,6 +372,7 @@ CREATE INDEX `record_by_owner` ON `tasks_app_taskrecord` (`owner`, `id`, `status
 CREATE INDEX `record_by_status` ON `tasks_app_taskrecord` (`status`, `id`, `owner`, `name`, `priority`);
 CREATE INDEX `record_by_name` ON `tasks_app_taskrecord` (`name`, `id`, `owner`, `priority`);
 CREATE INDEX `record_by_priority` ON `tasks_app_taskrecord` (`priority`, `id`, `owner`, `name`);
+CREATE INDEX `row_change_of_task` ON `tasks_app_taskrowchange` (`task_id`, `position`, `id`);
 CREATE INDEX `webhook_due` ON `tasks_app_webhookdelivery` (`due_at`);
 CREATE INDEX `users_task_position` ON `users` (`task_id`, `position`);
 
@@ -397,4 +412,5 @@ INSERT INTO `django_migrations` (`app`, `name`, `applied`) VALUES
     ('tasks_app', '0009_queues_by_name', UTC_TIMESTAMP(6)),
     ('tasks_app', '0010_planned_totals', UTC_TIMESTAMP(6)),
     ('tasks_app', '0011_failed_records', UTC_TIMESTAMP(6)),
-    ('tasks_app', '0012_files', UTC_TIMESTAMP(6));
+    ('tasks_app', '0012_files', UTC_TIMESTAMP(6)),
+    ('tasks_app', '0013_dry_runs', UTC_TIMESTAMP(6));

@@ -70,7 +70,7 @@ _FIELDS: Final[tuple[tuple[type[serializers.Field], Callable[[Any, dict[str, Any
 
 
 class StartForm(forms.Form):
-    """Description and priority, and the parameters of one task type."""
+    """Description and priority, how failures count, a dry run, and the parameters of one task type."""
 
     description = forms.CharField(label=gettext_lazy("Description"), required=False, max_length=255)
     priority = forms.TypedChoiceField(
@@ -93,6 +93,12 @@ class StartForm(forms.Form):
         initial="0",
     )
 
+    dry_run = forms.BooleanField(
+        label=gettext_lazy("Dry run"),
+        help_text=gettext_lazy("Runs everything and rolls it back: shows the first changes, and keeps none."),
+        required=False,
+    )
+
     def __init__(self, task_type: TaskType, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.task_type = task_type
@@ -102,6 +108,8 @@ class StartForm(forms.Form):
         }
         if not task_type.isolates_failures:
             del self.fields["max_failures"]
+        if not task_type.supports_dry_run:
+            del self.fields["dry_run"]
         for name, field in self.serializer_fields.items():
             self.fields[PREFIX + name] = _make_field(field)
 
@@ -151,6 +159,7 @@ class StartForm(forms.Form):
             description=values["description"],
             priority=values["priority"],
             max_failures=values.get("max_failures", ""),
+            dry_run=values.get("dry_run", False),
         )
 
     def _source(self, name: str) -> str:
@@ -200,6 +209,7 @@ def _get_initial(query: Mapping[str, str]) -> dict[str, Any]:
         "description": task.description,
         "priority": task.given_priority,
         "max_failures": task.given_max_failures,
+        "dry_run": task.dry_run,
         **{PREFIX + name: value for name, value in task.params.items()},
     }
 

@@ -5,10 +5,12 @@ Owns its context and its messages. Must not change a task itself (services/chang
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
 from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import FieldDoesNotExist
@@ -23,15 +25,17 @@ from tasks_app.api.file_serializers import results_data
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import cancel_and_reopen
 from tasks_app.domain import priorities, task_status
+from tasks_app.domain.printable import IN_LINES, escape
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import LongtasksError, QueueUnavailable, UnknownTask
 from tasks_app.http import url_prefix
 from tasks_app.queues import job_snapshots, queue_names
 from tasks_app.read_model import task_queries
+from tasks_app.read_model.row_change_list import ListedChange
 from tasks_app.read_model.task_results import find_results
 from tasks_app.services import change_tasks, start_tasks
 
-_LIVE_PARTS: Final = ("head", "facts", "timeline", "error")
+_LIVE_PARTS: Final = ("head", "facts", "changes", "timeline", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class CountLink:
     name: str
     number: int
     address: str  # of the list of its rows; "" if there is none
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChange:
+    """A row that a dry run has changed, with each column's value before and after; None: there is no row."""
+
+    change: ListedChange
+    values: list[tuple[str, str, str]]
 
 
 @requires(can_view)
@@ -123,6 +135,7 @@ def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
                 priority=task.given_priority,
                 callback_url=task.callback_url,
                 max_failures=task.max_failures,
+                dry_run=task.dry_run,
             ),
             caller=get_caller(request),
             source=audit_log.ADMIN,
@@ -158,7 +171,11 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
         "results": results,
         "artifacts": [file if may_download else file | {"url": ""} for file in results_data(results)["artifacts"]],
         "pace": _get_pace(task, history),
-        "counts": [CountLink(name, number, _rows_address(name, task.id)) for name, number in task.counts.items()],
+        "changes": [ShownChange(each, _list_values(each)) for each in results.changes or ()],
+        "counts": [
+            CountLink(name, number, "" if task.dry_run else _rows_address(name, task.id))
+            for name, number in task.counts.items()
+        ],
         "rq_address": _rq_address(task),
         "api_address": url_prefix.add(f"/tasks/{task.id}"),
         "can_operate": can_operate(request),
@@ -167,6 +184,20 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
         "other_priority": priorities.LOW if task.priority == priorities.HIGH else priorities.HIGH,
         "can_move": task.status in (task_status.QUEUED, task_status.SCHEDULED),
     }
+
+
+def _list_values(change: ListedChange) -> list[tuple[str, str, str]]:
+    """Return the columns with short, safe texts."""
+    before, after = change.before or {}, change.after or {}
+    return [(escape(name), _show_value(before, name), _show_value(after, name)) for name in {**before, **after}]
+
+
+def _show_value(values: Mapping[str, Any], name: str) -> str:
+    if name not in values:
+        return ""
+    value = values[name]
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return escape(text, unsafe=IN_LINES)
 
 
 def _get_pace(task: Snapshot, history: list[Any]) -> Pace | None:

@@ -41,6 +41,7 @@ class RowWriter:
         names = ("Status", "Task", "Queue", "Progress", "Rows", "Created", "Wait", "Run", "Worker")
         self._labels = dict(zip(names, map(escape, self._translate()), strict=True))
         self._select, self._canceling = _("Select %(name)s %(description)s"), escape(_("canceling"))
+        self._dry_run = escape(_("dry run"))
         self._endless = escape(_("Progress, total unknown"))
         self._page = reverse("admin:tasks_app_taskrecord_change", args=["ID"])
         self._count_labels: dict[str, str] = {}
@@ -90,6 +91,8 @@ class RowWriter:
         badge = f'<span class="lt-badge lt-{escape(task.status)}">{self._statuses.get(task.status, "")}</span>'
         if task.cancel_requested and task.status not in task_status.ENDED:
             badge += f' <span class="lt-badge lt-canceled">{self._canceling}</span>'
+        if task.dry_run:
+            badge += f' <span class="lt-badge">{self._dry_run}</span>'
         return badge
 
     def _priority(self, task: TaskRecord) -> str:

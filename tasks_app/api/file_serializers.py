@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
-from tasks_app.api.response_serializers import TaskSerializer
+from tasks_app.api.response_serializers import OutputSerializer, TaskSerializer
 from tasks_app.files.links import make_link
 from tasks_app.files.uploads import FoundFile
 from tasks_app.http import url_prefix
@@ -45,6 +45,20 @@ class ArtifactSerializer(serializers.Serializer[Any]):
     expiresAt = serializers.DateTimeField(help_text="When `url` expires. Request the task again for a new one.")
 
 
+class RowChangeSerializer(OutputSerializer):
+    """A row that a dry run has changed before it was rolled back."""
+
+    position = serializers.IntegerField(min_value=0, help_text="Number of the record in the task, from 0.")
+    line = serializers.IntegerField(min_value=0, allow_null=True, help_text="Line of the file, if there is one.")
+    model = serializers.CharField(allow_blank=True, help_text="The row's model, such as `catalog.User`.")
+    key = serializers.CharField(allow_blank=True, help_text="The row's primary key; empty if unknown.")
+    before = serializers.DictField(allow_null=True, help_text="Values by column; null: the row was inserted.")
+    after = serializers.DictField(allow_null=True, help_text="Values by column; null: the row was deleted.")
+    valuesAreExact = serializers.BooleanField(
+        source="values_are_exact", help_text="false: a value was shortened, changed or left out."
+    )
+
+
 class ShownTaskSerializer(TaskSerializer):
     """A task with what it has left."""
 
@@ -54,9 +68,19 @@ class ShownTaskSerializer(TaskSerializer):
         allow_null=True,
         help_text="The files that the task has left; null while the database is unavailable.",
     )
+    changes = RowChangeSerializer(
+        many=True,
+        allow_null=True,
+        help_text="Of a dry run: the first 20 rows that it has changed. Otherwise null, also while the database is "
+        "unavailable.",
+    )
 
 
-UNKNOWN_RESULTS: Final[dict[str, Any]] = {"result": None, "artifacts": None}  # while the database is unavailable
+_change = RowChangeSerializer()
+
+
+# While the database is unavailable.
+UNKNOWN_RESULTS: Final[dict[str, Any]] = {"result": None, "artifacts": None, "changes": None}
 
 
 def file_data(found: FoundFile) -> dict[str, Any]:
@@ -75,7 +99,11 @@ def file_data(found: FoundFile) -> dict[str, Any]:
 
 def results_data(results: TaskResults) -> dict[str, Any]:
     """Return what a task has left, with new links to its files."""
-    return {"result": results.result, "artifacts": [_artifact_data(row) for row in results.artifacts]}
+    return {
+        "result": results.result,
+        "artifacts": [_artifact_data(row) for row in results.artifacts],
+        "changes": None if results.changes is None else [_change.to_representation(each) for each in results.changes],
+    }
 
 
 def _artifact_data(row: TaskFile) -> dict[str, Any]:

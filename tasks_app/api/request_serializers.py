@@ -17,19 +17,21 @@ from tasks_app.api.request_fields import CallbackField, MaxFailuresField, Params
 from tasks_app.api.strict_validation import get_reader
 from tasks_app.domain.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.errors import UnknownTaskType
-from tasks_app.services.start_tasks import NewTask
+from tasks_app.services.start_tasks import NO_DRY_RUN, NewTask
 from tasks_app.task_types import get_task_type
 from tasks_app.task_types.task_params import encode_params
 from tasks_app.webhooks import callback_addresses
 
 BULK_TASKS: Final = 1000
 NOT_ISOLATED: Final = "Must be 0: this task type cannot leave out failing records."
+VALIDATE_ONLY: Final = "Check the request as a start does, answer what would be started with 200, and store nothing."
+_BULK_FIELDS: Final = ("tasks", "validateOnly")
 _UNKNOWN_FIELDS: Final = 100  # the most that the errors of a bulk request name
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
 class NewTaskSerializer(FlatSerializer):
-    """A task to start. Only `name` is required; the task type defines the `params`."""
+    """A task of many to start. Only `name` is required; the task type defines the `params`."""
 
     name = serializers.CharField(max_length=64, trim_whitespace=False, help_text="The task type.")
     description = serializers.CharField(
@@ -58,6 +60,12 @@ class NewTaskSerializer(FlatSerializer):
         help_text="How many records may fail: those are left out and listed, and the task continues. A number, or a share "
         'of the records done so far, such as `"0.5%"`. Only for task types that isolate failures. Default: 0.',
     )
+    dryRun = serializers.BooleanField(
+        source="dry_run",
+        required=False,
+        help_text="Run every chunk and roll it back: the task shows its counts, its failed records and its first changes, "
+        "and no row changes. Only for task types with `supportsDryRun`. Default: false.",
+    )
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Read the fields and, with the task type's serializer, the params; report the errors of both at once."""
@@ -74,11 +82,22 @@ class NewTaskSerializer(FlatSerializer):
             except ValidationError as error:
                 wrong["params"] = error.detail
             else:
-                if value.get("max_failures") and not get_task_type(data["name"]).isolates_failures:
+                task_type = get_task_type(data["name"])
+                if value.get("max_failures") and not task_type.isolates_failures:
                     wrong["maxFailures"] = [ErrorDetail(NOT_ISOLATED, code="unsupported")]
+                if value.get("dry_run") and not task_type.supports_dry_run:
+                    wrong["dryRun"] = [ErrorDetail(NO_DRY_RUN, code="unsupported")]
         if wrong:
             raise ValidationError(wrong)
         return value
+
+
+class StartSerializer(NewTaskSerializer):
+    """A task to start, or to validate. Only `name` is required; the task type defines the `params`."""
+
+    validateOnly = serializers.BooleanField(
+        source="validate_only", required=False, help_text=f"{VALIDATE_ONLY} Default: false."
+    )
 
 
 def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -91,8 +110,15 @@ def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_new_task(data: Any) -> NewTask:
-    """Return the task that a body of POST /tasks describes."""
+    """Return the task that an item of POST /tasks/bulk describes."""
     return NewTask(**get_reader(NewTaskSerializer).read(data))
+
+
+def read_start(data: Any) -> tuple[NewTask, bool]:
+    """Return the task that a body of POST /tasks describes, and whether it is only to be validated."""
+    value = get_reader(StartSerializer).read(data)
+    validate_only = bool(value.pop("validate_only", False))
+    return NewTask(**value), validate_only
 
 
 class BulkSerializer(serializers.Serializer[Any]):
@@ -101,18 +127,21 @@ class BulkSerializer(serializers.Serializer[Any]):
     tasks = serializers.ListField(
         child=NewTaskSerializer(), min_length=1, max_length=BULK_TASKS, help_text="The response has the same order."
     )
+    validateOnly = serializers.BooleanField(required=False, help_text=f"{VALIDATE_ONLY} Default: false.")
 
 
-def read_bulk(data: Any) -> list[NewTask]:
-    """Return the tasks that a body of POST /tasks/bulk describes.
+def read_bulk(data: Any) -> tuple[list[NewTask], bool]:
+    """Return the tasks that a body of POST /tasks/bulk describes, and whether they are only to be validated.
 
     Reads each item as POST /tasks does, so that it is as strict, and puts the item's index before its errors.
     """
     if type(data) is not dict:
         raise ValidationError(["The body must be a JSON object."])
-    unknown = islice((name for name in data if name != "tasks"), _UNKNOWN_FIELDS)
-    wrong: dict[str, Any] = {name[:64]: ["Unknown field. Known: tasks."] for name in unknown}
-    items = data.get("tasks")
+    unknown = islice((name for name in data if name not in _BULK_FIELDS), _UNKNOWN_FIELDS)
+    wrong: dict[str, Any] = {name[:64]: [f"Unknown field. Known: {', '.join(_BULK_FIELDS)}."] for name in unknown}
+    items, validate_only = data.get("tasks"), data.get("validateOnly", False)
+    if type(validate_only) is not bool:
+        wrong["validateOnly"] = ["Must be true or false."]
     tasks: list[NewTask] = []
     if type(items) is not list or not 1 <= len(items) <= BULK_TASKS:
         wrong["tasks"] = [f"Must be a list of 1 to {BULK_TASKS} tasks."]
@@ -129,7 +158,7 @@ def read_bulk(data: Any) -> list[NewTask]:
             wrong["tasks"] = wrong_items
     if wrong:
         raise ValidationError(wrong)
-    return tasks
+    return tasks, bool(validate_only)
 
 
 class PauseSerializer(serializers.Serializer[Any]):

@@ -80,6 +80,7 @@ class TaskSerializer(OutputSerializer):
     maxFailures = MaxFailuresField(
         source="given_max_failures", help_text="How many records may fail, from the request."
     )
+    dryRun = serializers.BooleanField(source="dry_run", help_text="Every chunk is rolled back: no row changes.")
     attempts = serializers.IntegerField(min_value=0)
     error = serializers.SerializerMethodField(help_text="Why the last attempt failed.")
     createdAt = serializers.DateTimeField(source="created_at")
@@ -193,6 +194,7 @@ class TaskTypeSerializer(serializers.Serializer[Any]):
         child=serializers.CharField(), help_text="The names under which its tasks count, as far as they are declared."
     )
     insertedRecords = serializers.ListField(child=serializers.CharField(), help_text="The same as `counts`.")
+    supportsDryRun = serializers.BooleanField(help_text="May its tasks be started with `dryRun`?")
     params = serializers.DictField(help_text="The parameters, as JSON Schema (2020-12).")
 
 
@@ -263,6 +265,7 @@ def task_type_data(task_type: TaskType) -> dict[str, Any]:
         "queue": task_type.queue,
         "counts": task_type.count_names,
         "insertedRecords": task_type.count_names,
+        "supportsDryRun": task_type.supports_dry_run,
         "params": describe_params(task_type.params_serializer),
     }
 

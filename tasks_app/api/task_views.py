@@ -20,8 +20,9 @@ from tasks_app.api.openapi import operations
 from tasks_app.api.prefer_wait import WaitQuerySerializer, read_wait
 from tasks_app.api.query_parameters import ListQuerySerializer, NoQuerySerializer, read_query
 from tasks_app.api.request_ids import get_request_id
-from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, read_new_task
+from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, read_start
 from tasks_app.api.response_serializers import event_data, started_data, task_data
+from tasks_app.api.validation_serializers import bulk_validated_data, validated_data
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.domain.task_status import CANCELED, STOPPED
 from tasks_app.errors import QueueUnavailable, StoreUnavailable
@@ -43,8 +44,13 @@ class TaskViewSet(BaseViewSet):
     @operations.start
     def create(self, request: HttpRequest) -> HttpResponse:
         wait = read_wait(request.META, request.GET)
+        task, validate_only = read_start(self.read_body(request))
+        if validate_only:
+            read_idempotency_key(request.META)
+            [snapshot] = start_tasks.validate_tasks(tasks=[task], caller=self.caller)
+            return respond(validated_data(snapshot), status=200)
         started = start_tasks.start_task(
-            task=read_new_task(self.read_body(request)),
+            task=task,
             caller=self.caller,
             request_id=get_request_id(request),
             idempotency_key=read_idempotency_key(request.META),
@@ -137,8 +143,13 @@ class BulkViewSet(BaseViewSet):
 
     @operations.bulk
     def create(self, request: HttpRequest) -> HttpResponse:
+        tasks, validate_only = read_bulk(self.read_body(request))
+        if validate_only:
+            read_idempotency_key(request.META)
+            snapshots = start_tasks.validate_tasks(tasks=tasks, caller=self.caller, are_many=True)
+            return respond(bulk_validated_data(snapshots), status=200)
         started = start_tasks.start_tasks(
-            tasks=read_bulk(self.read_body(request)),
+            tasks=tasks,
             caller=self.caller,
             request_id=get_request_id(request),
             idempotency_key=read_idempotency_key(request.META),

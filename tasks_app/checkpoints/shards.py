@@ -206,6 +206,7 @@ def _to_snapshot(row: TaskCheckpoint, parent: Snapshot, *, parent_epoch: int, to
         priority=parent.priority,
         owner=parent.owner,
         max_failures=parent.max_failures,
+        dry_run=parent.dry_run,
         scope=parent.scope,
         request_id=parent.request_id,
         done=row.done,

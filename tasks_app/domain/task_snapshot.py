@@ -54,6 +54,7 @@ class Snapshot:
     request_id: str = ""  # of the request that started the task
     callback_url: str = ""
     max_failures: str = ""  # failed records allowed: a number or a share such as 0.5%; "" for none
+    dry_run: bool = False  # every chunk is rolled back
     cancel_requested: bool = False
     weight: int = 0  # cost in records within a batch of small tasks; 0: not batched
     parent: str = ""  # of a shard: the id of the split task
@@ -120,6 +121,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "ended_at": None,
     "next_attempt_at": None,
     "cancel_requested": False,
+    "dry_run": False,
 }
 
 
@@ -135,6 +137,7 @@ _OTHER_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "error": (str, NoneType),
     "cancel_requested": (bool,),
     "total_is_estimate": (bool,),
+    "dry_run": (bool,),
 }
 
 

@@ -1,6 +1,7 @@
 """One chunk of one task: the task type's rows and the task's checkpoint in one transaction.
 
-Owns the transaction. Raises every error and leaves the judgement to the runner. Must not know Redis.
+Of a dry run, the rows are rolled back first, and the checkpoint has a transaction of its own. Owns both transactions. Raises
+every error and leaves the judgement to the runner. Must not know Redis.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from functools import partial
 
 from django.db import transaction
 
-from tasks_app.checkpoints import as_snapshot, claims, failed_records, shards
+from tasks_app.checkpoints import as_snapshot, claims, failed_records, row_changes, shards
 from tasks_app.checkpoints.claims import Claim
 from tasks_app.domain.callers import get_starting_scope
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine import record_isolation
+from tasks_app.engine.chunk_errors import TaskCodeFailed
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
-from tasks_app.engine.record_isolation import LeftOut
+from tasks_app.engine.record_isolation import LeftOut, Outcome
 from tasks_app.files.task_files import keep_files
 from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience import failpoints
-from tasks_app.task_types import Chunk, ChunkResult, get_limit_seconds, get_task_type
+from tasks_app.task_types import Chunk, ChunkResult, HopelessError, get_limit_seconds, get_task_type
 from tasks_app.task_types.task_results import check_results
 
 
@@ -32,6 +34,7 @@ def run_chunk(
     """Run one chunk of a claimed task and commit it with its checkpoint. Returns its result, and whether it was
     the last one; `claim` then equals the checkpoint in the database.
 
+    Of a dry run, only the checkpoint commits, with the failed record and the changes that the result lists.
     With `is_alone` the limit is 1; if that record fails, its failure is committed instead of its effects.
     Raises Fenced, CancelRequested, ParentChanged (of a shard), TooManyFailedRecords, TaskCodeFailed (whatever the task
     type raises), TransactionLost and other errors of the database. In all of these cases nothing is committed, unless the
@@ -56,15 +59,23 @@ def run_chunk(
             results = task_type.run_chunks([chunk], prepared)
             return check_results(results, task_type=task_type, chunks=[chunk], committed=[claim.counts])
 
-        with transaction.atomic(durable=True):
-            left_out: LeftOut | None = None
-            parent: TaskCheckpoint | None = None
+        def attempt() -> tuple[Outcome, LeftOut | None]:
             if is_alone:
-                outcome, left_out = record_isolation.run_alone(
+                return record_isolation.run_alone(
                     work, task_type=task_type, chunk=chunk, claim=claim, guard=guard, error=error
                 )
-            else:
-                [outcome] = guard.run(work)
+            [outcome] = guard.run(work)
+            return outcome, None
+
+        tried: tuple[Outcome, LeftOut | None] | None = None
+        if snapshot.dry_run:
+            with transaction.atomic(durable=True):
+                tried = attempt()
+                transaction.set_rollback(True)
+            failpoints.reach(failpoints.AFTER_DRY_CHUNK)
+        with transaction.atomic(durable=True):
+            outcome, left_out = tried or attempt()
+            parent: TaskCheckpoint | None = None
             result, finished = outcome
             failed = int(left_out is not None)
             keep_files(result.artifacts, task_id=claim.task_id)
@@ -81,6 +92,7 @@ def run_chunk(
                 failed_records.insert_failure(
                     claim, snapshot, position=left_out.position, record=left_out.record, error=left_out.error
                 )
+            row_changes.insert_changes(claim, snapshot, result.changes, start=chunk.start)
             if snapshot.parent:
                 parent = shards.advance_parent(snapshot, result, finished=finished, failed_records=failed)
             record_isolation.check_bound(snapshot, claim=claim, outcome=outcome, left_out=left_out, parent=parent)
@@ -92,6 +104,12 @@ def run_chunk(
     claim.state = dict(result.state)
     claim.ended = finished
     return result, finished
+
+
+def check_dry_run(snapshot: Snapshot) -> None:
+    """Raise TaskCodeFailed if the task is a dry run and its type has none: another version of the type has accepted it."""
+    if snapshot.dry_run and not get_task_type(snapshot.name).supports_dry_run:
+        raise TaskCodeFailed(HopelessError(f"The task type {snapshot.name!r} has no dry run. Nothing was run."))
 
 
 def _make_chunk(claim: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Callable[[], bool]) -> Chunk:
@@ -107,4 +125,6 @@ def _make_chunk(claim: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Ca
         is_canceled=is_canceled,
         owner=snapshot.owner,
         scope=get_starting_scope(snapshot.scope),
+        is_dry_run=snapshot.dry_run,
+        changes_wanted=row_changes.count_wanted(claim, snapshot),
     )

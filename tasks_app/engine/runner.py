@@ -117,6 +117,7 @@ class Runner:
         session = TaskSession(self.session, claim=claim, dequeued=dequeued)
         task_type = get_task_type(snapshot.name)
         try:
+            chunk_transaction.check_dry_run(snapshot)
             plan: Plan | None = None
             if needs_plan(session):
                 plan = self._try(session, partial(make_plan, session, guard=self._guard))
@@ -188,7 +189,7 @@ class Runner:
                     continue
                 is_finished = claim.ended  # it was committed, and only the reply was lost
             else:
-                self.rows += sum(result.counts.values())
+                self.rows += 0 if snapshot.dry_run else sum(result.counts.values())
                 if not (is_alone and size.limit > 1):  # a record that was named says nothing about the size
                     size.adapt(done=result.done, seconds=time.monotonic() - began)
             backoff, tries = session.make_backoff(), ChunkTries()

@@ -36,6 +36,7 @@ def get_words() -> dict[str, Any]:
         "records": _("{done} of {total} records"),
         "recordsOnly": _("{done} records"),
         "inserted": _("{count} rows"),
+        "dryRun": _("dry run"),
         "progressOf": _("Progress of task {name}"),
         "cancel": _("Cancel"),
         "cancelOf": _("Cancel task {name}"),

@@ -40,6 +40,8 @@ class TaskRecord(models.Model):
     created_at = models.DateTimeField(_("created at"))
     # How many records may fail: "" for none, a number, or a share such as 0.5%.
     max_failures = IdentityField(_("failed records allowed"), max_length=16, default="", db_default="", blank=True)
+    # Every chunk is rolled back: the task shows what it would do.
+    dry_run = models.BooleanField(_("dry run"), default=False, db_default=False)
     # The queue that the task waits in, and the number that the client gave as priority. An operator's change of priority
     # changes the queue and clears the number.
     priority = IdentityField(_("queue"), max_length=32)

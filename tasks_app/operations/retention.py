@@ -21,7 +21,7 @@ from tasks_app.database.index_hints import PRIMARY, along
 from tasks_app.domain import task_status
 from tasks_app.domain.task_ids import get_lowest_id
 from tasks_app.files.removal import release_files, remove_expired
-from tasks_app.models import TaskCheckpoint, TaskEvent, TaskFailure, TaskRecord
+from tasks_app.models import TaskCheckpoint, TaskEvent, TaskFailure, TaskRecord, TaskRowChange
 from tasks_app.queues import queue_names, redis_connection, redis_keys
 
 CHUNK_TASKS: Final = 500
@@ -67,6 +67,7 @@ def prune(*, ended_before: datetime, chunk_tasks: int = CHUNK_TASKS, dry_run: bo
         if old:
             if not dry_run:
                 yield from _delete_failures(old, pruned)
+                yield from _delete_changes(old, pruned)
             _prune_chunk(old, pruned, dry_run=dry_run)
         yield pruned
     for removed in remove_expired(dry_run=dry_run):
@@ -127,6 +128,20 @@ def _delete_failures(task_ids: list[uuid.UUID], pruned: Pruned) -> Iterator[Prun
             if not page:
                 return
             pruned.failed_records += TaskFailure.objects.filter(pk__in=page).delete()[0]
+        yield pruned
+
+
+def _delete_changes(task_ids: list[uuid.UUID], pruned: Pruned) -> Iterator[Pruned]:
+    """Delete what dry runs have listed, as `_delete_failures` does; it is not counted."""
+    while True:
+        with transaction.atomic():
+            rows = TaskRowChange.objects.filter(task_id__in=task_ids)
+            if not rows.exists():
+                return
+            page = list(rows.filter(task_id__in=_lock_ended(task_ids)).values_list("pk", flat=True)[:CHUNK_FAILURES])
+            if not page:
+                return
+            TaskRowChange.objects.filter(pk__in=page).delete()
         yield pruned
 
 

@@ -59,7 +59,7 @@ class Rollup:
                 minute.waits[_bucket(snapshot.created_at, snapshot.started_at)] += 1
                 if snapshot.ended_at is not None:
                     minute.runs[_bucket(snapshot.started_at, snapshot.ended_at)] += 1
-        rows = sum(snapshot.counts.values()) if snapshot.done else 0
+        rows = sum(snapshot.counts.values()) if snapshot.done and not snapshot.dry_run else 0
         if rows:
             if known is None:
                 minute.counts["rows"] += rows

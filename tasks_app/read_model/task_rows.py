@@ -29,6 +29,7 @@ _SAME: Final = (
     "request_id",
     "callback_url",
     "max_failures",
+    "dry_run",
     "created_at",
     "priority",
     "urgency",
@@ -51,7 +52,7 @@ COLUMNS: Final = (*_SAME, "updated_at")
 _JSON: Final = frozenset({"params", "counts"})
 _SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"  # noqa: S608 (names of our own)
 _IDS_A_QUERY: Final = 1000
-_FLAGS: Final = frozenset({"total_is_estimate", "cancel_requested"})
+_FLAGS: Final = frozenset({"total_is_estimate", "cancel_requested", "dry_run"})
 _TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at"})
 
 

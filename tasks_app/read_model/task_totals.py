@@ -68,7 +68,7 @@ class TotalsDelta:
             self._count("ended", *labels, snapshot.status)
             if snapshot.started_at is not None and snapshot.ended_at is not None:
                 self._observe("run", *labels, begin=snapshot.started_at, end=snapshot.ended_at)
-        if snapshot.done:
+        if snapshot.done and not snapshot.dry_run:
             before = known.counts if known is not None else {}
             for table, rows in snapshot.counts.items():
                 if (more := rows - before.get(table, 0)) > 0:

@@ -16,10 +16,19 @@ from django.conf import settings
 AFTER_DEQUEUE: Final = "after_take"  # dequeued and marked as started in Redis, not claimed in the database
 BEFORE_CHUNK_COMMIT: Final = "before_chunk_commit"  # rows and checkpoint written, not committed
 AFTER_CHUNK_COMMIT: Final = "after_chunk_commit"  # committed, not published to Redis
+AFTER_DRY_CHUNK: Final = "after_dry_chunk"  # a chunk of a dry run is rolled back, its cursor has not moved
 BEFORE_END: Final = "before_end"  # the last chunk is committed, the end is not published
 IN_RESCUE: Final = "in_rescue"  # the claim is released in the database, the task is not requeued
 IN_MIRROR: Final = "in_mirror"  # task rows written, transaction not committed
-NAMES: Final = (AFTER_DEQUEUE, BEFORE_CHUNK_COMMIT, AFTER_CHUNK_COMMIT, BEFORE_END, IN_RESCUE, IN_MIRROR)
+NAMES: Final = (
+    AFTER_DEQUEUE,
+    BEFORE_CHUNK_COMMIT,
+    AFTER_CHUNK_COMMIT,
+    AFTER_DRY_CHUNK,
+    BEFORE_END,
+    IN_RESCUE,
+    IN_MIRROR,
+)
 
 _passed: Counter[str] = Counter()
 

@@ -77,6 +77,7 @@ def _make_task(snapshot: Snapshot) -> NewTask:
         priority=snapshot.given_priority,
         callback_url=snapshot.callback_url,
         max_failures=snapshot.max_failures,
+        dry_run=snapshot.dry_run,
     )
 
 

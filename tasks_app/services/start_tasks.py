@@ -1,4 +1,4 @@
-"""Starts tasks: one or many, all of them or none.
+"""Starts tasks, or validates them without starting: one or many, all of them or none.
 
 Owns the id and the first snapshot of a task, and idempotency keys. A start by the API needs no SQL, unless its params name
 other tasks. Must not know HTTP.
@@ -24,6 +24,7 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
     IdempotencyMismatch,
     NamedFileUnknown,
+    ParamRefused,
     StoreUnavailable,
 )
 from tasks_app.files.uploads import hold_files, parse_id
@@ -39,6 +40,12 @@ from tasks_app.task_types.task_results import read_total
 
 logger = logging.getLogger(__name__)
 IDEMPOTENCY_SECONDS: Final = 24 * 3600
+NO_DRY_RUN: Final = (
+    "Must be false: this task type has no dry run, because it does more than write to the database, or because its chunks need "
+    "what earlier ones have written."
+)
+_IN_MANY: Final = "tasks.{}."  # the place of a task in a request of many
+_NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class NewTask:
     priority: str | int = queue_names.LOW  # high, low, or 1 (critical) to 10
     callback_url: str = ""
     max_failures: str = ""  # as domain.max_failures reads it
+    dry_run: bool = False  # refused for a type that does not support it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ def start_task(
 ) -> StartedTask:
     """Accept one task, usually in one round trip to Redis and without SQL. See `start_tasks` for the exceptions."""
     check_starts([(task.name, task.params)], caller=caller)
+    _check_dry_runs([task])
     started = _start(tasks=[task], caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
     return StartedTask(started.snapshots[0], started.replayed)
 
@@ -101,8 +110,21 @@ def start_tasks(
     Raises UnknownTaskType, QueueFull, IdempotencyMismatch, QueueUnavailable, and what `authorization.check_starts`
     raises. After any error but QueueUnavailable, nothing was enqueued.
     """
-    check_starts([(task.name, task.params) for task in tasks], caller=caller, where="tasks.{}.")
+    check_starts([(task.name, task.params) for task in tasks], caller=caller, where=_IN_MANY)
+    _check_dry_runs(tasks, where=_IN_MANY)
     return _start(tasks=tasks, caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
+
+
+def validate_tasks(*, tasks: Sequence[NewTask], caller: Caller = ANONYMOUS, are_many: bool = False) -> list[Snapshot]:
+    """Return the snapshots that these tasks would begin with, with an id of zeros. Stores nothing anywhere.
+
+    Raises what `start_tasks` raises, except QueueFull and IdempotencyMismatch. `are_many`: errors name the tasks' places.
+    """
+    where = _IN_MANY if are_many else ""
+    check_starts([(task.name, task.params) for task in tasks], caller=caller, where=where)
+    _check_dry_runs(tasks, where=where)
+    now = clock.now()
+    return [_new_snapshot(task, task_id=_NO_ID, created_at=now, caller=caller, request_id="") for task in tasks]
 
 
 def _start(
@@ -142,6 +164,13 @@ def _start(
         for task, task_id in zip(tasks, replay.task_ids, strict=True)
     ]
     return StartedTasks(first_snapshots, replayed=True)
+
+
+def _check_dry_runs(tasks: Sequence[NewTask], *, where: str = "") -> None:
+    """Raise ParamRefused for the first dry run of a type that has none."""
+    for place, task in enumerate(tasks):
+        if task.dry_run and not get_task_type(task.name).supports_dry_run:
+            raise ParamRefused(NO_DRY_RUN, field=f"{where.format(place)}dryRun")
 
 
 def _hold_files(snapshots: Sequence[Snapshot]) -> None:
@@ -190,7 +219,8 @@ def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, caller: 
         request_id=request_id,
         callback_url=task.callback_url,
         max_failures=task.max_failures,
-        weight=total if task_type.shareable and total else 0,
+        dry_run=task.dry_run,
+        weight=total if task_type.shareable and total and not task.dry_run else 0,
         cause=task_status.START_CAUSE,
         trace=tracing.get_traceparent(),
         actor=caller.owner,
@@ -206,6 +236,7 @@ def _fingerprint(tasks: Sequence[NewTask]) -> str:
     # Only what was given: a new field must not change the fingerprint of a request that the previous version accepted.
     data = [
         [t.name, t.params, t.description, t.priority, t.callback_url, *([t.max_failures] if t.max_failures else [])]
+        + ([{"dryRun": True}] if t.dry_run else [])
         for t in tasks
     ]
     return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]

@@ -9,6 +9,7 @@ from tasks_app.domain.callers import Caller
 from tasks_app.errors import HopelessError, NotAllowed, ParamRefused
 from tasks_app.files.open_file import FileGone, open_file
 from tasks_app.files.task_files import StoredFile
+from tasks_app.task_types.cursor_use import CursorUse
 from tasks_app.task_types.declarations import NAME_CHARACTERS, check_declaration
 from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure, RecordRefused
 from tasks_app.task_types.registry import (
@@ -22,6 +23,7 @@ from tasks_app.task_types.registry import (
     register,
     unregister,
 )
+from tasks_app.task_types.row_changes import RowChange
 from tasks_app.task_types.task_file_field import TaskFileField
 from tasks_app.task_types.task_id_field import TaskIdField
 from tasks_app.task_types.task_plans import Part, Plan
@@ -33,6 +35,7 @@ __all__ = [
     "CannotRetryFailures",
     "Chunk",
     "ChunkResult",
+    "CursorUse",
     "FailedRecord",
     "FileGone",
     "HopelessError",
@@ -42,6 +45,7 @@ __all__ = [
     "Part",
     "Plan",
     "RecordRefused",
+    "RowChange",
     "StoredFile",
     "TaskFileField",
     "TaskIdField",

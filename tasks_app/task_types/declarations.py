@@ -74,6 +74,11 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
         lambda value: type(value) is bool and (is_run_whole or not value),
     )
     check(
+        "supports_dry_run",
+        "True or False; only False with leaves_results, because files are not rolled back",
+        lambda value: type(value) is bool and not (value and getattr(task_type_class, "leaves_results", False)),
+    )
+    check(
         "attempts",
         f"None, or an int from 1 to {_ATTEMPTS}",
         lambda value: value is None or _is_number(value, 1, _ATTEMPTS),

@@ -96,21 +96,24 @@ def bound_record(record: FailedRecord) -> tuple[str, int | None, str, bool]:
     key = record.key if isinstance(record.key, str) else _to_text(record.key)
     short = printable.escape(key[:KEY_CHARACTERS], unsafe=printable.SURROGATES)[:KEY_CHARACTERS]
     line = record.line if type(record.line) is int and 0 <= record.line <= _LINES else None
-    values, is_exact = _bound_values(record.values)
+    values, is_exact = bound_values(record.values)
     return short, line, values, is_exact and short == key and record.is_complete is True
 
 
-def _bound_values(values: object) -> tuple[str, bool]:
+def bound_values(
+    values: object, *, most_bytes: int = VALUES_BYTES, most_characters: int = TEXT_CHARACTERS
+) -> tuple[str, bool]:
+    """Return values by column as a JSON object, and whether it has exactly the values that were given. Never raises."""
     if not isinstance(values, Mapping):
         return "{}", False
     bounded: dict[str, Any] = {}
     is_exact = True
-    left = VALUES_BYTES - 2
+    left = most_bytes - 2
     try:
         for number, (name, value) in enumerate(values.items()):
             column = name if isinstance(name, str) else _to_text(name)
             short = printable.escape(column[:NAME_CHARACTERS], unsafe=printable.SURROGATES)[:NAME_CHARACTERS]
-            copy, copy_is_exact = _bound_value(value)
+            copy, copy_is_exact = _bound_value(value, most_characters)
             size = len(orjson.dumps([short, copy]))
             if number >= COLUMNS:
                 return _to_json(bounded), False
@@ -125,16 +128,16 @@ def _bound_values(values: object) -> tuple[str, bool]:
     return _to_json(bounded), is_exact
 
 
-def _bound_value(value: Any) -> tuple[Any, bool]:
+def _bound_value(value: Any, most_characters: int) -> tuple[Any, bool]:
     """Return a value as JSON can hold it, of another type as text, and whether that is all of it."""
     if isinstance(value, str):
         whole = str.__str__(value)
-        text = printable.escape(whole[:TEXT_CHARACTERS], unsafe=printable.SURROGATES)
+        text = printable.escape(whole[:most_characters], unsafe=printable.SURROGATES)
         return text, text == whole
     try:
-        return JsonCopy(most_bytes=TEXT_CHARACTERS, convert=convert).copy(value), True
+        return JsonCopy(most_bytes=most_characters, convert=convert).copy(value), True
     except NotJson:
-        return _to_text(value), False
+        return _to_text(value)[:most_characters], False
 
 
 def _to_text(value: object) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from tasks_app.domain.error_text import describe_value, error_line
 from tasks_app.domain.plain_json import JsonCopy, NotJson
 from tasks_app.files.task_files import StoredFile
+from tasks_app.task_types.row_changes import RowChange
 from tasks_app.task_types.task_plans import PARTS, Part, Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
@@ -89,6 +90,7 @@ def check_result(
         finished=finished,
         result=_check_task_result(result.result, task_type=task_type),
         artifacts=_check_artifacts(result.artifacts, task_type=task_type),
+        changes=_check_changes(result.changes, task_type=task_type, chunk=chunk),
     )
     return checked, _is_last(checked, task_type=task_type, chunk=chunk)
 
@@ -176,6 +178,17 @@ def _check_artifacts(artifacts: object, *, task_type: TaskType) -> tuple[StoredF
             task_type=task_type, field="the number of artifacts", value=len(artifacts), accepted=accepted
         )
     return tuple(artifacts)
+
+
+def _check_changes(changes: object, *, task_type: TaskType, chunk: Chunk) -> tuple[RowChange, ...]:
+    """Return as many changes of a dry run as are wanted; none of another task."""
+    if not isinstance(changes, (list, tuple)) or not all(
+        type(each) is RowChange and type(each.offset) is int and 0 <= each.offset < max(1, chunk.limit)
+        for each in changes[: chunk.changes_wanted]
+    ):
+        accepted = f"a list of RowChange, each with an offset from 0 to {max(1, chunk.limit) - 1}"
+        raise InvalidTaskResult(task_type=task_type, field="changes", value=changes, accepted=accepted)
+    return tuple(changes[: chunk.changes_wanted])
 
 
 def _check_counts(counts: object, *, task_type: TaskType, committed: Mapping[str, int]) -> dict[str, int]:

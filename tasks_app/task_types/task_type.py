@@ -16,7 +16,9 @@ from tasks_app.domain.callers import WRITE, Caller
 from tasks_app.domain.priorities import LOW
 from tasks_app.files.names import BINARY
 from tasks_app.files.task_files import StoredFile, write_file
+from tasks_app.task_types.cursor_use import CursorUse
 from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
+from tasks_app.task_types.row_changes import RowChange
 from tasks_app.task_types.task_plans import Plan
 
 
@@ -35,6 +37,8 @@ class Chunk:
     owner: str = ""  # who started the task; "" if it was the command line, or if the API needs no token
     # The owner's scope at the start: "admin" or "write"; "write" also if it is no longer known (docs/architecture.md).
     scope: str = WRITE
+    is_dry_run: bool = False  # the chunk is rolled back, and the next one does not see what it has done
+    changes_wanted: int = 0  # of a dry run: how many changes the result may list; the task has the others already
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class ChunkResult:
     # result of a later chunk replaces an earlier one; artifacts add up. Both commit with the chunk.
     result: Any = None
     artifacts: Sequence[StoredFile] = ()
+    changes: Sequence[RowChange] = ()  # of a dry run: what the chunk has changed, at most `chunk.changes_wanted`
 
 
 def write_artifact(
@@ -92,6 +97,9 @@ class TaskType:
     queue: ClassVar[str] = LOW  # one of QUEUES; its tasks wait there, except those of priority high or 1 to 3
     # May its chunks return `result` and `artifacts`? Not with shards and batches.
     leaves_results: ClassVar[bool] = False
+    # May its tasks run dry, each chunk rolled back? Only if a chunk does nothing outside of its transaction, and needs
+    # nothing that earlier chunks have written (docs/dry-runs.md).
+    supports_dry_run: ClassVar[bool] = False
     undoes: ClassVar[str] = ""  # the parameter, a TaskIdField, that names a task whose rows this type deletes
 
     def total(self, params: Mapping[str, Any]) -> int | None:
@@ -120,6 +128,10 @@ class TaskType:
         split into them; each should have about `shard_records` records. 0: tasks are not split.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement make_plan, because it is_planned")
+
+    def explain_cursor(self, params: Mapping[str, Any]) -> CursorUse | None:
+        """Return how the chunks find their records, for `manage.py task plan`; None: unknown. May read the database."""
+        return None
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> Any:
         """Do what needs no transaction (make data, reserve ids); `run_chunks` gets its result."""

@@ -19,7 +19,7 @@ from tests.support.redis_commands import watched_commands
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 FIELDS = {
     "success", "id", "name", "description", "params", "priority", "queue", "status", "counts", "insertedRecords", "progress",
-    "failedRecords", "maxFailures", "attempts", "error", "createdAt", "startedAt", "endedAt", "nextAttemptAt",
+    "failedRecords", "maxFailures", "dryRun", "attempts", "error", "createdAt", "startedAt", "endedAt", "nextAttemptAt",
 }  # fmt: skip
 
 

@@ -14,21 +14,24 @@ mysql_only = pytest.mark.skipif(IS_EMBEDDED, reason="SQLite has no connection th
 
 
 @contextmanager
-def lost_commit(*, number: int, applied: bool) -> Generator[None, None, None]:
+def lost_commit(
+    *, number: int, applied: bool, reached: str = "SELECT COUNT(*) FROM users"
+) -> Generator[list[str], None, None]:
     """Break the connection at the commit of the `number`th chunk, after the server applied it or before.
 
-    The client library reports the same error in both cases.
+    The client library reports the same error in both cases. `reached` says how many records are to be committed. Yields a
+    list that is not empty when it has happened.
     """
-    commit, seen = BaseDatabaseWrapper._commit, 0
+    commit = BaseDatabaseWrapper._commit
+    seen: list[str] = []
 
     def break_at_chunk(self: Any) -> Any:
-        nonlocal seen
         with self.cursor() as cursor:
-            cursor.execute("SELECT COUNT(*) FROM users")
-            wrote = cursor.fetchone()[0] >= number
+            cursor.execute(reached)
+            wrote = (cursor.fetchone()[0] or 0) >= number
         if not wrote or seen:
             return commit(self)
-        seen += 1
+        seen.append(reached)
         if applied:
             commit(self)
         self.connection.close()
@@ -36,6 +39,6 @@ def lost_commit(*, number: int, applied: bool) -> Generator[None, None, None]:
 
     BaseDatabaseWrapper._commit = break_at_chunk  # type: ignore[method-assign]
     try:
-        yield
+        yield seen
     finally:
         BaseDatabaseWrapper._commit = commit  # type: ignore[method-assign]

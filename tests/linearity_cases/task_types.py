@@ -6,7 +6,7 @@ from settings import queues
 from tasks_app.domain import error_text
 from tasks_app.engine import chunk_guard
 from tasks_app.queues import thread_connection
-from tasks_app.task_types import declarations, task_results
+from tasks_app.task_types import declarations, page_explanation, task_results
 from tests.linearity import Case, texts
 from tests.linearity_cases.calls import quietly
 
@@ -55,6 +55,12 @@ def task_type_cases() -> list[Case]:
             "normalise_phones.to_e164",
             lambda text: to_e164(text, country_code=1),
             texts("1", " ", "+", "(", "x", "00"),
+        ),
+        Case(
+            "page_explanation.read_sqlite",
+            page_explanation.read_sqlite,
+            texts("x", "SCAN ", "SEARCH ", "SCAN t USING ", "SCAN t USING INDEX "),
+            ("tasks_app/task_types/page_explanation.py:_SQLITE",),
         ),
         Case(
             "names of queues",

@@ -89,3 +89,7 @@ class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
             )
         # `required` is repeated at this level: drf-spectacular derives from it that a body is required.
         return {"required": ["name"], "oneOf": kinds}
+
+
+class Start(NewTask):  # type: ignore[no-untyped-call]
+    target_class = "tasks_app.api.request_serializers.StartSerializer"

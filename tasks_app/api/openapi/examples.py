@@ -22,6 +22,7 @@ TASK: Final[dict[str, Any]] = {
     "progress": {"done": 0, "total": 100, "isEstimate": False},
     "failedRecords": 0,
     "maxFailures": 0,
+    "dryRun": False,
     "attempts": 0,
     "error": None,
     "createdAt": "2026-01-31T12:00:00.000000Z",
@@ -69,7 +70,20 @@ SHOWN_TASK: Final = {
             "expiresAt": "2026-01-31T14:00:00Z",
         }
     ],
+    "changes": None,
 }
+VALID_TASK: Final[dict[str, Any]] = {
+    "name": "upload",
+    "description": "user upload",
+    "params": {"numRecords": 100},
+    "priority": "low",
+    "queue": "low",
+    "progress": {"done": 0, "total": 100, "isEstimate": False},
+    "maxFailures": 0,
+    "dryRun": False,
+    "callbackUrl": "",
+}
+VALIDATED_TASK: Final = {"success": True, "validateOnly": True, **VALID_TASK}
 STARTED_TASK: Final = {"success": True, **TASK}
 
 EVENT: Final = {
@@ -116,6 +130,7 @@ TASK_TYPE: Final = {
     "queue": "low",
     "counts": ["users", "products", "order_items"],
     "insertedRecords": ["users", "products", "order_items"],
+    "supportsDryRun": False,
     "params": {
         "type": "object",
         "properties": {"numRecords": {"type": "integer", "minimum": 1, "maximum": 10_000_000, "default": 100}},

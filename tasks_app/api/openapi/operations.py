@@ -13,6 +13,7 @@ from tasks_app.api import (
     query_parameters,
     request_serializers,
     response_serializers,
+    validation_serializers,
 )
 from tasks_app.api.authentication import PUBLIC
 from tasks_app.api.openapi.examples import (
@@ -24,6 +25,8 @@ from tasks_app.api.openapi.examples import (
     TASK,
     TASK_ID,
     TASK_TYPE,
+    VALID_TASK,
+    VALIDATED_TASK,
 )
 from tasks_app.api.openapi.operation_parts import (
     BODY_STATUSES,
@@ -58,7 +61,7 @@ start = operation(
         response_header("Preference-Applied", "Present if `Prefer: wait` was applied.", 201),
         RETRY_AFTER,
     ],
-    request={"application/json": request_serializers.NewTaskSerializer},
+    request={"application/json": request_serializers.StartSerializer},
     examples=[
         OpenApiExample(
             "upload",
@@ -67,6 +70,11 @@ start = operation(
         )
     ],
     responses={
+        200: ok(
+            validation_serializers.ValidationAnswerSerializer,
+            "Valid; nothing was started (`validateOnly`).",
+            VALIDATED_TASK,
+        ),
         201: ok(response_serializers.StartedTaskSerializer, "Accepted.", STARTED_TASK, 201),
         **problems(400, 404, 406, *BODY_STATUSES, 422, 503),
     },
@@ -81,6 +89,11 @@ bulk = operation(
     request={"application/json": request_serializers.BulkSerializer},
     examples=[OpenApiExample("two", value={"tasks": [{"name": "upload"}, {"name": "upload"}]}, request_only=True)],
     responses={
+        200: ok(
+            validation_serializers.BulkValidationAnswerSerializer,
+            "Valid; nothing was started (`validateOnly`).",
+            {"success": True, "validateOnly": True, "tasks": [VALID_TASK]},
+        ),
         201: ok(response_serializers.BulkAnswerSerializer, "All accepted.", {"success": True, "tasks": [TASK]}, 201),
         **problems(400, 404, 406, *BODY_STATUSES, 422, 503),
     },

@@ -1,4 +1,4 @@
-"""`manage.py task …`: start, watch, list, cancel, retry and verify tasks, as the API does.
+"""`manage.py task …`: start, plan, watch, list, cancel, retry and verify tasks, as the API does.
 
 Owns arguments, output and exit codes. Must not contain a domain rule.
 """
@@ -10,7 +10,6 @@ import time
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable
 from dataclasses import replace
-from textwrap import indent
 from typing import Any, Final, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -24,15 +23,17 @@ from tasks_app.api.file_serializers import results_data
 from tasks_app.api.json_rendering import to_json
 from tasks_app.api.request_serializers import read_new_task
 from tasks_app.api.response_serializers import task_data
+from tasks_app.api.validation_serializers import validated_data
 from tasks_app.auth import audit_log
 from tasks_app.domain import task_status
 from tasks_app.domain.callers import COMMAND_LINE
-from tasks_app.domain.error_text import escape, summarize_error
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.management import failures_action, verify_action
+from tasks_app.management import failures_action, plan_action, verify_action
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import json_object, priority, text
 from tasks_app.management.file_argument import CannotReadFile, store_argument
+from tasks_app.management.shown_task import describe_total, write_task, write_valid_task
+from tasks_app.operations.task_plans import CannotPlan
 from tasks_app.queues import queue_names
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_results import find_results
@@ -51,6 +52,14 @@ EXIT_CODES: Final = """exit codes:
   6  Redis or the database does not answer, or the queue is full: try again
   7  verify: something differs
 """
+_REFUSED: Final = (
+    errors.UnknownTaskType,
+    errors.NamedTaskUnknown,
+    errors.NotAllowed,
+    errors.FileTooLarge,
+    CannotReadFile,
+    CannotPlan,
+)
 POLL_SECONDS: Final = 0.2
 _ONLY_SOURCE: Final = {
     "redis": "The database does not answer: this is the state in Redis.",
@@ -60,7 +69,7 @@ PIPE_WIDTH: Final = 160  # without a terminal; wide enough to keep each id on on
 
 
 class Command(BaseCommand):
-    help = "Start, show, list, cancel, retry and verify tasks."
+    help = "Start, plan, show, list, cancel, retry and verify tasks."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -69,7 +78,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(
-            dest="action", required=True, metavar="start|status|list|cancel|retry|failures|verify"
+            dest="action", required=True, metavar="start|plan|status|list|cancel|retry|failures|verify"
         )
         start = actions.add_parser("start", help="start a task", epilog=EXIT_CODES)
         start.formatter_class = RawDescriptionHelpFormatter
@@ -92,7 +101,15 @@ class Command(BaseCommand):
             metavar="N",
             help="how many records may fail (and are left out): a number, or a share such as 0.5%% (0)",
         )
+        start.add_argument("--dry-run", action="store_true", help="run every chunk and roll it back: no row changes")
+        start.add_argument(
+            "--validate-only",
+            action="store_true",
+            help="check the arguments, show what would be started, store nothing",
+        )
         start.add_argument("--wait", action="store_true", help="show the task's progress until it ends")
+        plan = actions.add_parser("plan", help="show how many records a task would have, and how long it would take")
+        plan_action.add_arguments(plan)
         status = actions.add_parser("status", help="show a task")
         status.add_argument("id", type=text)
         status.add_argument("--watch", action="store_true", help="show the task's progress until it ends")
@@ -118,11 +135,7 @@ class Command(BaseCommand):
             getattr(self, f"do_{options['action']}")(options)
         except ValidationError as error:
             _fail(WRONG, "; ".join(_lines_of(error.detail)))
-        except (errors.UnknownTaskType, errors.NamedTaskUnknown, errors.NotAllowed) as error:
-            _fail(WRONG, str(error))
-        except CannotReadFile as error:
-            _fail(WRONG, str(error))
-        except errors.FileTooLarge as error:
+        except _REFUSED as error:
             _fail(WRONG, str(error))
         except errors.UnknownTask as error:
             _fail(UNKNOWN, str(error))
@@ -138,18 +151,32 @@ class Command(BaseCommand):
     def do_start(self, options: dict[str, Any]) -> None:
         params = options["params"] | ({} if options["records"] is None else {"numRecords": options["records"]})
         if options["file"] is not None:
+            if options["validate_only"]:
+                _fail(WRONG, "--validate-only stores nothing, so it takes no --file: give the id of a file in --params")
             params = params | store_argument(options["file"], task_type=options["name"], params=params)
         body = {"name": options["name"], "priority": options["priority"], "params": params}
         if options["max_failures"]:
             body["maxFailures"] = options["max_failures"]
         if options["description"]:
             body["description"] = options["description"]
-        caller = replace(COMMAND_LINE, actor=find_actor())
-        started = start_tasks.start_task(task=read_new_task(body), caller=caller, source=audit_log.CLI)
+        if options["dry_run"]:
+            body["dryRun"] = True
+        caller, task = replace(COMMAND_LINE, actor=find_actor()), read_new_task(body)
+        if options["validate_only"]:
+            [snapshot] = start_tasks.validate_tasks(tasks=[task], caller=caller)
+            if self.json:
+                self.print_json(validated_data(snapshot))
+            else:
+                write_valid_task(self.stdout, snapshot)
+            return
+        started = start_tasks.start_task(task=task, caller=caller, source=audit_log.CLI)
         if options["wait"]:
             self.watch(started.snapshot)
         else:
             self.show(started.snapshot)
+
+    def do_plan(self, options: dict[str, Any]) -> None:
+        plan_action.run(self, name=options["name"], params=options["params"], with_sample=options["sample"])
 
     def do_status(self, options: dict[str, Any]) -> None:
         found = task_queries.find_task(task_id=options["id"])
@@ -183,7 +210,7 @@ class Command(BaseCommand):
         table.columns[0].no_wrap = True
         for task in tasks:
             created = f"{task.created_at:%Y-%m-%d %H:%M:%S}"
-            numbers = (f"{task.done:,}", _describe_total(task), str(task.attempts))
+            numbers = (f"{task.done:,}", describe_total(task), str(task.attempts))
             table.add_row(task.id, task.name, str(task.given_priority), task.priority, task.status, *numbers, created)
         self.console.print(table)
 
@@ -207,24 +234,8 @@ class Command(BaseCommand):
         results = find_results(snapshot)
         if self.json:
             self.print_json(task_data(snapshot) | results_data(results))
-            return
-        counts = ", ".join(f"{number:,} {name}" for name, number in snapshot.counts.items())
-        self.stdout.write(f"{snapshot.id} {snapshot.name} ({snapshot.given_priority}) {snapshot.status}")
-        self.stdout.write(
-            f"  {snapshot.done:,} of {_describe_total(snapshot)} records; {counts or 'no rows'}; attempts {snapshot.attempts}"
-        )
-        if snapshot.failed_records:
-            self.stdout.write(
-                f"  {snapshot.failed_records:,} failed records (manage.py task failures {snapshot.id}); "
-                f"allowed: {snapshot.given_max_failures}"
-            )
-        if snapshot.error:
-            text = escape(snapshot.error.rstrip()) if trace else summarize_error(snapshot.error)
-            self.stdout.write(indent(text, "  "))
-        if results.result is not None:
-            self.stdout.write(f"  result {to_json(results.result).decode()}")
-        for row in results.artifacts:
-            self.stdout.write(f"  file {row.name} {row.size:,} bytes, SHA-256 {row.sha256}, id {row.id}")
+        else:
+            write_task(self.stdout, snapshot, results, trace=trace)
 
     def watch(self, snapshot: Snapshot) -> None:
         """Show progress until the task ends: a bar on a terminal, else a line for each change of status."""
@@ -270,12 +281,6 @@ def _follow(snapshot: Snapshot) -> Iterable[Snapshot]:
         except (errors.QueueUnavailable, errors.StoreUnavailable):
             continue
         yield snapshot
-
-
-def _describe_total(snapshot: Snapshot) -> str:
-    if snapshot.total is None:
-        return "?"
-    return f"{'≈ ' if snapshot.total_is_estimate else ''}{snapshot.total:,}"
 
 
 def _lines_of(detail: Any, path: str = "") -> list[str]:

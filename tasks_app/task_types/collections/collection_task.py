@@ -21,9 +21,12 @@ from tasks_app.errors import HopelessError
 from tasks_app.task_types.collections.cursor_keys import CursorKey, Values, find_key
 from tasks_app.task_types.collections.dataclass_params import make_serializer, read_params
 from tasks_app.task_types.collections.key_splits import find_last_key, select_range, split_keys
+from tasks_app.task_types.collections.page_changes import PageChanges
 from tasks_app.task_types.collections.queryset_rules import find_faults
 from tasks_app.task_types.collections.totals import count_rows
+from tasks_app.task_types.cursor_use import CursorUse
 from tasks_app.task_types.failed_record import FailedRecord
+from tasks_app.task_types.page_explanation import explain_page
 from tasks_app.task_types.task_plans import PARTS, Part, Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
@@ -46,6 +49,7 @@ class Run:
     scope: str  # of the owner at the start: "admin" or "write"
     is_canceled: Callable[[], bool]  # without SQL: was a cancel requested?
     counts: Counter[str] = field(default_factory=Counter)
+    is_dry_run: bool = False  # the page is rolled back
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to the task's `counts`; commits with the page."""
@@ -58,6 +62,7 @@ class CollectionTask(TaskType):
     is_planned = True
     splittable = True
     isolates_failures = True
+    supports_dry_run = True
     first_limit = 200
     max_limit = 5_000
     params_class: ClassVar[type | None] = None  # a dataclass, which becomes the serializer of the parameters
@@ -104,7 +109,14 @@ class CollectionTask(TaskType):
 
     def run_chunk(self, chunk: Chunk) -> ChunkResult:
         """Process the next page, and return the key of its last row as the new state."""
-        run = Run(chunk.task_id, self.read_params(chunk.params), chunk.owner, chunk.scope, chunk.is_canceled)
+        run = Run(
+            chunk.task_id,
+            self.read_params(chunk.params),
+            chunk.owner,
+            chunk.scope,
+            chunk.is_canceled,
+            is_dry_run=chunk.is_dry_run,
+        )
         rows, key = self._open(run.params)
         cursor, bound = _read_state(key, chunk.state)
         if bound is None:
@@ -113,11 +125,24 @@ class CollectionTask(TaskType):
         keys = [key.read(row) for row in found]  # before `process`, which may change the instances
         # A join repeats a row; its copies have the same key, so they stand together.
         unique = [row for place, row in enumerate(found) if place == 0 or keys[place] != keys[place - 1]]
+        page = PageChanges(unique, describe=self.describe_row) if unique and chunk.changes_wanted else None
         if unique:
             self.process_page(unique, run)
+        changes = page.list_changes(most=chunk.changes_wanted) if page is not None else ()
         last = keys[-1] if keys else cursor
         state = _make_state(key, last, bound)
-        return ChunkResult(len(unique), dict(run.counts), state, finished=len(found) < chunk.limit or last == bound)
+        is_last = len(found) < chunk.limit or last == bound
+        return ChunkResult(len(unique), dict(run.counts), state, finished=is_last, changes=changes)
+
+    def explain_cursor(self, params: Mapping[str, Any]) -> CursorUse | None:
+        """Explain the page that follows the first row; None if there is no row."""
+        rows, key = self._open(self.read_params(params))
+        first = rows.order_by(*key.names).values_list(*key.names).first()
+        bound = find_last_key(rows, key)
+        if first is None or bound is None:
+            return None
+        page = select_range(rows, key, after=first, up_to=bound)
+        return explain_page(page[: self.first_limit])
 
     def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
         """Describe the row behind the cursor, and move the cursor to it; None if it has left the collection."""

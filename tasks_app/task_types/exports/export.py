@@ -7,7 +7,7 @@ not commit is no part. When all rows are read, the parts are joined, and the art
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -16,7 +16,9 @@ from rest_framework import serializers
 
 from tasks_app.files.task_files import StoredFile, drop_parts, keep_files, read_parts, write_file
 from tasks_app.models import TaskFile
-from tasks_app.task_types.exports.primary_key_pages import find_bounds, read_page, to_json
+from tasks_app.task_types.collections.totals import count_rows
+from tasks_app.task_types.cursor_use import CursorUse
+from tasks_app.task_types.exports.primary_key_pages import find_bounds, select_page, to_json
 from tasks_app.task_types.exports.row_formats import (
     CONTENT_TYPES,
     CSV,
@@ -25,6 +27,7 @@ from tasks_app.task_types.exports.row_formats import (
     format_header,
     format_rows,
 )
+from tasks_app.task_types.page_explanation import explain_page
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType, write_artifact
 
 
@@ -66,6 +69,18 @@ class Export(TaskType):
         """Return the name of the file."""
         return self.file_name or f"{self.name}.{self.file_format}{'.gz' if self.is_compressed else ''}"
 
+    def explain_cursor(self, params: Mapping[str, Any]) -> CursorUse | None:
+        """Count the rows, and explain the page that follows the first row; None if there is no row."""
+        rows = self.collection(params)
+        bounds = find_bounds(rows)
+        if bounds is None:
+            return None
+        first, last = bounds
+        columns = self._list_columns(rows)
+        page = select_page(rows, columns=columns, first=first, last=last, after=first, limit=self.first_limit)
+        counted, is_estimate = count_rows(rows)
+        return replace(explain_page(page), rows=counted, rows_are_estimate=is_estimate)
+
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> list[Page | StoredFile]:
         """Store the next page of each task, or join its parts: outside of the transaction, under new keys."""
         return [self._join(chunk) if chunk.state.get("isRead") else self._store_page(chunk) for chunk in chunks]
@@ -83,7 +98,7 @@ class Export(TaskType):
         if state["bounds"] is None:
             return Page(0, None, state | {"isRead": True})
         first, last = state["bounds"]
-        page = read_page(rows, columns=columns, first=first, last=last, after=state["after"], limit=chunk.limit)
+        page = list(select_page(rows, columns=columns, first=first, last=last, after=state["after"], limit=chunk.limit))
         if not page:
             return Page(0, None, state | {"isRead": True})
         content = format_rows((row[1:] for row in page), columns, file_format=self.file_format)

@@ -17,17 +17,17 @@ def find_bounds(rows: QuerySet[Any]) -> tuple[Any, Any] | None:
     return None if found["first"] is None else (to_json(found["first"]), to_json(found["last"]))
 
 
-def read_page(
+def select_page(
     rows: QuerySet[Any], *, columns: Sequence[str], first: Any, last: Any, after: Any, limit: int
-) -> list[tuple[Any, ...]]:
-    """Return the next rows up to the key `last`, as tuples: the primary key, then the columns.
+) -> QuerySet[Any, tuple[Any, ...]]:
+    """Return the query of the next rows up to the key `last`, as tuples: the primary key, then the columns.
 
     `after` is the key of the last row of the page before; None for the first page, which begins with the key `first`.
     """
     key = rows.model._meta.pk
     bounds = {"pk__lte": key.to_python(last)}
     bounds |= {"pk__gte": key.to_python(first)} if after is None else {"pk__gt": key.to_python(after)}
-    return list(rows.filter(**bounds).order_by("pk").values_list("pk", *columns)[:limit])
+    return rows.filter(**bounds).order_by("pk").values_list("pk", *columns)[:limit]
 
 
 def to_json(key: Any) -> int | str:

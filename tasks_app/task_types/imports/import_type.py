@@ -22,12 +22,15 @@ from tasks_app.errors import HopelessError, ParamRefused, StoreUnavailable
 from tasks_app.files.open_file import FileGone, find_row, open_file
 from tasks_app.files.storage import mapped_storage_errors
 from tasks_app.record_files import Position, RecordFile, RecordFileError
+from tasks_app.task_types.cursor_use import CursorUse
 from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
 from tasks_app.task_types.imports import model_rows, open_import
+from tasks_app.task_types.imports.model_rows import list_changes
 from tasks_app.task_types.imports.open_import import Batch, OpenImport
 from tasks_app.task_types.imports.params import FILE, ImportParams, get_options
 from tasks_app.task_types.imports.plans import plan_import
 from tasks_app.task_types.imports.rows import ImportRow, RowRefused, RowSchema
+from tasks_app.task_types.row_changes import RowChange
 from tasks_app.task_types.task_plans import Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
@@ -60,6 +63,7 @@ class Import(TaskType):
     is_planned = True
     splittable = True
     isolates_failures = True
+    supports_dry_run = True
     count_names: ClassVar[tuple[str, ...]] = ("rows",)
     row_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None  # its fields are the columns
     model: ClassVar[type[Model] | None] = None  # `process` inserts its rows
@@ -120,6 +124,10 @@ class Import(TaskType):
         finally:
             opened.close()
 
+    def explain_cursor(self, params: Mapping[str, Any]) -> CursorUse:
+        """A position in a file needs no index."""
+        return CursorUse("the position in the file, which needs no index")
+
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> list[_Work]:
         """Read and validate the records of each chunk. Raises HopelessError if the file cannot be read."""
         return [self._read(chunk) for chunk in chunks]
@@ -174,13 +182,17 @@ class Import(TaskType):
         if work.refused is not None:
             raise work.refused
         counts: Mapping[str, int] | None = None
+        changes: Sequence[RowChange] = ()
         if work.rows:
+            changes = list_changes(
+                work.rows[: chunk.changes_wanted], start=chunk.start, model=self.model, update_by=self.update_by
+            )
             base = {each.name: getattr(chunk, each.name) for each in dataclasses.fields(Chunk)}
             counts = self.process(work.rows, ImportRun(**base, prepared=work.prepared))
         done = len(work.rows)
         if counts is None:
             counts = {"rows": done} if "rows" in self.count_names else {}
-        return ChunkResult(done, counts, work.state, work.finished)
+        return ChunkResult(done, counts, work.state, work.finished, changes=changes)
 
     def _take(self, chunk: Chunk, *, most_records: int) -> Batch:
         """Return the next records from the file, which stays open for the next chunk. Raises HopelessError."""

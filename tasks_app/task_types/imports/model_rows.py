@@ -1,6 +1,6 @@
 """Rows of a model: a serializer of some of its fields, and the insert or update of accepted rows.
 
-Owns what `model`, `fields` and `update_by` mean. Must not read files.
+Owns what `model`, `fields` and `update_by` mean, also for a dry run. Must not read files.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
 from tasks_app.task_types.imports.rows import ImportRow
+from tasks_app.task_types.row_changes import RowChange
 
 _BATCH_ROWS: Final = 2000  # rows of one INSERT
 
@@ -51,6 +52,35 @@ def write_rows(model: type[models.Model], rows: Sequence[ImportRow], *, update_b
     elif connections[router.db_for_write(model)].features.supports_update_conflicts_with_target:
         options["unique_fields"] = list(update_by)
     table.bulk_create(objects, batch_size=_BATCH_ROWS, **options)
+
+
+def list_changes(
+    rows: Sequence[ImportRow], *, start: int, model: type[models.Model] | None, update_by: Sequence[str]
+) -> list[RowChange]:
+    """Return the changes that rows will make, before they are written: their values, and those of a row to update.
+
+    One query for each row, if there may be one to update. `start` is the first record of the chunk.
+    """
+    changes = []
+    for row in rows:
+        found = _find_existing(model, row, update_by) if model is not None and update_by else None
+        changes.append(
+            RowChange(
+                None if found is None else {name: getattr(found, name) for name in row.values},
+                dict(row.values),
+                model="" if model is None else model._meta.label,
+                key="" if found is None else found.pk,
+                line=row.line,
+                offset=row.position - start,
+            )
+        )
+    return changes
+
+
+def _find_existing(model: type[models.Model], row: ImportRow, update_by: Sequence[str]) -> models.Model | None:
+    table: models.QuerySet[Any] = models.QuerySet(model, using=router.db_for_write(model))
+    wanted = {name: row.values[name] for name in update_by if name in row.values}
+    return table.filter(**wanted).first() if len(wanted) == len(update_by) else None
 
 
 def check_update_by(model: type[models.Model], update_by: Sequence[str]) -> None:

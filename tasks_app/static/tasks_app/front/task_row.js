@@ -30,11 +30,12 @@ export class TaskRow {
     this.#parts = parts;
     parts.cancel.addEventListener("click", () => onCancel(this));
     parts.retry.addEventListener("click", () => onRetry(this));
+    const dryRun = task.dryRun ? [make("span", { class: "badge" }, words.dryRun)] : [];
     const created = make("time", { class: "help", datetime: task.createdAt }, formatTime(task.createdAt));
     this.element = make(
       "li",
       { class: "task", "data-task": task.id },
-      make("div", { class: "task-head" }, parts.name, parts.state, created),
+      make("div", { class: "task-head" }, parts.name, parts.state, ...dryRun, created),
       parts.description,
       parts.progress,
       make("div", { class: "task-facts" }, parts.numbers, parts.inserted, parts.time),
