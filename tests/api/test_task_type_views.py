@@ -62,6 +62,7 @@ def test_the_catalogs_types_are_listed_with_their_parameters(client: Client) -> 
         "queue": "low",
         "counts": ["users", "products", "order_items"],
         "insertedRecords": ["users", "products", "order_items"],
+        "supportsDryRun": False,
         "params": {
             "type": "object",
             "properties": {"numRecords": {"type": "integer", "minimum": 1, "maximum": 10_000_000, "default": 100}},
