@@ -207,7 +207,7 @@ def test_a_task_that_was_split_before_this_version_ends_by_its_count(
     planned: type[PlannedTask], longtasks: Callable[..., None]
 ) -> None:
     """Its checkpoint has neither a total nor open shards: version 1 did not write them."""
-    longtasks(shard_records=300)
+    longtasks(shard_records=300, batch_records=100)
     task_id = start_tasks.start_task(task=start_tasks.NewTask(name="upload", params={"numRecords": 900})).snapshot.id
     Worker().run()
     row = checkpoint(task_id)

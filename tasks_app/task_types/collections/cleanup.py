@@ -12,6 +12,7 @@ from django.db.models import ProtectedError, RestrictedError
 
 from tasks_app.errors import HopelessError
 from tasks_app.task_types.collections.collection_task import CollectionTask, Run
+from tasks_app.task_types.collections.key_splits import all_rows
 
 _NAME_CHARACTERS: Final = 64  # of a count
 _NAMED: Final = 5  # rows that an error names
@@ -19,6 +20,10 @@ _NAMED: Final = 5  # rows that an error names
 
 class StillReferenced(Exception):
     """A row cannot be deleted, because others refer to it with PROTECT or RESTRICT."""
+
+
+class NotArchived(HopelessError):
+    """Deleting a page also deletes rows of its table that the archive does not have."""
 
 
 class Cleanup(CollectionTask):
@@ -36,27 +41,28 @@ class Cleanup(CollectionTask):
             return
         names = list_archived(type(rows[0]), self.archive_to)
         copies = [self.archive_to(**{name: getattr(row, name) for name in names}) for row in rows]
-        _all_rows(self.archive_to).bulk_create(copies)
+        all_rows(self.archive_to, using=router.db_for_write(self.archive_to)).bulk_create(copies)
         run.count(_count_name("archived", type(rows[0])), len(copies))
 
     def process_page(self, rows: list[Any], run: Run) -> None:
-        """Archive the rows, then delete them with their dependants. Raises StillReferenced."""
+        """Archive the rows, then delete them with their dependants. Raises StillReferenced, NotArchived."""
         self.archive(rows, run)
         model = type(rows[0])
-        page = _all_rows(model).filter(pk__in=[row.pk for row in rows])
+        page = all_rows(model, using=router.db_for_write(model)).filter(pk__in=[row.pk for row in rows])
         try:
             _, deleted = page.delete()
         except ProtectedError as error:
             raise _explain(model, error, error.protected_objects) from error
         except RestrictedError as error:
             raise _explain(model, error, error.restricted_objects) from error
+        # A foreign key of the table to itself, with CASCADE.
+        if self.archive_to is not None and deleted.get(model._meta.label, 0) > len(rows):
+            raise NotArchived(
+                f"Deleting {len(rows)} of {model._meta.label} also deletes {deleted[model._meta.label] - len(rows)} that refer "
+                "to them by CASCADE and are not in the archive. Delete rows that refer to others first, by a class of their own."
+            )
         for label, number in deleted.items():
             run.count(_count_name("deleted", model._meta.apps.get_model(label)), number)
-
-
-def _all_rows(model: type[models.Model]) -> models.QuerySet[Any]:
-    """Return the rows of a table, whatever the model's managers leave out."""
-    return models.QuerySet(model, using=router.db_for_write(model))
 
 
 def list_archived(model: type[models.Model], archive: type[models.Model]) -> list[str]:

@@ -20,7 +20,7 @@ from rest_framework import serializers
 from tasks_app.errors import HopelessError
 from tasks_app.task_types.collections.cursor_keys import CursorKey, Values, find_key
 from tasks_app.task_types.collections.dataclass_params import make_serializer, read_params
-from tasks_app.task_types.collections.key_splits import find_last_key, select_range, split_keys
+from tasks_app.task_types.collections.key_splits import all_rows, find_last_key, select_range, split_keys
 from tasks_app.task_types.collections.page_changes import PageChanges
 from tasks_app.task_types.collections.queryset_rules import find_faults
 from tasks_app.task_types.collections.totals import count_rows
@@ -31,7 +31,7 @@ from tasks_app.task_types.task_plans import PARTS, Part, Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
 
 AFTER: Final = "after"  # the cursor: the key of the last row that was processed
-UP_TO: Final = "upTo"  # the bound: the last key of the task or of its shard; None: there are no rows
+UP_TO: Final = "upTo"  # the bound: the last key of the table or of the shard; None: there are no rows
 _DESCRIPTION_CHARACTERS: Final = 200
 
 
@@ -99,7 +99,7 @@ class CollectionTask(TaskType):
     def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Plan:
         """Return bound, total, and the shards of a task with more than `shard_records` rows."""
         rows, key = self._open(self.read_params(params))
-        bound = find_last_key(rows, key)
+        bound = find_last_key(all_rows(rows.model, using=rows.db), key)  # of the table: a filter may be slow
         if bound is None:
             return Plan(0, state={AFTER: None, UP_TO: None})
         total, is_estimate = count_rows(select_range(rows, key, after=None, up_to=bound))
@@ -126,7 +126,7 @@ class CollectionTask(TaskType):
         if bound is None:
             return ChunkResult(0, {}, chunk.state, finished=True)
         found = list(self._select_page(rows, key, after=cursor, up_to=bound)[: chunk.limit])
-        keys = [key.read(row) for row in found]  # before `process`, which may change the instances
+        keys = [self._read_key(key, row) for row in found]  # before `process`, which may change the instances
         # A join repeats a row; its copies have the same key, so they stand together.
         unique = [row for place, row in enumerate(found) if place == 0 or keys[place] != keys[place - 1]]
         page = PageChanges(unique, describe=self.describe_row) if unique and chunk.changes_wanted else None
@@ -142,7 +142,7 @@ class CollectionTask(TaskType):
         """Explain the page that follows the first row; None if there is no row."""
         rows, key = self._open(self.read_params(params))
         first = rows.order_by(*key.names).values_list(*key.names).first()
-        bound = find_last_key(rows, key)
+        bound = find_last_key(all_rows(rows.model, using=rows.db), key)
         if first is None or bound is None:
             return None
         page = select_range(rows, key, after=first, up_to=bound)
@@ -155,7 +155,7 @@ class CollectionTask(TaskType):
         row = None if bound is None else self._select_page(rows, key, after=cursor, up_to=bound).first()
         if row is None:
             return ChunkResult(0, {}, chunk.state, finished=True), None
-        last = key.read(row)
+        last = self._read_key(key, row)
         values = key.encode(last)
         name = values[0] if len(values) == 1 else json.dumps(values, ensure_ascii=False)
         result = ChunkResult(1, {}, _make_state(key, last, bound), finished=last == bound)
@@ -179,6 +179,15 @@ class CollectionTask(TaskType):
         if not self.lock_rows or not features.has_select_for_update:
             return page
         return page.select_for_update(of=("self",) if features.has_select_for_update_of else ())
+
+    def _read_key(self, key: CursorKey, row: Any) -> Values:
+        """Return the key of a row. Raises HopelessError if it was not read with the row: each row would cost a query."""
+        if left_out := row.get_deferred_fields().intersection(key.names):
+            raise HopelessError(
+                f"task type {self.name!r}: collection() leaves out {', '.join(sorted(left_out))} of its cursor_fields "
+                "by only() or defer(): read them as well."
+            )
+        return key.read(row)
 
     def _open(self, params: Any) -> tuple[models.QuerySet[Any], CursorKey]:
         """Return the collection, on the database that the chunk writes to, and its key. Raises HopelessError."""

@@ -79,8 +79,8 @@ def find_key(model: type[models.Model], cursor_fields: Sequence[str]) -> CursorK
                 f"cursor_fields: {model._meta.label}.{field.name} is a {type(_target_of(field)).__name__}; accepted: "
                 f"{_ACCEPTED}."
             )
-    _check_index(model, names, primary=[field.attname for field in primary])
-    return CursorKey(tuple(names), tuple(_target_of(field) for field in columns))
+    names = _check_index(model, names, primary=[field.attname for field in primary])
+    return CursorKey(tuple(names), tuple(_target_of(known[name]) for name in names))
 
 
 def _list_primary(model: type[models.Model]) -> list[models.Field]:
@@ -100,19 +100,23 @@ def _target_of(field: Any) -> models.Field:
     return field
 
 
-def _check_index(model: type[models.Model], names: Sequence[str], *, primary: Sequence[str]) -> None:
+def _check_index(model: type[models.Model], names: Sequence[str], *, primary: Sequence[str]) -> Sequence[str]:
+    """Return the names that the order needs: fields behind a unique set change nothing, and MySQL would sort by them."""
     uniques = [list(primary), *_list_uniques(model)]
     if not any(set(unique) <= set(names) for unique in uniques):
         raise ValueError(
             f"cursor_fields ({', '.join(names)}) of {model._meta.label} are not unique together, so rows could be skipped. "
             f"Add the primary key: ({', '.join([*names, *primary])})."
         )
+    lengths = [len(unique) for unique in uniques if set(unique) == set(names[: len(unique)])]
+    names = names[: min(lengths, default=len(names))]
     indexes = [*uniques, *([*index, *primary] for index in _list_indexes(model))]
     if not any(index[: len(names)] == list(names) for index in indexes):
         raise ValueError(
             f"No index of {model._meta.label} begins with the cursor_fields ({', '.join(names)}) in this order, so each "
             "page would sort the table. Add an index, or use the primary key."
         )
+    return names
 
 
 def _list_uniques(model: type[models.Model]) -> Iterable[list[str]]:
@@ -120,7 +124,9 @@ def _list_uniques(model: type[models.Model]) -> Iterable[list[str]]:
     yield from ([field.attname] for field in meta.concrete_fields if field.unique)
     yield from (_attnames(model, names) for names in meta.unique_together)
     for constraint in meta.constraints:
-        if isinstance(constraint, models.UniqueConstraint) and constraint.fields and constraint.condition is None:
+        if not isinstance(constraint, models.UniqueConstraint) or constraint.condition is not None:
+            continue
+        if constraint.fields and constraint.deferrable is None:  # MySQL, MariaDB and SQLite create no deferrable one
             yield _attnames(model, constraint.fields)
 
 

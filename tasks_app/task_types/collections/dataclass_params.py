@@ -52,6 +52,8 @@ def make_serializer(params_class: type) -> type[serializers.Serializer[Any]]:
     The metadata of a field are further arguments of its serializer field. Raises TypeError for anything but a dataclass,
     and for a type that has no serializer field.
     """
+    if not (isinstance(params_class, type) and dataclasses.is_dataclass(params_class)):
+        raise TypeError(f"params_class is {params_class!r:.100}: use a class with the decorator @dataclass.")
     return type(f"{params_class.__name__}Serializer", (serializers.Serializer,), dict(_make_fields(params_class)))
 
 
@@ -80,8 +82,6 @@ def _list_fields(params_class: type) -> dict[str, serializers.Field[Any, Any, An
 
 
 def _make_fields(params_class: type) -> Mapping[str, serializers.Field[Any, Any, Any, Any]]:
-    if not (isinstance(params_class, type) and dataclasses.is_dataclass(params_class)):
-        raise TypeError(f"params_class is {params_class!r:.100}: use a class with the decorator @dataclass.")
     hints = get_type_hints(params_class)
     made = {}
     for each in dataclasses.fields(params_class):

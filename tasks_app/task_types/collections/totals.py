@@ -1,6 +1,6 @@
-"""Counts a collection: exactly up to a bound, an estimate of the database beyond it.
+"""Counts a collection: exactly up to a bound of rows and time, an estimate of the database beyond it.
 
-Owns the bound and how an estimate is read. Must not know tasks.
+Owns the bounds and how an estimate is read. Must not know tasks.
 """
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ from typing import Any, Final
 from django.db import connections
 from django.db.models import QuerySet
 
+from tasks_app.task_types.collections.time_limits import OutOfTime, read_in_time
+
 EXACT_ROWS: Final = 100_000
+COUNT_SECONDS: Final = 10.0  # a filter that no index serves reads the whole table to find few rows
 MOST_ROWS: Final = 2**62
 
 
-def count_rows(queryset: QuerySet[Any], *, exact_rows: int = EXACT_ROWS) -> tuple[int, bool]:
+def count_rows(
+    queryset: QuerySet[Any], *, exact_rows: int = EXACT_ROWS, seconds: float = COUNT_SECONDS
+) -> tuple[int, bool]:
     """Return the number of rows, and whether it is an estimate.
 
-    Reads at most `exact_rows` + 1 rows on MySQL and MariaDB, then their optimizer's estimate, which reads none. Other
-    databases count exactly.
+    Counts at most `exact_rows` + 1 rows for at most `seconds` on MySQL and MariaDB, then asks their optimizer, which reads
+    none. Other databases count exactly.
     """
-    plain = queryset.order_by()
-    found = plain[: exact_rows + 1].count()
-    if found <= exact_rows:
-        return found, False
+    plain, found = queryset.order_by(), 0
+    try:
+        found = read_in_time(plain[: exact_rows + 1].count, alias=queryset.db, seconds=seconds)
+        if found <= exact_rows:
+            return found, False
+    except OutOfTime:
+        pass
     if connections[queryset.db].vendor != "mysql":
         return plain.count(), False
     return max(found, estimate_rows(plain.explain(format="JSON"))), True

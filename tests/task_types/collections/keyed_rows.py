@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from tests.task_types.collections.models import Day, Detail, Moment, Number, Parent, Price, Tenant, Uid, Word
+from tests.task_types.collections.models import Day, Detail, Moment, Number, Pair, Parent, Price, Tenant, Uid, Word
 
 ODD_WORDS = [
     "", " ", "  ", "a", "A ", "a b", "a  b", "ä", "é", "e\u0301", "ß", "ss", "Z", "_", "%", "\\", "'", '"', "\t", "\n", "a\n",
@@ -73,6 +73,11 @@ KEYS: dict[str, tuple[Any, tuple[str, ...], Callable[[], object]]] = {
         ),
     ),
     "composite": (Tenant, ("tenant", "number"), add_tenants),
+    "composite primary key": (
+        Pair,
+        (),
+        lambda: Pair.objects.bulk_create([Pair(left=place % 4 - 1) for place in range(20)]),
+    ),
     "index and primary key": (Tenant, ("created", "id"), add_tenants),
     "foreign key": (
         Detail,

@@ -99,6 +99,32 @@ class OldChild(Row):
     archived_at = models.DateTimeField(auto_now_add=True)
 
 
+class Pair(Row):
+    """A row with a composite primary key."""
+
+    pk = models.CompositePrimaryKey("left", "right")
+    left = models.IntegerField()
+    right = models.UUIDField(default=uuid.uuid4)
+
+
+class Node(models.Model):
+    """A row that refers to another of its table."""
+
+    id = models.BigIntegerField(primary_key=True)
+    parent = models.ForeignKey("self", models.CASCADE, null=True)
+
+    class Meta:
+        app_label = LABEL
+
+
+class OldNode(models.Model):
+    id = models.BigIntegerField(primary_key=True)
+    parent_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        app_label = LABEL
+
+
 class NarrowChild(models.Model):
     """An archive that lacks columns."""
 
@@ -109,5 +135,6 @@ class NarrowChild(models.Model):
 
 
 MODELS: list[type[models.Model]] = [
-    Number, Uid, Word, Price, Moment, Day, Tenant, Parent, Child, Guard, Watch, Detail, OldChild, NarrowChild,
+    Number, Uid, Word, Price, Moment, Day, Tenant, Parent, Child, Guard, Watch, Detail, OldChild, NarrowChild, Pair,
+    Node, OldNode,
 ]  # fmt: skip

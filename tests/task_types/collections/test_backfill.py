@@ -12,11 +12,12 @@ import pytest
 from django.db.models import F
 
 from tasks_app.engine.interruption import Interruption
+from tasks_app.services import change_tasks
 from tasks_app.task_types.collections import Backfill, Run
 from tests.support.engine import Worker, checkpoint, job, record, rescue
 from tests.task_types.collections.conftest import Registered, begin, run_all
-from tests.task_types.collections.keyed_rows import KEYS, make_numbers
-from tests.task_types.collections.models import Number, Parent
+from tests.task_types.collections.keyed_rows import KEYS, add_tenants, make_numbers
+from tests.task_types.collections.models import Child, Number, Parent, Tenant
 
 
 def visit(rows: list[Any]) -> None:
@@ -123,8 +124,6 @@ def test_an_empty_collection_is_finished_at_once(registered: Registered) -> None
 
 
 def test_a_join_that_repeats_a_row_processes_it_once(registered: Registered) -> None:
-    from tests.task_types.collections.models import Child
-
     class Joined(Visit):
         def collection(self, params: Any) -> Any:
             return Parent.objects.filter(children__visits=0)
@@ -194,12 +193,18 @@ def test_an_error_rolls_the_page_back_and_a_retry_continues_at_the_cursor(
         ({"collection": lambda self, params: Number.objects.all()[:5]}, "slice"),
         ({"collection": lambda self, params: [1, 2]}, "return a QuerySet"),
         ({"cursor_fields": ("note",)}, "not unique together"),
+        ({"collection": lambda self, params: Number.objects.reverse()}, "reverse"),
+        (
+            {"collection": lambda self, params: Tenant.objects.only("note"), "cursor_fields": ("tenant", "number")},
+            "leaves out number, tenant of its cursor_fields",
+        ),
     ],
 )
 def test_what_cannot_work_fails_the_first_attempt_and_says_what_to_do(
     change: dict[str, Any], words: str, registered: Registered
 ) -> None:
     make_numbers(range(3))
+    add_tenants()
     registered(type("Odd", (Visit,), change))
     task_id = begin("odd")
     run_all()
@@ -212,8 +217,6 @@ def test_what_cannot_work_fails_the_first_attempt_and_says_what_to_do(
 def test_a_canceled_backfill_that_is_retried_continues_at_its_cursor_and_keeps_its_bound(
     registered: Registered,
 ) -> None:
-    from tasks_app.services import change_tasks
-
     make_numbers(range(10))
     registered(Visit)
     worker = Worker()

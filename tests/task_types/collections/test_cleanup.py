@@ -11,7 +11,7 @@ from django.db.models.signals import post_delete
 from tasks_app.task_types.collections import Cleanup
 from tests.support.engine import Worker, checkpoint, record, rescue
 from tests.task_types.collections.conftest import Registered, begin, run_all
-from tests.task_types.collections.models import Child, Guard, NarrowChild, OldChild, Parent, Watch
+from tests.task_types.collections.models import Child, Guard, NarrowChild, Node, OldChild, OldNode, Parent, Watch
 
 
 class PruneParents(Cleanup):
@@ -93,10 +93,13 @@ def test_each_row_is_in_one_of_the_two_tables(registered: Registered) -> None:
 
 
 @pytest.mark.parametrize("guard", [Guard, Watch])
+@pytest.mark.parametrize(
+    ("attempts", "gone"), [(1, 6), (2, 7)], ids=["one attempt", "two: the second has pages of a row"]
+)
 def test_a_protected_row_fails_the_attempt_with_what_protects_it(
-    guard: Any, registered: Registered, longtasks: Callable[..., None]
+    guard: Any, attempts: int, gone: int, registered: Registered, longtasks: Callable[..., None]
 ) -> None:
-    longtasks(retry_attempts=2, retry_first_seconds=0)
+    longtasks(retry_attempts=attempts, retry_first_seconds=0)
     fill()
     guarding = guard.objects.create(parent_id=7)
     registered(PruneParents)
@@ -109,9 +112,9 @@ def test_a_protected_row_fails_the_attempt_with_what_protects_it(
     assert seen.status == "failed"
     assert f"collection_tests.{guard.__name__} {guarding.pk}" in (seen.error or "")
     assert "StillReferenced" in (seen.error or "")
-    assert Parent.objects.filter(pk__lt=6).count() == 0
-    assert Parent.objects.filter(pk__in=[6, 7, 8]).count() == 3, "the page was rolled back as a whole"
-    assert checkpoint(task_id).done == 6
+    assert list(Parent.objects.filter(pk__lt=100).values_list("pk", flat=True)) == list(range(gone, 10))
+    assert Child.objects.filter(parent_id__gte=gone).count() == 2 * (11 - gone), "the page was rolled back as a whole"
+    assert checkpoint(task_id).done == gone
 
 
 def test_an_archive_that_lacks_a_column_deletes_nothing(registered: Registered) -> None:
@@ -134,3 +137,21 @@ def test_rows_that_another_has_deleted_meanwhile_are_no_error(registered: Regist
     worker.run()
     assert (record(task_id).status, record(task_id).done) == ("finished", 9)
     assert record(task_id).total == 9
+
+
+def test_rows_of_the_same_table_that_would_go_unarchived_by_cascade_stop_the_task(registered: Registered) -> None:
+    class PruneNodes(Cleanup):
+        first_limit = max_limit = 2
+        archive_to = OldNode
+
+        def collection(self, params: Any) -> Any:
+            return Node.objects.all()
+
+    Node.objects.bulk_create([Node(id=1), Node(id=2), Node(id=3, parent_id=2), Node(id=4)])
+    registered(PruneNodes)
+    task_id = begin("prune_nodes")
+    run_all()
+    seen = record(task_id)
+    assert (seen.status, seen.attempts) == ("failed", 1)
+    assert "NotArchived" in (seen.error or "")
+    assert (Node.objects.count(), OldNode.objects.count()) == (4, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from tasks_app.task_types.collections.queryset_rules import find_faults
 from tests.task_types.collections.models import Number
@@ -18,6 +19,7 @@ from tests.task_types.collections.models import Number
         (lambda: Number.objects.extra(order_by=["note"]), "has an order_by()"),
         (lambda: Number.objects.all()[:10], "is a slice"),
         (lambda: Number.objects.all()[5:], "is a slice"),
+        (Number.objects.reverse, "has a reverse()"),
         (Number.objects.distinct, "is distinct()"),
         (lambda: Number.objects.values("note"), "has values()"),
         (Number.objects.values, "has values()"),
@@ -50,3 +52,14 @@ def test_all_faults_are_reported_at_once() -> None:
 )
 def test_a_plain_collection_is_accepted(make: Any) -> None:
     assert find_faults(make()) == []
+
+
+def test_a_model_of_another_database_is_refused() -> None:
+    class Elsewhere:
+        def db_for_write(self, model: Any, **hints: Any) -> str | None:
+            return "other" if model is Number else None
+
+    with override_settings(DATABASE_ROUTERS=[Elsewhere()]):
+        [fault] = find_faults(Number.objects.all())
+        assert "the database 'other'" in fault
+        assert find_faults(Number.objects.using("default")) == []

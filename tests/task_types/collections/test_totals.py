@@ -6,6 +6,7 @@ import json
 
 import pytest
 from django.db import connection
+from django.db.models.expressions import RawSQL
 from django.test.utils import CaptureQueriesContext
 
 from tasks_app.task_types.collections.totals import count_rows, estimate_rows
@@ -38,6 +39,15 @@ def test_beyond_the_bound_it_is_an_estimate_of_the_right_size() -> None:
     assert "LIMIT 101" in captured[0]["sql"]
     assert captured[1]["sql"].startswith("EXPLAIN")
     assert len(captured) == 2
+
+
+@mysql_only
+def test_a_count_that_takes_too_long_becomes_an_estimate() -> None:
+    fill(200)
+    slow = Number.objects.annotate(pause=RawSQL("SLEEP(0.01)", ())).filter(pause=0)
+    number, is_estimate = count_rows(slow, seconds=0.1)
+    assert is_estimate
+    assert number > 0
 
 
 @pytest.mark.skipif(connection.vendor == "mysql", reason="MySQL estimates")
