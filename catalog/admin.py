@@ -31,6 +31,8 @@ COUNT_WORDS: Final = (
     gettext_noop("normalised"),
     gettext_noop("unchanged"),
     gettext_noop("unreadable"),
+    gettext_noop("kept users"),
+    gettext_noop("moved order items"),
     gettext_noop("rows"),
     gettext_noop("Num records"),
     gettext_noop("Task id"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from catalog.task_types.deduplicate_users import DeduplicateUsers
 from catalog.task_types.export_order_items import ExportOrderItems
 from catalog.task_types.import_products import ImportProductsTask
 from catalog.task_types.normalise_phones import NormalisePhones
@@ -10,6 +11,7 @@ from catalog.task_types.purge import PurgeTask
 from catalog.task_types.upload import UploadTask
 
 __all__ = [
+    "DeduplicateUsers",
     "ExportOrderItems",
     "ImportProductsTask",
     "NormalisePhones",

@@ -19,12 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.task_types.normalise_phones import to_e164
+from catalog.phone_numbers import to_e164
 from loadtests.started.servers import create_servers
 from loadtests.started.stack import ENDED, ProcfileStack
 from tests.chaos.faults import find_victim
 
-NAMES = ("add_one", "normalise_phones", "prune_order_items")
+NAMES = ("add_one", "normalise_phones", "deduplicate_users", "prune_order_items")
+COPIES = 10**12  # the id of a user's copy is so much higher
 ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.support.engine_settings"}
 IDS_A_READ = 50_000
 ITEM_COLUMNS = ("task_id", "position", "user_id", "product_id", "quantity", "unit_price", "total", "ordered_at")
@@ -36,6 +37,8 @@ class Filled:
 
     users: int
     items: int
+    copies: int  # of users, before `deduplicate_users`
+    moved_items: int  # order items of those copies
     cutoff: str  # order items that are older are pruned
     old_items: int
     phones: str  # the digest of the users' phones after `normalise_phones`
@@ -44,7 +47,12 @@ class Filled:
         return {"orderedBefore": f"{self.cutoff.replace(' ', 'T')}Z"} if name == "prune_order_items" else {}
 
     def rows_of(self, name: str) -> int:
-        return {"add_one": self.items, "normalise_phones": self.users, "prune_order_items": self.old_items}[name]
+        return {
+            "add_one": self.items,
+            "normalise_phones": self.users,
+            "deduplicate_users": self.users + self.copies,
+            "prune_order_items": self.old_items,
+        }[name]
 
 
 def fill(stack: ProcfileStack, *, rows: int) -> Filled:
@@ -57,7 +65,9 @@ def fill(stack: ProcfileStack, *, rows: int) -> Filled:
     [(cutoff,)] = stack.sql("SELECT ordered_at FROM order_items ORDER BY ordered_at LIMIT 1 OFFSET %s", items * 3 // 4)
     [(old,)] = stack.sql("SELECT COUNT(*) FROM order_items WHERE ordered_at < %s", str(cutoff))
     phones = digest_phones(stack, lambda phone: to_e164(phone, country_code=1) or phone)
-    return Filled(rows, items, str(cutoff), old, phones)
+    copies = (rows + 3) // 4 + (rows + 11) // 12
+    [(moved,)] = stack.sql(f"SELECT COUNT(*) FROM order_items WHERE {_MOVED}")
+    return Filled(rows, items, copies, moved, str(cutoff), old, phones)
 
 
 def digest_phones(stack: ProcfileStack, change: Callable[[str], str] = str) -> str:
@@ -68,6 +78,27 @@ def digest_phones(stack: ProcfileStack, change: Callable[[str], str] = str) -> s
             digest.update(f"{key}:{change(phone)}\n".encode())
         after = rows[-1][0]
     return digest.hexdigest()
+
+
+_MOVED = "position % 8 = 0"  # order items that belong to a copy of their user
+
+
+def prepare(stack: ProcfileStack, name: str) -> None:
+    """Bring the tables into the state that a task finds."""
+    if name == "deduplicate_users":
+        columns = "task_id, position, first_name, last_name, email, phone, city, birth_date, created_at"
+        for copy, every in ((1, 4), (2, 12)):
+            stack.sql(
+                f"INSERT INTO users (id, {columns}) SELECT id + {copy * COPIES}, {columns} FROM users "
+                f"WHERE id < {COPIES} AND position % {every} = 0"
+            )
+        stack.sql(f"UPDATE order_items SET user_id = user_id + {COPIES} WHERE {_MOVED}")
+
+
+def clean_up(stack: ProcfileStack, name: str) -> None:
+    """Undo what the next tasks do not expect."""
+    if name == "add_one":
+        stack.sql("UPDATE order_items SET quantity = quantity - 1")
 
 
 def start_task(stack: ProcfileStack, name: str, filled: Filled) -> str:
@@ -98,6 +129,11 @@ def find_faults(stack: ProcfileStack, name: str, task: dict[str, Any], filled: F
     counts = {
         "add_one": {"changed": number},
         "normalise_phones": task["counts"],
+        "deduplicate_users": {
+            "kept_users": filled.users,
+            "deleted_users": filled.copies,
+            "moved_order_items": filled.moved_items,
+        },
         "prune_order_items": {"archived_order_items": number, "deleted_order_items": number},
     }[name]
     expected: dict[str, tuple[Any, Any]] = {
@@ -124,6 +160,12 @@ def _compare_tables(
         same = "order_items o JOIN items_before b ON o.id = b.id WHERE o.quantity = b.quantity + 1"
         return {"items": (count("order_items"), filled.items), "items with one more": (count(same), filled.items)}
     equal = " AND ".join(f"a.{column} = b.{column}" for column in ITEM_COLUMNS)
+    if name == "deduplicate_users":
+        return {
+            "users": (count("users"), filled.users),
+            "copies": (count(f"users WHERE id >= {COPIES}"), 0),
+            "true items": (count(f"order_items a JOIN items_before b ON a.id = b.id WHERE {equal}"), filled.items),
+        }
     copies = f"archived_order_items a JOIN items_before b ON a.id = b.id WHERE {equal}"
     return {
         "archived": (count("archived_order_items"), filled.old_items),
@@ -133,9 +175,26 @@ def _compare_tables(
     }
 
 
-def restore_items(stack: ProcfileStack) -> None:
-    """Undo `add_one`, for the next task."""
-    stack.sql("UPDATE order_items SET quantity = quantity - 1")
+def run_task(stack: ProcfileStack, name: str, filled: Filled, *, every_seconds: float) -> bool:
+    """Run one task under kills and print what it did; return whether its tables are right."""
+    prepare(stack, name)
+    began = time.monotonic()
+    task_id = start_task(stack, name, filled)
+    kills = kill_workers(stack, task_id=task_id, every_seconds=every_seconds, deadline_seconds=3600)
+    seconds = time.monotonic() - began
+    task = stack.task(task_id)
+    [(shards,)] = stack.sql(
+        "SELECT COUNT(*) FROM tasks_app_taskcheckpoint WHERE parent_id = %s", uuid.UUID(task_id).hex
+    )
+    faults = find_faults(stack, name, task, filled)
+    done = task["progress"]["done"]
+    print(
+        f"| {name} | {done:,} | {shards or 1} | {kills} | {seconds:.0f} | {done / seconds:,.0f} | "
+        f"{'; '.join(faults) or 'exact'} |",
+        flush=True,
+    )
+    clean_up(stack, name)
+    return not faults
 
 
 def main() -> int:
@@ -160,25 +219,14 @@ def main() -> int:
         )
         stack.start()
         filled = fill(stack, rows=options.rows)
-        print(f"{filled.users:,} users, {filled.items:,} order items, {filled.old_items:,} of them old")
+        print(
+            f"{filled.users:,} users, {filled.items:,} order items, {filled.old_items:,} of them old, {filled.copies:,} copies of "
+            f"users; {database.name}, {options.workers} workers, one killed every {options.every:g} s\n\n"
+            "| task | rows | shards | kills | seconds | rows/s | tables and counts |\n|---|---|---|---|---|---|---|",
+            flush=True,
+        )
         for name in options.names:
-            began = time.monotonic()
-            task_id = start_task(stack, name, filled)
-            kills = kill_workers(stack, task_id=task_id, every_seconds=options.every, deadline_seconds=3600)
-            seconds = time.monotonic() - began
-            task = stack.task(task_id)
-            shards = stack.sql(
-                "SELECT COUNT(*) FROM tasks_app_taskcheckpoint WHERE parent_id = %s", uuid.UUID(task_id).hex
-            )[0][0]
-            faults = find_faults(stack, name, task, filled)
-            is_right &= not faults
-            rate = task["progress"]["done"] / seconds
-            print(
-                f"{name}: {seconds:.1f} s, {rate:,.0f} rows/s, {kills} kills, {shards} shards, attempts {task['attempts']}"
-            )
-            print(f"  {task['counts']}: {'; '.join(faults) or 'exact'}", flush=True)
-            if name == "add_one":
-                restore_items(stack)
+            is_right &= run_task(stack, name, filled, every_seconds=options.every)
     finally:
         if stack is not None:
             stack.close()

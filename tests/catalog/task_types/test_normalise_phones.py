@@ -3,7 +3,7 @@
 import pytest
 
 from catalog.models import User
-from catalog.task_types.normalise_phones import to_e164
+from catalog.phone_numbers import to_e164
 from tasks_app.domain.callers import ANONYMOUS, COMMAND_LINE, Caller
 from tasks_app.services import start_tasks
 from tasks_app.task_types import NotAllowed, get_task_type
@@ -57,7 +57,7 @@ def test_every_user_is_counted_once_and_only_the_phone_changes() -> None:
 
 
 @pytest.mark.parametrize("caller", [ANONYMOUS, Caller("ada", "write"), Caller("ada", "read")])
-@pytest.mark.parametrize("name", ["normalise_phones", "prune_order_items"])
+@pytest.mark.parametrize("name", ["normalise_phones", "deduplicate_users", "prune_order_items"])
 def test_only_an_admin_may_change_the_rows_of_all_owners(name: str, caller: Caller) -> None:
     with pytest.raises(NotAllowed, match="Only an admin"):
         get_task_type(name).authorize({}, caller)
