@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from loadtests.started.stack import ProcfileStack
-from tests.chaos.collections import NAMES, Filled, fill, find_faults, kill_workers, start_task
+from tests.chaos.collections import NAMES, Filled, fill, find_faults, kill_workers, prepare, start_task
 from tests.chaos.faults import list_workers
 from tests.conftest import MakeStack
 
@@ -46,6 +46,7 @@ def test_workers_that_die_before_and_after_a_commit(
     environment = {**ENVIRONMENT, "CRASH_POINTS": f"{point}=3", "SHARD_RECORDS": str(shard_records)}
     stack = make_stack(workers=2, environment=environment)
     filled = fill(stack, rows=ROWS)
+    prepare(stack, name)
     assert_exact(stack, name, start_task(stack, name, filled), filled)
 
 
@@ -53,6 +54,7 @@ def test_workers_that_die_before_and_after_a_commit(
 def test_four_workers_share_a_run_while_they_are_killed(make_stack: MakeStack, name: str) -> None:
     stack = make_stack(workers=4, environment={**ENVIRONMENT, "SHARD_RECORDS": "250", "PAUSE_MS": "400"})
     filled = fill(stack, rows=ROWS)
+    prepare(stack, name)
     task_id = start_task(stack, name, filled)
     kills = kill_workers(stack, task_id=task_id, every_seconds=0.7, deadline_seconds=240)
     assert_exact(stack, name, task_id, filled)

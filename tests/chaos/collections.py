@@ -65,7 +65,7 @@ def fill(stack: ProcfileStack, *, rows: int) -> Filled:
     [(cutoff,)] = stack.sql("SELECT ordered_at FROM order_items ORDER BY ordered_at LIMIT 1 OFFSET %s", items * 3 // 4)
     [(old,)] = stack.sql("SELECT COUNT(*) FROM order_items WHERE ordered_at < %s", str(cutoff))
     phones = digest_phones(stack, lambda phone: to_e164(phone, country_code=1) or phone)
-    copies = (rows + 3) // 4 + (rows + 11) // 12
+    copies = (rows + 3) // 4 + (rows + 15) // 16
     [(moved,)] = stack.sql(f"SELECT COUNT(*) FROM order_items WHERE {_MOVED}")
     return Filled(rows, items, copies, moved, str(cutoff), old, phones)
 
@@ -80,17 +80,17 @@ def digest_phones(stack: ProcfileStack, change: Callable[[str], str] = str) -> s
     return digest.hexdigest()
 
 
-_MOVED = "position % 8 = 0"  # order items that belong to a copy of their user
+_MOVED = "(position & 7) = 0"  # order items that belong to a copy of their user
 
 
 def prepare(stack: ProcfileStack, name: str) -> None:
     """Bring the tables into the state that a task finds."""
     if name == "deduplicate_users":
         columns = "task_id, position, first_name, last_name, email, phone, city, birth_date, created_at"
-        for copy, every in ((1, 4), (2, 12)):
+        for copy, mask in ((1, 3), (2, 15)):
             stack.sql(
                 f"INSERT INTO users (id, {columns}) SELECT id + {copy * COPIES}, {columns} FROM users "
-                f"WHERE id < {COPIES} AND position % {every} = 0"
+                f"WHERE id < {COPIES} AND (position & {mask}) = 0"
             )
         stack.sql(f"UPDATE order_items SET user_id = user_id + {COPIES} WHERE {_MOVED}")
 
@@ -220,8 +220,8 @@ def main() -> int:
         stack.start()
         filled = fill(stack, rows=options.rows)
         print(
-            f"{filled.users:,} users, {filled.items:,} order items, {filled.old_items:,} of them old, {filled.copies:,} copies of "
-            f"users; {database.name}, {options.workers} workers, one killed every {options.every:g} s\n\n"
+            f"{filled.users:,} users, {filled.items:,} order items, {filled.old_items:,} of them old, {filled.copies:,} "
+            f"copies of users; {database.name}, {options.workers} workers, one killed every {options.every:g} s\n\n"
             "| task | rows | shards | kills | seconds | rows/s | tables and counts |\n|---|---|---|---|---|---|---|",
             flush=True,
         )
