@@ -1,4 +1,4 @@
-"""A back-fill that shows a second visit: it adds one to each order item."""
+"""Back-fills of order items: one that shows a second visit, because it adds one, and two for the benchmark."""
 
 from __future__ import annotations
 
@@ -22,3 +22,26 @@ class AddOne(Backfill):
 
     def process(self, rows: list[Any], run: Run) -> dict[str, int]:
         return {"changed": OrderItem.objects.filter(pk__in=[row.pk for row in rows]).update(quantity=F("quantity") + 1)}
+
+
+@register
+class RotateQuantities(Backfill):
+    """Gives each order item its next quantity, by bulk_update, as docs/your-own-tasks.md shows it."""
+
+    name = "rotate_quantities"
+
+    def collection(self, params: Any) -> Any:
+        return OrderItem.objects.all()
+
+    def process(self, items: list[Any], run: Run) -> None:
+        for item in items:
+            item.quantity = item.quantity % 9 + 1
+        OrderItem.objects.bulk_update(items, ["quantity"])
+
+
+@register
+class RotateQuantitiesAlone(RotateQuantities):
+    """The same on one worker."""
+
+    name = "rotate_quantities_alone"
+    splittable = False
