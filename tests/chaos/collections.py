@@ -57,7 +57,7 @@ class Filled:
 
 def fill(stack: ProcfileStack, *, rows: int) -> Filled:
     """Insert users and their order items, with gaps among the items, and keep a copy of the items."""
-    stack.manage("generate_fake_data", "--records", str(rows), timeout_seconds=1200)
+    stack.manage("generate_fake_data", "--records", str(rows), timeout_seconds=3600)
     stack.sql("DELETE FROM order_items WHERE (position & 3) = 1 AND position >= %s", rows // 2)
     stack.sql("DELETE FROM order_items WHERE position >= %s AND position < %s", rows // 5, rows // 4)
     stack.sql("CREATE TABLE items_before AS SELECT * FROM order_items")

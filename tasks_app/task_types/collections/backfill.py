@@ -17,6 +17,8 @@ class Backfill(CollectionTask):
     docs/your-own-tasks.md says which rows are seen while others change them.
     """
 
+    max_limit = 1_000  # the database's time for a bulk_update() of one statement grows with the square of its rows
+
     def process(self, rows: list[Any], run: Run) -> Mapping[str, int] | None:
         """Process a page of rows, in the transaction of its chunk. May return counts, which are added to the task's.
 
