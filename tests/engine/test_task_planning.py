@@ -16,7 +16,7 @@ from tasks_app.engine.interruption import Interruption
 from tasks_app.models import TaskCheckpoint
 from tasks_app.services import change_tasks, start_tasks
 from tasks_app.task_types import Chunk, ChunkResult, Part, Plan, TaskType, register, unregister
-from tests.support.engine import Worker, checkpoint, job, positions, record, rescue, started, waiting
+from tests.support.engine import Worker, checkpoint, expire_lease, job, positions, record, rescue, started, waiting
 from tests.support.task_types import insert_users
 
 
@@ -227,16 +227,34 @@ def test_a_fenced_worker_stores_no_plan() -> None:
     assert TaskCheckpoint.objects.get(task_id=task_id).total is None
 
 
-def test_parts_are_not_stored_if_a_cancel_comes_first(planned: type[PlannedTask]) -> None:
+@pytest.mark.parametrize("plan", [split(10, 10), whole()], ids=["parts", "whole"])
+def test_a_cancel_while_a_task_is_planned_ends_it_before_its_first_chunk(
+    planned: type[PlannedTask], plan: Plan
+) -> None:
     class Canceling(PlannedTask):
         def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Any:
             change_tasks.cancel_task(task_id=str(task_id))
-            return split(10, 10)
+            return plan
 
     unregister("planned")
     register(Canceling)
     task_id = begin()
     run_all()
     assert record(task_id).status == "canceled"
+    assert positions(task_id) == []
     assert not TaskCheckpoint.objects.filter(parent_id=task_id).exists()
     assert shards.find_split_tasks([uuid.UUID(task_id)])[0][0].shards == 0
+
+
+def test_a_worker_that_dies_between_plan_and_first_chunk_leaves_its_plan_to_the_next(
+    planned: type[PlannedTask],
+) -> None:
+    task_id = begin()
+    dead = claims.claim(task_id=uuid.UUID(task_id), worker="dead")
+    assert isinstance(dead, claims.Claim)
+    claims.store_plan(dead, whole(8, end=8))
+    expire_lease(task_id)
+    run_all()
+    assert planned.planned == 0
+    assert (record(task_id).status, record(task_id).total) == ("finished", 8)
+    assert positions(task_id) == list(range(8))

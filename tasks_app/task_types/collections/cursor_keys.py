@@ -100,7 +100,7 @@ def _target_of(field: Any) -> models.Field:
     return field
 
 
-def _check_index(model: type[models.Model], names: Sequence[str], *, primary: Sequence[str]) -> Sequence[str]:
+def _check_index(model: type[models.Model], names: list[str], *, primary: list[str]) -> list[str]:
     """Return the names that the order needs: fields behind a unique set change nothing, and MySQL would sort by them."""
     uniques = [list(primary), *_list_uniques(model)]
     if not any(set(unique) <= set(names) for unique in uniques):

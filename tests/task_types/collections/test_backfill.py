@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.db.models import F
+from django.db.models import Count, F
 
 from tasks_app.engine.interruption import Interruption
 from tasks_app.services import change_tasks
@@ -135,6 +135,24 @@ def test_a_join_that_repeats_a_row_processes_it_once(registered: Registered) -> 
     begin("joined")
     run_all()
     assert visits(Parent) == {1}
+
+
+@pytest.mark.parametrize("shards", [0, 2])
+def test_a_grouped_collection_is_processed_whole(
+    shards: int, registered: Registered, longtasks: Callable[..., None]
+) -> None:
+    class Crowded(Visit):
+        def collection(self, params: Any) -> Any:
+            return Parent.objects.annotate(number=Count("children")).filter(number__gt=1)
+
+    Parent.objects.bulk_create([Parent(id=key) for key in range(10)])
+    Child.objects.bulk_create([Child(id=number, parent_id=number // 2) for number in range(11)])
+    longtasks(shard_records=shards)
+    registered(Crowded)
+    task_id = begin("crowded")
+    run_all()
+    assert dict(Parent.objects.values_list("pk", "visits")) == {key: int(key < 5) for key in range(10)}
+    assert record(task_id).total == 5
 
 
 def test_params_of_a_dataclass_arrive_as_its_instance(registered: Registered) -> None:
