@@ -5,7 +5,7 @@ from __future__ import annotations
 from catalog.task_types.deduplicate_users import DeduplicateUsers
 from catalog.task_types.export_order_items import ExportOrderItems
 from catalog.task_types.import_products import ImportProductsTask
-from catalog.task_types.normalise_phones import NormalisePhones
+from catalog.task_types.normalise_user_phones import NormaliseUserPhones
 from catalog.task_types.prune_order_items import PruneOrderItems
 from catalog.task_types.purge import PurgeTask
 from catalog.task_types.upload import UploadTask
@@ -14,7 +14,7 @@ __all__ = [
     "DeduplicateUsers",
     "ExportOrderItems",
     "ImportProductsTask",
-    "NormalisePhones",
+    "NormaliseUserPhones",
     "PruneOrderItems",
     "PurgeTask",
     "UploadTask",

@@ -24,7 +24,7 @@ from loadtests.started.servers import create_servers
 from loadtests.started.stack import ENDED, ProcfileStack
 from tests.chaos.faults import find_victim
 
-NAMES = ("add_one", "normalise_phones", "deduplicate_users", "prune_order_items")
+NAMES = ("add_one", "normalise_user_phones", "deduplicate_users", "prune_order_items")
 COPIES = 10**12  # the id of a user's copy is so much higher
 ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.support.engine_settings"}
 IDS_A_READ = 50_000
@@ -41,7 +41,7 @@ class Filled:
     moved_items: int  # order items of those copies
     cutoff: str  # order items that are older are pruned
     old_items: int
-    phones: str  # the digest of the users' phones after `normalise_phones`
+    phones: str  # the digest of the users' phones after `normalise_user_phones`
 
     def params_of(self, name: str) -> dict[str, Any]:
         return {"orderedBefore": f"{self.cutoff.replace(' ', 'T')}Z"} if name == "prune_order_items" else {}
@@ -49,7 +49,7 @@ class Filled:
     def rows_of(self, name: str) -> int:
         return {
             "add_one": self.items,
-            "normalise_phones": self.users,
+            "normalise_user_phones": self.users,
             "deduplicate_users": self.users + self.copies,
             "prune_order_items": self.old_items,
         }[name]
@@ -128,7 +128,7 @@ def find_faults(stack: ProcfileStack, name: str, task: dict[str, Any], filled: F
     number = filled.rows_of(name)
     counts = {
         "add_one": {"changed": number},
-        "normalise_phones": task["counts"],
+        "normalise_user_phones": task["counts"],
         "deduplicate_users": {
             "kept_users": filled.users,
             "deleted_users": filled.copies,
@@ -151,7 +151,7 @@ def _compare_tables(
     def count(what: str) -> int:
         return int(stack.sql(f"SELECT COUNT(*) FROM {what}")[0][0])
 
-    if name == "normalise_phones":
+    if name == "normalise_user_phones":
         return {
             "phones": (digest_phones(stack), filled.phones),
             "sum of the counts": (sum(task["counts"].values()), filled.users),
