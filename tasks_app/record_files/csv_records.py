@@ -7,6 +7,7 @@ know which columns are expected.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +16,9 @@ from tasks_app.record_files.errors import UnreadableFile
 from tasks_app.record_files.positions import Position
 from tasks_app.record_files.records import MOST_RECORD_BYTES, RAW, RAW_CHARACTERS, Fault, Record, refuse_size
 
-_NUL: Final = "a NUL character"
+_NUL: Final = "a NUL character: if the file is UTF-16, declare its encoding"
+_LINES_APART: Final = 1000  # of a record; short texts take more memory than one of the same length
+_QUOTED: Final = re.compile(r'"[^"]*(?:""[^"]*)*"')
 
 
 class Fields(NamedTuple):
@@ -47,7 +50,7 @@ class CsvParser:
         self._texts = self._decode(lines)
         self._start = position  # of the record, or of the blank lines before it
         self._fault: Fault | None = None
-        self._text = ""
+        self._record: list[str] = []  # the lines of the record, as texts
         self._has_ended = False
 
     def __iter__(self) -> Iterator[Fields]:
@@ -55,6 +58,7 @@ class CsvParser:
         rows = self._make_reader()
         while True:
             first_line, first_byte, fault, text = self._line, self._offset, None, ""
+            self._record.clear()
             try:
                 fields = next(rows)
             except StopIteration:
@@ -67,8 +71,9 @@ class CsvParser:
                         line=first_line,
                         byte=first_byte,
                     ) from None
-                fields, text = [], self._text[:RAW_CHARACTERS]
-                fault = self._fault or Fault(f"the record is not valid CSV ({error})", self._line - 1)
+                whole = "".join(self._record)
+                fields, text = [], whole[:RAW_CHARACTERS]
+                fault = self._fault or self._not_csv(error, whole)
                 rows = self._make_reader()
             if fields or text:
                 fault, self._fault = fault or self._fault, None
@@ -96,14 +101,36 @@ class CsvParser:
             if "\0" in text and self._fault is None:
                 byte = before + len(text[: text.index("\0")].encode(codec, "replace"))
                 self._fault = Fault(_NUL, self._line - 1, byte=byte)
-            self._text = text
+            self._record.append(text)
+            if len(self._record) > _LINES_APART:
+                self._record = ["".join(self._record)]
             yield text
         self._has_ended = True
+
+    def _not_csv(self, error: csv.Error, record: str) -> Fault:
+        column = _find_text_after_quote(record, self._delimiter)
+        message = "text follows a closing quote; within a quoted field a quote is doubled" if column else str(error)
+        return Fault(f"the record is not valid CSV: {message}", self._line - 1, column=column)
 
     def _invalid_bytes(self, error: UnicodeDecodeError, before: int) -> Fault:
         wrong = error.object[error.start : min(error.end, error.start + 4)]
         message = f"bytes that are invalid in {self._coding.name}: {wrong.hex(' ')}; declare the file's encoding"
         return Fault(message, self._line - 1, byte=before + error.start)
+
+
+def _find_text_after_quote(record: str, delimiter: str) -> int:
+    """Return the column whose closing quote is followed by text; 0 if there is none."""
+    at, column = 0, 1
+    while True:
+        end = record.find(delimiter, at)
+        if quoted := _QUOTED.match(record, at):
+            end = quoted.end()
+            if not record.startswith((delimiter, "\r", "\n"), end):
+                return column if end < len(record) else 0
+            end = end if record.startswith(delimiter, end) else -1
+        if end < 0:
+            return 0
+        at, column = end + 1, column + 1
 
 
 def assign_columns(parsed: Fields, columns: Sequence[str]) -> Record:

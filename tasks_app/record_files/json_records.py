@@ -48,7 +48,8 @@ def _parse(line: bytes, number: int, before: int, after: Position, coding: Codin
             text = line.decode(coding.codec)
         if not text.strip():
             return None
-        value = parse_json(text, levels=PARAMS_LEVELS)
+        # Without its line break, because the parser would name the line behind it.
+        value = parse_json(text.rstrip(), levels=PARAMS_LEVELS)
     except UnicodeDecodeError as error:
         return _refuse(
             line, number, after, coding, f"bytes that are invalid in {coding.name}", byte=before + error.start

@@ -1,6 +1,6 @@
 """The lines of a file as bytes, from any position at the beginning of a line, in bounded memory.
 
-Owns where a line ends, and the errors of gzip. Must not decode records, nor know formats.
+Owns where a line ends, and the errors and bounds of gzip. Must not decode records, nor know formats.
 """
 
 from __future__ import annotations
@@ -9,14 +9,50 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 from tasks_app.record_files.encodings import Coding
 from tasks_app.record_files.errors import UnreadableFile
 from tasks_app.record_files.positions import Position
 
 BLOCK_BYTES: Final = 128 * 1024
+MOST_SILENT_BYTES: Final = 1024 * 1024  # of gzip data from which no text comes
 _GZIP: Final = b"\x1f\x8b"
+
+
+class _NoText(Exception):
+    """Much gzip data was read, and no text came from it."""
+
+
+class _PackedText(gzip.GzipFile):
+    """The text of a gzip file. Reads no more than MOST_SILENT_BYTES that yield no text: empty members, zeros behind one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._packed = _Packed(file)
+        super().__init__(fileobj=cast(Any, self._packed), mode="rb")
+
+    def read1(self, size: int = -1) -> bytes:
+        text = super().read1(size)
+        self._packed.silent_bytes = 0
+        return text
+
+
+class _Packed:
+    """What GzipFile needs of a file; counts the bytes that it reads."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.silent_bytes = 0
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.silent_bytes += len(data)
+        if self.silent_bytes > MOST_SILENT_BYTES:
+            raise _NoText
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
 
 
 def open_text(file: BinaryIO) -> BinaryIO:
@@ -24,7 +60,7 @@ def open_text(file: BinaryIO) -> BinaryIO:
     file.seek(0)
     is_gzip = file.read(len(_GZIP)) == _GZIP
     file.seek(0)
-    return gzip.GzipFile(fileobj=file, mode="rb") if is_gzip else file  # type: ignore[return-value]
+    return cast(BinaryIO, _PackedText(file)) if is_gzip else file
 
 
 def read_head(text: BinaryIO, size: int) -> bytes:
@@ -95,14 +131,13 @@ def _split_at_lf(data: bytes) -> list[bytes]:
 
 
 def _seek(text: BinaryIO, position: Position) -> None:
-    try:
-        if isinstance(text, gzip.GzipFile):
-            end = text.seek(position.offset)  # stops at the end of the text
-        else:
-            end = min(text.seek(0, io.SEEK_END), position.offset)
-            text.seek(position.offset)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise _damaged(error, position) from error
+    if isinstance(text, _PackedText):
+        end = text.seek(0)
+        while end < position.offset and (passed := _read(text, min(BLOCK_BYTES, position.offset - end), position)):
+            end += len(passed)
+    else:
+        end = min(text.seek(0, io.SEEK_END), position.offset)
+        text.seek(position.offset)
     if end < position.offset:
         raise UnreadableFile(
             f"the file ends at byte {end}: it has changed since it was read up to here",
@@ -114,11 +149,15 @@ def _seek(text: BinaryIO, position: Position) -> None:
 def _read(text: BinaryIO, size: int, position: Position) -> bytes:
     try:
         # read1 returns what precedes the damage; read would lose a part of it.
-        return text.read1(size) if isinstance(text, gzip.GzipFile) else text.read(size)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        return text.read1(size) if isinstance(text, _PackedText) else text.read(size)
+    except (_NoText, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise _damaged(error, position) from error
 
 
 def _damaged(error: Exception, position: Position) -> UnreadableFile:
-    what = "the gzip data ends too early" if isinstance(error, EOFError) else f"the gzip data is damaged ({error})"
+    what = f"the gzip data is damaged ({error})"
+    if isinstance(error, EOFError):
+        what = "the gzip data ends too early"
+    elif isinstance(error, _NoText):
+        what = f"{MOST_SILENT_BYTES} bytes of gzip data hold no text"
     return UnreadableFile(f"{what}, in or after this line", line=position.line)

@@ -89,7 +89,8 @@ class RecordFile:
         if record is None:
             raise HeaderRefused("the file has no record", line=1)
         if record.fault is not None:
-            raise HeaderRefused(str(record.fault.message), line=record.line, column=record.fault.column)
+            fault = record.fault
+            raise HeaderRefused(fault.message, line=fault.line, column=fault.column, byte=fault.byte)
         check_header(list(record.values), line=record.line, columns=self._columns)
 
     def index(self, *, every: int, most_bytes: int | None = None) -> RecordIndex:
@@ -139,7 +140,8 @@ class RecordFile:
             raise refused or HeaderRefused("the file has no header", line=1)
         _, self.delimiter, header = best
         if header.fault is not None:
-            raise HeaderRefused(header.fault.message, line=header.fault.line, byte=header.fault.byte)
+            fault = header.fault
+            raise HeaderRefused(fault.message, line=fault.line, column=fault.column, byte=fault.byte)
         check_header(header.fields, line=header.line, columns=self._columns)
         self.names, self.start = tuple(header.fields), header.next
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TWO = [("1", "x"), ("2", "é")]
+_MEBIBYTE = 1024 * 1024
 _TEXT = "a,b\n1,x\n2,é\n"
 
 
@@ -32,8 +33,8 @@ def _gzip(data: bytes) -> bytes:
 
 
 def _deflate_damaged() -> bytes:
-    compressed = bytearray(_gzip(b"a,b\n" + bytes(range(48, 123)) * 400))
-    compressed[60] ^= 0xFF
+    compressed = bytearray(_gzip(_TEXT.encode()))
+    compressed[10] |= 0b110  # a type of block that does not exist
     return bytes(compressed)
 
 
@@ -45,6 +46,36 @@ ENCODED = [
     OddFile("UTF-16 big endian", codecs.BOM_UTF16_BE + _TEXT.encode("utf-16-be"), TWO),
     OddFile("UTF-16 declared", _TEXT.encode("utf-16-be"), TWO, options={"encoding": "utf-16-be"}),
     OddFile("UTF-16 without mark", _TEXT.encode("utf-16-le"), error="Line 1 (byte 1): a NUL", options={}),
+    OddFile(
+        "UTF-16 declared, of the other order",
+        _TEXT.encode("utf-16-le"),
+        error="Line 1, column 1: unknown column",
+        options={"encoding": "utf-16-be"},
+    ),
+    OddFile(
+        "UTF-8 declared as UTF-16",
+        _TEXT.encode(),
+        error="Line 1 (byte 12): bytes that are invalid in utf-16-le",
+        options={"encoding": "utf-16-le"},
+    ),
+    OddFile(
+        "UTF-8 declared as Latin-1, which has a character for each byte",
+        _TEXT.encode(),
+        [("1", "x"), ("2", "Ã©")],
+        options={"encoding": "latin-1"},
+    ),
+    OddFile(
+        "Windows-1252 declared as UTF-8",
+        _TEXT.encode("cp1252"),
+        [("1", "x"), "Line 3 (byte 10): bytes that are invalid in utf-8"],
+        options={"encoding": "utf-8"},
+    ),
+    OddFile(
+        "Latin-1 declared as ASCII",
+        _TEXT.encode("latin-1"),
+        [("1", "x"), "Line 3 (byte 10): bytes that are invalid in us-ascii"],
+        options={"encoding": "us-ascii"},
+    ),
     OddFile(
         "UTF-16 with half a character",
         codecs.BOM_UTF16_LE + "a,b\n1,x\n2,".encode("utf-16-le") + b"y",
@@ -105,7 +136,8 @@ SHAPED = [
     OddFile("doubled quotes", b'a,b\n1,"say ""x"""\n', [("1", 'say "x"')]),
     OddFile("quotes within an unquoted field", b'a,b\n1,5" disk\n', [("1", '5" disk')]),
     OddFile("empty quoted field", b'a,b\n1,""\n', [("1", "")]),
-    OddFile("text after a quoted field", b'a,b\n"Mac 15" screen,x\n2,y\n', ["Line 2: the record is not valid CSV", ("2", "y")]),
+    OddFile("text after a quoted field", b'a,b\n"Mac 15" screen,x\n2,y\n', ["Line 2, column 1: the record is not valid CSV: text", ("2", "y")]),
+    OddFile("text after a field of several lines", b'a,b\n"x,\n""y",\n"1","z\n"w\n2,y\n', [("x,\n\"y", ""), "Line 5, column 2: the record is", ("2", "y")]),
     OddFile("cut in a quoted field", b'a,b\n1,x\n2,"y\n', TWO[:1], "Line 3 (byte 8): the file ends within a quoted field"),
     OddFile("cut in a quoted header", b'"a,b\n', error="Line 1 (byte 0): the file ends within a quoted field"),
     OddFile("cut within a line", b"a,b\n1,x\n2", [("1", "x"), "Line 3, column 2: the record has 1 columns"]),
@@ -148,6 +180,10 @@ GZIP = [
         "Line 4: the gzip data is damaged (CRC check failed",
     ),
     OddFile("damaged gzip", _deflate_damaged(), error="Line 1: the gzip data is damaged"),
+    OddFile("gzip with zeros behind it", _gzip(_TEXT.encode()) + b"\0" * 1000, TWO),
+    OddFile("gzip with many zeros behind it", _gzip(_TEXT.encode()) + b"\0" * (2 * _MEBIBYTE), TWO, "Line 4: 1048576 bytes of gzip data hold no text"),
+    OddFile("empty members of gzip", _gzip(b"") * (2 * _MEBIBYTE // len(_gzip(b""))), error="Line 1: 1048576 bytes of gzip data hold no text"),
+    OddFile("a header, then empty members of gzip", _gzip(b"a,b\n") + _gzip(b"") * (2 * _MEBIBYTE // len(_gzip(b""))), error="Line 1: 1048576 bytes of gzip data hold no text"),
     OddFile("text after gzip", _gzip(_TEXT.encode()) + b"more", TWO, "Line 4: the gzip data is damaged (Not a gzipped file"),
 ]  # fmt: skip
 _JSON = {"format": "jsonl"}
@@ -164,11 +200,16 @@ JSON_LINES = [
         [(1,), "Line 2, column 6: the line is not valid JSON", (3,)],
         options=_JSON,
     ),
+    OddFile("JSON that ends before its column", '{"é":"é"'.encode(), ["Line 1, column 9: the line is not valid JSON"], options=_JSON),
+    OddFile("thousands of levels", b'{"a":' + b"[" * 100_000 + b"\n", ["Line 1, column "], options=_JSON),
+    OddFile("infinity", b'{"a":-Infinity}\n', ["Line 1, column 7: the line is not valid JSON"], options=_JSON),
+    OddFile("a number with a great exponent", b'{"a":1e999}\n', ["Line 1, column 6: the line is not valid JSON"], options=_JSON),
+    OddFile("the same key in two objects", b'{"a":{"b":1},"b":{"b":1}}\n', [({"b": 1}, {"b": 1})], options=_JSON),
     OddFile("a list", b"[1]\n", ["Line 1: the line is not a JSON object"], options=_JSON),
     OddFile(
         "a JSON document on several lines",
         b'[\n{"a":1},\n',
-        ["Line 1, column 2: the line is not valid", "Line 2, column 8: the line is not valid JSON"],
+        ["Line 1, column 2: the line is not valid JSON", "Line 2, column 8: the line is not valid JSON"],
         options=_JSON,
     ),
     OddFile("a key twice", b'{"a":1,"a":2}\n', ["Line 1: The key 'a' occurs twice"], options=_JSON),
@@ -177,7 +218,7 @@ JSON_LINES = [
     OddFile(
         "a number of 500 digits",
         b'{"a":' + b"9" * 500 + b"}\n",
-        ["Line 1: The integer 999999999999999999999999…"],
+        ["Line 1, column 6: the line is not valid JSON: number is infinity"],
         options=_JSON,
     ),
     OddFile("not a number", b'{"a":NaN}\n', ["Line 1, column 6: the line is not valid JSON"], options=_JSON),

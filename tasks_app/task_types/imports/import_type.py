@@ -172,11 +172,10 @@ class Import(TaskType):
                 # The rows before it are a chunk of their own, so that the error does not depend on the size of chunks.
                 return _Work(rows, self._state_at(chunk, at), False, None, self.prepare_rows(rows, chunk))
             at = record.next
-        is_last = batch.has_ended or (chunk.total is not None and chunk.start + len(rows) >= chunk.total)
-        if is_last:
+        if batch.has_ended:
             open_import.hold(None, None)
         prepared = self.prepare_rows(rows, chunk) if rows else None
-        return _Work(rows, self._state_at(chunk, at), is_last, None, prepared)
+        return _Work(rows, self._state_at(chunk, at), batch.has_ended, None, prepared)
 
     def _write(self, chunk: Chunk, work: _Work) -> ChunkResult:
         if work.refused is not None:
