@@ -45,17 +45,20 @@ def list_workers(stack: ProcfileStack) -> dict[str, int]:
     return {name: pid for pid in stack.child_pids("worker") if (name := worker_name(pid))}
 
 
-def find_victim(stack: ProcfileStack, dice: random.Random) -> int:
-    """Return a worker process that is running a task, if there is one."""
+def list_busy(stack: ProcfileStack) -> list[int]:
+    """Return the worker processes that are running tasks."""
     workers = list_workers(stack)
+    held = stack.sql("SELECT DISTINCT worker FROM tasks_app_taskcheckpoint WHERE outcome = '' AND lease_until IS NOT NULL")
+    return [workers[name] for (name,) in held if name in workers]
+
+
+def find_victim(stack: ProcfileStack, dice: random.Random) -> int:
+    """Return a worker process that is running a task; another one if there is none."""
     with contextlib.suppress(Exception):
-        held = stack.sql(
-            "SELECT DISTINCT worker FROM tasks_app_taskcheckpoint WHERE outcome = '' AND lease_until IS NOT NULL"
-        )
-        busy = [workers[name] for (name,) in held if name in workers]
-        if busy:
+        if busy := list_busy(stack):
             return dice.choice(busy)
-    return dice.choice(list(workers.values())) if workers else 0
+    workers = list(list_workers(stack).values())
+    return dice.choice(workers) if workers else 0
 
 
 def kill_worker_child(stack: ProcfileStack, dice: random.Random) -> None:

@@ -29,7 +29,7 @@ from tasks_app.task_types.imports.model_rows import list_changes
 from tasks_app.task_types.imports.open_import import Batch, OpenImport
 from tasks_app.task_types.imports.params import FILE, ImportParams, get_options
 from tasks_app.task_types.imports.plans import plan_import
-from tasks_app.task_types.imports.rows import ImportRow, RowRefused, RowSchema
+from tasks_app.task_types.imports.rows import ImportRow, RowReader, RowRefused, RowSchema
 from tasks_app.task_types.row_changes import RowChange
 from tasks_app.task_types.task_plans import Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
@@ -47,6 +47,7 @@ class _Work:
     """What a chunk has read: rows that are accepted, and the first record that is not, if no row precedes it."""
 
     rows: list[ImportRow]
+    begins: list[Position]  # of each row
     state: dict[str, Any]
     finished: bool
     refused: RowRefused | None = None
@@ -73,12 +74,7 @@ class Import(TaskType):
 
     def __init__(self) -> None:
         """Raise ValueError if a declaration is missing or wrong."""
-        if self.row_serializer is None and not (self.model is not None and self.fields):
-            raise ValueError(f"task type {type(self).__qualname__}: set row_serializer, or model and fields.")
-        if self.update_by:
-            if self.model is None:
-                raise ValueError(f"task type {type(self).__qualname__}: update_by needs model.")
-            model_rows.check_update_by(self.model, self.update_by)
+        self.check_declaration()
 
     # --- for subclasses
 
@@ -92,6 +88,33 @@ class Import(TaskType):
             raise NotImplementedError(f"{type(self).__name__} must implement process, or set model")
         model_rows.write_rows(self.model, rows, update_by=self.update_by)
         return None
+
+    # --- for other kinds of imports
+
+    def check_declaration(self) -> None:
+        """Raise ValueError if a declaration is missing or wrong."""
+        if self.row_serializer is None and not (self.model is not None and self.fields):
+            raise ValueError(f"task type {type(self).__qualname__}: set row_serializer, or model and fields.")
+        if self.update_by:
+            if self.model is None:
+                raise ValueError(f"task type {type(self).__qualname__}: update_by needs model.")
+            model_rows.check_update_by(self.model, self.update_by)
+
+    def make_reader(self) -> RowReader:
+        """Return what makes rows of records. Its columns are those of the file."""
+        serializer = self.row_serializer
+        if serializer is None and self.model is not None:
+            serializer = model_rows.make_serializer(self.model, self.fields)
+        if serializer is None:
+            raise TypeError(f"{type(self).__name__} has neither row_serializer nor model")
+        return RowSchema(serializer())
+
+    def process_rows(self, rows: Sequence[ImportRow], run: ImportRun) -> tuple[int, Mapping[str, int]]:
+        """Write rows, in the chunk's transaction. Returns how many from the first one on, and counts by name."""
+        counts = self.process(rows, run)
+        if counts is None:
+            counts = {"rows": len(rows)} if "rows" in self.count_names else {}
+        return len(rows), counts
 
     # --- for the engine
 
@@ -142,7 +165,7 @@ class Import(TaskType):
             return ChunkResult(0, {}, dict(chunk.state), finished=True), None
         [record] = batch.records
         result = ChunkResult(1, {}, self._state_at(chunk, record.next), finished=batch.has_ended)
-        values = self._schema.get_original(record, is_text=batch.is_text)
+        values = self._reader.get_original(record, is_text=batch.is_text)
         if record.fault is not None:  # it has more or fewer fields than columns, or could not be parsed
             opened = open_import.get_held((self.name, chunk.task_id))
             values = dict.fromkeys(() if opened is None else opened.records.names, "") | dict(values)
@@ -162,35 +185,35 @@ class Import(TaskType):
     def _read(self, chunk: Chunk) -> _Work:
         batch = self._take(chunk, most_records=chunk.limit)
         rows: list[ImportRow] = []
+        begins: list[Position] = []
         at = Position.from_state(chunk.state)
         for record in batch.records:
             try:
-                rows.append(self._schema.read(record, position=chunk.start + len(rows), is_text=batch.is_text))
+                rows.append(self._reader.read(record, position=chunk.start + len(rows), is_text=batch.is_text))
             except RowRefused as refused:
                 if not rows:
-                    return _Work([], dict(chunk.state), False, refused)
+                    return _Work([], [], dict(chunk.state), False, refused)
                 # The rows before it are a chunk of their own, so that the error does not depend on the size of chunks.
-                return _Work(rows, self._state_at(chunk, at), False, None, self.prepare_rows(rows, chunk))
+                return _Work(rows, begins, self._state_at(chunk, at), False, None, self.prepare_rows(rows, chunk))
+            begins.append(at)
             at = record.next
         if batch.has_ended:
             open_import.hold(None, None)
         prepared = self.prepare_rows(rows, chunk) if rows else None
-        return _Work(rows, self._state_at(chunk, at), batch.has_ended, None, prepared)
+        return _Work(rows, begins, self._state_at(chunk, at), batch.has_ended, None, prepared)
 
     def _write(self, chunk: Chunk, work: _Work) -> ChunkResult:
         if work.refused is not None:
             raise work.refused
-        counts: Mapping[str, int] | None = None
-        changes: Sequence[RowChange] = ()
-        if work.rows:
-            changes = list_changes(
-                work.rows[: chunk.changes_wanted], start=chunk.start, model=self.model, update_by=self.update_by
-            )
-            base = {each.name: getattr(chunk, each.name) for each in dataclasses.fields(Chunk)}
-            counts = self.process(work.rows, ImportRun(**base, prepared=work.prepared))
-        done = len(work.rows)
-        if counts is None:
-            counts = {"rows": done} if "rows" in self.count_names else {}
+        if not work.rows:
+            return ChunkResult(0, {}, work.state, work.finished)
+        changes: Sequence[RowChange] = list_changes(
+            work.rows[: chunk.changes_wanted], start=chunk.start, model=self.model, update_by=self.update_by
+        )
+        base = {each.name: getattr(chunk, each.name) for each in dataclasses.fields(Chunk)}
+        done, counts = self.process_rows(work.rows, ImportRun(**base, prepared=work.prepared))
+        if done < len(work.rows):
+            return ChunkResult(done, counts, self._state_at(chunk, work.begins[done]), False, changes=changes[:done])
         return ChunkResult(done, counts, work.state, work.finished, changes=changes)
 
     def _take(self, chunk: Chunk, *, most_records: int) -> Batch:
@@ -218,7 +241,7 @@ class Import(TaskType):
         options = get_options(params, file_name=find_row(params[FILE]).name)
         file = cast(BinaryIO, open_file(params[FILE]))
         try:
-            return OpenImport(file, RecordFile(file, options=options, columns=self._schema.columns))
+            return OpenImport(file, RecordFile(file, options=options, columns=self._reader.columns))
         except BaseException:
             file.close()
             raise
@@ -229,10 +252,5 @@ class Import(TaskType):
         return position.as_state() | end
 
     @cached_property
-    def _schema(self) -> RowSchema:
-        serializer = self.row_serializer
-        if serializer is None and self.model is not None:
-            serializer = model_rows.make_serializer(self.model, self.fields)
-        if serializer is None:
-            raise TypeError(f"{type(self).__name__} has neither row_serializer nor model")
-        return RowSchema(serializer())
+    def _reader(self) -> RowReader:
+        return self.make_reader()

@@ -5,7 +5,7 @@ Owns what an empty field means, and the text of a refusal. Must not read files o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from rest_framework import serializers
@@ -21,7 +21,7 @@ _SHOWN_CHARACTERS: Final = 100  # of a value
 
 
 class ImportRow(NamedTuple):
-    """One record that the serializer has accepted."""
+    """One record that is accepted."""
 
     values: dict[str, Any]  # validated, by the serializer's sources
     original: Mapping[str, Any]  # as the file has them, by column
@@ -32,11 +32,8 @@ class ImportRow(NamedTuple):
 class RowRefused(RecordRefused):
     """A record of the file is not accepted: its place, the columns that are wrong, and its values."""
 
-    def __init__(
-        self, *, record: Record, position: int, faults: list[Fault], original: Mapping[str, Any] | None = None
-    ) -> None:
-        self.line, self.faults = record.line, tuple(faults)
-        self.original = record.values if original is None else original
+    def __init__(self, *, line: int, position: int, faults: list[Fault], original: Mapping[str, Any]) -> None:
+        self.line, self.faults, self.original = line, tuple(faults), original
         more = len(faults) - _LISTED
         super().__init__(
             " ".join(str(fault) for fault in faults[:_LISTED]) + (f" And {more} more." if more > 0 else ""),
@@ -44,48 +41,36 @@ class RowRefused(RecordRefused):
         )
 
 
-class RowSchema:
-    """Reads records by one serializer. It is made once, and runs as the child of a ListSerializer does."""
+class RowReader:
+    """Makes rows of records whose columns are known. Does not validate their values."""
 
-    def __init__(self, serializer: serializers.Serializer[Any]) -> None:
-        self._serializer = serializer
-        fields: dict[str, Any] = {
-            str(name): field
-            for name, field in serializer.fields.items()
-            if not field.read_only and not isinstance(field, serializers.HiddenField)
-        }
-        self.columns = Columns(
-            known=tuple(fields),
-            required=frozenset(name for name, field in fields.items() if field.required),
-            ignored=frozenset(FAILURE_COLUMNS),  # a corrected list of failed records is imported as it is,
-        )
-        self._accepted = self.columns.ignored | fields.keys()
-        not_blank = {name: field for name, field in fields.items() if not getattr(field, "allow_blank", False)}
-        self._null_if_empty = {name for name, field in not_blank.items() if field.allow_null}
-        self._left_out_if_empty = {
-            name for name, field in not_blank.items() if not field.required and not field.allow_null
-        }
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._accepted = columns.ignored | set(columns.known)
 
     def read(self, record: Record, *, position: int, is_text: bool) -> ImportRow:
         """Return the row of a record. `is_text`: its values are the texts of a CSV file. Raises RowRefused."""
         if record.fault is not None:
-            raise RowRefused(record=record, position=position, faults=[record.fault])
+            raise RowRefused(line=record.line, position=position, faults=[record.fault], original=record.values)
         if is_text and record.values.get(INCOMPLETE):
-            raise RowRefused(record=record, position=position, faults=[_make_incomplete_fault(record)])
-        values = original = self.get_original(record, is_text=is_text)
-        if is_text:
-            if "" in values.values():
-                values = self._without_empty(values)
-        elif not values.keys() <= self._accepted:
-            unknown = [name for name in values if name not in self._accepted]
+            faults = [_make_incomplete_fault(record)]
+            raise RowRefused(line=record.line, position=position, faults=faults, original=record.values)
+        original = self.get_original(record, is_text=is_text)
+        if not is_text and not original.keys() <= self._accepted:
+            unknown = [name for name in original if name not in self._accepted]
             shown = ", ".join(describe_value(name, characters=_SHOWN_CHARACTERS) for name in unknown[:_LISTED])
-            raise RowRefused(record=record, position=position, faults=[Fault(f"unknown keys: {shown}", record.line)])
+            faults = [Fault(f"unknown keys: {shown}", record.line)]
+            raise RowRefused(line=record.line, position=position, faults=faults, original=original)
         try:
-            valid = self._serializer.run_validation(values)
+            values = self.validate(original, is_text=is_text)
         except ValidationError as error:
-            faults = list(_find_faults(error.detail, record))
-            raise RowRefused(record=record, position=position, faults=faults, original=original) from error
-        return ImportRow(valid, original, record.line, position)
+            faults = list(find_faults(error.detail, original=original, line=record.line, names=record.values))
+            raise RowRefused(line=record.line, position=position, faults=faults, original=original) from error
+        return ImportRow(values, original, record.line, position)
+
+    def validate(self, original: Mapping[str, Any], *, is_text: bool) -> dict[str, Any]:
+        """Return the values of a row. Raises ValidationError of DRF."""
+        return {name: value for name, value in original.items() if name not in self.columns.ignored}
 
     def get_original(self, record: Record, *, is_text: bool) -> Mapping[str, Any]:
         """Return a record's values as the file has them; of a list of failed records, as their own file had them."""
@@ -94,6 +79,35 @@ class RowSchema:
         return {
             name: csv_cells.restore(value) for name, value in record.values.items() if name not in self.columns.ignored
         }
+
+
+class RowSchema(RowReader):
+    """Validates rows by one serializer. It is made once, and runs as the child of a ListSerializer does."""
+
+    def __init__(self, serializer: serializers.Serializer[Any]) -> None:
+        self._serializer = serializer
+        fields: dict[str, Any] = {
+            str(name): field
+            for name, field in serializer.fields.items()
+            if not field.read_only and not isinstance(field, serializers.HiddenField)
+        }
+        super().__init__(
+            Columns(
+                known=tuple(fields),
+                required=frozenset(name for name, field in fields.items() if field.required),
+                ignored=frozenset(FAILURE_COLUMNS),  # a corrected list of failed records is imported as it is
+            )
+        )
+        not_blank = {name: field for name, field in fields.items() if not getattr(field, "allow_blank", False)}
+        self._null_if_empty = {name for name, field in not_blank.items() if field.allow_null}
+        self._left_out_if_empty = {
+            name for name, field in not_blank.items() if not field.required and not field.allow_null
+        }
+
+    def validate(self, original: Mapping[str, Any], *, is_text: bool) -> dict[str, Any]:
+        values = self._without_empty(original) if is_text and "" in original.values() else original
+        valid: dict[str, Any] = self._serializer.run_validation(values)
+        return valid
 
     def _without_empty(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -112,13 +126,18 @@ def _make_incomplete_fault(record: Record) -> Fault:
     )
 
 
-def _find_faults(detail: Any, record: Record) -> Iterator[Fault]:
-    """Yield a fault for each message of a validation error, with the column and its value."""
-    columns = {name: number for number, name in enumerate(record.values, start=1)}
+def find_faults(
+    detail: Any, *, original: Mapping[str, Any], line: int, names: Iterable[str] | None = None
+) -> Iterator[Fault]:
+    """Yield a fault for each message of a validation error, with the column and its value.
+
+    `names` are all columns of the file, if the row has not the values of all.
+    """
+    columns = {name: number for number, name in enumerate(original if names is None else names, start=1)}
     for name, messages in detail.items() if isinstance(detail, Mapping) else [("", detail)]:
         text = " ".join(str(message) for message in messages) if isinstance(messages, list) else str(messages)
-        if name not in columns:
-            yield Fault(f"{name}: {text}" if name and name != "non_field_errors" else text, record.line)
+        if name not in columns or name not in original:
+            yield Fault(f"{name}: {text}" if name and name != "non_field_errors" else text, line)
             continue
-        value = describe_value(record.values[name], characters=_SHOWN_CHARACTERS)
-        yield Fault(f"{name}: {text} The value is {value}.", record.line, columns[name])
+        value = describe_value(original[name], characters=_SHOWN_CHARACTERS)
+        yield Fault(f"{name}: {text} The value is {value}.", line, columns[name])
