@@ -48,7 +48,9 @@ def list_workers(stack: ProcfileStack) -> dict[str, int]:
 def list_busy(stack: ProcfileStack) -> list[int]:
     """Return the worker processes that are running tasks."""
     workers = list_workers(stack)
-    held = stack.sql("SELECT DISTINCT worker FROM tasks_app_taskcheckpoint WHERE outcome = '' AND lease_until IS NOT NULL")
+    held = stack.sql(
+        "SELECT DISTINCT worker FROM tasks_app_taskcheckpoint WHERE outcome = '' AND lease_until IS NOT NULL"
+    )
     return [workers[name] for (name,) in held if name in workers]
 
 

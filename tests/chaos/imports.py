@@ -6,12 +6,10 @@ Owns the file, the kills and the comparison of every row with its line. LONGTASK
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gzip
 import hashlib
 import json
 import os
-import random
 import signal
 import sys
 import time
@@ -21,8 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from loadtests.started.servers import create_servers
-from loadtests.started.stack import ENDED, ProcfileStack
-from tests.chaos.faults import list_busy
+from loadtests.started.stack import ProcfileStack
+from tests.chaos.repeated_kills import kill_workers
 
 NAME = "import_products"
 ROWS_A_READ = 50_000
@@ -79,24 +77,6 @@ def start_import(stack: ProcfileStack, path: Path) -> str:
     """Upload a file and start its import as an operator does; return the task's id."""
     output = stack.manage("task", "start", NAME, "--file", str(path), "--json", timeout_seconds=600)
     return str(json.loads(output)["id"])
-
-
-def kill_workers(stack: ProcfileStack, *, task_id: str, every_seconds: float, deadline_seconds: float) -> int:
-    """Kill a worker that runs a task, again and again until the task has ended; return how many were killed.
-
-    Each time the task is run for `every_seconds` before: on a slow machine it would not be begun otherwise.
-    """
-    dice, kills, ends_at = random.Random(1), 0, time.monotonic() + deadline_seconds
-    due = time.monotonic() + every_seconds
-    while time.monotonic() < ends_at and stack.task(task_id)["status"] not in ENDED:
-        time.sleep(0.05)
-        if not (busy := list_busy(stack)):
-            due = time.monotonic() + every_seconds
-        elif time.monotonic() >= due:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(dice.choice(busy), signal.SIGKILL)
-                kills, due = kills + 1, time.monotonic() + every_seconds
-    return kills
 
 
 def find_faults(stack: ProcfileStack, task: dict[str, Any], *, records: int) -> list[str]:

@@ -113,7 +113,10 @@ def test_the_line_of_a_record_is_that_of_its_first_character() -> None:
     [
         (b"1,2,3\n", "Line 3, column 3: the record has 3 columns, the header has 2"),
         (b"1\n", "Line 3, column 2: the record has 1 columns, the header has 2"),
-        (b'"x"y,2\n', "Line 3, column 1: the record is not valid CSV: text follows a closing quote; within a quoted field a quote is doubled"),
+        (
+            b'"x"y,2\n',
+            "Line 3, column 1: the record is not valid CSV: text follows a closing quote; within a quoted field a quote is doubled",
+        ),
         (b"1,\xff\n", "Line 3 (byte 10): bytes that are invalid in utf-8: ff; declare the file's encoding"),
         (b"1,x\0y\n", "Line 3 (byte 11): a NUL character: if the file is UTF-16, declare its encoding"),
         (b'1,"x\n\xe9\n"\n', "Line 4 (byte 13): bytes that are invalid in utf-8: e9; declare the file's encoding"),

@@ -8,8 +8,8 @@ import uuid
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError
 from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, OperationalError
 
 from catalog.models import IdBlock
 from tasks_app.domain.callers import ANONYMOUS, COMMAND_LINE
@@ -111,7 +111,7 @@ def test_failing_records_are_found_by_halving(
     longtasks: Any,
     name: str,
     shard_records: int,
-) -> None:  # noqa: F811
+) -> None:
     longtasks(shard_records=shard_records)
     bad = {7: b"taken,1\n", 23: b"x,many\n", 64: b"taken,2\n"}
     IdBlock.objects.create(name="taken", next_id=0)
