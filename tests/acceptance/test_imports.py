@@ -1,87 +1,52 @@
-"""Imports while workers are killed: each record of the file once, whatever the format."""
+"""Imports on real worker processes that are killed: each record of the file is written exactly once, whatever the format.
+
+`python -m tests.chaos.imports` does the same with a million lines.
+"""
 
 from __future__ import annotations
 
-import gzip
-import itertools
-import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import uuid
 
 import pytest
 
-from loadtests.started.stack import ProcfileStack
+from tests.chaos.imports import FORMATS, find_faults, start_import, write_file
+from tests.chaos.repeated_kills import kill_workers
 from tests.conftest import MakeStack
 
-RECORDS = 30_000
-KILL_SECONDS = 0.7
-
-
-def make_csv() -> bytes:
-    lines = [f'S{number},"Größe\r\n{number}, ""x""",{number}.25,{number % 9}\r\n' for number in range(RECORDS)]
-    return ("sku;name;price;stock\r\n" + "".join(lines).replace(",", ";")).encode("utf-16")
-
-
-def make_json_lines() -> bytes:
-    return b"".join(
-        json.dumps({"sku": f"S{number}", "name": "é", "price": f"{number}.25", "stock": number % 9}).encode() + b"\n\n"
-        for number in range(RECORDS)
-    )
-
-
-FILES = {
-    "products.csv": make_csv(),
-    "products.jsonl": make_json_lines(),
-    "products.csv.gz": gzip.compress(make_csv(), compresslevel=1),
+pytestmark = pytest.mark.slow
+RECORDS = 4_000
+ENVIRONMENT = {
+    "LEASE_SECONDS": "1",
+    "RESCUE_SECONDS": "0.2",
+    "RETRY_ATTEMPTS": "50",
+    "RETRY_FIRST_SECONDS": "0.1",
+    "RETRY_MAX_SECONDS": "0.5",
+    "CHUNK_SECONDS": "0.02",
 }
 
 
-def upload(stack: ProcfileStack, name: str, data: bytes) -> str:
-    answer = stack.post(f"/files?name={name}", data, headers={"Content-Type": "application/octet-stream"})
-    assert answer.status == 201, answer.body
-    return str(answer.json["id"])
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("point", ["before_chunk_commit", "after_chunk_commit"])
+@pytest.mark.parametrize("shard_records", [0, 1_000])
+def test_workers_that_die_before_and_after_a_commit(
+    make_stack: MakeStack, format_: str, point: str, shard_records: int
+) -> None:
+    environment = {**ENVIRONMENT, "CRASH_POINTS": f"{point}=3", "SHARD_RECORDS": str(shard_records)}
+    stack = make_stack(workers=2, environment=environment)
+    path = stack.directory / f"products.{format_}"
+    write_file(path, records=RECORDS)
+    task = stack.wait_for_end(start_import(stack, path), deadline_seconds=240)
+    assert find_faults(stack, task, records=RECORDS) == []
 
 
-@contextmanager
-def killing(stack: ProcfileStack, kills: list[int]) -> Iterator[None]:
-    """Kill one worker process after the other."""
-    done = threading.Event()
-
-    def kill() -> None:
-        for index in itertools.count():
-            if done.wait(KILL_SECONDS):
-                return
-            if stack.child_pids("worker"):
-                kills.append(stack.kill_child("worker", index=index % len(stack.child_pids("worker"))))
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        yield
-    finally:
-        done.set()
-        killer.join()
-
-
-@pytest.mark.slow
-def test_an_import_writes_each_record_once_while_workers_are_killed(make_stack: MakeStack) -> None:
-    stack = make_stack(workers=2, environment={"CHUNK_SECONDS": "0.2", "RETRY_ATTEMPTS": "50"})
-    bodies: list[dict[str, Any]] = [
-        {"name": "import_products", "params": {"file": upload(stack, name, data)}} for name, data in FILES.items()
-    ]
-    kills: list[int] = []
-    with killing(stack, kills):
-        ids = [stack.post("/tasks", body).json["id"] for body in bodies]
-        tasks = [stack.wait_for_end(task_id, deadline_seconds=180) for task_id in ids]
-    assert len(kills) > 5, "hardly anything was killed: the test proves nothing"
-    for task_id, task in zip(ids, tasks, strict=True):
-        assert task["status"] == "finished", task
-        assert task["insertedRecords"] == {"products": RECORDS}
-        assert stack.row_counts(task_id)["products"] == stack.position_counts(task_id)["products"] == RECORDS
-        statement = "SELECT SUM(price), SUM(stock), COUNT(DISTINCT sku), SUM(position) FROM products WHERE task_id = %s"
-        [(prices, stocks, skus, positions)] = stack.sql(statement, task_id.replace("-", ""))
-        assert float(prices) == sum(number + 0.25 for number in range(RECORDS))
-        assert int(stocks) == sum(number % 9 for number in range(RECORDS))
-        assert (int(skus), int(positions)) == (RECORDS, sum(range(RECORDS)))
+def test_four_workers_share_a_file_while_they_are_killed(make_stack: MakeStack) -> None:
+    stack = make_stack(workers=4, environment={**ENVIRONMENT, "SHARD_RECORDS": "500", "PAUSE_MS": "300"})
+    path = stack.directory / "products.csv"
+    write_file(path, records=RECORDS)
+    task_id = start_import(stack, path)
+    kills = kill_workers(stack, task_id=task_id, every_seconds=0.7, deadline_seconds=240)
+    assert kills > 0
+    assert find_faults(stack, stack.wait_for_end(task_id, deadline_seconds=240), records=RECORDS) == []
+    parts = stack.sql("SELECT worker FROM tasks_app_taskcheckpoint WHERE parent_id = %s", uuid.UUID(task_id).hex)
+    assert len(parts) == RECORDS // 500
+    assert len({worker for (worker,) in parts}) > 1

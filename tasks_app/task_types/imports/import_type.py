@@ -95,6 +95,8 @@ class Import(TaskType):
         """Raise ValueError if a declaration is missing or wrong."""
         if self.row_serializer is None and not (self.model is not None and self.fields):
             raise ValueError(f"task type {type(self).__qualname__}: set row_serializer, or model and fields.")
+        if self.row_serializer is None and self.model is not None:
+            model_rows.check_fields(self.model, self.fields)
         if self.update_by:
             if self.model is None:
                 raise ValueError(f"task type {type(self).__qualname__}: update_by needs model.")

@@ -5,7 +5,8 @@ Owns what `model`, `fields` and `update_by` mean, also for a dry run. Must not r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from django.db import connections, models, router
@@ -38,20 +39,67 @@ def make_serializer(model: type[models.Model], fields: Sequence[str]) -> type[se
 
 def write_rows(model: type[models.Model], rows: Sequence[ImportRow], *, update_by: Sequence[str]) -> None:
     """Insert the rows; with `update_by`, update those that exist. In the caller's transaction."""
-    objects = [model(**row.values) for row in rows]
-    if not objects:
-        return
-    table: models.QuerySet[Any] = models.QuerySet(model, using=router.db_for_write(model))
+    alias = router.db_for_write(model)
+    table: models.QuerySet[Any] = models.QuerySet(model, using=alias)
     if not update_by:
-        table.bulk_create(objects, batch_size=_BATCH_ROWS)
+        table.bulk_create([model(**row.values) for row in rows], batch_size=_BATCH_ROWS)
         return
-    names = {name for row in rows for name in row.values} - set(update_by)
-    options: dict[str, Any] = {"update_conflicts": True, "update_fields": sorted(names)} if names else {}
-    if not names:
-        options = {"ignore_conflicts": True}
-    elif connections[router.db_for_write(model)].features.supports_update_conflicts_with_target:
-        options["unique_fields"] = list(update_by)
-    table.bulk_create(objects, batch_size=_BATCH_ROWS, **options)
+    set_by_django = {field.name for field in model._meta.concrete_fields if getattr(field, "auto_now", False)}
+    for group in _group_rows(rows, update_by):
+        objects = [model(**row.values) for row in group]
+        names = set(group[0].values) - set(update_by)
+        # Without a column to update, the named ones are set to the values that they have.
+        fields = names | set_by_django if names else {name for name in update_by if not _is_primary_key(model, name)}
+        if not fields:
+            _insert_new(table, objects)
+            continue
+        options: dict[str, Any] = {"update_conflicts": True, "update_fields": sorted(fields)}
+        if connections[alias].features.supports_update_conflicts_with_target:
+            options["unique_fields"] = list(update_by)
+        table.bulk_create(objects, batch_size=_BATCH_ROWS, **options)
+
+
+def _group_rows(rows: Sequence[ImportRow], update_by: Sequence[str]) -> Iterator[list[ImportRow]]:
+    """Yield rows with the same columns together, so that a column that a row leaves out is not updated.
+
+    Rows that may have the same key stay in their order: the last one decides.
+    """
+    groups: dict[frozenset[str], list[ImportRow]] = {}
+    seen: set[tuple[Any, ...]] = set()
+    for row in rows:
+        key = tuple(_fold(row.values.get(name)) for name in update_by)
+        if key in seen:
+            yield from groups.values()
+            groups, seen = {}, set()
+        seen.add(key)
+        groups.setdefault(frozenset(row.values), []).append(row)
+    yield from groups.values()
+
+
+def _fold(value: Any) -> Any:
+    """Return a text without what the collation of a database may ignore: case, accents, blanks at the end."""
+    if not isinstance(value, str):
+        return value
+    letters = unicodedata.normalize("NFKD", value.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).rstrip()
+
+
+def _is_primary_key(model: type[models.Model], name: str) -> bool:
+    return bool(model._meta.get_field(name).primary_key)
+
+
+def _insert_new(table: models.QuerySet[Any], objects: Sequence[models.Model]) -> None:
+    """Insert the objects whose primary key is new. IGNORE would ignore other errors too, such as a missing parent."""
+    by_key = {each.pk: each for each in objects}
+    existing = set(table.filter(pk__in=list(by_key)).values_list("pk", flat=True))
+    table.bulk_create([each for key, each in by_key.items() if key not in existing], batch_size=_BATCH_ROWS)
+
+
+def check_fields(model: type[models.Model], fields: Sequence[str]) -> None:
+    """Raise ValueError unless these are columns of the model that can be written."""
+    known = {field.name for field in model._meta.concrete_fields if field.editable and not field.auto_created}
+    if unknown := [name for name in fields if name not in known]:
+        raise ValueError(f"fields has {unknown[0]!r}; accepted: {', '.join(sorted(known))}")
 
 
 def list_changes(

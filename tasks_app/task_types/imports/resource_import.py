@@ -11,14 +11,12 @@ from typing import Any, ClassVar, Final
 
 from django.core.exceptions import NON_FIELD_ERRORS, ImproperlyConfigured, ObjectDoesNotExist, ValidationError
 from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError
-from rest_framework import serializers
 
 from tasks_app.domain.error_text import error_line
 from tasks_app.errors import HopelessError
 from tasks_app.record_files import Columns
 from tasks_app.task_types.failed_record import FAILURE_COLUMNS
 from tasks_app.task_types.imports.import_type import Import, ImportRun
-from tasks_app.task_types.imports.params import ImportParams
 from tasks_app.task_types.imports.rows import ImportRow, RowReader, RowRefused, find_faults
 
 try:
@@ -44,16 +42,9 @@ _OF_A_ROW: Final = (
 _COUNTS: Final = {"new": "created", "update": "updated", "delete": "deleted", "skip": "skipped"}
 
 
-class ResourceImportParams(ImportParams):
-    """Also `dryRun`: each chunk passes the Resource and is rolled back."""
-
-    dryRun = serializers.BooleanField(default=False)
-
-
 class ResourceImport(Import):
     """A task type that passes each record to a Resource (docs/imports.md). Subclass it with a `resource_class`."""
 
-    params_serializer: ClassVar[type[serializers.Serializer[Any]]] = ResourceImportParams
     count_names: ClassVar[tuple[str, ...]] = tuple(_COUNTS.values())
     max_limit = 5_000  # the Resource keeps a result for each row of a chunk
     resource_class: ClassVar[type[Resource]]
@@ -109,7 +100,7 @@ class ResourceImport(Import):
         dataset = Dataset(*([row.values.get(name, "") for name in headers] for row in rows), headers=headers)
         result = resource.import_data(
             dataset,
-            dry_run=bool(run.params.get("dryRun")),
+            dry_run=run.is_dry_run,
             use_transactions=True,  # a savepoint; it is rolled back after an error
             rollback_on_validation_errors=True,
             task_id=run.task_id,

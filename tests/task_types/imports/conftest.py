@@ -29,13 +29,19 @@ def run_chunk(task_type: Import, chunk: Chunk) -> ChunkResult:
 
 
 def run_all(
-    task_type: Import, params: Mapping[str, Any], *, limit: int, state: Mapping[str, Any] | None = None, start: int = 0
+    task_type: Import,
+    params: Mapping[str, Any],
+    *,
+    limit: int,
+    state: Mapping[str, Any] | None = None,
+    start: int = 0,
+    is_dry_run: bool = False,
 ) -> list[ChunkResult]:
     """Run chunks until the last one."""
     task_id, results = uuid.uuid4(), []
     state = state or {}
     while True:
-        work = Chunk(task_id, params, start=start, limit=limit, total=None, state=state)
+        work = Chunk(task_id, params, start=start, limit=limit, total=None, state=state, is_dry_run=is_dry_run)
         result = run_chunk(task_type, work)
         results.append(result)
         start, state = start + result.done, result.state

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rest_framework import serializers
 
 from catalog.models import IdBlock, User
-from tasks_app.task_types.imports import Import, model_rows
+from tasks_app.task_types.imports import Import, ImportRow, model_rows
 from tests.support.stored_files import Store
 from tests.task_types.imports.conftest import run_all
 
@@ -18,6 +21,11 @@ class ImportBlocks(Import):
     name = "import_blocks"
     model = IdBlock
     fields = ("name", "next_id")
+
+
+class OptionalBlock(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    next_id = serializers.IntegerField(required=False)
 
 
 class UpdateBlocks(ImportBlocks):
@@ -54,6 +62,33 @@ def test_a_column_that_is_left_out_is_not_updated(store: Store) -> None:
 
     run_all(Names(), {"file": store(b"name\na\n")}, limit=100)
     assert blocks() == {"a": 1}
+
+
+def test_an_empty_field_updates_nothing_and_the_last_row_of_a_key_decides(store: Store) -> None:
+    class UpdateOptional(UpdateBlocks):
+        row_serializer = OptionalBlock
+
+    run_all(ImportBlocks(), {"file": store(b"name,next_id\na,1\nb,2\n")}, limit=100)
+    file = store(b"name,next_id\na,\nb,20\nc,30\nb,21\nc,\n")
+    run_all(UpdateOptional(), {"file": file}, limit=100)
+    assert blocks() == {"a": 1, "b": 21, "c": 30}
+
+
+def test_keys_that_a_collation_may_take_for_equal_keep_their_order() -> None:
+    rows = [
+        ImportRow({"name": name} | ({"next_id": 1} if full else {}), {}, 1, 0)
+        for name, full in (("a", True), ("b", False), ("c", True), ("A", False), ("Ä ", True))
+    ]
+    groups = [[row.values["name"] for row in group] for group in model_rows._group_rows(rows, ("name",))]
+    assert groups == [["a", "c"], ["b"], ["A"], ["Ä "]]
+
+
+def test_a_field_must_be_a_column_that_can_be_written() -> None:
+    class Wrong(ImportBlocks):
+        fields = ("name", "other")
+
+    with pytest.raises(ValueError, match="fields has 'other'; accepted: name, next_id"):
+        Wrong()
 
 
 def test_update_by_must_be_unique() -> None:

@@ -52,9 +52,17 @@ def test_a_big_file_has_an_estimate() -> None:
     assert 9_900 < plan.total < 10_100
 
 
-def test_gzip_is_not_split() -> None:
-    plan = plan_import(open_bytes(gzip.compress(LINES)), shard_records=10)
-    assert (plan.total, plan.parts) == (95, ())
+def test_gzip_has_fewer_parts() -> None:
+    data = gzip.compress(LINES)
+    plan = plan_import(open_bytes(data), shard_records=1)
+    assert (plan.total, len(plan.parts)) == (95, 16)
+    whole = list(open_bytes(data).read())
+    first = 0
+    for part in plan.parts:
+        records = open_bytes(data).read(Position.from_state(part.state))
+        assert next(records) == whole[first]
+        first += part.size
+    assert first == 95
     bounded = plan_import(open_bytes(gzip.compress(LINES)), shard_records=10, most_bytes=100)
     assert bounded.is_estimate
     assert 10 < bounded.total < 95

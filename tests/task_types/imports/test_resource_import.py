@@ -31,8 +31,10 @@ def blocks() -> dict[str, int]:
     return dict(IdBlock.objects.exclude(name="records").values_list("name", "next_id"))
 
 
-def work(file: str, *, state: Any = None, start: int = 0, **params: Any) -> Chunk:
-    return Chunk(uuid.uuid4(), {"file": file, **params}, start=start, limit=100, total=None, state=state or {})
+def work(file: str, *, state: Any = None, start: int = 0, is_dry_run: bool = False) -> Chunk:
+    return Chunk(
+        uuid.uuid4(), {"file": file}, start=start, limit=100, total=None, state=state or {}, is_dry_run=is_dry_run
+    )
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
@@ -131,12 +133,12 @@ def test_failing_records_are_found_by_halving(
 def test_a_dry_run_writes_nothing_and_counts(store: Store) -> None:
     IdBlock.objects.create(name="a", next_id=0)
     file = store(b"name,next_id\na,1\nb,2\nc,3\n")
-    results = run_all(ImportBlocks(), {"file": file, "dryRun": True}, limit=2)
+    results = run_all(ImportBlocks(), {"file": file}, limit=2, is_dry_run=True)
     assert blocks() == {"a": 0}
     assert sum(result.done for result in results) == 3
     assert [sum(result.counts.get(name, 0) for result in results) for name in ("created", "updated")] == [2, 1]
     with pytest.raises(RowRefused, match=r"^Line 2, column 2: next_id"):
-        run_chunk(ImportBulkBlocks(), work(store(b"name,next_id\na,x\n"), dryRun=True))
+        run_chunk(ImportBulkBlocks(), work(store(b"name,next_id\na,x\n"), is_dry_run=True))
 
 
 @pytest.mark.parametrize("bulk", [True, False])
