@@ -24,7 +24,7 @@ from tasks_app.checkpoints.claims import Claim, Fenced
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint
-from tasks_app.task_types import ChunkResult, Plan, get_task_type
+from tasks_app.task_types import ChunkResult, Plan, TaskProgress, get_task_type
 
 MAX_SHARDS: Final = 256  # per task; a bigger task has shards of more than SHARD_RECORDS
 
@@ -113,6 +113,8 @@ def advance_parent(shard: Snapshot, result: ChunkResult, *, finished: bool, fail
         "counts": row.counts,
         "updated_at": Now(),
     }
+    if result.result is not None:
+        changes["result"] = result.result
     is_end = row.done >= shard.parent_total
     if row.open_shards is not None:
         # Counted here and not by a query: the shards that have finished meanwhile may be invisible to this transaction.
@@ -124,6 +126,14 @@ def advance_parent(shard: Snapshot, result: ChunkResult, *, finished: bool, fail
         changes |= {"outcome": row.outcome, "ended_at": Now()}
     rows.update(**changes)
     return row
+
+
+def read_progress(task_id: uuid.UUID) -> TaskProgress:
+    """Return how far a split task is. Inside a transaction its row is locked, and what is returned stays true."""
+    rows = TaskCheckpoint.objects.filter(task_id=task_id)
+    if transaction.get_connection().in_atomic_block:
+        rows = rows.select_for_update()
+    return TaskProgress(*rows.values_list("done", "open_shards").get())
 
 
 def may_continue(shard: Snapshot) -> bool:

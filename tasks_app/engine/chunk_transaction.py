@@ -24,7 +24,7 @@ from tasks_app.engine.record_isolation import LeftOut, Outcome
 from tasks_app.files.task_files import keep_files
 from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience import failpoints
-from tasks_app.task_types import Chunk, ChunkResult, HopelessError, get_limit_seconds, get_task_type
+from tasks_app.task_types import Chunk, ChunkResult, HopelessError, TaskProgress, get_limit_seconds, get_task_type
 from tasks_app.task_types.task_results import check_results
 
 
@@ -78,7 +78,7 @@ def run_chunk(
             parent: TaskCheckpoint | None = None
             result, finished = outcome
             failed = int(left_out is not None)
-            keep_files(result.artifacts, task_id=claim.task_id)
+            keep_files(result.artifacts, task_id=chunk.task_id)
             claims.advance(
                 claim,
                 done=result.done,
@@ -115,8 +115,9 @@ def check_dry_run(snapshot: Snapshot) -> None:
 def _make_chunk(claim: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Callable[[], bool]) -> Chunk:
     # A planned task is finished when its type says so: its total may be an estimate.
     total = None if get_task_type(snapshot.name).is_planned else snapshot.total
+    task_id = uuid.UUID(snapshot.parent) if snapshot.parent else claim.task_id
     return Chunk(
-        task_id=uuid.UUID(snapshot.parent) if snapshot.parent else claim.task_id,
+        task_id=task_id,
         params=snapshot.params,
         start=snapshot.first + claim.done,
         limit=limit if total is None else min(limit, max(0, total - claim.done)),
@@ -127,4 +128,7 @@ def _make_chunk(claim: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Ca
         scope=get_starting_scope(snapshot.scope),
         is_dry_run=snapshot.dry_run,
         changes_wanted=row_changes.count_wanted(claim, snapshot),
+        read_progress=partial(shards.read_progress, task_id)
+        if snapshot.parent
+        else partial(TaskProgress, done=claim.done),
     )

@@ -27,7 +27,7 @@ from tasks_app.task_types.row_changes import RowChange
 from tasks_app.task_types.task_file_field import TaskFileField
 from tasks_app.task_types.task_id_field import TaskIdField
 from tasks_app.task_types.task_plans import Part, Plan
-from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType, write_artifact
+from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskProgress, TaskType, write_artifact
 
 __all__ = [
     "NAME_CHARACTERS",
@@ -49,6 +49,7 @@ __all__ = [
     "StoredFile",
     "TaskFileField",
     "TaskIdField",
+    "TaskProgress",
     "TaskType",
     "check_declaration",
     "find_own_queue",

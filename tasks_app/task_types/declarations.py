@@ -67,11 +67,11 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
     )
     for attribute in ("shareable", "splittable", "is_planned", "isolates_failures"):
         check(attribute, "True or False", lambda value: type(value) is bool)
-    is_run_whole = not (getattr(task_type_class, "shareable", False) or getattr(task_type_class, "splittable", False))
+    is_batched = bool(getattr(task_type_class, "shareable", False))
     check(
         "leaves_results",
-        "True or False; only False with shareable or splittable",
-        lambda value: type(value) is bool and (is_run_whole or not value),
+        "True or False; only False with shareable",
+        lambda value: type(value) is bool and not (is_batched and value),
     )
     check(
         "supports_dry_run",

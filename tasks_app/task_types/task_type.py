@@ -23,6 +23,14 @@ from tasks_app.task_types.task_plans import Plan
 
 
 @dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """How far a whole task is, over all of its shards."""
+
+    done: int = 0  # records that its chunks have committed
+    open_shards: int | None = 1  # that have not finished; 1 for a task without shards, None for ranges of records
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One slice of one task: what the runner asks a task type to do in one transaction."""
 
@@ -39,6 +47,8 @@ class Chunk:
     scope: str = WRITE
     is_dry_run: bool = False  # the chunk is rolled back, and the next one does not see what it has done
     changes_wanted: int = 0  # of a dry run: how many changes the result may list; the task has the others already
+    # Reads, with SQL, how far the whole task is. In the chunk's transaction it locks the task against its other shards.
+    read_progress: Callable[[], TaskProgress] = field(default=TaskProgress, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ class TaskType:
     retry_first_seconds: ClassVar[float | None] = None  # pause before the second attempt; None: RETRY_FIRST_SECONDS
     retry_max_seconds: ClassVar[float | None] = None  # longest pause between attempts; None: RETRY_MAX_SECONDS
     queue: ClassVar[str] = LOW  # one of QUEUES; its tasks wait there, except those of priority high or 1 to 3
-    # May its chunks return `result` and `artifacts`? Not with shards and batches.
+    # May its chunks return `result` and `artifacts`? Not with batches. Those of a shard are its task's.
     leaves_results: ClassVar[bool] = False
     # May its tasks run dry, each chunk rolled back? Only if a chunk does nothing outside of its transaction, and needs
     # nothing that earlier chunks have written (docs/dry-runs.md).

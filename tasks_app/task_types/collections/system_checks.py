@@ -17,7 +17,6 @@ from tasks_app.errors import HopelessError
 from tasks_app.task_types.collections.cleanup import Cleanup, list_archived
 from tasks_app.task_types.collections.collection_task import CollectionTask
 from tasks_app.task_types.collections.cursor_keys import find_key
-from tasks_app.task_types.collections.queryset_rules import find_faults
 from tasks_app.task_types.registry import list_task_types
 from tasks_app.task_types.task_params import encode_params
 
@@ -47,7 +46,7 @@ def list_faults(task_type: CollectionTask) -> list[str]:
         rows = _without_queries(task_type, serializer.validated_data)
     except Exception:  # the code of a task type: the first attempt of a task shows its error
         return []
-    if faults := find_faults(rows):
+    if faults := task_type.list_faults(rows):
         return faults
     try:
         find_key(rows.model, tuple(task_type.cursor_fields))

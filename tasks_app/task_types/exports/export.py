@@ -1,24 +1,27 @@
-"""The base class of exports: a queryset becomes one file, an artifact of the task.
+"""The base class of exports: a QuerySet becomes one file, an artifact of the task.
 
 Owns the two phases. Each chunk stores a page of rows as a part, whose row commits with the cursor; a part whose chunk did
-not commit is no part. When all rows are read, the parts are joined, and the artifact commits with the last chunk.
+not commit is no part. When all rows are read, the parts are joined, and the artifact commits with the last chunk. Must not
+read pages in another way than collections do.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
-from rest_framework import serializers
 
+from tasks_app.errors import HopelessError
 from tasks_app.files.task_files import StoredFile, drop_parts, keep_files, read_parts, write_file
 from tasks_app.models import TaskFile
-from tasks_app.task_types.collections.totals import count_rows
-from tasks_app.task_types.cursor_use import CursorUse
-from tasks_app.task_types.exports.primary_key_pages import find_bounds, select_page, to_json
+from tasks_app.task_types.collections.collection_task import AFTER, UP_TO, CollectionTask
+from tasks_app.task_types.collections.cursor_keys import CursorKey
+from tasks_app.task_types.collections.key_splits import select_range
+from tasks_app.task_types.exports.columns import find_column_faults, list_columns
 from tasks_app.task_types.exports.row_formats import (
     CONTENT_TYPES,
     CSV,
@@ -27,12 +30,13 @@ from tasks_app.task_types.exports.row_formats import (
     format_header,
     format_rows,
 )
-from tasks_app.task_types.page_explanation import explain_page
-from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType, write_artifact
+from tasks_app.task_types.task_plans import Part, Plan
+from tasks_app.task_types.task_type import Chunk, ChunkResult, write_artifact
 
-
-class NoParams(serializers.Serializer[Any]):
-    """An export without parameters."""
+SHARD: Final = "shard"  # in the state: which range of the key this is, from 0 on
+ROWS: Final = "rows"  # of this range that were written
+IS_READ: Final = "isRead"  # all rows of all ranges were written: the parts are joined next
+SHARD_ROWS: Final = 2**40  # the positions of a shard's parts; no shard has as many rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,82 +46,107 @@ class Page:
     rows: int
     part: StoredFile | None
     state: dict[str, Any]
+    is_last: bool  # of its range
 
 
-class Export(TaskType):
-    """Writes the rows of `collection` to a file, in the order of the primary key.
+class Export(CollectionTask):
+    """Writes the rows of `collection` to a file, in the order of the key. Implement `collection`.
 
     It has the rows that exist from its first chunk to their page: rows that are inserted behind the last key do not
     appear, rows that change or vanish meanwhile appear as their page finds them. The last chunk reads all parts and
     writes the file; it must end within the chunk's time limit.
     """
 
-    params_serializer: ClassVar[type[serializers.Serializer[Any]]] = NoParams
     count_names = ("rows",)
     leaves_results = True
+    isolates_failures = False  # a file that lacks rows would look complete
+    supports_dry_run = False  # its files are written outside of the transaction
     first_limit = 2_000
+    max_limit = 20_000
     file_format: ClassVar[str] = CSV  # or JSON_LINES
     is_compressed: ClassVar[bool] = False  # as gzip
     columns: ClassVar[Sequence[str]] = ()  # names for values_list(), also of annotations; empty: all of the model's
     file_name: ClassVar[str] = ""  # empty: the type's name
-
-    def collection(self, params: Mapping[str, Any]) -> QuerySet[Any]:
-        """Return the rows to write, without order, slice and distinct."""
-        raise NotImplementedError(f"{type(self).__name__} must implement collection")
+    # In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
+    neutralises_formulas: ClassVar[bool] = True
 
     def get_file_name(self, params: Mapping[str, Any]) -> str:
         """Return the name of the file."""
         return self.file_name or f"{self.name}.{self.file_format}{'.gz' if self.is_compressed else ''}"
 
-    def explain_cursor(self, params: Mapping[str, Any]) -> CursorUse | None:
-        """Count the rows, and explain the page that follows the first row; None if there is no row."""
-        rows = self.collection(params)
-        bounds = find_bounds(rows)
-        if bounds is None:
-            return None
-        first, last = bounds
-        columns = self._list_columns(rows)
-        page = select_page(rows, columns=columns, first=first, last=last, after=first, limit=self.first_limit)
-        counted, is_estimate = count_rows(rows)
-        return replace(explain_page(page), rows=counted, rows_are_estimate=is_estimate)
+    def list_faults(self, rows: object) -> list[str]:
+        """Return what is wrong with the collection or the columns."""
+        faults = super().list_faults(rows)
+        return faults if faults or not isinstance(rows, QuerySet) else find_column_faults(rows, self.columns)
+
+    def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Plan:
+        """Return the plan of the collection, whose states also have the place of their parts in the file."""
+        plan = super().make_plan(task_id=task_id, params=params, shard_records=shard_records)
+        parts = [
+            Part({**part.state, SHARD: number, ROWS: 0}, part.size) for number, part in enumerate(plan.parts)
+        ]
+        return replace(plan, state={**plan.state, SHARD: 0, ROWS: 0}, parts=parts)
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> list[Page | StoredFile]:
         """Store the next page of each task, or join its parts: outside of the transaction, under new keys."""
-        return [self._join(chunk) if chunk.state.get("isRead") else self._store_page(chunk) for chunk in chunks]
+        return [self._join(chunk) if chunk.state.get(IS_READ) else self._store_page(chunk) for chunk in chunks]
 
     def run_chunks(self, chunks: Sequence[Chunk], prepared: Sequence[Page | StoredFile]) -> list[ChunkResult]:
         return [self._commit(chunk, found) for chunk, found in zip(chunks, prepared, strict=True)]
 
     def _store_page(self, chunk: Chunk) -> Page:
-        rows = self.collection(chunk.params)
-        columns = self._list_columns(rows)
+        rows, key = self._open(self.read_params(chunk.params))
+        columns = list_columns(rows, self.columns)
         state = dict(chunk.state)
-        if "bounds" not in state:
-            bounds = find_bounds(rows)
-            state |= {"bounds": None if bounds is None else list(bounds), "after": None}
-        if state["bounds"] is None:
-            return Page(0, None, state | {"isRead": True})
-        first, last = state["bounds"]
-        page = list(select_page(rows, columns=columns, first=first, last=last, after=state["after"], limit=chunk.limit))
+        bound = None if state[UP_TO] is None else key.decode(state[UP_TO], what="bound")
+        after = None if state[AFTER] is None else key.decode(state[AFTER], what="cursor")
+        if bound is None:
+            return Page(0, None, state, is_last=True)
+        names = list(dict.fromkeys([*key.names, *columns]))
+        found = list(select_range(rows, key, after=after, up_to=bound).values_list(*names)[: chunk.limit])
+        page = self._remove_copies(found, key)
+        last = after if not page else page[-1][: len(key.names)]
+        is_last = len(found) < chunk.limit or last == bound
+        state |= {AFTER: None if last is None else key.encode(last), ROWS: state[ROWS] + len(page)}
         if not page:
-            return Page(0, None, state | {"isRead": True})
-        content = format_rows((row[1:] for row in page), columns, file_format=self.file_format)
+            return Page(0, None, state, is_last=is_last)
+        places = [names.index(name) for name in columns]
+        content = format_rows(
+            ([row[place] for place in places] for row in page),
+            columns,
+            file_format=self.file_format,
+            neutralises_formulas=self.neutralises_formulas,
+        )
+        position = state[SHARD] * SHARD_ROWS + chunk.state[ROWS]
         part = write_file(
             [content],
             task_id=chunk.task_id,
             owner=chunk.owner,
-            name=f"part from row {chunk.start}",
+            name=f"part {position}",
             kind=TaskFile.Kind.PART,
-            position=chunk.start,
+            position=position,
         )
-        after = to_json(page[-1][0])
-        return Page(len(page), part, state | {"after": after, "isRead": after == last or len(page) < chunk.limit})
+        return Page(len(page), part, state, is_last=is_last)
+
+    def _remove_copies(self, found: Sequence[tuple[Any, ...]], key: CursorKey) -> list[tuple[Any, ...]]:
+        """Return the rows without those that a join has repeated. Raises HopelessError if two of a key differ."""
+        size = len(key.names)
+        page: list[tuple[Any, ...]] = []
+        for row in found:
+            if not page or row[:size] != page[-1][:size]:
+                page.append(row)
+            elif row != page[-1]:
+                raise HopelessError(
+                    f"task type {self.name!r}: collection() has several different rows for the key "
+                    f"{str(key.encode(row[:size]))[:100]}: an annotation takes its value from a relation to many rows. Use an "
+                    "aggregate or a subquery."
+                )
+        return page
 
     def _join(self, chunk: Chunk) -> StoredFile:
-        columns = self._list_columns(self.collection(chunk.params))
-        content: Iterator[bytes] = chain(
-            [format_header(columns, file_format=self.file_format)], read_parts(chunk.task_id)
-        )
+        rows, _ = self._open(self.read_params(chunk.params))
+        header = format_header(list_columns(rows, self.columns), file_format=self.file_format)
+        content: Iterator[bytes] = chain([header], read_parts(chunk.task_id))
         return write_artifact(
             chunk,
             self.get_file_name(chunk.params),
@@ -128,13 +157,14 @@ class Export(TaskType):
     def _commit(self, chunk: Chunk, found: Page | StoredFile) -> ChunkResult:
         if isinstance(found, StoredFile):
             drop_parts(chunk.task_id)
-            result = {"rows": chunk.start, "bytes": found.size}
+            result = {"rows": chunk.read_progress().done, "bytes": found.size}
             return ChunkResult(0, {}, chunk.state, finished=True, result=result, artifacts=[found])
         if found.part is not None:
             keep_files([found.part], task_id=chunk.task_id)
-        return ChunkResult(found.rows, {"rows": found.rows}, found.state, finished=False)
-
-    def _list_columns(self, rows: QuerySet[Any]) -> tuple[str, ...]:
-        meta = rows.model._meta
-        columns = self.columns or [field.attname for field in meta.concrete_fields]
-        return tuple(meta.pk.attname if name == "pk" else name for name in columns)
+        counts = {"rows": found.rows}
+        if not found.is_last:
+            return ChunkResult(found.rows, counts, found.state, finished=False)
+        # Of several shards, the last one joins the parts. The lock lets only one of them be the last.
+        if chunk.read_progress().open_shards != 1:
+            return ChunkResult(found.rows, counts, found.state, finished=True)
+        return ChunkResult(found.rows, counts, {**found.state, IS_READ: True}, finished=False)

@@ -31,6 +31,9 @@ VALUES = [
     (timedelta(minutes=5), "P0DT00H05M00S", "P0DT00H05M00S"),
     (uuid.UUID(int=1), str(uuid.UUID(int=1)), str(uuid.UUID(int=1))),
     ({"a": [1]}, '{"a":[1]}', {"a": [1]}),
+    ({"a": 2**70}, '{"a":1180591620717411303424}', {"a": 2**70}),
+    (b"\x00\xff", "AP8=", "AP8="),
+    ("=1+1", "=1+1", "=1+1"),
 ]
 
 
@@ -40,6 +43,26 @@ def test_values(value: object, as_csv: str, as_json: object) -> None:
     assert list(csv.reader(io.StringIO(content, newline=""))) == [[as_csv, "end"]]
     line = format_rows([(value,)], ["v"], file_format=JSON_LINES)
     assert (json.loads(line), line[-1:]) == ({"v": as_json}, b"\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("-1+cmd|'/C calc'!A0", "'-1+cmd|'/C calc'!A0"),
+        ("\t=1", "'\t=1"),
+        ("+49 30 1234", "+49 30 1234"),
+        (-5, "-5"),
+        (Decimal("-1.5"), "-1.5"),
+        ("a=1", "a=1"),
+    ],
+)
+def test_no_text_is_run_as_a_formula_by_a_spreadsheet(value: object, cell: str) -> None:
+    content = format_rows([(value, "end")], ["v", "e"], file_format=CSV, neutralises_formulas=True).decode()
+    assert list(csv.reader(io.StringIO(content, newline=""))) == [[cell, "end"]]
+    line = format_rows([(value,)], ["v"], file_format=JSON_LINES, neutralises_formulas=True)
+    assert json.loads(line)["v"] in (value, str(value))  # JSON is not opened in a spreadsheet
 
 
 def test_the_header_is_a_line_of_csv_and_nothing_in_json_lines() -> None:
