@@ -11,6 +11,7 @@ from typing import IO, Final
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header, parse_etags
 
+from tasks_app.api.problem_details import problem
 from tasks_app.errors import FilesUnavailable
 from tasks_app.files.open_file import FileGone, open_row
 from tasks_app.files.storage import mapped_storage_errors
@@ -25,7 +26,10 @@ class FileResponse(StreamingHttpResponse):
 
 
 def respond_with_file(request: HttpRequest, row: TaskFile) -> HttpResponseBase:
-    """Return 200 with the whole file, 206 with the part that Range names, 304 or 416. Raises FilesUnavailable."""
+    """Return 200 with the whole file, 206 with the part that Range names, 304 or 416. Raises FilesUnavailable.
+
+    Range counts for GET alone (RFC 9110, 14.2).
+    """
     etag = f'"{row.sha256}"'
     headers = {
         "ETag": etag,
@@ -38,19 +42,21 @@ def respond_with_file(request: HttpRequest, row: TaskFile) -> HttpResponseBase:
         return HttpResponse(status=304, headers={"ETag": etag, "Cache-Control": headers["Cache-Control"]})
     if_range = request.META.get("HTTP_IF_RANGE")
     wanted: ByteRange | None = None
-    if if_range is None or if_range.strip() == etag:
+    if request.method == "GET" and (if_range is None or if_range.strip() == etag):
         try:
             wanted = read_range(request.META.get("HTTP_RANGE"), size=row.size)
         except Unsatisfiable:
-            return HttpResponse(status=416, headers={"Content-Range": f"bytes */{row.size}", "Accept-Ranges": "bytes"})
+            return problem(
+                416,
+                f"The file has {row.size} bytes: request a range that begins before its end.",
+                headers={"Content-Range": f"bytes */{row.size}", "Accept-Ranges": "bytes"},
+            )
     part = wanted or ByteRange(0, row.size)
     headers["Content-Length"] = str(part.length)
     if wanted is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{row.size}"
     if request.method == "HEAD":
-        response = HttpResponse(status=206 if wanted else 200, headers=headers, content_type=row.content_type)
-        response["Content-Length"] = headers["Content-Length"]
-        return response
+        return HttpResponse(headers=headers, content_type=row.content_type)
     with mapped_storage_errors():
         try:
             stored = open_row(row)

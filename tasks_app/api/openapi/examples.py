@@ -187,6 +187,12 @@ PROBLEMS: Final[dict[int, tuple[str, str, str, list[dict[str, str]] | None]]] = 
         'Unsupported media type "text/plain" in request.',
         None,
     ),
+    416: (
+        "The range begins behind the end of the file.",
+        "about:blank",
+        "The file has 18 bytes: request a range that begins before its end.",
+        None,
+    ),
     422: (
         "The Idempotency-Key was used with another body.",
         "urn:longtasks:problem:idempotency-mismatch",
@@ -223,6 +229,7 @@ TITLES: Final = {
     410: "Gone",
     413: "Request Entity Too Large",
     415: "Unsupported Media Type",
+    416: "Requested Range Not Satisfiable",
     422: "Unprocessable Entity",
     429: "Too Many Requests",
     503: "Service Unavailable",

@@ -49,7 +49,7 @@ def _content(description: str) -> dict[Any, OpenApiResponse]:
         (200, BINARY): _bytes(description, _TEXT, 200),
         (206, BINARY): _bytes("The bytes that Range names.", _TEXT[:8], 206),
         304: OpenApiResponse(description="Not changed since the response that If-None-Match identifies."),
-        416: OpenApiResponse(description="The range begins behind the end of the file."),
+        **problems(416),
     }
 
 

@@ -24,7 +24,9 @@ def find_column_faults(rows: QuerySet[Any], columns: Sequence[str]) -> list[str]
     """Return what is wrong with the columns, one text each; nothing if they are right."""
     if isinstance(columns, str):
         return [f"columns is {columns!r}: use a tuple, as ({columns!r},)."]
-    faults = [f"columns name {name!r} twice: name it once." for name in dict.fromkeys(columns) if columns.count(name) > 1]
+    faults = [
+        f"columns name {name!r} twice: name it once." for name in dict.fromkeys(columns) if columns.count(name) > 1
+    ]
     annotations = rows.query.annotations
     for name in columns:
         if name not in annotations and (relation := _find_many(rows, name)):

@@ -82,9 +82,7 @@ class Export(CollectionTask):
     def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Plan:
         """Return the plan of the collection, whose states also have the place of their parts in the file."""
         plan = super().make_plan(task_id=task_id, params=params, shard_records=shard_records)
-        parts = [
-            Part({**part.state, SHARD: number, ROWS: 0}, part.size) for number, part in enumerate(plan.parts)
-        ]
+        parts = [Part({**part.state, SHARD: number, ROWS: 0}, part.size) for number, part in enumerate(plan.parts)]
         return replace(plan, state={**plan.state, SHARD: 0, ROWS: 0}, parts=parts)
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> list[Page | StoredFile]:

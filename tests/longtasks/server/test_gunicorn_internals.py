@@ -47,6 +47,7 @@ def test_gunicorn_is_as_we_know_it(function: Any) -> None:
             ASGIProtocol,
             {
                 *("_feed_callback_parser", "_on_body", "_serve_http_request", "_arm_keepalive_timer"),
+                "_maybe_resume_reading",
                 *(
                     "_check_h1c_protocol_available",
                     "_cancel_keepalive_timer",
