@@ -1,59 +1,60 @@
-"""An export while its workers are killed: the file has the same bytes as one that nobody disturbed."""
+"""An export while its workers are killed: the file has the same bytes as one that nobody disturbed.
 
-import hashlib
-import random
-import signal
-import time
-from typing import Any
+`python -m tests.chaos.exports` does the same with a million rows.
+"""
 
 import pytest
 
 from loadtests.started.stack import ProcfileStack
-from longtasks.local_stack import child_process
+from tests.chaos.collections import kill_workers
+from tests.chaos.exports import digest_ids, download, find_faults, list_stored, start_export
 from tests.conftest import MakeStack
 
-RECORDS = 30_000
-KILLS = 8
+pytestmark = pytest.mark.slow
+ROWS = 30_000
+ENVIRONMENT = {
+    "CHUNK_SECONDS": "0.02",
+    "PAUSE_MS": "40",
+    "LEASE_SECONDS": "1.5",
+    "RESCUE_SECONDS": "0.2",
+    "RETRY_ATTEMPTS": "50",
+    "RETRY_FIRST_SECONDS": "0.1",
+    "RETRY_MAX_SECONDS": "0.5",
+}
 
 
-def export(stack: ProcfileStack, upload_id: str) -> str:
-    answer = stack.post("/tasks", {"name": "export_order_items", "params": {"taskId": upload_id}})
-    assert answer.status == 201, answer.body
-    return str(answer.json["id"])
+def fill(stack: ProcfileStack) -> int:
+    """Insert order items, with a gap among them; return their number."""
+    stack.manage("generate_fake_data", "--records", str(ROWS), timeout_seconds=300)
+    stack.sql("DELETE FROM order_items WHERE position >= %s AND position < %s", ROWS // 5, ROWS // 4)
+    return int(stack.sql("SELECT COUNT(*) FROM order_items")[0][0])
 
 
-def artifact_of(stack: ProcfileStack, task: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    assert task["status"] == "finished", task
-    [artifact] = task["artifacts"]
-    content = stack.get(artifact["url"], timeout_seconds=60).body
-    assert len(content) == artifact["size"]
-    assert hashlib.sha256(content).hexdigest() == artifact["sha256"]
-    return artifact, content
+@pytest.mark.parametrize(("workers", "shard_records"), [(1, 0), (4, 4_000)])
+def test_kills_of_workers_change_no_byte(make_stack: MakeStack, workers: int, shard_records: int) -> None:
+    stack = make_stack(workers=workers, environment={**ENVIRONMENT, "SHARD_RECORDS": str(shard_records)})
+    rows = fill(stack)
+    expected = download(stack, stack.wait_for_end(start_export(stack), deadline_seconds=240))
+    assert find_faults(expected, expected, rows=rows) == []
+    assert expected.ids == digest_ids(stack)
 
-
-@pytest.mark.slow
-def test_kills_of_workers_change_no_byte(make_stack: MakeStack) -> None:
-    stack = make_stack(workers=2, environment={"CHUNK_SECONDS": "0.02", "PAUSE_MS": "40", "LEASE_SECONDS": "1.5"})
-    upload_id = stack.start_upload(records=RECORDS)
-    stack.wait_for_end(upload_id, deadline_seconds=120)
-    _, expected = artifact_of(stack, stack.wait_for_end(export(stack, upload_id), deadline_seconds=120))
-    assert expected.count(b"\r\n") == RECORDS + 1
-
-    task_id = export(stack, upload_id)
-    chance, killed = random.Random(7), 0
-    while killed < KILLS and stack.task(task_id)["endedAt"] is None:
-        time.sleep(chance.uniform(0.1, 0.6))
-        child_process.signal_pids(pids=stack.child_pids("worker"), signal_number=signal.SIGKILL)
-        killed += 1
-    task = stack.wait_for_end(task_id, deadline_seconds=120)
-    _, content = artifact_of(stack, task)
-    assert content == expected
-    assert (task["insertedRecords"], task["result"]["rows"]) == ({"rows": RECORDS}, RECORDS)
-    print(f"{killed} kills; attempts {task['attempts']}")
-    assert killed >= 2
-
+    task_id = start_export(stack)
+    kills = kill_workers(stack, task_id=task_id, every_seconds=0.7, deadline_seconds=240)
+    found = download(stack, stack.wait_for_end(task_id, deadline_seconds=60))
+    assert find_faults(found, expected, rows=rows) == []
+    print(f"{kills} kills; attempts {found.task['attempts']}")
+    assert kills >= 2
     # What the killed workers left is deleted once it has expired; nothing else is there.
-    stack.sql("UPDATE tasks_app_taskfile SET expires_at = '2000-01-01' WHERE is_complete = 0")
-    stack.manage("prune", "--older-than", "30d")
-    stored = [path for path in (stack.directory / "files" / "stored").rglob("*") if path.is_file()]
-    assert len(stored) == 2
+    assert len(list_stored(stack)) == 2
+
+
+@pytest.mark.parametrize("point", ["before_chunk_commit", "after_chunk_commit"])
+@pytest.mark.parametrize("shard_records", [0, 8_000])
+def test_workers_that_die_before_and_after_a_commit(make_stack: MakeStack, point: str, shard_records: int) -> None:
+    environment = {**ENVIRONMENT, "CRASH_POINTS": f"{point}=3", "SHARD_RECORDS": str(shard_records), "PAUSE_MS": "0"}
+    stack = make_stack(workers=2, environment=environment)
+    rows = fill(stack)
+    found = download(stack, stack.wait_for_end(start_export(stack), deadline_seconds=240))
+    assert find_faults(found, found, rows=rows) == []
+    assert found.ids == digest_ids(stack)
+    assert len(list_stored(stack)) == 1
