@@ -146,7 +146,7 @@ class Application:
         try:
             spool = await uploads.receive(environ, receive)
             try:
-                answer = await uploads.threads.submit(lambda: self._respond_api(environ))
+                answer = await uploads.storing.submit(lambda: self._respond_api(environ))
             finally:
                 if spool is not None:
                     uploads.drop(spool)

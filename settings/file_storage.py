@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-FOLDER = "django.core.files.storage.FileSystemStorage"
+FOLDER = "tasks_app.files.folder_storage.FolderStorage"
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w{0,63}(?:\.[A-Za-z_]\w{0,63}){1,8}", re.ASCII)
 
 

@@ -23,7 +23,7 @@ from tasks_app.files.storage import mapped_storage_errors
 PLACES: Final = 32  # uploads that a process reads at once
 PIECE_BYTES: Final = 1024 * 1024  # are written to the disk at once
 UPLOAD_HEAD: Final = re.compile(rb"POST (?:%b)?/files/?[? ]" % re.escape(settings.URL_PREFIX.encode()))
-THREADS: Final = 4  # for checks, pieces, and the storage
+THREADS: Final = 4  # for checks and pieces, and as many for the storage
 
 
 class ClientLeft(Exception):
@@ -35,10 +35,13 @@ class Uploads:
 
     def __init__(self) -> None:
         self.threads = ThreadPool(THREADS, waiting=10 * PLACES, name="files")
+        # A storage may take minutes for a file, during which the pieces of others are still written.
+        self.storing = ThreadPool(THREADS, waiting=PLACES, name="storing")
         self._free_places = PLACES
 
     def close(self) -> None:
         self.threads.close()
+        self.storing.close()
 
     async def receive(self, environ: Environ, receive: Receive) -> Spool | None:
         """Read the body of an upload; the view finds it, or the error that ended it, in the environ.

@@ -6,6 +6,7 @@ each file exactly once, whatever dies. Must not know a task type.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -100,13 +101,13 @@ def read_parts(task_id: uuid.UUID) -> Iterator[bytes]:
         if not page:
             return
         for part in page:
-            size = 0
+            digest = hashlib.sha256()
             with storage.open(part.storage_key, "rb") as stored:
                 while data := stored.read(READ_BYTES):
-                    size += len(data)
+                    digest.update(data)
                     yield data
-            if size != part.size:
-                raise PartDamaged(f"The storage holds {size} bytes of {part.storage_key}: {part.size} were stored.")
+            if digest.hexdigest() != part.sha256:
+                raise PartDamaged(f"The storage does not hold the bytes of {part.storage_key} that were stored.")
         after = page[-1].position
 
 

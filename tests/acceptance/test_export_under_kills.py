@@ -5,9 +5,8 @@
 
 import pytest
 
-from loadtests.started.stack import ProcfileStack
 from tests.chaos.collections import kill_workers
-from tests.chaos.exports import digest_ids, download, find_faults, list_stored, start_export
+from tests.chaos.exports import digest_ids, download, fill, find_faults, list_stored, start_export
 from tests.conftest import MakeStack
 
 pytestmark = pytest.mark.slow
@@ -23,17 +22,10 @@ ENVIRONMENT = {
 }
 
 
-def fill(stack: ProcfileStack) -> int:
-    """Insert order items, with a gap among them; return their number."""
-    stack.manage("generate_fake_data", "--records", str(ROWS), timeout_seconds=300)
-    stack.sql("DELETE FROM order_items WHERE position >= %s AND position < %s", ROWS // 5, ROWS // 4)
-    return int(stack.sql("SELECT COUNT(*) FROM order_items")[0][0])
-
-
 @pytest.mark.parametrize(("workers", "shard_records"), [(1, 0), (4, 4_000)])
 def test_kills_of_workers_change_no_byte(make_stack: MakeStack, workers: int, shard_records: int) -> None:
     stack = make_stack(workers=workers, environment={**ENVIRONMENT, "SHARD_RECORDS": str(shard_records)})
-    rows = fill(stack)
+    rows = fill(stack, rows=ROWS)
     expected = download(stack, stack.wait_for_end(start_export(stack), deadline_seconds=240))
     assert find_faults(expected, expected, rows=rows) == []
     assert expected.ids == digest_ids(stack)
@@ -53,7 +45,7 @@ def test_kills_of_workers_change_no_byte(make_stack: MakeStack, workers: int, sh
 def test_workers_that_die_before_and_after_a_commit(make_stack: MakeStack, point: str, shard_records: int) -> None:
     environment = {**ENVIRONMENT, "CRASH_POINTS": f"{point}=3", "SHARD_RECORDS": str(shard_records), "PAUSE_MS": "0"}
     stack = make_stack(workers=2, environment=environment)
-    rows = fill(stack)
+    rows = fill(stack, rows=ROWS)
     found = download(stack, stack.wait_for_end(start_export(stack), deadline_seconds=240))
     assert find_faults(found, found, rows=rows) == []
     assert found.ids == digest_ids(stack)

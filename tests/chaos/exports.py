@@ -26,6 +26,7 @@ from tests.chaos.collections import ENVIRONMENT, IDS_A_READ, kill_workers
 
 NAME = "export_order_items"
 _PIECE_BYTES = 1024 * 1024
+_GENERATED = 20_000  # the rows beyond are copies of these, under other ids
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,22 @@ class Exported:
     sha256: str  # of the bytes that were downloaded
     rows: int  # lines behind the header
     ids: str  # the digest of the first column
+
+
+def fill(stack: ProcfileStack, *, rows: int) -> int:
+    """Insert order items with gaps among their ids; return their number, which is `rows`."""
+    made = min(rows, _GENERATED)
+    stack.manage("generate_fake_data", "--records", str(made), timeout_seconds=1200)
+    [(made, low, high)] = stack.sql("SELECT COUNT(*), MIN(id), MAX(id) FROM order_items")
+    columns = "task_id, position, user_id, product_id, quantity, unit_price, total, ordered_at"
+    shift = high - low + 1_000
+    while made < rows:
+        copied = min(made, rows - made)
+        stack.sql(
+            f"INSERT INTO order_items (id, {columns}) SELECT id + {shift}, {columns} FROM order_items ORDER BY id LIMIT {copied}"
+        )
+        made, shift = made + copied, 2 * shift
+    return made
 
 
 def start_export(stack: ProcfileStack) -> str:
@@ -136,11 +153,7 @@ def main() -> int:
             database=database, redis_server=redis_server, environment=environment, workers=options.workers
         )
         stack.start()
-        stack.manage("generate_fake_data", "--records", str(options.rows), timeout_seconds=2400)
-        stack.sql(
-            "DELETE FROM order_items WHERE position >= %s AND position < %s", options.rows // 5, options.rows // 4
-        )
-        [(rows,)] = stack.sql("SELECT COUNT(*) FROM order_items")
+        rows = fill(stack, rows=options.rows)
         began = time.monotonic()
         reference = download(stack, stack.wait_for_end(start_export(stack), deadline_seconds=3600))
         print(f"undisturbed: {rows:,} rows, {reference.size:,} bytes, {time.monotonic() - began:.1f} s", flush=True)

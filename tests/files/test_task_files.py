@@ -49,9 +49,10 @@ def test_parts_are_read_by_position_and_only_kept_ones(folder: Path, monkeypatch
     assert list(task_files.read_parts(TASK)) == []
 
 
-def test_a_part_that_the_storage_has_cut_is_an_error(folder: Path) -> None:
+@pytest.mark.parametrize("found", [b"ab", b"", b"abcd", b"\0\0\0"])
+def test_a_part_that_the_storage_has_changed_is_an_error(folder: Path, found: bytes) -> None:
     stored = part(0, b"abc")
     task_files.keep_files([stored], task_id=TASK)
-    (folder / TaskFile.objects.get(pk=stored.id).storage_key).write_bytes(b"ab")
+    (folder / TaskFile.objects.get(pk=stored.id).storage_key).write_bytes(found)
     with pytest.raises(PartDamaged):
         list(task_files.read_parts(TASK))

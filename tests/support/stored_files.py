@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.files.storage import storages
 
+from settings.file_storage import FOLDER
 from tasks_app.files.spool import Spool
 from tasks_app.files.uploads import FoundFile, store_upload
 from tasks_app.models import TaskFile
@@ -19,8 +20,7 @@ def folder(tmp_path: Path, settings: Any) -> Generator[Path, None, None]:
     """The folder of the storage."""
     settings.FILE_DIR = tmp_path
     location = {"location": str(tmp_path / "files")}
-    own = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": location}
-    settings.STORAGES = {**settings.STORAGES, "longtasks": own}
+    settings.STORAGES = {**settings.STORAGES, "longtasks": {"BACKEND": FOLDER, "OPTIONS": location}}
     yield tmp_path / "files"
     vars(storages).pop("backends", None)
 
