@@ -17,6 +17,7 @@ from tasks_app.operations.doctor.findings import FAULT, OK, WARNING, Finding
 from tasks_app.operations.doctor.settings_checks import get_settings_module
 
 RESERVED_CONNECTIONS: Final = 10  # for people and backups
+WEB_OTHER_CONNECTIONS: Final = 13  # of a web process: reads, uploads and the storing of them, the event loop's
 
 
 def check_database() -> Iterator[Finding]:
@@ -124,7 +125,12 @@ def _check_charsets() -> Iterator[Finding]:
 
 
 def _check_connections(allowed: int) -> Iterator[Finding]:
-    needed = settings.WEB_WORKERS * (settings.WEB_THREADS + 5) + 2 * settings.WORKERS + 2 + RESERVED_CONNECTIONS
+    needed = (
+        settings.WEB_WORKERS * (settings.WEB_THREADS + WEB_OTHER_CONNECTIONS)
+        + 2 * settings.WORKERS
+        + 2
+        + RESERVED_CONNECTIONS
+    )
     if allowed < needed:
         yield Finding(
             FAULT,
