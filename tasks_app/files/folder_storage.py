@@ -15,8 +15,8 @@ from django.core.files.storage import FileSystemStorage
 class FolderStorage(FileSystemStorage):
     """Django's folder storage, which also survives a power failure: the database's commit does, so the bytes must."""
 
-    def _save(self, name: str, content: Any) -> str:
-        saved: str = super()._save(name, content)  # type: ignore[misc]
+    def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
+        saved = super().save(name, content, max_length=max_length)
         path, root = Path(self.path(saved)), Path(self.location)
         _flush(path)
         for directory in path.parents:  # they may be new
