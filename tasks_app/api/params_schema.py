@@ -55,6 +55,8 @@ _KINDS: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], Callable[
     (serializers.UUIDField, lambda field: {"type": "string", "format": "uuid"}),
     (serializers.DateTimeField, lambda field: {"type": "string", "format": "date-time"}),
     (serializers.DateField, lambda field: {"type": "string", "format": "date"}),
+    (serializers.TimeField, lambda field: {"type": "string"}),
+    (serializers.DurationField, lambda field: {"type": "string"}),
     (serializers.CharField, _describe_text),
 )
 

@@ -34,6 +34,8 @@ _JSON_TYPES: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tupl
     (serializers.UUIDField, (str,), "a string"),
     (serializers.DateTimeField, (str,), "a string"),
     (serializers.DateField, (str,), "a string"),
+    (serializers.TimeField, (str,), "a string"),
+    (serializers.DurationField, (str,), "a string"),
 )
 
 _IMMUTABLE: Final = (int, str, bool, float, type(None))

@@ -5,22 +5,32 @@ Owns when a task is planned, and that it is planned once. Must not split a task 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from django.conf import settings
 
 from tasks_app.checkpoints import claims
+from tasks_app.checkpoints.claims import Claim
+from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine.chunk_guard import ChunkGuard
-from tasks_app.engine.task_session import TaskSession
 from tasks_app.task_types import Plan, get_limit_seconds, get_task_type
 from tasks_app.task_types.task_results import check_plan
 
 
-def needs_plan(session: TaskSession) -> bool:
+class ClaimedTask(Protocol):
+    """A task that this process has claimed."""
+
+    claim: Claim
+    snapshot: Snapshot
+
+
+def needs_plan(session: ClaimedTask) -> bool:
     """Return whether the task is to be planned: not a shard, and neither planned nor begun before."""
     claim, snapshot = session.claim, session.snapshot
     return get_task_type(snapshot.name).is_planned and not snapshot.parent and claim.total is None and claim.done == 0
 
 
-def make_plan(session: TaskSession, *, guard: ChunkGuard) -> Plan:
+def make_plan(session: ClaimedTask, *, guard: ChunkGuard) -> Plan:
     """Return the plan of a task, outside of a transaction. One without parts is stored; the split stores one with parts.
 
     Raises Fenced, TaskCodeFailed, TransactionLost and errors of the database.

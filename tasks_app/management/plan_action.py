@@ -5,7 +5,6 @@ Owns arguments and output of this action. Must not plan or measure anything itse
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ from tasks_app.domain.callers import COMMAND_LINE
 from tasks_app.engine.chunk_sample import measure_sample
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import json_object, text
+from tasks_app.management.param_options import TypeParser
 from tasks_app.operations.task_plans import CannotPlan, Pace, TaskPlan, plan_task
 from tasks_app.services.start_tasks import validate_tasks
 from tasks_app.task_types import get_task_type
@@ -30,8 +30,9 @@ class TaskCommand(Protocol):
     def print_json(self, data: Any) -> None: ...
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: TypeParser) -> None:
     """Declare the arguments of `task plan`."""
+    parser.adds_params = True
     parser.add_argument("name", type=text, help="the task type")
     parser.add_argument("--params", type=json_object, default={}, metavar="JSON", help="parameters of the task type")
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Failpoints: named lines at which a test may kill the process, to prove what survives there.
 
 `CRASH_POINTS="after_chunk_commit=3"` sends SIGKILL to this process when it reaches that line for the third time.
-Production settings refuse the variable.
+Production settings refuse the variable. `listening` lets code of this process raise there instead (tasks_app/testing).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Final
 
 from django.conf import settings
@@ -31,10 +33,23 @@ NAMES: Final = (
 )
 
 _passed: Counter[str] = Counter()
+_listeners: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def listening(listener: Callable[[str], None]) -> Generator[None, None, None]:
+    """Call `listener` with the name of each failpoint that this process reaches inside the block. It may raise."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 def reach(name: str) -> None:
     """Reach the failpoint `name`; kill this process if a test has requested that."""
+    for listener in _listeners:
+        listener(name)
     wanted = settings.LONGTASKS.crash_points
     if not wanted:
         return

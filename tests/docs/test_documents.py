@@ -41,8 +41,10 @@ FOREIGN_VARIABLES = {
     "NAME",
     "ID",
     "NUM",
+    "DJANGO_SUPERUSER_PASSWORD",
 }
 NO_VARIABLES = {
+    "INSTALLED_APPS",
     "RQ_ALLOWED_FUNCTIONS",
     "BEGIN",
     "COMMIT",
@@ -67,8 +69,8 @@ def code_in(text: str) -> Iterator[str]:
     yield from re.findall(r"`([^`\n]+)`", without_fences)
 
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", TEXTS["README.md"], re.MULTILINE | re.DOTALL)
+def blocks(kind: str, *, name: str = "README.md") -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", TEXTS[name], re.MULTILINE | re.DOTALL)
 
 
 def test_there_are_documents() -> None:
@@ -182,15 +184,21 @@ def test_the_details_of_the_original_are_mapped(name: str) -> None:
     assert name in TEXTS["docs/tactics.md"]
 
 
-def test_the_readmes_task_type_is_purge() -> None:
-    code, _ = blocks("python")
+def test_the_readmes_task_type_is_that_of_the_first_task() -> None:
+    """Which tests/docs/test_first_task.py runs."""
+    [code] = blocks("python")
+    assert code in TEXTS["docs/your-first-task.md"]
+
+
+def test_the_task_type_with_a_cursor_of_its_own_is_purge() -> None:
+    code, _ = blocks("python", name="docs/task-types.md")
     assert code.strip() in (ROOT / "catalog" / "task_types" / "purge.py").read_text()
 
 
-def test_the_readmes_authorize_refuses_and_allows() -> None:
-    _, code = blocks("python")
+def test_the_pages_authorize_refuses_and_allows() -> None:
+    _, code = blocks("python", name="docs/task-types.md")
     names: dict[str, Any] = vars(task_types) | {"Mapping": Mapping, "Any": Any}
-    exec(compile(code, "README.md", "exec", dont_inherit=True), names)  # noqa: S102 (README's own code)
+    exec(compile(code, "task-types.md", "exec", dont_inherit=True), names)  # noqa: S102 (the page's own code)
     task_type = names["ReportTask"]()
     ann, root = Caller(owner="ann", scope="write"), Caller(owner="root", scope="admin")
     task_type.authorize({"months": 12}, ann)

@@ -8,7 +8,9 @@ drf-spectacular changes.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
@@ -16,6 +18,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
 from tasks_app.task_types import list_task_types
+
+_NO_COMPONENT_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def _check() -> None:
@@ -55,6 +59,16 @@ class Text(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
         return {**schema, "pattern": r"^[^\u0000]*$"} if direction == "request" else schema
 
 
+def name_components(task_types: Sequence[str]) -> list[str]:
+    """Return a component's name for the params of each task type; names of types may have characters that these may not."""
+    names: list[str] = []
+    for task_type in task_types:
+        base = _NO_COMPONENT_CHARACTERS.sub("_", task_type.title())
+        same = sum(re.fullmatch(rf"{re.escape(base)}(_[0-9]+)?Params", name) is not None for name in names)
+        names.append(f"{base}_{same + 1}Params" if same else f"{base}Params")
+    return names
+
+
 class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
     """Describe a new task as one of the registered task types, each with its own params."""
 
@@ -63,11 +77,12 @@ class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
     def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         base: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         kinds = []
-        for task_type in list_task_types():
+        names = name_components([task_type.name for task_type in list_task_types()])
+        for task_type, component_name in zip(list_task_types(), names, strict=True):
             params = task_type.params_serializer()
             params_schema = auto_schema._map_serializer(params, "request", bypass_extensions=True)
             component = ResolvedComponent(
-                name=f"{task_type.name.title()}Params",
+                name=component_name,
                 type=ResolvedComponent.SCHEMA,
                 object=task_type.params_serializer,
                 schema={**params_schema, "additionalProperties": False},

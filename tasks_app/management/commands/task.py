@@ -1,4 +1,4 @@
-"""`manage.py task …`: start, plan, watch, list, cancel, retry and verify tasks, as the API does.
+"""`manage.py task …`: start, plan, watch, list, cancel, retry and verify tasks, as the API does, and write new task types.
 
 Owns arguments, output and exit codes. Must not contain a domain rule.
 """
@@ -28,10 +28,12 @@ from tasks_app.auth import audit_log
 from tasks_app.domain import task_status
 from tasks_app.domain.callers import COMMAND_LINE
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.management import failures_action, plan_action, verify_action
+from tasks_app.management import failures_action, new_action, plan_action, start_arguments, verify_action
 from tasks_app.management.actor import find_actor
-from tasks_app.management.arguments import json_object, priority, text
-from tasks_app.management.file_argument import CannotReadFile, store_argument
+from tasks_app.management.arguments import priority, text
+from tasks_app.management.file_argument import CannotReadFile
+from tasks_app.management.new_type import CannotMakeType
+from tasks_app.management.param_options import TypeParser, read_param_options
 from tasks_app.management.shown_task import describe_total, write_task, write_valid_task
 from tasks_app.operations.task_plans import CannotPlan
 from tasks_app.queues import queue_names
@@ -40,7 +42,6 @@ from tasks_app.read_model.task_results import find_results
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tasks_app.services import change_tasks, start_tasks
-from tasks_app.task_types import list_task_types
 
 WRONG, ENDED_BADLY, UNKNOWN, CONFLICT, UNAVAILABLE, DIFFERENT = 2, 3, 4, 5, 6, 7
 EXIT_CODES: Final = """exit codes:
@@ -59,6 +60,7 @@ _REFUSED: Final = (
     errors.FileTooLarge,
     CannotReadFile,
     CannotPlan,
+    CannotMakeType,
 )
 POLL_SECONDS: Final = 0.2
 _ONLY_SOURCE: Final = {
@@ -69,7 +71,7 @@ PIPE_WIDTH: Final = 160  # without a terminal; wide enough to keep each id on on
 
 
 class Command(BaseCommand):
-    help = "Start, plan, show, list, cancel, retry and verify tasks."
+    help = "Start, plan, show, list, cancel, retry and verify tasks, or write a new task type."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -78,36 +80,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(
-            dest="action", required=True, metavar="start|plan|status|list|cancel|retry|failures|verify"
+            dest="action",
+            required=True,
+            metavar="start|plan|status|list|cancel|retry|failures|verify|new",
+            parser_class=TypeParser,
         )
         start = actions.add_parser("start", help="start a task", epilog=EXIT_CODES)
         start.formatter_class = RawDescriptionHelpFormatter
-        start.add_argument(
-            "name", type=text, help="the task type: " + ", ".join(each.name for each in list_task_types())
-        )
-        start.add_argument("--records", type=int, metavar="N", help="short for --params '{\"numRecords\": N}'")
-        start.add_argument("--params", type=json_object, default={}, metavar="JSON", help="parameters of the task type")
-        start.add_argument(
-            "--file", type=text, metavar="PATH", help="store this file, and pass its id; -: standard input"
-        )
-        start.add_argument("--description", type=text, default="")
-        start.add_argument(
-            "--priority", type=priority, default=queue_names.LOW, help="high, low (the default), or 1 (critical) to 10"
-        )
-        start.add_argument(
-            "--max-failures",
-            type=failures_action.read_bound,
-            default=0,
-            metavar="N",
-            help="how many records may fail (and are left out): a number, or a share such as 0.5%% (0)",
-        )
-        start.add_argument("--dry-run", action="store_true", help="run every chunk and roll it back: no row changes")
-        start.add_argument(
-            "--validate-only",
-            action="store_true",
-            help="check the arguments, show what would be started, store nothing",
-        )
-        start.add_argument("--wait", action="store_true", help="show the task's progress until it ends")
+        start_arguments.add_arguments(start)
         plan = actions.add_parser("plan", help="show how many records a task would have, and how long it would take")
         plan_action.add_arguments(plan)
         status = actions.add_parser("status", help="show a task")
@@ -125,6 +105,8 @@ class Command(BaseCommand):
         failures_action.add_arguments(failures)
         verify = actions.add_parser("verify", help="compare a task's rows with its record and checkpoint")
         verify_action.add_arguments(verify)
+        new = actions.add_parser("new", help="write a new task type and its test into an application")
+        new_action.add_arguments(new)
         for each in actions.choices.values():
             each.add_argument("--json", action="store_true", help="print JSON, in the form of the API")
 
@@ -149,18 +131,9 @@ class Command(BaseCommand):
             _fail(130, "stopped watching; the task continues")
 
     def do_start(self, options: dict[str, Any]) -> None:
-        params = options["params"] | ({} if options["records"] is None else {"numRecords": options["records"]})
-        if options["file"] is not None:
-            if options["validate_only"]:
-                _fail(WRONG, "--validate-only stores nothing, so it takes no --file: give the id of a file in --params")
-            params = params | store_argument(options["file"], task_type=options["name"], params=params)
-        body = {"name": options["name"], "priority": options["priority"], "params": params}
-        if options["max_failures"]:
-            body["maxFailures"] = options["max_failures"]
-        if options["description"]:
-            body["description"] = options["description"]
-        if options["dry_run"]:
-            body["dryRun"] = True
+        if options["validate_only"] and options["file"] is not None:
+            _fail(WRONG, "--validate-only stores nothing, so it takes no --file: give the id of a file in --params")
+        body = start_arguments.read_body(options)
         caller, task = replace(COMMAND_LINE, actor=find_actor()), read_new_task(body)
         if options["validate_only"]:
             [snapshot] = start_tasks.validate_tasks(tasks=[task], caller=caller)
@@ -176,7 +149,8 @@ class Command(BaseCommand):
             self.show(started.snapshot)
 
     def do_plan(self, options: dict[str, Any]) -> None:
-        plan_action.run(self, name=options["name"], params=options["params"], with_sample=options["sample"])
+        params = options["params"] | read_param_options(options)
+        plan_action.run(self, name=options["name"], params=params, with_sample=options["sample"])
 
     def do_status(self, options: dict[str, Any]) -> None:
         found = task_queries.find_task(task_id=options["id"])
@@ -226,6 +200,9 @@ class Command(BaseCommand):
     def do_verify(self, options: dict[str, Any]) -> None:
         if verify_action.run(self, task_id=None if options["all"] else options["id"]):
             sys.exit(DIFFERENT)
+
+    def do_new(self, options: dict[str, Any]) -> None:
+        self.stdout.write(new_action.run(options))
 
     # --- output
 

@@ -1,0 +1,24 @@
+"""A storage of files for one test: an empty folder instead of STORAGES["longtasks"].
+
+Owns the settings for it. Must not know pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.test import override_settings
+
+from tasks_app.files.storage import ALIAS
+
+
+@contextmanager
+def storage_in(folder: Path) -> Generator[None, None, None]:
+    """Keep files in `folder` inside the block."""
+    options = {"location": str(folder / "files")}
+    own = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    with override_settings(FILE_DIR=folder, STORAGES={**settings.STORAGES, ALIAS: own}):
+        yield
