@@ -46,7 +46,7 @@ _KINDS: Final[tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], Callable[
     (serializers.BooleanField, lambda field: {"type": "boolean"}),
     (serializers.IntegerField, _describe_number("integer")),
     (serializers.FloatField, _describe_number("number")),
-    (serializers.DecimalField, _describe_number("number")),
+    (serializers.DecimalField, lambda field: _describe_number("number")(field) | {"type": ["number", "string"]}),
     (
         serializers.MultipleChoiceField,
         lambda field: {"type": "array", "items": _describe_choice(field), "uniqueItems": True},
@@ -79,7 +79,10 @@ def _describe_object(serializer: serializers.Serializer[Any], levels: int) -> Sc
 def _describe_field(field: Any, levels: int) -> Schema:
     schema = _describe_kind(field, levels)
     if field.allow_null and "type" in schema:
-        schema["type"] = [schema["type"], "null"]
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        schema["type"] = [*types, "null"]
+    if field.allow_null and "oneOf" in schema and None not in field.choices:
+        schema["oneOf"].append({"const": None, "title": "–"})
     if has_own_label(field):
         schema["title"] = str(field.label)
     if field.help_text:

@@ -48,6 +48,14 @@ def _is_constant(field: serializers.Field[Any, Any, Any, Any]) -> bool:
     )
 
 
+def _list_choice_types(field: serializers.Field[Any, Any, Any, Any]) -> tuple[tuple[type, ...], str] | None:
+    """Return the types of a field's choices; None for a field without choices, and for one that takes a list of them."""
+    if not isinstance(field, serializers.ChoiceField) or isinstance(field, serializers.MultipleChoiceField):
+        return None
+    types = tuple({type(choice) for choice in field.choices} & {str, int, float, bool})
+    return (types, "one of the choices") if types and types != (str,) else None
+
+
 class StrictReader:
     """Reads data with one serializer instance that all threads share.
 
@@ -71,7 +79,7 @@ class StrictReader:
             ]
             for kind, types, words in _JSON_TYPES:
                 if isinstance(field, kind):
-                    self.types[name] = (types, words)
+                    self.types[name] = _list_choice_types(field) or (types, words)
                     break
             else:
                 self.types[name] = ((), "")

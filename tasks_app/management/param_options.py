@@ -10,6 +10,7 @@ import json
 import re
 from argparse import SUPPRESS, ArgumentError, ArgumentTypeError, BooleanOptionalAction
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from django.core.management.base import CommandParser
@@ -31,13 +32,17 @@ def _json(value: str) -> Any:
         raise ArgumentTypeError(f"not valid JSON: {error}") from None
 
 
+def _choose(field: serializers.ChoiceField, value: str) -> Any:
+    """Return the choice that a text of the command line stands for; the text itself if there is none."""
+    return next((choice for choice in field.choices if str(choice) == value), text(value))
+
+
 # By DRF's field classes, subclasses first. A field of any other class is given as JSON.
 _TYPES: Final[Sequence[tuple[type[serializers.Field[Any, Any, Any, Any]], Callable[[str], Any], str]]] = (
     (serializers.IntegerField, int, "N"),
     (serializers.FloatField, float, "NUMBER"),
     (serializers.DecimalField, text, "NUMBER"),
     (serializers.MultipleChoiceField, _json, "JSON"),
-    (serializers.ChoiceField, text, "VALUE"),
     (serializers.UUIDField, text, "ID"),
     (serializers.DateTimeField, text, "TIME"),
     (serializers.DateField, text, "DATE"),
@@ -71,6 +76,8 @@ def add_param_options(parser: CommandParser, task_type: TaskType) -> None:
         settings: dict[str, Any] = {"dest": f"{_DEST}{name}", "default": SUPPRESS, "help": _describe(field)}
         if isinstance(field, serializers.BooleanField):
             settings["action"] = BooleanOptionalAction
+        elif isinstance(field, serializers.ChoiceField) and not isinstance(field, serializers.MultipleChoiceField):
+            settings["type"], settings["metavar"] = partial(_choose, field), "VALUE"
         else:
             kind, settings["metavar"] = next(
                 ((make, words) for each, make, words in _TYPES if isinstance(field, each)), (_json, "JSON")

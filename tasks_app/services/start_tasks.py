@@ -124,7 +124,7 @@ def validate_tasks(*, tasks: Sequence[NewTask], caller: Caller = ANONYMOUS, are_
     check_starts([(task.name, task.params) for task in tasks], caller=caller, where=where)
     _check_dry_runs(tasks, where=where)
     now = clock.now()
-    return [__new_snapshot(task, task_id=_NO_ID, created_at=now, caller=caller, request_id="") for task in tasks]
+    return [_new_snapshot(task, task_id=_NO_ID, created_at=now, caller=caller, request_id="") for task in tasks]
 
 
 def _start(

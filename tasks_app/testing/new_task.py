@@ -26,7 +26,7 @@ from tasks_app.task_types.task_params import encode_params
 def accept_task(name: str, params: Mapping[str, Any] | None, *, max_failures: int | str, caller: Caller) -> Snapshot:
     """Return the first snapshot of a task. A Path or bytes as a param is stored as an uploaded file.
 
-    Raises what the start of a task raises: UnknownTaskType, DRF's ValidationError, NotAllowed, NamedFileUnknown.
+    Raises what the start of a task raises: DRF's ValidationError (also for an unknown type), NotAllowed, NamedFileUnknown.
     """
     given = {key: _store(key, value, caller) for key, value in (params or {}).items()}
     body: dict[str, Any] = {"name": name, "params": encode_params(given)}

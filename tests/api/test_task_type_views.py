@@ -84,7 +84,7 @@ def test_each_kind_of_field_is_described(client: Client) -> None:
     assert params["properties"] == {
         "flag": {"type": "boolean", "description": "Whether.", "default": True},
         "ratio": {"type": "number", "minimum": 0, "maximum": 1.5},
-        "price": {"type": "number"},
+        "price": {"type": ["number", "string"]},
         "colour": {
             "oneOf": [{"const": "r", "title": "Red"}, {"const": "b", "title": "Blue"}],
             "title": "Which colour",

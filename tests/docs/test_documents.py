@@ -57,6 +57,7 @@ NO_VARIABLES = {
     "JSON",
     "TEXT",
 }
+UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}"
 documents = pytest.mark.parametrize("name", TEXTS)
 
 
@@ -236,17 +237,17 @@ def test_the_session_prints_what_the_readme_shows(stack: ProcfileStack) -> None:
     """The same shapes and results; ids, times and rates differ."""
     assert len(sessions()) >= 3
     script_environment = process_environment(os.environ)
-    task_id = ""
-    shown_id = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}", TEXTS["README.md"])
-    assert shown_id
+    ids: dict[str, str] = {}  # printed, by the one that the README shows
     for command, shown in sessions():
-        command = command.replace("http://localhost:3000", stack.address).replace(shown_id[0], task_id)
+        command = command.replace("http://localhost:3000", stack.address)
+        for shown_id, printed_id in ids.items():
+            command = command.replace(shown_id, printed_id)
         ran = subprocess.run(
             ["bash", "-c", command], env=script_environment, capture_output=True, text=True, check=False, timeout=60
         )
         assert ran.returncode == 0, ran.stderr
         printed, wanted = json.loads(ran.stdout), json.loads(shown)
-        task_id = task_id or printed["id"]
+        ids |= zip(re.findall(UUID7, shown), re.findall(UUID7, ran.stdout), strict=True)
         assert shape(printed) == shape(wanted), command
         if wanted.get("status") == "finished":
             assert printed["insertedRecords"] == wanted["insertedRecords"]

@@ -30,6 +30,7 @@ class Params:
     countryCode: int
     colour: Colour = Colour.RED
     size: Literal["s", "m"] = "s"
+    level: Literal[1, 2] = 1
     ratio: float = 0.5
     price: Decimal = Decimal("1.50")
     since: datetime.date | None = None
@@ -66,10 +67,11 @@ def start(*words: str) -> dict[str, Any]:
 
 def test_each_parameter_has_an_option() -> None:
     assert start(
-        "--country-code", "49", "--colour", "b", "--size=m", "--ratio", "2", "--price", "3.25", "--since", "2020-01-02",
+        "--country-code", "49", "--colour", "b", "--size=m", "--level", "2",
+        "--ratio", "2", "--price", "3.25", "--since", "2020-01-02",
         "--no-is-dry", "--tags", '["a", "b"]',
     ) == {
-        "countryCode": 49, "colour": "b", "size": "m", "ratio": 2.0, "price": "3.25", "since": "2020-01-02",
+        "countryCode": 49, "colour": "b", "size": "m", "level": 2, "ratio": 2.0, "price": "3.25", "since": "2020-01-02",
         "is_dry": False, "tags": ["a", "b"], "description": "",
     }  # fmt: skip
 

@@ -93,7 +93,7 @@ def test_an_error_of_the_resumed_task_names_the_crash(assert_survives_crashes: C
     name = registered(author_types.InsertsAgain)
     [line] = fails(assert_survives_crashes, name)
     assert line.startswith(
-        f"{name} does not survive a crash before commit 1 of 1: when it was resumed, it raised IntegrityError: "
+        f"{name} does not survive a crash before commit 1 of 1: when it was resumed, it raised django.db.utils.IntegrityError: "
     )
 
 
