@@ -55,7 +55,7 @@ def render(kind: str, *, name: str, model: type[models.Model]) -> tuple[str, str
         **_DESCRIBE[kind](model),
     }
     sources = [Template((_TEMPLATES / f"{file}.py-tpl").read_text()) for file in (kind, f"{kind}_test")]
-    of_type, of_test = (source.substitute(values).replace("\n\n\n\n", "\n\n") for source in sources)
+    of_type, of_test = (source.substitute(values) for source in sources)
     return of_type, of_test
 
 
@@ -74,8 +74,8 @@ def _describe_cleanup(model: type[models.Model]) -> dict[str, str]:
     if times:
         is_time = isinstance(times[0], models.DateTimeField)
         return {
-            "type_import": "import datetime",
-            "test_import": "import datetime",
+            "type_import": "import datetime\n",
+            "test_import": "import datetime\n",
             "param": "before",
             "param_type": "datetime.datetime" if is_time else "datetime.date",
             "lookup": f"{times[0].name}__lt",
@@ -88,7 +88,7 @@ def _describe_cleanup(model: type[models.Model]) -> dict[str, str]:
         key = key.target_field
     kind = next((name for field, name in _KEY_TYPES if isinstance(key, field)), "str")
     return {
-        "type_import": "import uuid" if kind == "uuid.UUID" else "",
+        "type_import": "import uuid\n" if kind == "uuid.UUID" else "",
         "test_import": "",
         "param": "upTo",
         "param_type": kind,

@@ -16,6 +16,7 @@ from rest_framework import serializers
 
 from catalog.models import OrderItem, User
 from tasks_app.admin.start_form import PREFIX, StartForm
+from tasks_app.api import docs_views
 from tasks_app.api.openapi.drf_spectacular_extensions import name_components
 from tasks_app.task_types import TaskType, get_task_type, register, unregister
 from tasks_app.task_types.collections import Backfill, Cleanup, Run
@@ -151,14 +152,15 @@ def test_all_values_at_once_are_stored_as_they_were_sent(post: Post) -> None:
 
 
 def test_openapi_has_one_schema_for_each_type(client: Client) -> None:
-    document = client.get("/schema?format=json", headers={"Accept": "application/json"}).json()
-    schemas = document["components"]["schemas"]
+    docs_views._generate_schema.cache_clear()
+    schemas = client.get("/schema").json()["components"]["schemas"]
+    docs_views._generate_schema.cache_clear()
     kinds = {each["title"]: each["properties"]["params"]["$ref"] for each in schemas["NewTask"]["oneOf"]}
     assert len(set(kinds.values())) == len(kinds)
     for each in TYPES:
         component = kinds[each.name].rpartition("/")[2]
         assert re.fullmatch(r"[A-Za-z0-9._-]+", component)
-        assert set(schemas[component]["properties"]) == set(schema_of(client, each.name)["properties"])
+        assert set(schemas[component].get("properties", {})) == set(schema_of(client, each.name)["properties"])
 
 
 def test_components_of_similar_names_differ() -> None:

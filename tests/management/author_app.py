@@ -80,7 +80,7 @@ class AuthorApp:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
 
