@@ -51,7 +51,7 @@ def render(kind: str, *, name: str, model: type[models.Model]) -> tuple[str, str
         "label": model._meta.label,
         "module": model.__module__,
         "model": model.__name__,
-        "manager": model._default_manager.name,
+        "manager": model._meta.default_manager.name,
         **_DESCRIBE[kind](model),
     }
     sources = [Template((_TEMPLATES / f"{file}.py-tpl").read_text()) for file in (kind, f"{kind}_test")]

@@ -83,7 +83,7 @@ def make_csv(model: type[models.Model], columns: Sequence[str], number: int) -> 
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
-    first = model._base_manager.count() + 1
+    first = model._meta.base_manager.count() + 1
     fields = [model._meta.get_field(name) for name in columns]
     for row in range(first, first + number):
         writer.writerow([_to_cell(_sample(field, row, level=0)) for field in fields])
@@ -96,7 +96,7 @@ def list_needed(model: type[models.Model]) -> list[models.Field[Any, Any]]:
 
 
 def _make_rows(model: type[models.Model], number: int, values: Mapping[str, Any], *, level: int) -> list[Any]:
-    first = model._base_manager.count() + 1
+    first = model._meta.base_manager.count() + 1
     rows = []
     for row in range(first, first + number):
         given = {name: value(row) if callable(value) else value for name, value in values.items()}
@@ -105,7 +105,7 @@ def _make_rows(model: type[models.Model], number: int, values: Mapping[str, Any]
             for field in list_needed(model)
             if field.name not in given and field.attname not in given
         }
-        rows.append(model._base_manager.create(**made | given))
+        rows.append(model._meta.base_manager.create(**made | given))
     return rows
 
 

@@ -113,7 +113,7 @@ def _describe(model: type[models.Model], ignore: Collection[str]) -> Table:
     return Table(
         name=meta.db_table,
         key=str(meta.pk.column or ""),
-        has_generated_key=isinstance(meta.pk, models.AutoField),
+        has_generated_key=isinstance(meta.pk, models.AutoField) or meta.pk.has_default() or meta.pk.has_db_default(),
         columns=tuple(str(each.column) for each in stored),
         compared=tuple(
             str(each.column)
