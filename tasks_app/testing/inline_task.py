@@ -131,7 +131,7 @@ class InlineTask:
             except TaskCodeFailed as failed:
                 self._guard.renew_session()
                 if isolation.narrow(failed.error, done=claim.done, limit=limit):
-                    size = limit // 2
+                    size = size if isolation.is_named else limit // 2
                     continue
                 self._fail(claimed, failed.error)
                 raise failed.error from failed.error.__cause__
