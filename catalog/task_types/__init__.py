@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from catalog.task_types.export_order_items import ExportOrderItems
 from catalog.task_types.import_products import ImportProductsTask
-from catalog.task_types.normalise_phones import NormalisePhones
+from catalog.task_types.normalise_user_phones import NormaliseUserPhones
 from catalog.task_types.prune_order_items import PruneOrderItems
 from catalog.task_types.purge import PurgeTask
 from catalog.task_types.upload import UploadTask
@@ -12,7 +12,7 @@ from catalog.task_types.upload import UploadTask
 __all__ = [
     "ExportOrderItems",
     "ImportProductsTask",
-    "NormalisePhones",
+    "NormaliseUserPhones",
     "PruneOrderItems",
     "PurgeTask",
     "UploadTask",

@@ -45,7 +45,7 @@ def assert_dry(stack: ProcfileStack, name: str, task_id: str, filled: Filled, *,
 
 
 @pytest.mark.parametrize("point", ["after_dry_chunk", "before_chunk_commit", "after_chunk_commit"])
-@pytest.mark.parametrize(("name", "shard_records"), [("prune_order_items", 0), ("normalise_phones", 200)])
+@pytest.mark.parametrize(("name", "shard_records"), [("prune_order_items", 0), ("normalise_user_phones", 200)])
 def test_workers_that_die_around_a_rollback(make_stack: MakeStack, point: str, name: str, shard_records: int) -> None:
     environment = {**ENVIRONMENT, "CRASH_POINTS": f"{point}=3", "SHARD_RECORDS": str(shard_records)}
     stack = make_stack(workers=2, environment=environment)

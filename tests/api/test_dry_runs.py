@@ -88,7 +88,7 @@ def test_a_task_shows_its_first_changes(post: Post, client: Client) -> None:
 
 def test_task_types_say_whether_they_have_a_dry_run(client: Client) -> None:
     found = {each["name"]: each["supportsDryRun"] for each in client.get("/task-types").json()["taskTypes"]}
-    assert found["normalise_phones"]
+    assert found["normalise_user_phones"]
     assert found["prune_order_items"]
     assert found["import_products"]
     assert not found["export_order_items"]
@@ -167,7 +167,7 @@ def test_what_a_start_refuses_a_validation_refuses(post: Post, change: dict[str,
 
 def test_what_the_caller_may_not_start_is_not_valid(closed_api: None, client_of: Any) -> None:
     for validate_only in (True, False):
-        body = {"name": "normalise_phones", "validateOnly": validate_only}
+        body = {"name": "normalise_user_phones", "validateOnly": validate_only}
         answer = client_of("ann").post("/tasks", body, content_type="application/json")
         assert_problem(answer, 403)
     answer = client_of("ann", "read").post(

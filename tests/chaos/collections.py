@@ -19,12 +19,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.task_types.normalise_phones import to_e164
+from catalog.task_types.normalise_user_phones import to_e164
 from loadtests.started.servers import create_servers
 from loadtests.started.stack import ENDED, ProcfileStack
 from tests.chaos.faults import find_victim
 
-NAMES = ("add_one", "normalise_phones", "prune_order_items")
+NAMES = ("add_one", "normalise_user_phones", "prune_order_items")
 ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.support.engine_settings"}
 IDS_A_READ = 50_000
 ITEM_COLUMNS = ("task_id", "position", "user_id", "product_id", "quantity", "unit_price", "total", "ordered_at")
@@ -38,13 +38,13 @@ class Filled:
     items: int
     cutoff: str  # order items that are older are pruned
     old_items: int
-    phones: str  # the digest of the users' phones after `normalise_phones`
+    phones: str  # the digest of the users' phones after `normalise_user_phones`
 
     def params_of(self, name: str) -> dict[str, Any]:
         return {"orderedBefore": f"{self.cutoff.replace(' ', 'T')}Z"} if name == "prune_order_items" else {}
 
     def rows_of(self, name: str) -> int:
-        return {"add_one": self.items, "normalise_phones": self.users, "prune_order_items": self.old_items}[name]
+        return {"add_one": self.items, "normalise_user_phones": self.users, "prune_order_items": self.old_items}[name]
 
 
 def fill(stack: ProcfileStack, *, rows: int) -> Filled:
@@ -97,7 +97,7 @@ def find_faults(stack: ProcfileStack, name: str, task: dict[str, Any], filled: F
     number = filled.rows_of(name)
     counts = {
         "add_one": {"changed": number},
-        "normalise_phones": task["counts"],
+        "normalise_user_phones": task["counts"],
         "prune_order_items": {"archived_order_items": number, "deleted_order_items": number},
     }[name]
     expected: dict[str, tuple[Any, Any]] = {
@@ -115,7 +115,7 @@ def _compare_tables(
     def count(what: str) -> int:
         return int(stack.sql(f"SELECT COUNT(*) FROM {what}")[0][0])
 
-    if name == "normalise_phones":
+    if name == "normalise_user_phones":
         return {
             "phones": (digest_phones(stack), filled.phones),
             "sum of the counts": (sum(task["counts"].values()), filled.users),

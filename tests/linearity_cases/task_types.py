@@ -1,7 +1,7 @@
 """What task types run and raise, and what the stores answer."""
 
 from catalog import sql_scripts
-from catalog.task_types.normalise_phones import to_e164
+from catalog.task_types.normalise_user_phones import to_e164
 from settings import queues
 from tasks_app.domain import error_text
 from tasks_app.engine import chunk_guard
@@ -52,7 +52,7 @@ def task_type_cases() -> list[Case]:
             ("tasks_app/queues/thread_connection.py:_WORD", "tasks_app/queues/thread_connection.py:_INNER"),
         ),
         Case(
-            "normalise_phones.to_e164",
+            "normalise_user_phones.to_e164",
             lambda text: to_e164(text, country_code=1),
             texts("1", " ", "+", "(", "x", "00"),
         ),

@@ -56,9 +56,9 @@ def finish(name: str, *, done: int, seconds: float, dry_run: bool = False, statu
 
 
 def test_a_back_fill_without_rows_and_with_rows(users: None) -> None:
-    shown = plan("normalise_phones", countryCode=49)
+    shown = plan("normalise_user_phones", countryCode=49)
     assert shown == {
-        "name": "normalise_phones",
+        "name": "normalise_user_phones",
         "rows": 300,
         "isEstimate": False,
         "shards": 0,
@@ -69,13 +69,13 @@ def test_a_back_fill_without_rows_and_with_rows(users: None) -> None:
     }
     assert "of users" in shown["cursor"]
     User.objects.all().delete()
-    shown = plan("normalise_phones")
+    shown = plan("normalise_user_phones")
     assert (shown["rows"], shown["cursor"], shown["isServedByIndex"]) == (0, None, None)
 
 
 def test_shards_imports_exports_and_types_with_a_total(users: None, store: Store, longtasks: Any) -> None:  # noqa: F811
     longtasks(shard_records=100)
-    shown = plan("normalise_phones")
+    shown = plan("normalise_user_phones")
     assert (shown["rows"], shown["isEstimate"], shown["shards"]) == (300, False, 3)
     file = store(b"sku,name,price\n" + b"s,n,1\n" * 7)
     shown = plan("import_products", file=file)
@@ -90,18 +90,18 @@ def test_shards_imports_exports_and_types_with_a_total(users: None, store: Store
 
 
 def test_the_time_is_that_of_the_last_tasks_that_have_finished(users: None) -> None:
-    finish("normalise_phones", done=1, seconds=1000, dry_run=True)
-    shown = plan("normalise_phones")
+    finish("normalise_user_phones", done=1, seconds=1000, dry_run=True)
+    shown = plan("normalise_user_phones")
     assert (shown["seconds"], shown["secondsFrom"]) == (300_000, "as the last dry run of this type ran")
-    finish("normalise_phones", done=100, seconds=50)
-    finish("normalise_phones", done=200, seconds=100)
-    finish("normalise_phones", done=200, seconds=1, status="failed")
+    finish("normalise_user_phones", done=100, seconds=50)
+    finish("normalise_user_phones", done=200, seconds=100)
+    finish("normalise_user_phones", done=200, seconds=1, status="failed")
     finish("upload", done=1, seconds=1)
-    shown = plan("normalise_phones")
+    shown = plan("normalise_user_phones")
     assert (shown["seconds"], shown["secondsFrom"]) == (150, "as the last 2 finished tasks of this type ran")
-    text = call("plan", "normalise_phones")
+    text = call("plan", "normalise_user_phones")
     assert text.splitlines() == [
-        "normalise_phones",
+        "normalise_user_phones",
         "  rows    300",
         "  time    about 2 min, as the last 2 finished tasks of this type ran",
         f"  cursor  {shown['cursor']}",
@@ -109,9 +109,11 @@ def test_the_time_is_that_of_the_last_tasks_that_have_finished(users: None) -> N
 
 
 def test_a_sample_measures_one_chunk_and_keeps_nothing(users: None) -> None:
-    assert "unknown: no task of this type has finished; --sample measures one chunk" in call("plan", "normalise_phones")
+    assert "unknown: no task of this type has finished; --sample measures one chunk" in call(
+        "plan", "normalise_user_phones"
+    )
     before = read_contents()
-    shown = plan("normalise_phones", "--sample")
+    shown = plan("normalise_user_phones", "--sample")
     assert shown["seconds"] > 0
     assert shown["secondsFrom"] == "as a sample of one chunk ran, for one worker"
     assert read_contents() == before
@@ -126,7 +128,7 @@ def test_a_sample_measures_one_chunk_and_keeps_nothing(users: None) -> None:
 
 def test_a_plan_stores_nothing(users: None) -> None:
     before = read_contents()
-    for name in ("normalise_phones", "upload", "export_order_items"):
+    for name in ("normalise_user_phones", "upload", "export_order_items"):
         call("plan", name)
     assert read_contents() == before
 

@@ -176,7 +176,7 @@ class Place:
             "purge": {"taskId": self.failed},
             "export_order_items": {"taskId": self.failed},
             "import_products": {"file": str(self._products.pk)},
-            "normalise_phones": {},
+            "normalise_user_phones": {},
             "prune_order_items": {"orderedBefore": "2000-01-01T00:00:00Z"},
         }
         return others.get(task_type, {"numRecords": 2})

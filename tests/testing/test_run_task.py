@@ -117,7 +117,7 @@ def test_params_are_validated_as_those_of_a_request(run_task: Run, registered: R
 
 def test_the_callers_rights_are_checked(run_task: Run) -> None:
     with pytest.raises(NotAllowed, match="Only an admin"):
-        run_task("normalise_phones", caller=Caller(owner="ann", scope="write"))
+        run_task("normalise_user_phones", caller=Caller(owner="ann", scope="write"))
 
 
 def test_an_unknown_type_is_named(run_task: Run) -> None:

@@ -25,9 +25,9 @@ def check_purge(check: Check) -> TaskResult:
     return check("purge", {"taskId": upload(records=3)})
 
 
-def check_normalise_phones(check: Check) -> TaskResult:
+def check_normalise_user_phones(check: Check) -> TaskResult:
     make_rows(User, 8, phone=lambda number: f"0 30 123 456 {number}")
-    return check("normalise_phones", {"countryCode": 49})
+    return check("normalise_user_phones", {"countryCode": 49})
 
 
 def check_prune_order_items(check: Check) -> TaskResult:
@@ -49,7 +49,7 @@ def check_export_order_items(check: Check) -> TaskResult:
 CHECKS: dict[str, tuple[Callable[[Check], TaskResult], dict[str, int]]] = {
     "upload": (check_upload, {"users": 8, "products": 8, "order_items": 8}),
     "purge": (check_purge, {"deleted_order_items": 3, "deleted_products": 3, "deleted_users": 3}),
-    "normalise_phones": (check_normalise_phones, {"normalised": 8, "unchanged": 0, "unreadable": 0}),
+    "normalise_user_phones": (check_normalise_user_phones, {"normalised": 8, "unchanged": 0, "unreadable": 0}),
     "prune_order_items": (check_prune_order_items, {"archived_order_items": 8, "deleted_order_items": 8}),
     "import_products": (check_import_products, {"products": 8}),
     "export_order_items": (check_export_order_items, {"rows": 8}),

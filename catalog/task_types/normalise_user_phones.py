@@ -1,4 +1,4 @@
-"""The task type `normalise_phones`: writes users' phone numbers in the form of E.164."""
+"""The task type `normalise_user_phones`: writes users' phone numbers in the form of E.164."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tasks_app.task_types.collections import Backfill, Run
 
 
 @dataclass
-class NormalisePhonesParams:
+class NormaliseUserPhonesParams:
     countryCode: int = field(default=1, metadata={"min_value": 1, "max_value": 999})  # of numbers without one
 
 
 @register
-class NormalisePhones(Backfill):
+class NormaliseUserPhones(Backfill):
     """A number with an extension, or with too few or too many digits, stays as it is and is counted as unreadable."""
 
     description = gettext_noop("Writes users' phone numbers in the form of E.164.")
-    params_class = NormalisePhonesParams
+    params_class = NormaliseUserPhonesParams
     count_names = ("normalised", "unchanged", "unreadable")
 
     def authorize(self, params: Any, caller: Caller) -> None:
@@ -31,7 +31,7 @@ class NormalisePhones(Backfill):
         if not caller.sees_all:
             raise NotAllowed("Only an admin may change the users of all owners.")
 
-    def collection(self, params: NormalisePhonesParams) -> QuerySet[User]:
+    def collection(self, params: NormaliseUserPhonesParams) -> QuerySet[User]:
         return User.objects.all()
 
     def process(self, rows: list[User], run: Run) -> None:

@@ -1,9 +1,9 @@
-"""The task type `normalise_phones` writes each number that can be read in the form of E.164, and counts the others."""
+"""The task type `normalise_user_phones` writes each number that can be read in the form of E.164, and counts the others."""
 
 import pytest
 
 from catalog.models import User
-from catalog.task_types.normalise_phones import to_e164
+from catalog.task_types.normalise_user_phones import to_e164
 from tasks_app.domain.callers import ANONYMOUS, COMMAND_LINE, Caller
 from tasks_app.services import start_tasks
 from tasks_app.task_types import NotAllowed, get_task_type
@@ -40,7 +40,7 @@ def test_every_user_is_counted_once_and_only_the_phone_changes() -> None:
     task = upload(records=300)
     before = read_rows(task)["users"]
     task_id = start_tasks.start_task(
-        task=start_tasks.NewTask(name="normalise_phones", params={"countryCode": 1}), caller=COMMAND_LINE
+        task=start_tasks.NewTask(name="normalise_user_phones", params={"countryCode": 1}), caller=COMMAND_LINE
     ).snapshot.id
     Worker().run()
 
@@ -57,7 +57,7 @@ def test_every_user_is_counted_once_and_only_the_phone_changes() -> None:
 
 
 @pytest.mark.parametrize("caller", [ANONYMOUS, Caller("ada", "write"), Caller("ada", "read")])
-@pytest.mark.parametrize("name", ["normalise_phones", "prune_order_items"])
+@pytest.mark.parametrize("name", ["normalise_user_phones", "prune_order_items"])
 def test_only_an_admin_may_change_the_rows_of_all_owners(name: str, caller: Caller) -> None:
     with pytest.raises(NotAllowed, match="Only an admin"):
         get_task_type(name).authorize({}, caller)
