@@ -45,13 +45,14 @@ def to_class_name(name: str, *, model: type[models.Model]) -> str:
 
 def render(kind: str, *, name: str, model: type[models.Model]) -> tuple[str, str]:
     """Return the source of the type and of its test. Raises CannotMakeType if the model does not fit."""
+    manager = model._meta.default_manager
     values = {
         "name": name,
         "class_name": to_class_name(name, model=model),
         "label": model._meta.label,
         "module": model.__module__,
         "model": model.__name__,
-        "manager": model._meta.default_manager.name,
+        "manager": "objects" if manager is None else manager.name,
         **_DESCRIBE[kind](model),
     }
     sources = [Template((_TEMPLATES / f"{file}.py-tpl").read_text()) for file in (kind, f"{kind}_test")]

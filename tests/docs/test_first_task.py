@@ -26,7 +26,7 @@ from settings.env import ROOT
 PAGE = (ROOT / "docs" / "your-first-task.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 UP = "make up\n"
-SECONDS = 120
+SECONDS = 300
 # Whatever the copy needs is installed in this environment: make must not install it again.
 INSTALLED = (
     " ".join(f"-o .venv/.{each}" for each in ("embedded", "full", "dev", "bench", "load")) + " -o .venv/bin/python"
@@ -62,7 +62,7 @@ class Copy:
         script = script.replace("http://localhost:3000", self.address)
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False,
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         assert ran.returncode == 0, f"{script}\n{ran.stdout[-4000:]}\n{ran.stderr[-4000:]}"
         return ran.stdout

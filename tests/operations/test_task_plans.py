@@ -81,7 +81,7 @@ def test_shards_imports_exports_and_types_with_a_total(users: None, store: Store
     shown = plan("import_products", file=file)
     assert (shown["rows"], shown["isServedByIndex"], "file" in shown["cursor"]) == (7, None, True)
     shown = plan("export_order_items")
-    assert (shown["rows"], shown["cursor"]) == (None, None)
+    assert (shown["rows"], shown["cursor"]) == (0, None)
     assert plan("upload", numRecords=17)["rows"] == 17
     assert plan("purge", taskId="0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10")["rows"] is None
 
