@@ -85,7 +85,7 @@ def _fold(value: Any) -> Any:
 
 
 def _is_primary_key(model: type[models.Model], name: str) -> bool:
-    return bool(model._meta.get_field(name).primary_key)
+    return name == model._meta.pk.name  # type: ignore[union-attr]
 
 
 def _insert_new(table: models.QuerySet[Any], objects: Sequence[models.Model]) -> None:
