@@ -21,6 +21,7 @@ from tests.conftest import MakeStack
 
 PIECE = bytes(range(256)) * 4096  # 1 MiB
 LIMIT = 210_000_000
+TO = b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,7 @@ def test_a_file_that_is_cut_while_it_is_sent_ends_the_connection(web: ProcfileSt
 def test_a_broken_upload_leaves_nothing(web: ProcfileStack) -> None:
     before = stored(web)
     for head in (b"Content-Length: 10000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n989680\r\n"):
-        with raw(web, b"POST /files?name=a HTTP/1.1\r\nHost: localhost\r\n" + head, PIECE * 3):
+        with raw(web, b"POST /files?name=a" + TO + head, PIECE * 3):
             pass
     web.wait_for(
         lambda: web.sql("SELECT COUNT(*) FROM tasks_app_taskfile WHERE is_complete = 0") == [(0,)],
@@ -172,7 +173,7 @@ def test_a_broken_upload_leaves_nothing(web: ProcfileStack) -> None:
 
 def test_an_upload_leaves_nothing_if_web_is_killed(make_stack: MakeStack) -> None:
     stack = make_stack(roles=("web",), environment={"WEB_WORKERS": "1"})
-    head = b"POST /files?name=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n"
+    head = b"POST /files?name=a" + TO + b"Content-Length: 10000000\r\n\r\n"
     with raw(stack, head, PIECE * 3):
         [pid] = stack.child_pids("web")
         files = stack.directory / "files"
@@ -184,7 +185,7 @@ def test_an_upload_leaves_nothing_if_web_is_killed(make_stack: MakeStack) -> Non
 
 
 def test_a_chunked_body_over_the_limit_is_refused_while_it_arrives(web: ProcfileStack) -> None:
-    with raw(web, b"POST /files?name=a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n") as sock:
+    with raw(web, b"POST /files?name=a" + TO + b"Transfer-Encoding: chunked\r\n\r\n") as sock:
         with contextlib.suppress(OSError):  # refused before its end
             for piece in pieces(LIMIT // len(PIECE) + 5):
                 sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -192,13 +193,13 @@ def test_a_chunked_body_over_the_limit_is_refused_while_it_arrives(web: Procfile
 
 
 def test_an_announced_body_over_the_limit_is_refused_before_it_is_sent(web: ProcfileStack) -> None:
-    head = b"POST /files?name=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1)
+    head = b"POST /files?name=a" + TO + b"Content-Length: %d\r\n\r\n" % (LIMIT + 1)
     with raw(web, head) as sock:
         assert b" 413 " in sock.recv(4096)
 
 
 def test_slow_uploads_do_not_hold_other_requests(web: ProcfileStack) -> None:
-    head = b"POST /files?name=slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+    head = b"POST /files?name=slow" + TO + b"Content-Length: 1000000\r\n\r\n"
     slow = [raw(web, head, b"a" * 1000) for _ in range(32)]
     web.wait_for(
         lambda: web.post("/files?name=a", b"a", headers={"Content-Type": "text/csv"}).status == 503,
@@ -219,7 +220,7 @@ def test_slow_uploads_do_not_hold_other_requests(web: ProcfileStack) -> None:
 
 
 def test_a_wrong_name_is_answered_before_the_body(web: ProcfileStack) -> None:
-    head = b"POST /files?name=../a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
+    head = b"POST /files?name=../a" + TO + b"Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
     with raw(web, head) as sock:
         answer = sock.recv(4096)
     assert answer.startswith(b"HTTP/1.1 400 ")
