@@ -88,7 +88,7 @@ def test_start_again_has_the_same_parameters(make_client: MakeClient) -> None:
 def test_the_live_parts_are_parts_of_the_page(make_client: MakeClient) -> None:
     client, task_id = make_client(OPERATE), start()
     found = parts(client, page(task_id, "live"))
-    assert set(found) == {"task-head", "task-facts", "task-timeline", "task-error"}
+    assert set(found) == {"task-head", "task-facts", "task-changes", "task-timeline", "task-error"}
     for name, html in found.items():
         assert f'id="{name}"' in html
     shown = get(client, page(task_id))

@@ -68,6 +68,9 @@ def test_a_back_fill_without_rows_and_with_rows(users: None) -> None:
         "isServedByIndex": True,
     }
     assert "of users" in shown["cursor"]
+    User.objects.filter(pk__gt=1).delete()
+    shown = plan("normalise_user_phones")
+    assert (shown["rows"], shown["isServedByIndex"]) == (1, True)
     User.objects.all().delete()
     shown = plan("normalise_user_phones")
     assert (shown["rows"], shown["cursor"], shown["isServedByIndex"]) == (0, None, None)

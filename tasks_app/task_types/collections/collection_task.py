@@ -145,7 +145,7 @@ class CollectionTask(TaskType):
         bound = find_last_key(all_rows(rows.model, using=rows.db), key)
         if first is None or bound is None:
             return None
-        page = select_range(rows, key, after=first, up_to=bound)
+        page = select_range(rows, key, after=None if first == bound else first, up_to=bound)
         return explain_page(page[: self.first_limit])
 
     def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
