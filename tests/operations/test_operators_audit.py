@@ -111,8 +111,8 @@ def test_each_action_of_a_command_with_several_is_known() -> None:
     reads = {
         "token": {"list"},
         "set_aside": {"list"},
-        # `failures --retry` starts a task: tests/operations/test_failures_command.py
-        "task": {"status", "list", "verify", "plan", "failures"},
+        # `failures --retry` starts a task: tests/operations/test_failures_command.py; `new` writes source files
+        "task": {"status", "list", "verify", "plan", "failures", "new"},
         "queue": set[str](),
     }
     for name, harmless in reads.items():
