@@ -58,7 +58,7 @@ def test_a_share_of_fewer_than_one_record_allows_none() -> None:
 
 
 def test_a_share_of_an_unknown_total_is_judged_from_a_thousand_records_on() -> None:
-    early = begin("failing_untold", records=3000, bad=[*range(11)], allowed="1%")
+    early = begin("failing_untold", records=3000, bad=[*range(40)], allowed="1%")  # 40 of 3,000 are more, too
     within = begin("failing_untold", records=999, bad=[*range(9)], allowed="1%")
     at_the_end = begin("failing_untold", records=999, bad=[*range(10)], allowed="1%")
 
@@ -66,7 +66,7 @@ def test_a_share_of_an_unknown_total_is_judged_from_a_thousand_records_on() -> N
         Worker().run()
 
     seen = record(early)
-    assert (seen.status, listed(early)) == ("failed", [*range(11)])
+    assert (seen.status, listed(early)) == ("failed", [*range(40)])
     assert seen.done < 1000
     assert record(within).status == "finished"
     assert (record(at_the_end).status, listed(at_the_end)) == ("failed", [*range(10)])
