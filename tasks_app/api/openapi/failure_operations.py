@@ -30,7 +30,8 @@ list_ = operation(
     "List the records of a task that failed",
     description="The records that were left out, in the order of their positions. As CSV (`format=csv`, or `Accept: "
     "text/csv`) all of them come at once: their own columns, then `failure_position`, `failure_line`, `failure_key`, "
-    "`failure_code`, `failure_message` and `failure_other`. Cells that look like formulas begin with an apostrophe.",
+    "`failure_code`, `failure_message`, `failure_other` and `failure_incomplete`. Cells that look like formulas begin "
+    "with an apostrophe.",
     parameters=[failure_serializers.FailuresQuerySerializer, ID, RETRY_AFTER],
     responses={
         200: ok(failure_serializers.FailurePageSerializer, "A page.", {"failures": [FAILURE], "next": None}),
