@@ -42,13 +42,15 @@ class CsvParser:
         coding: Coding,
         delimiter: str,
         most_bytes: int = MOST_RECORD_BYTES,
+        start: Position | None = None,
     ) -> None:
+        """`start`: the position of the blank lines before, which count as a part of the record."""
         # The module's own limit is one for the process; it must not be below this file's.
         csv.field_size_limit(max(csv.field_size_limit(), MOST_RECORD_BYTES + 1))
         self._offset, self._line = position
         self._coding, self._delimiter, self._most_bytes = coding, delimiter, most_bytes
         self._texts = self._decode(lines)
-        self._start = position  # of the record, or of the blank lines before it
+        self._start = start or position  # of the record, or of the blank lines before it
         self._fault: Fault | None = None
         self._record: list[str] = []  # the lines of the record, as texts
         self._has_ended = False

@@ -40,13 +40,20 @@ def parse_json_lines(lines: Iterator[bytes], *, position: Position, coding: Codi
             yield record
 
 
+def is_blank(line: bytes, coding: Coding) -> bool:
+    """Return whether a line holds no record."""
+    if coding.codec == UTF_8:
+        return not line.strip()
+    return not line.decode(coding.codec, "replace").strip()
+
+
 def _parse(line: bytes, number: int, before: int, after: Position, coding: Coding) -> Record | None:
     """Return the record of a line; None for a blank one."""
     text: bytes | str = line
     try:
         if coding.codec != UTF_8:
             text = line.decode(coding.codec)
-        if not text.strip():
+        if is_blank(line, coding):
             return None
         # Without its line break, because the parser would name the line behind it.
         value = parse_json(text.rstrip(), levels=PARAMS_LEVELS)

@@ -17,6 +17,7 @@ from tasks_app.record_files.header import Columns, check_header, count_known
 from tasks_app.record_files.json_records import parse_json_lines
 from tasks_app.record_files.lines import open_text, read_head, read_lines
 from tasks_app.record_files.positions import Position
+from tasks_app.record_files.record_edges import find_csv_edges, find_json_edges
 from tasks_app.record_files.records import MOST_RECORD_BYTES, Record
 
 CSV: Final = "csv"
@@ -100,9 +101,9 @@ class RecordFile:
         """
         positions, records, at, is_complete = [self.start], 0, self.start, True
         try:
-            for record in self.read():
+            for edge in self._find_edges():
                 records += 1
-                at = record.next
+                at = edge
                 if records % every == 0:
                     positions.append(at)
                 if most_bytes is not None and at.offset > most_bytes:
@@ -113,6 +114,12 @@ class RecordFile:
         if records and records % every == 0:
             positions.pop()
         return RecordIndex(records, tuple(positions), at, is_complete)
+
+    def _find_edges(self) -> Iterator[Position]:
+        lines = self._lines(self.start)
+        if self.format == JSON_LINES:
+            return find_json_edges(lines, position=self.start, coding=self._coding)
+        return find_csv_edges(lines, position=self.start, coding=self._coding, delimiter=self.delimiter)
 
     def _lines(self, position: Position, most_bytes: int = MOST_RECORD_BYTES) -> Iterator[bytes]:
         return read_lines(

@@ -136,15 +136,27 @@ SHAPED = [
     OddFile("doubled quotes", b'a,b\n1,"say ""x"""\n', [("1", 'say "x"')]),
     OddFile("quotes within an unquoted field", b'a,b\n1,5" disk\n', [("1", '5" disk')]),
     OddFile("empty quoted field", b'a,b\n1,""\n', [("1", "")]),
-    OddFile("text after a quoted field", b'a,b\n"Mac 15" screen,x\n2,y\n', ["Line 2, column 1: the record is not valid CSV: text", ("2", "y")]),
-    OddFile("text after a field of several lines", b'a,b\n"x,\n""y",\n"1","z\n"w\n2,y\n', [("x,\n\"y", ""), "Line 5, column 2: the record is", ("2", "y")]),
-    OddFile("cut in a quoted field", b'a,b\n1,x\n2,"y\n', TWO[:1], "Line 3 (byte 8): the file ends within a quoted field"),
+    OddFile(
+        "text after a quoted field",
+        b'a,b\n"Mac 15" screen,x\n2,y\n',
+        ["Line 2, column 1: the record is not valid CSV: text", ("2", "y")],
+    ),
+    OddFile(
+        "text after a field of several lines",
+        b'a,b\n"x,\n""y",\n"1","z\n"w\n2,y\n',
+        [('x,\n"y', ""), "Line 5, column 2: the record is", ("2", "y")],
+    ),
+    OddFile(
+        "cut in a quoted field", b'a,b\n1,x\n2,"y\n', TWO[:1], "Line 3 (byte 8): the file ends within a quoted field"
+    ),
     OddFile("cut in a quoted header", b'"a,b\n', error="Line 1 (byte 0): the file ends within a quoted field"),
     OddFile("cut within a line", b"a,b\n1,x\n2", [("1", "x"), "Line 3, column 2: the record has 1 columns"]),
     OddFile("too many columns", b"a,b\n1,x,y\n2,z\n", ["Line 2, column 3: the record has 3 columns", ("2", "z")]),
     OddFile("rows of delimiters only", b"a,b\n,\n", [("", "")]),
     OddFile("blanks", b" a , b \n 1 , x \n", [(" 1 ", " x ")]),
-    OddFile("formulas", b'a,b\n=1+1,"=HYPERLINK(""http://x"")"\n+1,@x\n', [("=1+1", '=HYPERLINK("http://x")'), ("+1", "@x")]),
+    OddFile(
+        "formulas", b'a,b\n=1+1,"=HYPERLINK(""http://x"")"\n+1,@x\n', [("=1+1", '=HYPERLINK("http://x")'), ("+1", "@x")]
+    ),
     OddFile("NUL in a field", b"a,b\n1,x\0\n2,y\n", ["Line 2 (byte 7): a NUL character", ("2", "y")]),
     OddFile("NUL in the header", b"a,b\0\n", error="Line 1 (byte 3): a NUL character"),
     OddFile("NULs only", b"\0" * 100, error="Line 1 (byte 0): a NUL character"),
@@ -163,9 +175,11 @@ SHAPED = [
     OddFile("names in capitals", b"A,b\n", error="Line 1, column 1: unknown column 'A'"),
     OddFile("no header", b"1,x\n2,y\n", error="Line 1, column 1: unknown column '1'"),
     OddFile("a thousand and one columns", b",".join([b"a"] * 1001), error="Line 1: the header has 1001 columns"),
-    OddFile("a long header", b"a" * 70_000, error="Line 1 (byte 0): the record, with the blank lines before it, is longer"),
+    OddFile(
+        "a long header", b"a" * 70_000, error="Line 1 (byte 0): the record, with the blank lines before it, is longer"
+    ),
     OddFile("a workbook", b"PK\x03\x04" + b"\0" * 50, error="Byte 0: the file is a workbook"),
-]  # fmt: skip
+]
 GZIP = [
     OddFile("gzip", _gzip(_TEXT.encode()), TWO),
     OddFile("gzip of several members", _gzip(b"a,b\n1,") + _gzip("x\n2,é\n".encode()), TWO),
@@ -181,11 +195,26 @@ GZIP = [
     ),
     OddFile("damaged gzip", _deflate_damaged(), error="Line 1: the gzip data is damaged"),
     OddFile("gzip with zeros behind it", _gzip(_TEXT.encode()) + b"\0" * 1000, TWO),
-    OddFile("gzip with many zeros behind it", _gzip(_TEXT.encode()) + b"\0" * (2 * _MEBIBYTE), TWO, "Line 4: 1048576 bytes of gzip data hold no text"),
-    OddFile("empty members of gzip", _gzip(b"") * (2 * _MEBIBYTE // len(_gzip(b""))), error="Line 1: 1048576 bytes of gzip data hold no text"),
-    OddFile("a header, then empty members of gzip", _gzip(b"a,b\n") + _gzip(b"") * (2 * _MEBIBYTE // len(_gzip(b""))), error="Line 1: 1048576 bytes of gzip data hold no text"),
-    OddFile("text after gzip", _gzip(_TEXT.encode()) + b"more", TWO, "Line 4: the gzip data is damaged (Not a gzipped file"),
-]  # fmt: skip
+    OddFile(
+        "gzip with many zeros behind it",
+        _gzip(_TEXT.encode()) + b"\0" * (2 * _MEBIBYTE),
+        TWO,
+        "Line 4: 1048576 bytes of gzip data hold no text",
+    ),
+    OddFile(
+        "empty members of gzip",
+        _gzip(b"") * (2 * _MEBIBYTE // len(_gzip(b""))),
+        error="Line 1: 1048576 bytes of gzip data hold no text",
+    ),
+    OddFile(
+        "a header, then empty members of gzip",
+        _gzip(b"a,b\n") + _gzip(b"") * (2 * _MEBIBYTE // len(_gzip(b""))),
+        error="Line 1: 1048576 bytes of gzip data hold no text",
+    ),
+    OddFile(
+        "text after gzip", _gzip(_TEXT.encode()) + b"more", TWO, "Line 4: the gzip data is damaged (Not a gzipped file"
+    ),
+]
 _JSON = {"format": "jsonl"}
 JSON_LINES = [
     OddFile("JSON lines", '{"a":"1","b":"x"}\n\n{"a":"2","b":"é"}'.encode(), TWO, options=_JSON),
@@ -200,10 +229,20 @@ JSON_LINES = [
         [(1,), "Line 2, column 6: the line is not valid JSON", (3,)],
         options=_JSON,
     ),
-    OddFile("JSON that ends before its column", '{"é":"é"'.encode(), ["Line 1, column 9: the line is not valid JSON"], options=_JSON),
+    OddFile(
+        "JSON that ends before its column",
+        '{"é":"é"'.encode(),
+        ["Line 1, column 9: the line is not valid JSON"],
+        options=_JSON,
+    ),
     OddFile("thousands of levels", b'{"a":' + b"[" * 100_000 + b"\n", ["Line 1, column "], options=_JSON),
     OddFile("infinity", b'{"a":-Infinity}\n', ["Line 1, column 7: the line is not valid JSON"], options=_JSON),
-    OddFile("a number with a great exponent", b'{"a":1e999}\n', ["Line 1, column 6: the line is not valid JSON"], options=_JSON),
+    OddFile(
+        "a number with a great exponent",
+        b'{"a":1e999}\n',
+        ["Line 1, column 6: the line is not valid JSON"],
+        options=_JSON,
+    ),
     OddFile("the same key in two objects", b'{"a":{"b":1},"b":{"b":1}}\n', [({"b": 1}, {"b": 1})], options=_JSON),
     OddFile("a list", b"[1]\n", ["Line 1: the line is not a JSON object"], options=_JSON),
     OddFile(
@@ -213,7 +252,9 @@ JSON_LINES = [
         options=_JSON,
     ),
     OddFile("a key twice", b'{"a":1,"a":2}\n', ["Line 1: The key 'a' occurs twice"], options=_JSON),
-    OddFile("too deep", b'{"a":' + b"[" * 40 + b"]" * 40 + b"}\n", ["Line 1: Nested too deeply: 16 levels"], options=_JSON),
+    OddFile(
+        "too deep", b'{"a":' + b"[" * 40 + b"]" * 40 + b"}\n", ["Line 1: Nested too deeply: 16 levels"], options=_JSON
+    ),
     OddFile("a number of 70 digits", b'{"a":' + b"9" * 70 + b"}\n", [(int("9" * 70),)], options=_JSON),
     OddFile(
         "a number of 500 digits",
@@ -222,10 +263,14 @@ JSON_LINES = [
         options=_JSON,
     ),
     OddFile("not a number", b'{"a":NaN}\n', ["Line 1, column 6: the line is not valid JSON"], options=_JSON),
-    OddFile("invalid bytes in JSON", b'{"a":"\xff"}\n', ["Line 1 (byte 6): bytes that are invalid in utf-8"], options=_JSON),
-    OddFile("a cut JSON line", b'{"a":1}\n{"a":2,', [(1,), "Line 2, column 8: the line is not valid JSON"], options=_JSON),
+    OddFile(
+        "invalid bytes in JSON", b'{"a":"\xff"}\n', ["Line 1 (byte 6): bytes that are invalid in utf-8"], options=_JSON
+    ),
+    OddFile(
+        "a cut JSON line", b'{"a":1}\n{"a":2,', [(1,), "Line 2, column 8: the line is not valid JSON"], options=_JSON
+    ),
     OddFile("JSON with an escaped NUL", b'{"a":"\\u0000"}\n', [("\0",)], options=_JSON),
     OddFile("no JSON lines", b"\n\n", [], options=_JSON),
     OddFile("empty JSON lines", b"", error="Line 1: the file is empty", options=_JSON),
-]  # fmt: skip
+]
 ODD_FILES = [*ENCODED, *SHAPED, *GZIP, *JSON_LINES]

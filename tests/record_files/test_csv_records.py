@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 from collections.abc import Callable
 from unittest import mock
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from tasks_app.record_files import MOST_RECORD_BYTES, Position, UnreadableFile, lines
 from tasks_app.record_files.csv_records import CsvParser, Fields
 from tasks_app.record_files.encodings import Coding, find_coding
+from tasks_app.record_files.record_edges import find_csv_edges
 from tests.record_files.reading import read, rows
 
 MARKS = {"utf-8-sig": ("utf-8", codecs.BOM_UTF8), "utf-16": ("utf-16-le", codecs.BOM_UTF16_LE)}
@@ -66,6 +68,9 @@ def check(text: str, encoding: str, delimiter: str, block: int) -> None:
         whole, fault = parse(data, coding, first, delimiter)
         assert [each.fields for each in whole] == expected
         assert bool(fault) == is_wrong
+        source = lines.read_lines(io.BytesIO(data), position=first, coding=coding, most_bytes=MOST_RECORD_BYTES)
+        edges = find_csv_edges(source, position=first, coding=coding, delimiter=delimiter)
+        assert list(itertools.islice(edges, len(whole))) == [each.next for each in whole]
         for number, cut in enumerate([first, *(each.next for each in whole)]):
             rest, again = parse(data, coding, cut, delimiter)
             assert rest == whole[number:], f"from byte {cut.offset}"
@@ -115,7 +120,10 @@ def test_the_line_of_a_record_is_that_of_its_first_character() -> None:
         (b"1\n", "Line 3, column 2: the record has 1 columns, the header has 2"),
         (
             b'"x"y,2\n',
-            "Line 3, column 1: the record is not valid CSV: text follows a closing quote; within a quoted field a quote is doubled",
+            (
+                "Line 3, column 1: the record is not valid CSV: text follows a closing quote; within a quoted field a quote is "
+                "doubled"
+            ),
         ),
         (b"1,\xff\n", "Line 3 (byte 10): bytes that are invalid in utf-8: ff; declare the file's encoding"),
         (b"1,x\0y\n", "Line 3 (byte 11): a NUL character: if the file is UTF-16, declare its encoding"),

@@ -44,6 +44,9 @@ def test_an_odd_file_gives_its_rows_or_names_the_place(odd: OddFile, block: int)
     assert_rows(rows(found), odd)
     assert bool(error) == bool(odd.error), error
     assert str(error or "").startswith(odd.error), error
+    edges = open_bytes(odd.data, **odd.options).index(every=1)
+    assert (edges.records, edges.is_complete) == (len(found), error is None)
+    assert [*edges.positions[1:], edges.end] == [record.next for record in found] or not found
     for number, record in enumerate(found):
         again, _ = read_until_error(_at(odd, record.next))
         assert again == found[number + 1 :]

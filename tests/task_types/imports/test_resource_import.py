@@ -110,7 +110,7 @@ def test_bulk_mode_cannot_hide_an_error_of_the_database(store: Store) -> None:
 @pytest.mark.parametrize("shard_records", [0, 30])
 def test_failing_records_are_found_by_halving(
     store: Store,
-    longtasks: Any,
+    longtasks: Any,  # noqa: F811
     name: str,
     shard_records: int,
 ) -> None:
