@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks_app.models import TaskFailure
+from tasks_app.models import TaskFailure, TaskRowChange
 from tasks_app.read_model.row_change_list import ListedChange, list_changes
 from tasks_app.services import start_tasks
 from tasks_app.task_types.collections import Backfill, Cleanup, Run
@@ -83,6 +83,7 @@ def test_small_chunks_list_the_first_twenty_changes_once(
     task_id = start("double")
     run_all()
     assert [int(change.key) for change in changes_of(task_id)] == [key for key in range(1, ROWS) if key % 3][:20]
+    assert TaskRowChange.objects.filter(task_id=task_id).count() == 20
 
 
 def test_rows_that_fail_are_listed_and_the_others_shown(numbers: dict[int, str], registered: Registered) -> None:
