@@ -201,7 +201,8 @@ CREATE TABLE `tasks_app_taskcheckpoint` (
     `open_shards` integer UNSIGNED NULL CHECK (`open_shards` >= 0),
     `failed_records` bigint UNSIGNED DEFAULT 0 NOT NULL CHECK (`failed_records` >= 0),
     `max_attempts` integer UNSIGNED NULL CHECK (`max_attempts` >= 0),
-    `result` json NULL
+    `result` json NULL,
+    `failures_retry` json NULL
 );
 
 CREATE TABLE `tasks_app_taskevent` (
@@ -413,4 +414,5 @@ INSERT INTO `django_migrations` (`app`, `name`, `applied`) VALUES
     ('tasks_app', '0010_planned_totals', UTC_TIMESTAMP(6)),
     ('tasks_app', '0011_failed_records', UTC_TIMESTAMP(6)),
     ('tasks_app', '0012_files', UTC_TIMESTAMP(6)),
-    ('tasks_app', '0013_dry_runs', UTC_TIMESTAMP(6));
+    ('tasks_app', '0013_dry_runs', UTC_TIMESTAMP(6)),
+    ('tasks_app', '0014_failures_retry', UTC_TIMESTAMP(6));

@@ -34,6 +34,7 @@ from tasks_app.read_model import task_queries
 from tasks_app.read_model.row_change_list import ListedChange
 from tasks_app.read_model.task_results import find_results
 from tasks_app.services import change_tasks, start_tasks
+from tasks_app.task_types.failure_lists import RETRIED
 
 _LIVE_PARTS: Final = ("head", "facts", "changes", "timeline", "error")
 
@@ -127,6 +128,12 @@ def start_again(request: HttpRequest, task_id: str) -> HttpResponse:
     """Start a new task with the same parameters."""
     try:
         task = task_queries.get_task(task_id=task_id)
+        if RETRIED in task.params:  # each failed record is given to one task
+            messages.error(
+                request,
+                gettext("This task ran the failed records of another one. Retry it, or the records that failed again."),
+            )
+            return HttpResponseRedirect(page_address(task_id))
         started = start_tasks.start_task(
             task=start_tasks.NewTask(
                 name=task.name,

@@ -26,6 +26,8 @@ class TaskCheckpoint(models.Model):
     counts = models.JSONField(default=dict)
     # Records of `done` that failed and were left out; a row of TaskFailure for each.
     failed_records = models.PositiveBigIntegerField(default=0, db_default=0)
+    # The newest task that was given entries of the list of failures, and which. Null: there is none.
+    failures_retry = models.JSONField(null=True)
     # What the task type's last committed chunk returned as its state.
     state = models.JSONField(default=dict)
     # What the task leaves for its owner, as its task type returned it last. Null: nothing.

@@ -21,6 +21,7 @@ from tasks_app.domain.csv_cells import neutralise
 from tasks_app.models import TaskFailure
 from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.task_types.failed_record import FAILURE_COLUMNS, ListedFailure
+from tasks_app.task_types.failure_lists import FailureList
 
 PAGE_FAILURES: Final = 1_000
 CURSOR: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}\Z")
@@ -57,6 +58,16 @@ def iterate_failures(*, task_id: uuid.UUID) -> Iterator[ListedFailure]:
         cursor = page.next_cursor
         if not cursor:
             return
+
+
+class RetriedFailures(FailureList):
+    """The failures that a new task gets."""
+
+    def __iter__(self) -> Iterator[ListedFailure]:
+        entries = self.range
+        for failure in iterate_failures(task_id=entries.task_id):
+            if entries.after < failure.id <= entries.up_to:
+                yield failure
 
 
 def write_csv(*, task_id: uuid.UUID, with_bom: bool = False) -> Iterator[bytes]:

@@ -84,11 +84,22 @@ def start_task(
     request_id: str = "",
     idempotency_key: str = "",
     source: str = audit_log.API,
+    task_id: str = "",
 ) -> StartedTask:
-    """Accept one task, usually in one round trip to Redis and without SQL. See `start_tasks` for the exceptions."""
+    """Accept one task, usually in one round trip to Redis and without SQL. See `start_tasks` for the exceptions.
+
+    `task_id` is one that `make_task_id` has returned and that no task has; without it the task gets a new one.
+    """
     check_starts([(task.name, task.params)], caller=caller)
     _check_dry_runs([task])
-    started = _start(tasks=[task], caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
+    started = _start(
+        tasks=[task],
+        caller=caller,
+        request_id=request_id,
+        idempotency_key=idempotency_key,
+        source=source,
+        task_ids=[task_id] if task_id else None,
+    )
     return StartedTask(started.snapshots[0], started.replayed)
 
 
@@ -127,14 +138,25 @@ def validate_tasks(*, tasks: Sequence[NewTask], caller: Caller = ANONYMOUS, are_
     return [_new_snapshot(task, task_id=_NO_ID, created_at=now, caller=caller, request_id="") for task in tasks]
 
 
+def make_task_id() -> str:
+    """Return an id for a task that is to be started with `start_task(task_id=…)`."""
+    return _new_id(clock.now())
+
+
 def _start(
-    *, tasks: Sequence[NewTask], caller: Caller, request_id: str, idempotency_key: str, source: str
+    *,
+    tasks: Sequence[NewTask],
+    caller: Caller,
+    request_id: str,
+    idempotency_key: str,
+    source: str,
+    task_ids: Sequence[str] | None = None,
 ) -> StartedTasks:
     owner = caller.owner
     now = clock.now()
     snapshots = [
-        _new_snapshot(task, task_id=_new_id(now), created_at=now, caller=caller, request_id=request_id)
-        for task in tasks
+        _new_snapshot(task, task_id=task_id, created_at=now, caller=caller, request_id=request_id)
+        for task, task_id in zip(tasks, task_ids or [_new_id(now) for _ in tasks], strict=True)
     ]
     _hold_files(snapshots)
     replay = enqueue.enqueue_tasks(

@@ -17,7 +17,8 @@ from tasks_app.domain.priorities import LOW
 from tasks_app.files.names import BINARY
 from tasks_app.files.task_files import StoredFile, write_file
 from tasks_app.task_types.cursor_use import CursorUse
-from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
+from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord
+from tasks_app.task_types.failure_lists import FailureList
 from tasks_app.task_types.row_changes import RowChange
 from tasks_app.task_types.task_plans import Plan
 
@@ -165,7 +166,7 @@ class TaskType:
         raise NotImplementedError(f"{type(self).__name__} must implement skip_record")
 
     def retry_params(
-        self, *, task_id: uuid.UUID, params: Mapping[str, Any], failures: Iterable[ListedFailure]
+        self, *, task_id: uuid.UUID, params: Mapping[str, Any], failures: FailureList
     ) -> Mapping[str, Any]:
         """Return the params of a task that runs these failed records of an ended task alone, and no others.
 

@@ -4,6 +4,8 @@ import pytest
 
 from tasks_app.models import AuditEntry
 from tasks_app.queues import job_snapshots
+from tasks_app.services import start_tasks
+from tasks_app.task_types.failure_lists import RETRIED
 from tests.admin.conftest import OPERATE, VIEW, MakeClient
 from tests.admin.pages import LIST, get, page
 from tests.support.engine import Worker, record
@@ -64,6 +66,15 @@ def test_the_button_starts_a_task_and_is_audited(make_client: MakeClient) -> Non
     assert task is not None
     assert task.params["only"] == [3]
     assert {entry.action for entry in AuditEntry.objects.filter(actor="olga")} == {"retry", "start"}
+
+
+def test_a_task_of_failed_records_is_not_started_again(make_client: MakeClient) -> None:
+    client = make_client(OPERATE)
+    params = {"records": 3, RETRIED: {"task": NOBODY, "after": 0, "upTo": 9}}
+    task_id = start_tasks.start_task(task=start_tasks.NewTask(name="failing", params=params)).snapshot.id
+    answer = client.post(page(task_id, "again"), follow=True)
+    assert "This task ran the failed records of another one" in answer.content.decode()
+    assert not AuditEntry.objects.filter(action="start", actor="olga").exists()
 
 
 def test_a_refused_retry_shows_the_reason(make_client: MakeClient) -> None:

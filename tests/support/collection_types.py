@@ -45,3 +45,18 @@ class RotateQuantitiesAlone(RotateQuantities):
 
     name = "rotate_quantities_alone"
     splittable = False
+
+
+@register
+class AddOneIfSmall(AddOne):
+    """The same, and fails for quantities of more than 100."""
+
+    name = "add_one_if_small"
+    first_limit = 10
+    max_limit = 20
+
+    def process(self, rows: list[Any], run: Run) -> dict[str, int]:
+        changed = super().process(rows, run)
+        if great := [row.pk for row in rows if row.quantity > 100]:
+            raise ValueError(f"the quantity of {great[0]} is too great")
+        return changed

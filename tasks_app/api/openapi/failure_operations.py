@@ -47,7 +47,9 @@ retry = operation(
     "Start a task of the failed records alone",
     needs=WRITE,
     description="Starts a new task of the same type, owner and `maxFailures`, with params that limit it to the failed "
-    "records of this one. 409 if the task has not ended, if none of its records failed, or if its type cannot do it.",
+    "records of this one: rows by their keys, records of a file by their places. Each failed record is given to one task. "
+    "409 if the task has not ended, if none of its records failed, if its type cannot do it, if the file is gone, or if "
+    "another task was given them; the detail names that task, and how it continues.",
     parameters=[ID, *IDEMPOTENCY_KEY, LOCATION, RETRY_AFTER],
     request=None,
     responses={

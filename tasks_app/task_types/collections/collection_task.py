@@ -6,7 +6,6 @@ cleanup).
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +17,17 @@ from django.db import models, router, transaction
 from rest_framework import serializers
 
 from tasks_app.errors import HopelessError
+from tasks_app.task_types.collections import failure_walk
 from tasks_app.task_types.collections.cursor_keys import CursorKey, Values, find_key
 from tasks_app.task_types.collections.dataclass_params import make_serializer, read_params
 from tasks_app.task_types.collections.key_splits import all_rows, find_last_key, select_range, split_keys
+from tasks_app.task_types.collections.listed_rows import iterate_rows, name_key
 from tasks_app.task_types.collections.page_changes import PageChanges
 from tasks_app.task_types.collections.queryset_rules import find_faults
 from tasks_app.task_types.collections.totals import count_rows
 from tasks_app.task_types.cursor_use import CursorUse
 from tasks_app.task_types.failed_record import FailedRecord
+from tasks_app.task_types.failure_lists import FailureList, find_range, without_range
 from tasks_app.task_types.page_explanation import explain_page
 from tasks_app.task_types.task_plans import PARTS, Part, Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
@@ -54,6 +56,17 @@ class Run:
     def count(self, name: str, number: int = 1) -> None:
         """Add to the task's `counts`; commits with the page."""
         self.counts[name] += number
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Rows of one chunk, each once, and where the cursor is behind them."""
+
+    rows: list[Any]
+    key: CursorKey
+    done: int
+    state: Mapping[str, Any]
+    is_last: bool
 
 
 class CollectionTask(TaskType):
@@ -98,6 +111,8 @@ class CollectionTask(TaskType):
 
     def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Plan:
         """Return bound, total, and the shards of a task with more than `shard_records` rows."""
+        if (listed := find_range(params)) is not None:
+            return failure_walk.plan_walk(listed, shard_records=shard_records)
         rows, key = self._open(self.read_params(params))
         bound = find_last_key(all_rows(rows.model, using=rows.db), key)  # of the table: a filter may be slow
         if bound is None:
@@ -121,22 +136,12 @@ class CollectionTask(TaskType):
             chunk.is_canceled,
             is_dry_run=chunk.is_dry_run,
         )
-        rows, key = self._open(run.params)
-        cursor, bound = _read_state(key, chunk.state)
-        if bound is None:
-            return ChunkResult(0, {}, chunk.state, finished=True)
-        found = list(self._select_page(rows, key, after=cursor, up_to=bound)[: chunk.limit])
-        keys = [self._read_key(key, row) for row in found]  # before `process`, which may change the instances
-        # A join repeats a row; its copies have the same key, so they stand together.
-        unique = [row for place, row in enumerate(found) if place == 0 or keys[place] != keys[place - 1]]
-        page = PageChanges(unique, describe=self.describe_row) if unique and chunk.changes_wanted else None
-        if unique:
-            self.process_page(unique, run)
-        changes = page.list_changes(most=chunk.changes_wanted) if page is not None else ()
-        last = keys[-1] if keys else cursor
-        state = _make_state(key, last, bound)
-        is_last = len(found) < chunk.limit or last == bound
-        return ChunkResult(len(unique), dict(run.counts), state, finished=is_last, changes=changes)
+        page = self._read_page(chunk, run.params)
+        watched = PageChanges(page.rows, describe=self.describe_row) if page.rows and chunk.changes_wanted else None
+        if page.rows:
+            self.process_page(page.rows, run)
+        changes = watched.list_changes(most=chunk.changes_wanted) if watched is not None else ()
+        return ChunkResult(page.done, dict(run.counts), page.state, finished=page.is_last, changes=changes)
 
     def explain_cursor(self, params: Mapping[str, Any]) -> CursorUse | None:
         """Explain the page that follows the first row; None if there is no row."""
@@ -150,16 +155,20 @@ class CollectionTask(TaskType):
 
     def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
         """Describe the row behind the cursor, and move the cursor to it; None if it has left the collection."""
-        rows, key = self._open(self.read_params(chunk.params))
-        cursor, bound = _read_state(key, chunk.state)
-        row = None if bound is None else self._select_page(rows, key, after=cursor, up_to=bound).first()
-        if row is None:
-            return ChunkResult(0, {}, chunk.state, finished=True), None
-        last = self._read_key(key, row)
-        values = key.encode(last)
-        name = values[0] if len(values) == 1 else json.dumps(values, ensure_ascii=False)
-        result = ChunkResult(1, {}, _make_state(key, last, bound), finished=last == bound)
-        return result, FailedRecord(key=name, values=self.describe_row(row))
+        page = self._read_page(chunk, self.read_params(chunk.params))
+        result = ChunkResult(page.done, {}, page.state, finished=page.is_last)
+        if not page.rows:
+            return result, None
+        [row] = page.rows
+        return result, FailedRecord(
+            key=name_key(page.key, self._read_key(page.key, row)), values=self.describe_row(row)
+        )
+
+    def retry_params(
+        self, *, task_id: uuid.UUID, params: Mapping[str, Any], failures: FailureList
+    ) -> Mapping[str, Any]:
+        """Return params that limit a task to the rows of these failures which are still in the collection."""
+        return failures.range.add_to(params)
 
     def describe_row(self, row: Any) -> Mapping[str, Any]:
         """Return what the list of failed records shows of a row that has failed: by default the columns that were read."""
@@ -168,17 +177,33 @@ class CollectionTask(TaskType):
 
     def read_params(self, params: Mapping[str, Any]) -> Any:
         """Return the stored parameters as `collection` gets them: an instance of `params_class`, if there is one."""
-        return params if self.params_class is None else read_params(self.params_class, params)
+        given = without_range(params)
+        return given if self.params_class is None else read_params(self.params_class, given)
 
-    def _select_page(
-        self, rows: models.QuerySet[Any], key: CursorKey, *, after: Values | None, up_to: Values
-    ) -> models.QuerySet[Any]:
-        """Return the rows of a range, which are locked when they are read if `lock_rows` says so."""
-        page = select_range(rows, key, after=after, up_to=up_to)
+    def _read_page(self, chunk: Chunk, params: Any) -> _Page:
+        rows, key = self._open(params)
+        if (listed := find_range(chunk.params)) is not None:
+            walked = failure_walk.read_page(listed, chunk.state, limit=chunk.limit)
+            done = len(walked.failures)
+            found = list(iterate_rows(rows, key, walked.failures, lock=self._lock))
+            return _Page(found, key, done, walked.get_state(done), walked.is_end(done))
+        cursor, bound = _read_state(key, chunk.state)
+        if bound is None:
+            return _Page([], key, 0, chunk.state, True)
+        found = list(self._lock(select_range(rows, key, after=cursor, up_to=bound))[: chunk.limit])
+        keys = [self._read_key(key, row) for row in found]  # before `process`, which may change the instances
+        # A join repeats a row; its copies have the same key, so they stand together.
+        unique = [row for place, row in enumerate(found) if place == 0 or keys[place] != keys[place - 1]]
+        last = keys[-1] if keys else cursor
+        state = _make_state(key, last, bound)
+        return _Page(unique, key, len(unique), state, len(found) < chunk.limit or last == bound)
+
+    def _lock(self, rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        """Return rows that are locked when they are read, if `lock_rows` says so."""
         features = transaction.get_connection(rows.db).features
         if not self.lock_rows or not features.has_select_for_update:
-            return page
-        return page.select_for_update(of=("self",) if features.has_select_for_update_of else ())
+            return rows
+        return rows.select_for_update(of=("self",) if features.has_select_for_update_of else ())
 
     def _read_key(self, key: CursorKey, row: Any) -> Values:
         """Return the key of a row. Raises HopelessError if it was not read with the row: each row would cost a query."""

@@ -1,14 +1,14 @@
 """The base class of imports: a chunk reads some records of a file, validates them, and writes their rows.
 
-Owns the state of an import (the position in the file), and which error means that no other attempt helps. Must not know
-how a format is read (record_files) or a row is validated (rows).
+Owns the steps of a chunk, and which error means that no other attempt helps. Must not know how a format is read
+(record_files), where a chunk's records stand in the file (sources), or how a row is validated (rows).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, BinaryIO, ClassVar, cast
@@ -21,15 +21,18 @@ from tasks_app.domain.callers import Caller
 from tasks_app.errors import HopelessError, ParamRefused, StoreUnavailable
 from tasks_app.files.open_file import FileGone, find_row, open_file
 from tasks_app.files.storage import mapped_storage_errors
-from tasks_app.record_files import Position, RecordFile, RecordFileError
+from tasks_app.record_files import RecordFile, RecordFileError
+from tasks_app.task_types.collections.failure_walk import plan_walk
 from tasks_app.task_types.cursor_use import CursorUse
-from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord, ListedFailure
+from tasks_app.task_types.failed_record import CannotRetryFailures, FailedRecord
+from tasks_app.task_types.failure_lists import FailureList, find_range
 from tasks_app.task_types.imports import model_rows, open_import
 from tasks_app.task_types.imports.model_rows import list_changes
-from tasks_app.task_types.imports.open_import import Batch, OpenImport
+from tasks_app.task_types.imports.open_import import OpenImport
 from tasks_app.task_types.imports.params import FILE, ImportParams, get_options
 from tasks_app.task_types.imports.plans import plan_import
 from tasks_app.task_types.imports.rows import ImportRow, RowReader, RowRefused, RowSchema
+from tasks_app.task_types.imports.sources import Source, take_records
 from tasks_app.task_types.row_changes import RowChange
 from tasks_app.task_types.task_plans import Plan
 from tasks_app.task_types.task_type import Chunk, ChunkResult, TaskType
@@ -47,8 +50,7 @@ class _Work:
     """What a chunk has read: rows that are accepted, and the first record that is not, if no row precedes it."""
 
     rows: list[ImportRow]
-    begins: list[Position]  # of each row
-    state: dict[str, Any]
+    source: Source
     finished: bool
     refused: RowRefused | None = None
     prepared: Any = None
@@ -140,6 +142,8 @@ class Import(TaskType):
 
     def make_plan(self, *, task_id: uuid.UUID, params: Mapping[str, Any], shard_records: int) -> Plan:
         """Count the records in one pass over the file, and split it into parts (docs/imports.md). Raises HopelessError."""
+        if (listed := find_range(params)) is not None:
+            return plan_walk(listed, shard_records=shard_records)
         try:
             opened = self._open(params)
         except RecordFileError as error:
@@ -162,75 +166,72 @@ class Import(TaskType):
 
     def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
         """Describe the record at the chunk's position, and move the position past it; None if there is none."""
-        batch = self._take(chunk, most_records=1)
-        if not batch.records:
+        source = self._take(chunk, most_records=1)
+        if not source.records:
             return ChunkResult(0, {}, dict(chunk.state), finished=True), None
-        [record] = batch.records
-        result = ChunkResult(1, {}, self._state_at(chunk, record.next), finished=batch.has_ended)
-        values = self._reader.get_original(record, is_text=batch.is_text)
+        [record] = source.records
+        result = ChunkResult(1, {}, source.get_state(1), finished=source.has_ended)
+        values = self._reader.get_original(record, is_text=source.is_text)
         if record.fault is not None:  # it has more or fewer fields than columns, or could not be parsed
             opened = open_import.get_held((self.name, chunk.task_id))
             values = dict.fromkeys(() if opened is None else opened.records.names, "") | dict(values)
-        return result, FailedRecord(line=record.line, values=values, is_complete=record.fault is None)
+        is_complete = record.fault is None
+        return result, FailedRecord(key=source.get_place(0), line=record.line, values=values, is_complete=is_complete)
 
     def retry_params(
-        self, *, task_id: uuid.UUID, params: Mapping[str, Any], failures: Iterable[ListedFailure]
+        self, *, task_id: uuid.UUID, params: Mapping[str, Any], failures: FailureList
     ) -> Mapping[str, Any]:
-        """Raise CannotRetryFailures: an import reads a file, and the failed records are wrong in it."""
-        raise CannotRetryFailures(
-            f"an import reads a file. Get the list as CSV (GET /tasks/{task_id}/failures?format=csv), correct its records, and "
-            "start an import of that file"
-        )
+        """Return params that limit an import to these records of the same file. Raises CannotRetryFailures if it is gone."""
+        try:
+            find_row(params[FILE])
+        except FileGone as error:
+            raise CannotRetryFailures(
+                f"they are read from its file again. {error} Get the list as CSV (GET /tasks/{task_id}/failures?format=csv), "
+                "correct its records, and start an import of that file"
+            ) from error
+        return failures.range.add_to(params)
 
     # --- steps
 
     def _read(self, chunk: Chunk) -> _Work:
-        batch = self._take(chunk, most_records=chunk.limit)
+        source = self._take(chunk, most_records=chunk.limit)
         rows: list[ImportRow] = []
-        begins: list[Position] = []
-        at = Position.from_state(chunk.state)
-        for record in batch.records:
+        for place, record in enumerate(source.records):
             try:
-                rows.append(self._reader.read(record, position=chunk.start + len(rows), is_text=batch.is_text))
+                rows.append(self._reader.read(record, position=chunk.start + place, is_text=source.is_text))
             except RowRefused as refused:
                 if not rows:
-                    return _Work([], [], dict(chunk.state), False, refused)
+                    return _Work([], source, False, refused)
                 # The rows before it are a chunk of their own, so that the error does not depend on the size of chunks.
-                return _Work(rows, begins, self._state_at(chunk, at), False, None, self.prepare_rows(rows, chunk))
-            begins.append(at)
-            at = record.next
-        if batch.has_ended:
+                return _Work(rows, source, False, None, self.prepare_rows(rows, chunk))
+        if source.has_ended:
             open_import.hold(None, None)
         prepared = self.prepare_rows(rows, chunk) if rows else None
-        return _Work(rows, begins, self._state_at(chunk, at), batch.has_ended, None, prepared)
+        return _Work(rows, source, source.has_ended, None, prepared)
 
     def _write(self, chunk: Chunk, work: _Work) -> ChunkResult:
         if work.refused is not None:
             raise work.refused
         if not work.rows:
-            return ChunkResult(0, {}, work.state, work.finished)
+            return ChunkResult(0, {}, work.source.get_state(0), work.finished)
         changes: Sequence[RowChange] = list_changes(
             work.rows[: chunk.changes_wanted], start=chunk.start, model=self.model, update_by=self.update_by
         )
         base = {each.name: getattr(chunk, each.name) for each in dataclasses.fields(Chunk)}
         done, counts = self.process_rows(work.rows, ImportRun(**base, prepared=work.prepared))
-        if done < len(work.rows):
-            return ChunkResult(done, counts, self._state_at(chunk, work.begins[done]), False, changes=changes[:done])
-        return ChunkResult(done, counts, work.state, work.finished, changes=changes)
+        is_last = work.finished and done == len(work.rows)
+        return ChunkResult(done, counts, work.source.get_state(done), is_last, changes=changes[:done])
 
-    def _take(self, chunk: Chunk, *, most_records: int) -> Batch:
+    def _take(self, chunk: Chunk, *, most_records: int) -> Source:
         """Return the next records from the file, which stays open for the next chunk. Raises HopelessError."""
         try:
-            position = Position.from_state(chunk.state)
             key = (self.name, chunk.task_id)
             opened = open_import.get_held(key)
             if opened is None:
                 open_import.hold(None, None)
                 opened = self._open(chunk.params)
                 open_import.hold(key, opened)
-            return opened.take(
-                position, most_records=most_records, most_bytes=self.max_chunk_bytes, end=chunk.state.get("end")
-            )
+            return take_records(opened, chunk, most_records=most_records, most_bytes=self.max_chunk_bytes)
         except RecordFileError as error:
             open_import.hold(None, None)
             raise HopelessError(str(error)) from error
@@ -247,11 +248,6 @@ class Import(TaskType):
         except BaseException:
             file.close()
             raise
-
-    @staticmethod
-    def _state_at(chunk: Chunk, position: Position) -> dict[str, Any]:
-        end = {"end": chunk.state["end"]} if "end" in chunk.state else {}
-        return position.as_state() | end
 
     @cached_property
     def _reader(self) -> RowReader:

@@ -26,7 +26,7 @@ class ImportRow(NamedTuple):
     values: dict[str, Any]  # validated, by the serializer's sources
     original: Mapping[str, Any]  # as the file has them, by column
     line: int  # of the file, from 1
-    position: int  # of the record, from 0
+    position: int  # of the record in the task, from 0
 
 
 class RowRefused(RecordRefused):

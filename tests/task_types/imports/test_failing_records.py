@@ -86,11 +86,12 @@ def test_bad_records_are_listed_and_their_corrected_list_is_imported(
     assert list(Product.objects.filter(task_id=task_id).order_by("position").values_list("position", flat=True)) == good
     failures = list(TaskFailure.objects.filter(task_id=task_id).order_by("position"))
     assert [(failure.position, failure.line) for failure in failures] == [(number, number + 2) for number in BAD]
+    places = [make_csv().index(f"=S{number},".encode()) for number in BAD]
+    assert [failure.key for failure in failures] == [
+        f"byte {place}, line {number + 2}" for place, number in zip(places, BAD, strict=True)
+    ]
 
     mirror()
-    refused = client.post(f"/tasks/{task_id}/failures/retry", content_type="application/json")
-    assert refused.status_code == 409
-    assert "as CSV" in refused.json()["detail"]
     answer = client.get(f"/tasks/{task_id}/failures?format=csv")
     listed = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig"))))
     corrected = io.StringIO()
