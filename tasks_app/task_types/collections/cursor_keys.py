@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import models
+from django.db import connections, models, router
 
 from tasks_app.errors import HopelessError
 
@@ -28,6 +28,7 @@ _KINDS: Final[tuple[type[models.Field], ...]] = (
     models.DecimalField,
     models.DateField,
 )
+_SQLITE_DIGITS: Final = 15  # it stores a decimal as a float
 _ACCEPTED: Final = "integers, UUIDs, texts, decimals, dates and datetimes"
 
 
@@ -79,6 +80,7 @@ def find_key(model: type[models.Model], cursor_fields: Sequence[str]) -> CursorK
                 f"cursor_fields: {model._meta.label}.{field.name} is a {type(_target_of(field)).__name__}; accepted: "
                 f"{_ACCEPTED}."
             )
+        _check_digits(field, model)
     names = _check_index(model, names, primary=[field.attname for field in primary])
     return CursorKey(tuple(names), tuple(_target_of(known[name]) for name in names))
 
@@ -98,6 +100,17 @@ def _target_of(field: Any) -> models.Field:
     while field.is_relation:
         field = field.target_field
     return field
+
+
+def _check_digits(field: models.Field, model: type[models.Model]) -> None:
+    target = _target_of(field)
+    if not isinstance(target, models.DecimalField) or connections[router.db_for_write(model)].vendor != "sqlite":
+        return
+    if target.max_digits is None or target.max_digits > _SQLITE_DIGITS:
+        raise ValueError(
+            f"cursor_fields: {model._meta.label}.{field.name} has up to {target.max_digits} digits, and SQLite keeps "
+            f"{_SQLITE_DIGITS} of a decimal: the cursor would not be the key of its row. Use other cursor_fields."
+        )
 
 
 def _check_index(model: type[models.Model], names: list[str], *, primary: list[str]) -> list[str]:

@@ -36,7 +36,7 @@ class Word(Row):
 
 
 class Price(Row):
-    id = models.DecimalField(max_digits=20, decimal_places=4, primary_key=True)
+    id = models.DecimalField(max_digits=15, decimal_places=4, primary_key=True)
 
 
 class Moment(Row):

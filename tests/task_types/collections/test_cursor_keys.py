@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,3 +82,10 @@ def test_a_stored_key_of_other_fields_is_hopeless() -> None:
     assert find_key(Number, ()).decode([5], what="bound") == (5,)
     assert find_key(Price, ()).encode((Decimal("1.50"),)) == ["1.50"]
     assert find_key(Uid, ()).encode((uuid.UUID(int=1),)) == ["00000000-0000-0000-0000-000000000001"]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="MariaDB keeps all digits")
+def test_a_decimal_that_sqlite_would_round_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Price._meta.pk, "max_digits", 16)
+    with pytest.raises(ValueError, match="SQLite keeps 15"):
+        find_key(Price, ())
