@@ -66,7 +66,7 @@ def import_by_task(stack: ProcfileStack, path: Path, *, lines: int) -> Measured:
         time.sleep(0.1)
     assert task["status"] == "finished", task
     seconds = time.perf_counter() - began
-    return Measured(task_id, seconds, f"{early} at a tenth, {read_size(stack.child_pids('worker'), 'VmHWM')}")
+    return Measured(task_id, seconds, f"{early or '-'} at a tenth, {read_size(stack.child_pids('worker'), 'VmHWM')}")
 
 
 def import_in_child(stack: ProcfileStack, path: Path, way: str) -> Measured:

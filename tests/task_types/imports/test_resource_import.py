@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError, OperationalError
 
 from catalog.models import IdBlock
@@ -97,6 +97,23 @@ def test_the_rows_before_a_refused_one_are_a_chunk_of_their_own(
     assert description.line == 4
     run_chunk(task_type, work(file, state=skipped.state, start=3))
     assert blocks() == {"a": 1, "b": 2, "d": 4}
+
+
+def test_a_validation_error_names_the_column_and_leaves_no_row_behind_it(store: Store) -> None:
+    class Checked(BlockResource):
+        def before_save_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
+            if instance.next_id == 13:
+                raise ValidationError({"next_id": "Not thirteen."})
+
+    class Checking(ImportBlocks):
+        resource_class = Checked
+
+    file = store(b"next_id,name\n1,a\n13,b\n4,d\n")
+    first = run_chunk(Checking(), work(file))
+    assert (first.done, blocks()) == (1, {"a": 1})
+    with pytest.raises(RowRefused, match=r"^Line 3, column 1: next_id: Not thirteen\. The value is '13'\.$"):
+        run_chunk(Checking(), work(file, state=first.state, start=1))
+    assert blocks() == {"a": 1}
 
 
 def test_bulk_mode_cannot_hide_an_error_of_the_database(store: Store) -> None:
