@@ -10,6 +10,7 @@ from catalog.models import ArchivedOrderItem, OrderItem, Product, User
 from tasks_app.task_types import list_task_types
 from tasks_app.testing import TaskResult, make_csv, make_rows
 from tests.catalog.conftest import upload
+from tests.catalog.task_types.test_deduplicate_users import COPIES, copy_users
 
 Check = Callable[..., TaskResult]
 AHEAD = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
@@ -35,6 +36,12 @@ def check_prune_order_items(check: Check) -> TaskResult:
     return check("prune_order_items", {"orderedBefore": AHEAD}, models=[OrderItem, ArchivedOrderItem, User, Product])
 
 
+def check_deduplicate_users(check: Check) -> TaskResult:
+    upload(records=4)
+    copy_users(list(User.objects.order_by("pk")), by=COPIES)
+    return check("deduplicate_users", models=[User, Product, OrderItem])
+
+
 def check_import_products(check: Check) -> TaskResult:
     content = make_csv(Product, ["sku", "name", "category", "price", "stock"], 8) + b"sku 9,too few fields\n"
     params = {"file": content}
@@ -51,6 +58,7 @@ CHECKS: dict[str, tuple[Callable[[Check], TaskResult], dict[str, int]]] = {
     "purge": (check_purge, {"deleted_order_items": 3, "deleted_products": 3, "deleted_users": 3}),
     "normalise_user_phones": (check_normalise_user_phones, {"normalised": 8, "unchanged": 0, "unreadable": 0}),
     "prune_order_items": (check_prune_order_items, {"archived_order_items": 8, "deleted_order_items": 8}),
+    "deduplicate_users": (check_deduplicate_users, {"kept_users": 4, "deleted_users": 4, "moved_order_items": 2}),
     "import_products": (check_import_products, {"products": 8}),
     "export_order_items": (check_export_order_items, {"rows": 8}),
 }
