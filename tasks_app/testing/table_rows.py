@@ -78,7 +78,7 @@ class WatchedTables:
                 cursor.execute(f"DELETE FROM {name}")  # noqa: S608 (names of the models)
                 if rows := before.rows[table.name]:
                     places = ", ".join(["%s"] * len(table.columns))
-                    cursor.executemany(f"INSERT INTO {name} ({columns}) VALUES ({places})", rows)  # noqa: S608
+                    cursor.executemany(f"INSERT INTO {name} ({columns}) VALUES ({places})", rows)  # noqa: S608 (the same)
 
     def compare(self, *, before: TableRows, wanted: TableRows, found: TableRows) -> Iterator[str]:
         """Yield a line for each difference between what two runs have made of the rows `before`."""
@@ -97,7 +97,7 @@ class WatchedTables:
 
     def _read(self, table: Table) -> list[Row]:
         with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT {self._list_columns(table)} FROM {self._quote(table.name)}")  # noqa: S608
+            cursor.execute(f"SELECT {self._list_columns(table)} FROM {self._quote(table.name)}")  # noqa: S608 (names of the models)
             return [tuple(row) for row in cursor.fetchall()]
 
     def _list_columns(self, table: Table) -> str:

@@ -121,7 +121,7 @@ def test_the_callers_rights_are_checked(run_task: Run) -> None:
 
 
 def test_an_unknown_type_is_named(run_task: Run) -> None:
-    with pytest.raises(ValidationError, match=r"Unknown task type 'nothing'\. Known: .*upload"):
+    with pytest.raises(ValidationError, match=r"Unknown task type 'nothing'\. Known: "):
         run_task("nothing")
 
 
