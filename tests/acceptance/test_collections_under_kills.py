@@ -37,11 +37,13 @@ def read_worker(stack: ProcfileStack, task_id: str) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-@pytest.mark.parametrize("point", ["before_chunk_commit", "after_chunk_commit"])
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("shard_records", [0, 500])
+# A task that kills its workers goes on in small chunks, so shards whose every third commit fails would take minutes.
+@pytest.mark.parametrize(
+    ("name", "point", "shard_records"),
+    [*((name, "before_chunk_commit", 0) for name in NAMES), ("add_one", "after_chunk_commit", 500)],
+)
 def test_workers_that_die_before_and_after_a_commit(
-    make_stack: MakeStack, point: str, name: str, shard_records: int
+    make_stack: MakeStack, name: str, point: str, shard_records: int
 ) -> None:
     environment = {**ENVIRONMENT, "CRASH_POINTS": f"{point}=3", "SHARD_RECORDS": str(shard_records)}
     stack = make_stack(workers=2, environment=environment)
@@ -50,7 +52,7 @@ def test_workers_that_die_before_and_after_a_commit(
     assert_exact(stack, name, start_task(stack, name, filled), filled)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["normalise_user_phones", "prune_order_items"])
 def test_four_workers_share_a_run_while_they_are_killed(make_stack: MakeStack, name: str) -> None:
     stack = make_stack(workers=4, environment={**ENVIRONMENT, "SHARD_RECORDS": "250", "PAUSE_MS": "400"})
     filled = fill(stack, rows=ROWS)
