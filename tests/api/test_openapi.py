@@ -11,7 +11,7 @@ from django.test import Client
 from tasks_app.api.urls import urlpatterns
 from tests.api.conftest import Post
 
-EMPTY = {"204", "304", "416"}
+EMPTY = {"204", "304"}
 OTHER_MEDIA_TYPES = {
     "listTaskFailures": {"application/json", "text/csv"},
     "downloadFile": {"application/octet-stream"},

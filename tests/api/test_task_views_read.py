@@ -39,7 +39,7 @@ def test_a_task_reads_the_same_before_and_after_the_mirror(
     mirror()
     after = client.get(f"/tasks/{started['id']}/")
     del started["success"]
-    started |= {"result": None, "artifacts": []}  # an answer to a start has neither
+    started |= {"result": None, "artifacts": [], "changes": None}  # an answer to a start has none of them
     assert before.json() == started
     assert after.json() == started
     assert before["ETag"] == after["ETag"]

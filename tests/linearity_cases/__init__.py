@@ -1,6 +1,7 @@
 """The functions that tests/linearity.py measures, each with the texts that cost it most time. Needs Django set up."""
 
 from tests.linearity import Case
+from tests.linearity_cases.authors import author_cases
 from tests.linearity_cases.bodies import body_cases
 from tests.linearity_cases.failures import failure_cases
 from tests.linearity_cases.files import file_cases
@@ -26,4 +27,5 @@ def make_cases() -> list[Case]:
         *record_file_cases(),
         *task_type_cases(),
         *failure_cases(),
+        *author_cases(),
     ]
