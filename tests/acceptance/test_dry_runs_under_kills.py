@@ -60,7 +60,7 @@ def test_four_workers_share_a_dry_run_while_they_are_killed(make_stack: MakeStac
     filled = fill(stack, rows=ROWS)
     before = read_rows(stack)
     task_id = start_dry_run(stack, name, filled)
-    kills = kill_workers(stack, task_id=task_id, every_seconds=0.7, deadline_seconds=240)
+    kills = kill_workers(stack, task_id=task_id, every_seconds=0.3, deadline_seconds=240)
     assert_dry(stack, name, task_id, filled, before=before)
     assert kills > 0
     parts = stack.sql("SELECT worker FROM tasks_app_taskcheckpoint WHERE parent_id = %s", uuid.UUID(task_id).hex)

@@ -44,7 +44,7 @@ def test_four_workers_share_a_file_while_they_are_killed(make_stack: MakeStack) 
     path = stack.directory / "products.csv"
     write_file(path, records=RECORDS)
     task_id = start_import(stack, path)
-    kills = kill_workers(stack, task_id=task_id, every_seconds=0.7, deadline_seconds=240)
+    kills = kill_workers(stack, task_id=task_id, every_seconds=0.2, deadline_seconds=240)
     assert kills > 0
     assert find_faults(stack, stack.wait_for_end(task_id, deadline_seconds=240), records=RECORDS) == []
     parts = stack.sql("SELECT worker FROM tasks_app_taskcheckpoint WHERE parent_id = %s", uuid.UUID(task_id).hex)
