@@ -1,13 +1,12 @@
 """Dry runs on real worker processes that are killed: no row changes, and the counts are those of a real run."""
 
-import uuid
 from typing import Any
 
 import pytest
 
 from loadtests.started.stack import ProcfileStack
 from tests.acceptance.test_collections_under_kills import ENVIRONMENT
-from tests.chaos.collections import Filled, fill, kill_workers
+from tests.chaos.collections import Filled, fill
 from tests.conftest import MakeStack
 
 pytestmark = pytest.mark.slow
@@ -52,16 +51,3 @@ def test_workers_that_die_around_a_rollback(make_stack: MakeStack, point: str, n
     filled = fill(stack, rows=ROWS)
     before = read_rows(stack)
     assert_dry(stack, name, start_dry_run(stack, name, filled), filled, before=before)
-
-
-@pytest.mark.parametrize("name", ["normalise_user_phones"])
-def test_four_workers_share_a_dry_run_while_they_are_killed(make_stack: MakeStack, name: str) -> None:
-    stack = make_stack(workers=4, environment={**ENVIRONMENT, "SHARD_RECORDS": "100", "PAUSE_MS": "400"})
-    filled = fill(stack, rows=ROWS)
-    before = read_rows(stack)
-    task_id = start_dry_run(stack, name, filled)
-    kills = kill_workers(stack, task_id=task_id, every_seconds=0.3, deadline_seconds=240)
-    assert_dry(stack, name, task_id, filled, before=before)
-    assert kills > 0
-    parts = stack.sql("SELECT worker FROM tasks_app_taskcheckpoint WHERE parent_id = %s", uuid.UUID(task_id).hex)
-    assert len(parts) > 3

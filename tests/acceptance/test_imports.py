@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 
 from tests.chaos.imports import FORMATS, find_faults, start_import, write_file
-from tests.chaos.repeated_kills import kill_workers
 from tests.conftest import MakeStack
 
 pytestmark = pytest.mark.slow
@@ -37,16 +34,3 @@ def test_workers_that_die_before_and_after_a_commit(
     write_file(path, records=RECORDS)
     task = stack.wait_for_end(start_import(stack, path), deadline_seconds=240)
     assert find_faults(stack, task, records=RECORDS) == []
-
-
-def test_four_workers_share_a_file_while_they_are_killed(make_stack: MakeStack) -> None:
-    stack = make_stack(workers=4, environment={**ENVIRONMENT, "SHARD_RECORDS": "500", "PAUSE_MS": "300"})
-    path = stack.directory / "products.csv"
-    write_file(path, records=RECORDS)
-    task_id = start_import(stack, path)
-    kills = kill_workers(stack, task_id=task_id, every_seconds=0.2, deadline_seconds=240)
-    assert kills > 0
-    assert find_faults(stack, stack.wait_for_end(task_id, deadline_seconds=240), records=RECORDS) == []
-    parts = stack.sql("SELECT worker FROM tasks_app_taskcheckpoint WHERE parent_id = %s", uuid.UUID(task_id).hex)
-    assert len(parts) == RECORDS // 500
-    assert len({worker for (worker,) in parts}) > 1
