@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -30,7 +30,7 @@ from tasks_app.engine.interruption import Interruption, WorkerHooks
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.leftovers import ProcessState
 from tasks_app.engine.record_isolation import RecordIsolation
-from tasks_app.engine.task_planning import make_plan, needs_plan
+from tasks_app.engine.task_planning import find_total, make_plan, needs_plan, prepare_split
 from tasks_app.engine.task_session import TaskSession
 from tasks_app.engine.worker_session import WorkerSession
 from tasks_app.observability import log_context, tracing
@@ -39,7 +39,6 @@ from tasks_app.resilience import failpoints
 from tasks_app.resilience.backoff import Backoff, ShutdownRequested
 from tasks_app.resilience.transient_errors import is_transient_error
 from tasks_app.task_types import Plan, get_limit_seconds, get_task_type, list_names
-from tasks_app.task_types.task_results import check_state, check_total_again
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -124,8 +123,7 @@ class Runner:
                 if plan is None:
                     return
             elif snapshot.total is None:
-                with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
-                    snapshot.total = self._guard.prepare(partial(check_total_again, task_type, snapshot.params))
+                find_total(session, guard=self._guard)
             total = plan.total if plan is not None and plan.parts else session.get_split_total()
             if total is not None:
                 self._split(session, total=total, plan=plan)
@@ -256,7 +254,7 @@ class Runner:
 
     def _split(self, session: TaskSession, *, total: int, plan: Plan | None) -> None:
         """Replace a big task in its queue by its shards, which are the next to be dequeued."""
-        prepare = partial(self._prepare_split, session) if plan is None else lambda: plan
+        prepare = partial(prepare_split, session, guard=self._guard) if plan is None else lambda: plan
         split = self._try(session, partial(shards.split, session.claim, session.snapshot, total=total, prepare=prepare))
         if split is not None:
             parts, are_new = split
@@ -282,13 +280,3 @@ class Runner:
                     raise
                 if not self._wait_for_database(session, error, tries=tries, backoff=backoff):
                     return None
-
-    def _prepare_split(self, session: TaskSession) -> Mapping[str, Any]:
-        task_type = get_task_type(session.snapshot.name)
-
-        def prepare() -> Mapping[str, Any]:
-            state = task_type.prepare_split(task_id=session.claim.task_id, params=session.snapshot.params)
-            return check_state(state, task_type=task_type)
-
-        with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
-            return self._guard.prepare(prepare)

@@ -1,11 +1,14 @@
-"""Plans a task whose type `is_planned`, at its first claim: asks the type, and stores its answer.
+"""What a task needs before its first chunk: its plan, if the type `is_planned`; else its total, and the state of its split.
 
-Owns when a task is planned, and that it is planned once. Must not split a task (runner, checkpoints/shards.py) nor run it.
+Owns when a task is planned, that it is planned once, and the guard around the type's code. Must not split a task (runner,
+checkpoints/shards.py) nor run it.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Protocol
 
 from django.conf import settings
 
@@ -14,7 +17,7 @@ from tasks_app.checkpoints.claims import Claim
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.task_types import Plan, get_limit_seconds, get_task_type
-from tasks_app.task_types.task_results import check_plan
+from tasks_app.task_types.task_results import check_plan, check_state, check_total_again
 
 
 class ClaimedTask(Protocol):
@@ -49,3 +52,24 @@ def make_plan(session: ClaimedTask, *, guard: ChunkGuard) -> Plan:
         claims.store_plan(claim, plan)
     snapshot.total, snapshot.total_is_estimate = plan.total, plan.is_estimate
     return plan
+
+
+def find_total(session: ClaimedTask, *, guard: ChunkGuard) -> None:
+    """Give a task without a total what its type says now. Raises TaskCodeFailed and TransactionLost."""
+    snapshot = session.snapshot
+    task_type = get_task_type(snapshot.name)
+    with guard.watching(limit_seconds=get_limit_seconds(task_type)):
+        snapshot.total = guard.prepare(partial(check_total_again, task_type, snapshot.params))
+
+
+def prepare_split(session: ClaimedTask, *, guard: ChunkGuard) -> Mapping[str, Any]:
+    """Return the first state of all shards of a task without a plan. Raises TaskCodeFailed and TransactionLost."""
+    claim, snapshot = session.claim, session.snapshot
+    task_type = get_task_type(snapshot.name)
+
+    def prepare() -> Mapping[str, Any]:
+        state = task_type.prepare_split(task_id=claim.task_id, params=snapshot.params)
+        return check_state(state, task_type=task_type)
+
+    with guard.watching(limit_seconds=get_limit_seconds(task_type)):
+        return guard.prepare(prepare)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
@@ -26,9 +26,8 @@ from tasks_app.engine.chunk_errors import TaskCodeFailed
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.engine.lease_keeper import LeaseKeeper
 from tasks_app.engine.record_isolation import RecordIsolation
-from tasks_app.engine.task_planning import make_plan, needs_plan
-from tasks_app.task_types import Plan, get_attempts, get_limit_seconds, get_task_type
-from tasks_app.task_types.task_results import check_state, check_total_again
+from tasks_app.engine.task_planning import find_total, make_plan, needs_plan, prepare_split
+from tasks_app.task_types import Plan, get_attempts, get_task_type
 
 _WORKER: Final = "test"  # also after a crash: a valid claim of the same worker is replaced
 
@@ -89,29 +88,17 @@ class InlineTask:
     def _plan_and_split(self, claimed: _Claimed) -> list[Snapshot] | None:
         """Return the shards of a task that is split; None if it is not."""
         claim, snapshot = claimed.claim, claimed.snapshot
-        task_type = get_task_type(snapshot.name)
         plan: Plan | None = None
         if needs_plan(claimed):
             plan = make_plan(claimed, guard=self._guard)
         elif snapshot.total is None:
-            with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
-                snapshot.total = self._guard.prepare(partial(check_total_again, task_type, snapshot.params))
+            find_total(claimed, guard=self._guard)
         total = plan.total if plan is not None and plan.parts else shards.get_split_total(claim, snapshot)
         if total is None:
             return None
-        prepare = partial(self._prepare_split, claimed) if plan is None else lambda: plan
+        prepare = partial(prepare_split, claimed, guard=self._guard) if plan is None else lambda: plan
         parts, _ = shards.split(claim, snapshot, total=total, prepare=prepare)
         return parts
-
-    def _prepare_split(self, claimed: _Claimed) -> Mapping[str, Any]:
-        task_type = get_task_type(claimed.snapshot.name)
-
-        def prepare() -> Mapping[str, Any]:
-            state = task_type.prepare_split(task_id=claimed.claim.task_id, params=claimed.snapshot.params)
-            return check_state(state, task_type=task_type)
-
-        with self._guard.watching(limit_seconds=get_limit_seconds(task_type)):
-            return self._guard.prepare(prepare)
 
     def _run_chunks(self, claimed: _Claimed) -> None:
         claim, snapshot = claimed.claim, claimed.snapshot
