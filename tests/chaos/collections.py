@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.phone_numbers import to_e164
-from loadtests.started.servers import create_servers
 from loadtests.started.stack import ENDED, ProcfileStack
 from tests.chaos.faults import find_victim
+from tests.chaos.started_stack import started_stack
 
 NAMES = ("add_one", "normalise_user_phones", "deduplicate_users", "prune_order_items")
 COPIES = 10**12  # the id of a user's copy is so much higher
@@ -205,33 +205,18 @@ def main() -> int:
     parser.add_argument("--shard-records", type=int, default=100_000)
     parser.add_argument("--names", nargs="*", default=NAMES, choices=NAMES)
     options = parser.parse_args()
-    os.environ["ENV_FILE"] = ""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    database, redis_server = create_servers()
     environment = {**ENVIRONMENT, "SHARD_RECORDS": str(options.shard_records), "RETRY_ATTEMPTS": "50"}
-    stack = None
     is_right = True
-    try:
-        for server in (database, redis_server):
-            server.start()
-        stack = ProcfileStack(
-            database=database, redis_server=redis_server, environment=environment, workers=options.workers
-        )
-        stack.start()
+    with started_stack(workers=options.workers, environment=environment) as stack:
         filled = fill(stack, rows=options.rows)
         print(
             f"{filled.users:,} users, {filled.items:,} order items, {filled.old_items:,} of them old, {filled.copies:,} "
-            f"copies of users; {database.name}, {options.workers} workers, one killed every {options.every:g} s\n\n"
+            f"copies of users; {stack.database.name}, {options.workers} workers, one killed every {options.every:g} s\n\n"
             "| task | rows | shards | kills | seconds | rows/s | tables and counts |\n|---|---|---|---|---|---|---|",
             flush=True,
         )
         for name in options.names:
             is_right &= run_task(stack, name, filled, every_seconds=options.every)
-    finally:
-        if stack is not None:
-            stack.close()
-        for server in (redis_server, database):
-            server.remove()
     return 0 if is_right else 1
 
 

@@ -10,8 +10,6 @@ import argparse
 import csv
 import hashlib
 import http.client
-import os
-import signal
 import sys
 import time
 import uuid
@@ -20,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.started.servers import create_servers
 from loadtests.started.stack import ProcfileStack
 from tests.chaos.collections import ENVIRONMENT, IDS_A_READ, kill_workers
+from tests.chaos.started_stack import started_stack
 
 NAME = "export_order_items"
 _PIECE_BYTES = 1024 * 1024
@@ -136,23 +134,13 @@ def main() -> int:
     parser.add_argument("--shard-records", type=int, default=100_000, help="0: one worker writes the whole file")
     parser.add_argument("--pause-ms", type=int, default=0, help="between two chunks, for more kills in each export")
     options = parser.parse_args()
-    os.environ["ENV_FILE"] = ""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    database, redis_server = create_servers()
     environment = {
         **ENVIRONMENT,
         "SHARD_RECORDS": str(options.shard_records),
         "RETRY_ATTEMPTS": "50",
         "PAUSE_MS": str(options.pause_ms),
     }
-    stack = None
-    try:
-        for server in (database, redis_server):
-            server.start()
-        stack = ProcfileStack(
-            database=database, redis_server=redis_server, environment=environment, workers=options.workers
-        )
-        stack.start()
+    with started_stack(workers=options.workers, environment=environment) as stack:
         rows = fill(stack, rows=options.rows)
         began = time.monotonic()
         reference = download(stack, stack.wait_for_end(start_export(stack), deadline_seconds=3600))
@@ -177,11 +165,6 @@ def main() -> int:
             f"{found.task['attempts']}, SHA-256 {found.sha256}"
         )
         print(f"  {'; '.join(faults) or 'the same bytes'}", flush=True)
-    finally:
-        if stack is not None:
-            stack.close()
-        for server in (redis_server, database):
-            server.remove()
     return 1 if faults else 0
 
 

@@ -10,9 +10,7 @@ import argparse
 import csv
 import hashlib
 import io
-import os
 import random
-import signal
 import sys
 import time
 import uuid
@@ -20,9 +18,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.started.servers import IS_EMBEDDED, create_servers
+from loadtests.started.servers import IS_EMBEDDED
 from loadtests.started.stack import ProcfileStack
 from tests.chaos.repeated_kills import kill_workers
+from tests.chaos.started_stack import started_stack
 
 NAME = "import_products"
 COLUMNS = ("sku", "name", "price", "stock")
@@ -217,25 +216,10 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two kills")
     parser.add_argument("--shard-records", type=int, default=100_000, help="0: one worker reads the file")
     options = parser.parse_args()
-    os.environ["ENV_FILE"] = ""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     records = choose_records(number=options.rows, bad=options.bad, shard_records=options.shard_records)
-    database, redis_server = create_servers()
-    stack = None
-    try:
-        for server in (database, redis_server):
-            server.start()
-        environment = make_environment(shard_records=options.shard_records)
-        stack = ProcfileStack(
-            database=database, redis_server=redis_server, environment=environment, workers=options.workers
-        )
-        stack.start()
+    environment = make_environment(shard_records=options.shard_records)
+    with started_stack(workers=options.workers, environment=environment) as stack:
         return 1 if run(stack, records, every_seconds=options.every) else 0
-    finally:
-        if stack is not None:
-            stack.close()
-        for server in (redis_server, database):
-            server.remove()
 
 
 if __name__ == "__main__":

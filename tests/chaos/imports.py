@@ -9,8 +9,6 @@ import argparse
 import gzip
 import hashlib
 import json
-import os
-import signal
 import sys
 import time
 import uuid
@@ -18,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from loadtests.started.servers import create_servers
 from loadtests.started.stack import ProcfileStack
 from tests.chaos.repeated_kills import kill_workers
+from tests.chaos.started_stack import started_stack
 
 NAME = "import_products"
 ROWS_A_READ = 50_000
@@ -103,19 +101,9 @@ def main() -> int:
     parser.add_argument("--shard-records", type=int, default=100_000, help="0: one worker reads the file")
     parser.add_argument("--formats", nargs="*", default=["csv"], choices=FORMATS)
     options = parser.parse_args()
-    os.environ["ENV_FILE"] = ""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    database, redis_server = create_servers()
     environment = {"SHARD_RECORDS": str(options.shard_records), "RETRY_ATTEMPTS": "50"}
-    stack = None
     is_right = True
-    try:
-        for server in (database, redis_server):
-            server.start()
-        stack = ProcfileStack(
-            database=database, redis_server=redis_server, environment=environment, workers=options.workers
-        )
-        stack.start()
+    with started_stack(workers=options.workers, environment=environment) as stack:
         for format_ in options.formats:
             path = stack.directory / f"products.{format_}"
             write_file(path, records=options.lines)
@@ -132,11 +120,6 @@ def main() -> int:
                 f"{count_shards(stack, task_id)} shards, attempts {task['attempts']}: {'; '.join(faults) or 'exact'}",
                 flush=True,
             )
-    finally:
-        if stack is not None:
-            stack.close()
-        for server in (redis_server, database):
-            server.remove()
     return 0 if is_right else 1
 
 

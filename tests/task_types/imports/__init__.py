@@ -1,0 +1,1 @@
+"""Tests of tasks_app/task_types/imports."""
