@@ -166,6 +166,10 @@ class StartForm(forms.Form):
         return str(self.serializer_fields[name].source or name)
 
 
+def has_required_params(task_type: TaskType) -> bool:
+    return any(field.required for field in task_type.params_serializer().fields.values())
+
+
 @requires(can_operate)
 def start_page(request: HttpRequest) -> HttpResponse:
     """Show the form of a task type, and start the submitted task."""
@@ -173,10 +177,8 @@ def start_page(request: HttpRequest) -> HttpResponse:
     try:
         task_type = get_task_type(request.POST.get("type") or request.GET.get("type") or "")
     except UnknownTaskType:
-        # Prefer a task type without required parameters.
-        task_type = min(
-            task_types, key=lambda known: any(f.required for f in known.params_serializer().fields.values())
-        )
+        # Prefer a task type that changes no existing rows (those run dry), then one without required parameters.
+        task_type = min(task_types, key=lambda known: (known.supports_dry_run, has_required_params(known)))
     if request.method == "POST":
         form = StartForm(task_type, request.POST, request.FILES)
         if form.is_valid():

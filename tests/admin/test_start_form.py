@@ -51,3 +51,9 @@ def test_a_similar_task_starts_with_the_earlier_tasks_values(make_client: MakeCl
     shown = get(make_client(OPERATE), f"{LIST}start/?type=upload&from={task_id}")
     assert 'value="4711"' in shown
     assert 'value="old one"' in shown
+
+
+def test_the_preselected_type_changes_no_rows(make_client: MakeClient) -> None:
+    chosen = make_client(OPERATE).get(f"{LIST}start/").context["task_type"]
+    assert not chosen.supports_dry_run
+    assert not any(field.required for field in chosen.params_serializer().fields.values())

@@ -26,6 +26,10 @@ class FrontPage:
             self.page.route("**/stream*", lambda route: route.abort())
         self.page.goto("/")
 
+    def choose_type(self, name: str) -> None:
+        """Select a task type in the form."""
+        self.page.locator("#type").select_option(name)
+
     def row(self, task_id: str) -> Any:
         """Return the task's entry in the list."""
         return self.page.locator(f'.task[data-task="{task_id}"]')

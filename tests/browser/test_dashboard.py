@@ -12,7 +12,7 @@ from tests.conftest import MakeStack
 
 
 def start_from_form(page: Page, *, records: int, description: str) -> str:
-    page.goto(f"{LIST}start/")
+    page.goto(f"{LIST}start/?type=upload")
     page.get_by_label("Description").fill(description)
     page.get_by_label("Num records").fill(str(records))
     page.get_by_role("button", name="Start", exact=True).click()

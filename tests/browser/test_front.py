@@ -43,6 +43,7 @@ def paused(stack: ProcfileStack) -> Generator[None, None, None]:
 
 def test_a_task_from_the_form_is_seen_to_finish_and_its_curl_runs(open_front: Callable[..., FrontPage]) -> None:
     front = open_front()
+    front.choose_type("upload")
     front.page.get_by_label("Num records").fill("7")
     front.page.get_by_label("Description").fill(HOSTILE)
     front.page.get_by_role("button", name="Start", exact=True).click()
@@ -58,7 +59,9 @@ def test_a_task_from_the_form_is_seen_to_finish_and_its_curl_runs(open_front: Ca
 
 
 def test_a_refused_value_is_reported_at_its_field_and_kept(open_front: Callable[..., FrontPage]) -> None:
-    page = open_front().page
+    front = open_front()
+    front.choose_type("upload")
+    page = front.page
     expect(page.locator("#live")).to_have_text("Live")
     shown = page.locator(".task").count()
     page.get_by_label("Num records").fill("-5")
@@ -67,6 +70,14 @@ def test_a_refused_value_is_reported_at_its_field_and_kept(open_front: Callable[
     expect(field).to_have_attribute("aria-invalid", "true")
     assert field.input_value() == "-5"
     assert page.locator(".task").count() == shown
+
+
+def test_the_preselected_type_changes_no_rows(open_front: Callable[..., FrontPage], stack: ProcfileStack) -> None:
+    page = open_front().page
+    expect(page.locator("#type-help")).not_to_be_empty()
+    types = {each["name"]: each for each in stack.get("/task-types").json["taskTypes"]}
+    chosen = types[page.locator("#type").input_value()]
+    assert (chosen["supportsDryRun"], chosen["params"]["required"]) == (False, [])
 
 
 def test_a_waiting_task_is_canceled_and_tried_again(
@@ -121,6 +132,7 @@ def test_a_task_is_started_and_canceled_by_keyboard(
 ) -> None:
     front = open_front()
     page = front.page
+    front.choose_type("upload")
     expect(page.get_by_label("Num records")).to_be_visible()
     front.tab_to(page.get_by_label("Num records"))
     page.keyboard.press("Control+A")

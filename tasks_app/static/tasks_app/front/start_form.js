@@ -25,9 +25,10 @@ export class StartForm {
     this.#types = new Map(taskTypes.map((type) => [type.name, type]));
     const chosen = find("type").value;
     find("type").replaceChildren(...taskTypes.map(({ name }) => make("option", { value: name }, name)));
-    // Preselects a type without required parameters, because the user can start it at once.
-    const easy = taskTypes.find((type) => type.params.required.length === 0) ?? taskTypes[0];
-    find("type").value = this.#types.has(chosen) ? chosen : (easy?.name ?? "");
+    // Preselects a type that changes no existing rows (those run dry), rather one that can be started at once.
+    const safe = taskTypes.filter((type) => !type.supportsDryRun);
+    const first = safe.find((type) => type.params.required.length === 0) ?? safe[0] ?? taskTypes[0];
+    find("type").value = this.#types.has(chosen) ? chosen : (first?.name ?? "");
     this.#showType();
   }
 
