@@ -201,6 +201,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "tasks_app.api.openapi.drf_spectacular_extensions.require_uploaded_bodies",
+    ],
     "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks_app.domain.task_status.STATUSES"},
 }
 

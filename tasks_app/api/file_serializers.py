@@ -62,7 +62,8 @@ class RowChangeSerializer(OutputSerializer):
 class ShownTaskSerializer(TaskSerializer):
     """A task with what it has left."""
 
-    result = serializers.JSONField(allow_null=True, help_text="What the task type has returned; or null.")
+    # Not allow_null: that gives oneOf of "any value" and null, which null matches twice.
+    result = serializers.JSONField(help_text="What the task type has returned; or null.")
     artifacts = ArtifactSerializer(
         many=True,
         allow_null=True,

@@ -11,7 +11,7 @@ from typing import Final
 MOST: Final = 1_000_000  # failed records of a task, whatever its bound
 SHARE_FROM: Final = 1_000  # records done, from which on a share is judged if the total is unknown
 CHARACTERS: Final = 16
-SHARE_PATTERN: Final = r"(?:100(?:\.0{1,4})?|[0-9]{1,2}(?:\.[0-9]{1,4})?)%"
+SHARE_PATTERN: Final = r"(?!0{1,2}(?:\.0{1,4})?%)(?:100(?:\.0{1,4})?|[0-9]{1,2}(?:\.[0-9]{1,4})?)%"
 _SHARE: Final = re.compile(rf"{SHARE_PATTERN}\Z")
 _MILLION: Final = 1_000_000
 
@@ -23,7 +23,7 @@ def read_max_failures(value: object) -> str:
     """
     if type(value) is int and 0 <= value <= MOST:
         return str(value) if value else ""
-    if type(value) is str and len(value) <= CHARACTERS and _SHARE.match(value) and _read_share(value):
+    if type(value) is str and len(value) <= CHARACTERS and _SHARE.match(value):
         return value
     raise ValueError(f'accepted: an integer from 0 to {MOST}, or a share from "0.0001%" to "100%"')
 

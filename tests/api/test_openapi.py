@@ -12,6 +12,7 @@ from tasks_app.api.urls import urlpatterns
 from tests.api.conftest import Post
 
 EMPTY = {"204", "304"}
+OPTIONAL_BODIES = {"pauseQueue", "createStreamTicket"}
 OTHER_MEDIA_TYPES = {
     "listTaskFailures": {"application/json", "text/csv"},
     "downloadFile": {"application/octet-stream"},
@@ -42,6 +43,31 @@ def test_the_document_is_openapi_3_1_and_covers_every_route(schema: dict[str, An
     described = {path.replace("{", "<str:").replace("}", ">") for path in schema["paths"]}
     assert routes - described == {"/schema", "/docs", "/metrics"}
     assert described <= routes
+
+
+def test_no_alternative_of_one_of_accepts_every_value(schema: dict[str, Any]) -> None:
+    """A value that two alternatives accept is invalid: `oneOf` of "any value" and null refuses null."""
+
+    def find(node: Any, path: str) -> list[str]:
+        if isinstance(node, list):
+            return [each for i, item in enumerate(node) for each in find(item, f"{path}/{i}")]
+        if not isinstance(node, dict):
+            return []
+        own = [path] if {} in node.get("oneOf", []) else []
+        return own + [each for key, item in node.items() for each in find(item, f"{path}/{key}")]
+
+    assert find(schema, "#") == []
+
+
+def test_a_body_is_required_wherever_one_is_described(schema: dict[str, Any]) -> None:
+    bodies = {
+        operation["operationId"]: operation["requestBody"].get("required", False)
+        for path in schema["paths"].values()
+        for operation in path.values()
+        if "requestBody" in operation
+    }
+    assert {name for name, is_required in bodies.items() if not is_required} == OPTIONAL_BODIES
+    assert bodies["uploadFile"]
 
 
 def test_every_operation_describes_codes_headers_and_examples(schema: dict[str, Any]) -> None:
@@ -97,6 +123,10 @@ def test_real_answers_fit_the_schema(schema: dict[str, Any], client: Client, pos
     [
         ({"name": "upload"}, True), ({"name": "upload", "params": {"numRecords": 1}}, True), ({"name": "purge"}, False),
         ({"name": "upload", "params": {"taskId": "x"}}, False), ({"name": "x"}, False), ({"name": "upload", "more": 1}, False),
+        ({"name": "upload", "dryRun": True}, False), ({"name": "upload", "maxFailures": 1}, False),
+        ({"name": "upload", "dryRun": False, "maxFailures": 0}, True), ({"name": "normalise_user_phones", "dryRun": True}, True),
+        ({"name": "normalise_user_phones", "maxFailures": "0.0%"}, False),
+        ({"name": "normalise_user_phones", "maxFailures": "1%"}, True),
         ({"name": "upload", "params": {"numRecords": "1"}}, False), ({"name": "upload", "params": {"numRecords": 0}}, False),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Extensions of drf-spectacular for what it cannot read from the serializers: strict objects, params, text patterns.
+"""Extensions of drf-spectacular for what it cannot read from the serializers: strict objects, params, text patterns, files.
 
 Owns each access to private parts of drf-spectacular (`AutoSchema._map_serializer` and `_map_serializer_field`: an
 extension has no public way to the schema that it extends), and the check at import that they exist. The routes import it;
@@ -17,6 +17,8 @@ from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerial
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
+from tasks_app.api.request_serializers import NOT_ISOLATED
+from tasks_app.services.start_tasks import NO_DRY_RUN
 from tasks_app.task_types import list_task_types
 
 _NO_COMPONENT_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -93,6 +95,10 @@ class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
                 "name": {"type": "string", "const": task_type.name, "description": "The task type."},
                 "params": component.ref,
             }
+            if not task_type.isolates_failures:
+                properties["maxFailures"] = {"type": "integer", "const": 0, "description": NOT_ISOLATED}
+            if not task_type.supports_dry_run:
+                properties["dryRun"] = {"type": "boolean", "const": False, "description": NO_DRY_RUN}
             kinds.append(
                 {
                     "type": "object",
@@ -108,3 +114,13 @@ class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
 
 class Start(NewTask):  # type: ignore[no-untyped-call]
     target_class = "tasks_app.api.request_serializers.StartSerializer"
+
+
+def require_uploaded_bodies(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Declare that a request whose body is a file must have one: drf-spectacular knows it of serializers only."""
+    for path in result["paths"].values():
+        for operation in path.values():
+            body = operation.get("requestBody", {})
+            if any(media_type["schema"].get("format") == "binary" for media_type in body.get("content", {}).values()):
+                body["required"] = True
+    return result

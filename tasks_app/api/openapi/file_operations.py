@@ -10,7 +10,7 @@ from typing import Any, Final
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
-from tasks_app.api import file_serializers, file_uploads
+from tasks_app.api import file_serializers
 from tasks_app.api.authentication import PUBLIC
 from tasks_app.api.openapi.examples import FILE
 from tasks_app.api.openapi.operation_parts import (
@@ -22,7 +22,7 @@ from tasks_app.api.openapi.operation_parts import (
     response_header,
 )
 from tasks_app.auth.api_tokens import WRITE
-from tasks_app.files.names import BINARY
+from tasks_app.files.names import BINARY, NAME_CHARACTERS, NAME_PATTERN
 
 _ID: Final = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The file's id.")
 _LINK: Final = OpenApiParameter("link", str, OpenApiParameter.PATH, description="From an artifact's `url`.")
@@ -61,9 +61,13 @@ upload = operation(
     description="The body is the file, whatever its type. It is stored as it arrives, up to FILE_BYTES. Tasks name the file "
     "by its `id`; it is deleted after FILE_DAYS, unless a task names it.",
     parameters=[
-        file_uploads.UploadQuerySerializer,
-        request_header(
-            "Content-Disposition", '`attachment; filename="products.csv"`, instead of the parameter `name`.'
+        # Required here, because no schema can express that Content-Disposition may take its place.
+        OpenApiParameter(
+            "name",
+            {"type": "string", "maxLength": NAME_CHARACTERS, "pattern": NAME_PATTERN},
+            OpenApiParameter.QUERY,
+            required=True,
+            description='The file\'s name. `Content-Disposition: attachment; filename="products.csv"` may take its place.',
         ),
         response_header("Location", "The address of the file.", 201),
         RETRY_AFTER,
