@@ -190,7 +190,7 @@ def test_sigterm_ends_every_container_within_its_grace_period(containers: Contai
 def test_every_variable_reaches_the_containers() -> None:
     """Every variable in the environment of compose reaches each container unchanged."""
     # The port inside is the container's own; PORT is the port of the machine.
-    own = {"BIND": "0.0.0.0", "PORT": "3000", "DATA_DIR": "/var/lib/longtasks"}
+    own = {"BIND": "0.0.0.0", "PORT": "3000", "DATA_DIR": "/var/lib/longtasks", "FILE_DIR": "/var/lib/longtasks-files"}
     names = {variable.name for variable in list_variables()} - own.keys() - {"DATABASE_PASSWORD"}
     values = {name: f"{name} $x $$ ${{y}} '\" %" for name in names} | {"MARIADB_PASSWORD": PASSWORD, "PORT": "8080"}
     services = read_compose(values)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.apps import AppConfig, apps
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
 from tasks_app.services import start_tasks
@@ -35,6 +36,8 @@ def _tables(django_db_setup: None, django_db_blocker: Any) -> Generator[None, No
                 editor.delete_model(model)
         del apps.app_configs[models.LABEL]
         apps.clear_cache()
+        # A flush between two tests emits post_migrate, which creates the types and permissions of these models.
+        ContentType.objects.filter(app_label=models.LABEL).delete()
 
 
 @pytest.fixture(autouse=True)
