@@ -22,10 +22,10 @@ SECONDS = int(os.environ.get("FUZZ_SECONDS", "8"))
 LONG_SECONDS = 60
 OWNERS = {"read": "bob", "write": "ann", "admin": "root"}
 FOREIGN_MARK = "a task of carol's"
-# 422: no schema can express that an Idempotency-Key was used before.
+# No schema can express that an Idempotency-Key was used before (422), or that a range begins beyond the file's end (416).
 CONFIGURATION = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
+expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 416, 422, 429, "5xx"]
 
 [dictionaries.tasks]
 values = {tasks}
