@@ -8,26 +8,33 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from tests.benchmarks.http_connection import Connection, compose
 
-BAD_CLIENTS: Final = 200  # of each kind
 STREAMS_OPEN: Final = "streams open"
+OPEN_SECONDS: Final = 60  # for all streams to be open and all slow clients to have begun
 
 
-async def attack(kinds: list[str], *, port: int, token: str) -> None:
+async def attack(clients_by_kind: Mapping[str, int], *, port: int, tokens: Sequence[str]) -> None:
+    """Be so many clients of each kind, with these tokens in turn, until a line comes by stdin."""
     counts: Counter[str] = Counter()
     clients: dict[str, Callable[[int], Coroutine[Any, Any, None]]] = {
-        "slow": lambda number: be_slow(port, number, token, counts),
+        "slow": lambda number: be_slow(port, number, tokens[number % len(tokens)], counts),
         "wrong": lambda number: send_wrong_tokens(port, number, counts, anew=False),
         "wrong-anew": lambda number: send_wrong_tokens(port, number, counts, anew=True),
-        "streams": lambda number: watch(port, token, counts),
+        "streams": lambda number: watch(port, tokens[number % len(tokens)], counts),
     }
-    tasks = [asyncio.create_task(clients[kind](number)) for kind in kinds for number in range(BAD_CLIENTS)]
+    tasks = [
+        asyncio.create_task(clients[kind](number)) for kind, most in clients_by_kind.items() for number in range(most)
+    ]
     loop = asyncio.get_running_loop()
-    await asyncio.sleep(2)
+    async with asyncio.timeout(OPEN_SECONDS):
+        while counts[STREAMS_OPEN] < clients_by_kind.get("streams", 0) or counts["slow bytes"] < clients_by_kind.get(
+            "slow", 0
+        ):
+            await asyncio.sleep(0.1)
     for what in [*counts]:
         if what != STREAMS_OPEN:
             del counts[what]

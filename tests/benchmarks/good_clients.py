@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,14 +29,16 @@ from tests.benchmarks.idle_server import serve_and_print_port
 
 CONNECTIONS: Final = 16  # kept open by the good clients
 GIVE_UP_SECONDS: Final = 30.0
-CASES: Final[dict[str, tuple[str, ...]]] = {
-    "alone": (),
-    "200 slow": ("slow",),
-    "200 wrong tokens": ("wrong",),
-    "200 wrong tokens, a connection for each": ("wrong-anew",),
-    "200 idle streams": ("streams",),
-    "all together": ("slow", "wrong", "streams"),
+CASES: Final[dict[str, dict[str, int]]] = {
+    "alone": {},
+    "200 slow": {"slow": 200},
+    "200 wrong tokens": {"wrong": 200},
+    "200 wrong tokens, a connection for each": {"wrong-anew": 200},
+    "200 idle streams": {"streams": 200},
+    "all together": {"slow": 200, "wrong": 200, "streams": 200},
+    "2,000 idle streams and 1,000 slow": {"slow": 1000, "streams": 2000},
 }
+BAD_OWNERS: Final = 25  # a caller may have 100 streams
 PRODUCTION: Final = {
     "DJANGO_SETTINGS_MODULE": "settings.production",
     "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz",
@@ -89,12 +92,12 @@ async def ask_at_rate(port: int, *, token: str, task_id: str, rate: float, secon
 
 
 @contextlib.contextmanager
-def attacked(kinds: tuple[str, ...], stack: ProcfileStack, *, token: str, counts: Counter[str]) -> Any:
+def attacked(kinds: Mapping[str, int], stack: ProcfileStack, *, tokens: list[str], counts: Counter[str]) -> Any:
     if not kinds:
         yield
         return
-    command = [sys.executable, "-m", "tests.benchmarks.good_clients", "--attack", ",".join(kinds)]
-    ports = ["--ports", str(stack.port), "--token", token]
+    command = [sys.executable, "-m", "tests.benchmarks.good_clients", "--attack", json.dumps(kinds)]
+    ports = ["--ports", str(stack.port), "--tokens", *tokens]
     with subprocess.Popen([*command, *ports], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -135,8 +138,12 @@ def main(*, rounds: int, seconds: float, rate: float, cases: list[str]) -> None:
         stack.start()
         made = json.loads(stack.manage("token", "create", "good", "--scope", "write", "--json").splitlines()[-1])
         token = made["token"]
-        made = json.loads(stack.manage("token", "create", "bad", "--scope", "write", "--json").splitlines()[-1])
-        bad_token = made["token"]  # of another owner: its streams send no event
+        bad_tokens = [  # of other owners: their streams send no event
+            json.loads(stack.manage("token", "create", f"bad{number}", "--scope", "write", "--json").splitlines()[-1])[
+                "token"
+            ]
+            for number in range(BAD_OWNERS)
+        ]
         started = stack.post("/tasks", {"name": "upload"}, headers={"Authorization": f"Bearer {token}"})
         assert started.status == 201, started
         results: dict[str, Measured] = defaultdict(Measured)
@@ -146,7 +153,7 @@ def main(*, rounds: int, seconds: float, rate: float, cases: list[str]) -> None:
                 if name == CALIBRATION:
                     measured = calibrate(rate=rate, seconds=seconds)
                 else:
-                    with attacked(CASES[name], stack, token=bad_token, counts=seen.bad):
+                    with attacked(CASES[name], stack, tokens=bad_tokens, counts=seen.bad):
                         measured = asyncio.run(
                             ask_at_rate(stack.port, token=token, task_id=started.json["id"], rate=rate, seconds=seconds)
                         )
@@ -190,7 +197,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--case", action="append", choices=[*CASES], help="only this one; may be given more than once")
     parser.add_argument("--attack", help=argparse.SUPPRESS)
     parser.add_argument("--ports", type=int, nargs=1, help=argparse.SUPPRESS)
-    parser.add_argument("--token", help=argparse.SUPPRESS)
+    parser.add_argument("--tokens", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--nothing", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -201,6 +208,6 @@ if __name__ == "__main__":
         asyncio.run(serve_and_print_port())
     elif given.attack:
         (port,) = given.ports
-        asyncio.run(attack(given.attack.split(","), port=port, token=given.token))
+        asyncio.run(attack(json.loads(given.attack), port=port, tokens=given.tokens))
     else:
         main(rounds=given.rounds, seconds=given.seconds, rate=given.rate, cases=given.case or [*CASES])
