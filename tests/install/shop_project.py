@@ -30,7 +30,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.BrowsableAPIRenderer"],
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.AcceptHeaderVersioning",
-    "DEFAULT_THROTTLE_CLASSES": ["nowhere.Throttle"],
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"anon": "1/day"},
     "EXCEPTION_HANDLER": "nowhere.handler",
 }
 RQ_QUEUES = {"default": {"URL": os.environ["REDIS_URL"]}, "high": {"URL": "redis://nowhere:1/0"}}
@@ -85,7 +86,6 @@ class ShopProject:
             "SHOP_DATABASE": database,
             "SHOP_SOCKET": str(socket),
             "REDIS_URL": redis_url,
-            "PYTHONWARNINGS": "error::DeprecationWarning:tasks_app",
         }
 
     def manage(self, *arguments: str) -> str:
