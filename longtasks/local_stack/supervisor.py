@@ -23,7 +23,7 @@ from longtasks.local_stack import child_process, up_lock
 from longtasks.local_stack.embedded_valkey import EmbeddedError, EmbeddedValkey
 from longtasks.local_stack.process_output import ProcessOutput
 from longtasks.local_stack.procfile import PROJECT_DIR, process_environment, procfile_command, read_procfile
-from settings.service_url import parse_url
+from tasks_app.conf.service_url import parse_url
 from tasks_app.process_monitor import exits
 
 READY_SECONDS = 60

@@ -12,7 +12,6 @@ import unicodedata
 from functools import wraps
 from typing import Any, Final
 
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +19,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from unfold.forms import AuthenticationForm
 
+from tasks_app.conf import settings
 from tasks_app.http import peers, url_prefix
 from tasks_app.resilience import rate_limit
 

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 
 from tasks_app.admin.charts import make_charts
 from tasks_app.admin.live_parts import parts_response
@@ -45,6 +48,13 @@ def add_overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
     if not can_view(request):
         return context
     return context | collect(request) | {"charts": collect_charts()}
+
+
+@requires(can_view)
+def overview_page(request: HttpRequest) -> HttpResponse:
+    """Show the overview on a page of its own, in the admin of another project."""
+    context = {**admin.site.each_context(request), "title": _("Overview")}
+    return TemplateResponse(request, "tasks_app/overview.html", add_overview(request, context))
 
 
 @requires(can_view)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import URLPattern, path
-from unfold.admin import ModelAdmin
 
 from tasks_app.admin.permissions import can_view
+from tasks_app.admin.theme import ModelAdmin
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -38,4 +39,6 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
     def _route(self, address: str, view: Callable[..., Any], name: str) -> URLPattern:
-        return path(address, self.admin_site.admin_view(view), name=f"tasks_app_{self.opts.model_name}_{name}")
+        # A change pushes to Redis after its own commit; with ATOMIC_REQUESTS that would be before the request's.
+        guarded = transaction.non_atomic_requests(self.admin_site.admin_view(view))
+        return path(address, guarded, name=f"tasks_app_{self.opts.model_name}_{name}")

@@ -10,10 +10,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from unfold.decorators import display
 
 from tasks_app.admin.permissions import can_administer, get_actor
 from tasks_app.admin.read_only_admin import ReadOnlyAdmin
+from tasks_app.admin.theme import display
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.models import SetAsideItem

@@ -10,6 +10,7 @@ from django.urls import URLPattern
 
 from tasks_app.admin import audit_page, failures_page, overview, queue_actions, start_form, task_list, task_page
 from tasks_app.admin.read_only_admin import ReadOnlyAdmin
+from tasks_app.conf.project import is_embedded
 from tasks_app.models import AuditEntry, TaskRecord
 
 
@@ -18,7 +19,10 @@ class TaskRecordAdmin(ReadOnlyAdmin):
     """The list of tasks, the page of each, and the actions."""
 
     def get_urls(self) -> list[URLPattern]:
+        # This project's admin has the overview as its index.
+        own = [self._route("overview/", overview.overview_page, "overview")] if is_embedded() else []
         return [
+            *own,
             self._route("", task_list.task_list, "changelist"),
             self._route("live/", task_list.rows_live, "rows_live"),
             self._route("change/", task_list.change_many, "change_many"),

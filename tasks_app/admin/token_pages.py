@@ -15,10 +15,9 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from unfold.admin import ModelAdmin
-from unfold.decorators import display
 
 from tasks_app.admin.permissions import get_actor
+from tasks_app.admin.theme import ModelAdmin, display
 from tasks_app.auth import api_tokens, audit_log
 from tasks_app.auth.owner_names import check_owner_name
 from tasks_app.models import ApiToken, column_limits

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.conf import settings
 from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
 from tasks_app.auth import token_cache
 from tasks_app.auth.api_tokens import SCOPES
 from tasks_app.auth.token_cache import Bearer
+from tasks_app.conf import settings
 from tasks_app.domain.callers import ADMIN, ANONYMOUS, Caller
 from tasks_app.errors import UnsureToken
 from tasks_app.http import peers

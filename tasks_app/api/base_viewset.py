@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
+from drf_spectacular.openapi import AutoSchema
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
@@ -21,6 +22,7 @@ from tasks_app.api.json_rendering import (
     read_body,
     read_json,
 )
+from tasks_app.api.problem_details import problem_response
 from tasks_app.auth.api_tokens import READ, WRITE
 from tasks_app.domain.callers import Caller
 
@@ -31,6 +33,13 @@ class PlainRequestView(APIView):
     DRF's own request chooses a parser, authenticators and a negotiator. Here they are fixed, and reading an attribute of
     Django's request through DRF's takes six times as long.
     """
+
+    # What a project sets in REST_FRAMEWORK is for its own views.
+    versioning_class = None
+    throttle_classes = ()
+
+    def get_exception_handler(self) -> Any:
+        return problem_response
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpRequest:  # type: ignore[override]
         return request
@@ -44,9 +53,8 @@ class BaseViewSet(ViewSetMixin, PlainRequestView):
     parser_classes = (OrjsonParser,)
     authentication_classes = ()
     permission_classes = ()
-    throttle_classes = ()
     metadata_class = None
-    versioning_class = None
+    schema = AutoSchema()
     max_body_bytes: ClassVar[int] = DEFAULT_BODY_BYTES
     accepts_csv: ClassVar[bool] = False  # besides JSON
     needs_to_read: ClassVar[str] = READ

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from django.conf import settings
-
 from tasks_app.auth import token_cache
+from tasks_app.conf import settings
 from tasks_app.http import peers
 from tasks_app.resilience import rate_limit
 

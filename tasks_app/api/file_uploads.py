@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.conf import settings
 from django.http import HttpRequest, QueryDict
 from django.http.request import UnreadablePostError
 from django.utils.http import parse_header_parameters
@@ -18,6 +17,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
 
 from tasks_app.api.query_parameters import read_query
+from tasks_app.conf import settings
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import FileTooLarge
 from tasks_app.files.names import NAME_CHARACTERS, InvalidFileName, check_name

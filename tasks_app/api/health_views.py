@@ -5,7 +5,6 @@ Owns who sees the reasons. Must not check a store itself (operations/readiness).
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException
 
@@ -15,6 +14,7 @@ from tasks_app.api.json_rendering import respond
 from tasks_app.api.openapi import operations
 from tasks_app.api.problem_details import problem
 from tasks_app.auth.api_tokens import ADMIN
+from tasks_app.conf import settings
 from tasks_app.errors import LongtasksError
 from tasks_app.operations import readiness
 

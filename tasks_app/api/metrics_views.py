@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
@@ -21,6 +20,7 @@ from rest_framework.exceptions import APIException
 from tasks_app.api.authentication import identify
 from tasks_app.api.problem_details import problem, problem_response
 from tasks_app.auth.api_tokens import ADMIN
+from tasks_app.conf import settings
 from tasks_app.errors import LongtasksError
 from tasks_app.operations.prometheus_metrics import TaskCollector
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from tasks_app.conf import settings
 from tasks_app.domain import max_failures, priorities
 from tasks_app.webhooks import callback_addresses
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
 
 from tasks_app.checkpoints.checkpoint_rows import lock_row
+from tasks_app.database.clock import Now
 from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
 

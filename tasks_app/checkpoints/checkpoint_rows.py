@@ -9,11 +9,11 @@ import uuid
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import connections, models, router, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, Value
-from django.db.models.functions import Now
 
+from tasks_app.conf import settings
+from tasks_app.database.clock import Now
 from tasks_app.models import TaskCheckpoint
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import orjson
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
 from tasks_app.checkpoints.as_snapshot import add_counts
 from tasks_app.checkpoints.cancel_and_reopen import end_canceled, reopen_if_redis_is_newer
 from tasks_app.checkpoints.checkpoint_rows import lease_end, lock_row, read_clock
 from tasks_app.checkpoints.expired_claims import count_expired_claim
 from tasks_app.database.bulk_insert import insert_columns
+from tasks_app.database.clock import Now
 from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
 from tasks_app.task_types import Plan

@@ -9,13 +9,13 @@ import uuid
 from datetime import timedelta
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, Value
-from django.db.models.functions import Now
 
 from tasks_app.checkpoints.cancel_and_reopen import end_canceled
 from tasks_app.checkpoints.checkpoint_rows import lock_row
+from tasks_app.conf import settings
+from tasks_app.database.clock import Now
 from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models.functions import Now
-
 from tasks_app.checkpoints.claims import Claim
+from tasks_app.database.clock import Now
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskFailure
 from tasks_app.task_types.failed_record import FailedRecord, bound_record, describe_failure

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
 from tasks_app.checkpoints.cancel_and_reopen import REOPENED, RETRYABLE
+from tasks_app.database.clock import Now
 from tasks_app.domain import task_status
 from tasks_app.models import TaskCheckpoint
 

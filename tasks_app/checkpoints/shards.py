@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
 from tasks_app.checkpoints import as_snapshot
 from tasks_app.checkpoints.claims import Claim, Fenced
+from tasks_app.conf import settings
+from tasks_app.database.clock import Now
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint

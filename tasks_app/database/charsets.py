@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from tasks_app.conf.project import is_embedded
 from tasks_app.database import identity_columns
 from tasks_app.database.column_changes import to_statement
 
@@ -76,12 +77,21 @@ def _to_statement(table: str, connection: BaseDatabaseWrapper) -> str:
 
 
 def widen_default(sender: AppConfig, *, using: str, plan: Any = (), **_: Any) -> None:
-    """Make utf8mb4 the default of new tables, before migrations run. Raises CommandError if the database refuses it."""
-    charset = get_narrow_default(using=using) if plan else ""
+    """Make utf8mb4 the default of new tables, before migrations run. Raises CommandError if the database refuses it.
+
+    In another project, whose default it is, raises CommandError with the statement, before tables of ours are created.
+    """
+    is_ours = not is_embedded() or any(migration.app_label == sender.label for migration, _ in plan)
+    charset = get_narrow_default(using=using) if plan and is_ours else ""
     if not charset:
         return
     connection = connections[using]
     statement = f"ALTER DATABASE {connection.ops.quote_name(connection.settings_dict['NAME'])} CHARACTER SET {WANTED}"
+    if is_embedded():
+        raise CommandError(
+            f"The database's character set is {charset}: the new tables of {sender.label} could not hold every text. Run "
+            f"this, which is the default for new tables only, then migrate again: {statement};"
+        )
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement)

@@ -12,14 +12,15 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
-from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
+from tasks_app.conf import settings
 from tasks_app.database.error_causes import is_database_error
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 REPLICA: Final = "replica"
+ROUTER: Final = "tasks_app.database.replica_router.ReplicaRouter"  # another project may have a replica of its own use
 UNAVAILABLE_SECONDS: Final = 5.0  # how long a failed replica is not used
 
 _may_lag: ContextVar[bool] = ContextVar("may_lag", default=False)
@@ -50,7 +51,7 @@ class ReplicaRouter:
 
 def has_replica() -> bool:
     """Return whether a replica is configured."""
-    return REPLICA in settings.DATABASES
+    return REPLICA in settings.DATABASES and ROUTER in settings.DATABASE_ROUTERS
 
 
 def read_lagging(step: Callable[[], Answer]) -> Answer:

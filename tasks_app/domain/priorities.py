@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from settings import queues
+from tasks_app.conf import queue_names
 
-HIGH: Final = queues.HIGH
-LOW: Final = queues.LOW
+HIGH: Final = queue_names.HIGH
+LOW: Final = queue_names.LOW
 NAMES: Final = (HIGH, LOW)
 FIRST, LAST_OF_HIGH, LAST = 1, 3, 10
 _BY_TEXT: Final[dict[str, str | int]] = {

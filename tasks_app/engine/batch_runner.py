@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import IntegrityError, reset_queries
 
+from tasks_app.conf import settings
 from tasks_app.domain import task_status
 from tasks_app.domain.error_text import error_line
 from tasks_app.engine import batch_transaction

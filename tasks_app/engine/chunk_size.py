@@ -5,8 +5,7 @@ Owns this rule. Must not know tasks or stores.
 
 from __future__ import annotations
 
-from django.conf import settings
-
+from tasks_app.conf import settings
 from tasks_app.task_types import TaskType
 
 

@@ -5,9 +5,10 @@ Owns the check against RQ_ALLOWED_FUNCTIONS. Must not run a job (worker).
 
 from __future__ import annotations
 
-from django.conf import settings
 from rq.exceptions import DeserializationError
 from rq.job import Job
+
+from tasks_app.conf import settings
 
 
 def find_refusal(job: Job) -> str:

@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from tasks_app.checkpoints import claims, shards
 from tasks_app.checkpoints.claims import Claim
+from tasks_app.conf import settings
 from tasks_app.database.error_causes import is_lost_connection
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint

@@ -23,9 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.conf import settings
 from django.utils import timezone, translation
 
+from tasks_app.conf import settings
 from tasks_app.engine.python_internals import get_event_loop
 
 SIGNALS: Final = tuple(signal.Signals(each) for each in signal.Signals if each not in (signal.SIGKILL, signal.SIGSTOP))

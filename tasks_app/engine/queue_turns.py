@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.conf import settings
+from tasks_app.conf import settings
 
 
 class QueueTurns:

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import redis
-from django.conf import settings
 from django.db import close_old_connections, reset_queries
 
 from tasks_app.checkpoints import shards
 from tasks_app.checkpoints.claims import CancelRequested, Fenced, Refusal
 from tasks_app.checkpoints.shards import ParentChanged
+from tasks_app.conf import settings
 from tasks_app.domain import task_status
 from tasks_app.engine import chunk_transaction
 from tasks_app.engine.batch_runner import BatchRunner, is_batchable

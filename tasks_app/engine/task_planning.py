@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from django.conf import settings
-
 from tasks_app.checkpoints import claims
 from tasks_app.checkpoints.claims import Claim
+from tasks_app.conf import settings
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine.chunk_guard import ChunkGuard
 from tasks_app.task_types import Plan, get_limit_seconds, get_task_type

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
-from django.conf import settings
 from django.db import connections
 from rq.job import Job
 from rq.queue import Queue
 from rq.worker.base import DequeueStrategy, WorkerStatus
 
+from tasks_app.conf import settings
 from tasks_app.database.timeouts import allow_statement_time, limit_idle_time
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.engine import foreign_jobs
@@ -55,7 +55,7 @@ LINGER_SECONDS: Final = 0.03  # much shorter than a task of `high` may wait
 class EngineWorker(RqWorker):
     """An RQ worker that runs tasks in chunks, many small tasks at once, and lets urgent ones preempt others."""
 
-    # The types that this process serves, of those that it knows; None: all. `manage.py rqworker --types` sets it.
+    # The types that this process serves, of those that it knows; None: all. `manage.py worker --types` sets it.
     served_types: ClassVar[frozenset[str] | None] = None
 
     def __init__(self, queues: Any, name: str | None = None, *args: Any, **kwargs: Any) -> None:
@@ -128,7 +128,7 @@ class EngineWorker(RqWorker):
             self.unregister()
             connections.close_all()
         self._pulse.stop()
-        if sys.argv[1:2] == ["rqworker"]:
+        if sys.argv[1:2] in (["worker"], ["rqworker"]):
             if self._must_retire:
                 exit_at_once(RETIRED_CODE)
             if self.is_stop_requested:

@@ -13,8 +13,7 @@ import time
 from types import FrameType
 from typing import Final
 
-from django.conf import settings
-
+from tasks_app.conf import settings
 from tasks_app.engine import exit_reports, pulse
 from tasks_app.engine.exit_reports import ExitReporter
 from tasks_app.engine.worker_process import WorkerCommand

@@ -10,8 +10,7 @@ import os
 import tempfile
 from typing import IO, Any
 
-from django.conf import settings
-
+from tasks_app.conf import settings
 from tasks_app.errors import FileTooLarge
 
 

@@ -11,13 +11,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from django.core.files.storage import Storage, storages
 from django.db import DatabaseError, InterfaceError
 
+from tasks_app.conf import settings
 from tasks_app.domain.error_text import error_line
 from tasks_app.errors import FilesFull, FilesUnavailable, LongtasksError
+from tasks_app.files.folder_storage import FolderStorage
 
 logger = logging.getLogger(__name__)
 ALIAS: Final = "longtasks"
@@ -25,7 +28,13 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def get_storage() -> Storage:
-    return storages[ALIAS]
+    """Return the storage; without STORAGES["longtasks"], a folder in FILE_DIR that this user alone can read."""
+    return storages[ALIAS] if ALIAS in settings.STORAGES else _open_folder(str(settings.FILE_DIR / "stored"))
+
+
+@lru_cache(maxsize=4)
+def _open_folder(location: str) -> Storage:
+    return FolderStorage(location=location, file_permissions_mode=0o600, directory_permissions_mode=0o700)
 
 
 def make_key(kind: str, file_id: uuid.UUID, *, created_at: datetime) -> str:

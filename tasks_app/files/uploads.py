@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
+from tasks_app.conf import settings
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import UnknownFile
 from tasks_app.files import store

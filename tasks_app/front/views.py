@@ -9,15 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
 from tasks_app.api.json_rendering import respond
 from tasks_app.api.problem_details import unknown_route
+from tasks_app.conf import settings
+from tasks_app.conf.project import is_embedded
 from tasks_app.domain import priorities
 from tasks_app.front.words import get_words
 from tasks_app.http import url_prefix
@@ -46,7 +48,8 @@ def front(request: HttpRequest) -> HttpResponse:
     if request.method not in ("GET", "HEAD"):
         response = unknown_route(request)
     elif "text/html" not in accept.lower():
-        response = respond({name: url_prefix.add(path) for name, path in _LINKS.items()})
+        links = {name: url_prefix.add(path) for name, path in _LINKS.items()}
+        response = respond({name: link for name, link in links.items() if name != "docs" or _find_docs()})
     else:
         with translation.override(translation.get_language_from_request(request)):
             response = HttpResponse(render_to_string("tasks_app/front.html", _get_context()))
@@ -74,11 +77,25 @@ def _answer_file(request: HttpRequest, content: bytes, content_type: str) -> Htt
     return HttpResponse(content, content_type=content_type, headers={"Cache-Control": "public, max-age=86400"})
 
 
+def _find(name: str) -> str:
+    """Return the address of a page; "" if a project does not have it."""
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""
+
+
+def _find_docs() -> str:
+    return _find(f"{url_prefix.NAMESPACE}:docs" if is_embedded() else "docs")
+
+
 def _get_context() -> dict[str, Any]:
     return {
-        "prefix": settings.URL_PREFIX,
+        "prefix": url_prefix.get(),
+        "admin": _find("admin:index"),
+        "docs": _find_docs(),
         "language": translation.get_language(),
-        "settings": {"prefix": settings.URL_PREFIX, "isOpen": settings.API_OPEN},
+        "settings": {"prefix": url_prefix.get(), "isOpen": settings.API_OPEN},
         "words": get_words(),
         "priorities": [*priorities.NAMES, *range(priorities.FIRST, priorities.LAST + 1)],
     }

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.conf import settings
-
+from tasks_app.conf import settings
 from tasks_app.http import peers
 
 _OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: the user's own action, such as typing the URL

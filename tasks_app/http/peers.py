@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from django.conf import settings
+from tasks_app.conf import settings
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from django.conf import settings
 from django.core.management.base import CommandError
 from rq.utils import import_attribute
 
 from tasks_app.auth import audit_log
+from tasks_app.conf import settings
 from tasks_app.errors import StoreUnavailable
 from tasks_app.management.actor import find_actor
 from tasks_app.queues.queue_names import QUEUES

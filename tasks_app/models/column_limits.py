@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.db import models
 
-from settings import queues
+from tasks_app.conf import queue_names
 from tasks_app.domain import priorities, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import AuditEntry, QueueState, TaskEvent, TaskRecord
@@ -87,7 +87,7 @@ def check(snapshot: Snapshot) -> Snapshot:
             raise ValueError(f"counts[{table[:80]!r}] is {rows}: 0 to {MOST} is needed")
     if snapshot.status not in _STATUSES:
         raise ValueError(f"status is {snapshot.status[:80]!r}: not a valid status")
-    if not queues.NAME.match(snapshot.priority):  # a queue that QUEUES no longer names is valid
+    if not queue_names.NAME.match(snapshot.priority):  # a queue that QUEUES no longer names is valid
         raise ValueError(f"priority is {snapshot.priority[:80]!r}: not a valid queue name")
     if snapshot.urgency is not None and not priorities.is_urgency(snapshot.urgency):
         raise ValueError(f"urgency is {snapshot.urgency}: 1 to 10 is needed")

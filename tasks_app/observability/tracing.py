@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, Final
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from tasks_app.conf import settings
 from tasks_app.domain.task_snapshot import Snapshot
 
 _PARENT_CHARACTERS: Final = 128  # maximum of a traceparent header; a valid one has 55

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from tasks_app.conf import settings
 from tasks_app.errors import LongtasksError
 from tasks_app.process_monitor.reports import list_processes
 from tasks_app.queues import admission, parked_tasks, redis_connection, removed_queues

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import redis
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from tasks_app.conf import settings
 from tasks_app.queues import full_redis, redis_connection
 from tasks_app.queues.thread_connection import describe_refusal
 from tasks_app.read_model import mirror_lag

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import redis
-from django.conf import settings
 from django.db import transaction
 
+from tasks_app.conf import settings
 from tasks_app.database.index_hints import PRIMARY, along
 from tasks_app.domain import task_status
 from tasks_app.domain.task_ids import get_lowest_id

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 
+from tasks_app.conf import settings
 from tasks_app.database.read_only import is_refused_write, read_only
 from tasks_app.domain import task_status
 from tasks_app.domain.error_text import error_line

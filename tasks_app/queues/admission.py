@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from django.conf import settings
-
+from tasks_app.conf import settings
 from tasks_app.queues import queue_names
 from tasks_app.queues.queue_names import HIGH
 

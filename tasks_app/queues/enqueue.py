@@ -13,9 +13,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from django.conf import settings
 from rq.utils import utcformat
 
+from tasks_app.conf import settings
 from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import QueueFull, QueueUnavailable

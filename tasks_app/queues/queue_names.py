@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import redis
-from django.conf import settings
 
+from tasks_app.conf import settings
 from tasks_app.domain import priorities
 from tasks_app.errors import UnknownQueue
 

@@ -11,12 +11,12 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import django_rq
 import redis
-from django.conf import settings
+from django_rq.connection_utils import get_redis_connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tasks_app.conf import settings
 from tasks_app.errors import QueueUnavailable
 from tasks_app.queues.queue_names import HIGH
 from tasks_app.queues.thread_connection import UNAVAILABLE_ERRORS, RedisRefused
@@ -57,7 +57,7 @@ def get_connection(*, timeout_seconds: float | None = None) -> redis.Redis[Any]:
 @lru_cache(maxsize=4)
 def _connect(url: str, timeout_seconds: float) -> redis.Redis[Any]:
     if not url:  # Sentinels: django-rq knows how to find the primary
-        client = django_rq.get_connection(HIGH)
+        client = get_redis_connection(settings.RQ_QUEUES[HIGH])
         pool = client.connection_pool
         pool.connection_class = type("PrimaryChecked", (LeavesIsolatedPrimary, pool.connection_class), {})
         return client

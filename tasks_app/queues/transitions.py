@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import redis
-from django.conf import settings
 from rq.utils import utcformat
 
+from tasks_app.conf import settings
 from tasks_app.domain import task_snapshot, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import column_limits

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
-from django.conf import settings
 from django.db import transaction
 
+from tasks_app.conf import settings
 from tasks_app.domain import stream_ids, task_snapshot
 from tasks_app.models import MirrorCursor, TaskRecord, column_limits
 from tasks_app.queues import snapshot_stream

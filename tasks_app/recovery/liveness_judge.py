@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Any
 
 import redis
-from django.conf import settings
 from rq.utils import str_to_date
 
+from tasks_app.conf import settings
 from tasks_app.queues import redis_keys
 from tasks_app.queues.worker_entries import CAUSE_CHARACTERS
 

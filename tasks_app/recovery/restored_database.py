@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import redis
-from django.conf import settings
 
 from tasks_app.checkpoints import as_snapshot, cancel_and_reopen, checkpoint_rows
+from tasks_app.conf import settings
 from tasks_app.domain import stream_ids, task_status
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import TaskCheckpoint, TaskRecord

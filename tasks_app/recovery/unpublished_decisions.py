@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Final
 
 from django.db.models import DateTimeField, ExpressionWrapper, Value
-from django.db.models.functions import Now
 
+from tasks_app.database.clock import Now
 from tasks_app.domain import task_status
 from tasks_app.models import QueueState, TaskCheckpoint, TaskRecord
 from tasks_app.queues import pauses, queue_names

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
-from django.conf import settings
+from tasks_app.conf import settings
 
 AFTER_DEQUEUE: Final = "after_take"  # dequeued and marked as started in Redis, not claimed in the database
 BEFORE_CHUNK_COMMIT: Final = "before_chunk_commit"  # rows and checkpoint written, not committed

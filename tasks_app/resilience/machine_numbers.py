@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Final
 
-from django.conf import settings
+from tasks_app.conf import settings
 
 BUCKETS: Final = 65_536  # of each kind
 TOKEN_BUCKETS: Final = 0

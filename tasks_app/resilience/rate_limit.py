@@ -10,8 +10,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Final
 
-from django.conf import settings
-
+from tasks_app.conf import settings
 from tasks_app.resilience import machine_numbers
 from tasks_app.resilience.machine_numbers import ADDRESS_BUCKETS, BUCKETS, LOGIN_BUCKETS, TOKEN_BUCKETS
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from django.conf import settings
 from rest_framework import serializers
 
+from tasks_app.conf import settings
 from tasks_app.domain.error_text import describe_value
 from tasks_app.task_types.task_id_field import TaskIdField
 from tasks_app.task_types.task_type import TaskType

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from django.conf import settings
-
+from tasks_app.conf import settings
 from tasks_app.domain.priorities import LOW
 from tasks_app.errors import UnknownTaskType
 from tasks_app.task_types.declarations import check_declaration

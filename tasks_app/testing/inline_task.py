@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from django.conf import settings
 from django.db import transaction
 from django.test import override_settings
 
 from tasks_app.checkpoints import claims, shards
 from tasks_app.checkpoints.claims import Claim, Refusal
+from tasks_app.conf.project import changed
 from tasks_app.domain import task_status
 from tasks_app.domain.error_text import describe_error
 from tasks_app.domain.task_snapshot import Snapshot
@@ -146,5 +146,5 @@ def check_transactions() -> None:
 @contextmanager
 def _splitting_above(shard_records: int) -> Generator[None, None, None]:
     """Let tasks of more records be split; 0: none."""
-    with override_settings(LONGTASKS=dataclasses.replace(settings.LONGTASKS, shard_records=shard_records)):
+    with override_settings(LONGTASKS=changed(shard_records=shard_records)):
         yield

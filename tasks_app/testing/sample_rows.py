@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import models
 
+from tasks_app.conf import settings
 from tasks_app.task_types.task_params import convert
 
 _START: Final = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)

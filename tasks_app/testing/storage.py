@@ -9,9 +9,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django.conf import settings
 from django.test import override_settings
 
+from tasks_app.conf import settings
+from tasks_app.conf.project import changed, is_embedded
 from tasks_app.files.storage import ALIAS
 
 
@@ -20,5 +21,6 @@ def storage_in(folder: Path) -> Generator[None, None, None]:
     """Keep files in `folder` inside the block."""
     options = {"location": str(folder / "files")}
     own = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
-    with override_settings(FILE_DIR=folder, STORAGES={**settings.STORAGES, ALIAS: own}):
+    where = {"LONGTASKS": changed(data_dir=folder)} if is_embedded() else {"FILE_DIR": folder}
+    with override_settings(**where, STORAGES={**settings.STORAGES, ALIAS: own}):
         yield

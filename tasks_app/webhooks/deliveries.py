@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import orjson
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from tasks_app.conf import settings
 from tasks_app.domain import task_snapshot
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.models import MirrorCursor, TaskEvent, WebhookDelivery

@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from settings.database import database_settings, replica_settings
-from settings.redis import connection_settings
+from tasks_app.conf.redis import connection_settings
 
 
 def database(url: str) -> dict:

@@ -13,7 +13,6 @@ from longtasks.http.api_handler import Routes
 from longtasks.http.bounded_request import BoundedRequest
 from longtasks.http.request_head import Refused, read_head
 from longtasks.server.request_gatherer import RequestGatherer
-from settings import addresses
 from tasks_app.api import (
     early_refusal,
     prefer_wait,
@@ -24,6 +23,7 @@ from tasks_app.api import (
 from tasks_app.api.content_negotiation import accepts_range, check_content_type, is_json
 from tasks_app.api.stream import access, asgi_app, subscription
 from tasks_app.auth import token_cache
+from tasks_app.conf import addresses
 from tasks_app.http import origins, peers
 from tests.linearity import Case, repeat, texts
 from tests.linearity_cases.calls import quietly
@@ -176,7 +176,7 @@ def header_cases() -> list[Case]:
                 quietly(addresses.check_proxies, ValueError)(text),
             ),
             texts("x", "-", ".", "/", "1", ":", "x.", "/x", ",", "["),
-            ("settings/addresses.py:_HOST", "settings/addresses.py:_PREFIX"),
+            ("tasks_app/conf/addresses.py:_HOST", "tasks_app/conf/addresses.py:_PREFIX"),
         ),
         Case(
             "stream.access, the query",

@@ -7,9 +7,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from longtasks.http import debug_pages, page_middleware
 from settings import database as database_settings
-from settings import env, env_file, service_url, values
-from settings import redis as redis_settings
+from settings import env, env_file
 from tasks_app.auth import owner_names
+from tasks_app.conf import redis as redis_settings
+from tasks_app.conf import service_url, values
 from tests.linearity import Case, repeat, texts
 from tests.linearity_cases.calls import quietly
 
@@ -55,13 +56,13 @@ def settings_cases() -> list[Case]:
             "REDIS_URL",
             read_url,
             urls,
-            ("settings/redis.py:_parse_url", "settings/service_url.py:_LONE_PERCENT"),
+            ("tasks_app/conf/redis.py:_parse_url", "tasks_app/conf/service_url.py:_LONE_PERCENT"),
         ),
         Case(
             "a host and its port",
             read_host,
             texts(*units),
-            ("settings/service_url.py:_HOST", "settings/service_url.py:_PORT"),
+            ("tasks_app/conf/service_url.py:_HOST", "tasks_app/conf/service_url.py:_PORT"),
         ),
         Case(
             "DATABASE_URL's options",
@@ -76,7 +77,7 @@ def settings_cases() -> list[Case]:
             "a refused value",
             lambda text: values._refusal(dataclasses.fields(env.Process)[0], text, "x"),
             texts(*units),
-            ("settings/values.py:_refusal",),
+            ("tasks_app/conf/values.py:_refusal",),
         ),
         Case(
             "a page's settings with DEBUG",

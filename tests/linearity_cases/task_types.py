@@ -2,7 +2,7 @@
 
 from catalog import sql_scripts
 from catalog.phone_numbers import to_e164
-from settings import queues
+from tasks_app.conf import queue_names
 from tasks_app.domain import error_text
 from tasks_app.engine import chunk_guard
 from tasks_app.queues import thread_connection
@@ -64,9 +64,9 @@ def task_type_cases() -> list[Case]:
         ),
         Case(
             "names of queues",
-            lambda text: (quietly(queues.check_queues, ValueError)(text), queues.NAME.match(text)),
+            lambda text: (quietly(queue_names.check_queues, ValueError)(text), queue_names.NAME.match(text)),
             texts("x", "-", "_", ",", "A"),
-            ("settings/queues.py:NAME",),
+            ("tasks_app/conf/queue_names.py:NAME",),
         ),
         Case(
             "names of task types and counts",

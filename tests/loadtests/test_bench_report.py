@@ -176,7 +176,7 @@ def test_figures_are_kept_from_run_to_run(tmp_path: Path) -> None:
 
 
 def test_plots_are_drawn_of_the_figures(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="requirements-bench.txt is not installed")
+    pytest.importorskip("matplotlib", reason="the group bench is not installed")
     figures = {"sections": {"drain": drain(), "sustained": sustained(end=20, last=10)}}
     drawn = draw_plots(figures=figures, directory=tmp_path)
     assert sorted(drawn) == ["backlog", "rows_over_size", "tasks_over_size"]

@@ -102,7 +102,7 @@ def test_the_dashboard_is_written(load_tests: LoadTests, tmp_path: Path) -> None
 
 
 def test_the_plot_is_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="requirements-bench.txt is not installed")
+    pytest.importorskip("matplotlib", reason="the group bench is not installed")
     figures = {"mean": 5.0, "median": 4.0, "p95": 9.0, "p99": 20.0}
     steps = [{"rate": 100, "held": True, **figures}, {"rate": 200, "held": False, **figures, "mean": 70.0}]
     report = tmp_path / "max_rate.json"

@@ -39,6 +39,7 @@ NOT_AUDITED = {
     "rqcron": SERVES,
     "up": SERVES,
     "webhooks": SERVES,
+    "worker": SERVES,
     "workers": SERVES,
     "reload": "replaces processes, which log their start",
     "rqstats": READS,

@@ -13,7 +13,7 @@ from django.test import override_settings
 
 from loadtests.started.server import Server
 from longtasks.local_stack.child_process import wait_until
-from settings.redis import connection_settings
+from tasks_app.conf.redis import connection_settings
 from tasks_app.queues import redis_connection
 from tasks_app.queues.queue_names import HIGH
 from tests.support.certificates import make_certificates

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django_rq import get_worker
 from redis import Redis
 
-from settings.queues import NAME_CHARACTERS
+from tasks_app.conf.queue_names import NAME_CHARACTERS
 from tasks_app.engine.interruption import Interruption
 from tasks_app.engine.queue_turns import QueueTurns
 from tasks_app.errors import QueueFull

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from settings.database import database_settings, replica_settings
 from settings.env import ROOT, list_variables, load
-from settings.redis import connection_settings
+from tasks_app.conf.redis import connection_settings
 from tests.security.marks import MARKED, ODD, Marks
 from tests.settings.good_production import GOOD_PRODUCTION
 

@@ -19,7 +19,7 @@ from django.views.debug import technical_500_response
 
 from settings.database import database_settings
 from settings.env import Longtasks, load
-from settings.redis import connection_settings
+from tasks_app.conf.redis import connection_settings
 from tests.security.doors import list_routes
 from tests.security.marked_stack import Marked, allow_redis_user
 from tests.security.marks import ODD, Marks

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from settings.cores import count_cores
 from settings.env import ROOT, load
+from tasks_app.conf.cores import count_cores
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_a_quota_limits_the_cores(tmp_path: Path, quota: str, cores: int | None)
 def test_without_a_quota_the_affinity_counts(tmp_path: Path) -> None:
     script = (
         "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
-        "from settings.cores import count_cores; print(count_cores())"
+        "from tasks_app.conf.cores import count_cores; print(count_cores())"
     )
     printed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "1"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from settings.cores import count_cores
 from settings.env import ROOT, Longtasks, Process, list_variables, load
-from settings.queues import ACCEPTED as QUEUE_NAMES
+from tasks_app.conf.cores import count_cores
+from tasks_app.conf.queue_names import ACCEPTED as QUEUE_NAMES
 
 
 def test_env_example_equals_the_table() -> None:

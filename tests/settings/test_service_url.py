@@ -12,8 +12,8 @@ import redis
 from django.core.exceptions import ImproperlyConfigured
 
 from settings.database import database_settings
-from settings.redis import connection_settings
-from settings.service_url import RefusedUrl, ServiceUrl, parse_url
+from tasks_app.conf.redis import connection_settings
+from tasks_app.conf.service_url import RefusedUrl, ServiceUrl, parse_url
 
 ODD = "/@:#?&=+% \"'\\[]{}|^~`<>;,$!*()\u00e4\u6f22"
 

@@ -27,7 +27,7 @@ from rich.table import Table
 from longtasks.local_stack.banner import CREATE_USER, format_banner, list_pages
 from longtasks.local_stack.procfile import free_port
 from longtasks.local_stack.supervisor import Stack, StackError
-from settings.service_url import ServiceUrl
+from tasks_app.conf.service_url import ServiceUrl
 
 TABLES = ("users", "products", "order_items")
 ENDED = frozenset({"finished", "failed", "canceled", "stopped"})

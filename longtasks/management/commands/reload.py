@@ -21,7 +21,7 @@ from longtasks.local_stack import child_process, up_lock
 from longtasks.local_stack.procfile import PROJECT_DIR
 
 POLL_SECONDS: Final = 0.1
-WORKER_ARGUMENT: Final = "rqworker"  # on the command line of a worker process
+WORKER_ARGUMENTS: Final = ("worker", "rqworker")  # of a worker process; the second one until version 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _signal_supervisord() -> Signalled | None:
 
 
 def _list_workers(parent_pid: int) -> list[child_process.ProcessIdentity]:
-    return child_process.list_descendants(pid=parent_pid, argument=WORKER_ARGUMENT)
+    return child_process.list_descendants(pid=parent_pid, arguments=WORKER_ARGUMENTS)
 
 
 def _run_supervisorctl(*words: str) -> str:

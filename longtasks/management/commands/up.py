@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from longtasks.local_stack.banner import format_banner, list_pages
 from longtasks.local_stack.supervisor import Stack, StackError
-from settings.service_url import parse_url
+from tasks_app.conf.service_url import parse_url
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ Owns their wording. Must not change behaviour: the serializers define what the e
 
 from __future__ import annotations
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from tasks_app.api import (
     file_serializers,
@@ -38,6 +38,7 @@ from tasks_app.api.openapi.operation_parts import (
     QUEUES_SOURCE,
     RETRY_AFTER,
     SOURCE,
+    describe,
     ok,
     operation,
     problems,
@@ -283,4 +284,4 @@ ready = operation(
         **problems(406, 503),
     },
 )
-schema = extend_schema(exclude=True)
+schema = describe(exclude=True)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
-from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, QueryDict, parse_cookie
@@ -23,6 +22,7 @@ from tasks_app.api.authentication import OPEN_API, Unauthorized, identify, to_ca
 from tasks_app.api.query_parameters import StreamQuerySerializer, read_query
 from tasks_app.auth import stream_tickets, token_cache
 from tasks_app.auth.api_tokens import READ
+from tasks_app.conf import settings
 from tasks_app.domain.callers import Caller
 from tasks_app.errors import UnsureToken
 from tasks_app.http.origins import is_cross_origin

@@ -11,7 +11,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpResponse
 from django.http.request import split_domain_port, validate_host
@@ -21,6 +20,7 @@ from tasks_app.api.problem_details import problem, unknown_host
 from tasks_app.api.response_serializers import event_data, task_data
 from tasks_app.api.stream.access import Viewer, identify_viewer, read_stream_query
 from tasks_app.api.stream.open_streams import OpenStreams
+from tasks_app.conf import settings
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.domain.task_status import ENDED
 from tasks_app.errors import LongtasksError

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from django.conf import settings
 from django.db import OperationalError
 from django.db import connection as database
 
+from tasks_app.conf import settings
 from tasks_app.database import charsets
 from tasks_app.database.timeouts import limit_answer_time, limit_idle_time
 from tasks_app.engine.gc_tuning import tune_gc

@@ -10,11 +10,10 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final
 
-from django.conf import settings
-
 from tasks_app.api.file_serializers import results_data
 from tasks_app.api.json_rendering import to_json
 from tasks_app.api.response_serializers import task_data
+from tasks_app.conf import settings
 from tasks_app.domain import task_snapshot
 from tasks_app.management.service_command import ServiceCommand
 from tasks_app.models import WebhookDelivery

@@ -9,10 +9,11 @@ import os
 import sys
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from tasks_app.conf import settings
+from tasks_app.conf.project import is_embedded
 from tasks_app.database import charsets
 from tasks_app.engine.worker_process import WorkerCommand
 from tasks_app.engine.worker_supervisor import WorkerSupervisor
@@ -57,9 +58,9 @@ class Command(BaseCommand):
 
 
 def _to_worker_command(options: dict[str, Any]) -> WorkerCommand:
-    """Return the `rqworker` command of each worker. Raises CommandError for an unknown queue or type."""
+    """Return the `worker` command of each worker. Raises CommandError for an unknown queue or type."""
     names = read_queues([name.strip() for name in options["queues"].split(",")])
-    arguments = [sys.executable, sys.argv[0], "rqworker", *names, "--verbosity", "0"]
+    arguments = [*_list_interpreter(), "worker", *names, "--verbosity", "0"]
     if options["types"] is not None:
         arguments += ["--types", ",".join(read_types(options["types"]))]
     if options["burst"]:
@@ -67,5 +68,14 @@ def _to_worker_command(options: dict[str, Any]) -> WorkerCommand:
     # A worker shows no pages: DEBUG would only make it keep every statement in memory.
     environment = os.environ | {"DEBUG": "0"}
     if options["pause_ms"]:
+        if is_embedded():
+            raise CommandError('--pause-ms has no effect in this project: set LONGTASKS["PAUSE_MS"].')
         environment["PAUSE_MS"] = str(options["pause_ms"])
     return WorkerCommand(arguments=arguments, environment=environment)
+
+
+def _list_interpreter() -> list[str]:
+    """Return the beginning of this command line, up to the name of the command: `python manage.py`, `python -m django`."""
+    if "workers" not in sys.orig_argv:
+        return [sys.executable, sys.argv[0]]  # called by another command
+    return [sys.executable, *sys.orig_argv[1 : sys.orig_argv.index("workers")]]

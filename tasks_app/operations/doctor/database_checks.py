@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from tasks_app.conf import settings
 from tasks_app.database import charsets, identity_columns
 from tasks_app.operations.doctor.findings import FAULT, OK, WARNING, Finding
 from tasks_app.operations.doctor.settings_checks import get_settings_module

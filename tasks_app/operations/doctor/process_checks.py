@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, Value
-from django.db.models.functions import Now
 
+from tasks_app.conf import settings
+from tasks_app.database.clock import Now
 from tasks_app.models import TaskCheckpoint
 from tasks_app.operations.doctor.findings import FAULT, OK, WARNING, Finding
 from tasks_app.queues import (

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from django.conf import settings
-
+from tasks_app.conf import settings
 from tasks_app.operations.doctor.findings import FAULT, OK, WARNING, Finding
 
 _VERSIONS: Final = {

@@ -1,7 +1,7 @@
 """The base class of imports whose rows a Resource of django-import-export validates and saves.
 
 Owns how a chunk passes a Resource inside the chunk's transaction, and which of its rows is refused. Needs the optional
-package (requirements-import-export.txt); nothing else of the product imports this module.
+package (the extra import-export); nothing else of the product imports this module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ try:
     from tablib import Dataset
 except ImportError as error:
     raise ImproperlyConfigured(
-        f"ResourceImport needs django-import-export ({error}): pip install -r requirements-import-export.txt."
+        f"ResourceImport needs django-import-export ({error}): install the extra import-export (docs/install.md)."
     ) from error
 
 # Of one row. All other errors are those of the database, the machine or the code: the engine gets them as they are.

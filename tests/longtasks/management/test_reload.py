@@ -139,7 +139,7 @@ def test_a_holder_in_another_container_is_not_found_by_its_pid(
 def test_a_process_is_identified_by_pid_and_start_time() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         try:
-            [found] = child_process.list_descendants(pid=os.getpid(), argument="sleep")
+            [found] = child_process.list_descendants(pid=os.getpid(), arguments=["sleep"])
             assert (found.pid, found.is_alive()) == (process.pid, True)
             assert not child_process.ProcessIdentity(process.pid, "1").is_alive()
         finally:
@@ -158,7 +158,7 @@ def test_make_up_replaces_its_own_workers(make_stack: MakeStack) -> None:
     stack.wait_for(lambda: up_lock.find_holder(stack.directory), deadline_seconds=60, what="make up serves")
 
     def list_workers(role: str) -> list[child_process.ProcessIdentity]:
-        return child_process.list_descendants(pid=stack.parent_pid(role), argument="rqworker")
+        return child_process.list_descendants(pid=stack.parent_pid(role), arguments=["worker"])
 
     stack.wait_for(lambda: len(list_workers("up")) == 2, deadline_seconds=30, what="two workers")
     stack.wait_for(lambda: len(stack.redis().smembers("rq:workers")) == 3, deadline_seconds=60, what="all three run")

@@ -229,5 +229,5 @@ def test_a_wrong_declaration_is_refused() -> None:
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "import_export.resources", None)
     monkeypatch.delitem(sys.modules, resource_import.__name__)
-    with pytest.raises(ImproperlyConfigured, match=r"pip install -r requirements-import-export\.txt"):
+    with pytest.raises(ImproperlyConfigured, match=r"install the extra import-export"):
         importlib.import_module(resource_import.__name__)

@@ -1,4 +1,4 @@
-"""Parses and validates the text of a variable by the metadata of its field in env.py.
+"""Parses and validates the text of a variable by the metadata of its field.
 
 Must not know a variable by name, nor repeat a value in an error if it may be a secret.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from settings.service_url import RefusedUrl, parse_url
+from tasks_app.conf.service_url import RefusedUrl, parse_url
 
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off", "")

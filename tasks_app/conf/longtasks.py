@@ -1,12 +1,12 @@
 """The variables of the service itself: names, types, defaults, bounds and meanings.
 
-Must not read the environment (env.py).
+Must not read the environment (settings/env.py).
 """
 
 from dataclasses import dataclass
 
-from settings.queues import HIGH, LOW, check_queues
-from settings.variable import variable
+from tasks_app.conf.queue_names import HIGH, LOW, check_queues
+from tasks_app.conf.variable import variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,8 @@ class Longtasks:
         7.0, "days after which an uploaded file that no task names is deleted", minimum=0.001, maximum=36500
     )
     tracing: bool = variable(
-        False, "send OpenTelemetry spans to the endpoint that the OTEL_… variables name; needs requirements-tracing.txt"
+        False,
+        "send OpenTelemetry spans to the endpoint that the OTEL_… variables name; needs the packages of the group tracing",
     )
     pause_ms: int = variable(0, "artificial pause after every chunk, in milliseconds", minimum=0)
     bulk_writer: bool = variable(False, "write with LOAD DATA LOCAL INFILE instead of the ORM (MySQL/MariaDB only)")

@@ -1,7 +1,7 @@
 """The checks of addresses in settings: where web listens, trusted proxies, origins, and the path prefix.
 
 Each check returns the value in its normal form, or raises ValueError that names the accepted values. Must not read a
-variable: env.py does that.
+variable (settings/env.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The check of QUEUES, the names of the queues, most urgent first. Must not read a variable: env.py does that."""
+"""The check of QUEUES, the names of the queues, most urgent first. Must not read a variable (settings/env.py)."""
 
 import re
 

@@ -1,6 +1,6 @@
 """Turns REDIS_URL and REDIS_SENTINELS into the connection part of RQ_QUEUES: one server, or the Sentinels' primary.
 
-Owns the options of the connections. Must not read the environment: env.py does that.
+Owns the options of the connections. Must not read the environment (settings/env.py).
 """
 
 import re
@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from settings.service_url import RefusedUrl, ServiceUrl, parse_address, parse_url
+from tasks_app.conf.service_url import RefusedUrl, ServiceUrl, parse_address, parse_url
 
 SENTINEL_PORT = 26379
 # The options that may follow the ? of a URL.

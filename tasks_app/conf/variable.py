@@ -1,6 +1,6 @@
 """How a setting is declared: a dataclass field with its meaning and its bounds.
 
-Must not read the environment (env.py) or judge a value (values.py).
+Must not read the environment (settings/env.py) or judge a value (values.py).
 """
 
 import dataclasses

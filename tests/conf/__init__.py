@@ -1,0 +1,1 @@
+"""tasks_app.conf: the settings of any project."""

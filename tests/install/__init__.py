@@ -1,0 +1,1 @@
+"""tasks_app in projects that are not ours."""
