@@ -25,7 +25,7 @@ from tasks_app.domain import max_failures, priorities
 from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTaskType
 from tasks_app.read_model import task_queries
 from tasks_app.services import start_tasks
-from tasks_app.task_types import TaskType, get_task_type, list_task_types
+from tasks_app.task_types import TaskType, get_startable_type, list_startable_types
 from tasks_app.task_types.field_labels import field_label
 from tasks_app.task_types.task_file_field import TaskFileField
 from tasks_app.task_types.task_params import encode_params
@@ -173,9 +173,9 @@ def has_required_params(task_type: TaskType) -> bool:
 @requires(can_operate)
 def start_page(request: HttpRequest) -> HttpResponse:
     """Show the form of a task type, and start the submitted task."""
-    task_types = list_task_types()
+    task_types = list_startable_types()
     try:
-        task_type = get_task_type(request.POST.get("type") or request.GET.get("type") or "")
+        task_type = get_startable_type(request.POST.get("type") or request.GET.get("type") or "")
     except UnknownTaskType:
         # Prefer a task type that changes no existing rows (those run dry), then one without required parameters.
         task_type = min(task_types, key=lambda known: (known.supports_dry_run, has_required_params(known)))

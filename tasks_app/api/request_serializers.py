@@ -18,7 +18,7 @@ from tasks_app.api.strict_validation import get_reader
 from tasks_app.domain.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.errors import UnknownTaskType
 from tasks_app.services.start_tasks import NO_DRY_RUN, NewTask
-from tasks_app.task_types import get_task_type
+from tasks_app.task_types import get_startable_type, get_task_type
 from tasks_app.task_types.task_params import encode_params
 from tasks_app.webhooks import callback_addresses
 
@@ -106,7 +106,7 @@ def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
         measure(params, levels=PARAMS_LEVELS)
     except BeyondLimits as error:
         raise ValidationError(error.as_detail()) from None
-    return encode_params(get_reader(get_task_type(name).params_serializer).read(params))
+    return encode_params(get_reader(get_startable_type(name).params_serializer).read(params))
 
 
 def read_new_task(data: Any) -> NewTask:
