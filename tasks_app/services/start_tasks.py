@@ -10,7 +10,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -136,6 +136,17 @@ def validate_tasks(*, tasks: Sequence[NewTask], caller: Caller = ANONYMOUS, are_
     _check_dry_runs(tasks, where=where)
     now = clock.now()
     return [_new_snapshot(task, task_id=_NO_ID, created_at=now, caller=caller, request_id="") for task in tasks]
+
+
+def prepare_task(*, task: NewTask, caller: Caller) -> Snapshot:
+    """Return the first snapshot of a task that the caller enqueues; hold the files that its params name.
+
+    Raises what `start_tasks` raises, except QueueFull and IdempotencyMismatch.
+    """
+    [snapshot] = validate_tasks(tasks=[task], caller=caller)
+    snapshot = replace(snapshot, id=_new_id(snapshot.created_at))
+    _hold_files([snapshot])
+    return snapshot
 
 
 def make_task_id() -> str:
