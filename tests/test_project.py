@@ -37,12 +37,18 @@ def test_every_requirement_is_pinned_exactly() -> None:
         "requirements-load.txt",
         "requirements-tracing.txt",
         "requirements-import-export.txt",
+        "requirements-django-tasks.txt",
     )
     assert all(read_pins(name) for name in names)
 
 
 def test_the_installed_packages_are_the_pinned_ones() -> None:
-    names = ("requirements-embedded.txt", "requirements-dev.txt", "requirements-import-export.txt")
+    names = (
+        "requirements-embedded.txt",
+        "requirements-dev.txt",
+        "requirements-import-export.txt",
+        "requirements-django-tasks.txt",
+    )
     pins = {package: pin for name in names for package, pin in read_pins(name).items()}
     assert {name: version(name) for name in pins} == pins
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tasks_app.django_tasks.next_chunk import NextChunk
+
 if TYPE_CHECKING:
     from tasks_app.django_tasks.backend import LongtasksBackend
 
-__all__ = ["LongtasksBackend"]
+__all__ = ["LongtasksBackend", "NextChunk"]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,7 +30,8 @@ from tasks_app.domain.error_text import describe_value
 from tasks_app.domain.priorities import HIGH, LOW
 from tasks_app.errors import UnknownTask
 from tasks_app.read_model import task_queries
-from tasks_app.services.start_tasks import NewTask, start_task
+from tasks_app.services.start_tasks import NewTask
+from tasks_app.services.transactional_start import start_with_transaction
 
 _DESCRIPTION_CHARACTERS: Final = 255
 
@@ -58,7 +59,7 @@ class LongtasksBackend(BaseTaskBackend):
             raise InvalidTask(f"transaction is {describe_value(transaction)}: True or False is needed.")
 
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
-        """Accept a call of the function.
+        """Accept a call of the function; inside `atomic()` it is accepted by the commit, and a rollback leaves nothing.
 
         Raises InvalidTask, TypeError or ValueError for arguments that JSON does not hold, QueueFull, QueueUnavailable.
         """
@@ -71,8 +72,8 @@ class LongtasksBackend(BaseTaskBackend):
             priority=_find_priority(task),
             callback_url=self._options.callback_url,
         )
-        started = start_task(task=new, caller=Caller(owner=self._options.owner, scope=ADMIN))
-        result = read_result(started.snapshot, alias=self.alias)
+        snapshot = start_with_transaction(task=new, caller=Caller(owner=self._options.owner, scope=ADMIN))
+        result = read_result(snapshot, alias=self.alias)
         task_enqueued.send_robust(sender=type(self), task_result=result)
         return result
 

@@ -18,7 +18,6 @@ from tasks_app.django_tasks.function import NoFunction, find_function
 from tasks_app.domain import task_status
 from tasks_app.domain.error_text import summarize_error
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.models import TaskEvent
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_results import find_results
 from tasks_app.task_types import Chunk

@@ -21,7 +21,13 @@ logger = logging.getLogger(__name__)
 def call(session: TaskSession, *, guard: ChunkGuard) -> None:
     """Call the hook of a task that has ended. Only faults of the engine are raised."""
     snapshot, task_type = session.snapshot, get_task_type(session.snapshot.name)
-    hook = partial(task_type.on_end, task_id=session.claim.task_id, params=snapshot.params, status=session.ended_as)
+    hook = partial(
+        task_type.on_end,
+        task_id=session.claim.task_id,
+        params=snapshot.params,
+        status=session.ended_as,
+        error=session.error,
+    )
     try:
         with guard.watching(limit_seconds=get_limit_seconds(task_type)):
             guard.prepare(hook)

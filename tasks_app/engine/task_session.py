@@ -43,6 +43,7 @@ class TaskSession:
         self.dequeued = dequeued
         self.snapshot = dequeued.snapshot
         self.ended_as = ""  # the status that this session has ended the task with
+        self.error: BaseException | None = None  # of the attempt that has failed it
         self.waits = 0  # how often a step has waited for a store
         self.snapshot.epoch, self.snapshot.worker = claim.epoch, self._worker
         if claim.total is not None:
@@ -172,6 +173,7 @@ class TaskSession:
             self.leave()
             return
         if is_final:
+            self.error = error
             if self.snapshot.parent:
                 self._end_parent(outcome=task_status.FAILED, error=text)
             self.publish_end(status=task_status.FAILED, error=text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
 from rest_framework import serializers
@@ -51,7 +51,7 @@ class Chunk:
     changes_wanted: int = 0  # of a dry run: how many changes the result may list; the task has the others already
     attempt: int = 1  # the number of this attempt
     worker: str = ""  # the name of the worker that runs the chunk
-    created_at: datetime = datetime.fromtimestamp(0, UTC)  # when the task was accepted
+    created_at: datetime | None = None  # when the task was accepted
     # Reads, with SQL, how far the whole task is. In the chunk's transaction it locks the task against its other shards.
     read_progress: Callable[[], TaskProgress] = field(default=TaskProgress, compare=False, repr=False)
 
@@ -163,8 +163,12 @@ class TaskType:
         """Do one chunk. Any exception rolls it back and counts as a failed attempt; HopelessError as the last one."""
         raise NotImplementedError(f"{type(self).__name__} must implement run_chunk or run_chunks")
 
-    def on_end(self, *, task_id: uuid.UUID, params: Mapping[str, Any], status: str) -> None:
+    def on_end(
+        self, *, task_id: uuid.UUID, params: Mapping[str, Any], status: str, error: BaseException | None
+    ) -> None:
         """Called once its task has ended, by the worker that has ended it, outside of a transaction.
+
+        `error` is the one that has failed it.
 
         At most once: not for a task that ended without a worker, nor if the worker dies before. What it raises is logged.
         """

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 import uuid
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from catalog.models import Product
+from tasks_app.django_tasks import NextChunk
 from tasks_app.django_tasks.compat import TaskContext, task
 
 RUN = uuid.UUID("018f0000-0000-7000-8000-000000000000")  # the task_id of all rows
@@ -26,6 +30,7 @@ def _row(number: int) -> Product:
         category="",
         price=Decimal(1),
         stock=0,
+        created_at=timezone.now(),
     )
 
 
@@ -95,3 +100,27 @@ def exit_process() -> None:
 
 def not_a_task() -> None:
     seen.append("run")
+
+
+@task
+def insert_slowly(number: int, pause_ms: int) -> int:
+    """Insert a row, and pause in the transaction, so that a kill finds it open."""
+    _row(number).save(force_insert=True)
+    time.sleep(pause_ms / 1000)
+    return number
+
+
+@task
+async def insert_slowly_async(number: int, pause_ms: int) -> int:
+    await _row(number).asave(force_insert=True)
+    await asyncio.sleep(pause_ms / 1000)
+    return number
+
+
+@task
+def insert_rows(count: int, cursor: int = 0) -> NextChunk | str:
+    """Insert two rows a chunk, from the cursor on."""
+    end = min(cursor + 2, count)
+    for number in range(cursor, end):
+        _row(number).save(force_insert=True)
+    return NextChunk(end, done=end - cursor) if end < count else "all"

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 
 from catalog.models import Product
 from tasks_app.checkpoints import claims, expired_claims
 from tasks_app.django_tasks.compat import TaskResultStatus
 from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience import failpoints
+from tasks_app.testing.crashes import Crash, CrashOnce, CrashPoint, When
 from tests.django_tasks import functions
 from tests.support.engine import Worker, checkpoint, expire_lease, job, mirror, record, rescue
 
@@ -38,7 +38,7 @@ def test_the_function_is_the_description_of_its_task() -> None:
     Worker().run()
     row = record(result.id)
     assert (row.name, row.description) == ("function", "tests.django_tasks.functions.insert_row")
-    assert (row.done, row.total, row.params["args"]) == (1, 1, [7])
+    assert (row.done, row.params["args"]) == (1, [7])
 
 
 def test_nothing_of_a_function_that_raises_remains_and_it_is_not_repeated() -> None:
@@ -55,26 +55,21 @@ def test_nothing_of_a_function_that_raises_remains_and_it_is_not_repeated() -> N
         result.return_value  # noqa: B018 (the property raises)
 
 
-def test_a_crash_before_the_commit_leaves_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function has run twice then, and its first row was rolled back."""
+@pytest.mark.parametrize("when", When)
+def test_a_crash_at_the_commit_leaves_one_row(when: When) -> None:
+    """Before the commit the function runs twice, and its first row is rolled back; after it, it runs once."""
     result = functions.insert_row.enqueue(9)
-
-    class Killed(BaseException):
-        pass
-
-    def kill(name: str) -> None:
-        if name == failpoints.BEFORE_CHUNK_COMMIT:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(failpoints, "reach", kill)
-        with pytest.raises(Killed):
-            Worker("w1").run()
-    assert rows(9) == 0
+    with failpoints.listening(CrashOnce(CrashPoint(when, 1))), pytest.raises(Crash):
+        Worker("w1").run()
+    assert rows(9) == (when is When.AFTER)
     expire_lease(result.id)
-    rescue().requeue_orphans() if hasattr(rescue(), "requeue_orphans") else None
+    rescue()
+
     Worker("w2").run()
-    assert rows(9) <= 1
+
+    assert rows(9) == 1
+    result.refresh()
+    assert (result.status, result.return_value) == (TaskResultStatus.SUCCESSFUL, 9)
 
 
 def test_an_async_function_writes_in_the_same_transaction() -> None:
@@ -82,8 +77,13 @@ def test_an_async_function_writes_in_the_same_transaction() -> None:
     Worker().run()
     result.refresh()
     assert (result.return_value, rows(10)) == (True, 1)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+
+
+def test_what_an_async_function_has_written_is_rolled_back_with_its_chunk() -> None:
+    functions.insert_row_async.enqueue(12)
+    with failpoints.listening(CrashOnce(CrashPoint(When.BEFORE, 1))), pytest.raises(Crash):
+        Worker("w1").run()
+    assert rows(12) == 0
 
 
 def test_more_attempts_repeat_a_function_that_raises(longtasks: Callable[..., None]) -> None:
@@ -157,7 +157,11 @@ def test_the_context_tells_the_task_and_its_attempt() -> None:
     [
         (functions.return_set.enqueue, "builtins.TypeError", "Unsupported type: <class 'set'>"),
         (functions.exit_process.enqueue, "builtins.SystemExit", "enough"),
-        (lambda: functions.return_long.enqueue(20_000), "tasks_app.task_types.task_results.InvalidTaskResult", "16384 bytes"),
+        (
+            lambda: functions.return_long.enqueue(20_000),
+            "tasks_app.task_types.task_results.InvalidTaskResult",
+            "16384 bytes",
+        ),
     ],
 )
 def test_what_cannot_be_a_result_fails_the_task(call: Callable[[], object], kind: str, message: str) -> None:
@@ -167,3 +171,19 @@ def test_what_cannot_be_a_result_fails_the_task(call: Callable[[], object], kind
     assert (result.status, result.errors[0].exception_class_path) == (TaskResultStatus.FAILED, kind)
     assert message in result.errors[0].traceback
     assert result.errors[0].exception_class is not None
+
+
+@pytest.mark.parametrize("when", When)
+def test_a_function_goes_on_from_its_cursor_after_a_crash(when: When) -> None:
+    result = functions.insert_rows.enqueue(7)
+    with failpoints.listening(CrashOnce(CrashPoint(when, 3))), pytest.raises(Crash):
+        Worker("w1").run()
+    assert [rows(number) for number in range(7)] == ([1] * 6 + [0] if when is When.AFTER else [1] * 4 + [0] * 3)
+    expire_lease(result.id)
+    rescue()
+
+    Worker("w2").run()
+
+    assert [rows(number) for number in range(7)] == [1] * 7
+    result.refresh()
+    assert (result.status, result.return_value) == (TaskResultStatus.SUCCESSFUL, "all")
