@@ -18,6 +18,7 @@ from rest_framework import serializers
 from tasks_app.admin.form_files import FileOrIdField, store_form_file
 from tasks_app.admin.live_parts import render_page
 from tasks_app.admin.permissions import can_operate, get_caller, requires
+from tasks_app.admin.start_time_form import StartAtField
 from tasks_app.admin.task_page import page_address
 from tasks_app.api.problem_details import flatten
 from tasks_app.auth import audit_log
@@ -70,7 +71,7 @@ _FIELDS: Final[tuple[tuple[type[serializers.Field], Callable[[Any, dict[str, Any
 
 
 class StartForm(forms.Form):
-    """Description and priority, how failures count, a dry run, and the parameters of one task type."""
+    """Description and priority, the start, how failures count, a dry run, and the parameters of one task type."""
 
     description = forms.CharField(label=gettext_lazy("Description"), required=False, max_length=255)
     priority = forms.TypedChoiceField(
@@ -91,6 +92,10 @@ class StartForm(forms.Form):
         required=False,
         max_length=max_failures.CHARACTERS,
         initial="0",
+    )
+
+    start_at = StartAtField(
+        label=gettext_lazy("Begins at (UTC)"), help_text=gettext_lazy("Empty: as soon as a worker is free.")
     )
 
     dry_run = forms.BooleanField(
@@ -160,6 +165,7 @@ class StartForm(forms.Form):
             priority=values["priority"],
             max_failures=values.get("max_failures", ""),
             dry_run=values.get("dry_run", False),
+            start_at=values.get("start_at"),
         )
 
     def _source(self, name: str) -> str:

@@ -6,6 +6,7 @@ Owns the API's contract for them; query_parameters has the one for queries. Must
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from tasks_app.api.flat_serializer import FlatSerializer
-from tasks_app.api.request_fields import CallbackField, MaxFailuresField, ParamsField, PriorityField
+from tasks_app.api.request_fields import CallbackField, MaxFailuresField, ParamsField, PriorityField, StartAtField
 from tasks_app.api.strict_validation import get_reader
 from tasks_app.domain.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.errors import UnknownTaskType
@@ -65,6 +66,13 @@ class NewTaskSerializer(FlatSerializer):
         required=False,
         help_text="Run every chunk and roll it back: the task shows its counts, its failed records and its first changes, "
         "and no row changes. Only for task types with `supportsDryRun`. Default: false.",
+    )
+
+    startAt = StartAtField(
+        source="start_at",
+        required=False,
+        help_text="When the task begins, with a time zone and at most a year ahead; until then it is `scheduled`. A time "
+        "that has come: at once, which is the default.",
     )
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -159,6 +167,20 @@ def read_bulk(data: Any) -> tuple[list[NewTask], bool]:
     if wrong:
         raise ValidationError(wrong)
     return tasks, bool(validate_only)
+
+
+class RescheduleSerializer(serializers.Serializer[Any]):
+    """When a task begins that has not begun."""
+
+    startAt = StartAtField(
+        source="start_at", allow_null=True, help_text="The new start, as in POST /tasks; null: at once."
+    )
+
+
+def read_reschedule(data: Any) -> datetime | None:
+    """Return the start that a body of POST /tasks/{id}/reschedule names; None: at once."""
+    start_at: datetime | None = get_reader(RescheduleSerializer).read(data)["start_at"]
+    return start_at
 
 
 class PauseSerializer(serializers.Serializer[Any]):

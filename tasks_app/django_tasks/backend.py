@@ -6,10 +6,12 @@ Owns the framework's interface: enqueue, get_result, check. Must not run a funct
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 from django.apps import apps
 from django.core import checks
+from django.utils import timezone
 
 from tasks_app.django_tasks.backend_options import find_faults, read_options
 from tasks_app.django_tasks.call_params import write_call
@@ -40,7 +42,7 @@ class LongtasksBackend(BaseTaskBackend):
     """Runs functions in the workers of longtasks: what one writes commits together with its result."""
 
     task_class = LongtasksTask
-    supports_defer = False
+    supports_defer = True
     supports_async_task = True
     supports_get_result = True
     supports_priority = True
@@ -61,7 +63,8 @@ class LongtasksBackend(BaseTaskBackend):
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
         """Accept a call of the function; inside `atomic()` it is accepted by the commit, and a rollback leaves nothing.
 
-        Raises InvalidTask, TypeError or ValueError for arguments that JSON does not hold, QueueFull, QueueUnavailable.
+        Raises InvalidTask, TypeError or ValueError for arguments that JSON does not hold, ParamRefused for a `run_after`
+        that is too far ahead; outside of a transaction also QueueFull and QueueUnavailable.
         """
         self.validate_task(task)
         path = get_path(task)
@@ -71,6 +74,7 @@ class LongtasksBackend(BaseTaskBackend):
             description=path[:_DESCRIPTION_CHARACTERS],
             priority=_find_priority(task),
             callback_url=self._options.callback_url,
+            start_at=_find_start(task),
         )
         snapshot = start_with_transaction(task=new, caller=Caller(owner=self._options.owner, scope=ADMIN))
         result = read_result(snapshot, alias=self.alias)
@@ -104,6 +108,13 @@ class LongtasksBackend(BaseTaskBackend):
             yield checks.Error(
                 f"TASKS[{self.alias!r}]['OPTIONS']: {fault}.", hint="docs/django-tasks.md", id="tasks_app.E011"
             )
+
+
+def _find_start(task: Task) -> datetime | None:
+    """Return `run_after` with its zone: without USE_TZ, the framework accepts a time of the current one."""
+    if task.run_after is None or timezone.is_aware(task.run_after):
+        return task.run_after
+    return timezone.make_aware(task.run_after)
 
 
 def _find_priority(task: Task) -> str:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from asgiref.sync import async_to_sync
 from django.core.exceptions import SuspiciousOperation
 from django.db import transaction
 from django.test import override_settings
+from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
 from tasks_app.api.request_serializers import read_new_task
@@ -100,6 +102,15 @@ def test_aenqueue_enqueues() -> None:
 def test_the_priority_or_the_name_of_the_queue_decides(priority: int, queue: str, expected: str) -> None:
     result = functions.insert_row.using(priority=priority, queue_name=queue).enqueue(1)
     assert job(result.id).priority == expected
+
+
+def test_run_after_schedules_the_task() -> None:
+    run_after = timezone.now() + timedelta(hours=1)
+    result = functions.insert_row.using(run_after=run_after).enqueue(1)
+    assert (job(result.id).status, job(result.id).next_attempt_at) == ("scheduled", run_after)
+    assert waiting() == []
+    assert result.status == TaskResultStatus.READY
+    assert functions.insert_row.get_result(result.id) == result
 
 
 def test_a_canceled_task_has_failed() -> None:

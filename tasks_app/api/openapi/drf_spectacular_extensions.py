@@ -61,6 +61,10 @@ class Text(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
         return {**schema, "pattern": r"^[^\u0000]*$"} if direction == "request" else schema
 
 
+class StrictReschedule(StrictObject):  # type: ignore[no-untyped-call]
+    target_class = "tasks_app.api.request_serializers.RescheduleSerializer"
+
+
 def name_components(task_types: Sequence[str]) -> list[str]:
     """Return a component's name for the params of each task type; names of types may have characters that these may not."""
     names: list[str] = []

@@ -20,6 +20,7 @@ from tasks_app.api.openapi.examples import (
     EVENT,
     FINISHED_TASK,
     QUEUE,
+    SCHEDULED_TASK,
     SHOWN_TASK,
     STARTED_TASK,
     TASK,
@@ -67,7 +68,12 @@ start = operation(
             "upload",
             value={"name": "upload", "description": "user upload", "params": {"numRecords": 100}, "priority": "low"},
             request_only=True,
-        )
+        ),
+        OpenApiExample(
+            "later",
+            value={"name": "upload", "params": {"numRecords": 100}, "startAt": "2026-02-01T03:00:00+01:00"},
+            request_only=True,
+        ),
     ],
     responses={
         200: ok(
@@ -173,6 +179,27 @@ retry = operation(
     responses={
         202: ok(response_serializers.StartedTaskSerializer, "The task is queued again.", STARTED_TASK, 202),
         **problems(404, 406, 409, 415, 503),
+    },
+)
+reschedule = operation(
+    "rescheduleTask",
+    "tasks",
+    "Change when a task begins",
+    needs=WRITE,
+    description="For a task that has not begun: one that waits for its `startAt`, or in its queue. 409 once it has begun.",
+    parameters=[ID, RETRY_AFTER],
+    request={"application/json": request_serializers.RescheduleSerializer},
+    examples=[
+        OpenApiExample("later", value={"startAt": "2026-02-01T03:00:00+01:00"}, request_only=True),
+        OpenApiExample("at once", value={"startAt": None}, request_only=True),
+    ],
+    responses={
+        200: ok(
+            response_serializers.StartedTaskSerializer,
+            "The task, `scheduled` or `queued`.",
+            {"success": True, **SCHEDULED_TASK},
+        ),
+        **problems(400, 404, 406, 409, *BODY_STATUSES, 503),
     },
 )
 history = operation(
