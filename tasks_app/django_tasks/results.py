@@ -5,7 +5,6 @@ Owns how states, attempts and errors of a task are told in the framework's words
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,7 +15,6 @@ from tasks_app.django_tasks.call_params import Call, read_call
 from tasks_app.django_tasks.compat import InvalidTask, Task, TaskError, TaskResult, TaskResultStatus
 from tasks_app.django_tasks.function import NoFunction, find_function
 from tasks_app.domain import task_status
-from tasks_app.domain.error_text import summarize_error
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_results import find_results
@@ -33,9 +31,6 @@ _ENDED_BY: Final = {
     task_status.CANCELED: outcomes.TaskCanceled,
     task_status.STOPPED: outcomes.TaskStopped,
 }
-# How error_text begins the line of an exception.
-_EXCEPTION: Final = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*)(?::|$)")
-_TRACEBACK: Final = "Traceback (most recent call last):"
 
 
 def read_result(snapshot: Snapshot, *, alias: str) -> TaskResult:
@@ -118,19 +113,10 @@ def _describe_end(snapshot: Snapshot) -> list[TaskError]:
     kind = _ENDED_BY.get(snapshot.status)
     if kind is None:
         return []
-    text = f"{_path_of(kind)}: {kind.__doc__}{f' By {snapshot.actor}.' if snapshot.actor else ''}\n"
-    return [TaskError(exception_class_path=_path_of(kind), traceback=text)]
+    path = outcomes.path_of(kind)
+    text = f"{path}: {kind.__doc__}{f' By {snapshot.actor}.' if snapshot.actor else ''}\n"
+    return [TaskError(exception_class_path=path, traceback=text)]
 
 
 def _describe_error(text: str) -> TaskError:
-    """Return the error of an attempt from its stored text, which names the exception in the last line at the margin."""
-    found = _EXCEPTION.match(summarize_error(text))
-    if found is None or not (text.startswith(_TRACEBACK) or f"\n{_TRACEBACK}" in text):
-        path = _path_of(outcomes.WorkerDied)
-    else:
-        path = found[1] if "." in found[1] else f"builtins.{found[1]}"
-    return TaskError(exception_class_path=path, traceback=f"{text}\n")
-
-
-def _path_of(kind: type[Exception]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return TaskError(exception_class_path=outcomes.find_exception_path(text), traceback=f"{text}\n")

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     )
 
     dependencies = [
-        ("tasks_app", "0014_failures_retry"),
+        ("tasks_app", "0015_outbox"),
     ]
 
     operations = [
