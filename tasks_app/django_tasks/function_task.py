@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from django.conf import settings
 
@@ -54,7 +54,7 @@ class FunctionTask(TaskType):
     description = "Calls a function of this project, which its code has enqueued by django.tasks."
     is_internal = True  # a client must not choose the function that a worker calls
     leaves_results = True
-    first_limit = max_limit = NextChunk.MOST
+    first_limit = max_limit = 1  # a call is a record
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> _Prepared:
         """Find the function, tell that it starts, and call it here if it is to run outside of a transaction."""
@@ -75,7 +75,7 @@ class FunctionTask(TaskType):
         [chunk] = chunks
         returned = prepared.returned if prepared.is_done else _run(prepared, chunk)
         if isinstance(returned, NextChunk):
-            return [ChunkResult(done=returned.done, counts={}, finished=False, state={_CURSOR: returned.cursor})]
+            return [ChunkResult(done=1, counts=returned.counts, finished=False, state={_CURSOR: returned.cursor})]
         return [ChunkResult(done=1, counts={}, finished=True, result=returned)]
 
     def on_end(
@@ -115,19 +115,14 @@ def get_type_name(alias: str) -> str:
 
 def register_type(alias: str, options: BackendOptions) -> None:
     """Register the task type of a backend's functions; again, if its options have changed."""
-    register(
-        type(
-            "FunctionTask",
-            (FunctionTask,),
-            {
-                "__doc__": FunctionTask.__doc__,
-                "__module__": FunctionTask.__module__,
-                "name": get_type_name(alias),
-                "alias": alias,
-                "options": options,
-                "attempts": options.attempts if options.attempts > settings.LONGTASKS.retry_attempts else None,
-                "error_attempts": options.attempts,
-                "chunk_timeout_seconds": options.timeout,
-            },
-        )
-    )
+    attributes = {
+        "__doc__": FunctionTask.__doc__,
+        "__module__": FunctionTask.__module__,
+        "name": get_type_name(alias),
+        "alias": alias,
+        "options": options,
+        "attempts": options.attempts if options.attempts > settings.LONGTASKS.retry_attempts else None,
+        "error_attempts": options.attempts,
+        "chunk_timeout_seconds": options.timeout,
+    }
+    register(cast(type[FunctionTask], type("FunctionTask", (FunctionTask,), attributes)))

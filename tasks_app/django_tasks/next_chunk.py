@@ -5,15 +5,14 @@ Owns its fields. Needs no task framework.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class NextChunk:
     """Call the function again, with the same arguments and `cursor=`, after what it has written has committed."""
 
-    MOST: ClassVar[int] = 1_000_000
-
     cursor: Any  # JSON
-    done: int = 1  # records of this call, for the task's progress; at most MOST
+    counts: Mapping[str, int] = field(default_factory=dict)  # rows of this call by name; the task shows their sums

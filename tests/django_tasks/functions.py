@@ -123,4 +123,4 @@ def insert_rows(count: int, cursor: int = 0) -> NextChunk | str:
     end = min(cursor + 2, count)
     for number in range(cursor, end):
         _row(number).save(force_insert=True)
-    return NextChunk(end, done=end - cursor) if end < count else "all"
+    return NextChunk(end, {"rows": end - cursor}) if end < count else "all"

@@ -187,3 +187,4 @@ def test_a_function_goes_on_from_its_cursor_after_a_crash(when: When) -> None:
     assert [rows(number) for number in range(7)] == [1] * 7
     result.refresh()
     assert (result.status, result.return_value) == (TaskResultStatus.SUCCESSFUL, "all")
+    assert (checkpoint(result.id).done, checkpoint(result.id).counts) == (4, {"rows": 6})
