@@ -72,7 +72,11 @@ def run(directory: Path) -> int:
     try:
         for server in (database, redis_server):
             server.start()
-        os.environ |= {"DATABASE_URL": database.url("longtasks"), "REDIS_URL": redis_server.url()}
+        os.environ |= {
+            "DATABASE_URL": database.url("longtasks"),
+            "REDIS_URL": redis_server.url(),
+            "DATA_DIR": str(directory),
+        }
         return _run_suite(directory)
     finally:
         for server in (redis_server, database):
@@ -106,10 +110,13 @@ def _name(test: Any) -> str:
 
 def _run_suite(directory: Path) -> int:
     django.setup()
+    from django.db import connections
     from django.test import SimpleTestCase
     from django.test.runner import DiscoverRunner
 
     SimpleTestCase.databases = {"default"}
+    if connections["default"].vendor == "sqlite":  # a file, as in the embedded stack: one in memory knows no WAL
+        connections["default"].settings_dict["TEST"]["NAME"] = str(directory / "test.sqlite3")
     sys.path.insert(0, str(directory))
 
     class Runner(DiscoverRunner):
