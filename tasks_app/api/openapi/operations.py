@@ -19,7 +19,6 @@ from tasks_app.api.authentication import PUBLIC
 from tasks_app.api.openapi.examples import (
     EVENT,
     FINISHED_TASK,
-    QUEUE,
     SCHEDULED_TASK,
     SHOWN_TASK,
     STARTED_TASK,
@@ -35,8 +34,6 @@ from tasks_app.api.openapi.operation_parts import (
     IDEMPOTENCY_KEY,
     LOCATION,
     PREFER,
-    QUEUE_NAME,
-    QUEUES_SOURCE,
     RETRY_AFTER,
     SOURCE,
     ok,
@@ -45,7 +42,7 @@ from tasks_app.api.openapi.operation_parts import (
     request_header,
     response_header,
 )
-from tasks_app.auth.api_tokens import ADMIN, WRITE
+from tasks_app.auth.api_tokens import WRITE
 
 start = operation(
     "startTask",
@@ -245,47 +242,6 @@ ticket = operation(
             201,
         ),
         **problems(400, 404, 406, *BODY_STATUSES, 503),
-    },
-)
-queues = operation(
-    "listQueues",
-    "queues",
-    "Show all queues",
-    parameters=[RETRY_AFTER, QUEUES_SOURCE],
-    responses={
-        200: ok(response_serializers.QueuesSerializer, "The queues.", {"queues": [QUEUE]}),
-        **problems(400, 406, 503),
-    },
-)
-pause = operation(
-    "pauseQueue",
-    "queues",
-    "Pause a queue",
-    needs=ADMIN,
-    description="Workers stop taking its tasks, and running tasks are requeued at their next chunk. Tasks are still accepted. "
-    "The pause survives restarts.",
-    parameters=[QUEUE_NAME, RETRY_AFTER],
-    request={"application/json": request_serializers.PauseSerializer},
-    examples=[OpenApiExample("why", value={"reason": "maintenance"}, request_only=True)],
-    responses={
-        200: ok(
-            response_serializers.QueueSerializer,
-            "The queue is paused.",
-            {**QUEUE, "pausedAt": "2026-01-31T12:00:00.000000Z", "pausedBy": "api", "reason": "maintenance"},
-        ),
-        **problems(400, 404, 406, *BODY_STATUSES, 503),
-    },
-)
-resume = operation(
-    "resumeQueue",
-    "queues",
-    "Resume a queue",
-    needs=ADMIN,
-    parameters=[QUEUE_NAME, RETRY_AFTER],
-    request=None,
-    responses={
-        200: ok(response_serializers.QueueSerializer, "The queue is active.", QUEUE),
-        **problems(404, 406, 415, 503),
     },
 )
 live = operation(
