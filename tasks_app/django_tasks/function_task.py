@@ -57,7 +57,7 @@ class FunctionTask(TaskType):
     first_limit = max_limit = 1  # a call is a record
 
     def prepare_chunks(self, chunks: Sequence[Chunk]) -> _Prepared:
-        """Find the function, tell that it starts, and call it here if it is to run outside of a transaction."""
+        """Find the function, send task_started, and call it here if it is to run outside of a transaction."""
         [chunk] = chunks
         call = read_call(chunk.params)
         try:

@@ -1,6 +1,6 @@
 """Why a function task has failed: its exception, or a class of this module where there was none.
 
-Owns how the stored text of an error tells its exception. These classes are never raised. Must not know tasks or stores.
+Owns how the exception is read from the stored text of an error. These classes are never raised. Must not know tasks or stores.
 """
 
 from __future__ import annotations

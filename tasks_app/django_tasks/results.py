@@ -1,6 +1,6 @@
 """The TaskResult of a function task: from its snapshot, or in the worker from its chunk.
 
-Owns how states, attempts and errors of a task are told in the framework's words. Must not write anything.
+Owns the mapping of states, attempts and errors to the framework's words. Must not write anything.
 """
 
 from __future__ import annotations
