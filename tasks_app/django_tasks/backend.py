@@ -84,7 +84,7 @@ class LongtasksBackend(BaseTaskBackend):
     def get_result(self, result_id: str) -> TaskResult:
         """Return the result of a task that this backend has accepted.
 
-        Raises TaskResultDoesNotExist, also for other tasks; SuspiciousOperation if its function is no task any more;
+        Raises TaskResultDoesNotExist, also for other tasks; SuspiciousOperation if its function is no longer a task;
         StoreUnavailable, QueueUnavailable.
         """
         try:
