@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import django
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SuspiciousOperation
@@ -115,7 +116,7 @@ def test_run_after_schedules_the_task() -> None:
 
 def test_a_canceled_task_has_failed() -> None:
     result = functions.insert_row.enqueue(4)
-    change_tasks.cancel_task(task_id=result.id, caller=COMMAND_LINE)
+    change_tasks.cancel_task(task_id=result.id)
     result.refresh()
     assert (result.status, result.errors[0].exception_class) == (TaskResultStatus.FAILED, TaskCanceled)
 
@@ -166,7 +167,7 @@ def test_clients_cannot_start_functions() -> None:
 def test_a_failed_function_can_be_retried() -> None:
     result = functions.insert_and_fail.enqueue(5)
     Worker().run()
-    change_tasks.retry_task(task_id=result.id, caller=COMMAND_LINE)
+    change_tasks.retry_task(task_id=result.id)
     result.refresh()
     assert result.status == TaskResultStatus.READY
     assert waiting() == [result.id]
@@ -201,11 +202,12 @@ def test_valid_options_reach_the_task() -> None:
         assert not [error for error in task_backends["default"].check() if error.id == "tasks_app.E011"]
 
 
+@pytest.mark.skipif(django.VERSION >= (6, 0), reason="Django 6 has the framework")
 def test_the_project_needs_no_framework() -> None:
     """Everything of tasks_app but the backend itself can be imported where neither form of the framework exists."""
     code = (
         "import sys\n"
-        "sys.modules['django_tasks'] = sys.modules['django.tasks'] = None\n"
+        "sys.modules['django_tasks'] = None\n"
         "import django; django.setup()\n"
         "import tasks_app.django_tasks\n"
         "from django.core.exceptions import ImproperlyConfigured\n"
@@ -213,4 +215,4 @@ def test_the_project_needs_no_framework() -> None:
         "except (ImproperlyConfigured, ImportError) as error: print(error)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "django-tasks" in run.stdout or "django.tasks" in run.stdout
+    assert "Install the package django-tasks" in run.stdout
