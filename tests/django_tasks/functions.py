@@ -124,3 +124,9 @@ def insert_rows(count: int, cursor: int = 0) -> NextChunk | str:
     for number in range(cursor, end):
         _row(number).save(force_insert=True)
     return NextChunk(end, {"rows": end - cursor}) if end < count else "all"
+
+
+@task(backend="quick")
+async def sleep_long(number: int) -> None:
+    await _row(number).asave(force_insert=True)
+    await asyncio.sleep(2)

@@ -12,4 +12,5 @@ TASKS = {
     "default": {"BACKEND": BACKEND, "QUEUES": []},
     "patient": {"BACKEND": BACKEND, "QUEUES": [], "OPTIONS": {"attempts": 3}},
     "mail": {"BACKEND": BACKEND, "QUEUES": [], "OPTIONS": {"transaction": False, "attempts": 2}},
+    "quick": {"BACKEND": BACKEND, "QUEUES": [], "OPTIONS": {"timeout": 0.3}},
 }

@@ -8,6 +8,7 @@ import pytest
 from catalog.models import Product
 from tasks_app.checkpoints import claims, expired_claims
 from tasks_app.django_tasks.compat import TaskResultStatus
+from tasks_app.engine.chunk_errors import ChunkTimeout
 from tasks_app.models import TaskCheckpoint
 from tasks_app.resilience import failpoints
 from tasks_app.testing.crashes import Crash, CrashOnce, CrashPoint, When
@@ -188,3 +189,12 @@ def test_a_function_goes_on_from_its_cursor_after_a_crash(when: When) -> None:
     result.refresh()
     assert (result.status, result.return_value) == (TaskResultStatus.SUCCESSFUL, "all")
     assert (checkpoint(result.id).done, checkpoint(result.id).counts) == (4, {"rows": 6})
+
+
+def test_an_async_function_has_a_time_limit_and_its_thread_ends_the_worker() -> None:
+    result = functions.sleep_long.enqueue(13)
+    worker = Worker()
+    worker.run()
+    result.refresh()
+    assert (result.status, result.errors[0].exception_class) == (TaskResultStatus.FAILED, ChunkTimeout)
+    assert (rows(13), worker.runner.must_retire) == (0, True)
