@@ -111,7 +111,7 @@ check-imports: .venv/.dev
 
 check-dependencies: .venv/.dev
 	@.venv/bin/python .ci/pins --check
-	@.venv/bin/python .ci/pins runtime mysql tracing import-export >.venv/pins.txt
+	@.venv/bin/python .ci/pins runtime mysql tracing import-export django-tasks >.venv/pins.txt
 	@.venv/bin/python .ci/pins dev >.venv/pins-dev.txt
 	@.venv/bin/deptry . --config .ci/deptry.toml
 
@@ -188,7 +188,7 @@ install = echo "Installing the packages of $(1)"; $(PYTHON) -P .ci/pins $(1) >.v
 	@$(call install,mysql)
 
 .venv/.dev: pyproject.toml .venv/.embedded
-	@$(call install,dev import-export)
+	@$(call install,dev import-export django-tasks)
 
 .venv/.bench: pyproject.toml .venv/.load
 	@$(call install,bench,--no-deps)

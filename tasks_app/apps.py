@@ -25,6 +25,7 @@ class TasksAppConfig(AppConfig):
 
     def ready(self) -> None:
         from tasks_app.database import charsets
+        from tasks_app.django_tasks.activation import register_function_types
         from tasks_app.operations.project_checks import check_project
         from tasks_app.task_types.collections.system_checks import check_collections
 
@@ -32,3 +33,4 @@ class TasksAppConfig(AppConfig):
         checks.register(check_project)
         pre_migrate.connect(charsets.widen_default, sender=self)
         autodiscover_modules("task_types")
+        register_function_types()

@@ -174,13 +174,24 @@ class TaskNotWaiting(LongtasksError):
         super().__init__(f"Task {task_id} is {status}: only a queued or scheduled task can change its priority.")
 
 
+class TaskBegun(LongtasksError):
+    """The task has begun or ended, so its start can't change."""
+
+    def __init__(self, *, task_id: str, status: str) -> None:
+        self.task_id, self.status = task_id, status
+        super().__init__(f"Task {task_id} is {status}: only a task that has not begun can change its start.")
+
+
 class QueueFull(LongtasksError):
     """The queue has reached its admission limit. Nothing was enqueued."""
 
-    def __init__(self, *, queue: str, waiting: int, bound: int, retry_after_seconds: int) -> None:
+    def __init__(
+        self, *, queue: str, waiting: int, bound: int, retry_after_seconds: int, are_scheduled: bool = False
+    ) -> None:
         self.queue, self.waiting, self.bound = queue, waiting, bound
         self.retry_after_seconds = retry_after_seconds
-        super().__init__(f"Queue {queue} is full: {waiting} tasks wait, the limit is {bound}. Try again later.")
+        tasks = "scheduled tasks" if are_scheduled else "tasks"
+        super().__init__(f"Queue {queue} is full: {waiting} {tasks} wait, the limit is {bound}. Try again later.")
 
 
 class QueueUnavailable(LongtasksError):

@@ -29,11 +29,11 @@ def read_pins(name: str) -> dict[str, str]:
 
 
 def test_every_requirement_is_pinned_exactly() -> None:
-    assert all(read_pins(name) for name in ("runtime", "mysql", "tracing", "import-export", "dev", "load", "bench"))
+    assert all(read_pins(name) for name in ("runtime", "mysql", "tracing", "import-export", "django-tasks", "dev", "load", "bench"))
 
 
 def test_the_installed_packages_are_the_pinned_ones() -> None:
-    pins = {package: pin for name in ("runtime", "dev", "import-export") for package, pin in read_pins(name).items()}
+    pins = {package: pin for name in ("runtime", "dev", "import-export", "django-tasks") for package, pin in read_pins(name).items()}
     assert {name: version(name) for name in pins} == pins
 
 

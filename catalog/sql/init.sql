@@ -300,7 +300,8 @@ CREATE TABLE `tasks_app_taskrecord` (
     `total_is_estimate` bool DEFAULT b'0' NOT NULL,
     `failed_records` bigint UNSIGNED DEFAULT 0 NOT NULL CHECK (`failed_records` >= 0),
     `max_failures` varchar(16) COLLATE `utf8mb4_nopad_bin` DEFAULT '' NOT NULL,
-    `dry_run` bool DEFAULT b'0' NOT NULL
+    `dry_run` bool DEFAULT b'0' NOT NULL,
+    `start_at` datetime(6) NULL
 );
 
 CREATE TABLE `tasks_app_taskrowchange` (
@@ -415,4 +416,5 @@ INSERT INTO `django_migrations` (`app`, `name`, `applied`) VALUES
     ('tasks_app', '0011_failed_records', UTC_TIMESTAMP(6)),
     ('tasks_app', '0012_files', UTC_TIMESTAMP(6)),
     ('tasks_app', '0013_dry_runs', UTC_TIMESTAMP(6)),
-    ('tasks_app', '0014_failures_retry', UTC_TIMESTAMP(6));
+    ('tasks_app', '0014_failures_retry', UTC_TIMESTAMP(6)),
+    ('tasks_app', '0018_start_at', UTC_TIMESTAMP(6));

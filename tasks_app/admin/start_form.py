@@ -18,6 +18,7 @@ from rest_framework import serializers
 from tasks_app.admin.form_files import FileOrIdField, store_form_file
 from tasks_app.admin.live_parts import render_page
 from tasks_app.admin.permissions import can_operate, get_caller, requires
+from tasks_app.admin.start_time_form import StartAtField
 from tasks_app.admin.task_page import page_address
 from tasks_app.api.problem_details import flatten
 from tasks_app.auth import audit_log
@@ -25,7 +26,7 @@ from tasks_app.domain import max_failures, priorities
 from tasks_app.errors import LongtasksError, NotAllowed, UnknownTask, UnknownTaskType
 from tasks_app.read_model import task_queries
 from tasks_app.services import start_tasks
-from tasks_app.task_types import TaskType, get_task_type, list_task_types
+from tasks_app.task_types import TaskType, get_startable_type, list_startable_types
 from tasks_app.task_types.field_labels import field_label
 from tasks_app.task_types.task_file_field import TaskFileField
 from tasks_app.task_types.task_params import encode_params
@@ -70,7 +71,7 @@ _FIELDS: Final[tuple[tuple[type[serializers.Field], Callable[[Any, dict[str, Any
 
 
 class StartForm(forms.Form):
-    """Description and priority, how failures count, a dry run, and the parameters of one task type."""
+    """Description and priority, the start, how failures count, a dry run, and the parameters of one task type."""
 
     description = forms.CharField(label=gettext_lazy("Description"), required=False, max_length=255)
     priority = forms.TypedChoiceField(
@@ -91,6 +92,10 @@ class StartForm(forms.Form):
         required=False,
         max_length=max_failures.CHARACTERS,
         initial="0",
+    )
+
+    start_at = StartAtField(
+        label=gettext_lazy("Begins at (UTC)"), help_text=gettext_lazy("Empty: as soon as a worker is free.")
     )
 
     dry_run = forms.BooleanField(
@@ -160,6 +165,7 @@ class StartForm(forms.Form):
             priority=values["priority"],
             max_failures=values.get("max_failures", ""),
             dry_run=values.get("dry_run", False),
+            start_at=values.get("start_at"),
         )
 
     def _source(self, name: str) -> str:
@@ -173,9 +179,9 @@ def has_required_params(task_type: TaskType) -> bool:
 @requires(can_operate)
 def start_page(request: HttpRequest) -> HttpResponse:
     """Show the form of a task type, and start the submitted task."""
-    task_types = list_task_types()
+    task_types = list_startable_types()
     try:
-        task_type = get_task_type(request.POST.get("type") or request.GET.get("type") or "")
+        task_type = get_startable_type(request.POST.get("type") or request.GET.get("type") or "")
     except UnknownTaskType:
         # Prefer a task type that changes no existing rows (those run dry), then one without required parameters.
         task_type = min(task_types, key=lambda known: (known.supports_dry_run, has_required_params(known)))

@@ -8,7 +8,16 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern
 
-from tasks_app.admin import audit_page, failures_page, overview, queue_actions, start_form, task_list, task_page
+from tasks_app.admin import (
+    audit_page,
+    failures_page,
+    overview,
+    queue_actions,
+    start_form,
+    start_time_form,
+    task_list,
+    task_page,
+)
 from tasks_app.admin.read_only_admin import ReadOnlyAdmin
 from tasks_app.conf.project import is_embedded
 from tasks_app.models import AuditEntry, TaskRecord
@@ -35,6 +44,7 @@ class TaskRecordAdmin(ReadOnlyAdmin):
             self._route("<str:task_id>/cancel/", task_page.cancel, "cancel"),
             self._route("<str:task_id>/retry/", task_page.retry, "retry"),
             self._route("<str:task_id>/priority/", task_page.change_priority, "priority"),
+            self._route("<str:task_id>/reschedule/", start_time_form.reschedule, "reschedule"),
             self._route("<str:task_id>/again/", task_page.start_again, "again"),
             self._route("<str:task_id>/failures/", failures_page.failures_page, "failures"),
             self._route("<str:task_id>/failures/csv/", failures_page.failures_csv, "failures_csv"),

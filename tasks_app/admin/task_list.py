@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 from tasks_app.admin.live_parts import render_page
 from tasks_app.admin.paging import paging_context
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, requires
+from tasks_app.admin.start_time_form import UtcTimeField
 from tasks_app.admin.task_row_html import RowWriter
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
@@ -40,15 +41,6 @@ _ACTIONS: Final = {
 _MAX_LIVE_ROWS: Final = PAGE_TASKS
 
 
-class DateTimeInput(forms.DateTimeInput):
-    """The browser's built-in picker, which needs no script. Times are UTC."""
-
-    input_type = "datetime-local"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
-
-
 class FilterForm(forms.Form):
     """The list's filters, from the query string."""
 
@@ -57,18 +49,8 @@ class FilterForm(forms.Form):
     name = forms.ChoiceField(label=gettext_lazy("Type"), required=False)
     priority = forms.ChoiceField(label=gettext_lazy("Queue"), required=False)
     owner = forms.CharField(label=gettext_lazy("Owner"), required=False, max_length=64, strip=False)
-    after = forms.DateTimeField(
-        label=gettext_lazy("Created from (UTC)"),
-        required=False,
-        widget=DateTimeInput(),
-        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
-    )
-    before = forms.DateTimeField(
-        label=gettext_lazy("Created before (UTC)"),
-        required=False,
-        widget=DateTimeInput(),
-        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
-    )
+    after = UtcTimeField(label=gettext_lazy("Created from (UTC)"))
+    before = UtcTimeField(label=gettext_lazy("Created before (UTC)"))
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, auto_id="filter-%s")

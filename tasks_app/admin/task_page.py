@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST
 
 from tasks_app.admin.live_parts import parts_response, render_page
 from tasks_app.admin.permissions import can_operate, can_view, get_actor, get_caller, requires
+from tasks_app.admin.start_time_form import make_form
 from tasks_app.api.file_serializers import results_data
 from tasks_app.auth import audit_log
 from tasks_app.checkpoints import cancel_and_reopen
@@ -189,6 +190,7 @@ def _collect(request: HttpRequest, task_id: str) -> dict[str, Any]:
         "can_cancel": not task.ended and not task.cancel_requested,
         "can_retry": task.status in cancel_and_reopen.RETRYABLE,
         "other_priority": priorities.LOW if task.priority == priorities.HIGH else priorities.HIGH,
+        "reschedule_form": make_form(task),
         "can_move": task.status in (task_status.QUEUED, task_status.SCHEDULED),
     }
 

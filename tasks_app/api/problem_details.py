@@ -60,6 +60,7 @@ _COMMAND_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     errors.UnknownQueue: (404, "unknown-queue"),
     errors.TaskEnded: (409, "task-ended"),
     errors.TaskNotEnded: (409, "task-not-ended"),
+    errors.TaskBegun: (409, "task-begun"),
     errors.FailuresNotRetried: (409, "failures-not-retried"),
     errors.IdempotencyMismatch: (422, "idempotency-mismatch"),
     errors.QueueFull: (503, "queue-full"),

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from tasks_app.api.base_viewset import BaseViewSet
 from tasks_app.api.json_rendering import SOURCE_HEADER, respond
-from tasks_app.api.openapi import operations
+from tasks_app.api.openapi import queue_operations
 from tasks_app.api.query_parameters import NoQuerySerializer, read_query
 from tasks_app.api.request_serializers import PauseSerializer
 from tasks_app.api.response_serializers import queue_data
@@ -24,7 +24,7 @@ class QueueViewSet(BaseViewSet):
 
     needs_to_write = ADMIN
 
-    @operations.queues
+    @queue_operations.list_
     def list(self, request: HttpRequest) -> HttpResponse:
         read_query(request.GET, NoQuerySerializer)
         views = queue_overview.list_queues()
@@ -35,13 +35,13 @@ class QueueViewSet(BaseViewSet):
         headers = {SOURCE_HEADER: "redis"} if any(view.is_redis_alone for view in views) else None
         return respond({"queues": queues}, headers=headers)
 
-    @operations.pause
+    @queue_operations.pause
     def pause(self, request: HttpRequest, name: str) -> HttpResponse:
         reason = get_reader(PauseSerializer).read(self.read_body(request))["reason"]
         pause_queues.pause_queue(queue=name, actor=self.caller.actor, reason=reason)
         return respond(_get_queue(name))
 
-    @operations.resume
+    @queue_operations.resume
     def resume(self, request: HttpRequest, name: str) -> HttpResponse:
         pause_queues.resume_queue(queue=name, actor=self.caller.actor)
         return respond(_get_queue(name))

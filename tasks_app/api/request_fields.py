@@ -5,13 +5,14 @@ Owns their validation. Must not know an endpoint.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from tasks_app.conf import settings
-from tasks_app.domain import max_failures, priorities
+from tasks_app.domain import max_failures, priorities, start_times
 from tasks_app.webhooks import callback_addresses
 
 
@@ -90,6 +91,16 @@ class MaxFailuresField(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: int | str) -> int | str:
         return value
+
+
+class StartAtField(serializers.DateTimeField):
+    """When a task begins: ISO 8601 with a time zone, read as UTC."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        try:
+            return start_times.read_start_at(data if type(data) is str else "")
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from None
 
 
 _CALLBACK_PATTERN: Final = callback_addresses.public_pattern("|".join(map(str, settings.LONGTASKS.webhook_ports)))

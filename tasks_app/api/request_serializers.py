@@ -6,6 +6,7 @@ Owns the API's contract for them; query_parameters has the one for queries. Must
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -13,12 +14,12 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from tasks_app.api.flat_serializer import FlatSerializer
-from tasks_app.api.request_fields import CallbackField, MaxFailuresField, ParamsField, PriorityField
+from tasks_app.api.request_fields import CallbackField, MaxFailuresField, ParamsField, PriorityField, StartAtField
 from tasks_app.api.strict_validation import get_reader
 from tasks_app.domain.json_limits import PARAMS_LEVELS, BeyondLimits, measure
 from tasks_app.errors import UnknownTaskType
 from tasks_app.services.start_tasks import NO_DRY_RUN, NewTask
-from tasks_app.task_types import get_task_type
+from tasks_app.task_types import get_startable_type, get_task_type
 from tasks_app.task_types.task_params import encode_params
 from tasks_app.webhooks import callback_addresses
 
@@ -67,6 +68,13 @@ class NewTaskSerializer(FlatSerializer):
         "and no row changes. Only for task types with `supportsDryRun`. Default: false.",
     )
 
+    startAt = StartAtField(
+        source="start_at",
+        required=False,
+        help_text="When the task begins, with a time zone and at most a year ahead; until then it is `scheduled`. A time "
+        "that has come: at once, which is the default.",
+    )
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Read the fields and, with the task type's serializer, the params; report the errors of both at once."""
         try:
@@ -106,7 +114,7 @@ def read_params(*, name: str, params: dict[str, Any]) -> dict[str, Any]:
         measure(params, levels=PARAMS_LEVELS)
     except BeyondLimits as error:
         raise ValidationError(error.as_detail()) from None
-    return encode_params(get_reader(get_task_type(name).params_serializer).read(params))
+    return encode_params(get_reader(get_startable_type(name).params_serializer).read(params))
 
 
 def read_new_task(data: Any) -> NewTask:
@@ -159,6 +167,20 @@ def read_bulk(data: Any) -> tuple[list[NewTask], bool]:
     if wrong:
         raise ValidationError(wrong)
     return tasks, bool(validate_only)
+
+
+class RescheduleSerializer(serializers.Serializer[Any]):
+    """When a task begins that has not begun."""
+
+    startAt = StartAtField(
+        source="start_at", allow_null=True, help_text="The new start, as in POST /tasks; null: at once."
+    )
+
+
+def read_reschedule(data: Any) -> datetime | None:
+    """Return the start that a body of POST /tasks/{id}/reschedule names; None: at once."""
+    start_at: datetime | None = get_reader(RescheduleSerializer).read(data)["start_at"]
+    return start_at
 
 
 class PauseSerializer(serializers.Serializer[Any]):

@@ -87,7 +87,15 @@ class TaskSerializer(OutputSerializer):
     startedAt = serializers.DateTimeField(source="started_at", allow_null=True)
     endedAt = serializers.DateTimeField(source="ended_at", allow_null=True)
     nextAttemptAt = serializers.DateTimeField(
-        source="next_attempt_at", allow_null=True, help_text="While `scheduled`: when the next attempt begins."
+        source="next_attempt_at",
+        allow_null=True,
+        help_text="While `scheduled`: when the next attempt begins, or the first.",
+    )
+
+    startAt = serializers.DateTimeField(
+        source="start_at",
+        allow_null=True,
+        help_text="The requested start. null: it was to begin at once, or was retried since.",
     )
 
     def get_error(self, instance: Snapshot) -> str | None:
@@ -161,7 +169,9 @@ class QueueSerializer(OutputSerializer):
     oldestWaitSeconds = serializers.FloatField(
         source="oldest_wait_seconds", allow_null=True, help_text="Waiting time of the task at the head of the queue."
     )
-    scheduled = serializers.IntegerField(min_value=0, help_text="Tasks that wait for their next attempt.")
+    scheduled = serializers.IntegerField(
+        min_value=0, help_text="Tasks that wait for their start or their next attempt."
+    )
     endedPerSecond = serializers.FloatField(source="ended_per_second", help_text="Over the last seconds.")
     workers = serializers.SerializerMethodField(help_text="Live workers that serve the queue.")
     pausedAt = serializers.DateTimeField(source="paused_at", allow_null=True)

@@ -12,7 +12,7 @@ from tasks_app.api.json_rendering import respond_if_changed
 from tasks_app.api.openapi import operations
 from tasks_app.api.query_parameters import NoQuerySerializer, read_query
 from tasks_app.api.response_serializers import task_type_data
-from tasks_app.task_types import list_task_types
+from tasks_app.task_types import list_startable_types
 
 
 class TaskTypeViewSet(BaseViewSet):
@@ -21,4 +21,4 @@ class TaskTypeViewSet(BaseViewSet):
     @operations.task_types
     def list(self, request: HttpRequest) -> HttpResponse:
         read_query(request.GET, NoQuerySerializer)
-        return respond_if_changed(request, {"taskTypes": [task_type_data(each) for each in list_task_types()]})
+        return respond_if_changed(request, {"taskTypes": [task_type_data(each) for each in list_startable_types()]})

@@ -20,7 +20,7 @@ from tasks_app.api.openapi import operations
 from tasks_app.api.prefer_wait import WaitQuerySerializer, read_wait
 from tasks_app.api.query_parameters import ListQuerySerializer, NoQuerySerializer, read_query
 from tasks_app.api.request_ids import get_request_id
-from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, read_start
+from tasks_app.api.request_serializers import read_bulk, read_idempotency_key, read_reschedule, read_start
 from tasks_app.api.response_serializers import event_data, started_data, task_data
 from tasks_app.api.validation_serializers import bulk_validated_data, validated_data
 from tasks_app.domain.task_snapshot import Snapshot
@@ -35,11 +35,12 @@ from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tasks_app.services import change_tasks, start_tasks
 
 _POLL_SECONDS: Final = 1  # Retry-After of an unfinished task
+_LONGEST_POLL_SECONDS: Final = 3600  # a start far ahead may be changed
 _BULK_BODY_BYTES: Final = 4 * 1024 * 1024
 
 
 class TaskViewSet(BaseViewSet):
-    """Start, list, show, cancel and retry tasks."""
+    """Start, list, show, cancel, retry and reschedule tasks."""
 
     @operations.start
     def create(self, request: HttpRequest) -> HttpResponse:
@@ -129,6 +130,14 @@ class TaskViewSet(BaseViewSet):
             started_data(snapshot), status=202, headers={"Location": url_prefix.add(f"/tasks/{snapshot.id}")}
         )
 
+    @operations.reschedule
+    def reschedule(self, request: HttpRequest, id: str) -> HttpResponse:
+        start_at = read_reschedule(self.read_body(request))
+        snapshot = change_tasks.change_start(
+            task_id=id, start_at=start_at, actor=self.caller.actor, owner=self.caller.sees_owner
+        )
+        return respond(started_data(snapshot), status=200)
+
     @operations.history
     def events(self, request: HttpRequest, id: str) -> HttpResponse:
         read_query(request.GET, NoQuerySerializer)
@@ -168,7 +177,8 @@ def read_started(task_id: str) -> Snapshot | None:
 
 
 def poll_after_seconds(snapshot: Snapshot) -> int:
-    """Return the seconds until the next poll: one, or until the task's next attempt begins."""
+    """Return the seconds until the next poll: one, or until the task's start or next attempt, an hour at most."""
     if snapshot.next_attempt_at is None:
         return _POLL_SECONDS
-    return max(_POLL_SECONDS, round((snapshot.next_attempt_at - datetime.now(UTC)).total_seconds()))
+    seconds = round((snapshot.next_attempt_at - datetime.now(UTC)).total_seconds())
+    return min(max(_POLL_SECONDS, seconds), _LONGEST_POLL_SECONDS)

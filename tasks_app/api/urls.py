@@ -39,6 +39,7 @@ urlpatterns = [
     route("tasks/<str:id>", TaskViewSet.as_view({"get": "retrieve"}), "task"),
     route("tasks/<str:id>/cancel", TaskViewSet.as_view({"post": "cancel"}), "task-cancel"),
     route("tasks/<str:id>/retry", TaskViewSet.as_view({"post": "retry"}), "task-retry"),
+    route("tasks/<str:id>/reschedule", TaskViewSet.as_view({"post": "reschedule"}), "task-reschedule"),
     route("tasks/<str:id>/events", TaskViewSet.as_view({"get": "events"}), "task-events"),
     route("tasks/<str:id>/failures", FailureViewSet.as_view({"get": "list"}), "task-failures"),
     route("tasks/<str:id>/failures/retry", FailureViewSet.as_view({"post": "retry"}), "task-failures-retry"),

@@ -25,6 +25,7 @@ class ValidTaskSerializer(OutputSerializer):
     progress = ProgressSerializer(source="*")
     maxFailures = MaxFailuresField(source="given_max_failures")
     dryRun = serializers.BooleanField(source="dry_run")
+    startAt = serializers.DateTimeField(source="start_at", allow_null=True, help_text="null: it would begin at once.")
     callbackUrl = serializers.CharField(source="callback_url", allow_blank=True)
 
 

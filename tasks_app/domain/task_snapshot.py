@@ -51,6 +51,7 @@ class Snapshot:
     started_at: datetime | None = None  # the first start; kept when the task is resumed
     ended_at: datetime | None = None
     next_attempt_at: datetime | None = None  # while scheduled
+    start_at: datetime | None = None  # the requested start, by Redis's clock; None: at once, or retried since
     request_id: str = ""  # of the request that started the task
     callback_url: str = ""
     max_failures: str = ""  # failed records allowed: a number or a share such as 0.5%; "" for none
@@ -68,6 +69,16 @@ class Snapshot:
     @property
     def ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def waits_for_start(self) -> bool:
+        """Whether the task waits for its requested start."""
+        return self.status == SCHEDULED and self.start_at is not None and not self.attempts
+
+    @property
+    def waits_since(self) -> datetime:
+        """From when on the task could start: when it was accepted, or its requested start."""
+        return self.start_at or self.created_at
 
     @property
     def given_priority(self) -> str | int:
@@ -88,8 +99,14 @@ class Snapshot:
         return self.changed(cause=cause, actor=actor, status=QUEUED, ended_at=None, next_attempt_at=None, **changes)
 
     def scheduled(self, *, at: datetime, cause: str, actor: str = "", **changes: Any) -> Snapshot:
-        """Return the snapshot of the task when its next attempt is due at `at`."""
+        """Return the snapshot of the task when its start or its next attempt is due at `at`."""
         return self.changed(cause=cause, actor=actor, status=SCHEDULED, ended_at=None, next_attempt_at=at, **changes)
+
+    def waiting(self, *, cause: str) -> Snapshot:
+        """Return the snapshot of a task that no worker has claimed: queued, or scheduled while it waits for its start."""
+        if self.waits_for_start and self.start_at is not None:
+            return self.scheduled(at=self.start_at, cause=cause)
+        return self.queued(cause=cause)
 
     def ended_as(self, status: str, *, at: datetime, cause: str = "end", actor: str = "", **changes: Any) -> Snapshot:
         """Return the snapshot of the task when it has ended with `status` at `at`."""
@@ -98,7 +115,7 @@ class Snapshot:
 
 _NAMES: Final = tuple(f.name for f in fields(Snapshot))
 _OPTIONAL: Final = tuple(name for name in _NAMES if name not in ("id", "name", "created_at"))
-_TIMES: Final = ("created_at", "started_at", "ended_at", "next_attempt_at")
+_TIMES: Final = ("created_at", "started_at", "ended_at", "next_attempt_at", "start_at")
 _DEFAULTS: Final[dict[str, Any]] = {
     "params": {},
     "priority": "low",
@@ -120,6 +137,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "started_at": None,
     "ended_at": None,
     "next_attempt_at": None,
+    "start_at": None,
     "cancel_requested": False,
     "dry_run": False,
 }
@@ -130,6 +148,7 @@ _OTHER_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "started_at": (datetime, NoneType),
     "ended_at": (datetime, NoneType),
     "next_attempt_at": (datetime, NoneType),
+    "start_at": (datetime, NoneType),
     "params": (dict,),
     "counts": (dict,),
     "total": (int, NoneType),

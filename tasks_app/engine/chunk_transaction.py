@@ -127,6 +127,9 @@ def _make_chunk(claim: Claim, snapshot: Snapshot, *, limit: int, is_canceled: Ca
         owner=snapshot.owner,
         scope=get_starting_scope(snapshot.scope),
         is_dry_run=snapshot.dry_run,
+        attempt=max(1, snapshot.attempts),
+        worker=claim.worker,
+        created_at=snapshot.created_at,
         changes_wanted=row_changes.count_wanted(claim, snapshot),
         read_progress=partial(shards.read_progress, task_id)
         if snapshot.parent

@@ -20,7 +20,7 @@ from tasks_app.checkpoints.claims import CancelRequested, Fenced, Refusal
 from tasks_app.checkpoints.shards import ParentChanged
 from tasks_app.conf import settings
 from tasks_app.domain import task_status
-from tasks_app.engine import chunk_transaction
+from tasks_app.engine import chunk_transaction, end_hook
 from tasks_app.engine.batch_runner import BatchRunner, is_batchable
 from tasks_app.engine.chunk_attempts import ChunkRefused, ChunkTries
 from tasks_app.engine.chunk_errors import TaskCodeFailed
@@ -38,7 +38,7 @@ from tasks_app.queues.transitions import DequeuedTask
 from tasks_app.resilience import failpoints
 from tasks_app.resilience.backoff import Backoff, ShutdownRequested
 from tasks_app.resilience.transient_errors import is_transient_error
-from tasks_app.task_types import Plan, get_limit_seconds, get_task_type, list_names
+from tasks_app.task_types import Plan, TaskType, get_limit_seconds, get_task_type, list_names
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -114,7 +114,12 @@ class Runner:
             self.session.drop(dequeued, claim.checkpoint)
             return
         session = TaskSession(self.session, claim=claim, dequeued=dequeued)
-        task_type = get_task_type(snapshot.name)
+        self._run_claimed(session)
+        if session.ended_as and type(get_task_type(snapshot.name)).on_end is not TaskType.on_end:
+            end_hook.call(session, guard=self._guard)
+
+    def _run_claimed(self, session: TaskSession) -> None:
+        claim, snapshot = session.claim, session.snapshot
         try:
             chunk_transaction.check_dry_run(snapshot)
             plan: Plan | None = None
@@ -128,7 +133,8 @@ class Runner:
             if total is not None:
                 self._split(session, total=total, plan=plan)
                 return
-            self._run_chunks(session, ChunkSize(task_type, careful=dequeued.isolated or claim.failures > 0))
+            careful = session.dequeued.isolated or claim.failures > 0
+            self._run_chunks(session, ChunkSize(get_task_type(snapshot.name), careful=careful))
         except ShutdownRequested:
             session.release_quietly()
             raise

@@ -26,7 +26,7 @@ from tasks_app.resilience.backoff import Backoff
 from tasks_app.resilience.retry_delay import get_retry_delay_seconds
 from tasks_app.resilience.store_waits import waits_for_stores
 from tasks_app.resilience.transient_errors import is_transient_error
-from tasks_app.task_types import HopelessError, get_attempts
+from tasks_app.task_types import HopelessError, get_error_attempts
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class TaskSession:
         self.claim = claim
         self.dequeued = dequeued
         self.snapshot = dequeued.snapshot
+        self.ended_as = ""  # the status that this session has ended the task with
+        self.error: BaseException | None = None  # of the attempt that has failed it
         self.waits = 0  # how often a step has waited for a store
         self.snapshot.epoch, self.snapshot.worker = claim.epoch, self._worker
         if claim.total is not None:
@@ -165,12 +167,13 @@ class TaskSession:
         """Record a failed attempt: schedule the next one after a growing pause, or end the task as failed."""
         text = describe_error(error)
         failures = self.claim.failures + 1
-        is_final = failures >= get_attempts(self.snapshot.name) or isinstance(error, HopelessError)
+        is_final = failures >= get_error_attempts(self.snapshot.name) or isinstance(error, HopelessError)
         logger.warning("task %s: attempt %d failed: %s\n%s", self.claim.task_id, failures, error_line(error), text)
         if not self._record_failure(error=text, final=is_final):
             self.leave()
             return
         if is_final:
+            self.error = error
             if self.snapshot.parent:
                 self._end_parent(outcome=task_status.FAILED, error=text)
             self.publish_end(status=task_status.FAILED, error=text)
@@ -185,6 +188,7 @@ class TaskSession:
         """Publish the end that the database has decided."""
         snapshot = self._as_started().ended_as(status, at=datetime.now(UTC), error=error)
         self._publish_end(self._with_total(snapshot, is_finished=status == task_status.FINISHED))
+        self.ended_as = status
 
     # --- snapshots
 

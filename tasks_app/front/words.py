@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from tasks_app.api.strict_validation import get_reader
 from tasks_app.domain.task_status import ENDED
 from tasks_app.models import Status
-from tasks_app.task_types import TaskType, list_task_types
+from tasks_app.task_types import TaskType, list_startable_types
 from tasks_app.task_types.field_labels import field_label
 
 
@@ -21,7 +21,7 @@ def get_words() -> dict[str, Any]:
     return {
         "states": {value: str(label) for value, label in Status.choices},
         "ended": sorted(ENDED),
-        "types": {task_type.name: _describe_type(task_type) for task_type in list_task_types()},
+        "types": {task_type.name: _describe_type(task_type) for task_type in list_startable_types()},
         "live": _("Live"),
         "polling": _("Live, by polling"),
         "connecting": _("Connecting"),

@@ -6,6 +6,7 @@ Owns the text. Must not read a store.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from textwrap import indent
 from typing import Any, Protocol
 
@@ -30,6 +31,8 @@ def write_task(out: Output, snapshot: Snapshot, results: TaskResults, *, trace: 
     out.write(
         f"  {snapshot.done:,} of {describe_total(snapshot)} records; {counts or 'no rows'}; attempts {snapshot.attempts}"
     )
+    if snapshot.start_at is not None:
+        out.write(f"  {'begins' if snapshot.waits_for_start else 'was to begin'} at {_format_time(snapshot.start_at)}")
     if snapshot.failed_records:
         out.write(
             f"  {snapshot.failed_records:,} failed records (manage.py task failures {snapshot.id}); "
@@ -58,6 +61,8 @@ def write_valid_task(out: Output, snapshot: Snapshot) -> None:
     )
     out.write(f"  params {to_json(snapshot.params).decode()}")
     out.write(f"  {describe_total(snapshot)} records; failed records allowed: {snapshot.given_max_failures}")
+    if snapshot.start_at is not None:
+        out.write(f"  would begin at {_format_time(snapshot.start_at)}")
 
 
 def describe_total(snapshot: Snapshot) -> str:
@@ -65,6 +70,10 @@ def describe_total(snapshot: Snapshot) -> str:
     if snapshot.total is None:
         return "?"
     return f"{'≈ ' if snapshot.total_is_estimate else ''}{snapshot.total:,}"
+
+
+def _format_time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _describe_change(change: ListedChange) -> str:

@@ -40,6 +40,9 @@ def add_arguments(parser: TypeParser) -> None:
         metavar="N",
         help="how many records may fail (and are left out): a number, or a share such as 0.5%% (0)",
     )
+    parser.add_argument(
+        "--at", type=text, metavar="TIME", help="begin then: ISO 8601 with a time zone, such as 2026-12-01T03:00+01:00"
+    )
     parser.add_argument("--dry-run", action="store_true", help="run every chunk and roll it back: no row changes")
     parser.add_argument(
         "--validate-only", action="store_true", help="check the arguments, show what would be started, store nothing"
@@ -58,6 +61,8 @@ def read_body(options: Mapping[str, Any]) -> dict[str, Any]:
         body["maxFailures"] = options["max_failures"]
     if options["description"]:
         body["description"] = options["description"]
+    if options["at"] is not None:
+        body["startAt"] = options["at"]
     if options["dry_run"]:
         body["dryRun"] = True
     return body

@@ -6,6 +6,7 @@ from tasks_app.models.checkpoints import TaskCheckpoint
 from tasks_app.models.engine_state import MirrorCursor, QueueState
 from tasks_app.models.files import TaskFile, TaskFileUse
 from tasks_app.models.minute_rollups import TaskMinute
+from tasks_app.models.outbox import OutboxTask
 from tasks_app.models.row_changes import TaskRowChange
 from tasks_app.models.set_aside_items import SetAsideItem
 from tasks_app.models.task_failures import TaskFailure
@@ -16,6 +17,7 @@ __all__ = [
     "ApiToken",
     "AuditEntry",
     "MirrorCursor",
+    "OutboxTask",
     "QueueState",
     "SetAsideItem",
     "Status",

@@ -21,6 +21,7 @@ class AuditEntry(models.Model):
         CANCEL = "cancel", _("cancel")
         RETRY = "retry", _("retry")
         PRIORITY = "priority", _("change priority")
+        RESCHEDULE = "reschedule", _("change start")
         PAUSE = "pause", _("pause queue")
         RESUME = "resume", _("resume queue")
         TRY_AGAIN = "try_again", _("try a set-aside item again")

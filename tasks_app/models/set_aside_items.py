@@ -16,9 +16,10 @@ class SetAsideItem(models.Model):
         TASK = "task", _("task")
         WEBHOOK = "webhook", _("webhook")
         TOTAL = "total", _("total")
+        OUTBOX = "outbox", _("outbox")
 
     kind = IdentityField(_("kind"), max_length=12, choices=Kind.choices)
-    # In ASCII: a snapshot's id in the stream, the task's id of a task or webhook, or a total's field.
+    # In ASCII: a snapshot's id in the stream, the task's id of a task, webhook or start, or a total's field.
     key = IdentityField(_("key"), max_length=200)
     # The refused bytes. Binary, because they may not be valid in the tables' character set.
     payload = models.BinaryField(_("payload"), default=b"")

@@ -60,6 +60,7 @@ class TaskRecord(models.Model):
     started_at = models.DateTimeField(_("started at"), null=True)
     ended_at = models.DateTimeField(_("ended at"), null=True)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True)
+    start_at = models.DateTimeField(_("start at"), null=True)
     cancel_requested = models.BooleanField(_("cancel requested"), default=False)
     # When the newest snapshot was written (Redis's clock). Set by the mirror.
     updated_at = models.DateTimeField(_("updated at"))

@@ -142,7 +142,7 @@ def _queue_state() -> Iterator[Metric]:
         ("queue_depth", "Tasks that wait.", lambda view: view.depth),
         ("queue_bound", "Waiting tasks at which requests get 503.", lambda view: bounds[view.name]),
         ("queue_started", "Tasks that run.", lambda view: view.started),
-        ("queue_scheduled", "Tasks that wait for their next attempt.", lambda view: view.scheduled),
+        ("queue_scheduled", "Tasks that wait for their start or their next attempt.", lambda view: view.scheduled),
         (
             "queue_oldest_wait_seconds",
             "How long the task at the head has waited.",

@@ -21,7 +21,7 @@ from tasks_app.database.index_hints import PRIMARY, along
 from tasks_app.domain import task_status
 from tasks_app.domain.task_ids import get_lowest_id
 from tasks_app.files.removal import release_files, remove_expired
-from tasks_app.models import TaskCheckpoint, TaskEvent, TaskFailure, TaskRecord, TaskRowChange
+from tasks_app.models import OutboxTask, TaskCheckpoint, TaskEvent, TaskFailure, TaskRecord, TaskRowChange
 from tasks_app.queues import queue_names, redis_connection, redis_keys
 
 CHUNK_TASKS: Final = 500
@@ -150,9 +150,11 @@ def _lock_ended(task_ids: list[uuid.UUID]) -> list[uuid.UUID]:
 
     The lock orders a deletion against a retry, which reopens the checkpoint: a retry before it saves the task. By primary
     key, because reading along the index of the outcome would wait for every running task's lock.
+    A task in the outbox stays: without record and checkpoint, the sweep would start it a second time.
     """
     rows = along(TaskCheckpoint.objects.select_for_update().filter(pk__in=task_ids), PRIMARY)
     open_ids = set(rows.filter(outcome="").values_list("pk", flat=True))
+    open_ids.update(OutboxTask.objects.filter(pk__in=task_ids).values_list("pk", flat=True))
     return [task_id for task_id in task_ids if task_id not in open_ids]
 
 

@@ -1,4 +1,4 @@
-"""Enqueues accepted tasks: job, queue entry and snapshot by one script, in one round trip, within the admission limit.
+"""Enqueues or schedules accepted tasks: job, queue entry and snapshot by one script, in one round trip, within the limit.
 
 Owns the call of that script and the meaning of its replies. Must not know SQL, task types or HTTP. `transitions` owns
 every later change of a task's place.
@@ -45,9 +45,10 @@ def enqueue_tasks(
 ) -> Replay | None:
     """Accept all tasks or none, in one round trip to Redis.
 
-    Writes each task's RQ job, its queue entry and its snapshot; with `idempotency_key` (unique per owner) also the ids
-    of the tasks under that key. Returns None if they were accepted, or a Replay if the key is known. Raises QueueFull
-    (nothing was written) and QueueUnavailable (they may have been written).
+    Writes each task's RQ job, its entry in the queue or (before its start) in RQ's registry of scheduled jobs, and its
+    snapshot; with `idempotency_key` (unique per owner) also the ids of the tasks under that key. Returns None if they
+    were accepted, or a Replay if the key is known. Raises QueueFull (nothing was written) and QueueUnavailable (they may
+    have been written).
     """
     first = snapshots[0]
     value = ""
@@ -67,6 +68,7 @@ def enqueue_tasks(
             longtasks.job_timeout_seconds,
             snapshot.description,
             snapshot.weight,
+            snapshot.start_at.timestamp() if snapshot.waits_for_start and snapshot.start_at else "",
         )
     sent_at = time.time()
     keys = (snapshot_stream.STREAM_KEY, idempotency_key)
@@ -83,12 +85,13 @@ def enqueue_tasks(
     if outcome == b"replay":
         known_fingerprint, created_at, *task_ids = reply[1].decode(errors="replace").split("|")
         return Replay(tuple(task_ids), datetime.fromisoformat(created_at), known_fingerprint == fingerprint)
-    _, queue, waiting, bound, drained = reply
+    _, queue, waiting, bound, drained, are_scheduled = reply
     raise QueueFull(
         queue=queue.decode(errors="replace"),
         waiting=waiting,
         bound=bound,
         retry_after_seconds=get_retry_after_seconds(excess=waiting + len(snapshots) - bound, drained=float(drained)),
+        are_scheduled=bool(are_scheduled),
     )
 
 

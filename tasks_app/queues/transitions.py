@@ -65,7 +65,7 @@ class Transition:
 
     snapshot: Snapshot
     source: Source
-    target: Target | datetime  # a time: scheduled, due then
+    target: Target | datetime  # a time: scheduled, due then (by this machine's clock; a requested start by Redis's)
     worker: str = ""  # for source "started": the worker under which it is registered
     failures: int | None = None  # None: unchanged
     isolated: bool = False
@@ -148,8 +148,10 @@ def apply_many_transitions(connection: redis.Redis[Any], batch: Sequence[Transit
 
 
 def _time_argument(transition: Transition) -> float | str:
-    """Return the script's time argument: the seconds until a task is due, or the start of a task that ends."""
+    """Return the script's time argument: when or in how many seconds a task is due, or the start of a task that ends."""
     if not isinstance(transition.target, str):
+        if transition.snapshot.waits_for_start:
+            return f"at{transition.target.timestamp()}"
         return (transition.target - datetime.now(UTC)).total_seconds()  # exact even if this clock is off
     started_at = transition.snapshot.started_at
     return utcformat(started_at) if started_at is not None else ""

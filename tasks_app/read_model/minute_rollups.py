@@ -56,7 +56,7 @@ class Rollup:
         elif snapshot.ended and (known is None or not known.ended):
             minute.counts[snapshot.status] += 1
             if snapshot.started_at is not None:
-                minute.waits[_bucket(snapshot.created_at, snapshot.started_at)] += 1
+                minute.waits[_bucket(snapshot.waits_since, snapshot.started_at)] += 1
                 if snapshot.ended_at is not None:
                     minute.runs[_bucket(snapshot.started_at, snapshot.ended_at)] += 1
         rows = sum(snapshot.counts.values()) if snapshot.done and not snapshot.dry_run else 0

@@ -142,4 +142,4 @@ def _to_time(text: str | None) -> datetime | None:
 
 def _age_seconds(data: bytes | None) -> float:
     snapshot = task_snapshot.decode_if_valid(data)
-    return max(0.0, (datetime.now(UTC) - snapshot.created_at).total_seconds()) if snapshot is not None else 0.0
+    return max(0.0, (datetime.now(UTC) - snapshot.waits_since).total_seconds()) if snapshot is not None else 0.0

@@ -46,6 +46,7 @@ _SAME: Final = (
     "started_at",
     "ended_at",
     "next_attempt_at",
+    "start_at",
     "cancel_requested",
 )
 COLUMNS: Final = (*_SAME, "updated_at")
@@ -53,7 +54,7 @@ _JSON: Final = frozenset({"params", "counts"})
 _SELECT: Final = f"SELECT {', '.join(_SAME)} FROM {TaskRecord._meta.db_table} WHERE id = %s"  # noqa: S608 (names of our own)
 _IDS_A_QUERY: Final = 1000
 _FLAGS: Final = frozenset({"total_is_estimate", "cancel_requested", "dry_run"})
-_TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at"})
+_TIMES: Final = frozenset({"created_at", "started_at", "ended_at", "next_attempt_at", "start_at"})
 
 
 def save_records(snapshots: Sequence[Snapshot], updated_at: Sequence[datetime]) -> None:

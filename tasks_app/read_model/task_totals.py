@@ -63,7 +63,7 @@ class TotalsDelta:
             self._count(_CAUSES[snapshot.cause], *labels)
         elif snapshot.cause == "take" and snapshot.epoch == 0 and snapshot.started_at is not None:
             # The first claim raises the epoch, so epoch 0 is the task's first start.
-            self._observe("wait", *labels, begin=snapshot.created_at, end=snapshot.started_at)
+            self._observe("wait", *labels, begin=snapshot.waits_since, end=snapshot.started_at)
         if snapshot.ended and (known is None or not known.ended):
             self._count("ended", *labels, snapshot.status)
             if snapshot.started_at is not None and snapshot.ended_at is not None:

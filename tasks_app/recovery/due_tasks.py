@@ -1,6 +1,6 @@
-"""Enqueues scheduled tasks whose next attempt is due, and due jobs of other functions.
+"""Enqueues scheduled tasks whose start or next attempt is due, and due jobs of other functions.
 
-Must not decide when an attempt is due: its score in RQ's registry of scheduled jobs says so.
+Must not decide when a task is due: its score in RQ's registry of scheduled jobs says so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import redis
 
 from tasks_app.queues import job_snapshots, queue_names, redis_keys
 from tasks_app.queues.redis_time import read_time
-from tasks_app.queues.transitions import Transition
+from tasks_app.queues.transitions import Target, Transition
 from tasks_app.read_model.latest_snapshot import find_snapshot
 from tasks_app.recovery import foreign_changes
 from tasks_app.recovery.registry_members import decode_member
@@ -21,7 +21,10 @@ PAGE: Final = 500  # of each queue per call
 
 
 def enqueue_due(connection: redis.Redis[Any], requeuer: Requeuer) -> int:
-    """Move scheduled tasks that are due, a page of each queue, to the head of their queues. Return how many."""
+    """Move scheduled tasks that are due, a page of each queue, to their queues. Return how many.
+
+    A next attempt goes to the head of the queue. A first one goes to the back, behind the tasks that wait already.
+    """
     moved = 0
     now = read_time(connection)
     for name in queue_names.list_used(connection):
@@ -35,6 +38,7 @@ def enqueue_due(connection: redis.Redis[Any], requeuer: Requeuer) -> int:
                 if not foreign_changes.enqueue_due(connection, queue_name=name, job_id=task_id):
                     requeuer.isolation.let_rest(task_id)  # one of ours that cannot be decoded
             elif snapshot is not None:
-                batch.append(Transition(snapshot.queued(cause="due"), "scheduled", "front"))
+                place: Target = "back" if snapshot.waits_for_start else "front"
+                batch.append(Transition(snapshot.queued(cause="due"), "scheduled", place))
         moved += requeuer.apply_batch(batch)
     return moved

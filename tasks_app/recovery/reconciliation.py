@@ -23,13 +23,12 @@ from tasks_app.queues import queue_names, redis_keys, snapshot_stream
 from tasks_app.queues.parked_tasks import list_parked_ids
 from tasks_app.queues.redis_clock import clock
 from tasks_app.queues.redis_time import read_time
-from tasks_app.queues.transitions import Transition
 from tasks_app.read_model import older_database
 from tasks_app.read_model.open_tasks import OPEN, list_open
 from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.recovery import foreign_changes, restored_database
 from tasks_app.recovery.registry_members import decode_member
-from tasks_app.recovery.requeue import Requeuer
+from tasks_app.recovery.requeue import Requeuer, place_unclaimed
 from tasks_app.recovery.stuck_shards import SPLIT_KEY
 
 logger = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ class Reconciler:
         )
         for page in restored_database.list_ended_since(self._redis, cursor=cursor):
             self._compare_ends([snapshot for snapshot in page if not snapshot.parent])
-        for snapshot in restored_database.list_without_row(sorted(self._list_placed())):
+        for snapshot in restored_database.list_without_row(sorted(self._list_placed() | self._list_scheduled())):
             snapshot_stream.append(self._redis, snapshot)
         older_database.forget_note(self._redis)
 
@@ -121,7 +120,7 @@ class Reconciler:
             self._requeuer.put(row, source="any")
 
     def _requeue_missing(self, missing: Sequence[uuid.UUID], *, cause: str) -> None:
-        """Requeue missing tasks as their checkpoints say. Tasks without a checkpoint go to the end of their queue."""
+        """Requeue missing tasks as their checkpoints say. Tasks without one queue again, or wait for their start."""
         suspects = list(TaskRecord.objects.filter(pk__in=missing, status__in=OPEN)) if missing else []
         if not suspects:
             return
@@ -135,11 +134,19 @@ class Reconciler:
                     place = partial(self._requeuer.put, row, source="missing", snapshot=snapshot, cause=cause)
                     self._requeuer.isolation.run(str(record.id), place)
                 continue  # claimed: lease expiry decides
-            unclaimed.append(Transition(snapshot.queued(cause=cause), "missing", "back"))
+            unclaimed.append(place_unclaimed(snapshot, cause=cause))
         if moved := self._requeuer.apply_batch(unclaimed):
             kind = "missing" if cause == "rescue" else cause
             self._requeuer.counts[kind] += moved
             logger.warning("rescued %d tasks (%s) that none of our workers had started", moved, kind)
+
+    def _list_scheduled(self) -> set[str]:
+        """Return the ids of the tasks that wait for their start or their next attempt."""
+        found: set[str] = set()
+        for name in queue_names.list_used(self._redis):
+            members: Any = self._redis.zrange(redis_keys.scheduled_key(name), 0, -1)
+            found.update(map(decode_member, members))
+        return found
 
     def _list_placed(self) -> set[str]:
         """Return the ids of the tasks that wait in a queue, are parked or are in RQ's registry of started jobs."""

@@ -27,6 +27,12 @@ from tasks_app.resilience.retry_delay import get_retry_delay_seconds
 logger = logging.getLogger(__name__)
 
 
+def place_unclaimed(snapshot: Snapshot, *, cause: str) -> Transition:
+    """Return the transition of a missing task that no worker has claimed: to its queue's end, or to wait for its start."""
+    waiting = snapshot.waiting(cause=cause)
+    return Transition(waiting, "missing", waiting.next_attempt_at or "back")
+
+
 class Requeuer:
     """Moves tasks for one rescuer, and skips those that it has just set aside."""
 
@@ -61,6 +67,10 @@ class Requeuer:
             # With the source "started" the script would store the current time as the task's end.
             source = "any" if source == "started" else source
             self.apply(Transition(ended_snapshot(snapshot, row), source, "ended"), kind="ended")
+            return
+        if snapshot.waits_for_start and not row.failures and snapshot.start_at is not None:
+            waiting = as_snapshot.with_checkpoint(snapshot.waiting(cause=cause), row)
+            self.apply(Transition(waiting, source, snapshot.start_at, worker=worker), kind="scheduled")
             return
         error = row.error or None
         target: transitions.Target | datetime

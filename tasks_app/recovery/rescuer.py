@@ -31,7 +31,7 @@ from tasks_app.recovery import due_tasks, housekeeping, reconciliation
 from tasks_app.recovery.liveness_judge import DeathEvidence, LivenessJudge, read_causes
 from tasks_app.recovery.reconciliation import Reconciler
 from tasks_app.recovery.registry_members import decode_member, parse_id, parse_ids
-from tasks_app.recovery.requeue import Requeuer
+from tasks_app.recovery.requeue import Requeuer, place_unclaimed
 from tasks_app.recovery.stale_connections import end_connection_of
 from tasks_app.recovery.stuck_shards import ShardWatch
 from tasks_app.recovery.unpublished_decisions import UnpublishedCancels, publish_pauses
@@ -106,7 +106,7 @@ class Rescuer:
         if snapshot is None or snapshot.ended:
             return
         if row is None:
-            transitions.apply_transitions(self._redis, [Transition(snapshot.queued(cause="rescue"), "missing", "back")])
+            transitions.apply_transitions(self._redis, [place_unclaimed(snapshot, cause="rescue")])
         elif row.outcome or row.lease_until is None:
             self._requeuer.put(row, source="missing", snapshot=snapshot)
 
@@ -116,7 +116,7 @@ class Rescuer:
         self._trust_leases_at = time.monotonic() + OUTAGE_GRACE_SECONDS
 
     def enqueue_due(self) -> int:
-        """Enqueue scheduled tasks whose next attempt is due. Return how many."""
+        """Enqueue scheduled tasks whose start or next attempt is due. Return how many."""
         return due_tasks.enqueue_due(self._redis, self._requeuer)
 
     def empty_removed_queues(self) -> int:

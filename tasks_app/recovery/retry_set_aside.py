@@ -16,6 +16,7 @@ from django.db.models import F
 from tasks_app.auth import audit_log
 from tasks_app.errors import LongtasksError
 from tasks_app.models import AuditEntry, SetAsideItem
+from tasks_app.outbox.sweep import push_again
 from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.read_model.task_totals import TotalsDelta
@@ -99,6 +100,8 @@ def _apply(item: SetAsideItem) -> bool:
         deliveries.reschedule(task_id=uuid.UUID(item.key), payload=payload)
     elif item.kind == set_aside_items.TASK:
         Rescuer(connection=connection).requeue(uuid.UUID(item.key))
+    elif item.kind == set_aside_items.OUTBOX:
+        push_again(task_id=uuid.UUID(item.key), data=payload)
     else:
         totals = TotalsDelta()
         name, _, number = payload.decode().rpartition(" ")

@@ -22,6 +22,7 @@ AFTER_DRY_CHUNK: Final = "after_dry_chunk"  # a chunk of a dry run is rolled bac
 BEFORE_END: Final = "before_end"  # the last chunk is committed, the end is not published
 IN_RESCUE: Final = "in_rescue"  # the claim is released in the database, the task is not requeued
 IN_MIRROR: Final = "in_mirror"  # task rows written, transaction not committed
+BEFORE_PUSH: Final = "before_push"  # a start is committed with its transaction, Redis does not have it
 NAMES: Final = (
     AFTER_DEQUEUE,
     BEFORE_CHUNK_COMMIT,
@@ -30,6 +31,7 @@ NAMES: Final = (
     BEFORE_END,
     IN_RESCUE,
     IN_MIRROR,
+    BEFORE_PUSH,
 )
 
 _passed: Counter[str] = Counter()

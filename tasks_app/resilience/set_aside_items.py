@@ -22,6 +22,7 @@ SNAPSHOT: Final = SetAsideItem.Kind.SNAPSHOT.value
 TASK: Final = SetAsideItem.Kind.TASK.value
 WEBHOOK: Final = SetAsideItem.Kind.WEBHOOK.value
 TOTAL: Final = SetAsideItem.Kind.TOTAL.value
+OUTBOX: Final = SetAsideItem.Kind.OUTBOX.value
 KINDS: Final = tuple(SetAsideItem.Kind.values)
 
 PAYLOAD_BYTES: Final = 1 << 20

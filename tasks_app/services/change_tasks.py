@@ -1,7 +1,7 @@
-"""Changes one task: cancel, retry, change of priority. API, admin and command line all call these.
+"""Changes one task: cancel, retry, change of priority or start. API, admin and command line all call these.
 
 Owns what each request does. Cancel and retry are decided in the database and then applied to Redis; a change of priority
-is decided in Redis alone. Must not know HTTP, nor use the read model except to find a task.
+or start is decided in Redis alone. Must not know HTTP, nor use the read model except to find a task.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -21,6 +22,7 @@ from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
     QueueUnavailable,
     StoreUnavailable,
+    TaskBegun,
     TaskEnded,
     TaskNotEnded,
     TaskNotWaiting,
@@ -29,13 +31,16 @@ from tasks_app.errors import (
 )
 from tasks_app.models import AuditEntry, TaskCheckpoint
 from tasks_app.queues import job_snapshots, redis_connection, transitions
+from tasks_app.queues.redis_clock import clock
 from tasks_app.queues.transitions import Transition
 from tasks_app.read_model.latest_snapshot import find_owned_snapshot
 from tasks_app.resilience.transient_errors import mapped_database_errors
 from tasks_app.services.authorization import check_retry
+from tasks_app.services.start_tasks import find_start
 from tasks_app.task_types import find_own_queue
 
 logger = logging.getLogger(__name__)
+_TRIES: Final = 3  # the task may become due, or change its queue, between reading and moving it
 
 
 def cancel_task(*, task_id: str, actor: str = "", owner: str | None = None, source: str = audit_log.API) -> Snapshot:
@@ -117,13 +122,57 @@ def change_priority(
         return move.snapshot
 
 
+def change_start(
+    *, task_id: str, start_at: datetime | None, actor: str = "", owner: str | None = None, source: str = audit_log.API
+) -> Snapshot:
+    """Let a task that has not begun begin at another time; None, or a time that has come: at once.
+
+    A task that waits in its queue can be given a start too. Does nothing if the start is already that one.
+    Raises ParamRefused, UnknownTask, TaskBegun, StoreUnavailable, QueueUnavailable.
+    """
+    start = find_start(start_at, now=clock.now())
+    with mapped_database_errors():
+        for _ in range(_TRIES):
+            snapshot = _find(task_id, owner)
+            if snapshot.attempts or snapshot.status not in (task_status.QUEUED, task_status.SCHEDULED):
+                raise TaskBegun(task_id=snapshot.id, status=snapshot.status)
+            if start == (snapshot.start_at if snapshot.waits_for_start else None):
+                return snapshot
+            move = _start_transition(snapshot, start=start, actor=actor)
+            if _transition(move):
+                break
+        else:
+            raise TaskBegun(task_id=snapshot.id, status="being started")
+        _note(
+            AuditEntry.Action.RESCHEDULE, [snapshot.id], source=source, actor=actor, detail=_describe(snapshot, start)
+        )
+        return move.snapshot
+
+
+def _start_transition(snapshot: Snapshot, *, start: datetime | None, actor: str) -> Transition:
+    source: transitions.Source = "delayed" if snapshot.status == task_status.SCHEDULED else "waiting"
+    if start is None:
+        return Transition(snapshot.queued(cause="reschedule", actor=actor, start_at=None), source, "back")
+    return Transition(snapshot.scheduled(at=start, cause="reschedule", actor=actor, start_at=start), source, start)
+
+
+def _describe(snapshot: Snapshot, start: datetime | None) -> str:
+    before = snapshot.start_at if snapshot.waits_for_start else None
+    return " → ".join("at once" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC" for at in (before, start))
+
+
 def note_priority(task_ids: Sequence[str], **what: Any) -> None:
-    """Record a change of priority in the audit. Redis has already applied it, so a failed record is only logged."""
+    """Record a change of priority in the audit."""
+    _note(AuditEntry.Action.PRIORITY, task_ids, **what)
+
+
+def _note(action: AuditEntry.Action, task_ids: Sequence[str], **what: Any) -> None:
+    """Record a change in the audit. Redis has already applied it, so a failed record is only logged."""
     try:
         with mapped_database_errors():
-            audit_log.record(action=AuditEntry.Action.PRIORITY, task_ids=task_ids, **what)
+            audit_log.record(action=action, task_ids=task_ids, **what)
     except StoreUnavailable as error:
-        logger.warning("%d changes of priority are not in the audit: %s", len(task_ids), error)
+        logger.warning("%d changes (%s) are not in the audit: %s", len(task_ids), action, error)
 
 
 def cancel_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
@@ -136,7 +185,7 @@ def cancel_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) ->
 
 def retry_transition(snapshot: Snapshot, row: TaskCheckpoint, *, actor: str) -> Transition:
     """Return the transition of a task with a reopened checkpoint: to the back of its queue, with 0 attempts."""
-    again = snapshot.queued(cause="retry", actor=actor, attempts=0, error=None, cancel_requested=False)
+    again = snapshot.queued(cause="retry", actor=actor, attempts=0, error=None, cancel_requested=False, start_at=None)
     return Transition(as_snapshot.with_checkpoint(again, row), "ended", "back", failures=0)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import orjson
 from uuid_utils import uuid7
 
 from tasks_app.auth import audit_log
-from tasks_app.domain import priorities, task_status
+from tasks_app.domain import priorities, start_times, task_status
 from tasks_app.domain.callers import ANONYMOUS, Caller, get_starting_scope
 from tasks_app.domain.task_snapshot import Snapshot
 from tasks_app.errors import (
@@ -59,6 +59,7 @@ class NewTask:
     callback_url: str = ""
     max_failures: str = ""  # as domain.max_failures reads it
     dry_run: bool = False  # refused for a type that does not support it
+    start_at: datetime | None = None  # with a time zone; in the past: at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def start_task(
     `task_id` is one that `make_task_id` has returned and that no task has; without it the task gets a new one.
     """
     check_starts([(task.name, task.params)], caller=caller)
-    _check_dry_runs([task])
+    _check_options([task])
     started = _start(
         tasks=[task],
         caller=caller,
@@ -122,7 +123,7 @@ def start_tasks(
     raises. After any error but QueueUnavailable, nothing was enqueued.
     """
     check_starts([(task.name, task.params) for task in tasks], caller=caller, where=_IN_MANY)
-    _check_dry_runs(tasks, where=_IN_MANY)
+    _check_options(tasks, where=_IN_MANY)
     return _start(tasks=tasks, caller=caller, request_id=request_id, idempotency_key=idempotency_key, source=source)
 
 
@@ -133,9 +134,20 @@ def validate_tasks(*, tasks: Sequence[NewTask], caller: Caller = ANONYMOUS, are_
     """
     where = _IN_MANY if are_many else ""
     check_starts([(task.name, task.params) for task in tasks], caller=caller, where=where)
-    _check_dry_runs(tasks, where=where)
+    _check_options(tasks, where=where)
     now = clock.now()
     return [_new_snapshot(task, task_id=_NO_ID, created_at=now, caller=caller, request_id="") for task in tasks]
+
+
+def prepare_task(*, task: NewTask, caller: Caller) -> Snapshot:
+    """Return the first snapshot of a task that the caller enqueues; hold the files that its params name.
+
+    Raises what `start_tasks` raises, except QueueFull and IdempotencyMismatch.
+    """
+    [snapshot] = validate_tasks(tasks=[task], caller=caller)
+    snapshot = replace(snapshot, id=_new_id(snapshot.created_at))
+    _hold_files([snapshot])
+    return snapshot
 
 
 def make_task_id() -> str:
@@ -188,11 +200,21 @@ def _start(
     return StartedTasks(first_snapshots, replayed=True)
 
 
-def _check_dry_runs(tasks: Sequence[NewTask], *, where: str = "") -> None:
-    """Raise ParamRefused for the first dry run of a type that has none."""
+def _check_options(tasks: Sequence[NewTask], *, where: str = "") -> None:
+    """Raise ParamRefused for the first dry run of a type that has none, or start that is not accepted."""
+    now = clock.now()
     for place, task in enumerate(tasks):
+        find_start(task.start_at, now=now, field=f"{where.format(place)}startAt")
         if task.dry_run and not get_task_type(task.name).supports_dry_run:
             raise ParamRefused(NO_DRY_RUN, field=f"{where.format(place)}dryRun")
+
+
+def find_start(start_at: datetime | None, *, now: datetime, field: str = "startAt") -> datetime | None:
+    """Return when a task begins; None: at once. Raises ParamRefused for a time without a zone, or too far ahead."""
+    try:
+        return start_times.find_start(start_at, now=now)
+    except ValueError as error:
+        raise ParamRefused(str(error), field=field) from None
 
 
 def _hold_files(snapshots: Sequence[Snapshot]) -> None:
@@ -226,6 +248,7 @@ def _new_id(now: datetime) -> str:
 def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, caller: Caller, request_id: str) -> Snapshot:
     task_type = get_task_type(task.name)
     total = read_total(task_type, task.params)
+    start_at = find_start(task.start_at, now=created_at)
     return Snapshot(
         id=task_id,
         name=task.name,
@@ -233,6 +256,9 @@ def _new_snapshot(task: NewTask, *, task_id: str, created_at: datetime, caller: 
         params=task.params,
         priority=queue_names.check_queue(priorities.find_queue(task.priority, own_queue=task_type.queue)),
         urgency=task.priority if isinstance(task.priority, int) else None,
+        status=task_status.SCHEDULED if start_at else task_status.QUEUED,
+        next_attempt_at=start_at,
+        start_at=start_at,
         description=task.description,
         owner=caller.owner,
         scope=get_starting_scope(caller.scope),
@@ -259,6 +285,7 @@ def _fingerprint(tasks: Sequence[NewTask]) -> str:
     data = [
         [t.name, t.params, t.description, t.priority, t.callback_url, *([t.max_failures] if t.max_failures else [])]
         + ([{"dryRun": True}] if t.dry_run else [])
+        + ([{"startAt": t.start_at}] if t.start_at else [])
         for t in tasks
     ]
     return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]

@@ -65,7 +65,7 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
         f"a queue that the setting QUEUES names ({', '.join(settings.LONGTASKS.queues)})",
         lambda value: type(value) is str and value in settings.LONGTASKS.queues,
     )
-    for attribute in ("shareable", "splittable", "is_planned", "isolates_failures"):
+    for attribute in ("shareable", "splittable", "is_planned", "isolates_failures", "is_internal"):
         check(attribute, "True or False", lambda value: type(value) is bool)
     is_batched = bool(getattr(task_type_class, "shareable", False))
     check(
@@ -78,11 +78,12 @@ def check_declaration(task_type_class: type[TaskType]) -> None:
         "True or False; only False with leaves_results, because files are not rolled back",
         lambda value: type(value) is bool and not (value and getattr(task_type_class, "leaves_results", False)),
     )
-    check(
-        "attempts",
-        f"None, or an int from 1 to {_ATTEMPTS}",
-        lambda value: value is None or _is_number(value, 1, _ATTEMPTS),
-    )
+    for attribute in ("attempts", "error_attempts"):
+        check(
+            attribute,
+            f"None, or an int from 1 to {_ATTEMPTS}",
+            lambda value: value is None or _is_number(value, 1, _ATTEMPTS),
+        )
     for attribute in ("retry_first_seconds", "retry_max_seconds"):
         check(
             attribute,

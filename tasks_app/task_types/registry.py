@@ -44,6 +44,15 @@ def get_task_type(name: str) -> TaskType:
         raise UnknownTaskType(name=name, known=sorted(_registry)) from None
 
 
+def get_startable_type(name: str) -> TaskType:
+    """Return the task type of that name if clients may start it, or raise UnknownTaskType that lists those."""
+    startable = {task_type.name: task_type for task_type in list_startable_types()}
+    try:
+        return startable[name]
+    except (KeyError, TypeError):
+        raise UnknownTaskType(name=name, known=list(startable)) from None
+
+
 def find_own_queue(name: str) -> str:
     """Return the queue of a task type; `low` for a type that is not registered here."""
     task_type = _registry.get(name)
@@ -67,6 +76,13 @@ def get_attempts(name: str) -> int:
     return settings.LONGTASKS.retry_attempts if own is None else own
 
 
+def get_error_attempts(name: str) -> int:
+    """Return the attempt from which on an error of the type's code fails a task of that type."""
+    task_type = _registry.get(name)
+    own = None if task_type is None else task_type.error_attempts
+    return get_attempts(name) if own is None else min(own, get_attempts(name))
+
+
 def get_retry_pauses(name: str) -> tuple[float, float]:
     """Return the first and the longest pause between two attempts of a task of that type, in seconds."""
     task_type = _registry.get(name)
@@ -81,3 +97,8 @@ def get_retry_pauses(name: str) -> tuple[float, float]:
 def list_task_types() -> list[TaskType]:
     """Return all registered task types, by name."""
     return [_registry[name] for name in sorted(_registry)]
+
+
+def list_startable_types() -> list[TaskType]:
+    """Return the task types that clients may start, by name."""
+    return [task_type for task_type in list_task_types() if not task_type.is_internal]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 from rest_framework import serializers
@@ -48,6 +49,9 @@ class Chunk:
     scope: str = WRITE
     is_dry_run: bool = False  # the chunk is rolled back, and the next one does not see what it has done
     changes_wanted: int = 0  # of a dry run: how many changes the result may list; the task has the others already
+    attempt: int = 1  # the number of this attempt
+    worker: str = ""  # the name of the worker that runs the chunk
+    created_at: datetime | None = None  # when the task was accepted
     # Reads, with SQL, how far the whole task is. In the chunk's transaction it locks the task against its other shards.
     read_progress: Callable[[], TaskProgress] = field(default=TaskProgress, compare=False, repr=False)
 
@@ -103,6 +107,8 @@ class TaskType:
     # records, and `skip_record` is implemented (docs/failures.md).
     isolates_failures: ClassVar[bool] = False
     attempts: ClassVar[int | None] = None  # before a task fails; None: RETRY_ATTEMPTS
+    # Attempts after which an error of its code fails a task, where those that died with their worker get more. None: no less.
+    error_attempts: ClassVar[int | None] = None
     retry_first_seconds: ClassVar[float | None] = None  # pause before the second attempt; None: RETRY_FIRST_SECONDS
     retry_max_seconds: ClassVar[float | None] = None  # longest pause between attempts; None: RETRY_MAX_SECONDS
     queue: ClassVar[str] = LOW  # one of QUEUES; its tasks wait there, except those of priority high or 1 to 3
@@ -111,6 +117,7 @@ class TaskType:
     # May its tasks run dry, each chunk rolled back? Only if a chunk does nothing outside of its transaction, and needs
     # nothing that earlier chunks have written (docs/dry-runs.md).
     supports_dry_run: ClassVar[bool] = False
+    is_internal: ClassVar[bool] = False  # started by code alone: API, forms and command line do not know the type
     undoes: ClassVar[str] = ""  # the parameter, a TaskIdField, that names a task whose rows this type deletes
 
     def total(self, params: Mapping[str, Any]) -> int | None:
@@ -155,6 +162,17 @@ class TaskType:
     def run_chunk(self, chunk: Chunk) -> ChunkResult:
         """Do one chunk. Any exception rolls it back and counts as a failed attempt; HopelessError as the last one."""
         raise NotImplementedError(f"{type(self).__name__} must implement run_chunk or run_chunks")
+
+    def on_end(
+        self, *, task_id: uuid.UUID, params: Mapping[str, Any], status: str, error: BaseException | None
+    ) -> None:
+        """Called once its task has ended, by the worker that has ended it, outside of a transaction.
+
+        `error` is the one that has failed it.
+
+        At most once: not for a task that ended without a worker, nor if the worker dies before. What it raises is logged.
+        """
+        return
 
     def skip_record(self, chunk: Chunk) -> tuple[ChunkResult, FailedRecord | None]:
         """Describe the record at the cursor, which has failed, and advance the state past it without processing it.

@@ -68,10 +68,9 @@ def status_label(status: str) -> str:
 
 @register.filter
 def wait_seconds(task: Any) -> float | None:
-    """Return how long a task waited for its first start, or has been waiting."""
-    if task.started_at is not None:
-        return max(0.0, (task.started_at - task.created_at).total_seconds())
-    return max(0.0, ((task.ended_at or datetime.now(UTC)) - task.created_at).total_seconds())
+    """Return how long a task waited for a worker before its first start, or has been waiting."""
+    waits_since = task.start_at or task.created_at
+    return max(0.0, ((task.started_at or task.ended_at or datetime.now(UTC)) - waits_since).total_seconds())
 
 
 @register.filter
@@ -138,13 +137,14 @@ def cause_label(cause: str) -> str:
         "take": _("dequeued by a worker"),
         "yield": _("preempted by an urgent task"),
         "stop": _("its worker stopped"),
-        "due": _("due for its next attempt"),
+        "due": _("due"),
         "rescue": _("requeued by recovery"),
         "foreign_worker": _("requeued: a worker of another program had failed it"),
         "unknown_type": _("no worker knew its type"),
         "retry": _("retried"),
         "cancel": _("cancel requested"),
         "priority": _("priority changed"),
+        "reschedule": _("start changed"),
         "attempt_failed": _("the attempt failed"),
         "end": _("ended"),
         "rq": _("changed with RQ's tools"),

@@ -1,10 +1,12 @@
-"""Additional checks of schemathesis: what a scope may do, and whose tasks a token sees.
+"""Additional checks of schemathesis: what a scope may do, and whose tasks a token sees. Starts of tasks become near ones.
 
 Loaded by schemathesis (SCHEMATHESIS_HOOKS), in a process of its own per token; test_schemathesis.py starts them.
 """
 
 import os
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,19 @@ FOREIGN_MARK = os.environ["FUZZ_FOREIGN_MARK"]  # in the description of each tas
 SEEN = Path(os.environ["FUZZ_SEEN"])  # the tasks of the answers; the test reads their owners from the database
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _seen: set[str] = set()
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@schemathesis.hook
+def before_call(ctx: Any, case: Any, **kwargs: Any) -> None:
+    """Replace a valid time: no schema can express that a start is at most a year ahead."""
+    body = case.body if isinstance(case.body, dict) else {}
+    many = body.get("tasks")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for task in (body, *(many if isinstance(many, list) else ())):
+        start_at = task.get("startAt") if isinstance(task, dict) else None
+        if isinstance(start_at, str) and _TIME.fullmatch(start_at):
+            task["startAt"] = tomorrow
 
 
 @schemathesis.check

@@ -20,6 +20,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 FIELDS = {
     "success", "id", "name", "description", "params", "priority", "queue", "status", "counts", "insertedRecords", "progress",
     "failedRecords", "maxFailures", "dryRun", "attempts", "error", "createdAt", "startedAt", "endedAt", "nextAttemptAt",
+    "startAt",
 }  # fmt: skip
 
 

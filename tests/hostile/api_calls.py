@@ -200,7 +200,9 @@ def drawn_calls() -> st.SearchStrategy[Call]:
             _by_id,
             _methods,
             _ids,
-            st.sampled_from([b"", b"/cancel", b"/retry", b"/events", b"/failures", b"/failures/retry", b"/x"]),
+            st.sampled_from(
+                [b"", b"/cancel", b"/retry", b"/reschedule", b"/events", b"/failures", b"/failures/retry", b"/x"]
+            ),
             _queries,
             _headers,
         ),

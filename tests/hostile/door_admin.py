@@ -100,6 +100,7 @@ _forms = st.sampled_from(
         LIST + "queues/nope/pause/",
         LIST + "{id}/cancel/",
         LIST + "{id}/retry/",
+        LIST + "{id}/reschedule/",
         LIST + "{id}/failures/",
         LIST + "{id}/failures/csv/",
         LIST + "{id}/failures/retry/",

@@ -42,6 +42,7 @@ _BY_HAND: list[list[str]] = [
     ["task", "cancel", _ID],
     ["task", "cancel", "caf\udce9"],
     ["task", "retry", "'; --"],
+    ["task", "reschedule", "x", "--at", "9999-12-31T23:59:59-14:00"],
     ["task", "verify", "x"],
     ["task", "verify", "caf\udce9"],
     ["task", "list", "--limit", "0"],

@@ -29,6 +29,7 @@ _ACTIONS = [
     "",
     "/cancel",
     "/retry",
+    "/reschedule",
     "/events",
     "/failures",
     "/failures/retry",

@@ -57,6 +57,7 @@ _FIELDS = [
     "started_at",
     "ended_at",
     "next_attempt_at",
+    "start_at",
     "request_id",
     "callback_url",
     "cancel_requested",

@@ -3,8 +3,8 @@
 from rest_framework.exceptions import APIException, ValidationError
 
 from tasks_app.api import json_rendering, problem_details, request_serializers
-from tasks_app.domain import json_limits
-from tests.linearity import Case
+from tasks_app.domain import json_limits, start_times
+from tests.linearity import Case, texts
 from tests.linearity_cases.calls import keys, quietly
 
 
@@ -27,6 +27,7 @@ def body_cases() -> list[Case]:
             "params": {str(number): 1 for number in range(length // 9)},
         },
         "long texts": lambda length: {"name": "upload", "description": "x" * length, "priority": "y" * length},
+        "a long start": lambda length: {"name": "upload", "startAt": "2026-12-01T" + "0" * length},
         "a long address": lambda length: {"name": "upload", "callbackUrl": "http://" + "a." * (length // 2)},
         "a long name": lambda length: {"name": "x" * length},
         "a long key": lambda length: {"x" * length: 1},
@@ -51,6 +52,11 @@ def body_cases() -> list[Case]:
                 "unknown fields": lambda length: {str(number): 1 for number in range(length // 9)},
                 "a thousand tasks": lambda length: {"tasks": [{"x" * (length // 1000): 1}] * 1000},
             },
+        ),
+        Case(
+            "start_times.read_start_at",
+            quietly(start_times.read_start_at, ValueError),
+            texts("0", "T", " ", "-", "2026-12-01T"),
         ),
         Case(
             "problem_details.problem_response",

@@ -3,6 +3,7 @@
 from catalog import sql_scripts
 from catalog.phone_numbers import to_e164
 from tasks_app.conf import queue_names
+from tasks_app.django_tasks import outcomes
 from tasks_app.domain import error_text
 from tasks_app.engine import chunk_guard
 from tasks_app.queues import thread_connection
@@ -37,6 +38,12 @@ def task_type_cases() -> list[Case]:
             lambda text: error_text.error_line(ValueError(text)),
             texts("x", "\n", "\u2028"),
             ("tasks_app/domain/error_text.py:_LINE_BREAKS",),
+        ),
+        Case(
+            "outcomes.find_exception_path",
+            lambda text: outcomes.find_exception_path(f"Traceback (most recent call last):\n{text}"),
+            texts("x", "x.", ".", "1", "_:", "\nTraceback (most recent call last):"),
+            ("tasks_app/django_tasks/outcomes.py:_EXCEPTION",),
         ),
         Case(
             "sql_scripts' lines of a table",

@@ -9,6 +9,7 @@ import io
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,6 +73,10 @@ def _set_aside() -> str:
     return str(SetAsideItem.objects.latest("pk").pk)
 
 
+def in_an_hour() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """A command line and its action in the audit; `given` creates its last argument."""
@@ -97,6 +102,7 @@ ACTS = (
     Act(("task", "start", "upload", "--records", "3"), "start"),
     Act(("task", "cancel"), "cancel", start),
     Act(("task", "retry"), "retry", lambda: _end(start())),
+    Act(("task", "reschedule", "--at", "now"), "reschedule", lambda: start(start_at=in_an_hour())),
 )
 
 

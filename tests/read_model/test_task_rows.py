@@ -40,6 +40,7 @@ FULL = {
     "started_at": NOW.replace(microsecond=0),
     "ended_at": NOW + timedelta(seconds=1),
     "next_attempt_at": NOW,
+    "start_at": NOW + timedelta(days=1),
     "request_id": "r",
     "callback_url": "https://example.org/x?y=%20",
     "cancel_requested": True,

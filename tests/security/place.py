@@ -9,7 +9,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.apps import apps
@@ -192,6 +192,13 @@ class Place:
         if door.route.endswith("taskrecord/change/"):
             task_id = self.failed if action == "retry" else self.waiting
             return {"action": action or "cancel", "task": [task_id]}
+        if door.route.endswith(("/reschedule", "/reschedule/")):
+            tomorrow = datetime.now(UTC) + timedelta(days=1)
+            return (
+                {"startAt": tomorrow.isoformat()}
+                if door.route[0] == "t"
+                else {"start_at": f"{tomorrow:%Y-%m-%dT%H:%M}"}
+            )
         if door.route.endswith("/priority/"):
             return {"priority": "high"}
         if door.route.endswith("taskrecord/start/"):

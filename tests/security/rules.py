@@ -99,6 +99,7 @@ RULES: Final[dict[str, Rule]] = {
     "tasks/<str:id>/failures": Api({"GET": 200}, of_one_owner=True),
     "tasks/<str:id>/failures/retry": Api({"POST": 409}, of_one_owner=True),  # none of its records has failed
     "tasks/<str:id>/retry": Api({"POST": 202}, of_one_owner=True),
+    "tasks/<str:id>/reschedule": Api({"POST": 200}, of_one_owner=True),
     "files": Api({"POST": 201}),
     "files/<str:id>": Api({"GET": 200, "DELETE": 204}, of_one_owner=True),
     "files/<str:id>/content": Api({"GET": 200}, of_one_owner=True),
@@ -150,6 +151,7 @@ RULES: Final[dict[str, Rule]] = {
     f"{_TASK}cancel/": _button(OPERATE),
     f"{_TASK}retry/": _button(OPERATE),
     f"{_TASK}priority/": _button(OPERATE),
+    f"{_TASK}reschedule/": _button(OPERATE),
     f"{_TASK}again/": _button(OPERATE),
     f"{_TASK}failures/": _page(VIEW),
     f"{_TASK}failures/csv/": _page(VIEW),

@@ -139,6 +139,7 @@ ASKS = [
     ("POST", "/failures/retry"),
     ("POST", "/cancel"),
     ("POST", "/retry"),
+    ("POST", "/reschedule"),
     ("GET", "?wait=0"),
     ("GET", "?wait=x"),
 ]
@@ -170,10 +171,11 @@ def test_a_foreign_task_is_answered_as_an_unknown_one(
     unknown = str(uuid.UUID(int=uuid.UUID(task_id).int ^ 0xFFFF))
     bob.get(f"/tasks/{unknown}")  # the extra cost of a process's first request
     told, efforts = [], []
+    body = b'{"startAt": null}' if action == "/reschedule" else b"{}"
     for each in (task_id, unknown):
         sent.clear()
         with CaptureQueriesContext(connection) as queries:
-            answer = bob.generic(method, f"/tasks/{each}{action}", b"{}", content_type="application/json")
+            answer = bob.generic(method, f"/tasks/{each}{action}", body, content_type="application/json")
         efforts.append((_kinds(queries.captured_queries), len(sent)))
         told.append(seen(answer, known=each))
     assert told[0] == told[1]

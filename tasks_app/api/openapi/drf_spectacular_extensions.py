@@ -19,7 +19,7 @@ from drf_spectacular.plumbing import ResolvedComponent
 
 from tasks_app.api.request_serializers import NOT_ISOLATED
 from tasks_app.services.start_tasks import NO_DRY_RUN
-from tasks_app.task_types import list_task_types
+from tasks_app.task_types import list_startable_types
 
 _NO_COMPONENT_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -61,6 +61,10 @@ class Text(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
         return {**schema, "pattern": r"^[^\u0000]*$"} if direction == "request" else schema
 
 
+class StrictReschedule(StrictObject):  # type: ignore[no-untyped-call]
+    target_class = "tasks_app.api.request_serializers.RescheduleSerializer"
+
+
 def name_components(task_types: Sequence[str]) -> list[str]:
     """Return a component's name for the params of each task type; names of types may have characters that these may not."""
     names: list[str] = []
@@ -79,8 +83,8 @@ class NewTask(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
     def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         base: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         kinds = []
-        names = name_components([task_type.name for task_type in list_task_types()])
-        for task_type, component_name in zip(list_task_types(), names, strict=True):
+        names = name_components([task_type.name for task_type in list_startable_types()])
+        for task_type, component_name in zip(list_startable_types(), names, strict=True):
             params = task_type.params_serializer()
             params_schema = auto_schema._map_serializer(params, "request", bypass_extensions=True)
             component = ResolvedComponent(

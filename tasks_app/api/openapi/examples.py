@@ -29,8 +29,15 @@ TASK: Final[dict[str, Any]] = {
     "startedAt": None,
     "endedAt": None,
     "nextAttemptAt": None,
+    "startAt": None,
 }
 
+SCHEDULED_TASK: Final = {
+    **TASK,
+    "status": "scheduled",
+    "nextAttemptAt": "2026-02-01T02:00:00.000000Z",
+    "startAt": "2026-02-01T02:00:00.000000Z",
+}
 FINISHED_TASK: Final = {
     **TASK,
     "status": "finished",
@@ -81,6 +88,7 @@ VALID_TASK: Final[dict[str, Any]] = {
     "progress": {"done": 0, "total": 100, "isEstimate": False},
     "maxFailures": 0,
     "dryRun": False,
+    "startAt": None,
     "callbackUrl": "",
 }
 VALIDATED_TASK: Final = {"success": True, "validateOnly": True, **VALID_TASK}

@@ -19,7 +19,7 @@ from tasks_app.api.authentication import PUBLIC
 from tasks_app.api.openapi.examples import (
     EVENT,
     FINISHED_TASK,
-    QUEUE,
+    SCHEDULED_TASK,
     SHOWN_TASK,
     STARTED_TASK,
     TASK,
@@ -34,8 +34,6 @@ from tasks_app.api.openapi.operation_parts import (
     IDEMPOTENCY_KEY,
     LOCATION,
     PREFER,
-    QUEUE_NAME,
-    QUEUES_SOURCE,
     RETRY_AFTER,
     SOURCE,
     describe,
@@ -45,7 +43,7 @@ from tasks_app.api.openapi.operation_parts import (
     request_header,
     response_header,
 )
-from tasks_app.auth.api_tokens import ADMIN, WRITE
+from tasks_app.auth.api_tokens import WRITE
 
 start = operation(
     "startTask",
@@ -68,7 +66,12 @@ start = operation(
             "upload",
             value={"name": "upload", "description": "user upload", "params": {"numRecords": 100}, "priority": "low"},
             request_only=True,
-        )
+        ),
+        OpenApiExample(
+            "later",
+            value={"name": "upload", "params": {"numRecords": 100}, "startAt": "2026-02-01T03:00:00+01:00"},
+            request_only=True,
+        ),
     ],
     responses={
         200: ok(
@@ -176,6 +179,27 @@ retry = operation(
         **problems(404, 406, 409, 415, 503),
     },
 )
+reschedule = operation(
+    "rescheduleTask",
+    "tasks",
+    "Change when a task begins",
+    needs=WRITE,
+    description="For a task that has not begun: one that waits for its `startAt`, or in its queue. 409 once it has begun.",
+    parameters=[ID, RETRY_AFTER],
+    request={"application/json": request_serializers.RescheduleSerializer},
+    examples=[
+        OpenApiExample("later", value={"startAt": "2026-02-01T03:00:00+01:00"}, request_only=True),
+        OpenApiExample("at once", value={"startAt": None}, request_only=True),
+    ],
+    responses={
+        200: ok(
+            response_serializers.StartedTaskSerializer,
+            "The task, `scheduled` or `queued`.",
+            {"success": True, **SCHEDULED_TASK},
+        ),
+        **problems(400, 404, 406, 409, *BODY_STATUSES, 503),
+    },
+)
 history = operation(
     "listTaskEvents",
     "tasks",
@@ -219,47 +243,6 @@ ticket = operation(
             201,
         ),
         **problems(400, 404, 406, *BODY_STATUSES, 503),
-    },
-)
-queues = operation(
-    "listQueues",
-    "queues",
-    "Show all queues",
-    parameters=[RETRY_AFTER, QUEUES_SOURCE],
-    responses={
-        200: ok(response_serializers.QueuesSerializer, "The queues.", {"queues": [QUEUE]}),
-        **problems(400, 406, 503),
-    },
-)
-pause = operation(
-    "pauseQueue",
-    "queues",
-    "Pause a queue",
-    needs=ADMIN,
-    description="Workers stop taking its tasks, and running tasks are requeued at their next chunk. Tasks are still accepted. "
-    "The pause survives restarts.",
-    parameters=[QUEUE_NAME, RETRY_AFTER],
-    request={"application/json": request_serializers.PauseSerializer},
-    examples=[OpenApiExample("why", value={"reason": "maintenance"}, request_only=True)],
-    responses={
-        200: ok(
-            response_serializers.QueueSerializer,
-            "The queue is paused.",
-            {**QUEUE, "pausedAt": "2026-01-31T12:00:00.000000Z", "pausedBy": "api", "reason": "maintenance"},
-        ),
-        **problems(400, 404, 406, *BODY_STATUSES, 503),
-    },
-)
-resume = operation(
-    "resumeQueue",
-    "queues",
-    "Resume a queue",
-    needs=ADMIN,
-    parameters=[QUEUE_NAME, RETRY_AFTER],
-    request=None,
-    responses={
-        200: ok(response_serializers.QueueSerializer, "The queue is active.", QUEUE),
-        **problems(404, 406, 415, 503),
     },
 )
 live = operation(

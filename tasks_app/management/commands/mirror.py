@@ -1,6 +1,6 @@
-"""`manage.py mirror`: the process that updates the read model, enqueues due tasks and recovers orphaned tasks.
+"""`manage.py mirror`: the process that updates the read model, enqueues due tasks, recovers orphaned ones, sweeps the outbox.
 
-Owns when each of these duties runs. Must not know how it is done (read_model/mirror, recovery/rescuer).
+Owns when each of these duties runs. Must not know how it is done (read_model/mirror, recovery/rescuer, outbox/sweep).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tasks_app.database import charsets
 from tasks_app.database.timeouts import limit_answer_time, limit_idle_time
 from tasks_app.engine.gc_tuning import tune_gc
 from tasks_app.management.service_command import ServiceCommand
+from tasks_app.outbox.sweep import OutboxSweep
 from tasks_app.queues import redis_connection
 from tasks_app.read_model.mirror import Mirror
 from tasks_app.recovery.rescuer import Rescuer
@@ -28,6 +29,7 @@ BLOCK_MS: Final = 250
 DUE_SECONDS: Final = 0.5
 FAILED_SECONDS: Final = 0.25
 WATCH_SECONDS: Final = 0.5  # how soon after its lease a dead worker's task is requeued
+SWEEP_SECONDS: Final = 1.0
 SQLITE_TRIES: Final = 400
 SQLITE_PAUSE_SECONDS: Final = 0.005
 # Collects snapshots: a transaction costs an fsync and some milliseconds, however few it applies. Reading one task does
@@ -47,7 +49,8 @@ class Command(ServiceCommand):
         tune_gc()
         connection = redis_connection.get_connection()
         self.mirror, self.rescuer = Mirror(connection=connection), Rescuer(connection=connection)
-        self.rescued_at = self.due_at = self.watched_at = 0.0
+        self.outbox_sweep = OutboxSweep()
+        self.rescued_at = self.due_at = self.watched_at = self.swept_at = 0.0
 
     def note_failure(self, error: Exception) -> None:
         super().note_failure(error)
@@ -60,6 +63,9 @@ class Command(ServiceCommand):
         if now - self.due_at >= DUE_SECONDS:
             self.due_at = now
             self.attempt(self.rescuer.enqueue_due)
+        if now - self.swept_at >= SWEEP_SECONDS:
+            self.swept_at = now
+            self.attempt(self.outbox_sweep.run)
         if now - self.rescued_at >= settings.LONGTASKS.rescue_seconds:
             self.rescued_at = self.watched_at = now
             # A step although the stream seems unchanged: another mirror may have died, or Redis's clock gone back.

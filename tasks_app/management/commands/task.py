@@ -1,4 +1,4 @@
-"""`manage.py task …`: start, plan, watch, list, cancel, retry and verify tasks, as the API does, and write new task types.
+"""`manage.py task …`: start, plan, watch, list and change tasks, as the API does, verify them, and write task types.
 
 Owns arguments, output and exit codes. Must not contain a domain rule.
 """
@@ -21,7 +21,7 @@ from rich.table import Table
 from tasks_app import errors
 from tasks_app.api.file_serializers import results_data
 from tasks_app.api.json_rendering import to_json
-from tasks_app.api.request_serializers import read_new_task
+from tasks_app.api.request_serializers import read_new_task, read_reschedule
 from tasks_app.api.response_serializers import task_data
 from tasks_app.api.validation_serializers import validated_data
 from tasks_app.auth import audit_log
@@ -71,7 +71,7 @@ PIPE_WIDTH: Final = 160  # without a terminal; wide enough to keep each id on on
 
 
 class Command(BaseCommand):
-    help = "Start, plan, show, list, cancel, retry and verify tasks, or write a new task type."
+    help = "Start, plan, show, list, cancel, retry, reschedule and verify tasks, or write a new task type."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -82,7 +82,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(
             dest="action",
             required=True,
-            metavar="start|plan|status|list|cancel|retry|failures|verify|new",
+            metavar="start|plan|status|list|cancel|retry|reschedule|failures|verify|new",
             parser_class=TypeParser,
         )
         start = actions.add_parser("start", help="start a task", epilog=EXIT_CODES)
@@ -101,6 +101,11 @@ class Command(BaseCommand):
         listing.add_argument("--limit", type=int, default=20, help="number of tasks, at most (20)")
         for action, words in (("cancel", "cancel a task"), ("retry", "retry a failed, stopped or canceled task")):
             actions.add_parser(action, help=words).add_argument("id", type=text)
+        reschedule = actions.add_parser("reschedule", help="change when a task begins that has not begun")
+        reschedule.add_argument("id", type=text)
+        reschedule.add_argument(
+            "--at", type=text, metavar="TIME", required=True, help="ISO 8601 with a time zone, or now"
+        )
         failures = actions.add_parser("failures", help="show the records of a task that failed")
         failures_action.add_arguments(failures)
         verify = actions.add_parser("verify", help="compare a task's rows with its record and checkpoint")
@@ -121,7 +126,7 @@ class Command(BaseCommand):
             _fail(WRONG, str(error))
         except errors.UnknownTask as error:
             _fail(UNKNOWN, str(error))
-        except (errors.TaskEnded, errors.TaskNotEnded, errors.FailuresNotRetried) as error:
+        except (errors.TaskEnded, errors.TaskNotEnded, errors.TaskBegun, errors.FailuresNotRetried) as error:
             _fail(CONFLICT, str(error))
         except errors.AuthorizationFailed as error:
             raise CommandError(str(error)) from error  # the log has the traceback
@@ -193,6 +198,14 @@ class Command(BaseCommand):
 
     def do_retry(self, options: dict[str, Any]) -> None:
         self.show(change_tasks.retry_task(task_id=options["id"], actor=find_actor(), source=audit_log.CLI))
+
+    def do_reschedule(self, options: dict[str, Any]) -> None:
+        start_at = read_reschedule({"startAt": None if options["at"] == "now" else options["at"]})
+        self.show(
+            change_tasks.change_start(
+                task_id=options["id"], start_at=start_at, actor=find_actor(), source=audit_log.CLI
+            )
+        )
 
     def do_failures(self, options: dict[str, Any]) -> None:
         failures_action.run(self, task_id=options["id"], csv=options["csv"], retry=options["retry"])

@@ -2,16 +2,17 @@
 -- KEYS: 1 the stream
 -- ARGV: 17 for each task:
 --   1 id  2 queue  3 source  4 worker (source started)  5 epoch  6 target
---   7 target scheduled: seconds until it is due; target ended: its start, or ''  8 job's time to live in seconds
+--   7 target scheduled: seconds until it is due, or 'at' and its requested start in seconds since 1970;
+--     target ended: its start, or ''  8 job's time to live in seconds
 --   9 snapshot  10 status  11 failures, or '' (unchanged)  12 solo: '1', or '' (unchanged)  13 data  14 created_at
 --   15 timeout  16 description  17 weight
--- Sources: started (in the registry of started jobs, under that worker) | scheduled | waiting (in any queue)
+-- Sources: started (in the registry of started jobs, under that worker) | scheduled (and due) | waiting (in any queue)
 --          | delayed (scheduled, for any queue) | missing (nowhere; RQ's registries of ended jobs do not count) | any
 --          | ended | unchanged
 -- Targets: front | back | urgent (front, and a busy worker is preempted) | yield (front, behind urgent tasks) | scheduled
 --          | split (its shards run instead) | parked (for a worker that knows its type) | ended | stay
 -- The end of a started task and the time of a next attempt are written by Redis's clock. A task that is delayed already
--- keeps its time.
+-- keeps its time, unless it has a requested start.
 -- Returns 1 or 0 for each task. 0: the task was not at its source, or it has a newer epoch.
 local STRIDE = 17
 local stream = KEYS[1]
@@ -69,6 +70,9 @@ local function leave(source, queue, id, worker, target)
     -- The database has decided the end of the task, even if the registry no longer has its worker.
     return was == 1 or target == 'ended'
   elseif source == 'scheduled' then
+    -- It may have got a later time since it was read as due.
+    local score = redis.call('ZSCORE', 'rq:scheduled:' .. queue, id)
+    if not score or tonumber(score) > seconds + micros / 1e6 then return false end
     return redis.call('ZREM', 'rq:scheduled:' .. queue, id) == 1
   elseif source == 'waiting' then
     for _, name in ipairs(QUEUES) do
@@ -128,7 +132,8 @@ for i = 1, #ARGV, STRIDE do
   local epoch, target, ttl = tonumber(ARGV[i + 4]), ARGV[i + 5], tonumber(ARGV[i + 7])
   local snapshot, status = ARGV[i + 8], ARGV[i + 9]
   local job, list = 'rq:job:' .. id, 'rq:queue:' .. queue
-  local due = source == 'delayed' and find_score(id)
+  local start = target == 'scheduled' and string.match(ARGV[i + 6], '^at(.+)$')
+  local due = start or source == 'delayed' and find_score(id)
   if target == 'scheduled' and not due then
     due = seconds + micros / 1e6 + math.max(0, tonumber(ARGV[i + 6]))
     snapshot = add_time(snapshot, 'next_attempt_at', format_time(math.floor(due), math.floor(due % 1 * 1e6)))

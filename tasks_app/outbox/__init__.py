@@ -1,0 +1,1 @@
+"""The outbox: a task that a transaction starts commits with it, and is enqueued exactly once."""

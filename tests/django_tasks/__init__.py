@@ -1,0 +1,1 @@
+"""Tests of tasks_app/django_tasks."""
