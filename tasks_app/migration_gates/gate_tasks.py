@@ -114,10 +114,7 @@ def enqueue_or_warn(row: MigrationTask) -> None:
     try:
         enqueue(row)
     except LongtasksError as error:
-        logger.warning(
-            "%s was not started: %s `manage.py task wait --name %s` or the migration that requires it starts it.",
-            row.name, error, row.name,
-        )  # fmt: skip
+        logger.warning("%s was not started: %s `manage.py task wait --name %s` starts it.", row.name, error, row.name)
 
 
 def find_by_id(task_id: uuid.UUID) -> Snapshot | None:

@@ -157,8 +157,11 @@ class RequireTask(_TaskOperation):
                 return None
             newest = gate_tasks.find_by_id(row.task_id)
             if newest is None and row.enqueued_at is None:
-                gate_tasks.enqueue(row)
-                raise TaskNotFinished(f"{gate.task.name} (id {row.task_id}) is started only now. {_wait_words(gate)}")
+                # Not here: where DDL can be rolled back, this error rolls back what a start has written.
+                raise TaskNotFinished(
+                    f"{gate.task.name} (id {row.task_id}) could not be enqueued when its migration had committed. "
+                    f"`{_wait_command(gate)}` does that and waits for it; then run migrate again."
+                )
         if newest is None:
             return f"{gate.task.name} was {'started, but its task no longer exists' if row else 'never started'}."
         if newest.status != task_status.FINISHED:
@@ -200,7 +203,11 @@ def _describe_open(gate: Gate, task: Snapshot) -> str:
 
 
 def _wait_words(gate: Gate) -> str:
-    return f"Run migrate again when it has finished; `manage.py task wait --name {shlex.quote(gate.task.name)}` waits for it."
+    return f"Run migrate again when it has finished; `{_wait_command(gate)}` waits for it."
+
+
+def _wait_command(gate: Gate) -> str:
+    return f"manage.py task wait --name {shlex.quote(gate.task.name)}"
 
 
 def _start_words(gate: Gate) -> str:
