@@ -1,4 +1,4 @@
-"""`manage.py task …`: start, plan, watch, list, cancel, retry and verify tasks as the API does, and write new task types.
+"""`manage.py task …`: start, plan, watch, list, cancel, retry and verify tasks, as the API does, and write new task types.
 
 Owns arguments, output and exit codes. Must not contain a domain rule.
 """
