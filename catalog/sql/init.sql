@@ -150,6 +150,18 @@ CREATE TABLE `tasks_app_auditentry` (
     `detail` varchar(255) NOT NULL
 );
 
+CREATE TABLE `tasks_app_migrationtask` (
+    `id` bigint AUTO_INCREMENT NOT NULL PRIMARY KEY,
+    `task_id` uuid NOT NULL UNIQUE,
+    `app_label` varchar(64) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `name` varchar(64) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `params_digest` varchar(64) COLLATE `utf8mb4_nopad_bin` NOT NULL,
+    `params` json NOT NULL,
+    `created_at` datetime(6) NOT NULL,
+    `enqueued_at` datetime(6) NULL,
+    `finished_at` datetime(6) NULL
+);
+
 CREATE TABLE `tasks_app_mirrorcursor` (
     `name` varchar(32) COLLATE `utf8mb4_nopad_bin` NOT NULL PRIMARY KEY,
     `stream_id` varchar(64) COLLATE `utf8mb4_nopad_bin` NOT NULL,
@@ -362,6 +374,7 @@ CREATE INDEX `products_task_position` ON `products` (`task_id`, `position`);
 CREATE INDEX `audit_actor` ON `tasks_app_auditentry` (`actor`, `id`);
 CREATE INDEX `audit_action` ON `tasks_app_auditentry` (`action`, `id`);
 CREATE INDEX `audit_task` ON `tasks_app_auditentry` (`task_id`, `action`);
+CREATE INDEX `migration_task_by_name` ON `tasks_app_migrationtask` (`name`, `id`);
 CREATE INDEX `checkpoint_outcome_lease` ON `tasks_app_taskcheckpoint` (`outcome`, `lease_until`);
 CREATE INDEX `checkpoint_updated` ON `tasks_app_taskcheckpoint` (`updated_at`);
 CREATE INDEX `checkpoint_parent` ON `tasks_app_taskcheckpoint` (`parent_id`);
@@ -417,4 +430,5 @@ INSERT INTO `django_migrations` (`app`, `name`, `applied`) VALUES
     ('tasks_app', '0012_files', UTC_TIMESTAMP(6)),
     ('tasks_app', '0013_dry_runs', UTC_TIMESTAMP(6)),
     ('tasks_app', '0014_failures_retry', UTC_TIMESTAMP(6)),
-    ('tasks_app', '0018_start_at', UTC_TIMESTAMP(6));
+    ('tasks_app', '0016_start_at', UTC_TIMESTAMP(6));
+    ('tasks_app', '0017_migration_tasks', UTC_TIMESTAMP(6));

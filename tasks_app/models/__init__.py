@@ -5,6 +5,7 @@ from tasks_app.models.audit_entries import AuditEntry
 from tasks_app.models.checkpoints import TaskCheckpoint
 from tasks_app.models.engine_state import MirrorCursor, QueueState
 from tasks_app.models.files import TaskFile, TaskFileUse
+from tasks_app.models.migration_tasks import MigrationTask
 from tasks_app.models.minute_rollups import TaskMinute
 from tasks_app.models.outbox import OutboxTask
 from tasks_app.models.row_changes import TaskRowChange
@@ -16,6 +17,7 @@ from tasks_app.models.webhooks import WebhookDelivery
 __all__ = [
     "ApiToken",
     "AuditEntry",
+    "MigrationTask",
     "MirrorCursor",
     "OutboxTask",
     "QueueState",

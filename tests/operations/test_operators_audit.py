@@ -118,8 +118,9 @@ def test_each_action_of_a_command_with_several_is_known() -> None:
     reads = {
         "token": {"list"},
         "set_aside": {"list"},
-        # `failures --retry` starts a task: tests/operations/test_failures_command.py; `new` writes source files
-        "task": {"status", "list", "verify", "plan", "failures", "new"},
+        # `failures --retry` starts a task: tests/operations/test_failures_command.py; `new` writes source files.
+        # `wait` starts what a migration could not, as that would have: tests/migration_gates/test_wait.py
+        "task": {"status", "wait", "list", "verify", "plan", "failures", "new"},
         "queue": set[str](),
     }
     for name, harmless in reads.items():

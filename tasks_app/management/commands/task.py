@@ -6,9 +6,7 @@ Owns arguments, output and exit codes. Must not contain a domain rule.
 from __future__ import annotations
 
 import sys
-import time
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, NoReturn
 
@@ -28,13 +26,14 @@ from tasks_app.auth import audit_log
 from tasks_app.domain import task_status
 from tasks_app.domain.callers import COMMAND_LINE
 from tasks_app.domain.task_snapshot import Snapshot
-from tasks_app.management import failures_action, new_action, plan_action, start_arguments, verify_action
+from tasks_app.management import failures_action, new_action, plan_action, start_arguments, verify_action, wait_action
 from tasks_app.management.actor import find_actor
 from tasks_app.management.arguments import priority, text
 from tasks_app.management.file_argument import CannotReadFile
 from tasks_app.management.new_type import CannotMakeType
 from tasks_app.management.param_options import TypeParser, read_param_options
 from tasks_app.management.shown_task import describe_total, write_task, write_valid_task
+from tasks_app.management.task_following import follow_task
 from tasks_app.operations.task_plans import CannotPlan
 from tasks_app.queues import queue_names
 from tasks_app.read_model import task_queries
@@ -43,15 +42,16 @@ from tasks_app.read_model.task_rows import to_snapshot
 from tasks_app.read_model.task_search import TaskFilter, find_tasks
 from tasks_app.services import change_tasks, start_tasks
 
-WRONG, ENDED_BADLY, UNKNOWN, CONFLICT, UNAVAILABLE, DIFFERENT = 2, 3, 4, 5, 6, 7
+WRONG, ENDED_BADLY, UNKNOWN, CONFLICT, UNAVAILABLE, DIFFERENT, TIMEOUT = 2, 3, 4, 5, 6, 7, 124
 EXIT_CODES: Final = """exit codes:
-  0  done; with --wait or --watch: the task has finished
+  0  done; with --wait, --watch or wait: the task has finished
   2  wrong arguments or parameters
-  3  with --wait or --watch: the task has failed, or was canceled or stopped
+  3  with --wait, --watch or wait: the task has failed, or was canceled or stopped
   4  no such task
   5  its status does not allow that
   6  Redis or the database does not answer, or the queue is full: try again
   7  verify: something differs
+124  wait: the time is over, and the task continues
 """
 _REFUSED: Final = (
     errors.UnknownTaskType,
@@ -62,7 +62,6 @@ _REFUSED: Final = (
     CannotPlan,
     CannotMakeType,
 )
-POLL_SECONDS: Final = 0.2
 _ONLY_SOURCE: Final = {
     "redis": "The database does not answer: this is the state in Redis.",
     "database": "Redis does not answer: this is the state in the database, which may be older.",
@@ -71,7 +70,7 @@ PIPE_WIDTH: Final = 160  # without a terminal; wide enough to keep each id on on
 
 
 class Command(BaseCommand):
-    help = "Start, plan, show, list, cancel, retry, reschedule and verify tasks, or write a new task type."
+    help = "Start, plan, show, wait for, list, cancel, retry, reschedule and verify tasks, or write a new task type."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -82,7 +81,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(
             dest="action",
             required=True,
-            metavar="start|plan|status|list|cancel|retry|reschedule|failures|verify|new",
+            metavar="start|plan|status|wait|list|cancel|retry|reschedule|failures|verify|new",
             parser_class=TypeParser,
         )
         start = actions.add_parser("start", help="start a task", epilog=EXIT_CODES)
@@ -93,6 +92,9 @@ class Command(BaseCommand):
         status = actions.add_parser("status", help="show a task")
         status.add_argument("id", type=text)
         status.add_argument("--watch", action="store_true", help="show the task's progress until it ends")
+        wait = actions.add_parser("wait", help="wait until a task has ended", epilog=EXIT_CODES)
+        wait.formatter_class = RawDescriptionHelpFormatter
+        wait_action.add_arguments(wait)
         listing = actions.add_parser("list", help="list tasks, newest first")
         listing.add_argument("--status", choices=task_status.STATUSES)
         listing.add_argument("--name", type=text, help="the task type")
@@ -124,8 +126,10 @@ class Command(BaseCommand):
             _fail(WRONG, "; ".join(_lines_of(error.detail)))
         except _REFUSED as error:
             _fail(WRONG, str(error))
-        except errors.UnknownTask as error:
+        except (errors.UnknownTask, wait_action.NoSuchTask) as error:
             _fail(UNKNOWN, str(error))
+        except wait_action.StillRunning as error:
+            _fail(TIMEOUT, str(error))
         except (errors.TaskEnded, errors.TaskNotEnded, errors.TaskBegun, errors.FailuresNotRetried) as error:
             _fail(CONFLICT, str(error))
         except errors.AuthorizationFailed as error:
@@ -166,6 +170,11 @@ class Command(BaseCommand):
             self.watch(snapshot)
         else:
             self.show(snapshot)
+
+    def do_wait(self, options: dict[str, Any]) -> None:
+        ended = wait_action.run(self, task_id=options["id"], name=options["name"], timeout=options["timeout"])
+        if ended is not None and ended.status != task_status.FINISHED:
+            sys.exit(ENDED_BADLY)
 
     def do_list(self, options: dict[str, Any]) -> None:
         if options["limit"] < 1:
@@ -243,7 +252,7 @@ class Command(BaseCommand):
         )
         with Progress(*columns, console=self.console) as progress:
             bar = progress.add_task(snapshot.name, total=snapshot.total)
-            for now in _follow(snapshot):
+            for now in follow_task(snapshot):
                 words = f"{now.name} {now.status}{', total estimated' if now.total_is_estimate else ''}"
                 progress.update(bar, completed=now.done, total=now.total, description=words)
         self.show(now)
@@ -251,7 +260,7 @@ class Command(BaseCommand):
 
     def _watch_lines(self, snapshot: Snapshot) -> Snapshot:
         shown = ""
-        for now in _follow(snapshot):
+        for now in follow_task(snapshot):
             if now.status != shown:
                 self.show(now, trace=now.ended)
                 shown = now.status
@@ -259,18 +268,6 @@ class Command(BaseCommand):
 
     def print_json(self, data: Any) -> None:
         self.stdout.write(to_json(data).decode())
-
-
-def _follow(snapshot: Snapshot) -> Iterable[Snapshot]:
-    """Yield the task's state until it has ended. Waits while a store is briefly unavailable."""
-    yield snapshot
-    while not snapshot.ended:
-        time.sleep(POLL_SECONDS)
-        try:
-            snapshot = task_queries.get_task(task_id=snapshot.id)
-        except (errors.QueueUnavailable, errors.StoreUnavailable):
-            continue
-        yield snapshot
 
 
 def _lines_of(detail: Any, path: str = "") -> list[str]:

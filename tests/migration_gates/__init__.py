@@ -1,0 +1,1 @@
+"""Gates in migrations: StartTask, RequireTask, and `manage.py task wait`."""
