@@ -6,7 +6,9 @@ import tasks_app.models.text_fields
 
 
 class Migration(migrations.Migration):
-    why_previous_version_works = "A new choice of a column changes no table; the previous version shows such an item's kind."
+    why_previous_version_works = (
+        "A new choice of a column changes no table; the previous version shows such an item's kind."
+    )
 
     dependencies = [
         ("tasks_app", "0014_failures_retry"),
@@ -19,10 +21,6 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(primary_key=True, serialize=False)),
                 ("snapshot", models.BinaryField()),
             ],
-            options={
-                "verbose_name": "task in the outbox",
-                "verbose_name_plural": "tasks in the outbox",
-            },
         ),
         migrations.AlterField(
             model_name="setasideitem",
