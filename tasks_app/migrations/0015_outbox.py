@@ -21,10 +21,6 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(primary_key=True, serialize=False)),
                 ("snapshot", models.BinaryField()),
             ],
-            options={
-                "verbose_name": "task in the outbox",
-                "verbose_name_plural": "tasks in the outbox",
-            },
         ),
         migrations.AlterField(
             model_name="setasideitem",

@@ -16,9 +16,5 @@ class OutboxTask(models.Model):
     # The task's first snapshot. Binary, because its JSON may not be valid in the table's character set.
     snapshot = models.BinaryField()
 
-    class Meta:
-        verbose_name = "task in the outbox"
-        verbose_name_plural = "tasks in the outbox"
-
     def __str__(self) -> str:
         return str(self.id)

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from tasks_app.conf import settings
 from tasks_app.errors import LongtasksError
+from tasks_app.outbox import outbox_rows
 from tasks_app.process_monitor.reports import list_processes
 from tasks_app.queues import admission, parked_tasks, redis_connection, removed_queues
 from tasks_app.queues.worker_entries import list_registered
@@ -54,6 +55,7 @@ class TaskCollector(Collector):
             try:
                 yield from _queue_state()
                 yield _set_aside_items()
+                yield from _outbox()
             except LongtasksError:
                 database_up = False
         else:
@@ -198,6 +200,13 @@ def _set_aside_items() -> Metric:
     for kind, number in counts.items():
         gauge.add_metric((kind,), number)
     return gauge
+
+
+def _outbox() -> Iterator[Metric]:
+    with mapped_database_errors():
+        state = outbox_rows.get_state()
+    yield _gauge("outbox_tasks", "Tasks started in transactions that the read model does not know yet.", state.tasks)
+    yield _gauge("outbox_oldest_seconds", "Age of the oldest task in the outbox; 0: empty.", state.oldest_seconds)
 
 
 def _is_database_up() -> bool:

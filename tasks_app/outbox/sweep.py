@@ -56,7 +56,7 @@ class OutboxSweep:
     def run(self) -> None:
         """Sweep some pages. Raises the error of an unavailable store; what is left stays for the next call."""
         stop_at = time.monotonic() + PASS_SECONDS
-        full_queues: set[str] = set()
+        full_queues: set[tuple[str, str]] = set()
         while True:
             page = self._read_page()
             if unknown := _delete_known(page):
@@ -98,7 +98,7 @@ def _find_known(task_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     return known.union(ended.values_list("pk", flat=True))
 
 
-def _enqueue(task_ids: Sequence[uuid.UUID], full_queues: set[str]) -> None:
+def _enqueue(task_ids: Sequence[uuid.UUID], full_queues: set[tuple[str, str]]) -> None:
     """Enqueue tasks that the database does not know, and set aside those that cannot be enqueued."""
     with transaction.atomic(using=get_alias()):
         locked = _lock(task_ids)
@@ -118,7 +118,7 @@ def _lock(task_ids: Iterable[uuid.UUID]) -> list[uuid.UUID]:
 class _Page:
     """Locked rows of the outbox on their way to Redis."""
 
-    def __init__(self, full_queues: set[str]) -> None:
+    def __init__(self, full_queues: set[tuple[str, str]]) -> None:
         self._full_queues = full_queues
 
     def enqueue(self, rows: Iterable[OutboxTask]) -> None:
@@ -135,18 +135,23 @@ class _Page:
         batch_isolation.apply_batch(snapshots, apply=self._apply, set_aside=self._refuse)
 
     def _apply(self, part: Sequence[Snapshot]) -> None:
-        if wanted := [snapshot for snapshot in part if snapshot.priority not in self._full_queues]:
+        if wanted := [snapshot for snapshot in part if _place(snapshot) not in self._full_queues]:
             enqueue.enqueue_tasks(wanted)
 
     def _refuse(self, snapshot: Snapshot, error: Exception) -> None:
         if isinstance(error, QueueFull):
-            self._full_queues.add(error.queue)  # its tasks wait in the outbox until a later call
+            self._full_queues.add(_place(snapshot))  # its tasks wait in the outbox until a later call
         else:
             self._store_refused(self._rows[snapshot.id], error)
 
     def _store_refused(self, row: OutboxTask, error: Exception) -> None:
         set_aside_items.note(kind=set_aside_items.OUTBOX, key=str(row.pk), payload=bytes(row.snapshot), error=error)
         OutboxTask.objects.filter(pk=row.pk).delete()
+
+
+def _place(snapshot: Snapshot) -> tuple[str, str]:
+    """Return where a task waits: queue and status. Each place has a limit of its own."""
+    return snapshot.priority, snapshot.status
 
 
 def _with_known_queue(snapshot: Snapshot) -> Snapshot:

@@ -16,7 +16,8 @@ from django.utils import timezone
 from redis import Redis
 
 from loadtests.started.servers import IS_EMBEDDED
-from tasks_app.models import QueueState, TaskCheckpoint
+from tasks_app.domain.task_ids import get_lowest_id
+from tasks_app.models import OutboxTask, QueueState, TaskCheckpoint
 from tasks_app.operations.doctor import findings
 from tasks_app.operations.doctor.report import examine
 from tasks_app.process_monitor import reports
@@ -111,6 +112,11 @@ ANYWHERE = {
             task_id="0198f2a4-7c1e-7b53-9d0a-3f6f2f1f9a10",
             lease_until=timezone.now() - timezone.timedelta(minutes=5),
             updated_at=timezone.now(),
+        )
+    ),
+    "outbox": lambda redis: done(
+        lambda: OutboxTask.objects.create(
+            id=get_lowest_id(timezone.now() - timezone.timedelta(minutes=5)), snapshot=b""
         )
     ),
     "set aside": lambda redis: done(

@@ -62,23 +62,23 @@ def test_a_commit_enqueues_the_task_at_once() -> None:
     assert positions(started.id) == [0, 1, 2]
 
 
-def test_a_rollback_leaves_nothing() -> None:
-    def roll_back() -> None:
-        with transaction.atomic():
-            start_task(*START)
-            raise KeyError
+@transaction.atomic
+def start_and_roll_back() -> None:
+    start_task(*START)
+    raise KeyError
 
+
+def test_a_rollback_leaves_nothing() -> None:
     with pytest.raises(KeyError):
-        roll_back()
+        start_and_roll_back()
     assert outbox() == waiting() == []
 
 
 def test_a_savepoint_that_is_rolled_back_takes_only_its_own_tasks_with_it() -> None:
     with transaction.atomic():
         first = start_task(*START)
-        with pytest.raises(KeyError), transaction.atomic():
-            start_task(*START)
-            raise KeyError
+        with pytest.raises(KeyError):
+            start_and_roll_back()
         with transaction.atomic():
             second = start_task(*START)
     assert outbox() == waiting() == [first.id, second.id]

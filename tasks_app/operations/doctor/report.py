@@ -19,6 +19,7 @@ from tasks_app.operations.doctor.redis_checks import check_redis
 from tasks_app.operations.doctor.reported_processes import check_processes
 from tasks_app.operations.doctor.settings_checks import check_settings, check_versions
 from tasks_app.operations.doctor.task_checks import (
+    check_outbox,
     check_removed_queues,
     check_served_types,
     check_set_aside,
@@ -53,6 +54,7 @@ CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     check_removed_queues,
     check_task_types,
     check_mirror,
+    check_outbox,
     check_set_aside,
     check_processes,
 )

@@ -1,4 +1,4 @@
-"""Checks task types, removed queues and set-aside items.
+"""Checks task types, removed queues, the outbox and set-aside items.
 
 Owns these checks. Must not change anything.
 """
@@ -6,8 +6,10 @@ Owns these checks. Must not change anything.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from tasks_app.operations.doctor.findings import FAULT, OK, WARNING, Finding
+from tasks_app.outbox import outbox_rows
 from tasks_app.queues import (
     parked_tasks,
     redis_connection,
@@ -16,6 +18,8 @@ from tasks_app.queues import (
 from tasks_app.queues.worker_entries import list_registered
 from tasks_app.resilience import set_aside_items
 from tasks_app.task_types import list_names, list_task_types
+
+OUTBOX_SECONDS: Final = 30.0  # the mirror empties it within seconds
 
 
 def check_served_types() -> Iterator[Finding]:
@@ -71,6 +75,19 @@ def check_task_types() -> Iterator[Finding]:
     elif not waiting:
         found = "the workers know all types of this version" if known else "no worker reports its task types"
         yield Finding(OK, "task types", found)
+
+
+def check_outbox() -> Iterator[Finding]:
+    state = outbox_rows.get_state()
+    if state.oldest_seconds > OUTBOX_SECONDS:
+        yield Finding(
+            WARNING,
+            "outbox",
+            f"{state.tasks} tasks that transactions have started are in the outbox, the oldest for {state.oldest_seconds:.0f} s",
+            "Start the mirror, which enqueues them. If it runs, its queue is full, or Redis refuses writes.",
+        )
+    else:
+        yield Finding(OK, "outbox", f"{state.tasks} tasks" if state.tasks else "empty")
 
 
 def check_set_aside() -> Iterator[Finding]:
