@@ -168,6 +168,11 @@ CREATE TABLE `tasks_app_mirrorcursor` (
     `updated_at` datetime(6) NOT NULL
 );
 
+CREATE TABLE `tasks_app_outboxtask` (
+    `id` uuid NOT NULL PRIMARY KEY,
+    `snapshot` longblob NOT NULL
+);
+
 CREATE TABLE `tasks_app_queuestate` (
     `name` varchar(32) COLLATE `utf8mb4_nopad_bin` NOT NULL PRIMARY KEY,
     `paused_at` datetime(6) NULL,
@@ -430,5 +435,6 @@ INSERT INTO `django_migrations` (`app`, `name`, `applied`) VALUES
     ('tasks_app', '0012_files', UTC_TIMESTAMP(6)),
     ('tasks_app', '0013_dry_runs', UTC_TIMESTAMP(6)),
     ('tasks_app', '0014_failures_retry', UTC_TIMESTAMP(6)),
-    ('tasks_app', '0016_start_at', UTC_TIMESTAMP(6));
+    ('tasks_app', '0015_outbox', UTC_TIMESTAMP(6)),
+    ('tasks_app', '0016_start_at', UTC_TIMESTAMP(6)),
     ('tasks_app', '0017_migration_tasks', UTC_TIMESTAMP(6));
