@@ -26,7 +26,7 @@ client = Client()
 client.force_login(get_user_model().objects.create(email="a@example.com"))
 for path in {paths}:
     response = client.get(path)
-    print(response.status_code, path, "dashboard.css" in response.content.decode())
+    print(response.status_code, path, "tasks_app/dashboard.css" in response.content.decode())
 """
 
 
