@@ -17,6 +17,7 @@ INTERNALS: Final = {
     "tasks_app/admin/django_rq_pages.py": "django_rq",
     "tasks_app/api/openapi/drf_spectacular_extensions.py": "drf_spectacular",
     "tasks_app/database/django_internals.py": "django",
+    "tasks_app/django_tasks/django_internals.py": "django",
     "tasks_app/engine/python_internals.py": "python",
     "tasks_app/engine/rq_internals.py": "rq",
     "tasks_app/observability/prometheus_client_internals.py": "prometheus_client",

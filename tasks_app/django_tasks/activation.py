@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.utils.module_loading import import_string
+
+from tasks_app.conf import settings
 
 
 def register_function_types() -> None:

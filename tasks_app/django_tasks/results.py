@@ -13,6 +13,7 @@ from django.core.exceptions import SuspiciousOperation
 from tasks_app.django_tasks import outcomes
 from tasks_app.django_tasks.call_params import Call, read_call
 from tasks_app.django_tasks.compat import InvalidTask, Task, TaskError, TaskResult, TaskResultStatus
+from tasks_app.django_tasks.django_internals import set_return_value
 from tasks_app.django_tasks.function import NoFunction, find_function
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
@@ -51,7 +52,7 @@ def read_result(snapshot: Snapshot, *, alias: str) -> TaskResult:
         worker_ids=workers,
     )
     if status == TaskResultStatus.SUCCESSFUL:
-        object.__setattr__(result, "_return_value", find_results(snapshot).result)
+        set_return_value(result, find_results(snapshot).result)
     return result
 
 
