@@ -101,7 +101,7 @@ class FunctionTask(TaskType):
 def _run(prepared: _Prepared, chunk: Chunk) -> Any:
     """Call the function. A coroutine runs in a loop of its own, and its queries in this thread, on this connection."""
     task, call = prepared.task, prepared.call
-    context: tuple[Any, ...] = (TaskContext(task_result=prepared.result),) if task.takes_context else ()
+    context = [TaskContext(task_result=prepared.result)] if task.takes_context else []
     cursor = {_CURSOR: chunk.state[_CURSOR]} if chunk.state else {}
     returned = task.call(*context, *call.args, **{**call.kwargs, **cursor})
     return returned if isinstance(returned, NextChunk) else normalize_json(returned)

@@ -5,6 +5,7 @@ Owns the mapping of states, attempts and errors to the framework's words. Must n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from tasks_app.django_tasks.django_internals import set_return_value
 from tasks_app.django_tasks.function import NoFunction, find_function
 from tasks_app.domain import task_status
 from tasks_app.domain.task_snapshot import Snapshot
+from tasks_app.models import TaskEvent
 from tasks_app.read_model import task_queries
 from tasks_app.read_model.task_results import find_results
 from tasks_app.task_types import Chunk
@@ -98,15 +100,27 @@ def _read_attempts(snapshot: Snapshot) -> tuple[list[str], list[TaskError], date
         return [snapshot.worker], errors, snapshot.started_at
     events = list(task_queries.list_events(task_id=snapshot.id))
     takes = {event.attempt: event for event in events if event.cause == "take"}
-    failures = {event.attempt: event.error for event in events if event.error}
-    if snapshot.error:
-        failures[max(failures, default=snapshot.attempts)] = snapshot.error  # also if the mirror is behind
+    failures = _find_failures(events)
+    if snapshot.error and snapshot.error not in failures.values():
+        failures[snapshot.attempts] = snapshot.error  # the mirror is behind
     workers = [
         takes[number].worker if number in takes else snapshot.worker for number in range(1, snapshot.attempts + 1)
     ]
     last = max(takes, default=0)
     errors = [_describe_error(failures[number]) for number in sorted(failures)]
     return workers, [*_describe_end(snapshot), *errors], takes[last].at if last else snapshot.started_at
+
+
+def _find_failures(events: Sequence[TaskEvent]) -> dict[int, str]:
+    """Return the errors by the number of the attempt. Later events of a task repeat the error of its last failed attempt."""
+    failures: dict[int, str] = {}
+    known = None
+    for event in events:
+        ends_attempt = event.status in (task_status.SCHEDULED, task_status.FAILED) or event.error != known
+        if event.error and ends_attempt and event.status != task_status.STARTED:
+            failures[event.attempt] = event.error
+        known = event.error
+    return failures
 
 
 def _describe_end(snapshot: Snapshot) -> list[TaskError]:

@@ -98,7 +98,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.function_tasks")
     parser.add_argument("--tasks", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--every", type=float, default=1.0, help="seconds between two kills")
+    parser.add_argument("--every", type=float, default=3.0, help="seconds between two kills")
     parser.add_argument("--pause-ms", type=int, default=100, help="pause of each function after its insert")
     options = parser.parse_args()
     with started_stack(workers=options.workers, environment=ENVIRONMENT) as stack:

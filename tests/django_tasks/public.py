@@ -22,11 +22,34 @@ import django
 
 VERSION = "6.0.10"
 FILES = ("__init__", "tasks", "test_custom_backend", "test_dummy_backend", "test_immediate_backend", "test_tasks")
-_OF_DUMMY = "asks for an attribute or the class of DummyBackend"
-_OF_IMMEDIATE = "asks for the class of ImmediateBackend"
-_CAN_MORE = "expects that the backend cannot do what this one can"
-_WAITS = "expects that a task starts before the transaction that enqueues it commits; here it starts with the commit"
-NOT_PASSING: dict[str, str] = {}
+PACKAGE = "tasks"  # as in Django's source: a test compares the path of a function
+_CLASS = "asks whether the backend is an instance of DummyBackend or ImmediateBackend"
+_MEMORY = "changes the result in the memory of DummyBackend; here it is read from the stores"
+_CAN_MORE = "expects that the backend refuses what this one can do"
+_KEYBOARD = "expects that enqueue raises KeyboardInterrupt of the function; here that fails the task in its worker"
+_WAITS = "expects a result before the transaction of enqueue commits; here the commit starts the task"
+NOT_PASSING = {
+    "DummyBackendTestCase.test_clear": _MEMORY,
+    "DummyBackendTestCase.test_refresh_result": _MEMORY,
+    "DummyBackendTestCase.test_refresh_result_async": _MEMORY,
+    "DummyBackendTestCase.test_using_correct_backend": _CLASS,
+    "ImmediateBackendTestCase.test_cannot_get_result": _CAN_MORE,
+    "ImmediateBackendTestCase.test_cannot_pass_run_after": _CAN_MORE,
+    "ImmediateBackendTestCase.test_cannot_refresh_result": _CAN_MORE,
+    "ImmediateBackendTestCase.test_throws_keyboard_interrupt": _KEYBOARD,
+    "ImmediateBackendTestCase.test_using_correct_backend": _CLASS,
+    "ImmediateBackendTransactionTestCase.test_doesnt_wait_until_transaction_commit_by_default": _WAITS,
+    "TaskTestCase.test_get_backend": _CLASS,
+    "TaskTestCase.test_refresh_result": _MEMORY,
+    "TaskTestCase.test_using_correct_backend": _CLASS,
+}
+if django.VERSION < (6, 0):
+    _WORDING = "compares an error of the framework; the package or Python 3.11 words it differently"
+    NOT_PASSING |= {
+        "CustomBackendTestCase.test_enqueue_async_task_on_non_async_backend": _WORDING,
+        "CustomBackendTestCase.test_no_enqueue": _WORDING,
+        "DummyBackendTestCase.test_validate_disallowed_async_task": _WORDING,
+    }
 _BACKENDS = {
     '"django.tasks.backends.dummy.DummyBackend"': '"tests.django_tasks.public_backends.WaitingBackend"',
     '"django.tasks.backends.immediate.ImmediateBackend"': '"tests.django_tasks.public_backends.InlineBackend"',
@@ -55,7 +78,7 @@ def fetch(directory: Path) -> None:
     source = ["--no-binary", ":all:", "--ignore-requires-python", f"django=={VERSION}", "-d", str(directory)]
     subprocess.run([*command, *source], check=True)
     [archive] = directory.glob("*.tar.gz")
-    package = directory / "public_task_tests"
+    package = directory / PACKAGE
     package.mkdir()
     with tarfile.open(archive) as files:
         for name in FILES:
@@ -89,6 +112,12 @@ class _Outcomes(unittest.TextTestResult):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.failed: set[str] = set()
+
+    def startTest(self, test: Any) -> None:
+        from tasks_app.queues import redis_connection
+
+        redis_connection.get_connection().flushdb()  # tasks of the test before would run too
+        super().startTest(test)
 
     def addFailure(self, test: Any, err: Any) -> None:
         super().addFailure(test, err)
@@ -127,7 +156,7 @@ def _run_suite(directory: Path) -> int:
             return result
 
     runner = Runner(verbosity=0, interactive=False)
-    result = runner.run_tests(["public_task_tests"])
+    result = runner.run_tests([PACKAGE])
     for name in sorted(result.failed):
         print(f"{name}: {NOT_PASSING.get(name, 'UNEXPECTED')}")
     passing = result.testsRun - len(result.failed)

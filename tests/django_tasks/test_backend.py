@@ -43,7 +43,7 @@ class Receiver:
     def __init__(self) -> None:
         self.noted: list[tuple[Any, str, str]] = []
 
-    def __call__(self, sender: Any, task_result: Any, **kwargs: Any) -> None:
+    def receive(self, sender: Any, task_result: Any, **kwargs: Any) -> None:
         self.noted.append((sender, task_result.id, task_result.status))
         raise LookupError("a bad receiver")
 
@@ -53,10 +53,10 @@ def receiver() -> Any:
     made = Receiver()
     signals = (task_enqueued, task_started, task_finished)
     for signal in signals:
-        signal.connect(made)
+        signal.connect(made.receive)
     yield made
     for signal in signals:
-        signal.disconnect(made)
+        signal.disconnect(made.receive)
 
 
 def test_signals_tell_each_step_and_a_bad_receiver_harms_nothing(receiver: Receiver) -> None:
