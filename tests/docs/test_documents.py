@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import global_settings
 from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
+from rest_framework.settings import DEFAULTS
 
 from loadtests.started.stack import ProcfileStack
 from longtasks.local_stack.procfile import process_environment
@@ -43,10 +45,8 @@ FOREIGN_VARIABLES = {
     "NUM",
     "DJANGO_SUPERUSER_PASSWORD",
 }
+PROJECTS = {*dir(global_settings), *DEFAULTS, "ATOMIC_REQUESTS", "REST_FRAMEWORK", "RQ_QUEUES", "SPECTACULAR_SETTINGS"}
 NO_VARIABLES = {
-    "ATOMIC_REQUESTS",
-    "REST_FRAMEWORK",
-    "AUTH_USER_MODEL",
     "INSTALLED_APPS",
     "RQ_ALLOWED_FUNCTIONS",
     "BEGIN",
@@ -122,7 +122,7 @@ def test_named_make_targets_exist(name: str) -> None:
 
 @documents
 def test_named_settings_exist(name: str) -> None:
-    known = {variable.name for variable in list_variables()} | FOREIGN_VARIABLES | {*RETIRED}
+    known = {variable.name for variable in list_variables()} | FOREIGN_VARIABLES | {*RETIRED} | PROJECTS
     for code in code_in(TEXTS[name]):
         for variable in re.findall(r"(?<![\w$\"'])([A-Z][A-Z]+(?:_[A-Z]+)+)(?=[\s=,.)]|$)", code):
             if not variable.startswith("OTEL_") and variable not in NO_VARIABLES:
