@@ -54,7 +54,7 @@ def test_workers_that_die_before_and_after_a_commit(
 
 @pytest.mark.parametrize("name", ["normalise_user_phones", "prune_order_items"])
 def test_four_workers_share_a_run_while_they_are_killed(make_stack: MakeStack, name: str) -> None:
-    stack = make_stack(workers=4, environment={**ENVIRONMENT, "SHARD_RECORDS": "250", "PAUSE_MS": "400"})
+    stack = make_stack(workers=4, environment={**ENVIRONMENT, "SHARD_RECORDS": "250", "PAUSE_MS": "1000"})
     filled = fill(stack, rows=ROWS)
     prepare(stack, name)
     task_id = start_task(stack, name, filled)

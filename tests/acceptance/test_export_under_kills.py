@@ -23,7 +23,7 @@ ENVIRONMENT = {
 
 
 # A worker that is alone must have time to start: it is killed less often.
-@pytest.mark.parametrize(("workers", "shard_records", "every_seconds"), [(1, 0, 4.0), (4, 4_000, 1.5)])
+@pytest.mark.parametrize(("workers", "shard_records", "every_seconds"), [(1, 0, 4.0), (4, 4_000, 0.8)])
 def test_kills_of_workers_change_no_byte(
     make_stack: MakeStack, workers: int, shard_records: int, every_seconds: float
 ) -> None:
